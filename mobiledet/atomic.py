@@ -1,0 +1,85 @@
+"""Files and folders that appear whole or not at all: written under a temporary name, then renamed."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mobiledet.errors import UserError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
+
+    Missing parent folders are made. An existing file is replaced only at the end.
+
+    Raises:
+        UserError: the file cannot be written (permissions, full disk, a folder in its place).
+    """
+    temporary = _temporary_name(path)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise UserError(f"cannot write {path}: it is a folder; give the name of a file")
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; rename it to ``path`` when the block ends without an error.
+
+    Args:
+        path: the folder to make. Missing parents are made.
+        overwrite: replace an existing folder; without it an existing path is an error.
+
+    Raises:
+        UserError: ``path`` exists and ``overwrite`` is false, or it cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists already; choose another name or pass --overwrite")
+    temporary = _temporary_name(path)
+    with _writing(path):
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            _replace_folder(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Rename ``new`` to ``path``; what stood there before is removed only after the rename."""
+    if not path.exists():
+        os.replace(new, path)
+        return
+    old = _temporary_name(path)
+    os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+    if old.is_dir():
+        shutil.rmtree(old)
+    else:
+        old.unlink()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write {path}: {reason.lower()}; check the path, its permissions and the disk") from error
