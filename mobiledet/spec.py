@@ -18,6 +18,11 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """The image a model takes: 1 x height x width x 3, RGB, raw values 0..255; normalisation is inside the graph.
@@ -175,8 +180,3 @@ def _from_fields(record: type, values: Any) -> Any:
     if not isinstance(values, dict):
         raise ValueError(f"{record.__name__} must be a JSON object, not {type(values).__name__}")
     return record(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)

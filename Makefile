@@ -1,0 +1,41 @@
+# `make test` and `make quickstart` need nothing but Python and make: they build .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test lint format clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: $(INSTALLED)  ## make .venv with the tested set of packages
+
+quickstart: $(INSTALLED)  ## the whole way on built-in data: train, export, evaluate, report
+	$(BIN)/mobiledet quickstart
+
+test: lint  ## lint, check types, run the tests
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED)  ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## mend style and format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove .venv, build results and caches
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find mobiledet converters tests -name __pycache__ -prune -exec rm -rf {} +
+
+# uv is some six times as fast as pip, but reads none of pip's configuration: where uv finds no packages, pip does.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[all,dev]' \
+		|| $(BIN)/python -m pip install -c constraints.txt -e '.[all,dev]'
+	mkdir -p .venv/types && ln -sfn ../../converters .venv/types/mobiledet_converters
+	touch $@

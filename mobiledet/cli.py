@@ -1,0 +1,186 @@
+"""The command line: ``mobiledet COMMAND``, one command for each frozen config dataclass.
+
+The table ``COMMANDS`` holds paths instead of objects, so that only the chosen command's modules are loaded and the
+help appears at once.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mobiledet import __version__
+from mobiledet.errors import UserError, unknown_name
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand.
+
+    Attributes:
+        config: ``module:class`` of the frozen dataclass whose fields are the options.
+        function: ``module:function`` that takes the config and returns None or an exit status.
+        help: one line for ``mobiledet --help``.
+    """
+
+    config: str
+    function: str
+    help: str
+
+
+COMMANDS = {
+    "quickstart": Command(
+        "mobiledet.quickstart:QuickstartConfig",
+        "mobiledet.quickstart:run",
+        "the whole way in minutes: data, training, export, evaluation, report",
+    ),
+    "train": Command(
+        "mobiledet.train.config:TrainConfig",
+        "mobiledet.train.engine:run",
+        "train a detector on COCO, on data in COCO's layout, or on shapes",
+    ),
+    "export": Command(
+        "mobiledet_converters.config:ExportConfig",
+        "mobiledet_converters.export:run",
+        "turn a checkpoint into a bundle: TFLite and Core ML files, checked against PyTorch",
+    ),
+    "evaluate": Command(
+        "mobiledet.evaluation.config:EvaluateConfig",
+        "mobiledet.evaluation.run:run",
+        "measure a bundle on a device: mAP, latency, memory",
+    ),
+    "report": Command(
+        "mobiledet.evaluation.config:ReportConfig",
+        "mobiledet.evaluation.report:run",
+        "draw mAP against latency from results: one HTML page and a PNG",
+    ),
+    "predict": Command(
+        "mobiledet.evaluation.config:PredictConfig",
+        "mobiledet.evaluation.predict:run",
+        "draw the boxes that a bundle finds on pictures",
+    ),
+    "shapes": Command(
+        "mobiledet.data.config:ShapesConfig",
+        "mobiledet.data.shapes:run",
+        "write the built-in synthetic data set in COCO's layout",
+    ),
+    "doctor": Command(
+        "mobiledet.doctor:DoctorConfig",
+        "mobiledet.doctor:run",
+        "check this machine and say how to mend what is wrong",
+    ),
+}
+
+FROM_COCO_TO_A_PHONE = """\
+From COCO to a phone in five commands:
+  mobiledet doctor
+  mobiledet train --backbone shufflenet_v2_1x --data /data/coco --out runs/coco
+  mobiledet export runs/coco/best.ckpt --format tflite coreml
+  mobiledet evaluate runs/coco/best.mobiledet --data /data/coco --out results/coco.json
+  mobiledet report results/coco.json
+
+mobiledet COMMAND --help explains the options of one command.
+MOBILEDET_DEBUG=1 shows the traceback of an error."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status: 0 well, 2 the user's mistake, 130 interrupted.
+
+    Args:
+        argv: the words after ``mobiledet``; those of the process by default.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _dispatch(arguments)
+        finally:
+            sys.stdout.flush()
+    except UserError as error:
+        return _fail(f"error: {error}", EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone (`| head`): nothing may be written any more, the interpreter's last flush included.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        print(_overview(), file=sys.stderr)
+        return EXIT_USER_ERROR
+    name, *rest = arguments
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        print(f"mobiledet {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    return _run(name, rest)
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    command = COMMANDS[name]
+    try:
+        import tyro
+
+        config = tyro.cli(_resolve(command.config), prog=f"mobiledet {name}", args=arguments)
+        status: int | None = _resolve(command.function)(config)
+    except (ImportError, RuntimeError) as error:
+        reason = _broken_installation(error)
+        if reason is None:
+            raise
+        raise UserError(f"{reason}; run `mobiledet doctor` to see how to mend it") from error
+    return status or 0
+
+
+def _broken_installation(error: ImportError | RuntimeError) -> str | None:
+    """The reason, if the error means that packages are missing or do not fit each other."""
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("mobiledet"):
+        return f"the Python package {error.name.partition('.')[0]!r} is not installed"
+    if "torchvision::nms" in str(error):
+        return "torch and torchvision are of different builds"
+    return None
+
+
+def _resolve(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    attribute: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return attribute
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: mobiledet [--help] [--version] COMMAND ...",
+            "",
+            "Object detectors for phones: train, export, and measure the exported file.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            FROM_COCO_TO_A_PHONE,
+        ]
+    )
+
+
+def _fail(message: str, status: int) -> int:
+    if os.environ.get("MOBILEDET_DEBUG") == "1":
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

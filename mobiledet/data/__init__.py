@@ -1,0 +1,1 @@
+"""Data sets in COCO format: the built-in shapes, real COCO, augmentation and batches."""

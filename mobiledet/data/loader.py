@@ -1,0 +1,323 @@
+"""Batches for training and evaluation: worker processes, fixed shapes, the same order for the same seed and epoch."""
+
+import dataclasses
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mobiledet.data.coco import CocoDataset
+from mobiledet.data.config import OnBadData
+from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.transforms import Boxes, Labels, Transform, augment
+from mobiledet.errors import UserError
+
+PADDING_LABEL = -1
+CACHE_BYTES = 2**30
+MAX_SUBSTITUTES = 100  # bad pictures in a row
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N pictures of one size and their boxes.
+
+    Attributes:
+        images: N x 3 x H x W uint8, RGB, channels last in memory.
+        boxes: N x M x 4 float32, xyxy in pixels of ``images``; rows of padding are zero. M is at least 1.
+        labels: N x M int64, -1 in rows of padding.
+        image_ids: N int64, the annotation file's own.
+        original_sizes: N x 2 int64, height and width of the files' pictures.
+        bad_images: what was left out, one text each, naming file and reason.
+    """
+
+    images: Tensor
+    boxes: Tensor
+    labels: Tensor
+    image_ids: Tensor
+    original_sizes: Tensor
+    bad_images: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> "Batch":
+        """The same batch with its tensors on ``device``."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory; the DataLoader calls this."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        return dataclasses.replace(
+            self,
+            images=function(self.images),
+            boxes=function(self.boxes),
+            labels=function(self.labels),
+            image_ids=function(self.image_ids),
+            original_sizes=function(self.original_sizes),
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of the input size; boxes are xyxy in its pixels. ``bad_images`` failed before it was found."""
+
+    image: NDArray[np.uint8]
+    boxes: Boxes
+    labels: Labels
+    image_id: int
+    original_size: tuple[int, int]
+    bad_images: tuple[str, ...] = ()
+
+
+class DetectionDataset(Dataset[Sample | UserError]):
+    """Decodes, augments and resizes the pictures of a ``CocoDataset``.
+
+    Items are asked for as (epoch, index), so that augmentation depends on nothing else, whichever worker does it. For
+    a picture that cannot be used the item is the error: one that a worker raised would arrive wrapped in a traceback.
+
+    Args:
+        dataset: the pictures.
+        transform: training augmentation to height x width; None resizes only.
+        height, width: of the result, pixels.
+        seed: of the augmentation.
+        substitute_bad: take the next usable picture for a bad one, instead of returning the error.
+        cache_images: keep all decoded pictures in memory.
+    """
+
+    def __init__(
+        self,
+        dataset: CocoDataset,
+        *,
+        transform: Transform | None,
+        height: int,
+        width: int,
+        seed: int = 0,
+        substitute_bad: bool = False,
+        cache_images: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.transform = transform
+        self.height = height
+        self.width = width
+        self.seed = seed
+        self.substitute_bad = substitute_bad
+        self._cache: list[NDArray[np.uint8] | UserError] = []
+        if cache_images:
+            with ThreadPoolExecutor() as pool:
+                self._cache = list(pool.map(self._decode, range(len(dataset.images))))
+
+    def __len__(self) -> int:
+        return len(self.dataset.images)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample | UserError:
+        epoch, first = key
+        bad_images: list[str] = []
+        for offset in range(min(len(self), MAX_SUBSTITUTES) if self.substitute_bad else 1):
+            index = (first + offset) % len(self)
+            image = self._cache[index] if self._cache else self._decode(index)
+            if not isinstance(image, UserError):
+                return self._sample(image, epoch, index, tuple(bad_images))
+            bad_images.append(str(image))
+        return UserError(bad_images[0])
+
+    def _decode(self, index: int) -> NDArray[np.uint8] | UserError:
+        source = self.dataset.images[index]
+        try:
+            image = load_rgb(source.path)
+        except UserError as error:
+            return error
+        if image.shape[:2] != (source.height, source.width):
+            return UserError(
+                f"image {source.path} is {image.shape[1]} x {image.shape[0]} pixels, but "
+                f"{self.dataset.annotations} says {source.width} x {source.height}"
+            )
+        return image
+
+    def _sample(self, image: NDArray[np.uint8], epoch: int, index: int, bad_images: tuple[str, ...]) -> Sample:
+        source = self.dataset.images[index]
+        original_size = (source.height, source.width)
+        if self.transform is None:
+            resized = resize(image, self.height, self.width)
+            scale = np.tile((self.width / source.width, self.height / source.height), 2)
+            boxes, labels = (source.boxes_xyxy * scale).astype(np.float32), source.labels
+        else:
+            seed = (self.seed, epoch, index)
+            resized, boxes, labels = augment(self.transform, image, source.boxes_xyxy, source.labels, seed)
+        return Sample(resized, boxes, labels, source.id, original_size, bad_images)
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields (epoch, index); the order depends on seed and epoch alone, whether or not earlier epochs ran.
+
+    With several ranks each takes every ``world_size``-th index; shuffled ones wrap around to equal lengths, so that
+    no rank waits for another, while unshuffled ones (evaluation) list every picture once.
+    """
+
+    def __init__(self, length: int, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.length = length
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        total = self.length + (-self.length % self.world_size if self.shuffle else 0)
+        return len(range(self.rank, total, self.world_size))
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+            order = np.resize(order, self.length + -self.length % self.world_size)
+        return ((self.epoch, index) for index in order[self.rank :: self.world_size].tolist())
+
+
+class DetectionLoader(DataLoader[Sample | UserError]):
+    """A DataLoader of ``Batch``; build it with ``build_loader``.
+
+    Attributes:
+        bad_images: every distinct text of the batches' ``bad_images`` so far.
+    """
+
+    bad_images: dict[str, None]  # a set that keeps its order
+    on_bad_data: OnBadData
+    dataset: DetectionDataset
+    sampler: EpochSampler
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order and the augmentation of the next iteration."""
+        self.sampler.epoch = epoch
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # DataLoader names its private iterator
+        """Yield the batches of one epoch.
+
+        Raises:
+            UserError: a picture cannot be used and ``on_bad_data`` is ``error``, or none can.
+        """
+        usable = 0
+        batch: Batch
+        for batch in super().__iter__():
+            self.bad_images.update(dict.fromkeys(batch.bad_images))
+            if batch.bad_images and self.on_bad_data == "error":
+                raise UserError(f"{batch.bad_images[0]}; mend it or pass --on-bad-data skip")
+            if len(batch):
+                usable += 1
+                yield batch
+            elif self.dataset.substitute_bad:
+                raise UserError(f"too many images in a row cannot be used, such as: {batch.bad_images[0]}")
+        if self.bad_images and not usable:
+            raise UserError(f"no image can be used, such as: {next(iter(self.bad_images))}")
+
+
+def build_loader(
+    dataset: CocoDataset,
+    batch_size: int,
+    *,
+    transform: Transform | None,
+    height: int,
+    width: int,
+    shuffle: bool,
+    workers: int,
+    seed: int = 0,
+    drop_last: bool = False,
+    on_bad_data: OnBadData = "error",
+    cache_images: Literal["auto"] | bool = "auto",
+    rank: int = 0,
+    world_size: int = 1,
+) -> DetectionLoader:
+    """Batches of ``dataset`` at height x width.
+
+    Args:
+        dataset: the pictures.
+        batch_size: pictures in a batch; the last one may be smaller.
+        transform: training augmentation to height x width; None resizes only.
+        height, width: pixels.
+        shuffle: a new order in each epoch; see ``DetectionLoader.set_epoch``.
+        workers: processes that decode; 0 decodes in this one.
+        seed: of order and augmentation.
+        drop_last: leave out a last batch that is not full.
+        on_bad_data: for a picture that cannot be decoded, or is not of the size in the annotations: ``error`` raises;
+            ``skip`` reports it in ``bad_images``, and takes the next picture when shuffling (so that batches stay
+            full), or else leaves it out (so that no picture is scored twice).
+        cache_images: keep decoded pictures in memory; ``auto`` does so below 1 GiB where workers share it.
+        rank, world_size: of this process among those that train together; each gets its share of the pictures.
+
+    Raises:
+        UserError: ``drop_last`` would leave no batch.
+    """
+    sampler = EpochSampler(len(dataset.images), shuffle, seed, rank, world_size)
+    if drop_last and len(sampler) < batch_size:
+        raise UserError(
+            f"{dataset.annotations} has {len(sampler)} images for each process, fewer than the batch size "
+            f"{batch_size}; choose a smaller batch"
+        )
+    samples = DetectionDataset(
+        dataset,
+        transform=transform,
+        height=height,
+        width=width,
+        seed=seed,
+        substitute_bad=shuffle and on_bad_data == "skip",
+        cache_images=_should_cache(dataset, workers) if cache_images == "auto" else cache_images,
+    )
+    loader = DetectionLoader(
+        samples,
+        batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),
+        drop_last=drop_last,
+        worker_init_fn=_init_worker,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers > 0 else None,
+        generator=torch.Generator().manual_seed(seed),  # or else each epoch draws from torch's global one
+    )
+    loader.bad_images = {}
+    loader.on_bad_data = on_bad_data
+    return loader
+
+
+def collate(samples: list[Sample | UserError]) -> Batch:
+    """Stack samples; failures become texts in ``bad_images``, so N may be smaller than ``len(samples)``, even 0."""
+    good = [sample for sample in samples if isinstance(sample, Sample)]
+    failures = tuple(str(sample) for sample in samples if isinstance(sample, UserError))
+    bad_images = sum((sample.bad_images for sample in good), failures)
+    if not good:
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return Batch(nothing, nothing, nothing, nothing, nothing, bad_images)
+    counts = np.array([len(sample.labels) for sample in good])
+    present = np.arange(max(1, counts.max())) < counts[:, None]
+    boxes = np.zeros((*present.shape, 4), np.float32)
+    boxes[present] = np.concatenate([sample.boxes for sample in good])
+    labels = np.full(present.shape, PADDING_LABEL, np.int64)
+    labels[present] = np.concatenate([sample.labels for sample in good])
+    return Batch(
+        images=torch.from_numpy(np.stack([sample.image for sample in good])).permute(0, 3, 1, 2),
+        boxes=torch.from_numpy(boxes),
+        labels=torch.from_numpy(labels),
+        image_ids=torch.tensor([sample.image_id for sample in good]),
+        original_sizes=torch.tensor([sample.original_size for sample in good]),
+        bad_images=bad_images,
+    )
+
+
+def _should_cache(dataset: CocoDataset, workers: int) -> bool:
+    shared = workers == 0 or multiprocessing.get_start_method() == "fork"  # other methods would copy it to each worker
+    return shared and 3 * sum(image.height * image.width for image in dataset.images) < CACHE_BYTES
+
+
+def _init_worker(worker: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

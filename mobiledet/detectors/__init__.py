@@ -1,0 +1,78 @@
+"""Detectors. ``DETECTORS`` is the whole table; ``build_detector`` is the way in."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from mobiledet.backbones import Backbone, build_backbone
+from mobiledet.detectors.base import (
+    Detector,
+    ImageDetections,
+    RawOutputs,
+    StaticDetections,
+    Targets,
+)
+from mobiledet.detectors.ssdlite import LEVELS, PYRAMID_LEVELS, ssdlite, ssdlite_fpn
+from mobiledet.errors import unknown_name
+from mobiledet.spec import ModelSpec
+
+
+class DetectorEntry(NamedTuple):
+    """A row of ``DETECTORS``.
+
+    Attributes:
+        build: called with backbone, num_classes, image_size and the detector's own options.
+        levels: feature levels, each with anchors of its own.
+    """
+
+    build: Callable[..., Detector]
+    levels: int
+
+
+DETECTORS = {
+    "ssdlite": DetectorEntry(ssdlite, levels=LEVELS),
+    "ssdlite_fpn": DetectorEntry(ssdlite_fpn, levels=PYRAMID_LEVELS),
+}
+
+
+def build_detector(
+    key: str, backbone: Backbone, num_classes: int, image_size: tuple[int, int], **options: Any
+) -> Detector:
+    """A detector, randomly initialised.
+
+    Args:
+        key: of ``DETECTORS``.
+        backbone: gives the feature maps.
+        num_classes: without background.
+        image_size: (height, width) in pixels, multiples of 32.
+        options: of this detector, such as ``anchors`` and ``loss``.
+
+    Raises:
+        UserError: the key is unknown; the message names the nearest ones.
+    """
+    if key not in DETECTORS:
+        raise unknown_name("detector", key, DETECTORS)
+    return DETECTORS[key].build(backbone, num_classes, image_size, **options)
+
+
+def detector_from_spec(spec: ModelSpec) -> Detector:
+    """The network that a spec describes, randomly initialised.
+
+    Raises:
+        UserError: backbone, detector or an option is unknown.
+    """
+    size = (spec.input.height, spec.input.width)
+    return build_detector(
+        spec.detector, build_backbone(spec.backbone), spec.num_classes, size, **spec.detector_options
+    )
+
+
+__all__ = [
+    "DETECTORS",
+    "Detector",
+    "ImageDetections",
+    "RawOutputs",
+    "StaticDetections",
+    "Targets",
+    "build_detector",
+    "detector_from_spec",
+]

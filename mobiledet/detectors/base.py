@@ -1,0 +1,71 @@
+"""The contract of a detector: batches of fixed-size tensors in, losses or raw outputs out."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from mobiledet.spec import NmsSpec
+
+
+class Targets(NamedTuple):
+    """Ground truth of a batch.
+
+    Attributes:
+        boxes_xyxy: N x M x 4 pixels of the input image; padding rows are arbitrary.
+        labels: N x M int64, contiguous classes 0..C-1; -1 marks padding.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+
+
+class RawOutputs(NamedTuple):
+    """What the head of a dense detector gives.
+
+    Attributes:
+        class_logits: N x A x L, L as the loss defines it.
+        box_deltas: N x A x 4, offsets from the anchors (``ops.box_coder``).
+    """
+
+    class_logits: Tensor
+    box_deltas: Tensor
+
+
+class ImageDetections(NamedTuple):
+    """Detections of one image, best first: K x 4 xyxy pixels of the input image, K scores, K labels."""
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+class StaticDetections(NamedTuple):
+    """Detections of one image in constant shapes, as a model file gives them; K rows, padding rows are zero.
+
+    Attributes:
+        boxes: 1 x K x 4, (ymin, xmin, ymax, xmax) in 0..1.
+        classes: 1 x K, class indices as floats.
+        scores: 1 x K, falling.
+        count: 1, the number of valid rows as a float.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    scores: Tensor
+    count: Tensor
+
+
+class Detector(nn.Module):
+    """Base of all detectors.
+
+    ``forward(images, targets)`` takes N x 3 x H x W normalised images of the size the detector was built for. With
+    targets it returns a dict of scalar losses, without them the raw outputs.
+    """
+
+    def postprocess(self, raw: RawOutputs, nms: NmsSpec) -> list[ImageDetections]:
+        """Detections of each image of the batch."""
+        raise NotImplementedError
+
+    def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
+        """The same detections for a batch of one, in constant shapes and operations that every exporter takes."""
+        raise NotImplementedError

@@ -1,0 +1,96 @@
+"""A detector that predicts at every anchor at once: backbone, neck, head, anchors and loss put together."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mobiledet.backbones import Backbone
+from mobiledet.detectors.base import Detector, ImageDetections, RawOutputs, StaticDetections, Targets
+from mobiledet.detectors.fpn import FeaturePyramid
+from mobiledet.detectors.heads import PyramidHead, SSDLiteHead
+from mobiledet.detectors.losses import DenseLoss
+from mobiledet.detectors.postprocess import select_detections, select_detections_static
+from mobiledet.ops.anchors import AnchorSizes, grid_anchors
+from mobiledet.ops.box_coder import decode
+from mobiledet.spec import NmsSpec
+
+
+class DenseDetector(Detector):
+    """One network for one image size.
+
+    Args:
+        backbone: gives the feature maps.
+        neck: turns them into the levels of the head, each half the size of the one before.
+        head: predicts for the anchors of every level.
+        image_size: (height, width) in pixels, multiples of 32.
+        finest_stride: of the first level.
+        anchors: (width, height) of every level's anchors in fractions of the image.
+        loss: gives the raw outputs their meaning.
+    """
+
+    anchors_xyxy: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        neck: nn.Module,
+        head: SSDLiteHead | PyramidHead,
+        image_size: tuple[int, int],
+        finest_stride: int,
+        anchors: AnchorSizes,
+        loss: DenseLoss,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+        self.loss = loss
+        self.image_size = image_size
+        shapes = level_shapes(image_size, finest_stride, len(anchors))
+        self.level_sizes = [rows * columns * len(level) for (rows, columns), level in zip(shapes, anchors, strict=True)]
+        self.register_buffer("anchors_xyxy", grid_anchors(anchors, shapes, image_size), persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Neck and head start with normal weights of 0.03, as SSDLite does, and the class biases the loss wants."""
+        for module in (*self.neck.modules(), *self.head.modules()):
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.03)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for convolution in self.head.class_convolutions:
+            assert convolution.bias is not None
+            nn.init.constant_(convolution.bias, self.loss.class_prior_bias())
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> RawOutputs | dict[str, Tensor]:
+        raw: RawOutputs = self.head(self.neck(self.backbone(images)))
+        if targets is None:
+            return raw
+        losses: dict[str, Tensor] = self.loss(raw, self.anchors_xyxy, self.level_sizes, targets)
+        return losses
+
+    def postprocess(self, raw: RawOutputs, nms: NmsSpec) -> list[ImageDetections]:
+        height, width = self.image_size
+        boxes = decode(raw.box_deltas.float(), self.anchors_xyxy, self.loss.coder_weights)
+        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
+        return select_detections(boxes, self.loss.scores(raw.class_logits.float()), nms)
+
+    def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
+        height, width = self.image_size
+        # fractions instead of pixels: areas of pixel boxes overflow float16
+        anchors = self.anchors_xyxy / self.anchors_xyxy.new_tensor([width, height, width, height])
+        ranks = self.loss.ranks(raw.class_logits[0])
+        return select_detections_static(
+            ranks, self.loss.scores_of_ranks, raw.box_deltas[0], anchors, self.loss.coder_weights, nms
+        )
+
+
+def level_shapes(image_size: tuple[int, int], finest_stride: int, num_levels: int) -> Sequence[tuple[int, int]]:
+    """(height, width) of the levels: every one halves the one before, rounded up."""
+    rows, columns = (side // finest_stride for side in image_size)
+    shapes = []
+    for _ in range(num_levels):
+        shapes.append((rows, columns))
+        rows, columns = -(-rows // 2), -(-columns // 2)
+    return shapes

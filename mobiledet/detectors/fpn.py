@@ -1,0 +1,47 @@
+"""A small feature pyramid in depthwise separable form, after Feature Pyramid Networks (arXiv:1612.03144).
+
+Deviations for phones: smoothing is a 5x5 depthwise separable convolution, and levels coarser than the backbone's come
+from stride-2 depthwise separable convolutions.
+"""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mobiledet.backbones import FeatureInfo
+from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
+
+
+class FeaturePyramid(nn.Module):
+    """Brings feature maps to equal channels and passes coarse context to fine maps.
+
+    Args:
+        feature_info: of the backbone's maps, finest first, each half the size of the one before.
+        channels: of every output map.
+        extra_levels: maps added beyond the coarsest, each half the size.
+        norm_layer: makes the normalisation from a number of channels.
+    """
+
+    def __init__(
+        self, feature_info: Sequence[FeatureInfo], channels: int, extra_levels: int, norm_layer: NormLayer
+    ) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(
+            ConvNormAct(info.channels, channels, norm_layer=norm_layer) for info in feature_info
+        )
+        self.smooth = nn.ModuleList(
+            depthwise_separable(channels, channels, 5, norm_layer=norm_layer) for _ in feature_info
+        )
+        self.extra = nn.ModuleList(
+            depthwise_separable(channels, channels, 5, 2, norm_layer) for _ in range(extra_levels)
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        maps = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
+        for fine in range(len(maps) - 2, -1, -1):
+            maps[fine] = maps[fine] + F.interpolate(maps[fine + 1], scale_factor=2.0, mode="nearest")
+        maps = [smooth(feature) for smooth, feature in zip(self.smooth, maps, strict=True)]
+        for extra in self.extra:
+            maps.append(extra(maps[-1]))
+        return maps

@@ -1,0 +1,109 @@
+"""Prediction heads of dense detectors: feature maps of several levels in, class logits and box deltas out."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mobiledet.detectors.base import RawOutputs
+from mobiledet.layers import ConvNormAct, NormLayer, ReLU6
+
+
+class SSDLiteHead(nn.Module):
+    """SSDLite's head (MobileNetV2, arXiv:1801.04381, section 6.2): for every level a 3x3 depthwise convolution with
+    normalisation and ReLU6, then a 1x1 convolution, once for the classes and once for the boxes.
+
+    Args:
+        channels: of each level.
+        anchors_per_cell: of each level.
+        num_logits: of one anchor.
+        norm_layer: makes the normalisation from a number of channels.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], anchors_per_cell: Sequence[int], num_logits: int, norm_layer: NormLayer
+    ) -> None:
+        super().__init__()
+        self.num_logits = num_logits
+        pairs = list(zip(channels, anchors_per_cell, strict=True))
+        self.classes = nn.ModuleList(_prediction_layer(c, a * num_logits, norm_layer) for c, a in pairs)
+        self.boxes = nn.ModuleList(_prediction_layer(c, a * 4, norm_layer) for c, a in pairs)
+
+    @property
+    def class_convolutions(self) -> list[nn.Conv2d]:
+        """The layers whose biases set the scores of an untrained head."""
+        return [layer[-1] for layer in self.classes]
+
+    def forward(self, features: Sequence[Tensor]) -> RawOutputs:
+        return RawOutputs(
+            _flatten([layer(feature) for layer, feature in zip(self.classes, features, strict=True)], self.num_logits),
+            _flatten([layer(feature) for layer, feature in zip(self.boxes, features, strict=True)], 4),
+        )
+
+
+def _prediction_layer(in_channels: int, out_channels: int, norm_layer: NormLayer) -> nn.Sequential:
+    return nn.Sequential(
+        ConvNormAct(in_channels, in_channels, 3, 1, in_channels, norm_layer, ReLU6),
+        nn.Conv2d(in_channels, out_channels, 1),
+    )
+
+
+class PyramidHead(nn.Module):
+    """A head whose weights serve all levels of a pyramid, as in RetinaNet (arXiv:1708.02002), in depthwise separable
+    form and with each level's own normalisation.
+
+    Objects of one size teach all sizes, which is worth more than weights for each level.
+
+    Args:
+        channels: of every level.
+        levels: number of levels.
+        anchors_per_cell: the same on every level.
+        num_logits: of one anchor.
+        norm_layer: makes the normalisation from a number of channels.
+        depth: blocks before the predictions.
+    """
+
+    def __init__(
+        self, channels: int, levels: int, anchors_per_cell: int, num_logits: int, norm_layer: NormLayer, depth: int = 2
+    ) -> None:
+        super().__init__()
+        self.num_logits = num_logits
+        self.tower = nn.Sequential(*(SharedBlock(channels, levels, norm_layer) for _ in range(depth)))
+        self.classes = nn.Conv2d(channels, anchors_per_cell * num_logits, 1)
+        self.boxes = nn.Conv2d(channels, anchors_per_cell * 4, 1)
+
+    @property
+    def class_convolutions(self) -> list[nn.Conv2d]:
+        """The layers whose biases set the scores of an untrained head."""
+        return [self.classes]
+
+    def forward(self, features: Sequence[Tensor]) -> RawOutputs:
+        features = self.tower(features)
+        return RawOutputs(
+            _flatten([self.classes(feature) for feature in features], self.num_logits),
+            _flatten([self.boxes(feature) for feature in features], 4),
+        )
+
+
+class SharedBlock(nn.Module):
+    """A 5x5 depthwise separable convolution over all levels, each of which has its own normalisation."""
+
+    def __init__(self, channels: int, levels: int, norm_layer: NormLayer) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False)
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.depthwise_norms = nn.ModuleList(norm_layer(channels) for _ in range(levels))
+        self.pointwise_norms = nn.ModuleList(norm_layer(channels) for _ in range(levels))
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        outputs = []
+        for feature, first, second in zip(features, self.depthwise_norms, self.pointwise_norms, strict=True):
+            hidden = F.relu(first(self.depthwise(feature)), inplace=True)
+            outputs.append(F.relu(second(self.pointwise(hidden)), inplace=True))
+        return outputs
+
+
+def _flatten(maps: list[Tensor], width: int) -> Tensor:
+    """N x (a * width) x H x W maps to N x A x width, rows before columns before the anchors of a cell."""
+    return torch.cat([m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, width) for m in maps], dim=1)

@@ -1,0 +1,169 @@
+"""Losses of dense detectors. Each owns the meaning of the raw outputs: which scores the logits give, which boxes the
+deltas give."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mobiledet.detectors.base import RawOutputs, Targets
+from mobiledet.errors import unknown_name
+from mobiledet.ops.box_coder import SSD_WEIGHTS, decode, encode
+from mobiledet.ops.boxes import paired_giou, paired_iou
+from mobiledet.ops.matching import match_atss, match_ssd
+
+
+class DenseLoss(nn.Module):
+    """Base: gives every anchor its box and class, for the whole batch at once; subclasses weigh the errors.
+
+    Attributes:
+        coder_weights: of ``ops.box_coder``.
+    """
+
+    coder_weights = SSD_WEIGHTS
+
+    def num_logits(self, num_classes: int) -> int:
+        """Logits of one anchor."""
+        raise NotImplementedError
+
+    def scores(self, class_logits: Tensor) -> Tensor:
+        """... x num_logits to ... x num_classes scores in 0..1."""
+        raise NotImplementedError
+
+    def ranks(self, class_logits: Tensor) -> Tensor:
+        """... x num_logits to ... x num_classes values in the order of the scores."""
+        return self.scores(class_logits)
+
+    def scores_of_ranks(self, ranks: Tensor) -> Tensor:
+        """What ``ranks`` gave, as scores."""
+        return ranks
+
+    def class_prior_bias(self) -> float:
+        """Initial bias of the class logits."""
+        return 0.0
+
+    def match(self, targets: Targets, anchors_xyxy: Tensor, level_sizes: Sequence[int]) -> Tensor:
+        """N x A indices of the boxes that the anchors learn, negative for background."""
+        raise NotImplementedError
+
+    def errors(
+        self, raw: RawOutputs, anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sums over the batch of the class errors and the box errors.
+
+        Args:
+            raw: N x A x L logits and N x A x 4 deltas.
+            anchors_xyxy: A x 4 pixels.
+            boxes_xyxy: N x A x 4, the box of each anchor; the anchor itself for background.
+            labels: N x A, the class of each anchor; -1 for background.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self, raw: RawOutputs, anchors_xyxy: Tensor, level_sizes: Sequence[int], targets: Targets
+    ) -> dict[str, Tensor]:
+        """Scalar losses, to be summed: the batch's errors over its number of foreground anchors.
+
+        Args:
+            raw: of the batch.
+            anchors_xyxy: A x 4 pixels.
+            level_sizes: number of anchors of each level.
+            targets: of the batch.
+        """
+        matched = self.match(targets, anchors_xyxy, level_sizes)
+        foreground = matched >= 0
+        index = matched.clamp(min=0)
+        boxes = targets.boxes_xyxy.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
+        # background is given its anchor for a box, so that logarithms and quotients stay finite
+        boxes = boxes.where(foreground.unsqueeze(-1), anchors_xyxy)
+        labels = targets.labels.gather(1, index).where(foreground, -1)
+        raw = RawOutputs(raw.class_logits.float(), raw.box_deltas.float())
+        class_error, box_error = self.errors(raw, anchors_xyxy, boxes, labels)
+        count = foreground.sum().clamp(min=1)
+        return {"class": class_error / count, "box": box_error / count}
+
+
+class HardNegativeLoss(DenseLoss):
+    """SSD's loss (arXiv:1512.02325, section 2.2): softmax with background as class 0, the three hardest negatives for
+    each positive of an image, smooth L1 on the encoded boxes."""
+
+    negatives_per_positive = 3
+
+    def num_logits(self, num_classes: int) -> int:
+        return num_classes + 1
+
+    def scores(self, class_logits: Tensor) -> Tensor:
+        return class_logits.softmax(-1)[..., 1:]
+
+    def match(self, targets: Targets, anchors_xyxy: Tensor, level_sizes: Sequence[int]) -> Tensor:
+        return match_ssd(targets.boxes_xyxy, targets.labels >= 0, anchors_xyxy)
+
+    def errors(
+        self, raw: RawOutputs, anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        foreground = labels >= 0
+        error = F.cross_entropy(raw.class_logits.flatten(0, 1), (labels + 1).flatten(), reduction="none")
+        error = error.view_as(labels)
+        hardness = error.detach().masked_fill(foreground, -torch.inf)
+        rank = hardness.argsort(1, descending=True).argsort(1)
+        negative = rank < self.negatives_per_positive * foreground.sum(1, keepdim=True)
+        class_error = (error * (foreground | negative)).sum()
+        offsets = encode(boxes_xyxy, anchors_xyxy, self.coder_weights)
+        box_error = F.smooth_l1_loss(raw.box_deltas, offsets, reduction="none").sum(-1)
+        return class_error, (box_error * foreground).sum()
+
+
+class FocalLoss(DenseLoss):
+    """Quality focal loss on sigmoid scores (arXiv:2006.04388, section 3.1), GIoU on the boxes (arXiv:1902.09630).
+
+    The score that a foreground anchor learns is the overlap of its predicted box with its true one, so that scores
+    rank boxes by how well they fit. Anchors are matched by ATSS (arXiv:1912.02424).
+    """
+
+    coder_weights = (1.0, 1.0, 1.0, 1.0)
+    beta = 2.0
+    prior = 0.01
+    box_weight = 2.0
+
+    def num_logits(self, num_classes: int) -> int:
+        return num_classes
+
+    def scores(self, class_logits: Tensor) -> Tensor:
+        return class_logits.sigmoid()
+
+    def ranks(self, class_logits: Tensor) -> Tensor:
+        return class_logits
+
+    def scores_of_ranks(self, ranks: Tensor) -> Tensor:
+        return ranks.sigmoid()
+
+    def class_prior_bias(self) -> float:
+        return -math.log(1 / self.prior - 1)
+
+    def match(self, targets: Targets, anchors_xyxy: Tensor, level_sizes: Sequence[int]) -> Tensor:
+        return match_atss(targets.boxes_xyxy, targets.labels >= 0, anchors_xyxy, level_sizes)
+
+    def errors(
+        self, raw: RawOutputs, anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        foreground = labels >= 0
+        predicted = decode(raw.box_deltas, anchors_xyxy, self.coder_weights)
+        quality = paired_iou(predicted.detach(), boxes_xyxy) * foreground
+        logits = raw.class_logits
+        wanted = F.one_hot(labels + 1, logits.shape[-1] + 1)[..., 1:] * quality.unsqueeze(-1)
+        weight = (logits.sigmoid() - wanted).abs().pow(self.beta)
+        class_error = (weight * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")).sum()
+        box_error = (1 - paired_giou(predicted, boxes_xyxy)) * foreground
+        return class_error, self.box_weight * box_error.sum()
+
+
+LOSSES: dict[str, type[DenseLoss]] = {"hard_negative": HardNegativeLoss, "focal": FocalLoss}
+
+
+def build_loss(key: str) -> DenseLoss:
+    """Raises UserError for a key that is not in ``LOSSES``."""
+    if key not in LOSSES:
+        raise unknown_name("loss", key, LOSSES)
+    return LOSSES[key]()

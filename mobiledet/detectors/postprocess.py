@@ -1,0 +1,89 @@
+"""From scores and boxes to detections: a dynamic form for batches in PyTorch, a static one for model files."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from mobiledet.detectors.base import ImageDetections, StaticDetections
+from mobiledet.ops.box_coder import decode
+from mobiledet.ops.nms import static_nms
+from mobiledet.spec import NmsSpec
+
+
+def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[ImageDetections]:
+    """The ``top_k`` best (box, class) pairs of each image, suppressed by class.
+
+    Args:
+        boxes_xyxy: N x A x 4 pixels, clipped to the image.
+        scores: N x A x C in 0..1.
+    """
+    batch, _, num_classes = scores.shape
+    best, index = scores.flatten(1).topk(min(nms.top_k, scores[0].numel()), dim=1)
+    labels = index % num_classes
+    boxes = boxes_xyxy.gather(1, (index // num_classes).unsqueeze(-1).expand(-1, -1, 4))
+    image = torch.arange(batch, device=scores.device).unsqueeze(1).expand_as(index)
+    candidate = best >= nms.score
+    image, labels, best, boxes = image[candidate], labels[candidate], best[candidate], boxes[candidate]
+    # one call for the whole batch: a class of an image is a group of its own; kept is sorted by score
+    kept = batched_nms(boxes, best, image * num_classes + labels, nms.iou)
+    image, labels, best, boxes = image[kept], labels[kept], best[kept], boxes[kept]
+    by_image = image.argsort(stable=True)
+    sizes = image.bincount(minlength=batch).tolist()
+    columns = zip(
+        boxes[by_image].split(sizes), best[by_image].split(sizes), labels[by_image].split(sizes), strict=True
+    )
+    limit = nms.max_detections
+    return [ImageDetections(b[:limit], s[:limit], c[:limit]) for b, s, c in columns]
+
+
+def select_detections_static(
+    ranks: Tensor,
+    to_scores: Callable[[Tensor], Tensor],
+    deltas: Tensor,
+    anchors_xyxy: Tensor,
+    coder_weights: tuple[float, ...],
+    nms: NmsSpec,
+) -> StaticDetections:
+    """``select_detections`` for one image in constant shapes, with box decoding.
+
+    Only operations that lower to one builtin each: top-k whose indices are used, row lookup by ``embedding``, float
+    arithmetic instead of integer division. Nothing above 3-D, no 64-bit integers at run time.
+
+    Args:
+        ranks: A x C, in the order of the scores; cheaper than the scores where those need an exponential each.
+        to_scores: turns chosen ranks into scores in 0..1.
+        deltas: A x 4 offsets.
+        anchors_xyxy: A x 4 in fractions of the image.
+        coder_weights: of ``ops.box_coder``.
+        nms: settings.
+    """
+    anchors, classes = ranks.shape
+    # every one of the best (anchor, class) pairs lies on one of the anchors with the best classes
+    k = min(nms.top_k, anchors)
+    _, anchor = torch.topk(ranks.amax(1), k)
+    ranks = F.embedding(anchor, ranks)
+    boxes = decode(F.embedding(anchor, deltas), F.embedding(anchor, anchors_xyxy), coder_weights).clamp(0, 1)
+    k = min(nms.top_k, k * classes)
+    best, pair = torch.topk(ranks.reshape(-1), k)
+    scores = to_scores(best)
+    row = torch.floor((pair.float() + 0.5) / classes)
+    labels = pair.float() - row * classes
+    boxes = F.embedding(row.to(torch.int32), boxes)
+    keep = static_nms(boxes, labels, (scores >= nms.score).float(), nms.iou)
+
+    limit = min(nms.max_detections, k)
+    scores, index = torch.topk(scores * keep, limit)
+    valid = (scores > 0).float()
+    rows = F.embedding(index, torch.cat((boxes, labels.reshape(-1, 1)), dim=1)) * valid.reshape(-1, 1)
+    # slices before the batch dimension is added: x1 y1 x2 y2 label to y1 x1 y2 x2, label
+    yxyx = torch.cat((rows[:, 1:2], rows[:, 0:1], rows[:, 3:4], rows[:, 2:3]), dim=1)
+    padding = nms.max_detections - limit
+    return StaticDetections(
+        F.pad(yxyx, (0, 0, 0, padding)).unsqueeze(0),
+        F.pad(rows[:, 4], (0, padding)).unsqueeze(0),
+        F.pad(scores, (0, padding)).unsqueeze(0),
+        valid.sum().reshape(1),
+    )

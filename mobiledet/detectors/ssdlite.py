@@ -1,0 +1,97 @@
+"""SSDLite: SSD (arXiv:1512.02325) with depthwise separable prediction layers (MobileNetV2, arXiv:1801.04381, section 6.2).
+
+``ssdlite`` is the papers' form: strides 16 and 32 of the backbone, four coarser levels, SSD's anchors and loss.
+``ssdlite_fpn`` predicts from a small feature pyramid that starts at stride 8, which small objects need, with one head
+for all levels.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor, nn
+
+from mobiledet.backbones import Backbone, FeatureInfo
+from mobiledet.detectors.dense import DenseDetector
+from mobiledet.detectors.fpn import FeaturePyramid
+from mobiledet.detectors.heads import PyramidHead, SSDLiteHead
+from mobiledet.detectors.losses import build_loss
+from mobiledet.errors import UserError
+from mobiledet.layers import ConvNormAct, NormLayer, ReLU6, depthwise_separable
+from mobiledet.ops.anchors import AnchorSizes, square_anchor_sizes, ssd_anchor_sizes
+
+EXTRA_CHANNELS = (512, 256, 256, 128)  # of the levels beyond stride 32, as in the MobileNet papers' SSDLite
+LEVELS = 2 + len(EXTRA_CHANNELS)
+PYRAMID_CHANNELS = 96
+PYRAMID_LEVELS = 4
+
+
+class ExtraLevels(nn.Module):
+    """SSDLite's levels: the backbone's strides 16 and 32, then ever coarser maps.
+
+    Each coarser map comes from a 1x1 convolution to half of its channels, a 3x3 depthwise convolution of stride 2 and
+    a 1x1 convolution.
+    """
+
+    def __init__(self, feature_info: Sequence[FeatureInfo], norm_layer: NormLayer) -> None:
+        super().__init__()
+        self.extra = nn.ModuleList()
+        in_channels = feature_info[-1].channels
+        for channels in EXTRA_CHANNELS:
+            reduced = channels // 2
+            reduce = ConvNormAct(in_channels, reduced, norm_layer=norm_layer, activation=ReLU6)
+            self.extra.append(nn.Sequential(reduce, *depthwise_separable(reduced, channels, 3, 2, norm_layer, ReLU6)))
+            in_channels = channels
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        maps = list(features[-2:])
+        for extra in self.extra:
+            maps.append(extra(maps[-1]))
+        return maps
+
+
+def ssdlite(
+    backbone: Backbone,
+    num_classes: int,
+    image_size: tuple[int, int],
+    anchors: AnchorSizes | None = None,
+    loss: str = "hard_negative",
+    norm_layer: NormLayer = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03),
+) -> DenseDetector:
+    """Six levels from stride 16; by default SSD's anchors and loss."""
+    objective = build_loss(loss)
+    sizes = anchors or ssd_anchor_sizes(LEVELS)
+    _require_levels(sizes, LEVELS)
+    taps = backbone.feature_info[-2:]
+    channels = (*(info.channels for info in taps), *EXTRA_CHANNELS)
+    head = SSDLiteHead(channels, [len(level) for level in sizes], objective.num_logits(num_classes), norm_layer)
+    neck = ExtraLevels(taps, norm_layer)
+    return DenseDetector(backbone, neck, head, image_size, taps[0].stride, sizes, objective)
+
+
+def ssdlite_fpn(
+    backbone: Backbone,
+    num_classes: int,
+    image_size: tuple[int, int],
+    anchors: AnchorSizes | None = None,
+    loss: str = "focal",
+    norm_layer: NormLayer = nn.BatchNorm2d,
+) -> DenseDetector:
+    """Four levels from stride 8; by default one square anchor a cell and the focal loss."""
+    objective = build_loss(loss)
+    finest_stride = backbone.feature_info[0].stride
+    sizes = anchors or square_anchor_sizes(PYRAMID_LEVELS, finest_stride, image_size)
+    _require_levels(sizes, PYRAMID_LEVELS)
+    if len({len(level) for level in sizes}) != 1:
+        raise UserError("ssdlite_fpn needs the same number of anchors on every level, because the levels share a head")
+    neck = FeaturePyramid(
+        backbone.feature_info, PYRAMID_CHANNELS, PYRAMID_LEVELS - len(backbone.feature_info), norm_layer
+    )
+    head = PyramidHead(
+        PYRAMID_CHANNELS, PYRAMID_LEVELS, len(sizes[0]), objective.num_logits(num_classes), norm_layer
+    )
+    return DenseDetector(backbone, neck, head, image_size, finest_stride, sizes, objective)
+
+
+def _require_levels(sizes: AnchorSizes, levels: int) -> None:
+    if len(sizes) != levels:
+        raise UserError(f"anchors are given for {len(sizes)} levels, but this detector has {levels}")

@@ -1,0 +1,209 @@
+"""What evaluation asks of a device, be it this machine, a phone, a board or a browser: records and two protocols."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.detections import Detections
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What a device is.
+
+    Attributes:
+        name: how it was addressed, such as ``local``.
+        model: of the machine or phone.
+        os: operating system with its version or build.
+        cpu: name of the processor.
+        cores: that the runtime may use.
+        runtime: what executes the model file, such as ``litert``; results of different runtimes are told apart by it.
+        runtime_version: of that.
+    """
+
+    name: str
+    model: str
+    os: str
+    cpu: str
+    cores: int
+    runtime: str
+    runtime_version: str
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """How a device is at one moment; None and empty where it cannot tell.
+
+    Attributes:
+        memory_bytes: of the process that runs the model, now.
+        peak_memory_bytes: the most it has held.
+        temperatures_c: degrees Celsius of each thermal zone, by name.
+        thermal_status: the system's own word, such as Android's ``light``.
+        load: runnable processes, mean of the last minute.
+    """
+
+    memory_bytes: int | None
+    peak_memory_bytes: int | None
+    temperatures_c: dict[str, float]
+    thermal_status: str | None
+    load: float | None
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Nanoseconds of a monotonic clock for one image.
+
+    Attributes:
+        decode: JPEG to RGB.
+        preprocess: resize, convert, copy into the input tensor.
+        infer: the model file alone.
+        postprocess: copy the outputs, scale the boxes to the image.
+    """
+
+    decode: int
+    preprocess: int
+    infer: int
+    postprocess: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a device made of one image.
+
+    Attributes:
+        image: the file.
+        detections: boxes in pixels of the image as it lies on disk.
+        times: None when the image could not be read.
+        problem: why the image could not be read; empty when it was.
+    """
+
+    image: Path
+    detections: Detections
+    times: StageTimes | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class BenchmarkPlan:
+    """How long to measure: both the number of runs and the time are reached, first for the warm-up, then timed."""
+
+    warmup_runs: int = 10
+    warmup_seconds: float = 1.0
+    runs: int = 50
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """A process that has just started meets the model file for the first time.
+
+    Attributes:
+        load_ns: open the file, build the graph, hand it to the accelerator.
+        first_infer_ns: the first run.
+        memory_bytes: that the process grew by, at its peak, from before the load to after the first run.
+    """
+
+    load_ns: int
+    first_infer_ns: int
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class BenchmarkSamples:
+    """Raw samples, nothing left out and nothing averaged.
+
+    Attributes:
+        infer_ns: each timed run of the model file, in order.
+        warmup_runs: runs before them.
+        cold_starts: each in a process of its own.
+        states: of the device before, in the middle of and after the timed runs.
+    """
+
+    infer_ns: tuple[int, ...]
+    warmup_runs: int
+    cold_starts: tuple[ColdStart, ...]
+    states: tuple[DeviceState, ...]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a model file is really executed.
+
+    Attributes:
+        requested: the accelerator that was asked for.
+        actual: the one that runs the file.
+        delegated_share: part of the graph's operations that runs on it, 0..1; None where the runtime does not tell.
+        threads: of the processor.
+    """
+
+    requested: str
+    actual: str
+    delegated_share: float | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class GoldenReport:
+    """How far the outputs of the golden inputs are from the expected ones, at worst.
+
+    Attributes:
+        cases: golden inputs replayed.
+        detections: expected detections in them.
+        lowest_iou: of the matched pairs.
+        largest_score_difference: of the matched pairs.
+    """
+
+    cases: int
+    detections: int
+    lowest_iou: float
+    largest_score_difference: float
+
+
+class Session(Protocol):
+    """A model file that has been loaded on a device."""
+
+    @property
+    def execution(self) -> Execution:
+        """How the file is executed."""
+
+    def golden(self) -> GoldenReport:
+        """Replay the bundle's golden cases; nothing may be reported of a session that fails.
+
+        Raises:
+            UserError: the outputs are not those of the bundle within the tolerance of the file's precision.
+        """
+
+    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Iterator[Frame]:
+        """Detect in image files, one frame for each in their order; an unreadable one is told in its frame.
+
+        Args:
+            images: JPEG or PNG files.
+            apply_orientation: turn the image as its EXIF tag says; boxes are then in pixels of the turned image.
+        """
+
+    def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples:
+        """Run the file on a golden input again and again."""
+
+
+class Device(Protocol):
+    """Something that runs model files."""
+
+    def info(self) -> DeviceInfo:
+        """What it is."""
+
+    def state(self) -> DeviceState:
+        """How it is now."""
+
+    def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> Session:
+        """Load a model file of a bundle.
+
+        Args:
+            bundle, file: what to run.
+            accelerator: one of the device's own; ``auto`` takes the best that works.
+            threads: of the processor; 0 takes every core.
+
+        Raises:
+            UserError: the accelerator is unknown or does not take the file, or the file cannot be run.
+        """

@@ -1,0 +1,139 @@
+"""A .tflite detector in LiteRT on this machine's processor."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from mobiledet.detections import Detections
+from mobiledet.errors import UserError, unknown_name
+
+# what runs the operations -> how LiteRT is told so
+ACCELERATORS = {
+    "auto": OpResolverType.AUTO,
+    "xnnpack": OpResolverType.AUTO,
+    "cpu": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+}
+OUTPUTS = ("boxes", "classes", "scores", "count")
+
+
+class LiteRtDetector:
+    """A detector whose file takes one raw RGB image and gives boxes, classes, scores and count.
+
+    Args:
+        path: the .tflite file.
+        accelerator: a key of ``ACCELERATORS``: ``cpu`` is LiteRT's own kernels, ``auto`` XNNPACK where it takes part.
+        threads: of the processor, at least 1.
+
+    Attributes:
+        height, width: of the image, in pixels.
+        accelerator: the one that runs the file, ``xnnpack`` or ``cpu``.
+        delegated_share: part of the graph's operations that XNNPACK runs, 0..1.
+
+    Raises:
+        UserError: unknown accelerator, a file that LiteRT cannot load or that is no such detector, or XNNPACK was
+            asked for and takes none of the operations.
+    """
+
+    def __init__(self, path: Path, accelerator: str = "auto", threads: int = 1) -> None:
+        if accelerator not in ACCELERATORS:
+            raise unknown_name("accelerator", accelerator, ACCELERATORS)
+        self._path = path
+        try:
+            resolver = ACCELERATORS[accelerator]
+            self._interpreter = Interpreter(
+                model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"LiteRT cannot load {path}: {_one_line(error)}; export it again") from error
+        self._input, self._outputs = self._signature()
+        self.height, self.width = (int(side) for side in self._input["shape"][1:3])
+        self.delegated_share = _delegated_share(self._interpreter._get_ops_details())
+        self.accelerator = "xnnpack" if self.delegated_share else "cpu"
+        if accelerator == "xnnpack" and not self.delegated_share:
+            raise UserError(f"XNNPACK takes no operation of {path}; run it with --accelerator cpu")
+
+    def set_input(self, image: np.ndarray) -> None:
+        """Copy an image of the model's size (height x width x 3 uint8 RGB) into the input."""
+        self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
+
+    def invoke(self) -> None:
+        """Run the graph on the input; the input must be set anew before each run, its memory is reused.
+
+        Raises:
+            UserError: LiteRT fails.
+        """
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"LiteRT cannot run {self._path}: {_one_line(error)}; export it again") from error
+
+    def detections(self, image_height: int, image_width: int) -> Detections:
+        """What the last run found, boxes in pixels of an image of this size.
+
+        Raises:
+            UserError: the outputs hold NaN or infinity, or a count or class that cannot be.
+        """
+        boxes, classes, scores, count = (
+            self._interpreter.get_tensor(self._outputs[name]["index"])[0] for name in OUTPUTS
+        )
+        if not all(np.isfinite(values).all() for values in (boxes, classes, scores, count)):
+            raise UserError(f"{self._path}: the outputs are not finite numbers; export the bundle again")
+        if not 0 <= count <= len(scores):
+            raise UserError(f"{self._path}: counts {count} detections in {len(scores)} rows; export the bundle again")
+        return Detections.from_graph_outputs(boxes, classes, scores, int(count), image_height, image_width)
+
+    def _signature(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Tensors of the input, and of the outputs by name."""
+        signatures = self._interpreter.get_signature_list()
+        fitting = [key for key, value in signatures.items() if set(OUTPUTS) <= set(value["outputs"])]
+        if not fitting:
+            names = sorted({name for value in signatures.values() for name in value["outputs"]}) or ["none"]
+            raise UserError(
+                f"{self._path} is not a mobiledet detector: it has no signature with the outputs "
+                f"{', '.join(OUTPUTS)} (its outputs: {', '.join(names)}); export it with mobiledet export"
+            )
+        runner = self._interpreter.get_signature_runner(fitting[0])
+        inputs, outputs = list(runner.get_input_details().values()), runner.get_output_details()
+        rows = int(outputs["scores"]["shape"][-1])
+        self._require_shape("boxes", outputs["boxes"], [(1, rows, 4)])
+        self._require_shape("classes", outputs["classes"], [(1, rows)])
+        self._require_shape("scores", outputs["scores"], [(1, rows)])
+        self._require_shape("count", outputs["count"], [(1,)])
+        if len(inputs) != 1 or inputs[0]["dtype"] not in (np.float32, np.uint8):
+            raise UserError(f"{self._path} must take one image, float32 or uint8; export it with mobiledet export")
+        height, width = inputs[0]["shape"][1:3] if len(inputs[0]["shape"]) == 4 else (0, 0)
+        self._require_shape("input", inputs[0], [(1, height, width, 3)])
+        return inputs[0], outputs
+
+    def _require_shape(self, name: str, tensor: dict[str, Any], shapes: Sequence[tuple[int, ...]]) -> None:
+        # shape_signature holds -1 for a dynamic side, with which some runtimes give zeros without a word
+        shape = tuple(int(side) for side in tensor["shape_signature"])
+        if shape not in shapes:
+            raise UserError(f"{self._path}: {name} is {shape}, not {shapes[0]}; export it with mobiledet export")
+
+
+def _delegated_share(operations: Sequence[dict[str, Any]]) -> float:
+    """Part of the graph's operations that a delegate runs.
+
+    LiteRT appends a DELEGATE operation for each part that it handed over and keeps the originals listed: the
+    originals between the inputs and the outputs of a DELEGATE operation are those it runs.
+    """
+    originals = [op for op in operations if op["op_name"] != "DELEGATE"]
+    producers = {tensor: op for op in originals for tensor in op["outputs"]}
+    delegated: set[int] = set()
+    for delegate in (op for op in operations if op["op_name"] == "DELEGATE"):
+        inputs, waiting = set(delegate["inputs"]), list(delegate["outputs"])
+        while waiting:
+            producer = producers.get(tensor := waiting.pop())
+            if tensor not in inputs and producer and producer["index"] not in delegated:
+                delegated.add(producer["index"])
+                waiting.extend(producer["inputs"])
+    return len(delegated) / len(originals) if originals else 0.0
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Measure exported files on devices, and show what came out. No torch."""

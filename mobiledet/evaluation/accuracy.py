@@ -1,0 +1,107 @@
+"""Run a loaded model file over a data set and score its detections."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from mobiledet.data.coco import CocoDataset, CocoImage
+from mobiledet.data.config import OnBadData
+from mobiledet.detections import Detections
+from mobiledet.devices.base import Session, StageTimes
+from mobiledet.errors import UserError
+from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.evaluation.result import Accuracy
+from mobiledet.metrics.coco import CocoEvaluator
+from mobiledet.spec import ModelSpec
+
+
+def measure_accuracy(
+    session: Session,
+    spec: ModelSpec,
+    dataset: CocoDataset,
+    scorer: str = "faster-coco-eval",
+    on_bad_data: OnBadData = "error",
+) -> Accuracy:
+    """Detect in every image of a data set, with a progress bar, and score.
+
+    Args:
+        session: the loaded file.
+        spec: the model's description, for its labels.
+        dataset: images and where the truth is.
+        scorer: one of ``metrics.coco.SCORERS``.
+        on_bad_data: with ``skip`` an image that cannot be decoded is left out, of the score too.
+
+    Raises:
+        UserError: an image is broken, none is left, or the data set has a category that the model does not know.
+    """
+    category_ids = match_categories(spec, dataset)
+    found: list[tuple[CocoImage, Detections]] = []
+    times: list[StageTimes] = []
+    skipped = list(dataset.skipped)
+    with _progress() as progress:
+        task = progress.add_task("images", total=len(dataset.images))
+        frames = session.detect(image.path for image in dataset.images)
+        for image, frame in zip(dataset.images, frames, strict=True):
+            if frame.times is not None:
+                found.append((image, frame.detections))
+                times.append(frame.times)
+            elif on_bad_data == "skip":
+                skipped.append(frame.problem)
+            else:
+                raise UserError(f"{frame.problem}; mend it or pass --on-bad-data skip")
+            progress.advance(task)
+    if not found:
+        raise UserError(f"no image of {dataset.images_dir} can be read; the first problem: {skipped[0]}")
+
+    evaluator = CocoEvaluator(dataset.annotations, category_ids, [image.id for image, _ in found])
+    for image, detections in found:
+        evaluator.add(image.id, detections)
+    return Accuracy(
+        metrics=evaluator.score(scorer),
+        dataset=dataset.name,
+        annotations=str(dataset.annotations),
+        images_sha256=_images_sha256([image for image, _ in found]),
+        skipped=tuple(skipped),
+        scorer=scorer,
+        stages={stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)},
+    )
+
+
+def match_categories(spec: ModelSpec, dataset: CocoDataset) -> tuple[int | None, ...]:
+    """The data set's category id of each of the model's labels, by name; None for a label that it does not have.
+
+    Raises:
+        UserError: the data set has a category that the model does not know: its mAP would be of something else.
+    """
+    if (spec.labels, spec.category_ids) == (dataset.labels, dataset.category_ids):
+        return spec.category_ids
+    unknown = [name for name in dataset.labels if name not in spec.labels]
+    if unknown or len(set(dataset.labels)) < len(dataset.labels):
+        problem = f"has the category {unknown[0]!r}, which" if unknown else "repeats a category's name;"
+        known = ", ".join(spec.labels[:8]) + (", ..." if len(spec.labels) > 8 else "")
+        raise UserError(
+            f"{dataset.annotations} {problem} {spec.name} does not know (it knows {known}); "
+            "evaluate it on data with the categories it was trained for"
+        )
+    id_of = dict(zip(dataset.labels, dataset.category_ids, strict=True))
+    return tuple(id_of.get(label) for label in spec.labels)
+
+
+def _images_sha256(images: Sequence[CocoImage]) -> str:
+    listing = "".join(f"{image.id} {image.path.name}\n" for image in images)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.finished_speed or task.speed or 0:.1f} images/s")
+
+
+def _progress() -> Progress:
+    """A bar with the rate and the time to go, on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

@@ -1,0 +1,69 @@
+"""mAP against latency as a PNG file, for places that show no HTML."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from mobiledet.atomic import atomic_file
+from mobiledet.evaluation.axis import Axis
+from mobiledet.evaluation.comparison import Comparison
+
+MARKERS = ("o", "s", "^", "D", "P", "v")
+COLORS = ("#2a6fdb", "#c8641b", "#2d8a4e", "#8250c4", "#c23b4a", "#14828c")
+
+
+def write_map_latency(path: Path, comparisons: Sequence[Comparison]) -> None:
+    """Draw one chart for each of at least one comparison, side by side.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    figure = Figure(figsize=(8.2 * len(comparisons), 5), dpi=150, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    charts = figure.subplots(1, len(comparisons), squeeze=False)[0]
+    for chart, comparison in zip(charts, comparisons, strict=True):
+        _draw(chart, comparison)
+    with atomic_file(path) as temporary:
+        canvas.print_png(temporary)
+
+
+def _draw(chart: Axes, comparison: Comparison) -> None:
+    points = comparison.points
+    x_axis = Axis.for_latency([point.ms for point in points])
+    y_axis = Axis.for_precision([point.ap for point in points])
+    chart.set_xscale("log" if x_axis.log else "linear")
+    chart.set_xlim(x_axis.low, x_axis.high)
+    chart.set_ylim(y_axis.low, y_axis.high)
+    chart.xaxis.set_major_locator(FixedLocator(x_axis.ticks))
+    chart.xaxis.set_minor_locator(NullLocator())
+    chart.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    chart.yaxis.set_major_locator(FixedLocator(y_axis.ticks))
+    chart.grid(color="#e3e4e8", linewidth=0.8)
+    chart.set_axisbelow(True)
+    chart.spines[["top", "right"]].set_visible(False)
+    for index, series in enumerate(comparison.series):
+        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+        front = [point for point in series.points if point.on_front]
+        chart.plot([p.ms for p in front], [p.ap for p in front], color=color, alpha=0.45, linewidth=1.5, zorder=2)
+        for point in series.points:
+            chart.plot([point.low_ms, point.high_ms], [point.ap, point.ap], color=color, linewidth=1, zorder=2)
+            face = color if point.on_front else "white"
+            chart.plot(point.ms, point.ap, marker, color=color, markerfacecolor=face, markersize=7, zorder=3)
+            chart.annotate(
+                point.name,
+                (point.ms, point.ap),
+                xytext=(8, -3),
+                textcoords="offset points",
+                fontsize=8,
+                color="#33363c",
+                parse_math=False,
+            )
+        chart.plot([], [], marker, color=color, label=series.name)
+    chart.set_xlabel("latency p50, ms" + (" (logarithmic)" if x_axis.log else ""))
+    chart.set_ylabel("mAP")
+    chart.set_title(f"{comparison.dataset}, {comparison.images} images", loc="left", fontsize=11, parse_math=False)
+    chart.legend(fontsize=8, frameon=False, loc="lower right")

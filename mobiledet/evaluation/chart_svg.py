@@ -1,0 +1,167 @@
+"""Charts as SVG without scripts or fonts of their own; colours come from the page's style sheet."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mobiledet.evaluation.axis import Axis
+from mobiledet.evaluation.comparison import Comparison, Point, full_name
+from mobiledet.evaluation.figures import milliseconds, precision
+from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.evaluation.markup import Markup, join, tag
+
+LEFT, RIGHT, TOP, BOTTOM = 48, 16, 16, 44
+MARK = 6.0
+LETTER_WIDTH = 6.7
+LETTER_HEIGHT = 14.0
+HISTOGRAM_BINS = 40
+
+# outlines of the marks around (0, 0), one for each series in turn
+MARKS = (
+    "M-6,0 a6,6 0 1,0 12,0 a6,6 0 1,0 -12,0 z",
+    "M-5.5,-5.5 h11 v11 h-11 z",
+    "M0,-7 L6.5,5 h-13 z",
+    "M0,-7.5 L7.5,0 L0,7.5 L-7.5,0 z",
+    "M-2.5,-7 h5 v4.5 h4.5 v5 h-4.5 v4.5 h-5 v-4.5 h-4.5 v-5 h4.5 z",
+    "M0,7 L6.5,-5 h-13 z",
+)
+
+
+@dataclass(frozen=True)
+class _Box:
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def overlaps(self, other: "_Box") -> bool:
+        return (
+            self.x < other.x + other.width
+            and other.x < self.x + self.width
+            and self.y < other.y + other.height
+            and other.y < self.y + self.height
+        )
+
+
+def series_mark(index: int) -> Markup:
+    """The mark of a series, for legends and tables."""
+    return tag("svg", _mark(index, 0, 0, on_front=True), class_="mark", viewBox="-9 -9 18 18", aria_hidden="true")
+
+
+def map_latency(comparison: Comparison, width: int, height: int) -> Markup:
+    """mAP against latency: a mark for each result, its interval, and the Pareto front of each series as a line.
+
+    Args:
+        comparison: at least one point.
+        width, height: in CSS pixels; text is of the same size in each.
+    """
+    points = comparison.points
+    x_axis = Axis.for_latency([point.ms for point in points])
+    y_axis = Axis.for_precision([point.ap for point in points])
+
+    def x(ms: float) -> float:
+        return LEFT + (width - LEFT - RIGHT) * min(1.0, max(0.0, x_axis.place(max(ms, x_axis.low))))
+
+    def y(ap: float) -> float:
+        return height - BOTTOM - (height - TOP - BOTTOM) * y_axis.place(ap)
+
+    fronts, marks = [], []
+    for index, series in enumerate(comparison.series):
+        front = [(x(point.ms), y(point.ap)) for point in series.points if point.on_front]
+        steps = " ".join(f"{px:.1f},{py:.1f}" for px, py in front)
+        fronts.append(tag("polyline", points=steps, class_=f"front s{index % len(MARKS)}"))
+        for point in series.points:
+            marks.append(_point(index, point, x(point.ms), y(point.ap), (x(point.low_ms), x(point.high_ms))))
+    labels = _labels([(point.name, x(point.ms), y(point.ap)) for point in points], width, height)
+    return tag(
+        "svg",
+        _grid(x_axis, y_axis, [x(t) for t in x_axis.ticks], [y(t) for t in y_axis.ticks], width, height),
+        *fronts,
+        *marks,
+        labels,
+        class_="chart",
+        viewBox=f"0 0 {width} {height}",
+        role="img",
+        aria_label=f"mAP against latency on {comparison.dataset}",
+    )
+
+
+def histogram(stats: LatencyStats, width: int = 320, height: int = 72) -> Markup:
+    """How the samples are distributed, with lines at p50, p90 and p95; samples beyond twice p95 fall in the last bar."""
+    samples = np.array(stats.samples_ns) / 1e6
+    low, high = float(samples.min()), float(min(samples.max(), 2 * stats.p95_ms))
+    high = max(high, low * 1.001)
+    counts, _ = np.histogram(samples.clip(low, high), HISTOGRAM_BINS, (low, high))
+    step = width / HISTOGRAM_BINS
+    bars = [
+        tag("rect", x=index * step, y=height * (1 - share), width=step - 0.8, height=height * share)
+        for index, share in enumerate((counts / counts.max()).tolist())
+    ]
+    lines = [
+        tag("line", x1=place, x2=place, y1=0, y2=height, class_=name)
+        for name, value in (("p50", stats.p50_ms), ("p90", stats.p90_ms), ("p95", stats.p95_ms))
+        for place in [width * min(1.0, (value - low) / (high - low))]
+    ]
+    ends = tag(
+        "div", tag("span", f"{milliseconds(low)} ms"), tag("span", f"{milliseconds(high)} ms"), class_="histogram-ends"
+    )
+    name = f"distribution of {stats.n} samples"
+    drawn = tag("svg", *bars, *lines, class_="histogram", viewBox=f"0 0 {width} {height}", role="img", aria_label=name)
+    return join(drawn, ends)
+
+
+def _mark(index: int, x: float, y: float, on_front: bool, title: str = "") -> Markup:
+    kind = f"point s{index % len(MARKS)}" + ("" if on_front else " behind")
+    place = f"translate({x:.1f} {y:.1f})"
+    children = [tag("title", title)] if title else []
+    return tag("path", *children, d=MARKS[index % len(MARKS)], transform=place, class_=kind)
+
+
+def _point(index: int, point: Point, x: float, y: float, interval: tuple[float, float]) -> Markup:
+    title = f"{full_name(point.result)}: mAP {precision(point.ap)}, p50 {milliseconds(point.ms)} ms"
+    whisker = tag("line", x1=interval[0], x2=interval[1], y1=y, y2=y, class_=f"whisker s{index % len(MARKS)}")
+    return join(whisker, _mark(index, x, y, point.on_front, title))
+
+
+def _grid(
+    x_axis: Axis, y_axis: Axis, x_places: Sequence[float], y_places: Sequence[float], width: int, height: int
+) -> Markup:
+    bottom, right = height - BOTTOM, width - RIGHT
+    parts = []
+    for value, place in zip(y_axis.ticks, y_places, strict=True):
+        parts.append(tag("line", x1=LEFT, x2=right, y1=place, y2=place, class_="grid"))
+        parts.append(tag("text", f"{value:.2f}", x=LEFT - 8, y=place + 4, text_anchor="end", class_="tick"))
+    for value, place in zip(x_axis.ticks, x_places, strict=True):
+        parts.append(tag("line", x1=place, x2=place, y1=TOP, y2=bottom, class_="grid"))
+        parts.append(tag("text", f"{value:g}", x=place, y=bottom + 18, text_anchor="middle", class_="tick"))
+    scale = ", logarithmic" if x_axis.log else ""
+    caption = f"latency p50, ms{scale} (less is better)"
+    parts.append(tag("text", caption, x=right, y=height - 6, text_anchor="end", class_="axis"))
+    parts.append(tag("text", "mAP", x=LEFT + 6, y=TOP + 4, class_="axis"))
+    return join(*parts)
+
+
+def _labels(names: Sequence[tuple[str, float, float]], width: int, height: int) -> Markup:
+    """Names beside their marks, each where it covers neither a mark nor another name if there is such a place."""
+    taken = [_Box(x - MARK, y - MARK, 2 * MARK, 2 * MARK) for _, x, y in names]
+    area = _Box(LEFT, TOP, width - LEFT, height - TOP - BOTTOM)
+    parts = []
+    for name, x, y in names:
+        size = len(name) * LETTER_WIDTH, LETTER_HEIGHT
+        gap = MARK + 5
+        places = [
+            _Box(left, top, *size)
+            for left, top in (
+                (x + gap, y - size[1] / 2),
+                (x - gap - size[0], y - size[1] / 2),
+                *itertools.product((x - size[0] / 2, x, x - size[0]), (y - gap - size[1], y + gap)),
+            )
+        ]
+        inside = [p for p in places if area.x <= p.x and p.x + p.width <= width and TOP - 8 <= p.y <= height - BOTTOM]
+        free = [p for p in inside if not any(p.overlaps(other) for other in taken)]
+        place = (free or inside or places)[0]
+        taken.append(place)
+        parts.append(tag("text", name, x=place.x, y=place.y + size[1] - 3, class_="name"))
+    return join(*parts)

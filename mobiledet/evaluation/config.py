@@ -1,0 +1,127 @@
+"""Options of the commands evaluate, report and predict. Imports nothing heavy, so that their help appears at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from mobiledet.data.config import OnBadData
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measure the exported file of a bundle on a device: COCO mAP, latency, cold start and memory.
+
+    The device first replays the bundle's golden inputs; a runtime that gives other detections is refused. Then the
+    latency is measured: warm-up, timed runs, and cold starts in fresh processes. Then the file runs over the
+    validation images, and its detections are scored like COCO's own server does. Everything lands in one JSON file,
+    raw samples included, that `mobiledet report` draws.
+
+    Examples:
+      mobiledet evaluate x.mobiledet --data /data/coco
+      mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
+      mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
+      mobiledet evaluate x.mobiledet --no-accuracy
+    """
+
+    bundle: Positional[Path]
+    """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
+
+    device: str = "local"
+    """Where to run it: local is this machine."""
+    file: str = ""
+    """Model file of the bundle, such as model.float16.tflite; by default the first .tflite."""
+    precision: str = ""
+    """Take the .tflite of this precision instead, such as float16."""
+    accelerator: str = "auto"
+    """What computes: auto, or one of the device's own (local: xnnpack, cpu). A fall-back from it is an error."""
+    threads: int = 0
+    """Threads of the processor; 0 takes every core."""
+
+    data: str | None = None
+    """A folder in COCO's layout, or `shapes` for the built-in set."""
+    split: str = "val"
+    """Which part of --data."""
+    images: Path | None = None
+    """Folder of images, instead of --data; needs --annotations."""
+    annotations: Path | None = None
+    """COCO JSON of --images."""
+    limit: int = 0
+    """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
+    on_bad_data: OnBadData = "error"
+    """error: stop at the first broken image or annotation; skip: leave them out and report which."""
+    scorer: Literal["faster-coco-eval", "pycocotools"] = "faster-coco-eval"
+    """Computes the twelve numbers; both give the same ones, pycocotools takes about nine times as long."""
+
+    accuracy: bool = True
+    """Measure mAP; needs --data or --images."""
+    latency: bool = True
+    """Measure latency, cold start and memory."""
+    warmup_runs: int = 10
+    """Runs before the timed ones, at least ..."""
+    warmup_seconds: float = 1.0
+    """... and for at least so long."""
+    min_runs: int = 50
+    """Timed runs, at least ..."""
+    min_seconds: float = 10.0
+    """... and for at least so long."""
+
+    out: Path | None = None
+    """The result; by default results/BUNDLE-FILE-DEVICE.json. An old one is replaced."""
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Draw results: mAP against latency with the Pareto front, latency distributions, precisions, classes, devices.
+
+    The page needs no network and no other file: send it, print it, open it on a phone. Results of different devices
+    get marks of their own, and results of different image lists charts of their own.
+
+    Examples:
+      mobiledet report results/*.json
+      mobiledet report results/*.json --out site/index.html --pictures predictions
+    """
+
+    results: Positional[tuple[Path, ...]]
+    """JSON files that `mobiledet evaluate` wrote."""
+
+    out: Path = Path("report.html")
+    """The page. An old one is replaced."""
+    png: Path | None = None
+    """mAP against latency as a picture; by default beside the page, with the suffix .png."""
+    pictures: Path | None = None
+    """Folder of pictures to show on the page, such as those of `mobiledet predict`."""
+    title: str = "On-device detection"
+    """Heading of the page."""
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Run a bundle on pictures and draw what it finds.
+
+    Pictures are turned as their EXIF tag says. Each is written whole or not at all.
+
+    Examples:
+      mobiledet predict x.mobiledet cat.jpg dog.png
+      mobiledet predict x.mobiledet holiday/ --score 0.5 --out drawn
+      mobiledet predict x.mobiledet cat.jpg --json > boxes.json
+    """
+
+    bundle: Positional[Path]
+    """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
+    images: Positional[tuple[Path, ...]]
+    """Pictures, or folders of pictures."""
+
+    out: Path = Path("predictions")
+    """Folder for the drawn pictures; an old picture of the same name is replaced."""
+    score: float = 0.3
+    """Leave out detections below this score."""
+    json: bool = False
+    """Print the detections as JSON instead of a table."""
+    file: str = ""
+    """Model file or precision of the bundle; by default the first .tflite."""
+    device: str = "local"
+    """Where to run it: local is this machine."""
+    threads: int = 0
+    """Threads of the processor; 0 takes every core."""

@@ -1,0 +1,114 @@
+"""Detections drawn on pictures."""
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mobiledet.detections import Detections
+
+READABLE_SIDE = 480
+GOLDEN_RATIO = 0.618034
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
+
+
+def draw_detections(image: np.ndarray, detections: Detections, labels: Sequence[str]) -> np.ndarray:
+    """Draw boxes with class and score; the best detection lies on top.
+
+    An image with a longer side below 480 pixels is enlarged by a whole factor first, so that the text can be read.
+
+    Args:
+        image: height x width x 3 uint8 RGB.
+        detections: boxes in its pixels.
+        labels: class names.
+
+    Returns:
+        a new image, height x width x 3 uint8 RGB, or a multiple of it.
+    """
+    height, width = image.shape[:2]
+    factor = max(1, -(-READABLE_SIDE // max(height, width)))
+    picture = Image.fromarray(image).resize((width * factor, height * factor), Image.Resampling.BILINEAR)
+    draw = ImageDraw.Draw(picture)
+    line = max(2, round(max(picture.size) / 240))
+    font_size = max(12, max(picture.size) / 40)
+    font = ImageFont.load_default(font_size)
+    boxes = detections.boxes_xyxy * factor
+    for box, label in reversed(list(zip(boxes.tolist(), detections.labels.tolist(), strict=True))):
+        x1, y1, x2, y2 = _inside(box, picture.size)
+        draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=line + 2)
+        draw.rectangle((x1, y1, x2, y2), outline=class_color(label), width=line)
+    taken: list[Box] = []
+    for box, label, score in zip(boxes.tolist(), detections.labels.tolist(), detections.scores.tolist(), strict=True):
+        text = f"{labels[label]} {score:.2f}"
+        text_size = font.getlength(text) + 3 * line, 1.25 * font_size + line
+        place = _place_text(box, text_size, picture.size, taken)
+        taken.append(place)
+        draw.rectangle(place, fill=class_color(label))
+        middle = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
+        draw.text(middle, text, fill=_ink(class_color(label)), font=font, anchor="mm")
+    return np.asarray(picture)
+
+
+def class_color(label: int) -> tuple[int, int, int]:
+    """RGB of a class, always the same: hues as far from those of the classes before as can be."""
+    hue = (0.6 + label * GOLDEN_RATIO) % 1
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85 if label % 2 else 0.65, 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def contact_sheet(images: Sequence[np.ndarray], columns: int = 0, tile: int = 320, gap: int = 8) -> np.ndarray:
+    """Pictures side by side on white, each fitted into a square tile.
+
+    Args:
+        images: at least one, height x width x 3 uint8 RGB.
+        columns: of the sheet; 0 makes it about square.
+        tile: side of a tile in pixels.
+        gap: between tiles and around them, in pixels.
+
+    Returns:
+        height x width x 3 uint8 RGB.
+    """
+    if not images:
+        raise ValueError("a contact sheet needs at least one image")
+    columns = columns or int(np.ceil(np.sqrt(len(images))))
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    step = tile + gap
+    sheet = Image.new("RGB", (columns * step + gap, rows * step + gap), "white")
+    for index, image in enumerate(images):
+        scale = tile / max(image.shape[:2])
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        fitted = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+        row, column = divmod(index, columns)
+        corner = (gap + column * step + (tile - size[0]) // 2, gap + row * step + (tile - size[1]) // 2)
+        sheet.paste(fitted, corner)
+    return np.asarray(sheet)
+
+
+def _place_text(box: Sequence[float], text: tuple[float, float], size: tuple[int, int], taken: Sequence[Box]) -> Box:
+    """Where the text goes: above the box, inside its top, below it or inside its bottom, the first that is free."""
+    width, height = text
+    left = min(max(0, box[0]), max(0, size[0] - width))
+    tops = (box[1] - height, box[1], box[3], box[3] - height)
+    limit = max(0, size[1] - height)
+    places: list[Box] = [(left, top, left + width, top + height) for top in (min(max(0, t), limit) for t in tops)]
+    return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _inside(box: Sequence[float], size: tuple[int, int]) -> Box:
+    """The part of a box that can be drawn; a box that is turned inside out or lies outside becomes a point or line."""
+    x1, y1 = (min(max(0, box[i]), size[i] - 1) for i in (0, 1))
+    x2, y2 = (min(max(0, box[i + 2]), size[i] - 1) for i in (0, 1))
+    return x1, y1, max(x1, x2), max(y1, y2)
+
+
+def _ink(color: tuple[int, int, int]) -> str:
+    """Black or white, whichever is easier to read on a colour."""
+    red, green, blue = color
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"

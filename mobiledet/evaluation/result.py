@@ -1,0 +1,158 @@
+"""The result of an evaluation: what was measured, of what, where and how."""
+
+import dataclasses
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobiledet.atomic import atomic_file
+from mobiledet.bundle import ModelFile
+from mobiledet.devices.base import BenchmarkPlan, ColdStart, DeviceInfo, DeviceState, Execution, GoldenReport
+from mobiledet.errors import UserError
+from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.evaluation.records import decode
+from mobiledet.metrics.coco import CocoMetrics
+from mobiledet.spec import ModelSpec, read_json
+
+KIND = "mobiledet result"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How well the file detects.
+
+    Attributes:
+        metrics: COCO's numbers.
+        dataset: name of the data set and split.
+        annotations: the COCO JSON that holds the truth.
+        images_sha256: of the list of image ids and file names; only results with the same one are comparable.
+        skipped: broken data that was left out, one text each.
+        scorer: what computed the numbers.
+        stages: latency of decode, preprocess, infer and postprocess over the images, as they came.
+    """
+
+    metrics: CocoMetrics
+    dataset: str
+    annotations: str
+    images_sha256: str
+    skipped: tuple[str, ...]
+    scorer: str
+    stages: dict[str, LatencyStats]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How fast the file runs, alone, on a golden input.
+
+    Attributes:
+        infer: of the timed runs after the warm-up.
+        plan: how long to measure, as asked for.
+        warmup_runs: as they happened.
+        cold_starts: first load and first run, each in a fresh process.
+        states: of the device before, in the middle of and after the timed runs.
+    """
+
+    infer: LatencyStats
+    plan: BenchmarkPlan
+    warmup_runs: int
+    cold_starts: tuple[ColdStart, ...]
+    states: tuple[DeviceState, ...]
+
+    @property
+    def load_ms(self) -> float:
+        """Median time to load the file."""
+        return statistics.median(cold.load_ns for cold in self.cold_starts) / 1e6
+
+    @property
+    def first_infer_ms(self) -> float:
+        """Median time of the first run."""
+        return statistics.median(cold.first_infer_ns for cold in self.cold_starts) / 1e6
+
+    @property
+    def memory_bytes(self) -> float | None:
+        """Median of what a process grows by; None where the device does not tell."""
+        grown = [cold.memory_bytes for cold in self.cold_starts if cold.memory_bytes is not None]
+        return statistics.median(grown) if grown else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model file on one device.
+
+    Attributes:
+        created: UTC, ISO 8601.
+        command: the command line; empty when called as a library.
+        bundle: path as given.
+        bundle_sha256: names the bundle's exact content.
+        spec: the model's description.
+        file: the model file.
+        device: what ran it.
+        execution: requested and actual accelerator, threads.
+        golden: how close the device came to the golden outputs.
+        accuracy: None when not measured.
+        latency: None when not measured.
+        versions: of the software on the host.
+    """
+
+    created: str
+    command: str
+    bundle: str
+    bundle_sha256: str
+    spec: ModelSpec
+    file: ModelFile
+    device: DeviceInfo
+    execution: Execution
+    golden: GoldenReport
+    accuracy: Accuracy | None
+    latency: Latency | None
+    versions: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, with ``kind`` and ``schema_version``."""
+        return {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, values: Any, source: str) -> "Result":
+        """Read what ``to_json`` gave.
+
+        Args:
+            values: decoded JSON.
+            source: the file that it came from, for messages.
+
+        Raises:
+            UserError: it is not a result, or one of another schema.
+        """
+        if not isinstance(values, dict) or values.get("kind") != KIND:
+            raise UserError(f"{source} is not a result of mobiledet evaluate")
+        if values.get("schema_version") != SCHEMA_VERSION:
+            version = values.get("schema_version")
+            raise UserError(f"{source}: schema version {version} is not {SCHEMA_VERSION}; use the matching mobiledet")
+        try:
+            fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
+            result: Result = decode(cls, fields)
+            return result
+        except ValueError as error:
+            raise UserError(f"{source} is a damaged result: {error}; evaluate again") from error
+
+
+def read_result(path: Path) -> Result:
+    """The result in a JSON file.
+
+    Raises:
+        UserError: the file cannot be read or is not a result.
+    """
+    return Result.from_json(read_json(path), str(path))
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write a result as JSON, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    text = json.dumps(result.to_json(), indent=1, allow_nan=False)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,160 @@
+"""``mobiledet evaluate``: a model file of a bundle, on a device, as a result."""
+
+import dataclasses
+import os
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import mobiledet
+from mobiledet.bundle import Bundle, ModelFile, open_bundle
+from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.data.config import OnBadData
+from mobiledet.devices import open_device
+from mobiledet.devices.base import BenchmarkPlan, Device, Session
+from mobiledet.errors import UserError
+from mobiledet.evaluation.accuracy import measure_accuracy
+from mobiledet.evaluation.config import EvaluateConfig
+from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.evaluation.result import Latency, Result, write_result
+from mobiledet.evaluation.summary import print_summary
+
+HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval", "pycocotools")
+
+
+def run(config: EvaluateConfig) -> None:
+    """The command ``mobiledet evaluate``."""
+    _check(config)
+    device = open_device(config.device)
+    bundle = open_bundle(config.bundle)
+    file = bundle.select(config.file or config.precision)
+    out = config.out or _default_out(config, file)
+    _check_writable(out)
+    dataset = _load(config) if config.accuracy else None
+    plan = BenchmarkPlan(config.warmup_runs, config.warmup_seconds, config.min_runs, config.min_seconds)
+    result = evaluate(
+        bundle,
+        file,
+        device,
+        dataset,
+        accelerator=config.accelerator,
+        threads=config.threads,
+        scorer=config.scorer,
+        on_bad_data=config.on_bad_data,
+        plan=plan if config.latency else None,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    )
+    write_result(out, result)
+    print_summary(result)
+    print(f"result: {out}")
+
+
+def evaluate(
+    bundle: Bundle,
+    file: ModelFile,
+    device: Device,
+    dataset: CocoDataset | None,
+    *,
+    accelerator: str = "auto",
+    threads: int = 0,
+    scorer: str = "faster-coco-eval",
+    on_bad_data: OnBadData = "error",
+    plan: BenchmarkPlan | None = None,
+    command: str = "",
+) -> Result:
+    """Measure a model file on a device.
+
+    The golden gate comes first, then the latency while the device is cool, then the accuracy.
+
+    Args:
+        bundle, file: what to run.
+        device: where.
+        dataset: measures the accuracy on it; None leaves it out.
+        accelerator: as in ``Device.load``.
+        threads: as in ``Device.load``.
+        scorer: one of ``metrics.coco.SCORERS``.
+        on_bad_data: what to do with an image that cannot be decoded.
+        plan: how long to measure the latency; None leaves it out.
+        command: to record.
+
+    Raises:
+        UserError: the device refuses the file, gives other detections than the golden ones, or the data is bad.
+    """
+    session = device.load(bundle, file, accelerator, threads)
+    golden = session.golden()
+    latency = _measure_latency(session, plan) if plan else None
+    accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data) if dataset else None
+    return Result(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        bundle=str(bundle.path),
+        bundle_sha256=bundle.sha256,
+        spec=bundle.spec,
+        file=file,
+        device=device.info(),
+        execution=session.execution,
+        golden=golden,
+        accuracy=accuracy,
+        latency=latency,
+        versions=_versions(),
+    )
+
+
+def _measure_latency(session: Session, plan: BenchmarkPlan) -> Latency:
+    samples = session.benchmark(plan)
+    return Latency(LatencyStats.of(samples.infer_ns), plan, samples.warmup_runs, samples.cold_starts, samples.states)
+
+
+def _check(config: EvaluateConfig) -> None:
+    """Refuse options that contradict each other, before any work."""
+    if config.file and config.precision:
+        raise UserError("--file and --precision both choose the model file; give one of them")
+    if not config.accuracy and not config.latency:
+        raise UserError("--no-accuracy and --no-latency leave nothing to measure; drop one of them")
+    if config.accuracy and (config.images is None) != (config.annotations is None):
+        raise UserError("--images and --annotations belong together; give both")
+    if config.accuracy and (config.data is None) == (config.images is None):
+        raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
+    for name in ("threads", "limit", "warmup_runs", "warmup_seconds", "min_seconds"):
+        if getattr(config, name) < 0:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is negative")
+    if config.min_runs < 1:
+        raise UserError(f"--min-runs {config.min_runs} is below 1")
+
+
+def _load(config: EvaluateConfig) -> CocoDataset:
+    if config.data is not None:
+        dataset = load_split(config.data, config.split, config.on_bad_data)
+    else:
+        assert config.images is not None
+        assert config.annotations is not None
+        dataset = load_coco(config.images, config.annotations, config.on_bad_data)
+    return dataclasses.replace(dataset, images=dataset.images[: config.limit or None])
+
+
+def _default_out(config: EvaluateConfig, file: ModelFile) -> Path:
+    device = "".join(c if c.isalnum() or c in "._-" else "-" for c in config.device)
+    return Path("results") / f"{config.bundle.resolve().stem}-{Path(file.path).stem}-{device}.json"
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the measurement, not after it, that its result cannot be written."""
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder; give the name of a file")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise UserError(f"cannot write {path}: {parent} is not a folder")
+    if not os.access(parent, os.W_OK):
+        raise UserError(f"cannot write {path}: no permission to write to {parent}")
+
+
+def _versions() -> dict[str, str]:
+    versions = {"mobiledet": mobiledet.__version__, "python": sys.version.split()[0]}
+    for name in HOST_PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

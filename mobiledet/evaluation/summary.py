@@ -1,0 +1,49 @@
+"""A result as a few lines on the terminal."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mobiledet.evaluation.figures import milliseconds, precision, size
+from mobiledet.evaluation.result import Accuracy, Latency, Result
+
+
+def print_summary(result: Result) -> None:
+    """Print what was measured, of what and where."""
+    table = Table.grid(padding=(0, 2))
+    for name, text in _rows(result):
+        table.add_row(f"[bold]{name}[/bold]", text)
+    Console().print(table)
+
+
+def _rows(result: Result) -> Iterator[tuple[str, str]]:
+    execution, device = result.execution, result.device
+    yield "model", escape(f"{result.spec.name}, {result.file.path}, {size(result.file.bytes)}")
+    yield "device", escape(f"{device.name}: {device.cpu}, {device.os}")
+    yield "runtime", f"{device.runtime} {device.runtime_version}, {execution.actual}, {execution.threads} threads"
+    if result.accuracy:
+        yield from _accuracy_rows(result.accuracy)
+    if result.latency:
+        yield from _latency_rows(result.latency)
+
+
+def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
+    m = accuracy.metrics
+    yield "mAP", f"[green]{precision(m.AP)}[/green] on {escape(accuracy.dataset)}, {m.images} images"
+    yield "", f"AP50 {precision(m.AP50)}, AP75 {precision(m.AP75)}"
+    yield "", f"small {precision(m.APs)}, medium {precision(m.APm)}, large {precision(m.APl)}"
+    for problem in accuracy.skipped:
+        yield "skipped", escape(problem)
+
+
+def _latency_rows(latency: Latency) -> Iterator[tuple[str, str]]:
+    infer = latency.infer
+    interval = f"{milliseconds(infer.p50_low_ms)} to {milliseconds(infer.p50_high_ms)}"
+    yield "latency", f"p50 [green]{milliseconds(infer.p50_ms)} ms[/green] ({interval}), {infer.n} runs"
+    yield "", f"p90 {milliseconds(infer.p90_ms)} ms, p95 {milliseconds(infer.p95_ms)} ms"
+    if infer.throttled:
+        yield "", "[yellow]throttled: the last runs took over 10 % longer than the first[/yellow]"
+    yield "cold", f"load {milliseconds(latency.load_ms)} ms, first run {milliseconds(latency.first_infer_ms)} ms"
+    yield "memory", size(latency.memory_bytes)

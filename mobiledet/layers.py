@@ -1,0 +1,82 @@
+"""Building blocks that several papers share."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+NormLayer = Callable[[int], nn.Module]
+ActivationLayer = Callable[[], nn.Module]
+
+ReLU: ActivationLayer = partial(nn.ReLU, inplace=True)
+ReLU6: ActivationLayer = partial(nn.ReLU6, inplace=True)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, normalisation, activation; padded so that stride 1 keeps the size.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, groups: of the convolution.
+        norm_layer: makes the normalisation from a number of channels.
+        activation: makes the activation; None leaves it out.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        norm_layer: NormLayer = nn.BatchNorm2d,
+        activation: ActivationLayer | None = ReLU,
+    ) -> None:
+        padding = (kernel_size - 1) // 2
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),
+            norm_layer(out_channels),
+        ]
+        if activation is not None:
+            layers.append(activation())
+        super().__init__(*layers)
+
+
+def depthwise_separable(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 3,
+    stride: int = 1,
+    norm_layer: NormLayer = nn.BatchNorm2d,
+    activation: ActivationLayer = ReLU,
+) -> nn.Sequential:
+    """A depthwise convolution followed by a 1x1 one, each with normalisation and activation."""
+    return nn.Sequential(
+        ConvNormAct(in_channels, in_channels, kernel_size, stride, in_channels, norm_layer, activation),
+        ConvNormAct(in_channels, out_channels, norm_layer=norm_layer, activation=activation),
+    )
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Interleave the channels of ``groups`` equal groups (ShuffleNet, arXiv:1707.01083, section 3.1).
+
+    Written on the channels-last view: at most 4-D and one transposition, so that mobile delegates take it, and the
+    memory format of a channels_last tensor survives.
+
+    Args:
+        x: N x C x H x W, C a multiple of ``groups``.
+
+    Returns:
+        N x C x H x W; output channel ``i * groups + j`` is input channel ``j * (C / groups) + i``.
+    """
+    n, c, h, w = x.shape
+    x = x.permute(0, 2, 3, 1).reshape(n, h * w, groups, c // groups)
+    return x.transpose(2, 3).reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """The multiple of ``divisor`` nearest to ``value``, at least one of it and at least 90 % of ``value``.
+
+    The rounding of channel counts in MobileNetV2 (arXiv:1801.04381) and later mobile networks.
+    """
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * value else rounded + divisor

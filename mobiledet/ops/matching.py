@@ -1,0 +1,79 @@
+"""Which ground-truth box each anchor learns, for a whole batch at once."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mobiledet.ops.boxes import pairwise_iou
+
+BACKGROUND = -1
+
+
+def match_ssd(boxes_xyxy: Tensor, valid: Tensor, anchors_xyxy: Tensor, foreground_iou: float = 0.5) -> Tensor:
+    """SSD's matching (arXiv:1512.02325, section 2.2): every box gets its best anchor, and every anchor that overlaps
+    a box by at least ``foreground_iou`` gets the box that it overlaps most.
+
+    Args:
+        boxes_xyxy: N x M x 4 ground truth, padded.
+        valid: N x M, False for padding.
+        anchors_xyxy: A x 4 in the same unit.
+        foreground_iou: from here on an anchor is foreground.
+
+    Returns:
+        N x A: index 0..M-1 of the matched box, or ``BACKGROUND``. Where several boxes share their best anchor, the one
+        that comes last keeps it.
+    """
+    iou = pairwise_iou(boxes_xyxy, anchors_xyxy.unsqueeze(0)).masked_fill(~valid.unsqueeze(-1), -1.0)  # N x M x A
+    best_iou, best_box = iou.max(dim=1)
+    matched = best_box.masked_fill(best_iou < foreground_iou, BACKGROUND)
+    # a box claims its best anchor; writes by index have no order in a batch, the maximum has
+    best_anchor = iou.argmax(dim=2)  # N x M
+    box_index = torch.arange(valid.shape[1], device=valid.device).expand_as(best_anchor)
+    nobody = torch.full_like(matched, BACKGROUND)
+    claims = nobody.scatter_reduce(1, best_anchor, box_index.masked_fill(~valid, BACKGROUND), "amax")
+    return claims.where(claims >= 0, matched)
+
+
+def match_atss(
+    boxes_xyxy: Tensor, valid: Tensor, anchors_xyxy: Tensor, level_sizes: Sequence[int], candidates: int = 9
+) -> Tensor:
+    """Adaptive training sample selection (arXiv:1912.02424, algorithm 1).
+
+    The anchors nearest to a box's centre, ``candidates`` on each level, compete; those whose overlap is at least the
+    mean plus one standard deviation of all of them, and whose centre lies in the box, are foreground. An anchor that
+    several boxes want goes to the one it overlaps most. Unlike the paper, a box for which that leaves no anchor keeps
+    the candidate that it overlaps most, so that no box is lost.
+
+    Args:
+        boxes_xyxy: N x M x 4 ground truth, padded.
+        valid: N x M, False for padding.
+        anchors_xyxy: A x 4 in the same unit.
+        level_sizes: number of anchors of each level, A in sum.
+        candidates: on each level.
+
+    Returns:
+        N x A: index 0..M-1 of the matched box, or ``BACKGROUND``.
+    """
+    iou = pairwise_iou(boxes_xyxy, anchors_xyxy.unsqueeze(0)).masked_fill(~valid.unsqueeze(-1), 0.0)  # N x M x A
+    anchor_centres = (anchors_xyxy[:, :2] + anchors_xyxy[:, 2:]) / 2
+    box_centres = (boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2
+    distance = (box_centres.unsqueeze(-2) - anchor_centres).square().sum(-1)  # N x M x A, squared
+    chosen, start = [], 0
+    for size in level_sizes:
+        nearest = distance[..., start : start + size].topk(min(candidates, size), largest=False).indices
+        chosen.append(nearest + start)
+        start += size
+    index = torch.cat(chosen, dim=-1)  # N x M x candidates in all
+    overlap = iou.gather(2, index)
+    threshold = overlap.mean(2, keepdim=True) + overlap.std(2, keepdim=True)
+    centre_x, centre_y = anchor_centres[index].unbind(-1)
+    x1, y1, x2, y2 = boxes_xyxy.unsqueeze(-2).unbind(-1)
+    inside = (centre_x > x1) & (centre_x < x2) & (centre_y > y1) & (centre_y < y2)
+    positive = (overlap >= threshold) & inside
+    most_overlapping = F.one_hot(overlap.argmax(2), overlap.shape[2]).bool()
+    positive |= most_overlapping & ~positive.any(2, keepdim=True)
+    wanted = torch.full_like(iou, -1.0).scatter(2, index, overlap.masked_fill(~positive, -1.0))
+    best, box = wanted.masked_fill(~valid.unsqueeze(-1), -1.0).max(dim=1)
+    return box.masked_fill(best < 0, BACKGROUND)

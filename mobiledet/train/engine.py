@@ -1,0 +1,275 @@
+"""The training run, top to bottom."""
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from rich.console import Console
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from mobiledet.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from mobiledet.data.coco import CocoDataset
+from mobiledet.data.loader import Batch, DetectionLoader, build_loader
+from mobiledet.data.transforms import train_transform
+from mobiledet.detectors import Detector, Targets, detector_from_spec
+from mobiledet.errors import UserError
+from mobiledet.metrics.coco import CocoMetrics
+from mobiledet.ops.images import normalize
+from mobiledet.spec import ModelSpec, TrainingInfo
+from mobiledet.train.config import TrainConfig
+from mobiledet.train.optimization import AveragedWeights, parameter_groups, warmup_cosine
+from mobiledet.train.progress import TrainProgress
+from mobiledet.train.run_folder import RunFolder, code_commit
+from mobiledet.train.setup import choose_precision, choose_workers, load_data, make_spec
+from mobiledet.train.validation import validate
+
+LOG_EVERY_STEPS = 20
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run ends with.
+
+    Attributes:
+        folder: of the run.
+        checkpoint: the weights with the highest validation mAP.
+        metrics: of those weights.
+        seconds: the run took, data set and evaluations included.
+    """
+
+    folder: Path
+    checkpoint: Path
+    metrics: CocoMetrics
+    seconds: float
+
+
+def run(config: TrainConfig) -> None:
+    """The command ``mobiledet train``."""
+    console = Console()
+    result = train(config, console)
+    console.print(
+        f"best mAP {result.metrics.AP:.4f} (AP50 {result.metrics.AP50:.4f}), {result.seconds:.0f} s\n"
+        f"next: mobiledet export {result.checkpoint}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
+    """Train a detector; returns when the last epoch is evaluated and saved.
+
+    Raises:
+        UserError: a setting is wrong, data are bad, or the loss is no longer finite.
+    """
+    started = time.monotonic()
+    console = console or Console(quiet=True)
+    resumed_folder = RunFolder(config.resume) if config.resume else None
+    if resumed_folder:
+        config = resumed_folder.load_config()
+    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=choose_precision(config))
+    fabric.launch()
+    torch.manual_seed(config.seed)
+
+    train_set, val_set = load_data(config)
+    spec = make_spec(config, train_set)
+    detector = detector_from_spec(spec).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(parameter_groups(detector, config.weight_decay), lr=config.lr)
+    folder = resumed_folder or RunFolder.create(config, spec.name)
+    train_loader, val_loader = _loaders(config, spec, train_set, val_set, fabric)
+    state = TrainState(spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
+    if resumed_folder:
+        state.load(folder.last)
+    for note in (*train_set.skipped, *val_set.skipped):
+        console.print(f"left out: {note}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{spec.name}: {sum(p.numel() for p in detector.parameters()) / 1e6:.2f} M parameters, "
+        f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+    wrapped, wrapped_optimizer = fabric.setup(detector, optimizer)
+    state.average.model.to(fabric.device)
+    steps_per_epoch = len(train_loader)
+    total_steps = config.epochs * steps_per_epoch
+    share = warmup_cosine(config.warmup_steps, total_steps)
+    writer = SummaryWriter(folder.path / "tensorboard", purge_step=state.epoch * steps_per_epoch)
+    with TrainProgress(console, total_steps, state.epoch * steps_per_epoch, config.epochs) as progress:
+        for epoch in range(state.epoch, config.epochs):
+            train_loader.set_epoch(epoch)
+            detector.train()
+            meter = Meter()
+            for step, batch in enumerate(train_loader, start=epoch * steps_per_epoch):
+                for group in optimizer.param_groups:
+                    group["lr"] = config.lr * share(step)
+                losses = train_step(fabric, wrapped, wrapped_optimizer, batch, spec, config.clip_norm)
+                state.average.update(step)
+                meter.add(losses, len(batch))
+                if step % LOG_EVERY_STEPS == 0 or step + 1 == total_steps:
+                    _log_step(writer, meter, step, optimizer.param_groups[0]["lr"], batch)
+                    progress.step(step + 1, epoch + 1, meter.loss, meter.images_per_s)
+            state.epoch = epoch + 1
+            if state.epoch % config.eval_every == 0 or state.epoch == config.epochs:
+                metrics = validate(state.average.model, spec, val_set, val_loader, fabric.device)
+                is_best = state.take(metrics, folder)
+                progress.evaluated(state.epoch, meter.loss, metrics, is_best)
+                writer.add_scalar("validation/mAP", metrics.AP, state.epoch * steps_per_epoch)
+                folder.log({"epoch": state.epoch, "loss": meter.loss, **dataclasses.asdict(metrics)})
+            state.save(folder.last)
+    writer.close()
+    for note in {**train_loader.bad_images, **val_loader.bad_images}:
+        console.print(f"left out: {note}", highlight=False, soft_wrap=True)
+    assert state.best is not None, "the last epoch is always evaluated"
+    return TrainResult(folder.path, folder.best, state.best, time.monotonic() - started)
+
+
+def train_step(
+    fabric: Fabric,
+    detector: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    spec: ModelSpec,
+    clip_norm: float,
+) -> dict[str, torch.Tensor]:
+    """One step on one batch; returns the losses, detached."""
+    batch = batch.to(fabric.device)
+    losses = detector(normalize(batch.images, spec.input), Targets(batch.boxes, batch.labels))
+    optimizer.zero_grad()
+    fabric.backward(torch.stack(list(losses.values())).sum())
+    fabric.clip_gradients(detector, optimizer, max_norm=clip_norm)
+    optimizer.step()
+    return {name: loss.detach() for name, loss in losses.items()}
+
+
+class TrainState:
+    """All that changes during a run, and its way to disk and back."""
+
+    def __init__(
+        self, spec: ModelSpec, detector: Detector, optimizer: torch.optim.Optimizer, average: AveragedWeights
+    ) -> None:
+        self.spec = spec
+        self.detector = detector
+        self.optimizer = optimizer
+        self.average = average
+        self.epoch = 0
+        self.best: CocoMetrics | None = None
+
+    def take(self, metrics: CocoMetrics, folder: RunFolder) -> bool:
+        """Keep the averaged weights as the best ones if they are; returns whether they are."""
+        if self.best is not None and metrics.AP <= self.best.AP:
+            return False
+        self.best = metrics
+        save_checkpoint(folder.best, Checkpoint(self._current_spec(), self.average.model.state_dict()))
+        return True
+
+    def save(self, path: Path) -> None:
+        """Write all that a resumed run needs."""
+        training = {
+            "epoch": self.epoch,
+            "best": dataclasses.asdict(self.best) if self.best else None,
+            "weights": self.detector.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_checkpoint(path, Checkpoint(self._current_spec(), self.average.model.state_dict(), training))
+
+    def load(self, path: Path) -> None:
+        """Take up where ``save`` left off.
+
+        Raises:
+            UserError: the checkpoint is damaged, of another model, or holds no training state.
+        """
+        checkpoint = load_checkpoint(path)
+        training: dict[str, Any] | None = checkpoint.training
+        if training is None:
+            raise UserError(f"{path} cannot be resumed from: it holds weights alone")
+        load_weights(self.average.model, checkpoint.weights, path)
+        load_weights(self.detector, training["weights"], path)
+        self.optimizer.load_state_dict(training["optimizer"])
+        self.epoch = training["epoch"]
+        self.best = CocoMetrics(**training["best"]) if training["best"] else None
+
+    def _current_spec(self) -> ModelSpec:
+        info: TrainingInfo = dataclasses.replace(self.spec.training, epochs=self.epoch, commit=code_commit())
+        return dataclasses.replace(self.spec, training=info)
+
+
+class Meter:
+    """Mean losses and speed of an epoch so far."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._sums: dict[str, torch.Tensor] = {}
+        self._steps = 0
+        self._images = 0
+
+    def add(self, losses: dict[str, torch.Tensor], images: int) -> None:
+        for name, loss in losses.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(loss)) + loss
+        self._steps += 1
+        self._images += images
+
+    @property
+    def losses(self) -> dict[str, float]:
+        return {name: float(total) / self._steps for name, total in self._sums.items()}
+
+    @property
+    def loss(self) -> float:
+        return sum(self.losses.values())
+
+    @property
+    def images_per_s(self) -> float:
+        return self._images / (time.monotonic() - self._started)
+
+
+def _loaders(
+    config: TrainConfig, spec: ModelSpec, train_set: CocoDataset, val_set: CocoDataset, fabric: Fabric
+) -> tuple[DetectionLoader, DetectionLoader]:
+    height, width = spec.input.height, spec.input.width
+    workers = choose_workers(config, fabric.device)
+    train_loader = build_loader(
+        train_set,
+        config.batch_size,
+        transform=train_transform(height, width),
+        height=height,
+        width=width,
+        shuffle=True,
+        workers=workers,
+        seed=config.seed,
+        drop_last=True,
+        on_bad_data=config.on_bad_data,
+    )
+    val_loader = build_loader(
+        val_set,
+        config.batch_size,
+        transform=None,
+        height=height,
+        width=width,
+        shuffle=False,
+        workers=workers,
+        on_bad_data=config.on_bad_data,
+    )
+    return train_loader, val_loader
+
+
+def _log_step(writer: SummaryWriter, meter: Meter, step: int, lr: float, batch: Batch) -> None:
+    """Write the running means to TensorBoard.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    if not math.isfinite(meter.loss):
+        ids = ", ".join(str(i) for i in batch.image_ids.tolist())
+        raise UserError(
+            f"the loss is {meter.loss} at step {step} or shortly before (images of this batch: {ids}); "
+            "lower --lr, or go on from the last checkpoint with --resume"
+        )
+    for name, value in meter.losses.items():
+        writer.add_scalar(f"loss/{name}", value, step)
+    writer.add_scalar("train/lr", lr, step)
+    writer.add_scalar("train/images_per_s", meter.images_per_s, step)

@@ -1,0 +1,101 @@
+"""From the settings of a run to its data, its model description and the machine's part in it."""
+
+import os
+from typing import Literal
+
+import numpy as np
+import torch
+
+from mobiledet.backbones import BACKBONES
+from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.detectors import DETECTORS
+from mobiledet.errors import UserError, unknown_name
+from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
+from mobiledet.spec import InputSpec, ModelSpec, TrainingInfo
+from mobiledet.train.config import TrainConfig
+
+ANCHORS_PER_CELL = 3
+MAX_WORKERS = 16
+
+
+def load_data(config: TrainConfig) -> tuple[CocoDataset, CocoDataset]:
+    """Training and validation set.
+
+    Raises:
+        UserError: a path is missing, data are bad, or the two sets do not have the same categories.
+    """
+    train_set = _load(config, "train")
+    val_set = _load(config, "val")
+    if (train_set.labels, train_set.category_ids) != (val_set.labels, val_set.category_ids):
+        raise UserError(f"{train_set.annotations} and {val_set.annotations} do not have the same categories")
+    if not any(len(image.labels) for image in train_set.images):
+        raise UserError(f"{train_set.annotations} has no box to learn from")
+    return train_set, val_set
+
+
+def _load(config: TrainConfig, split: Literal["train", "val"]) -> CocoDataset:
+    images, annotations = {
+        "train": (config.train_images, config.train_annotations),
+        "val": (config.val_images, config.val_annotations),
+    }[split]
+    if (images is None) != (annotations is None):
+        raise UserError(f"--{split}-images and --{split}-annotations go together; one of them is missing")
+    if images is not None and annotations is not None:
+        return load_coco(images, annotations, config.on_bad_data)
+    return load_split(config.data, split, config.on_bad_data)
+
+
+def make_spec(config: TrainConfig, train_set: CocoDataset) -> ModelSpec:
+    """The description of the model to train, anchors fitted to the training boxes if the settings say so.
+
+    Raises:
+        UserError: backbone, detector or image size is not valid.
+    """
+    if config.backbone not in BACKBONES:
+        raise unknown_name("backbone", config.backbone, BACKBONES)
+    if config.detector not in DETECTORS:
+        raise unknown_name("detector", config.detector, DETECTORS)
+    options: dict[str, object] = {}
+    if config.loss != "default":
+        options["loss"] = config.loss
+    if config.anchors == "fit":
+        options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
+    try:
+        input_spec = InputSpec(config.image_size, config.image_size)
+    except ValueError as error:
+        raise UserError(f"--image-size {config.image_size}: {error}") from error
+    return ModelSpec(
+        name=f"{config.backbone}-{config.detector}-{config.image_size}",
+        backbone=config.backbone,
+        detector=config.detector,
+        input=input_spec,
+        labels=train_set.labels,
+        category_ids=train_set.category_ids,
+        detector_options=options,
+        training=TrainingInfo(dataset=train_set.name, split="train", seed=config.seed),
+    )
+
+
+def _fitted_anchors(dataset: CocoDataset, levels: int, seed: int) -> AnchorSizes:
+    sizes = [
+        (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2]) / (image.width, image.height) for image in dataset.images
+    ]
+    return fit_anchor_sizes(torch.from_numpy(np.concatenate(sizes).astype(np.float32)), levels, ANCHORS_PER_CELL, seed)
+
+
+def choose_precision(config: TrainConfig) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """bf16 on a GPU that computes in it, unless the settings say otherwise."""
+    if config.precision != "auto":
+        return config.precision
+    wants_cuda = config.accelerator in ("auto", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if wants_cuda and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def choose_workers(config: TrainConfig, device: torch.device) -> int:
+    """Loader processes: beside a GPU one for each core, beside training on the CPU one in all."""
+    if config.workers >= 0:
+        return config.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if device.type == "cpu":
+        return min(1, cores - 1)
+    return min(cores, MAX_WORKERS)

@@ -1,0 +1,130 @@
+"""Fixtures that several folders of tests share: the tree, a detector of coloured squares, a data set that it solves."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobiledet.bundle import Bundle, GoldenCase, ModelFile, write_bundle
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
+
+SIDE = 64
+CELLS = 8
+LABELS = ("red", "green", "blue")
+CATEGORY_IDS = (3, 5, 9)
+TOLERANCES = {"float32": {"iou": 0.99, "score": 1e-3}, "float16": {"iou": 0.95, "score": 0.01}}
+
+Cell = tuple[int, int, int]  # row, column, label
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The folder of pyproject.toml."""
+    return Path(__file__).resolve().parents[1]
+
+
+def paint(cells: list[Cell], width: int = SIDE, height: int = SIDE, value: int = 250) -> np.ndarray:
+    """A black image (height x width x 3) with some of its 8 x 8 cells filled."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for row, column, label in cells:
+        tall, wide = height // CELLS, width // CELLS
+        image[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide, label] = value
+    return image
+
+
+@pytest.fixture(scope="session")
+def patch_files(pytestconfig: pytest.Config) -> Path:
+    """Folder of the .tflite files that ``patch_detector.py`` writes; kept in pytest's cache, TensorFlow is slow."""
+    script = Path(__file__).parent / "patch_detector.py"
+    digest = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
+    folder = pytestconfig.cache.mkdir(f"patch-detector-{digest}")
+    if not (folder / "done").exists():
+        quiet = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        subprocess.run([sys.executable, str(script), str(folder)], check=True, env=quiet, capture_output=True)
+        (folder / "done").touch()
+    return folder
+
+
+def golden_case(cells: list[Cell], value: int) -> GoldenCase:
+    """What the detector must find, worked out by hand."""
+    corners = np.array([(row, column, row + 1, column + 1) for row, column, _ in cells], np.float32)
+    return GoldenCase(
+        image=paint(cells, value=value),
+        boxes=corners.reshape(-1, 4) / CELLS,
+        classes=np.array([label for _, _, label in cells], np.int64),
+        scores=np.full(len(cells), value / 255, np.float32),
+    )
+
+
+@pytest.fixture(scope="session")
+def write_patch_bundle(patch_files: Path) -> Callable[..., Bundle]:
+    """Writes a bundle of one of the detectors under the names of two precisions: ``(folder, variant, golden)``."""
+    spec = ModelSpec(
+        name="patch-64",
+        backbone="patch",
+        detector="cells",
+        input=InputSpec(SIDE, SIDE),
+        labels=LABELS,
+        category_ids=CATEGORY_IDS,
+        nms=NmsSpec(score=0.5, top_k=20, max_detections=20),
+    )
+    sound = [golden_case([(0, 0, 0), (3, 5, 1), (7, 7, 2)], 250), golden_case([(2, 2, 2)], 200)]
+
+    def write(folder: Path, variant: str = "patch", golden: list[GoldenCase] = sound) -> Bundle:
+        model = patch_files / f"{variant}.tflite"
+        files = [(model, ModelFile(f"model.{p}.tflite", "tflite", p, 0, "")) for p in TOLERANCES]
+        return write_bundle(folder / f"{variant}.mobiledet", spec, files, golden, TOLERANCES)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def patch_bundle(write_patch_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle that works."""
+    return write_patch_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="session")
+def paint_cells() -> Callable[..., np.ndarray]:
+    """``paint`` above."""
+    return paint
+
+
+@pytest.fixture(scope="session")
+def patch_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in COCO's layout, JPEG, on which ``patch_bundle`` is perfect: AP 1."""
+    folder = tmp_path_factory.mktemp("data") / "patches"
+    (folder / "val2017").mkdir(parents=True)
+    (folder / "annotations").mkdir()
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for index in range(6):
+        width, height = [(128, 192), (256, 64), (320, 256)][index % 3]
+        places = rng.choice(CELLS * CELLS, index, replace=False)
+        cells = [(int(p) // CELLS, int(p) % CELLS, int(rng.integers(3))) for p in places]
+        name = f"{index:03}.jpg"
+        Image.fromarray(paint(cells, width, height)).save(folder / "val2017" / name, quality=95, subsampling=0)
+        images.append({"id": 10 + 7 * index, "file_name": name, "width": width, "height": height})
+        for row, column, label in cells:
+            wide, tall = width / CELLS, height / CELLS
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": images[-1]["id"],
+                    "category_id": CATEGORY_IDS[label],
+                    "bbox": [column * wide, row * tall, wide, tall],
+                    "area": wide * tall,
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": i, "name": name} for i, name in zip(CATEGORY_IDS, LABELS, strict=True)]
+    listing = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations" / "instances_val2017.json").write_text(json.dumps(listing))
+    return folder

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.errors import UserError
+
+RNG = np.random.default_rng(0)
+PICTURE = RNG.integers(0, 256, (30, 40, 3)).astype(np.uint8)
+
+
+def test_rgb_is_kept_to_the_bit(tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    image = load_rgb(tmp_path / "a.png")
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("L", "jpg"), ("L", "png"), ("P", "png"), ("P", "gif"), ("CMYK", "jpg"), ("RGBA", "png")]
+)
+def test_every_kind_of_picture_becomes_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
+    colour = (204, 51, 102)  # in the web palette
+    source = Image.new("RGB", (40, 30), colour).convert(mode)
+    source.save(tmp_path / f"a.{suffix}")
+    image = load_rgb(tmp_path / f"a.{suffix}")
+    grey = round(0.299 * 204 + 0.587 * 51 + 0.114 * 102)  # ITU-R 601
+    expected = (grey,) * 3 if mode == "L" else colour
+    assert image.shape == (30, 40, 3)
+    np.testing.assert_allclose(image.reshape(-1, 3), np.tile(expected, (1200, 1)), atol=3)
+
+
+def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 0x8000, 0xFFFF]], np.uint16)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(load_rgb(tmp_path / "a.png")[0, :, 1], [0, 128, 255])
+
+
+def test_orientation_is_applied_on_request(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn clockwise by 90 degrees
+    Image.fromarray(PICTURE).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(load_rgb(tmp_path / "a.png"), PICTURE)
+    np.testing.assert_array_equal(load_rgb(tmp_path / "a.png", apply_orientation=True), np.rot90(PICTURE, -1))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.999])
+def test_truncated_jpeg_is_an_error_that_names_it(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(PICTURE).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(UserError, match=r"cannot decode image .*cut\.jpg: ") as caught:
+        load_rgb(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_other_files_are_an_error_that_names_them(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "note.jpg").write_bytes(content)
+    with pytest.raises(UserError, match=r"note\.jpg"):
+        load_rgb(tmp_path / "note.jpg")
+
+
+def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.jpg: no such file"):
+        load_rgb(tmp_path / "none.jpg")
+    with pytest.raises(UserError, match="is a directory"):
+        load_rgb(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (15, 77), (30, 20), (31, 41)])
+def test_resize_is_plain_bilinear_as_in_torch(size: tuple[int, int]) -> None:
+    tensor = torch.from_numpy(PICTURE).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=False, antialias=False)
+    np.testing.assert_allclose(resize(PICTURE, *size), expected[0].permute(1, 2, 0).numpy(), atol=1)
+
+
+def test_resize_to_its_own_size_is_the_image_itself() -> None:
+    assert resize(PICTURE, 30, 40) is PICTURE
+
+
+def test_list_images(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "notes.txt", "c.webp"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.JPG", "c.webp"]
+    assert list_images(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+    with pytest.raises(UserError, match="holds no images"):
+        list_images(tmp_path / "folder.jpg")
+    with pytest.raises(UserError, match="cannot find"):
+        list_images(tmp_path / "nothing")

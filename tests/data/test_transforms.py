@@ -1,0 +1,116 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mobiledet.data.transforms import Augmentation, augment, train_transform
+
+HEIGHT, WIDTH = 120, 160
+BOXES = np.array([[20, 30, 60, 70], [90, 10, 140, 40], [70, 70, 150, 110]], np.float32)
+LABELS = np.array([0, 1, 2], np.int64)
+PLAIN = Augmentation(colour_probability=0.0)
+
+
+def picture() -> np.ndarray:
+    """A red, a green and a blue rectangle on black, exactly at ``BOXES``."""
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for (x0, y0, x1, y1), label in zip(BOXES.astype(int), LABELS, strict=True):
+        image[y0:y1, x0:x1, label] = 255
+    return image
+
+
+@pytest.mark.parametrize("augmentation", [PLAIN, Augmentation()])
+def test_boxes_stay_on_their_objects(augmentation: Augmentation) -> None:
+    transform = train_transform(96, 128, augmentation)
+    kept = 0
+    for seed in range(60):
+        image, boxes, labels = augment(transform, picture(), BOXES, LABELS, (seed,))
+        assert image.shape == (96, 128, 3)
+        assert image.dtype == np.uint8
+        assert boxes.dtype == np.float32
+        assert labels.dtype == np.int64
+        assert (boxes >= 0).all()
+        assert (boxes <= [128, 96, 128, 96]).all()
+        for box, label in zip(boxes, labels, strict=True):
+            # where the channel is the strongest, and bright: also after hue and brightness have changed
+            mask = (image.argmax(axis=2) == label) & (image[..., label] > 100)
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            tight = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+            np.testing.assert_allclose(box, tight, atol=1.5)
+            kept += 1
+    assert kept > 120
+
+
+def test_boxes_left_out_are_those_that_the_crop_hides() -> None:
+    transform = train_transform(HEIGHT, WIDTH, Augmentation(colour_probability=0.0, crop_probability=1.0))
+    dropped = 0
+    for seed in range(60):
+        image, _, labels = augment(transform, picture(), BOXES, LABELS, (seed,))
+        visible = [(image[..., label] > 127).sum() for label in LABELS]
+        for label in set(LABELS.tolist()) - set(labels.tolist()):
+            x0, y0, x1, y1 = BOXES[label]
+            # a crop only enlarges, so less than half of the object gives less than half of 1 / 0.4 times its area
+            assert visible[label] < 0.5 * 1.1 * (x1 - x0) * (y1 - y0) / 0.4
+            dropped += 1
+    assert dropped > 5
+
+
+def test_a_crop_keeps_at_least_one_box() -> None:
+    """Also where most crops would miss the only box, in a corner."""
+    transform = train_transform(HEIGHT, WIDTH, Augmentation(crop_scale=(0.3, 0.5), crop_probability=1.0))
+    corner = np.array([[0, 0, 20, 20]], np.float32)
+    counts = [len(augment(transform, picture(), corner, LABELS[:1], (seed,))[1]) for seed in range(50)]
+    assert sum(counts) >= 45
+
+
+def test_result_depends_on_the_seed_alone() -> None:
+    transform, other = train_transform(64, 64), train_transform(64, 64)
+    first = [augment(transform, picture(), BOXES, LABELS, (1, 2, i)) for i in range(8)]
+    again = [augment(other, picture(), BOXES, LABELS, (1, 2, i)) for i in reversed(range(8))][::-1]
+    for one, two in zip(first, again, strict=True):
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert len({image.tobytes() for image, _, _ in first}) == 8
+
+
+def test_steps_are_random_apart_from_each_other() -> None:
+    """Flips and crops happen in every combination; with one random stream for each step they would go together."""
+    transform = train_transform(HEIGHT, WIDTH, Augmentation(colour_probability=0.0, crop_probability=0.5))
+    counts = np.zeros((2, 2), int)
+    for seed in range(200):
+        image, _, _ = augment(transform, picture(), BOXES, LABELS, (seed,))
+        whole = any(np.array_equal(image, candidate) for candidate in (picture(), picture()[:, ::-1]))
+        red, green = (np.flatnonzero(image[..., c].max(axis=0) > 127) for c in (0, 1))
+        if len(red) and len(green):
+            mirrored = red.mean() > green.mean()
+            counts[int(whole), int(mirrored)] += 1
+    assert counts.min() > 15
+
+
+def test_image_without_boxes() -> None:
+    empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    image, boxes, labels = augment(train_transform(64, 96), picture(), *empty, (0,))
+    assert image.shape == (64, 96, 3)
+    assert boxes.shape == (0, 4)
+    assert labels.shape == (0,)
+
+
+def test_no_augmentation_is_a_stretch() -> None:
+    still = Augmentation(crop_probability=0.0, flip_probability=0.0, colour_probability=0.0)
+    image, boxes, labels = augment(train_transform(2 * HEIGHT, WIDTH, still), picture(), BOXES, LABELS, (0,))
+    np.testing.assert_array_equal(image[1::2, :, 1] > 127, picture()[:, :, 1] > 127)
+    np.testing.assert_allclose(boxes, BOXES * [1, 2, 1, 2], rtol=1e-6)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_import_does_not_ask_the_network() -> None:
+    code = (
+        "import socket, sys\n"
+        "calls = []\n"
+        "socket.getaddrinfo = lambda *a, **k: calls.append(a) or (_ for _ in ()).throw(OSError('no network'))\n"
+        "import mobiledet.data.transforms, mobiledet.data.loader\n"
+        "sys.exit(len(calls))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")

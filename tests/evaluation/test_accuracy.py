@@ -1,0 +1,127 @@
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobiledet.bundle import Bundle
+from mobiledet.data.coco import CocoDataset, load_split
+from mobiledet.devices.base import Session
+from mobiledet.devices.local import LocalDevice
+from mobiledet.errors import UserError
+from mobiledet.evaluation.accuracy import match_categories, measure_accuracy
+
+
+@pytest.fixture(scope="module")
+def session(patch_bundle: Bundle) -> Session:
+    return LocalDevice().load(patch_bundle, patch_bundle.select(), threads=1)
+
+
+@pytest.fixture
+def data(patch_data: Path, tmp_path: Path) -> Path:
+    """A copy that may be damaged."""
+    return shutil.copytree(patch_data, tmp_path / "patches")
+
+
+def _edit(data: Path, change: Callable[[dict], None]) -> CocoDataset:
+    path = data / "annotations" / "instances_val2017.json"
+    listing = json.loads(path.read_text())
+    change(listing)
+    path.write_text(json.dumps(listing))
+    return load_split(data, "val")
+
+
+@pytest.mark.parametrize("scorer", ["faster-coco-eval", "pycocotools"])
+def test_perfect_detector_scores_one(session: Session, patch_bundle: Bundle, patch_data: Path, scorer: str) -> None:
+    accuracy = measure_accuracy(session, patch_bundle.spec, load_split(patch_data, "val"), scorer)
+    assert abs(accuracy.metrics.AP - 1) < 1e-9
+    assert accuracy.metrics.images == 6
+    assert accuracy.metrics.detections == 15
+    assert set(accuracy.metrics.per_class) == {"red", "green", "blue"}
+    assert (accuracy.dataset, accuracy.scorer, accuracy.skipped) == ("patches-val", scorer, ())
+    assert {stage: stats.n for stage, stats in accuracy.stages.items()} == {
+        "decode": 6,
+        "preprocess": 6,
+        "infer": 6,
+        "postprocess": 6,
+    }
+
+
+def test_missed_objects_cost(
+    session: Session, patch_bundle: Bundle, data: Path, paint_cells: Callable[..., np.ndarray]
+) -> None:
+    """Two of the images turn black: recall is what is left."""
+    dataset = load_split(data, "val")
+    for image in dataset.images[4:]:
+        Image.fromarray(paint_cells([], image.width, image.height)).save(image.path)
+    accuracy = measure_accuracy(session, patch_bundle.spec, dataset)
+    assert accuracy.metrics.detections == 0 + 1 + 2 + 3
+    recalls = []
+    for label in range(3):
+        of_label = [int((image.labels == label).sum()) for image in dataset.images]
+        recalls.append(sum(of_label[:4]) / sum(of_label))
+    assert abs(accuracy.metrics.AR100 - np.mean(recalls)) < 1e-9
+
+
+def test_broken_image_stops_or_is_left_out(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    dataset = load_split(data, "val")
+    broken = dataset.images[5].path
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"005\.jpg.*--on-bad-data skip"):
+        measure_accuracy(session, patch_bundle.spec, dataset)
+    accuracy = measure_accuracy(session, patch_bundle.spec, dataset, on_bad_data="skip")
+    assert abs(accuracy.metrics.AP - 1) < 1e-9  # its five objects are not counted as missed
+    assert accuracy.metrics.images == 5
+    assert len(accuracy.skipped) == 1
+    assert "005.jpg" in accuracy.skipped[0]
+    whole = dataclasses.replace(dataset, images=dataset.images[:5])
+    assert accuracy.images_sha256 == measure_accuracy(session, patch_bundle.spec, whole).images_sha256
+
+
+def test_no_readable_image_is_an_error(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    dataset = load_split(data, "val")
+    for image in dataset.images:
+        image.path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"no image of .*val2017 can be read; the first problem: .*000\.jpg"):
+        measure_accuracy(session, patch_bundle.spec, dataset, on_bad_data="skip")
+
+
+def test_image_lists_have_different_checksums(session: Session, patch_bundle: Bundle, patch_data: Path) -> None:
+    dataset = load_split(patch_data, "val")
+    part = dataclasses.replace(dataset, images=dataset.images[:3])
+    checksums = [measure_accuracy(session, patch_bundle.spec, d).images_sha256 for d in (dataset, dataset, part)]
+    assert checksums[0] == checksums[1] != checksums[2]
+
+
+def test_categories_are_matched_by_name(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    """Another data set numbers the same colours differently, and lacks one."""
+    numbers = {3: 40, 5: 20, 9: 30}
+
+    def renumber(listing: dict) -> None:
+        listing["categories"] = [{**c, "id": numbers[c["id"]]} for c in listing["categories"] if c["name"] != "blue"]
+        kept = [a for a in listing["annotations"] if a["category_id"] != 9]
+        listing["annotations"] = [{**a, "category_id": numbers[a["category_id"]]} for a in kept]
+
+    dataset = _edit(data, renumber)
+    assert match_categories(patch_bundle.spec, dataset) == (40, 20, None)
+    accuracy = measure_accuracy(session, patch_bundle.spec, dataset)
+    assert abs(accuracy.metrics.AP - 1) < 1e-9
+    assert set(accuracy.metrics.per_class) == {"red", "green"}
+
+
+def test_category_that_the_model_does_not_know(patch_bundle: Bundle, data: Path) -> None:
+    dataset = _edit(data, lambda listing: listing["categories"].append({"id": 77, "name": "zebra"}))
+    with pytest.raises(
+        UserError, match=r"has the category 'zebra', which patch-64 does not know \(it knows red, green"
+    ):
+        match_categories(patch_bundle.spec, dataset)
+
+
+def test_names_that_repeat_cannot_be_matched(patch_bundle: Bundle, data: Path) -> None:
+    dataset = _edit(data, lambda listing: listing["categories"].append({"id": 77, "name": "red"}))
+    with pytest.raises(UserError, match="repeats"):
+        match_categories(patch_bundle.spec, dataset)

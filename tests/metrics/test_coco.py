@@ -1,0 +1,226 @@
+"""The evaluator against pycocotools used the way its own demo does: files in, loadRes, summarize."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mobiledet.detections import Detections
+from mobiledet.errors import UserError
+from mobiledet.metrics.coco import NUMBERS, SCORERS, CocoEvaluator, CocoMetrics
+
+CATEGORY_IDS = (3, 7, 8, 90)  # not contiguous, and 90 has no object
+SIDE = 400.0
+
+
+def _boxes_xywh(rng: np.random.Generator, count: int) -> np.ndarray:
+    sides = np.exp(rng.uniform(np.log(8), np.log(250), (count, 2)))
+    corners = rng.uniform(0, SIDE, (count, 2)) - sides / 3
+    return np.column_stack([corners, sides])
+
+
+def _write_set(path: Path, seed: int, images: int = 12) -> dict[str, list[dict]]:
+    """Random ground truth: crowds, images without objects, ids with gaps."""
+    rng = np.random.default_rng(seed)
+    annotations = []
+    for index in range(images):
+        for box in _boxes_xywh(rng, 0 if index % 4 == 3 else int(rng.integers(1, 12))):
+            annotations.append(
+                {
+                    "id": 5 + 3 * len(annotations),
+                    "image_id": 1000 + 17 * index,
+                    "category_id": int(rng.choice(CATEGORY_IDS[:3])),
+                    "bbox": box.tolist(),
+                    "area": float(box[2] * box[3] * rng.uniform(0.5, 1)),
+                    "iscrowd": int(rng.random() < 0.15),
+                }
+            )
+    listing = {
+        "images": [
+            {"id": 1000 + 17 * i, "file_name": f"{i}.jpg", "height": int(SIDE), "width": int(SIDE)}
+            for i in range(images)
+        ],
+        "categories": [{"id": c, "name": f"class {c}"} for c in CATEGORY_IDS],
+        "annotations": annotations,
+    }
+    path.write_text(json.dumps(listing))
+    return listing
+
+
+def _detections(listing: dict, image_id: int, rng: np.random.Generator, extra: int) -> Detections:
+    """Most objects, moved a little, twice, some with a wrong class; and ``extra`` random boxes."""
+    truth = [a for a in listing["annotations"] if a["image_id"] == image_id and rng.random() < 0.8]
+    known = np.array([a["bbox"] for a in truth * 2]).reshape(-1, 4)
+    labels = [CATEGORY_IDS.index(a["category_id"]) for a in truth * 2]
+    moved = known + rng.normal(0, 0.08, known.shape) * np.tile(known[:, 2:], 2)
+    boxes = np.concatenate([moved, _boxes_xywh(rng, extra)])
+    boxes[:, 2:] = boxes[:, :2] + np.maximum(boxes[:, 2:], 1)
+    labels = np.concatenate([np.array(labels, int), rng.integers(0, 4, extra)])
+    labels = np.where(rng.random(len(labels)) < 0.1, rng.integers(0, 4, len(labels)), labels)
+    scores = np.round(rng.random(len(boxes)), 2)  # rounded, so that scores tie
+    order = np.argsort(-scores, kind="stable")
+    return Detections(boxes[order].astype(np.float32), scores[order].astype(np.float32), labels[order])
+
+
+def _judge(annotations: Path, detections: dict[int, Detections], image_ids: list[int]) -> np.ndarray:
+    """COCO's numbers by pycocotools alone."""
+    rows = [
+        {
+            "image_id": image_id,
+            "category_id": CATEGORY_IDS[label],
+            "bbox": [*map(float, box[:2]), float(box[2]) - float(box[0]), float(box[3]) - float(box[1])],
+            "score": float(score),
+        }
+        for image_id, found in detections.items()
+        for box, score, label in zip(found.boxes_xyxy, found.scores, found.labels, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
+        evaluation.params.imgIds = image_ids
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+def _numbers(metrics: CocoMetrics) -> np.ndarray:
+    return np.array([getattr(metrics, name) for name in NUMBERS])
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize(("seed", "extra"), [(0, 3), (1, 20), (2, 0), (3, 300), (4, 120)])
+def test_numbers_are_those_of_pycocotools(
+    tmp_path: Path, capsys: pytest.CaptureFixture, scorer: str, seed: int, extra: int
+) -> None:
+    path = tmp_path / "instances.json"
+    listing = _write_set(path, seed)
+    assert any(a["iscrowd"] for a in listing["annotations"])
+    image_ids = [image["id"] for image in listing["images"]][1:]
+    rng = np.random.default_rng(seed + 100)
+    found = {image_id: _detections(listing, image_id, rng, extra) for image_id in image_ids[:-1]}
+
+    evaluator = CocoEvaluator(path, CATEGORY_IDS, image_ids)
+    for image_id, detections in found.items():
+        evaluator.add(image_id, detections)
+    metrics = evaluator.score(scorer)
+
+    expected = _judge(path, found, image_ids)
+    assert 0.01 < expected[0] < 0.95
+    np.testing.assert_allclose(_numbers(metrics), expected, rtol=0, atol=1e-12)
+    assert metrics.images == len(image_ids)
+    assert metrics.detections == sum(map(len, found.values()))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_scorers_agree_on_each_class(tmp_path: Path) -> None:
+    listing = _write_set(tmp_path / "instances.json", seed=7)
+    image_ids = [image["id"] for image in listing["images"]]
+    evaluator = CocoEvaluator(tmp_path / "instances.json", CATEGORY_IDS, image_ids)
+    rng = np.random.default_rng(8)
+    for image_id in image_ids:
+        evaluator.add(image_id, _detections(listing, image_id, rng, 5))
+    fast, slow = (evaluator.score(scorer) for scorer in SCORERS)
+    np.testing.assert_allclose(_numbers(fast), _numbers(slow), rtol=0, atol=1e-12)
+    assert fast.per_class == pytest.approx(slow.per_class, abs=1e-12)
+    assert list(fast.per_class) == ["class 3", "class 7", "class 8", "class 90"]
+    assert fast.per_class["class 90"] == -1
+    present = [ap for ap in fast.per_class.values() if ap > -1]
+    assert np.mean(present) == pytest.approx(fast.AP, abs=1e-12)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_perfect_detections_score_one(tmp_path: Path, scorer: str) -> None:
+    listing = _write_set(tmp_path / "instances.json", seed=5)
+    image_ids = [image["id"] for image in listing["images"]]
+    evaluator = CocoEvaluator(tmp_path / "instances.json", CATEGORY_IDS, image_ids)
+    for image_id in image_ids:
+        truth = [a for a in listing["annotations"] if a["image_id"] == image_id and not a["iscrowd"]]
+        boxes = np.array([a["bbox"] for a in truth], np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        labels = np.array([CATEGORY_IDS.index(a["category_id"]) for a in truth], np.int64)
+        evaluator.add(image_id, Detections(boxes, np.full(len(truth), 0.9, np.float32), labels))
+    metrics = evaluator.score(scorer)
+    assert abs(metrics.AP - 1) < 1e-12
+    assert abs(metrics.AR100 - 1) < 1e-12
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_no_detection_scores_zero(tmp_path: Path, scorer: str) -> None:
+    listing = _write_set(tmp_path / "instances.json", seed=6)
+    evaluator = CocoEvaluator(tmp_path / "instances.json", CATEGORY_IDS, [i["id"] for i in listing["images"]])
+    evaluator.add(1000, Detections.empty())
+    metrics = evaluator.score(scorer)
+    np.testing.assert_array_equal(_numbers(metrics), np.zeros(12))
+    assert metrics.detections == 0
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_labels_that_the_data_set_lacks_are_dropped(tmp_path: Path, scorer: str) -> None:
+    listing = _write_set(tmp_path / "instances.json", seed=9)
+    image_ids = [image["id"] for image in listing["images"]]
+    rng = np.random.default_rng(1)
+    found = {image_id: _detections(listing, image_id, rng, 5) for image_id in image_ids}
+    scores = []
+    for category_ids, shift in ((CATEGORY_IDS, 0), ((None, None, *CATEGORY_IDS), 2)):
+        evaluator = CocoEvaluator(tmp_path / "instances.json", category_ids, image_ids)
+        for image_id, d in found.items():
+            stray = (
+                np.tile(d.boxes_xyxy, (shift, 1)),
+                np.tile(d.scores, shift),
+                np.arange(shift * len(d)) % max(shift, 1),
+            )
+            evaluator.add(
+                image_id,
+                Detections(
+                    np.concatenate([d.boxes_xyxy, stray[0]]),
+                    np.concatenate([d.scores, stray[1]]),
+                    np.concatenate([d.labels + shift, stray[2]]),
+                ),
+            )
+        scores.append(evaluator.score(scorer))
+    assert scores[0].AP > 0.05
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_area_crowd_and_id_may_be_missing_or_zero(tmp_path: Path, scorer: str) -> None:
+    listing = {
+        "images": [{"id": 0}],
+        "categories": [{"id": 0, "name": "thing"}],
+        "annotations": [{"id": 0, "image_id": 0, "category_id": 0, "bbox": [10, 20, 30, 40]}],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(listing))
+    evaluator = CocoEvaluator(tmp_path / "instances.json", (0,), [0])
+    evaluator.add(
+        0, Detections(np.array([[10, 20, 40, 60]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+    )
+    metrics = evaluator.score(scorer)
+    assert abs(metrics.AP - 1) < 1e-12
+    assert abs(metrics.APm - 1) < 1e-12
+    assert metrics.APs == -1
+
+
+def test_misuse(tmp_path: Path) -> None:
+    path = tmp_path / "instances.json"
+    _write_set(path, seed=0)
+    evaluator = CocoEvaluator(path, CATEGORY_IDS, [1000])
+    evaluator.add(1000, Detections.empty())
+    with pytest.raises(ValueError, match="1000"):
+        evaluator.add(1000, Detections.empty())
+    with pytest.raises(ValueError, match="1017"):
+        evaluator.add(1017, Detections.empty())
+    with pytest.raises(UserError, match="unknown scorer 'pycoco'; did you mean pycocotools"):
+        evaluator.score("pycoco")
+    with pytest.raises(UserError, match="no category with id 4"):
+        CocoEvaluator(path, (3, 4), [1000])
+    with pytest.raises(UserError, match=r"cannot read .*none\.json"):
+        CocoEvaluator(tmp_path / "none.json", CATEGORY_IDS, [1000])
+    (tmp_path / "other.json").write_text('{"annotations": 3}')
+    with pytest.raises(UserError, match=r"other\.json is not a COCO instances file"):
+        CocoEvaluator(tmp_path / "other.json", CATEGORY_IDS, [1000])

@@ -1,0 +1,88 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from mobiledet.checkpoint import Checkpoint, load_checkpoint, load_detector, save_checkpoint
+from mobiledet.detectors import detector_from_spec
+from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec, ModelSpec
+
+SPEC = ModelSpec(
+    name="tiny",
+    backbone="shufflenet_v2_0.5x",
+    detector="ssdlite_fpn",
+    input=InputSpec(64, 64),
+    labels=("cat", "dog"),
+    category_ids=(17, 18),
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.ckpt"
+    save_checkpoint(path, Checkpoint(SPEC, detector_from_spec(SPEC).state_dict()))
+    return path
+
+
+def test_round_trip_gives_the_same_outputs(checkpoint_path: Path) -> None:
+    first, spec = load_detector(checkpoint_path)
+    second, _ = load_detector(checkpoint_path)
+    assert spec == SPEC
+    assert not first.training
+    images = torch.randn(1, 3, 64, 64)
+    assert torch.equal(first(images).class_logits, second(images).class_logits)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no checkpoint at .*absent\.ckpt"):
+        load_checkpoint(tmp_path / "absent.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
+def test_damaged_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "damaged.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged\.ckpt is not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_truncated_file(tmp_path: Path, checkpoint_path: Path) -> None:
+    path = tmp_path / "cut.ckpt"
+    path.write_bytes(checkpoint_path.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"cut\.ckpt is not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_somebody_elses_file(tmp_path: Path) -> None:
+    path = tmp_path / "resnet.pt"
+    torch.save({"conv1.weight": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match="not a mobiledet checkpoint"):
+        load_checkpoint(path)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "executed",))
+
+    path = tmp_path / "trap.ckpt"
+    torch.save({"format": "mobiledet checkpoint", "trap": Trap()}, path)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_weights_of_another_model(tmp_path: Path) -> None:
+    path = tmp_path / "other.ckpt"
+    other = dataclasses.replace(SPEC, backbone="shufflenet_v2_1x")
+    save_checkpoint(path, Checkpoint(SPEC, detector_from_spec(other).state_dict()))
+    with pytest.raises(UserError, match=r"other\.ckpt is a checkpoint of another model: \d+ tensors differ"):
+        load_detector(path)
+
+
+def test_unwritable_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write"):
+        save_checkpoint(tmp_path / "file" / "x.ckpt", Checkpoint(SPEC, {}))
