@@ -92,7 +92,7 @@ def augment(
 
     Returns:
         the new image, and boxes (M x 4, pixels of the new image) and labels of the M <= N objects that are left: at
-        least one of them, but for objects too small to be kept anywhere.
+        least one, unless ``MAX_TRIES`` crops miss them all.
     """
     generator = np.random.default_rng(seed)
     # set_random_seed would give every step the same random numbers, so that a flip would go with certain crops

@@ -50,12 +50,13 @@ def series_mark(index: int) -> Markup:
     return tag("svg", _mark(index, 0, 0, on_front=True), class_="mark", viewBox="-9 -9 18 18", aria_hidden="true")
 
 
-def map_latency(comparison: Comparison, width: int, height: int) -> Markup:
+def map_latency(comparison: Comparison, width: int, height: int, kind: str) -> Markup:
     """mAP against latency: a mark for each result, its interval, and the Pareto front of each series as a line.
 
     Args:
         comparison: at least one point.
         width, height: in CSS pixels; text is of the same size in each.
+        kind: a class for the style sheet, which shows the one that fits the screen.
     """
     points = comparison.points
     x_axis = Axis.for_latency([point.ms for point in points])
@@ -81,7 +82,7 @@ def map_latency(comparison: Comparison, width: int, height: int) -> Markup:
         *fronts,
         *marks,
         labels,
-        class_="chart",
+        class_=f"chart {kind}",
         viewBox=f"0 0 {width} {height}",
         role="img",
         aria_label=f"mAP against latency on {comparison.dataset}",
@@ -89,7 +90,7 @@ def map_latency(comparison: Comparison, width: int, height: int) -> Markup:
 
 
 def histogram(stats: LatencyStats, width: int = 320, height: int = 72) -> Markup:
-    """How the samples are distributed, with lines at p50, p90 and p95; samples beyond twice p95 fall in the last bar."""
+    """How the samples are distributed, lines at p50, p90 and p95; what lies beyond twice p95 is in the last bar."""
     samples = np.array(stats.samples_ns) / 1e6
     low, high = float(samples.min()), float(min(samples.max(), 2 * stats.p95_ms))
     high = max(high, low * 1.001)

@@ -3,13 +3,16 @@
 import html
 
 
+VOID = frozenset({"meta", "img"})  # elements that have neither content nor an end
+
+
 class Markup(str):
     """Text that is markup already."""
 
     __slots__ = ()
 
 
-def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
+def tag(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
     """An element; children that are not ``Markup`` are escaped, and so are all attributes.
 
     Args:
@@ -23,7 +26,7 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{written}>{join(*children)}</{name}>")
+    return Markup(f"<{name}{written}>" if name in VOID else f"<{name}{written}>{join(*children)}</{name}>")
 
 
 def join(*children: str) -> Markup:

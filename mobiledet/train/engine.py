@@ -5,13 +5,12 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from mobiledet.data.coco import CocoDataset
@@ -27,7 +26,11 @@ from mobiledet.train.optimization import AveragedWeights, parameter_groups, warm
 from mobiledet.train.progress import TrainProgress
 from mobiledet.train.run_folder import RunFolder, code_commit
 from mobiledet.train.setup import choose_precision, choose_workers, load_data, make_spec
+from mobiledet.train.tensorboard import open_log
 from mobiledet.train.validation import validate
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 LOG_EVERY_STEPS = 20
 
@@ -99,7 +102,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
     steps_per_epoch = len(train_loader)
     total_steps = config.epochs * steps_per_epoch
     share = warmup_cosine(config.warmup_steps, total_steps)
-    writer = SummaryWriter(folder.path / "tensorboard", purge_step=state.epoch * steps_per_epoch)
+    writer = open_log(folder.path / "tensorboard", purge_step=state.epoch * steps_per_epoch)
     with TrainProgress(console, total_steps, state.epoch * steps_per_epoch, config.epochs) as progress:
         for epoch in range(state.epoch, config.epochs):
             train_loader.set_epoch(epoch)
@@ -257,7 +260,7 @@ def _loaders(
     return train_loader, val_loader
 
 
-def _log_step(writer: SummaryWriter, meter: Meter, step: int, lr: float, batch: Batch) -> None:
+def _log_step(writer: "SummaryWriter", meter: Meter, step: int, lr: float, batch: Batch) -> None:
     """Write the running means to TensorBoard.
 
     Raises:

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 
+from mobiledet.data import transforms
 from mobiledet.data.transforms import Augmentation, augment, train_transform
 
 HEIGHT, WIDTH = 120, 160
@@ -56,12 +57,17 @@ def test_boxes_left_out_are_those_that_the_crop_hides() -> None:
     assert dropped > 5
 
 
-def test_a_crop_keeps_at_least_one_box() -> None:
-    """Also where most crops would miss the only box, in a corner."""
+def test_a_crop_keeps_at_least_one_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where many crops miss the only box."""
     transform = train_transform(HEIGHT, WIDTH, Augmentation(crop_scale=(0.3, 0.5), crop_probability=1.0))
-    corner = np.array([[0, 0, 20, 20]], np.float32)
-    counts = [len(augment(transform, picture(), corner, LABELS[:1], (seed,))[1]) for seed in range(50)]
-    assert sum(counts) >= 45
+
+    def kept(tries: int) -> int:
+        monkeypatch.setattr(transforms, "MAX_TRIES", tries)
+        return sum(len(augment(transform, picture(), BOXES[:1], LABELS[:1], (seed,))[1]) for seed in range(50))
+
+    all_tries = transforms.MAX_TRIES
+    assert kept(1) < 40
+    assert kept(all_tries) == 50
 
 
 def test_result_depends_on_the_seed_alone() -> None:

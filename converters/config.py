@@ -1,0 +1,51 @@
+"""Options of the export command. Imports nothing heavy, so that the command line's help appears at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+Format = Literal["tflite", "coreml"]
+Precision = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Turn a checkpoint into a bundle: model files for phones, checked against PyTorch.
+
+    Every file takes a raw RGB image and gives final boxes: normalisation, decoding and suppression are in its graph.
+    Each TFLite file is run on real images and must find what PyTorch finds, or no bundle is written. There is no
+    Core ML runtime outside Apple systems: those files are checked for their structure alone, and the bundle says so.
+
+    Examples:
+      mobiledet export runs/coco/best.ckpt
+      mobiledet export runs/coco/best.ckpt --format tflite --precision float16 --images pictures
+      mobiledet export runs/coco/best.ckpt --out x.mobiledet --overwrite --nms-score 0.3 --max-detections 20
+    """
+
+    checkpoint: Positional[Path]
+    """The checkpoint that `mobiledet train` wrote."""
+    out: Path | None = None
+    """Bundle folder to write; by default beside the checkpoint, best.ckpt becomes best.mobiledet."""
+    format: tuple[Format, ...] = ("tflite", "coreml")
+    """Kinds of model files."""
+    precision: tuple[Precision, ...] = ()
+    """Precisions of every format; by default float32 and float16 for tflite, float16 for coreml. A float16 TFLite file
+    holds its weights in half the space and computes in 32 bits on a CPU; a float16 Core ML file computes in 16 bits
+    up to the box decoding, which stays in 32."""
+    overwrite: bool = False
+    """Replace the bundle if it exists."""
+
+    images: Path | None = None
+    """Pictures for the comparison with PyTorch, such as validation images; by default those of the training run if
+    they are still there, else the built-in shapes."""
+    parity_images: int = 8
+    """How many of them."""
+
+    nms_iou: float | None = None
+    """A box that overlaps a better one of its class by more than this is dropped; by default as in the checkpoint."""
+    nms_score: float | None = None
+    """Lowest score of a detection; by default as in the checkpoint. Evaluation of mAP wants it low, an app higher."""
+    max_detections: int | None = None
+    """Rows of the output; by default as in the checkpoint."""

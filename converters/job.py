@@ -1,0 +1,122 @@
+"""What a converter process is asked and what it answers: JSON files in a folder of its own."""
+
+import dataclasses
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobiledet.atomic import atomic_file
+from mobiledet.checkpoint import load_detector
+from mobiledet.detectors import Detector
+from mobiledet.errors import UserError
+from mobiledet.spec import ModelSpec, read_json
+
+JOB = "job.json"
+ANSWER = "answer.json"
+STEP = "step.txt"
+
+
+@dataclass(frozen=True)
+class ConversionJob:
+    """One checkpoint to be converted to files of one format.
+
+    Attributes:
+        checkpoint: of the detector.
+        folder: where the files go.
+        precisions: of the files.
+        nms: fields of ``NmsSpec`` that replace those of the checkpoint.
+    """
+
+    checkpoint: Path
+    folder: Path
+    precisions: tuple[str, ...]
+    nms: dict[str, Any]
+
+    def load(self) -> tuple[Detector, ModelSpec]:
+        """The detector in evaluation mode, and its spec with the wanted suppression.
+
+        Raises:
+            UserError: the checkpoint cannot be read, or a setting is out of range.
+        """
+        detector, spec = load_detector(self.checkpoint)
+        try:
+            nms = dataclasses.replace(spec.nms, **self.nms)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        return detector, dataclasses.replace(spec, nms=nms)
+
+    def announce(self, step: str) -> None:
+        """Tell the waiting process what is being done."""
+        with atomic_file(self.folder / STEP) as temporary:
+            temporary.write_text(step, encoding="utf-8")
+
+    def save(self) -> Path:
+        """Write job.json into the folder."""
+        values = {**dataclasses.asdict(self), "checkpoint": str(self.checkpoint), "folder": str(self.folder)}
+        path = self.folder / JOB
+        path.write_text(json.dumps(values), encoding="utf-8")
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> "ConversionJob":
+        values = read_json(path)
+        return cls(Path(values["checkpoint"]), Path(values["folder"]), tuple(values["precisions"]), values["nms"])
+
+
+@dataclass(frozen=True)
+class ConvertedFile:
+    """A written model file.
+
+    Attributes:
+        name: inside of the job's folder.
+        precision: such as ``float16``.
+        structure: what the converter found in the written file, as JSON values.
+    """
+
+    name: str
+    precision: str
+    structure: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ConversionAnswer:
+    """What a converter process leaves: files, or the reason why there are none.
+
+    Attributes:
+        files: in the order of the job's precisions.
+        seconds: from the start of the conversion, imports not counted.
+        peak_memory_bytes: of the process.
+        error: for the user; empty on success.
+    """
+
+    files: tuple[ConvertedFile, ...] = ()
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    error: str = ""
+
+    @classmethod
+    def read(cls, folder: Path) -> "ConversionAnswer":
+        values = read_json(folder / ANSWER)
+        return cls(**{**values, "files": tuple(ConvertedFile(**file) for file in values["files"])})
+
+
+def serve(convert: Callable[[ConversionJob], Sequence[ConvertedFile]]) -> None:
+    """The main function of a converter process: read the job named on the command line, convert, leave an answer."""
+    job = ConversionJob.read(Path(sys.argv[1]))
+    started = time.monotonic()
+    try:
+        files = tuple(convert(job))
+        answer = ConversionAnswer(files, time.monotonic() - started, _peak_memory_bytes())
+    except UserError as error:
+        answer = ConversionAnswer(error=str(error))
+    (job.folder / ANSWER).write_text(json.dumps(dataclasses.asdict(answer)), encoding="utf-8")
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

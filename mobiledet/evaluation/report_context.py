@@ -1,0 +1,164 @@
+"""Sections of the report that say of what, where and how it was measured."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from mobiledet.data.images import list_images, load_rgb
+from mobiledet.devices.base import DeviceInfo, DeviceState
+from mobiledet.evaluation.comparison import full_name, series_name
+from mobiledet.evaluation.figures import NOT_MEASURED, precision, size
+from mobiledet.evaluation.markup import Markup, join, tag
+from mobiledet.evaluation.report_measured import definitions
+from mobiledet.evaluation.result import Result
+
+PICTURE_SIDE = 720
+PICTURE_QUALITY = 82
+
+
+def devices(results: Sequence[Result]) -> Markup:
+    """A card for each device: what it is, and how it was before, during and after each measurement."""
+    by_device: dict[DeviceInfo, list[Result]] = {}
+    for result in results:
+        by_device.setdefault(result.device, []).append(result)
+    cards = [_device_card(device, members) for device, members in by_device.items()]
+    return tag("section", tag("h2", "Devices"), tag("div", *cards, class_="cards"), id="devices")
+
+
+def _device_card(device: DeviceInfo, results: Sequence[Result]) -> Markup:
+    facts = [
+        ("model", device.model),
+        ("system", device.os),
+        ("processor", f"{device.cpu}, {device.cores} cores"),
+        ("runtime", f"{device.runtime} {device.runtime_version}"),
+        ("host", ", ".join(f"{name} {version}" for name, version in results[0].versions.items())),
+    ]
+    rows = [
+        tag("tr", tag("td", full_name(result)), tag("td", _accelerator(result)), *_condition(result.latency.states))
+        for result in results
+        if result.latency
+    ]
+    headings = ("measured", "runs on", "load", "hottest °C")
+    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
+    table = tag("div", tag("table", head, tag("tbody", *rows)), class_="wide") if rows else Markup("")
+    return tag("div", tag("h3", device.name), definitions(facts), table, class_="card")
+
+
+def _accelerator(result: Result) -> str:
+    share = result.execution.delegated_share
+    return result.execution.actual + (f", {100 * share:.0f} % of operations" if share else "")
+
+
+def _condition(states: Sequence[DeviceState]) -> Iterable[Markup]:
+    """Load and the highest temperature, before, during and after."""
+    loads = [f"{state.load:.1f}" for state in states if state.load is not None]
+    hottest = [f"{max(state.temperatures_c.values()):.0f}" for state in states if state.temperatures_c]
+    for values in (loads, hottest):
+        yield tag("td", " → ".join(values) or NOT_MEASURED)
+
+
+def bundles(results: Sequence[Result]) -> Markup:
+    """A card for each bundle: the model, its training, the files that were measured."""
+    by_bundle: dict[str, list[Result]] = {}
+    for result in results:
+        by_bundle.setdefault(result.bundle_sha256, []).append(result)
+    cards = [_bundle_card(members) for members in by_bundle.values()]
+    return tag("section", tag("h2", "Bundles"), tag("div", *cards, class_="cards"), id="bundles")
+
+
+def _bundle_card(results: Sequence[Result]) -> Markup:
+    spec, training = results[0].spec, results[0].spec.training
+    facts = [
+        ("backbone", spec.backbone),
+        ("detector", spec.detector),
+        ("input", f"{spec.input.height} × {spec.input.width}, {spec.input.channels}, {spec.input.resize}"),
+        ("classes", f"{spec.num_classes}: " + ", ".join(spec.labels[:6]) + (", …" if spec.num_classes > 6 else "")),
+        ("suppression", f"IoU {spec.nms.iou:g}, score {spec.nms.score:g}, {spec.nms.max_detections} detections"),
+    ]
+    if training.dataset:
+        trained = f"{training.dataset} {training.split}, {training.epochs:g} epochs, seed {training.seed}"
+        facts.append(("training", trained))
+    facts.append(("checksum", results[0].bundle_sha256[:16]))
+    files = {result.file.path: result for result in results}
+    return tag("div", tag("h3", spec.name), definitions(facts), *map(_file, files.values()), class_="card")
+
+
+def _file(result: Result) -> Markup:
+    """One model file: checksum, golden inputs, and what the export compared."""
+    golden, file = result.golden, result.file
+    facts = [
+        ("size", size(file.bytes)),
+        ("checksum", file.sha256[:16]),
+        (
+            "golden",
+            f"{golden.detections} detections in {golden.cases} images, IoU ≥ {golden.lowest_iou:.4f}, "
+            f"score within {golden.largest_score_difference:.2g}",
+        ),
+    ]
+    plain = {k: v for k, v in (file.parity or {}).items() if isinstance(v, str | int | float)}
+    facts += [(name.replace("_", " "), f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in plain.items()]
+    return tag("details", tag("summary", file.path), definitions(facts))
+
+
+def pictures(folder: Path) -> Markup:
+    """Every picture of a folder, in the page itself.
+
+    Raises:
+        UserError: the folder holds none, or one cannot be read.
+    """
+    figures = [
+        tag("figure", tag("img", src=_embedded(path), alt=path.name, loading="lazy"), tag("figcaption", path.name))
+        for path in list_images(folder)
+    ]
+    return tag("section", tag("h2", "Detections"), tag("div", *figures, class_="pictures"), id="pictures")
+
+
+def _embedded(path: Path) -> str:
+    picture = Image.fromarray(load_rgb(path, apply_orientation=True))
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=PICTURE_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def method(results: Sequence[Result]) -> Markup:
+    """How the numbers came about, with the commands that repeat them."""
+    scorers = sorted({result.accuracy.scorer for result in results if result.accuracy})
+    notes = [
+        "mAP is COCO's AP at IoU 0.50 to 0.95, of the exported file itself"
+        + (f", computed by {' and '.join(scorers)}." if scorers else "."),
+        "Every result passed the golden gate first: the device reproduced the detections that the export recorded.",
+        "Percentiles are linear between neighbouring samples. The cold start is the median over fresh processes; "
+        "memory is what such a process grows by.",
+    ]
+    skipped = [
+        tag("li", f"{full_name(result)}: {problem}")
+        for result in results
+        if result.accuracy
+        for problem in result.accuracy.skipped
+    ]
+    commands = [
+        tag(
+            "tr",
+            tag("td", result.created),
+            tag("td", tag("code", result.command), class_="left"),
+            tag("td", _score(result)),
+        )
+        for result in results
+        if result.command
+    ]
+    return tag(
+        "section",
+        tag("h2", "Method"),
+        *(tag("p", note) for note in notes),
+        join(tag("h3", "Left out"), tag("ul", *skipped)) if skipped else Markup(""),
+        tag("div", tag("table", tag("tbody", *commands)), class_="card wide") if commands else Markup(""),
+        id="method",
+    )
+
+
+def _score(result: Result) -> str:
+    return f"mAP {precision(result.accuracy.metrics.AP)}" if result.accuracy else series_name(result)

@@ -1,0 +1,222 @@
+"""Sections of the report that show what was measured."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from mobiledet.evaluation.chart_svg import histogram, map_latency, series_mark
+from mobiledet.evaluation.comparison import Comparison, series_name, short_names
+from mobiledet.evaluation.figures import NOT_MEASURED, milliseconds, precision, size
+from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.evaluation.markup import Markup, join, tag
+from mobiledet.evaluation.result import Accuracy, Latency, Result
+
+Cell = tuple[str, float | str | None]  # what is shown, and what it is sorted by
+
+
+def charts(comparisons: Sequence[Comparison], results: Sequence[Result]) -> Markup:
+    """mAP against latency, one card for each list of images."""
+    drawn = sum(len(comparison.points) for comparison in comparisons)
+    left_out = len(results) - drawn
+    parts = [_comparison(comparison) for comparison in comparisons]
+    if not comparisons:
+        parts.append(tag("p", "No result holds both accuracy and latency, so there is nothing to draw.", class_="soft"))
+    elif left_out:
+        parts.append(tag("p", f"{left_out} of {len(results)} results lack accuracy or latency.", class_="soft"))
+    return tag("section", tag("h2", "mAP against latency"), *parts, id="chart")
+
+
+def _comparison(comparison: Comparison) -> Markup:
+    points = comparison.points
+    best = max(points, key=lambda point: point.ap)
+    fastest = min(points, key=lambda point: point.ms)
+    smallest = min(points, key=lambda point: point.result.file.bytes)
+    tiles = tag(
+        "div",
+        _tile("best mAP", precision(best.ap), best.name),
+        _tile("lowest latency, p50", f"{milliseconds(fastest.ms)} ms", fastest.name),
+        _tile("smallest file", size(smallest.result.file.bytes), smallest.name),
+        class_="tiles",
+    )
+    legend = [tag("li", series_mark(i), series.name) for i, series in enumerate(comparison.series)]
+    note = "Filled marks are on the Pareto front: nothing in their series is both faster and better. "
+    if len(comparison.series) > 1:
+        note += "Latencies under different marks come from different devices, runtimes or numbers of threads."
+    return join(
+        tag("p", f"{comparison.dataset}, {comparison.images} images", class_="soft"),
+        tiles,
+        tag(
+            "div",
+            map_latency(comparison, 1040, 440, "full"),
+            map_latency(comparison, 360, 380, "narrow"),
+            tag("ul", *legend, class_="legend"),
+            class_="card",
+        ),
+        tag("p", note, class_="soft"),
+    )
+
+
+def _tile(name: str, value: str, whose: str) -> Markup:
+    return tag("div", tag("span", name), tag("b", value), tag("span", whose), class_="tile")
+
+
+def results_table(results: Sequence[Result]) -> Markup:
+    """All results, a row each; a click on a heading sorts."""
+    headings = ["model", "precision", "images", "mAP", "AP50", "AP75", "small", "medium", "large"]
+    headings += ["p50 ms", "p90 ms", "load ms", "first ms", "file", "memory", "measured on"]
+    text = ("model", "precision", "images", "measured on")
+    head = [
+        tag("th", tag("button", h, type="button"), scope="col", data_first="ascending" if h in text else None)
+        for h in headings
+    ]
+    rows = [tag("tr", *(_cell(*cell) for cell in _result_cells(result))) for result in results]
+    table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="sortable")
+    return tag("section", tag("h2", "All results"), tag("div", table, class_="card wide"), id="results")
+
+
+def _cell(shown: str, order: float | str | None) -> Markup:
+    value = "" if order is None else order if isinstance(order, str) else repr(order)
+    return tag("td", shown, data_value=value, class_="left" if isinstance(order, str) else None)
+
+
+def _result_cells(result: Result) -> Iterable[Cell]:
+    accuracy, latency = result.accuracy, result.latency
+    yield result.spec.name, result.spec.name
+    yield result.file.precision, result.file.precision
+    images = f"{accuracy.dataset}, {accuracy.metrics.images}" if accuracy else NOT_MEASURED
+    yield images, images
+    for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"):
+        value = getattr(accuracy.metrics, name) if accuracy else None
+        yield precision(value), None if value is None or value < 0 else value
+    for time in (
+        (latency.infer.p50_ms, latency.infer.p90_ms, latency.load_ms, latency.first_infer_ms)
+        if latency
+        else (None,) * 4
+    ):
+        yield milliseconds(time), time
+    yield size(result.file.bytes), result.file.bytes
+    memory = latency.memory_bytes if latency else None
+    yield size(memory), memory
+    yield series_name(result), series_name(result)
+
+
+def latencies(results: Sequence[Result]) -> Markup:
+    """A card for each result with latency: its distribution, cold start and stages."""
+    cards = [
+        _latency_card(name, result, result.latency)
+        for name, result in zip(short_names(results), results, strict=True)
+        if result.latency
+    ]
+    if not cards:
+        return Markup("")
+    note = (
+        "Inference alone, after the warm-up, each card on a scale of its own. Solid line: p50; dashed: p90 and p95. "
+        "In brackets the 95 % bootstrap interval of p50."
+    )
+    return tag(
+        "section", tag("h2", "Latency"), tag("p", note, class_="soft"), tag("div", *cards, class_="cards"), id="latency"
+    )
+
+
+def _latency_card(name: str, result: Result, latency: Latency) -> Markup:
+    infer = latency.infer
+    interval = f" ({milliseconds(infer.p50_low_ms)} to {milliseconds(infer.p50_high_ms)})"
+    facts = [
+        ("p50", f"{milliseconds(infer.p50_ms)} ms{interval}"),
+        ("p90, p95", f"{milliseconds(infer.p90_ms)}, {milliseconds(infer.p95_ms)} ms"),
+        ("p99", f"{milliseconds(infer.p99_ms)} ms") if infer.p99_ms is not None else ("p99", "needs 200 runs"),
+        ("mean, std", f"{milliseconds(infer.mean_ms)}, {milliseconds(infer.std_ms)} ms"),
+        ("runs", f"{infer.n} after {latency.warmup_runs} of warm-up"),
+        ("cold start", f"{milliseconds(latency.load_ms)} ms load, {milliseconds(latency.first_infer_ms)} ms first run"),
+    ]
+    badge = tag("span", "throttled", class_="badge", title="the last fifth of the runs is over 10 % slower")
+    return tag(
+        "div",
+        tag("h3", name, " ", badge if infer.throttled else ""),
+        tag("p", series_name(result), class_="soft"),
+        histogram(infer),
+        definitions(facts),
+        _stages(result.accuracy.stages) if result.accuracy else Markup(""),
+        class_="card",
+    )
+
+
+def _stages(stages: dict[str, LatencyStats]) -> Markup:
+    """Where the time of one image file goes, from file to boxes."""
+    total = sum(stats.p50_ms for stats in stages.values())
+    parts = [tag("i", style=f"width:{100 * stats.p50_ms / total:.1f}%") for stats in stages.values()]
+    keys = [tag("span", f"{name} {milliseconds(s.p50_ms)}", class_="key") for name, s in stages.items()]
+    return join(
+        tag("div", *parts, class_="stages", role="img", aria_label="share of each stage"),
+        tag("div", *keys, class_="keys"),
+    )
+
+
+def definitions(facts: Sequence[tuple[str, str]]) -> Markup:
+    """Names and what they stand for."""
+    return tag("dl", *(join(tag("dt", name), tag("dd", value)) for name, value in facts))
+
+
+def precision_ladder(results: Sequence[Result]) -> Markup:
+    """What each precision of a model costs and gains, on one device."""
+    ordered = sorted(results, key=lambda r: (r.spec.name, series_name(r), -r.file.bytes))
+    ladders = []
+    for (name, series), members in groupby(ordered, key=lambda r: (r.spec.name, series_name(r))):
+        rungs = list(members)
+        if len({rung.file.precision for rung in rungs}) > 1:
+            ladders.append(_ladder(name, series, rungs))
+    if not ladders:
+        return Markup("")
+    return tag("section", tag("h2", "Precision ladder"), *ladders, id="precision")
+
+
+def _ladder(name: str, series: str, rungs: Sequence[Result]) -> Markup:
+    base = next((rung for rung in rungs if rung.file.precision == "float32"), rungs[0])
+    headings = ("precision", "file", "of " + base.file.precision, "mAP", "difference", "p50 ms", "speed-up")
+    rows = []
+    for rung in rungs:
+        comparable = (
+            rung.accuracy and base.accuracy and rung.accuracy.images_sha256 == base.accuracy.images_sha256
+        ) and f"{rung.accuracy.metrics.AP - base.accuracy.metrics.AP:+.3f}".replace("-", "−")
+        faster = rung.latency and base.latency and f"{base.latency.infer.p50_ms / rung.latency.infer.p50_ms:.2f} ×"
+        cells = (
+            rung.file.precision,
+            size(rung.file.bytes),
+            f"{100 * rung.file.bytes / base.file.bytes:.0f} %",
+            precision(rung.accuracy.metrics.AP if rung.accuracy else None),
+            comparable or NOT_MEASURED,
+            milliseconds(rung.latency.infer.p50_ms if rung.latency else None),
+            faster or NOT_MEASURED,
+        )
+        rows.append(tag("tr", *(tag("td", cell) for cell in cells)))
+    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
+    table = tag("table", head, tag("tbody", *rows))
+    return tag("div", tag("h3", name), tag("p", series, class_="soft"), tag("div", table, class_="wide"), class_="card")
+
+
+def classes(results: Sequence[Result]) -> Markup:
+    """AP of each class, best result first and open."""
+    named = [
+        (name, result.accuracy)
+        for name, result in zip(short_names(results), results, strict=True)
+        if result.accuracy and result.accuracy.metrics.per_class
+    ]
+    if not named:
+        return Markup("")
+    named.sort(key=lambda entry: -entry[1].metrics.AP)
+    parts = [_class_bars(name, accuracy, index == 0) for index, (name, accuracy) in enumerate(named)]
+    return tag("section", tag("h2", "AP of each class"), tag("div", *parts, class_="card"), id="classes")
+
+
+def _class_bars(name: str, accuracy: Accuracy, is_open: bool) -> Markup:
+    ordered = sorted(accuracy.metrics.per_class.items(), key=lambda entry: -entry[1])
+    bars = [
+        tag(
+            "li",
+            tag("span", label, title=label),
+            tag("i", style=f"--share:{100 * max(0.0, ap):.1f}%"),
+            tag("b", precision(ap)),
+        )
+        for label, ap in ordered
+    ]
+    summary = tag("summary", f"{name}, mAP {precision(accuracy.metrics.AP)} on {accuracy.dataset}")
+    return tag("details", summary, tag("ul", *bars, class_="bars"), open="" if is_open else None)
