@@ -26,7 +26,7 @@ def require_converter(format: str) -> None:
     _, packages = CONVERTERS[format]
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise UserError(f"--format {format} needs {missing[0]}, which is not installed: pip install 'mobiledet[{format}]'")
+        raise UserError(f"--format {format} needs {missing[0]}, not installed: pip install 'mobiledet[{format}]'")
 
 
 class Conversion:
@@ -82,7 +82,8 @@ class Conversion:
             return answer
         lines = (self.job.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
         print(*lines[-LOG_LINES:], sep="\n", file=sys.stderr)
-        raise UserError(f"the {self.format} converter failed while {self.step}: {_cause(status, lines)}; its log is above")
+        cause = _cause(status, lines)
+        raise UserError(f"the {self.format} converter failed while {self.step}: {cause}; its log is above")
 
 
 def _cause(status: int, lines: list[str]) -> str:

@@ -44,10 +44,10 @@ class ChannelsLastGraph(nn.Module):
 
     def __init__(self, graph: DetectionGraph) -> None:
         super().__init__()
-        self.graph = graph
+        self.detection = graph  # torch.export cannot take a submodule called graph
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        detections: StaticDetections = self.graph(image.permute(0, 3, 1, 2))
+        detections: StaticDetections = self.detection(image.permute(0, 3, 1, 2))
         return detections._asdict()
 
 

@@ -11,22 +11,31 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from mobiledet.atomic import atomic_file
 from mobiledet.evaluation.axis import Axis
 from mobiledet.evaluation.comparison import Comparison
+from mobiledet.evaluation.label_placement import Box, place_labels
 
+# of one chart, in pixels at 100 dots per inch; the files have twice as many
+WIDTH, HEIGHT = 1000, 560
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 44, 52
+DPI = 100
+SCALE = 2
+MARK = 6.0
 MARKERS = ("o", "s", "^", "D", "P", "v")
 COLORS = ("#2a6fdb", "#c8641b", "#2d8a4e", "#8250c4", "#c23b4a", "#14828c")
 
 
 def write_map_latency(path: Path, comparisons: Sequence[Comparison]) -> None:
-    """Draw one chart for each of at least one comparison, side by side.
+    """Draw one chart for each of at least one comparison, one below the other.
 
     Raises:
         UserError: the file cannot be written.
     """
-    figure = Figure(figsize=(8.2 * len(comparisons), 5), dpi=150, layout="constrained")
+    rows = len(comparisons)
+    figure = Figure(figsize=(WIDTH / DPI, rows * HEIGHT / DPI), dpi=DPI * SCALE)
     canvas = FigureCanvasAgg(figure)
-    charts = figure.subplots(1, len(comparisons), squeeze=False)[0]
-    for chart, comparison in zip(charts, comparisons, strict=True):
-        _draw(chart, comparison)
+    for row, comparison in enumerate(comparisons):
+        bottom = (rows - 1 - row + BOTTOM / HEIGHT) / rows
+        size = (WIDTH - LEFT - RIGHT) / WIDTH, (HEIGHT - TOP - BOTTOM) / HEIGHT / rows
+        _draw(figure.add_axes((LEFT / WIDTH, bottom, *size)), comparison)
     with atomic_file(path) as temporary:
         canvas.print_png(temporary)
 
@@ -53,17 +62,30 @@ def _draw(chart: Axes, comparison: Comparison) -> None:
             chart.plot([point.low_ms, point.high_ms], [point.ap, point.ap], color=color, linewidth=1, zorder=2)
             face = color if point.on_front else "white"
             chart.plot(point.ms, point.ap, marker, color=color, markerfacecolor=face, markersize=7, zorder=3)
-            chart.annotate(
-                point.name,
-                (point.ms, point.ap),
-                xytext=(8, -3),
-                textcoords="offset points",
-                fontsize=8,
-                color="#33363c",
-                parse_math=False,
-            )
         chart.plot([], [], marker, color=color, label=series.name)
+    _name_points(chart, comparison, x_axis, y_axis)
     chart.set_xlabel("latency p50, ms" + (" (logarithmic)" if x_axis.log else ""))
     chart.set_ylabel("mAP")
     chart.set_title(f"{comparison.dataset}, {comparison.images} images", loc="left", fontsize=11, parse_math=False)
     chart.legend(fontsize=8, frameon=False, loc="lower right")
+
+
+def _name_points(chart: Axes, comparison: Comparison, x_axis: Axis, y_axis: Axis) -> None:
+    """Write the names beside the marks; those that find no room are left out."""
+    width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    points = comparison.points
+    names = [point.name for point in points]
+    centers = [(width * x_axis.place(point.ms), height * (1 - y_axis.place(point.ap))) for point in points]
+    for name, box in zip(names, place_labels(names, centers, MARK, Box(0, 0, width, height)), strict=True):
+        if box:
+            middle = (box.x + box.width / 2) / width, 1 - (box.y + box.height / 2) / height
+            chart.text(
+                *middle,
+                name,
+                transform=chart.transAxes,
+                fontsize=8.5,
+                color="#33363c",
+                ha="center",
+                va="center",
+                parse_math=False,
+            )

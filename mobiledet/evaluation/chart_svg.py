@@ -1,21 +1,18 @@
 """Charts as SVG without scripts or fonts of their own; colours come from the page's style sheet."""
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mobiledet.evaluation.axis import Axis
 from mobiledet.evaluation.comparison import Comparison, Point, full_name
 from mobiledet.evaluation.figures import milliseconds, precision
+from mobiledet.evaluation.label_placement import Box, place_labels
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.markup import Markup, join, tag
 
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 16, 44
 MARK = 6.0
-LETTER_WIDTH = 6.7
-LETTER_HEIGHT = 14.0
 HISTOGRAM_BINS = 40
 
 # outlines of the marks around (0, 0), one for each series in turn
@@ -29,32 +26,17 @@ MARKS = (
 )
 
 
-@dataclass(frozen=True)
-class _Box:
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def overlaps(self, other: "_Box") -> bool:
-        return (
-            self.x < other.x + other.width
-            and other.x < self.x + self.width
-            and self.y < other.y + other.height
-            and other.y < self.y + self.height
-        )
-
-
 def series_mark(index: int) -> Markup:
     """The mark of a series, for legends and tables."""
     return tag("svg", _mark(index, 0, 0, on_front=True), class_="mark", viewBox="-9 -9 18 18", aria_hidden="true")
 
 
-def map_latency(comparison: Comparison, width: int, height: int, kind: str) -> Markup:
+def map_latency(comparison: Comparison, names: Sequence[str], width: int, height: int, kind: str) -> Markup:
     """mAP against latency: a mark for each result, its interval, and the Pareto front of each series as a line.
 
     Args:
         comparison: at least one point.
+        names: what to write beside each of its points; a name that finds no room is left out.
         width, height: in CSS pixels; text is of the same size in each.
         kind: a class for the style sheet, which shows the one that fits the screen.
     """
@@ -75,13 +57,19 @@ def map_latency(comparison: Comparison, width: int, height: int, kind: str) -> M
         fronts.append(tag("polyline", points=steps, class_=f"front s{index % len(MARKS)}"))
         for point in series.points:
             marks.append(_point(index, point, x(point.ms), y(point.ap), (x(point.low_ms), x(point.high_ms))))
-    labels = _labels([(point.name, x(point.ms), y(point.ap)) for point in points], width, height)
+    centers = [(x(point.ms), y(point.ap)) for point in points]
+    area = Box(LEFT, TOP - 8, width - LEFT, height - TOP - BOTTOM + 8)
+    labels = [
+        tag("text", name, x=box.x, y=box.y + box.height - 3, class_="name")
+        for name, box in zip(names, place_labels(names, centers, MARK, area), strict=True)
+        if box
+    ]
     return tag(
         "svg",
         _grid(x_axis, y_axis, [x(t) for t in x_axis.ticks], [y(t) for t in y_axis.ticks], width, height),
         *fronts,
         *marks,
-        labels,
+        *labels,
         class_=f"chart {kind}",
         viewBox=f"0 0 {width} {height}",
         role="img",
@@ -90,9 +78,9 @@ def map_latency(comparison: Comparison, width: int, height: int, kind: str) -> M
 
 
 def histogram(stats: LatencyStats, width: int = 320, height: int = 72) -> Markup:
-    """How the samples are distributed, lines at p50, p90 and p95; what lies beyond twice p95 is in the last bar."""
+    """How the samples are distributed, lines at p50, p90 and p95; what lies far beyond p95 is in the last bar."""
     samples = np.array(stats.samples_ns) / 1e6
-    low, high = float(samples.min()), float(min(samples.max(), 2 * stats.p95_ms))
+    low, high = float(samples.min()), float(min(samples.max(), 1.3 * stats.p95_ms))
     high = max(high, low * 1.001)
     counts, _ = np.histogram(samples.clip(low, high), HISTOGRAM_BINS, (low, high))
     step = width / HISTOGRAM_BINS
@@ -106,7 +94,11 @@ def histogram(stats: LatencyStats, width: int = 320, height: int = 72) -> Markup
         for place in [width * min(1.0, (value - low) / (high - low))]
     ]
     ends = tag(
-        "div", tag("span", f"{milliseconds(low)} ms"), tag("span", f"{milliseconds(high)} ms"), class_="histogram-ends"
+        "div",
+        tag("span", f"{milliseconds(low)} ms"),
+        tag("span", f"{stats.n} runs"),
+        tag("span", f"{milliseconds(high)} ms"),
+        class_="histogram-ends",
     )
     name = f"distribution of {stats.n} samples"
     drawn = tag("svg", *bars, *lines, class_="histogram", viewBox=f"0 0 {width} {height}", role="img", aria_label=name)
@@ -141,28 +133,4 @@ def _grid(
     caption = f"latency p50, ms{scale} (less is better)"
     parts.append(tag("text", caption, x=right, y=height - 6, text_anchor="end", class_="axis"))
     parts.append(tag("text", "mAP", x=LEFT + 6, y=TOP + 4, class_="axis"))
-    return join(*parts)
-
-
-def _labels(names: Sequence[tuple[str, float, float]], width: int, height: int) -> Markup:
-    """Names beside their marks, each where it covers neither a mark nor another name if there is such a place."""
-    taken = [_Box(x - MARK, y - MARK, 2 * MARK, 2 * MARK) for _, x, y in names]
-    area = _Box(LEFT, TOP, width - LEFT, height - TOP - BOTTOM)
-    parts = []
-    for name, x, y in names:
-        size = len(name) * LETTER_WIDTH, LETTER_HEIGHT
-        gap = MARK + 5
-        places = [
-            _Box(left, top, *size)
-            for left, top in (
-                (x + gap, y - size[1] / 2),
-                (x - gap - size[0], y - size[1] / 2),
-                *itertools.product((x - size[0] / 2, x, x - size[0]), (y - gap - size[1], y + gap)),
-            )
-        ]
-        inside = [p for p in places if area.x <= p.x and p.x + p.width <= width and TOP - 8 <= p.y <= height - BOTTOM]
-        free = [p for p in inside if not any(p.overlaps(other) for other in taken)]
-        place = (free or inside or places)[0]
-        taken.append(place)
-        parts.append(tag("text", name, x=place.x, y=place.y + size[1] - 3, class_="name"))
     return join(*parts)

@@ -2,7 +2,6 @@
 
 import html
 
-
 VOID = frozenset({"meta", "img"})  # elements that have neither content nor an end
 
 

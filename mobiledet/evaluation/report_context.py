@@ -9,7 +9,7 @@ from PIL import Image
 
 from mobiledet.data.images import list_images, load_rgb
 from mobiledet.devices.base import DeviceInfo, DeviceState
-from mobiledet.evaluation.comparison import full_name, series_name
+from mobiledet.evaluation.comparison import full_name, series_name, short_names
 from mobiledet.evaluation.figures import NOT_MEASURED, precision, size
 from mobiledet.evaluation.markup import Markup, join, tag
 from mobiledet.evaluation.report_measured import definitions
@@ -21,35 +21,35 @@ PICTURE_QUALITY = 82
 
 def devices(results: Sequence[Result]) -> Markup:
     """A card for each device: what it is, and how it was before, during and after each measurement."""
-    by_device: dict[DeviceInfo, list[Result]] = {}
-    for result in results:
-        by_device.setdefault(result.device, []).append(result)
+    by_device: dict[DeviceInfo, list[tuple[str, Result]]] = {}
+    for name, result in zip(short_names(results), results, strict=True):
+        by_device.setdefault(result.device, []).append((name, result))
     cards = [_device_card(device, members) for device, members in by_device.items()]
-    return tag("section", tag("h2", "Devices"), tag("div", *cards, class_="cards"), id="devices")
+    return tag("section", tag("h2", "Devices"), *cards, id="devices")
 
 
-def _device_card(device: DeviceInfo, results: Sequence[Result]) -> Markup:
+def _device_card(device: DeviceInfo, results: Sequence[tuple[str, Result]]) -> Markup:
     facts = [
         ("model", device.model),
         ("system", device.os),
         ("processor", f"{device.cpu}, {device.cores} cores"),
         ("runtime", f"{device.runtime} {device.runtime_version}"),
-        ("host", ", ".join(f"{name} {version}" for name, version in results[0].versions.items())),
+        ("host", ", ".join(f"{name} {version}" for name, version in results[0][1].versions.items())),
     ]
     rows = [
-        tag("tr", tag("td", full_name(result)), tag("td", _accelerator(result)), *_condition(result.latency.states))
-        for result in results
+        tag("tr", tag("td", name), tag("td", _accelerator(result)), *_condition(result.latency.states))
+        for name, result in results
         if result.latency
     ]
     headings = ("measured", "runs on", "load", "hottest °C")
     head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
     table = tag("div", tag("table", head, tag("tbody", *rows)), class_="wide") if rows else Markup("")
-    return tag("div", tag("h3", device.name), definitions(facts), table, class_="card")
+    return tag("div", tag("div", tag("h3", device.name), definitions(facts)), table, class_="card split")
 
 
 def _accelerator(result: Result) -> str:
     share = result.execution.delegated_share
-    return result.execution.actual + (f", {100 * share:.0f} % of operations" if share else "")
+    return result.execution.actual + (f", {100 * share:.0f} % of the graph" if share else "")
 
 
 def _condition(states: Sequence[DeviceState]) -> Iterable[Markup]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from mobiledet.evaluation.chart_svg import histogram, map_latency, series_mark
-from mobiledet.evaluation.comparison import Comparison, series_name, short_names
+from mobiledet.evaluation.comparison import Comparison, Point, series_name, short_names
 from mobiledet.evaluation.figures import NOT_MEASURED, milliseconds, precision, size
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.markup import Markup, join, tag
@@ -39,6 +39,7 @@ def _comparison(comparison: Comparison) -> Markup:
     )
     legend = [tag("li", series_mark(i), series.name) for i, series in enumerate(comparison.series)]
     note = "Filled marks are on the Pareto front: nothing in their series is both faster and better. "
+    note += "Names that find no room are left out; the table below holds every result. "
     if len(comparison.series) > 1:
         note += "Latencies under different marks come from different devices, runtimes or numbers of threads."
     return join(
@@ -46,13 +47,19 @@ def _comparison(comparison: Comparison) -> Markup:
         tiles,
         tag(
             "div",
-            map_latency(comparison, 1040, 440, "full"),
-            map_latency(comparison, 360, 380, "narrow"),
+            map_latency(comparison, [point.name for point in points], 1040, 440, "full"),
+            map_latency(comparison, [str(number) for number in range(1, len(points) + 1)], 360, 360, "narrow"),
             tag("ul", *legend, class_="legend"),
+            tag("ol", *map(_named, points), class_="narrow"),
             class_="card",
         ),
         tag("p", note, class_="soft"),
     )
+
+
+def _named(point: Point) -> Markup:
+    """What stands behind a number of the narrow chart."""
+    return tag("li", f"{point.name}: {precision(point.ap)}, {milliseconds(point.ms)} ms")
 
 
 def _tile(name: str, value: str, whose: str) -> Markup:
@@ -110,7 +117,7 @@ def latencies(results: Sequence[Result]) -> Markup:
         return Markup("")
     note = (
         "Inference alone, after the warm-up, each card on a scale of its own. Solid line: p50; dashed: p90 and p95. "
-        "In brackets the 95 % bootstrap interval of p50."
+        "In brackets the 95 % bootstrap interval of p50; p99 needs 200 runs. The bar is one image from file to boxes."
     )
     return tag(
         "section", tag("h2", "Latency"), tag("p", note, class_="soft"), tag("div", *cards, class_="cards"), id="latency"
@@ -120,13 +127,12 @@ def latencies(results: Sequence[Result]) -> Markup:
 def _latency_card(name: str, result: Result, latency: Latency) -> Markup:
     infer = latency.infer
     interval = f" ({milliseconds(infer.p50_low_ms)} to {milliseconds(infer.p50_high_ms)})"
+    tail = [infer.p90_ms, infer.p95_ms, infer.p99_ms]
     facts = [
         ("p50", f"{milliseconds(infer.p50_ms)} ms{interval}"),
-        ("p90, p95", f"{milliseconds(infer.p90_ms)}, {milliseconds(infer.p95_ms)} ms"),
-        ("p99", f"{milliseconds(infer.p99_ms)} ms") if infer.p99_ms is not None else ("p99", "needs 200 runs"),
+        ("p90, p95, p99", f"{', '.join(map(milliseconds, tail))} ms"),
         ("mean, std", f"{milliseconds(infer.mean_ms)}, {milliseconds(infer.std_ms)} ms"),
-        ("runs", f"{infer.n} after {latency.warmup_runs} of warm-up"),
-        ("cold start", f"{milliseconds(latency.load_ms)} ms load, {milliseconds(latency.first_infer_ms)} ms first run"),
+        ("load, first run", f"{milliseconds(latency.load_ms)}, {milliseconds(latency.first_infer_ms)} ms"),
     ]
     badge = tag("span", "throttled", class_="badge", title="the last fifth of the runs is over 10 % slower")
     return tag(
@@ -144,7 +150,7 @@ def _stages(stages: dict[str, LatencyStats]) -> Markup:
     """Where the time of one image file goes, from file to boxes."""
     total = sum(stats.p50_ms for stats in stages.values())
     parts = [tag("i", style=f"width:{100 * stats.p50_ms / total:.1f}%") for stats in stages.values()]
-    keys = [tag("span", f"{name} {milliseconds(s.p50_ms)}", class_="key") for name, s in stages.items()]
+    keys = [tag("span", f"{name} {milliseconds(s.p50_ms)} ms", class_="key") for name, s in stages.items()]
     return join(
         tag("div", *parts, class_="stages", role="img", aria_label="share of each stage"),
         tag("div", *keys, class_="keys"),
@@ -166,31 +172,39 @@ def precision_ladder(results: Sequence[Result]) -> Markup:
             ladders.append(_ladder(name, series, rungs))
     if not ladders:
         return Markup("")
-    return tag("section", tag("h2", "Precision ladder"), *ladders, id="precision")
+    return tag("section", tag("h2", "Precision ladder"), tag("div", *ladders, class_="cards broad"), id="precision")
 
 
 def _ladder(name: str, series: str, rungs: Sequence[Result]) -> Markup:
     base = next((rung for rung in rungs if rung.file.precision == "float32"), rungs[0])
-    headings = ("precision", "file", "of " + base.file.precision, "mAP", "difference", "p50 ms", "speed-up")
+    headings = ("precision", "file", "mAP", "change", "p50 ms", "speed-up")
     rows = []
     for rung in rungs:
-        comparable = (
-            rung.accuracy and base.accuracy and rung.accuracy.images_sha256 == base.accuracy.images_sha256
-        ) and f"{rung.accuracy.metrics.AP - base.accuracy.metrics.AP:+.3f}".replace("-", "−")
-        faster = rung.latency and base.latency and f"{base.latency.infer.p50_ms / rung.latency.infer.p50_ms:.2f} ×"
         cells = (
             rung.file.precision,
-            size(rung.file.bytes),
-            f"{100 * rung.file.bytes / base.file.bytes:.0f} %",
+            f"{size(rung.file.bytes)} ({100 * rung.file.bytes / base.file.bytes:.0f} %)",
             precision(rung.accuracy.metrics.AP if rung.accuracy else None),
-            comparable or NOT_MEASURED,
+            _difference(rung.accuracy, base.accuracy) if rung is not base else NOT_MEASURED,
             milliseconds(rung.latency.infer.p50_ms if rung.latency else None),
-            faster or NOT_MEASURED,
+            _speed_up(rung.latency, base.latency) if rung is not base else NOT_MEASURED,
         )
         rows.append(tag("tr", *(tag("td", cell) for cell in cells)))
     head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
     table = tag("table", head, tag("tbody", *rows))
     return tag("div", tag("h3", name), tag("p", series, class_="soft"), tag("div", table, class_="wide"), class_="card")
+
+
+def _difference(accuracy: Accuracy | None, base: Accuracy | None) -> str:
+    """Of mAP, where both were scored on the same images."""
+    if accuracy is None or base is None or accuracy.images_sha256 != base.images_sha256:
+        return NOT_MEASURED
+    return f"{accuracy.metrics.AP - base.metrics.AP:+.4f}".replace("-", "−")
+
+
+def _speed_up(latency: Latency | None, base: Latency | None) -> str:
+    if latency is None or base is None:
+        return NOT_MEASURED
+    return f"{base.infer.p50_ms / latency.infer.p50_ms:.2f} ×"
 
 
 def classes(results: Sequence[Result]) -> Markup:

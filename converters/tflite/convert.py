@@ -1,0 +1,49 @@
+"""Checkpoint to .tflite files. Run as a process of its own: ``python -m mobiledet_converters.tflite.convert JOB``."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
+from mobiledet_converters.tflite.metadata import add_metadata
+from mobiledet_converters.tflite.quantize import write_float16
+from mobiledet_converters.tflite.structure import check_structure
+from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph, prepare
+
+
+def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
+    """Write ``model.PRECISION.tflite`` for each precision; the network is converted once.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or a written file is not as it must be.
+    """
+    detector, spec = job.load()
+    job.announce("loading LiteRT")
+    import litert_torch
+
+    job.announce("lowering the network")
+    graph = ChannelsLastGraph(DetectionGraph(detector, spec)).eval()
+    prepare(graph)
+    image = torch.zeros(1, spec.input.height, spec.input.width, 3)
+    lowered = litert_torch.convert(graph, sample_kwargs={"image": image})
+    raw = {"float32": job.folder / "raw.float32.tflite"}
+    lowered.export(str(raw["float32"]))
+
+    convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
+    files = []
+    for precision in job.precisions:
+        job.announce(f"writing {precision}")
+        if precision == "float16":
+            raw["float16"] = job.folder / "raw.float16.tflite"
+            write_float16(raw["float32"], raw["float16"])
+        name = f"model.{precision}.tflite"
+        add_metadata(raw[precision], job.folder / name, spec)
+        structure = check_structure(job.folder / name, spec, convolutions)
+        files.append(ConvertedFile(name, precision, asdict(structure)))
+    return files
+
+
+if __name__ == "__main__":
+    serve(convert)

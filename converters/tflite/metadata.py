@@ -1,0 +1,124 @@
+"""TFLite metadata: what makes a file open as an object detector in MediaPipe Tasks, Android Studio and the like.
+
+Field numbers and constants are those of ``metadata_schema.fbs`` (TensorFlow Lite Support, file identifier M001).
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools.flatbuffer_utils import read_model, write_model
+
+from mobiledet import __version__
+from mobiledet.spec import ModelSpec
+from mobiledet_converters.tflite.flatbuffer import Byte, Table, UInt, write_table
+
+IDENTIFIER = b"M001"
+BUFFER_NAME = b"TFLITE_METADATA"
+MIN_PARSER_VERSION = "1.2.0"  # the first that knows tensor groups
+LABELS_FILE = "labels.txt"
+SPEC_FILE = "mobiledet.json"
+
+# members of the unions ContentProperties and ProcessUnitOptions
+FEATURE_PROPERTIES, IMAGE_PROPERTIES, BOX_PROPERTIES = Byte(1), Byte(2), Byte(3)
+NORMALIZATION_OPTIONS = Byte(1)
+TENSOR_VALUE_LABELS = Byte(3)  # AssociatedFileType
+RGB = Byte(1)  # ColorSpaceType
+BOUNDARIES = Byte(1)  # BoundingBoxType; CoordinateType RATIO is 0, the default
+
+
+def add_metadata(source: Path, target: Path, spec: ModelSpec) -> None:
+    """Copy a .tflite file, with metadata in it and with the labels and the spec appended as a zip.
+
+    Weights that lie behind the flatbuffer are moved into it first: their positions would not survive.
+
+    Args:
+        source: the converter's file; outputs in the order boxes, classes, scores, count.
+        target: the file to write.
+        spec: of the model.
+    """
+    model = read_model(source)
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(write_table(_model(spec), IDENTIFIER), np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = BUFFER_NAME, len(model.buffers) - 1
+    model.metadata = [m for m in model.metadata or [] if m.name != BUFFER_NAME] + [entry]
+    write_model(model, target)
+    with zipfile.ZipFile(target, "a") as archive:
+        for name, text in (
+            (LABELS_FILE, "".join(f"{label}\n" for label in spec.labels)),
+            (SPEC_FILE, json.dumps(spec.to_json())),
+        ):
+            # a fixed date: the same checkpoint gives the same file
+            archive.writestr(zipfile.ZipInfo(name), text)
+
+
+def _model(spec: ModelSpec) -> Table:
+    trained_on = f", trained on {spec.training.dataset}" if spec.training.dataset else ""
+    names = ["location", "category", "score"]
+    graph = Table(
+        {
+            2: [_image(spec)],
+            3: [_boxes(), _classes(), _values("score", "Scores in 0..1, falling."), _count()],
+            8: [Table({0: "detection_result", 1: names})],
+        }
+    )
+    return Table(
+        {
+            0: spec.name,
+            1: f"Object detector {spec.detector} on {spec.backbone}{trained_on}, exported by mobiledet {__version__}.",
+            2: "1",
+            3: [graph],
+            6: [Table({0: SPEC_FILE, 1: "How the model is built and used, as JSON."})],
+            7: MIN_PARSER_VERSION,
+        }
+    )
+
+
+def _image(spec: ModelSpec) -> Table:
+    size = Table({0: UInt(spec.input.width), 1: UInt(spec.input.height)})
+    # readers compute (value - mean) / std before the model; the graph normalises by itself
+    raw = Table({0: np.zeros(1, np.float32), 1: np.ones(1, np.float32)})
+    return Table(
+        {
+            0: "image",
+            1: "RGB image, values 0..255.",
+            3: _content(IMAGE_PROPERTIES, Table({0: RGB, 1: size})),
+            4: [Table({0: NORMALIZATION_OPTIONS, 1: raw})],
+            5: Table({0: np.full(1, 255, np.float32), 1: np.zeros(1, np.float32)}),
+        }
+    )
+
+
+def _boxes() -> Table:
+    # where left, top, right and bottom stand in (ymin, xmin, ymax, xmax)
+    order = np.array([1, 0, 3, 2], np.uint32)
+    return Table(
+        {
+            0: "location",
+            1: "Boxes as (ymin, xmin, ymax, xmax), fractions of the image.",
+            3: _content(BOX_PROPERTIES, Table({0: order, 1: BOUNDARIES}), valid_values=2),
+        }
+    )
+
+
+def _classes() -> Table:
+    labels = Table({0: LABELS_FILE, 1: "Name of each class, one a line.", 2: TENSOR_VALUE_LABELS})
+    return Table({**_values("category", "Class of each box, an index into the labels.").fields, 6: [labels]})
+
+
+def _values(name: str, description: str) -> Table:
+    return Table({0: name, 1: description, 3: _content(FEATURE_PROPERTIES, Table({}), valid_values=2)})
+
+
+def _count() -> Table:
+    return Table({0: "number of detections", 1: "How many rows are valid.", 3: _content(FEATURE_PROPERTIES, Table({}))})
+
+
+def _content(kind: Byte, properties: Table, valid_values: int = 0) -> Table:
+    """A tensor's content; ``valid_values`` is the rank at which a row of it is one value."""
+    range_of_values = {2: Table({0: UInt(valid_values), 1: UInt(valid_values)})} if valid_values else {}
+    return Table({0: kind, 1: properties, **range_of_values})

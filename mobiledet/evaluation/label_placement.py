@@ -1,0 +1,65 @@
+"""Names beside the marks of a chart, without overlaps."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LETTER_WIDTH = 6.7  # of 12 px text, on average
+LETTER_HEIGHT = 14.0
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels, y downwards."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def overlaps(self, other: "Box") -> bool:
+        return (
+            self.x < other.x + other.width
+            and other.x < self.x + self.width
+            and self.y < other.y + other.height
+            and other.y < self.y + self.height
+        )
+
+    def contains(self, other: "Box") -> bool:
+        return (
+            self.x <= other.x
+            and self.y <= other.y
+            and other.x + other.width <= self.x + self.width
+            and other.y + other.height <= self.y + self.height
+        )
+
+
+def place_labels(
+    names: Sequence[str], centers: Sequence[tuple[float, float]], mark: float, area: Box
+) -> list[Box | None]:
+    """Where each name goes: right, left, above or below its mark, the first place that is free.
+
+    Args:
+        names: in the order of their importance.
+        centers: (x, y) of each name's mark.
+        mark: half the side of a mark.
+        area: names stay inside of it.
+
+    Returns:
+        the box of each name, or None where every place would cover another mark or name.
+    """
+    taken = [Box(x - mark, y - mark, 2 * mark, 2 * mark) for x, y in centers]
+    placed: list[Box | None] = []
+    for name, (x, y) in zip(names, centers, strict=True):
+        width, height, gap = len(name) * LETTER_WIDTH, LETTER_HEIGHT, mark + 4
+        corners = [
+            (x + gap, y - height / 2),
+            (x - gap - width, y - height / 2),
+            *itertools.product((x - width / 2, x, x - width), (y - gap - height, y + gap)),
+        ]
+        boxes = (Box(left, top, width, height) for left, top in corners)
+        free = (b for b in boxes if area.contains(b) and not any(b.overlaps(other) for other in taken))
+        placed.append(next(free, None))
+        if placed[-1]:
+            taken.append(placed[-1])
+    return placed

@@ -1,0 +1,187 @@
+"""``mobiledet quickstart``: data, training, export, evaluation and report in a row, each by its own command."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mobiledet.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MARKER = "quickstart.txt"
+PICTURES = 12  # validation images that predict draws
+PRECISIONS = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class QuickstartConfig:
+    """The whole way on the built-in shapes: train, export to TFLite and Core ML, evaluate the exported files, report.
+
+    Every step is a mobiledet command of its own, printed before it runs, so that you can repeat it with your own data
+    and settings.
+    """
+
+    out: Path = Path("runs/quickstart")
+    """Folder for everything; it must not exist yet."""
+    overwrite: bool = False
+    """Replace the folder of an earlier quickstart."""
+    backbone: str = "shufflenet_v2_0.5x"
+    """Network that computes the features."""
+    image_size: int = 160
+    """Side of the square input in pixels, a multiple of 32."""
+    epochs: int = 20
+    """Passes over the training images."""
+    batch_size: int = 8
+    """Images of one training step."""
+    train: int = 2000
+    """Training images to draw."""
+    val: int = 200
+    """Held-out validation images to draw."""
+    seed: int = 0
+    """Of data, weights and order."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the way.
+
+    Attributes:
+        title: what it does.
+        arguments: after ``mobiledet``.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+
+
+def run(config: QuickstartConfig) -> None:
+    """Run all steps and print what came of them.
+
+    Raises:
+        UserError: the folder exists, cannot be written, or a step failed.
+    """
+    from rich.console import Console
+
+    console = Console()
+    started = time.monotonic()
+    _prepare(config.out, config.overwrite)
+    seconds = {}
+    steps = plan(config)
+    for number, step in enumerate(steps, start=1):
+        console.rule(f"{number}/{len(steps)} {step.title}")
+        console.print(f"$ mobiledet {shlex.join(step.arguments)}", highlight=False, soft_wrap=True, style="bold")
+        begun = time.monotonic()
+        status = subprocess.run([sys.executable, "-m", "mobiledet.cli", *step.arguments], check=False).returncode
+        if status:
+            raise UserError(f"quickstart stopped: `mobiledet {step.arguments[0]}` ended with status {status}, see above")
+        seconds[step.title] = time.monotonic() - begun
+    _print_summary(console, config.out, seconds, time.monotonic() - started)
+
+
+def plan(config: QuickstartConfig) -> tuple[Step, ...]:
+    """The steps, in order."""
+    out = config.out
+    data, run_folder, bundle = out / "shapes", out / "run", out / "model.mobiledet"
+    results = [out / "results" / f"{precision}.json" for precision in PRECISIONS]
+    pictures = sorted_pictures(data, min(PICTURES, config.val))
+    return (
+        Step(
+            "draw the data",
+            ("shapes", f"--out={data}", f"--train={config.train}", f"--val={config.val}", f"--seed={config.seed}"),
+        ),
+        Step(
+            "train",
+            (
+                "train",
+                f"--data={data}",
+                f"--backbone={config.backbone}",
+                "--detector=ssdlite_fpn",
+                f"--image-size={config.image_size}",
+                f"--epochs={config.epochs}",
+                f"--batch-size={config.batch_size}",
+                f"--eval-every={max(1, config.epochs // 4)}",
+                "--ema-decay=0.998",
+                f"--seed={config.seed}",
+                f"--out={run_folder}",
+            ),
+        ),
+        Step("export", ("export", f"{run_folder / 'best.ckpt'}", f"--out={bundle}")),
+        *(
+            Step(
+                f"evaluate the {precision} file",
+                ("evaluate", f"{bundle}", f"--precision={precision}", f"--data={data}", f"--out={result}"),
+            )
+            for precision, result in zip(PRECISIONS, results, strict=True)
+        ),
+        Step("draw detections", ("predict", f"{bundle}", *map(str, pictures), f"--out={out / 'pictures'}")),
+        Step(
+            "report",
+            ("report", *map(str, results), f"--out={out / 'report.html'}", f"--pictures={out / 'pictures'}"),
+        ),
+    )
+
+
+def sorted_pictures(data: Path, count: int) -> list[Path]:
+    """The first validation images, as ``mobiledet shapes`` names them."""
+    return [data / "val2017" / f"{number:012}.jpg" for number in range(1, count + 1)]
+
+
+def _prepare(out: Path, overwrite: bool) -> None:
+    """Make the folder; an old one is removed only if a quickstart made it."""
+    if out.exists():
+        if not overwrite:
+            raise UserError(f"{out} exists already; pass --overwrite or another --out")
+        if not (out / MARKER).is_file():
+            raise UserError(f"{out} was not made by quickstart, so it is not replaced; choose another --out")
+        shutil.rmtree(out)
+    try:
+        out.mkdir(parents=True)
+        (out / MARKER).write_text("made by mobiledet quickstart; --overwrite replaces this folder\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {(error.strerror or str(error)).lower()}; choose another --out") from error
+
+
+def _print_summary(console: "Console", out: Path, seconds: dict[str, float], total: float) -> None:
+    from rich.table import Table
+
+    from mobiledet.evaluation.result import read_result
+
+    console.rule("done")
+    models = Table("file", "size KB", "mAP PyTorch", "mAP of the file", "p50 ms", "p90 ms", title="on this machine")
+    trained = best_map(out / "run" / "metrics.jsonl")
+    for precision in PRECISIONS:
+        result = read_result(out / "results" / f"{precision}.json")
+        assert result.accuracy is not None
+        assert result.latency is not None
+        infer = result.latency.infer
+        models.add_row(
+            result.file.path,
+            f"{result.file.bytes / 1000:.0f}",
+            f"{trained:.4f}",
+            f"{result.accuracy.metrics.AP:.4f}",
+            f"{infer.p50_ms:.2f}",
+            f"{infer.p90_ms:.2f}",
+        )
+    console.print(models)
+    times = ", ".join(f"{title} {duration:.0f} s" for title, duration in seconds.items())
+    console.print(f"{total:.0f} s in all: {times}", highlight=False, soft_wrap=True)
+    for name, path in {
+        "report": out / "report.html",
+        "bundle": out / "model.mobiledet",
+        "pictures": out / "pictures",
+        "training log": f"tensorboard --logdir {out / 'run'}",
+    }.items():
+        console.print(f"{name:>13}: {path}", highlight=False, soft_wrap=True)
+
+
+def best_map(metrics: Path) -> float:
+    """The highest validation mAP in a run's metrics.jsonl: that of the weights in best.ckpt."""
+    import json
+
+    return max(float(json.loads(line)["AP"]) for line in metrics.read_text(encoding="utf-8").splitlines())
