@@ -82,4 +82,6 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"cannot write {path}: {reason.lower()}; check the path, its permissions and the disk") from error
+        raise UserError(
+            f"cannot write {path}: {reason.lower()}; check the path, its permissions and the disk"
+        ) from error

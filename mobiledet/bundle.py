@@ -1,10 +1,10 @@
 """The bundle on disk: ``NAME.mobiledet/`` or the same as one zip file. Opened verified, written atomically. No torch.
 
-    bundle.json            the ModelSpec and, for each model file, its size, checksum and measured figures
-    labels.txt             one class name a line
-    model.float16.tflite   ...
-    model.float16.mlpackage/
-    golden/                inputs and expected outputs that any runtime can replay (see ``GoldenCase``)
+bundle.json            the ModelSpec and, for each model file, its size, checksum and measured figures
+labels.txt             one class name a line
+model.float16.tflite   ...
+model.float16.mlpackage/
+golden/                inputs and expected outputs that any runtime can replay (see ``GoldenCase``)
 """
 
 import dataclasses

@@ -70,7 +70,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not a mobiledet checkpoint; give one that `mobiledet train` wrote")
     if content.get("version") != VERSION:
-        raise UserError(f"{path}: checkpoint version {content.get('version')} is not {VERSION}; use the matching mobiledet")
+        raise UserError(
+            f"{path}: checkpoint version {content.get('version')} is not {VERSION}; use the matching mobiledet"
+        )
     spec = ModelSpec.from_json(json.loads(content["spec"]), source=str(path))
     return Checkpoint(spec, content["weights"], content["training"])
 

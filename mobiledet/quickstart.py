@@ -79,7 +79,9 @@ def run(config: QuickstartConfig) -> None:
         begun = time.monotonic()
         status = subprocess.run([sys.executable, "-m", "mobiledet.cli", *step.arguments], check=False).returncode
         if status:
-            raise UserError(f"quickstart stopped: `mobiledet {step.arguments[0]}` ended with status {status}, see above")
+            raise UserError(
+                f"quickstart stopped: `mobiledet {step.arguments[0]}` ended with status {status}, see above"
+            )
         seconds[step.title] = time.monotonic() - begun
     _print_summary(console, config.out, seconds, time.monotonic() - started)
 
@@ -144,7 +146,9 @@ def _prepare(out: Path, overwrite: bool) -> None:
         out.mkdir(parents=True)
         (out / MARKER).write_text("made by mobiledet quickstart; --overwrite replaces this folder\n", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"cannot write {out}: {(error.strerror or str(error)).lower()}; choose another --out") from error
+        raise UserError(
+            f"cannot write {out}: {(error.strerror or str(error)).lower()}; choose another --out"
+        ) from error
 
 
 def _print_summary(console: "Console", out: Path, seconds: dict[str, float], total: float) -> None:

@@ -43,7 +43,9 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
-            _require(isinstance(side, int) and side >= 32 and side % 32 == 0, f"input side {side} is not a multiple of 32")
+            _require(
+                isinstance(side, int) and side >= 32 and side % 32 == 0, f"input side {side} is not a multiple of 32"
+            )
         _require(len(self.mean) == 3 and len(self.std) == 3, "mean and std need three values, one for each channel")
         _require(all(math.isfinite(v) for v in (*self.mean, *self.std)), "mean and std must be finite")
         _require(all(v > 0 for v in self.std), f"std {self.std} is not positive")

@@ -8,6 +8,7 @@ from torch import nn
 
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.tflite.metadata import add_metadata
+from mobiledet_converters.tflite.names import shorten_names
 from mobiledet_converters.tflite.quantize import write_float16
 from mobiledet_converters.tflite.structure import check_structure
 from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph, prepare
@@ -30,6 +31,7 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     lowered = litert_torch.convert(graph, sample_kwargs={"image": image})
     raw = {"float32": job.folder / "raw.float32.tflite"}
     lowered.export(str(raw["float32"]))
+    shorten_names(raw["float32"])
 
     convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
     files = []

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import flatbuffers
 import numpy as np
 
-Value = "str | Byte | UInt | Table | np.ndarray | list[str] | list[Table]"
+Value: TypeAlias = "str | Byte | UInt | Table | np.ndarray | list[str] | list[Table]"
 
 
 @dataclass(frozen=True)

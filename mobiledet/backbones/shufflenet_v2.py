@@ -86,8 +86,7 @@ class ShuffleNetV2(Backbone):
             in_channels = channels
         names_strides = (("stage2", 8), ("stage3", 16), ("stage4", 32))
         self.feature_info = tuple(
-            FeatureInfo(name, channels, stride)
-            for (name, stride), channels in zip(names_strides, stages, strict=True)
+            FeatureInfo(name, channels, stride) for (name, stride), channels in zip(names_strides, stages, strict=True)
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -61,9 +61,7 @@ def detector_from_spec(spec: ModelSpec) -> Detector:
         UserError: backbone, detector or an option is unknown.
     """
     size = (spec.input.height, spec.input.width)
-    return build_detector(
-        spec.detector, build_backbone(spec.backbone), spec.num_classes, size, **spec.detector_options
-    )
+    return build_detector(spec.detector, build_backbone(spec.backbone), spec.num_classes, size, **spec.detector_options)
 
 
 __all__ = [

@@ -52,7 +52,7 @@ class StaticDetections(NamedTuple):
     boxes: Tensor
     classes: Tensor
     scores: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
 class Detector(nn.Module):

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from mobiledet.backbones import Backbone
 from mobiledet.detectors.base import Detector, ImageDetections, RawOutputs, StaticDetections, Targets
-from mobiledet.detectors.fpn import FeaturePyramid
 from mobiledet.detectors.heads import PyramidHead, SSDLiteHead
 from mobiledet.detectors.losses import DenseLoss
 from mobiledet.detectors.postprocess import select_detections, select_detections_static
@@ -59,9 +58,9 @@ class DenseDetector(Detector):
                 nn.init.normal_(module.weight, std=0.03)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for convolution in self.head.class_convolutions:
-            assert convolution.bias is not None
-            nn.init.constant_(convolution.bias, self.loss.class_prior_bias())
+        for module in self.head.classes.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.constant_(module.bias, self.loss.class_prior_bias())
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> RawOutputs | dict[str, Tensor]:
         raw: RawOutputs = self.head(self.neck(self.backbone(images)))

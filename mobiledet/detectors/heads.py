@@ -30,11 +30,6 @@ class SSDLiteHead(nn.Module):
         self.classes = nn.ModuleList(_prediction_layer(c, a * num_logits, norm_layer) for c, a in pairs)
         self.boxes = nn.ModuleList(_prediction_layer(c, a * 4, norm_layer) for c, a in pairs)
 
-    @property
-    def class_convolutions(self) -> list[nn.Conv2d]:
-        """The layers whose biases set the scores of an untrained head."""
-        return [layer[-1] for layer in self.classes]
-
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
         return RawOutputs(
             _flatten([layer(feature) for layer, feature in zip(self.classes, features, strict=True)], self.num_logits),
@@ -72,11 +67,6 @@ class PyramidHead(nn.Module):
         self.tower = nn.Sequential(*(SharedBlock(channels, levels, norm_layer) for _ in range(depth)))
         self.classes = nn.Conv2d(channels, anchors_per_cell * num_logits, 1)
         self.boxes = nn.Conv2d(channels, anchors_per_cell * 4, 1)
-
-    @property
-    def class_convolutions(self) -> list[nn.Conv2d]:
-        """The layers whose biases set the scores of an untrained head."""
-        return [self.classes]
 
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
         features = self.tower(features)

@@ -32,9 +32,7 @@ def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[
     image, labels, best, boxes = image[kept], labels[kept], best[kept], boxes[kept]
     by_image = image.argsort(stable=True)
     sizes = image.bincount(minlength=batch).tolist()
-    columns = zip(
-        boxes[by_image].split(sizes), best[by_image].split(sizes), labels[by_image].split(sizes), strict=True
-    )
+    columns = zip(boxes[by_image].split(sizes), best[by_image].split(sizes), labels[by_image].split(sizes), strict=True)
     limit = nms.max_detections
     return [ImageDetections(b[:limit], s[:limit], c[:limit]) for b, s, c in columns]
 

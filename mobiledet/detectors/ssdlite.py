@@ -1,4 +1,4 @@
-"""SSDLite: SSD (arXiv:1512.02325) with depthwise separable prediction layers (MobileNetV2, arXiv:1801.04381, section 6.2).
+"""SSDLite: SSD (arXiv:1512.02325) with depthwise separable prediction layers (arXiv:1801.04381, section 6.2).
 
 ``ssdlite`` is the papers' form: strides 16 and 32 of the backbone, four coarser levels, SSD's anchors and loss.
 ``ssdlite_fpn`` predicts from a small feature pyramid that starts at stride 8, which small objects need, with one head
@@ -23,6 +23,9 @@ EXTRA_CHANNELS = (512, 256, 256, 128)  # of the levels beyond stride 32, as in t
 LEVELS = 2 + len(EXTRA_CHANNELS)
 PYRAMID_CHANNELS = 96
 PYRAMID_LEVELS = 4
+
+
+ssdlite_norm: NormLayer = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
 
 
 class ExtraLevels(nn.Module):
@@ -55,7 +58,7 @@ def ssdlite(
     image_size: tuple[int, int],
     anchors: AnchorSizes | None = None,
     loss: str = "hard_negative",
-    norm_layer: NormLayer = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03),
+    norm_layer: NormLayer = ssdlite_norm,
 ) -> DenseDetector:
     """Six levels from stride 16; by default SSD's anchors and loss."""
     objective = build_loss(loss)
@@ -86,9 +89,7 @@ def ssdlite_fpn(
     neck = FeaturePyramid(
         backbone.feature_info, PYRAMID_CHANNELS, PYRAMID_LEVELS - len(backbone.feature_info), norm_layer
     )
-    head = PyramidHead(
-        PYRAMID_CHANNELS, PYRAMID_LEVELS, len(sizes[0]), objective.num_logits(num_classes), norm_layer
-    )
+    head = PyramidHead(PYRAMID_CHANNELS, PYRAMID_LEVELS, len(sizes[0]), objective.num_logits(num_classes), norm_layer)
     return DenseDetector(backbone, neck, head, image_size, finest_stride, sizes, objective)
 
 

@@ -1,5 +1,6 @@
 """The golden gate: does a runtime give what the bundle says it must?"""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.detections import Detections
 from mobiledet.devices.base import GoldenReport
 from mobiledet.errors import UserError
+
+# part of the expected detections that may be decided the other way where two boxes overlap by just the NMS threshold
+UNSETTLED_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class Tolerance:
 def replay_golden(bundle: Bundle, file: ModelFile, detect: Callable[[np.ndarray], Detections]) -> GoldenReport:
     """Compare what a runtime finds in the golden inputs with what the bundle expects, as sets.
 
-    A detection without a partner is forgiven when its score lies within the tolerance of the place where lists
-    are cut: the score threshold, or the last score of a full list.
+    Runtimes round differently, so a detection may lack its partner where lists are cut: at the score threshold or
+    the end of a full list. A few may also lack it where the other side kept an overlapping box of the same class.
 
     Args:
         bundle: holds the cases and the tolerance of the file's precision.
@@ -37,12 +41,16 @@ def replay_golden(bundle: Bundle, file: ModelFile, detect: Callable[[np.ndarray]
     cases = bundle.golden()
     if not cases:
         raise UserError(f"{bundle.path} holds no golden case, so no runtime can be checked with it; export it again")
-    pairs = []
+    total = sum(len(case.scores) for case in cases)
+    pairs, unsettled = [], 0
     for index, case in enumerate(cases):
         expected = Detections.from_graph_outputs(case.boxes, case.classes, case.scores, len(case.scores), 1, 1)
         found = detect(case.image)
         pairs.append(match(expected, found, tolerance))
-        problem = _problem(bundle, expected, found, pairs[-1], tolerance)
+        problem, open_questions = _differences(bundle, expected, found, pairs[-1], tolerance)
+        unsettled += open_questions
+        if not problem and unsettled > math.ceil(UNSETTLED_SHARE * total):
+            problem = f"{unsettled} of {total} boxes are suppressed differently"
         if problem:
             raise UserError(
                 f"{bundle.path}: {file.path} fails golden case {index} here: {problem}; "
@@ -51,7 +59,7 @@ def replay_golden(bundle: Bundle, file: ModelFile, detect: Callable[[np.ndarray]
     matched = np.concatenate(pairs)
     return GoldenReport(
         cases=len(cases),
-        detections=sum(len(case.scores) for case in cases),
+        detections=total,
         lowest_iou=float(matched["iou"].min(initial=1)),
         largest_score_difference=float(matched["score_difference"].max(initial=0)),
     )
@@ -76,23 +84,32 @@ def match(expected: Detections, found: Detections, tolerance: Tolerance) -> np.n
     return np.array(pairs, [("expected", int), ("found", int), ("iou", float), ("score_difference", float)])
 
 
-def _problem(bundle: Bundle, expected: Detections, found: Detections, pairs: np.ndarray, tolerance: Tolerance) -> str:
-    """Why two lists are not the same; empty when they are."""
+def _differences(
+    bundle: Bundle, expected: Detections, found: Detections, pairs: np.ndarray, tolerance: Tolerance
+) -> tuple[str, int]:
+    """What tells two lists apart, empty when nothing does; and how many boxes were suppressed on one side only."""
     nms = bundle.spec.nms
     if len(expected) and not found.scores.any():
-        return f"all scores are zero where {len(expected)} detections are expected"
+        return f"all scores are zero where {len(expected)} detections are expected", 0
+    unsettled = 0
     for verb, ours, theirs, paired in (
         ("misses", expected, found, pairs["expected"]),
         ("invents", found, expected, pairs["found"]),
     ):
         cut = theirs.scores.min() if len(theirs) >= nms.max_detections else nms.score
         single = np.setdiff1d(np.flatnonzero(ours.scores > cut + tolerance.score), paired)
-        if single.size:
-            worst = single[np.argmax(ours.scores[single])]
+        # a box on the same place that is as good may have suppressed it
+        rival = (ours.labels[:, None] == theirs.labels) & (theirs.scores >= ours.scores[:, None] - tolerance.score)
+        overlap = _iou(ours.boxes_xyxy, theirs.boxes_xyxy) * rival
+        suppressed = overlap.max(axis=1, initial=0) >= nms.iou - (1 - tolerance.iou)
+        unsettled += int(suppressed[single].sum())
+        unexplained = single[~suppressed[single]]
+        if unexplained.size:
+            worst = unexplained[np.argmax(ours.scores[unexplained])]
             label = bundle.spec.labels[ours.labels[worst]]
             box = ", ".join(f"{side:.3f}" for side in ours.boxes_xyxy[worst])
-            return f"it {verb} {label} {ours.scores[worst]:.3f} at ({box}), {single.size} of {len(ours)} differ"
-    return ""
+            return f"it {verb} {label} {ours.scores[worst]:.3f} at ({box}), {single.size} of {len(ours)} differ", 0
+    return "", unsettled
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class Axis:
     def for_precision(cls, values: Sequence[float]) -> "Axis":
         """Values in 0..1 with some room around them."""
         smallest, largest = min(values), max(values)
-        room = max(0.02, (largest - smallest) * 0.15)
+        room = max(0.05, (largest - smallest) * 0.15)
         return cls._linear(max(0.0, smallest - room), min(1.0, largest + room))
 
     @classmethod

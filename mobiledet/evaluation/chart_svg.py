@@ -132,5 +132,5 @@ def _grid(
     scale = ", logarithmic" if x_axis.log else ""
     caption = f"latency p50, ms{scale} (less is better)"
     parts.append(tag("text", caption, x=right, y=height - 6, text_anchor="end", class_="axis"))
-    parts.append(tag("text", "mAP", x=LEFT + 6, y=TOP + 4, class_="axis"))
+    parts.append(tag("text", "mAP", x=LEFT, y=TOP - 5, class_="axis"))
     return join(*parts)

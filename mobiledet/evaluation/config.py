@@ -18,7 +18,7 @@ class EvaluateConfig:
     validation images, and its detections are scored like COCO's own server does. Everything lands in one JSON file,
     raw samples included, that `mobiledet report` draws.
 
-    Examples:
+    For example:
       mobiledet evaluate x.mobiledet --data /data/coco
       mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
       mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
@@ -78,7 +78,7 @@ class ReportConfig:
     The page needs no network and no other file: send it, print it, open it on a phone. Results of different devices
     get marks of their own, and results of different image lists charts of their own.
 
-    Examples:
+    For example:
       mobiledet report results/*.json
       mobiledet report results/*.json --out site/index.html --pictures predictions
     """
@@ -102,7 +102,7 @@ class PredictConfig:
 
     Pictures are turned as their EXIF tag says. Each is written whole or not at all.
 
-    Examples:
+    For example:
       mobiledet predict x.mobiledet cat.jpg dog.png
       mobiledet predict x.mobiledet holiday/ --score 0.5 --out drawn
       mobiledet predict x.mobiledet cat.jpg --json > boxes.json

@@ -48,8 +48,9 @@ def _device_card(device: DeviceInfo, results: Sequence[tuple[str, Result]]) -> M
 
 
 def _accelerator(result: Result) -> str:
+    """Its name and the part of the graph's operations that it runs."""
     share = result.execution.delegated_share
-    return result.execution.actual + (f", {100 * share:.0f} % of the graph" if share else "")
+    return result.execution.actual + (f", {100 * share:.0f} %" if share else "")
 
 
 def _condition(states: Sequence[DeviceState]) -> Iterable[Markup]:

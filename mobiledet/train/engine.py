@@ -25,7 +25,7 @@ from mobiledet.train.config import TrainConfig
 from mobiledet.train.optimization import AveragedWeights, parameter_groups, warmup_cosine
 from mobiledet.train.progress import TrainProgress
 from mobiledet.train.run_folder import RunFolder, code_commit
-from mobiledet.train.setup import choose_precision, choose_workers, load_data, make_spec
+from mobiledet.train.setup import check_settings, choose_precision, choose_workers, load_data, make_spec
 from mobiledet.train.tensorboard import open_log
 from mobiledet.train.validation import validate
 
@@ -75,6 +75,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
     resumed_folder = RunFolder(config.resume) if config.resume else None
     if resumed_folder:
         config = resumed_folder.load_config()
+    check_settings(config)
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=choose_precision(config))
     fabric.launch()
     torch.manual_seed(config.seed)
@@ -83,8 +84,8 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
     spec = make_spec(config, train_set)
     detector = detector_from_spec(spec).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(parameter_groups(detector, config.weight_decay), lr=config.lr)
-    folder = resumed_folder or RunFolder.create(config, spec.name)
     train_loader, val_loader = _loaders(config, spec, train_set, val_set, fabric)
+    folder = resumed_folder or RunFolder.create(config, spec.name)
     state = TrainState(spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
     if resumed_folder:
         state.load(folder.last)
@@ -114,8 +115,11 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
                 losses = train_step(fabric, wrapped, wrapped_optimizer, batch, spec, config.clip_norm)
                 state.average.update(step)
                 meter.add(losses, len(batch))
-                if step % LOG_EVERY_STEPS == 0 or step + 1 == total_steps:
-                    _log_step(writer, meter, step, optimizer.param_groups[0]["lr"], batch)
+                is_logged = step % LOG_EVERY_STEPS == 0 or step + 1 == total_steps
+                if is_logged or fabric.device.type == "cpu":  # reading a loss from a GPU would make it wait
+                    _check_finite(losses, step, batch)
+                if is_logged:
+                    _log_step(writer, meter, step, optimizer.param_groups[0]["lr"])
                     progress.step(step + 1, epoch + 1, meter.loss, meter.images_per_s)
             state.epoch = epoch + 1
             if state.epoch % config.eval_every == 0 or state.epoch == config.epochs:
@@ -145,7 +149,7 @@ def train_step(
     losses = detector(normalize(batch.images, spec.input), Targets(batch.boxes, batch.labels))
     optimizer.zero_grad()
     fabric.backward(torch.stack(list(losses.values())).sum())
-    fabric.clip_gradients(detector, optimizer, max_norm=clip_norm)
+    fabric.clip_gradients(detector, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
     optimizer.step()
     return {name: loss.detach() for name, loss in losses.items()}
 
@@ -260,18 +264,16 @@ def _loaders(
     return train_loader, val_loader
 
 
-def _log_step(writer: "SummaryWriter", meter: Meter, step: int, lr: float, batch: Batch) -> None:
-    """Write the running means to TensorBoard.
-
-    Raises:
-        UserError: the loss is not finite.
-    """
-    if not math.isfinite(meter.loss):
+def _check_finite(losses: dict[str, torch.Tensor], step: int, batch: Batch) -> None:
+    """Raises UserError when a loss is not a finite number; it names the images."""
+    total = float(sum(losses.values()))
+    if not math.isfinite(total):
         ids = ", ".join(str(i) for i in batch.image_ids.tolist())
-        raise UserError(
-            f"the loss is {meter.loss} at step {step} or shortly before (images of this batch: {ids}); "
-            "lower --lr, or go on from the last checkpoint with --resume"
-        )
+        raise UserError(f"the loss is {total} at step {step}, images {ids}; lower --lr, or look at these images")
+
+
+def _log_step(writer: "SummaryWriter", meter: Meter, step: int, lr: float) -> None:
+    """Write the running means to TensorBoard."""
     for name, value in meter.losses.items():
         writer.add_scalar(f"loss/{name}", value, step)
     writer.add_scalar("train/lr", lr, step)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from mobiledet.detectors import Detector
+
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weights of convolutions with decay; biases and normalisation, which are vectors, without."""
@@ -40,7 +42,7 @@ class AveragedWeights:
         decay: share that the average keeps at each step; 0 follows the weights exactly.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Detector, decay: float) -> None:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         averaged, followed = self.model.state_dict(), model.state_dict()

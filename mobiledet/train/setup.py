@@ -18,6 +18,23 @@ ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16
 
 
+def check_settings(config: TrainConfig) -> None:
+    """Refuse numbers that make no sense, before any work.
+
+    Raises:
+        UserError: names the option.
+    """
+    limits = {"epochs": 1, "batch_size": 1, "eval_every": 1, "warmup_steps": 0, "weight_decay": 0, "seed": 0}
+    for name, least in limits.items():
+        if getattr(config, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is below {least}")
+    for name in ("lr", "clip_norm"):
+        if not getattr(config, name) > 0:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is not above 0")
+    if not 0 <= config.ema_decay < 1:
+        raise UserError(f"--ema-decay {config.ema_decay} is not in 0..1, 1 left out")
+
+
 def load_data(config: TrainConfig) -> tuple[CocoDataset, CocoDataset]:
     """Training and validation set.
 

@@ -28,7 +28,7 @@ def _fake_bundle(bundle: Bundle, cases: list[GoldenCase], rows: int) -> Bundle:
         def golden(self) -> tuple[GoldenCase, ...]:
             return tuple(cases)
 
-    spec = dataclasses.replace(bundle.spec, nms=dataclasses.replace(bundle.spec.nms, max_detections=rows))
+    spec = dataclasses.replace(bundle.spec, nms=dataclasses.replace(bundle.spec.nms, top_k=rows, max_detections=rows))
     return Changed(bundle.path, bundle.root, spec, bundle.files)
 
 
@@ -117,3 +117,20 @@ def test_gate_without_cases_is_refused(tmp_path: Path, write_patch_bundle: Calla
     bundle = write_patch_bundle(tmp_path, golden=[])
     with pytest.raises(UserError, match="holds no golden case"):
         LocalDevice().load(bundle, bundle.files[0]).golden()
+
+
+def test_gate_forgives_a_few_boxes_that_overlap_by_just_the_threshold(patch_bundle: Bundle) -> None:
+    """Of 40 boxes the runtime keeps the neighbour of some, whose overlap of 0.515 is about the NMS threshold."""
+    left = np.arange(40, dtype=np.float32)[:, None] * 0.025
+    boxes = np.concatenate([left, left * 0, left + 0.012, left * 0 + 0.5], axis=1)
+    scores, labels = np.linspace(0.95, 0.6, 40, dtype=np.float32), np.zeros(40, np.int64)
+    bundle = _fake_bundle(patch_bundle, [_case(Detections(boxes, scores, labels))], rows=50)
+
+    def moved(count: int) -> Detections:
+        shifted = boxes.copy()
+        shifted[:count, [1, 3]] += 0.16
+        return Detections(shifted, scores, labels)
+
+    assert replay_golden(bundle, bundle.files[0], lambda image: moved(1)).detections == 40
+    with pytest.raises(UserError, match="4 of 40 boxes are suppressed differently"):
+        replay_golden(bundle, bundle.files[0], lambda image: moved(2))

@@ -47,7 +47,9 @@ def atss_of_one_image(boxes: torch.Tensor, anchors: torch.Tensor, level_sizes: l
         overlaps = iou[candidates]
         threshold = overlaps.mean() + overlaps.std()
         chosen = [
-            c for c in candidates if iou[c] >= threshold and (centres[c] > box[:2]).all() and (centres[c] < box[2:]).all()
+            c
+            for c in candidates
+            if iou[c] >= threshold and (centres[c] > box[:2]).all() and (centres[c] < box[2:]).all()
         ]
         for c in chosen or [candidates[int(overlaps.argmax())]]:
             if iou[c] > best[c] or matched[c] == BACKGROUND:

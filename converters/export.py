@@ -1,0 +1,241 @@
+"""The export command: a checkpoint becomes a bundle, whole and checked, or not at all."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mobiledet.bundle import SUFFIX, Bundle, GoldenCase, ModelFile, write_bundle
+from mobiledet.detections import Detections
+from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.errors import UserError
+from mobiledet.spec import ModelSpec
+from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
+from mobiledet_converters.parity import TOLERANCES, check, compare
+from mobiledet_converters.process import Conversion, require_converter
+from mobiledet_converters.raw_outputs import compare_raw_outputs
+from mobiledet_converters.reference import choose_images, detect, load_inputs, raw_outputs
+
+DEFAULT_PRECISIONS = {"tflite": ("float32", "float16"), "coreml": ("float16",)}
+GOLDEN_CASES = 3
+POLL_SECONDS = 0.2
+MAX_RANK = 4  # of the tensors that GPU delegates take
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What PyTorch makes of the images, which every file must make too.
+
+    Attributes:
+        spec: of the model.
+        inputs: height x width x 3 uint8 RGB each.
+        detections: of each, boxes in pixels of the input.
+        raw: the head's outputs for the first image, by name.
+    """
+
+    spec: ModelSpec
+    inputs: list[np.ndarray]
+    detections: list[Detections]
+    raw: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """A model file that has passed.
+
+    Attributes:
+        source: where it lies.
+        entry: for the bundle.
+        exact: for each image, whether all detections have their partner.
+    """
+
+    source: Path
+    entry: ModelFile
+    exact: list[bool]
+
+
+def run(config: ExportConfig) -> None:
+    """The command ``mobiledet export``."""
+    console = Console()
+    bundle = export(config, console)
+    table = Table("file", "precision", "size", "against PyTorch")
+    for file in bundle.files:
+        table.add_row(file.path, file.precision, f"{file.bytes / 1e6:.2f} MB", _in_words(file.parity or {}))
+    console.print(table)
+    console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
+
+
+def export(config: ExportConfig, console: Console | None = None) -> Bundle:
+    """Convert a checkpoint, hold the files against PyTorch, and write the bundle.
+
+    Args:
+        config: what to export.
+        console: where progress is drawn; nowhere by default.
+
+    Raises:
+        UserError: the checkpoint, the images or the output folder cannot be used, a converter is missing or fails, or
+            a file does not find what PyTorch finds. Nothing is written then.
+    """
+    console = console or Console(quiet=True)
+    formats = tuple(dict.fromkeys(config.format))
+    if not formats:
+        raise UserError("--format is empty; give tflite, coreml or both")
+    for format in formats:
+        require_converter(format)
+    out = config.out or config.checkpoint.with_suffix(SUFFIX)
+    with _working_folder(out, config.overwrite) as folder, ExitStack() as stack:
+        jobs = {format: _job(config, format, folder) for format in formats}
+        detector, spec = jobs[formats[0]].load()
+        inputs = load_inputs(choose_images(config.checkpoint, config.images, config.parity_images), spec.input)
+        conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
+        reference = Reference(spec, inputs, detect(detector, spec, inputs), raw_outputs(detector, spec, inputs[0]))
+        if not any(map(len, reference.detections)):
+            console.print(
+                f"PyTorch finds nothing in the {len(inputs)} images: only raw outputs are compared; give --images"
+            )
+        answers = _wait(conversions, console)
+        files = []
+        for conversion, answer in zip(conversions, answers, strict=True):
+            for file in answer.files:
+                _warn_of_rank(file, console)
+                source = conversion.job.folder / file.name
+                files.append(_CHECKS[conversion.format](source, file, reference))
+        return write_bundle(
+            out,
+            spec,
+            [(file.source, file.entry) for file in files],
+            _golden_cases(reference, files),
+            {name: {"iou": t.iou, "score": t.score} for name, t in TOLERANCES.items()},
+            config.overwrite,
+        )
+
+
+@contextmanager
+def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder beside ``out`` that vanishes at the end; shows before all slow work whether ``out`` can be written."""
+    if out.exists():
+        if not overwrite:
+            raise UserError(f"{out} exists already; choose another --out or pass --overwrite")
+        if not (out / "bundle.json").is_file():
+            raise UserError(f"{out} is not a mobiledet bundle, so it is not replaced; choose another --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".work", dir=out.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"cannot write {out}: {reason}; choose another --out") from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
+    overrides = {"iou": config.nms_iou, "score": config.nms_score, "max_detections": config.max_detections}
+    nms: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+    precisions = tuple(dict.fromkeys(config.precision)) or DEFAULT_PRECISIONS[format]
+    (folder / format).mkdir()
+    return ConversionJob(config.checkpoint.absolute(), (folder / format).absolute(), precisions, nms)
+
+
+def _wait(conversions: Sequence[Conversion], console: Console) -> list[ConversionAnswer]:
+    """Show what the converters do until all are done; the first failure ends the wait."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    answers: dict[str, ConversionAnswer] = {}
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks = {conversion.format: progress.add_task(conversion.format) for conversion in conversions}
+        while len(answers) < len(conversions):
+            time.sleep(POLL_SECONDS)
+            for conversion in [c for c in conversions if c.format not in answers]:
+                format = conversion.format
+                progress.update(tasks[format], description=f"{format}: {conversion.step}")
+                if not conversion.running:
+                    answer = answers[format] = conversion.answer()
+                    progress.remove_task(tasks[format])
+                    memory = answer.peak_memory_bytes / 1e9
+                    console.print(f"{format}: converted in {answer.seconds:.0f} s with {memory:.1f} GB of memory")
+    return [answers[conversion.format] for conversion in conversions]
+
+
+def _warn_of_rank(file: ConvertedFile, console: Console) -> None:
+    rank = file.structure.get("max_rank", 0)
+    if rank > MAX_RANK:
+        console.print(f"{file.name} holds tensors of {rank} dimensions; GPU delegates take at most {MAX_RANK}")
+
+
+def _check_tflite(source: Path, file: ConvertedFile, reference: Reference) -> CheckedFile:
+    """Run the file on every image.
+
+    Raises:
+        UserError: it does not find what PyTorch finds.
+    """
+    spec, tolerance = reference.spec, TOLERANCES[file.precision]
+    raw = compare_raw_outputs(source, reference.inputs[0], reference.raw, file.precision)
+    model = LiteRtDetector(source)
+    found = []
+    for image in reference.inputs:
+        model.set_input(image)
+        model.invoke()
+        found.append(model.detections(spec.input.height, spec.input.width))
+    report = compare(reference.detections, found, spec.nms, tolerance)
+    check(report, tolerance, file.name)
+    exact = [compare([e], [f], spec.nms, tolerance).is_exact for e, f in zip(reference.detections, found, strict=True)]
+    parity = {
+        "checked": "detections in LiteRT against PyTorch",
+        **asdict(report),
+        "raw": {name: asdict(difference) for name, difference in raw.items()},
+        **file.structure,
+    }
+    return CheckedFile(source, ModelFile(file.name, "tflite", file.precision, 0, "", parity), exact)
+
+
+def _check_coreml(source: Path, file: ConvertedFile, reference: Reference) -> CheckedFile:
+    """Nothing outside Apple systems runs the file; the converter has read it back, and the entry says so."""
+    parity = {
+        "checked": "structure only",
+        "reason": "no Core ML runtime outside Apple systems",
+        **file.structure,
+    }
+    entry = ModelFile(file.name, "coreml", file.precision, 0, "", parity)
+    return CheckedFile(source, entry, [True] * len(reference.inputs))
+
+
+_CHECKS = {"tflite": _check_tflite, "coreml": _check_coreml}
+
+
+def _golden_cases(reference: Reference, files: Sequence[CheckedFile]) -> list[GoldenCase]:
+    """The images with the most confident detections of those on which every file agrees with PyTorch exactly.
+
+    Raises:
+        UserError: there is none.
+    """
+    agreed = [index for index in range(len(reference.inputs)) if all(file.exact[index] for file in files)]
+    if not agreed:
+        raise UserError("no image on which all files agree with PyTorch in every detection; give more --parity-images")
+    agreed.sort(key=lambda index: -float(reference.detections[index].scores.max(initial=0)))
+    size = np.array([reference.spec.input.height, reference.spec.input.width] * 2, np.float32)
+    cases = []
+    for index in agreed[:GOLDEN_CASES]:
+        found = reference.detections[index]
+        boxes_yxyx = found.boxes_xyxy[:, [1, 0, 3, 2]] / size
+        cases.append(GoldenCase(reference.inputs[index], boxes_yxyx, found.labels, found.scores))
+    return cases
+
+
+def _in_words(parity: dict[str, Any]) -> str:
+    if "matched" not in parity:
+        return f"{parity['checked']}: {parity['reason']}"
+    return (
+        f"{parity['matched']} of {parity['expected']} detections in {parity['images']} images, "
+        f"IoU {parity['lowest_iou']:.4f} or better, score to {parity['largest_score_difference']:.0e}"
+    )

@@ -1,0 +1,78 @@
+"""The head's outputs inside of a .tflite file against PyTorch's: tells even where nothing is detected."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from mobiledet.errors import UserError
+
+LOWEST_SQNR_DB = {"float32": 60.0, "float16": 30.0}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a tensor is from the expected one.
+
+    Attributes:
+        max, mean: of the absolute differences.
+        sqnr_db: power of the expected values over that of the differences, in decibels; at most 200.
+    """
+
+    max: float
+    mean: float
+    sqnr_db: float
+
+
+def difference(expected: np.ndarray, found: np.ndarray) -> Difference:
+    """Compare two arrays of one shape."""
+    error = np.abs(expected.astype(np.float64) - found)
+    noise = float(np.square(error).sum())
+    signal = float(np.square(expected.astype(np.float64)).sum())
+    sqnr_db = 10 * float(np.log10(signal / noise)) if noise and signal else (200.0 if noise == 0 else -200.0)
+    return Difference(float(error.max(initial=0)), float(error.mean()), min(sqnr_db, 200.0))
+
+
+def compare_raw_outputs(
+    path: Path, image: np.ndarray, expected: dict[str, np.ndarray], precision: str
+) -> dict[str, Difference]:
+    """Run a file on one image and compare the tensors inside that hold the head's outputs.
+
+    The file does not name them: of all tensors of the right shape the nearest is taken, which for other values than
+    the expected ones is not near at all.
+
+    Args:
+        path: the .tflite file.
+        image: height x width x 3, RGB in 0..255.
+        expected: PyTorch's, 1 x A x anything, by name.
+        precision: chooses the lowest signal-to-noise ratio.
+
+    Returns:
+        by name, for those that have a tensor in the file.
+
+    Raises:
+        UserError: one is further away than the precision can explain.
+    """
+    interpreter = Interpreter(
+        str(path),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
+    interpreter.invoke()
+    details = interpreter.get_tensor_details()
+    result = {}
+    for name, values in expected.items():
+        indices = [d["index"] for d in details if tuple(d["shape"]) in (values.shape, values.shape[1:])]
+        found = [difference(values, interpreter.get_tensor(index).reshape(values.shape)) for index in indices]
+        if not found:
+            continue
+        result[name] = max(found, key=lambda d: d.sqnr_db)
+        if result[name].sqnr_db < LOWEST_SQNR_DB[precision]:
+            raise UserError(
+                f"{path.name} does not compute what PyTorch computes: {name} is {result[name].sqnr_db:.0f} dB above "
+                f"its error, {LOWEST_SQNR_DB[precision]:.0f} are needed"
+            )
+    return result

@@ -1,0 +1,161 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from mobiledet.checkpoint import load_checkpoint, load_detector
+from mobiledet.data.coco import load_split
+from mobiledet.data.loader import build_loader
+from mobiledet.errors import UserError
+from mobiledet.train import engine
+from mobiledet.train.config import TrainConfig
+from mobiledet.train.engine import TrainResult, train
+from mobiledet.train.validation import validate
+
+EPOCHS = 3
+
+
+def settings(data: Path, out: Path) -> TrainConfig:
+    return TrainConfig(
+        data=str(data),
+        backbone="shufflenet_v2_0.5x",
+        image_size=64,
+        epochs=EPOCHS,
+        batch_size=8,
+        ema_decay=0.9,
+        workers=0,
+        accelerator="cpu",
+        out=out,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    return train(settings(tiny_shapes, tmp_path_factory.mktemp("runs") / "run"))
+
+
+def test_run_folder_holds_what_a_user_looks_for(trained: TrainResult) -> None:
+    names = {path.name for path in trained.folder.iterdir()}
+    assert names == {"best.ckpt", "last.ckpt", "config.json", "metrics.jsonl", "tensorboard"}
+    record = json.loads((trained.folder / "config.json").read_text())
+    assert record["config"]["backbone"] == "shufflenet_v2_0.5x"
+    assert record["environment"]["torch"] == torch.__version__.split("+")[0] or record["environment"]["torch"]
+    lines = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert max(line["AP"] for line in lines) == trained.metrics.AP
+    assert lines[-1]["loss"] < lines[0]["loss"]
+
+
+def test_tensorboard_log_holds_losses_and_map(trained: TrainResult) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(trained.folder / "tensorboard")).Reload()
+    tags = set(log.Tags()["scalars"])
+    assert {"loss/class", "loss/box", "train/lr", "train/images_per_s", "validation/mAP"} <= tags
+    assert len(log.Scalars("validation/mAP")) == EPOCHS
+
+
+def test_checkpoint_gives_the_map_that_was_reported(trained: TrainResult, tiny_shapes: Path) -> None:
+    detector, spec = load_detector(trained.checkpoint)
+    dataset = load_split(str(tiny_shapes), "val")
+    assert spec.labels == dataset.labels
+    assert spec.training.dataset == "shapes-train"
+    loader = build_loader(dataset, 8, transform=None, height=64, width=64, shuffle=False, workers=0)
+    assert validate(detector, spec, dataset, loader, torch.device("cpu")).AP == trained.metrics.AP
+
+
+def test_resumed_run_ends_with_the_same_weights(trained: TrainResult, tiny_shapes: Path, tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped"
+
+    class Stop(Exception):
+        pass
+
+    # stop after the second epoch, as a killed process would
+    config = settings(tiny_shapes, stopped)
+    original = engine.TrainState.save
+
+    def save_and_stop(self: engine.TrainState, path: Path) -> None:
+        original(self, path)
+        if self.epoch == 2:
+            raise Stop
+
+    engine.TrainState.save = save_and_stop  # type: ignore[method-assign]
+    try:
+        with pytest.raises(Stop):
+            train(config)
+    finally:
+        engine.TrainState.save = original  # type: ignore[method-assign]
+    resumed = train(TrainConfig(resume=stopped))
+    expected, got = load_checkpoint(trained.folder / "last.ckpt"), load_checkpoint(stopped / "last.ckpt")
+    for name, tensor in expected.weights.items():
+        assert torch.equal(tensor, got.weights[name]), name
+    assert resumed.metrics == trained.metrics
+
+
+def test_resume_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no last\.ckpt to resume from"):
+        train(TrainConfig(resume=tmp_path))
+
+
+def test_resume_with_a_checkpoint_of_another_model(trained: TrainResult, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder, folder)
+    record = json.loads((folder / "config.json").read_text())
+    record["config"]["backbone"] = "shufflenet_v2_1x"
+    (folder / "config.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="checkpoint of another model"):
+        train(TrainConfig(resume=folder))
+
+
+def test_an_existing_run_is_not_overwritten(trained: TrainResult, tiny_shapes: Path) -> None:
+    with pytest.raises(UserError, match="holds a run already"):
+        train(settings(tiny_shapes, trained.folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": "shufflenet_v2_2"}, "unknown backbone 'shufflenet_v2_2'; did you mean shufflenet_v2_2x"),
+        ({"detector": "ssd"}, "unknown detector 'ssd'; did you mean ssdlite"),
+        ({"image_size": 100}, "--image-size 100"),
+        ({"batch_size": 100}, "fewer than the batch size 100"),
+        ({"train_images": Path("pictures")}, "--train-images and --train-annotations go together"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"lr": -1.0}, "--lr -1.0"),
+    ],
+)
+def test_wrong_settings_are_told_in_one_line(
+    tiny_shapes: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), **change)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=message) as error:
+        train(config)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unwritable_run_folder(tiny_shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write"):
+        train(settings(tiny_shapes, tmp_path / "file" / "run"))
+
+
+def test_divergence_names_the_step_and_the_images(tiny_shapes: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), lr=1e30, clip_norm=1e30, warmup_steps=1)
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) at step \d+, images \d+"):
+        train(config)
+
+
+def test_damaged_image_stops_or_is_skipped(tiny_shapes: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_shapes, data)
+    damaged = data / "train2017" / "000000000005.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:400])
+    config = dataclasses.replace(settings(data, tmp_path / "run"), epochs=1)
+    with pytest.raises(UserError, match=r"000000000005\.jpg"):
+        train(config)
+    result = train(dataclasses.replace(config, out=tmp_path / "skipped", on_bad_data="skip"))
+    assert result.checkpoint.is_file()

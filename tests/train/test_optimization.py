@@ -1,0 +1,68 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from mobiledet.backbones import build_backbone
+from mobiledet.detectors import build_detector
+from mobiledet.train.optimization import AveragedWeights, parameter_groups, warmup_cosine
+
+
+def test_every_parameter_is_in_one_group_and_only_convolutions_decay() -> None:
+    model = build_detector("ssdlite_fpn", build_backbone("shufflenet_v2_0.5x"), 3, (64, 64))
+    with_decay, without = parameter_groups(model, 0.1)
+    assert with_decay["weight_decay"] == 0.1
+    assert without["weight_decay"] == 0.0
+    decaying = {id(p) for p in with_decay["params"]}
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            assert id(module.weight) in decaying
+        if isinstance(module, nn.BatchNorm2d):
+            assert id(module.weight) not in decaying
+    assert len(with_decay["params"]) + len(without["params"]) == len(list(model.parameters()))
+
+
+def test_schedule_rises_linearly_and_falls_to_its_floor() -> None:
+    share = warmup_cosine(warmup_steps=10, total_steps=1000)
+    assert [share(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    values = [share(step) for step in range(10, 1000)]
+    assert values == sorted(values, reverse=True)
+    assert share(505) == pytest.approx(0.51, abs=0.01)
+    assert share(1000) == pytest.approx(0.02)
+
+
+def test_warm_up_is_at_most_a_tenth_of_a_short_run() -> None:
+    assert warmup_cosine(warmup_steps=300, total_steps=50)(5) == pytest.approx(1.0)
+
+
+def test_average_is_the_exponential_moving_average() -> None:
+    torch.manual_seed(0)
+    model = build_detector("ssdlite_fpn", build_backbone("shufflenet_v2_0.5x"), 3, (64, 64))
+    average = AveragedWeights(model, decay=0.9)
+    expected = copy.deepcopy(model.state_dict())
+    for step in range(3, 6):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        model(torch.randn(2, 3, 64, 64))  # moves the statistics and counters
+        average.update(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                expected[name] = decay * expected[name] + (1 - decay) * value
+            else:
+                expected[name] = value.clone()
+    for name, value in average.model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], msg=name)
+
+
+def test_decay_zero_follows_the_weights() -> None:
+    model = build_detector("ssdlite_fpn", build_backbone("shufflenet_v2_0.5x"), 3, (64, 64))
+    average = AveragedWeights(model, decay=0.0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    average.update(0)
+    for mine, followed in zip(average.model.state_dict().values(), model.state_dict().values(), strict=True):
+        assert torch.equal(mine, followed)
