@@ -13,7 +13,7 @@ help:  ## show this list
 install: $(INSTALLED)  ## make .venv with the tested set of packages
 
 quickstart: $(INSTALLED)  ## the whole way on built-in data: train, export, evaluate, report
-	$(BIN)/mobiledet quickstart
+	$(BIN)/mobiledet quickstart --overwrite
 
 test: lint  ## lint, check types, run the tests
 	$(BIN)/python -m pytest -q

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -18,35 +19,17 @@ from mobiledet.bundle import SUFFIX, Bundle, GoldenCase, ModelFile, write_bundle
 from mobiledet.detections import Detections
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
-from mobiledet.spec import ModelSpec
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
-from mobiledet_converters.parity import TOLERANCES, check, compare
+from mobiledet_converters.parity import TOLERANCES, Tolerance, check, compare
 from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.raw_outputs import compare_raw_outputs
-from mobiledet_converters.reference import choose_images, detect, load_inputs, raw_outputs
+from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference
 
 DEFAULT_PRECISIONS = {"tflite": ("float32", "float16"), "coreml": ("float16",)}
 GOLDEN_CASES = 3
 POLL_SECONDS = 0.2
 MAX_RANK = 4  # of the tensors that GPU delegates take
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What PyTorch makes of the images, which every file must make too.
-
-    Attributes:
-        spec: of the model.
-        inputs: height x width x 3 uint8 RGB each.
-        detections: of each, boxes in pixels of the input.
-        raw: the head's outputs for the first image, by name.
-    """
-
-    spec: ModelSpec
-    inputs: list[np.ndarray]
-    detections: list[Detections]
-    raw: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -56,12 +39,12 @@ class CheckedFile:
     Attributes:
         source: where it lies.
         entry: for the bundle.
-        exact: for each image, whether all detections have their partner.
+        exact: numbers of the images in which every detection has its partner.
     """
 
     source: Path
     entry: ModelFile
-    exact: list[bool]
+    exact: set[int]
 
 
 def run(config: ExportConfig) -> None:
@@ -98,7 +81,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         detector, spec = jobs[formats[0]].load()
         inputs = load_inputs(choose_images(config.checkpoint, config.images, config.parity_images), spec.input)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
-        reference = Reference(spec, inputs, detect(detector, spec, inputs), raw_outputs(detector, spec, inputs[0]))
+        reference = make_reference(detector, spec, inputs)
+        rounded = make_reference(detector, spec, inputs, torch.float16)
         if not any(map(len, reference.detections)):
             console.print(
                 f"PyTorch finds nothing in the {len(inputs)} images: only raw outputs are compared; give --images"
@@ -114,7 +98,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
             out,
             spec,
             [(file.source, file.entry) for file in files],
-            _golden_cases(reference, files),
+            _golden_cases(reference, rounded, files),
             {name: {"iou": t.iou, "score": t.score} for name, t in TOLERANCES.items()},
             config.overwrite,
         )
@@ -187,16 +171,16 @@ def _check_tflite(source: Path, file: ConvertedFile, reference: Reference) -> Ch
         model.set_input(image)
         model.invoke()
         found.append(model.detections(spec.input.height, spec.input.width))
-    report = compare(reference.detections, found, spec.nms, tolerance)
+    report = compare(reference.detections, found, reference.cuts, spec.nms, tolerance)
     check(report, tolerance, file.name)
-    exact = [compare([e], [f], spec.nms, tolerance).is_exact for e, f in zip(reference.detections, found, strict=True)]
     parity = {
         "checked": "detections in LiteRT against PyTorch",
         **asdict(report),
         "raw": {name: asdict(difference) for name, difference in raw.items()},
         **file.structure,
     }
-    return CheckedFile(source, ModelFile(file.name, "tflite", file.precision, 0, "", parity), exact)
+    entry = ModelFile(file.name, "tflite", file.precision, 0, "", parity)
+    return CheckedFile(source, entry, _exact_images(reference, found, tolerance))
 
 
 def _check_coreml(source: Path, file: ConvertedFile, reference: Reference) -> CheckedFile:
@@ -207,25 +191,42 @@ def _check_coreml(source: Path, file: ConvertedFile, reference: Reference) -> Ch
         **file.structure,
     }
     entry = ModelFile(file.name, "coreml", file.precision, 0, "", parity)
-    return CheckedFile(source, entry, [True] * len(reference.inputs))
+    return CheckedFile(source, entry, set(range(len(reference.inputs))))
 
 
 _CHECKS = {"tflite": _check_tflite, "coreml": _check_coreml}
 
 
-def _golden_cases(reference: Reference, files: Sequence[CheckedFile]) -> list[GoldenCase]:
-    """The images with the most confident detections of those on which every file agrees with PyTorch exactly.
+def _exact_images(reference: Reference, found: Sequence[Detections], tolerance: Tolerance) -> set[int]:
+    """Numbers of the images in which every detection has its partner, as a runtime that replays them will ask."""
+    cut = reference.spec.nms.score
+    return {
+        index
+        for index, (ours, theirs) in enumerate(zip(reference.detections, found, strict=True))
+        if compare([ours], [theirs], [cut], reference.spec.nms, tolerance).is_exact
+    }
+
+
+def _golden_cases(reference: Reference, rounded: Reference, files: Sequence[CheckedFile]) -> list[GoldenCase]:
+    """Images that any runtime can be asked to reproduce, those with the most confident detections.
+
+    Every file agrees with PyTorch on them exactly. Those are preferred whose detections are the same in a network of
+    16-bit numbers too: on the others a phone's GPU may rightly come to another result.
 
     Raises:
         UserError: there is none.
     """
-    agreed = [index for index in range(len(reference.inputs)) if all(file.exact[index] for file in files)]
+    agreed = set.intersection(*(file.exact for file in files))
     if not agreed:
         raise UserError("no image on which all files agree with PyTorch in every detection; give more --parity-images")
-    agreed.sort(key=lambda index: -float(reference.detections[index].scores.max(initial=0)))
+    steady = _exact_images(reference, rounded.detections, TOLERANCES["float16"])
+
+    def preference(index: int) -> tuple[bool, float]:
+        return index not in steady, -float(reference.detections[index].scores.max(initial=0))
+
     size = np.array([reference.spec.input.height, reference.spec.input.width] * 2, np.float32)
     cases = []
-    for index in agreed[:GOLDEN_CASES]:
+    for index in sorted(agreed, key=preference)[:GOLDEN_CASES]:
         found = reference.detections[index]
         boxes_yxyx = found.boxes_xyxy[:, [1, 0, 3, 2]] / size
         cases.append(GoldenCase(reference.inputs[index], boxes_yxyx, found.labels, found.scores))

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mobiledet.atomic import atomic_file
-from mobiledet.checkpoint import load_detector
-from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec, read_json
+
+if TYPE_CHECKING:
+    from mobiledet.detectors import Detector
 
 JOB = "job.json"
 ANSWER = "answer.json"
@@ -37,12 +38,14 @@ class ConversionJob:
     precisions: tuple[str, ...]
     nms: dict[str, Any]
 
-    def load(self) -> tuple[Detector, ModelSpec]:
+    def load(self) -> tuple["Detector", ModelSpec]:
         """The detector in evaluation mode, and its spec with the wanted suppression.
 
         Raises:
             UserError: the checkpoint cannot be read, or a setting is out of range.
         """
+        from mobiledet.checkpoint import load_detector  # loads torch: a converter says first what it is doing
+
         detector, spec = load_detector(self.checkpoint)
         try:
             nms = dataclasses.replace(spec.nms, **self.nms)

@@ -2,8 +2,10 @@
 
 Detections are compared as sets. Two runtimes differ in the last digits, so equal scores may change places, a score at
 the threshold may fall out, and of two boxes whose overlap is just at the suppression threshold one or both may stay.
+Each of these is recognised and forgiven within limits; everything else counts as different.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,11 +35,12 @@ class Tolerance:
     unsettled: float
 
 
-# float32: sums in another order, 1e-6 in the outputs; a box of 8 pixels then keeps an IoU above 0.999.
-# float16: weights (and in Core ML activations) with 11 significant bits, 5e-4 relative in each layer.
+# Measured on 60 images with a trained ShuffleNetV2 0.5x (3287 detections), lowest IoU, largest score difference and
+# share of unsettled ones: float32 0.99999, 1e-6, 0; float16 weights 0.998, 8e-4, 0.003; activations in float16 too, as
+# on GPUs and in Core ML, 0.997, 2e-3, 0.005.
 TOLERANCES = {
     "float32": Tolerance(iou=0.99, score=1e-3, unsettled=0.01),
-    "float16": Tolerance(iou=0.9, score=0.03, unsettled=0.05),
+    "float16": Tolerance(iou=0.95, score=0.01, unsettled=0.02),
 }
 
 
@@ -49,8 +52,7 @@ class ParityReport:
         images: compared.
         expected: detections of PyTorch.
         matched: those that the file gives too, within the tolerance.
-        cut: detections of either side without a partner whose score lies where lists are cut, the score threshold or
-            the last score of a full list; that says nothing.
+        cut: detections of either side without a partner whose score lies where lists are cut; that says nothing.
         unsettled: others whose place the other side has given to an overlapping box of the same class; counted on the
             side that has more of them.
         different: detections of either side that nothing explains.
@@ -76,17 +78,24 @@ class ParityReport:
 
 
 def compare(
-    expected: Sequence[Detections], found: Sequence[Detections], nms: NmsSpec, tolerance: Tolerance
+    expected: Sequence[Detections],
+    found: Sequence[Detections],
+    cuts: Sequence[float],
+    nms: NmsSpec,
+    tolerance: Tolerance,
 ) -> ParityReport:
     """Compare the detections of the same images, one entry each.
 
     Args:
         expected: PyTorch's.
         found: the file's, boxes in the same unit.
-        nms: gives the score threshold and the length of a full list.
+        cuts: score below which there are no candidates: the threshold, or that of the last candidate that is looked
+            at. A full list is cut at its last score besides.
+        nms: gives the overlap and the length of a full list.
         tolerance: when two detections are the same.
     """
-    images = [_compare_image(e, f, nms, tolerance) for e, f in zip(expected, found, strict=True)]
+    triples = zip(expected, found, cuts, strict=True)
+    images = [_compare_image(e, f, cut, nms, tolerance) for e, f, cut in triples]
     iou = np.concatenate([image.iou for image in images])
     return ParityReport(
         images=len(images),
@@ -113,7 +122,7 @@ def check(report: ParityReport, tolerance: Tolerance, name: str) -> None:
     Raises:
         UserError: the file does not find what PyTorch finds.
     """
-    allowed = int(tolerance.unsettled * report.expected)
+    allowed = math.ceil(tolerance.unsettled * report.expected)
     if report.different or report.unsettled > allowed:
         raise UserError(
             f"{name} does not find what PyTorch finds: {report.matched} of {report.expected} detections match within "
@@ -133,7 +142,9 @@ class _ImageComparison:
     score_difference: np.ndarray
 
 
-def _compare_image(expected: Detections, found: Detections, nms: NmsSpec, tolerance: Tolerance) -> _ImageComparison:
+def _compare_image(
+    expected: Detections, found: Detections, cut: float, nms: NmsSpec, tolerance: Tolerance
+) -> _ImageComparison:
     iou = pairwise_iou(torch.from_numpy(expected.boxes_xyxy), torch.from_numpy(found.boxes_xyxy)).numpy()
     iou = np.where(expected.labels[:, None] == found.labels[None], iou, 0)
     rows, columns = _pair(iou)
@@ -141,34 +152,33 @@ def _compare_image(expected: Detections, found: Detections, nms: NmsSpec, tolera
     difference = np.abs(expected.scores[rows] - found.scores[columns])
     good = (pair_iou >= tolerance.iou) & (difference <= tolerance.score)
 
-    cut = 0
+    at_cut = 0
     unsettled: list[int] = []  # on either side
     unexplained: list[str] = []
-    excused = np.zeros(len(rows), bool)
+    counted = good.copy()  # pairs; two boxes of which one won here and the other there tell nothing about precision
     for verb, ours, theirs, overlap, paired in (
         ("misses", expected, found, iou, rows),
         ("invents", found, expected, iou.T, columns),
     ):
-        end = theirs.scores.min() if len(theirs) >= nms.max_detections else nms.score
+        end = theirs.scores.min() if len(theirs) >= nms.max_detections else cut
         unsettled.append(0)
         for index in np.setdiff1d(np.arange(len(ours)), paired[good]).tolist():
             # what may have suppressed it there: a box on its place, as good or better
             rivals = theirs.scores >= ours.scores[index] - tolerance.score
-            if ours.scores[index] <= end + tolerance.score:
-                cut += 1
+            if cut - tolerance.score <= ours.scores[index] <= end + tolerance.score:
+                at_cut += 1
             elif (overlap[index] * rivals).max(initial=0) >= nms.iou - (1 - tolerance.iou):
                 unsettled[-1] += 1
             else:
                 unexplained.append(f"it {verb} {_in_words(ours, index)}")
-                continue
-            excused |= paired == index
+                counted |= paired == index
     return _ImageComparison(
         matched=int(good.sum()),
-        cut=cut,
+        cut=at_cut,
         unsettled=max(unsettled),
         different=unexplained,
-        iou=pair_iou[~excused],
-        score_difference=difference[~excused],
+        iou=pair_iou[counted],
+        score_difference=difference[counted],
     )
 
 

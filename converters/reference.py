@@ -1,6 +1,9 @@
 """What PyTorch finds in real images: the reference that model files are held against."""
 
+import copy
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +60,49 @@ def load_inputs(paths: Sequence[Path], spec: InputSpec) -> list[np.ndarray]:
     return [resize(load_rgb(path), spec.height, spec.width) for path in paths]
 
 
-@torch.inference_mode()
-def detect(detector: Detector, spec: ModelSpec, inputs: Sequence[np.ndarray]) -> list[Detections]:
-    """PyTorch's detections, boxes in pixels of the input; by the dynamic post-processing, which shares nothing with
-    the graph's but the box coding."""
-    images = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2)
-    found = detector.postprocess(detector(normalize(images, spec.input)), spec.nms)
-    return [Detections(f.boxes_xyxy.numpy(), f.scores.numpy(), f.labels.numpy()) for f in found]
+@dataclass(frozen=True)
+class Reference:
+    """What PyTorch makes of the images, which every file must make too.
+
+    Attributes:
+        spec: of the model.
+        inputs: height x width x 3 uint8 RGB each.
+        detections: of each, boxes in pixels of the input.
+        cuts: of each, the score below which there are no candidates (see ``parity.compare``).
+        raw: the head's outputs for the first image, by name.
+    """
+
+    spec: ModelSpec
+    inputs: Sequence[np.ndarray]
+    detections: list[Detections]
+    cuts: list[float]
+    raw: dict[str, np.ndarray]
 
 
 @torch.inference_mode()
-def raw_outputs(detector: Detector, spec: ModelSpec, image: np.ndarray) -> dict[str, np.ndarray]:
-    """The head's outputs for one image, by name."""
-    images = torch.from_numpy(image[None]).permute(0, 3, 1, 2)
-    return {name: values.numpy() for name, values in detector(normalize(images, spec.input))._asdict().items()}
+def make_reference(
+    detector: Detector, spec: ModelSpec, inputs: Sequence[np.ndarray], dtype: torch.dtype = torch.float32
+) -> Reference:
+    """Run the detector on the images, with the dynamic post-processing: it shares little with the one in the files.
+
+    Args:
+        detector: in evaluation mode.
+        spec: of it.
+        inputs: height x width x 3 uint8 RGB each.
+        dtype: of the network's weights and activations; the post-processing stays in 32 bits.
+    """
+    images = normalize(torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2), spec.input)
+    network = detector if dtype == torch.float32 else copy.deepcopy(detector).to(dtype)
+    raw = network(images.to(dtype))
+    raw = type(raw)(*(values.float() for values in raw))
+    found = detector.postprocess(raw, spec.nms)
+    # with next to no suppression all candidates come out, but for equal boxes: half of them tells a full list
+    all_candidates = dataclasses.replace(spec.nms, iou=1 - 1e-6, max_detections=spec.nms.top_k)
+    scores = [image.scores for image in detector.postprocess(raw, all_candidates)]
+    return Reference(
+        spec,
+        inputs,
+        [Detections(f.boxes_xyxy.numpy(), f.scores.numpy(), f.labels.numpy()) for f in found],
+        [float(s[-1]) if 2 * len(s) >= spec.nms.top_k else spec.nms.score for s in scores],
+        {name: values[:1].numpy() for name, values in raw._asdict().items()},
+    )

@@ -66,6 +66,11 @@ COMMANDS = {
         "mobiledet.evaluation.predict:run",
         "draw the boxes that a bundle finds on pictures",
     ),
+    "list": Command(
+        "mobiledet.listing:ListConfig",
+        "mobiledet.listing:run",
+        "list the backbones: parameters, multiply-adds, published accuracy",
+    ),
     "shapes": Command(
         "mobiledet.data.config:ShapesConfig",
         "mobiledet.data.shapes:run",

@@ -27,20 +27,23 @@ class LayerCost:
 
 
 def layer_costs(model: nn.Module, height: int, width: int) -> tuple[LayerCost, ...]:
-    """Costs in the order of execution, for one 3 x height x width image; a layer that runs twice is listed twice."""
+    """Costs in the order of execution, for one 3 x height x width image; a layer that runs twice is listed twice.
+
+    A model on the ``meta`` device is counted without computing anything.
+    """
     names = {module: name for name, module in model.named_modules()}
     costs: list[LayerCost] = []
 
     def record(module: nn.Module, _: object, output: Tensor) -> None:
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        costs.append(LayerCost(names[module], _kind(module), parameters, _macs(module, output)))
+        costs.append(LayerCost(names[module], layer_kind(module), parameters, _macs(module, output)))
 
     counted = [module for module in names if isinstance(module, nn.Conv2d | nn.Linear)]
     hooks = [module.register_forward_hook(record) for module in counted]
     was_training = model.training
     try:
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, height, width))
+            model.eval()(torch.zeros(1, 3, height, width, device=next(model.parameters()).device))
     finally:
         model.train(was_training)
         for hook in hooks:
@@ -58,7 +61,8 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _kind(module: nn.Module) -> str:
+def layer_kind(module: nn.Module) -> str:
+    """``1x1``, ``depthwise``, ``grouped`` or ``full`` for a convolution, ``linear`` for every other module."""
     if not isinstance(module, nn.Conv2d):
         return "linear"
     if module.groups == 1:

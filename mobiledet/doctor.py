@@ -25,11 +25,12 @@ from rich.table import Table
 from rich.text import Text
 
 Status = Literal["ok", "warning", "problem"]
-Extra = Literal["train", "evaluate", "tflite", "coreml", "dev"]
+Extra = Literal["train", "evaluate", "pretrained", "tflite", "coreml", "dev"]
 
 NEEDS: dict[Extra, str] = {
     "train": "mobiledet train",
     "evaluate": "mobiledet evaluate, report and predict",
+    "pretrained": "mobiledet train --pretrained imagenet with weights of timm",
     "tflite": "mobiledet export --format tflite",
     "coreml": "mobiledet export --format coreml",
     "dev": "the project's own tests",

@@ -41,6 +41,28 @@ class ConvNormAct(nn.Sequential):
         super().__init__(*layers)
 
 
+class SqueezeExcite(nn.Module):
+    """Scales each channel by a gate computed from all channels' means (Squeeze-and-Excitation, arXiv:1709.01507).
+
+    Args:
+        channels: of input and output.
+        reduced: channels in between.
+        gate: makes the last activation.
+    """
+
+    def __init__(self, channels: int, reduced: int, gate: ActivationLayer = nn.Sigmoid) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.reduce = nn.Conv2d(channels, reduced, 1)
+        self.activation = ReLU()
+        self.expand = nn.Conv2d(reduced, channels, 1)
+        self.gate = gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate: Tensor = self.gate(self.expand(self.activation(self.reduce(self.pool(x)))))
+        return x * gate
+
+
 def depthwise_separable(
     in_channels: int,
     out_channels: int,

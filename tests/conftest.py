@@ -128,3 +128,72 @@ def patch_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     listing = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations" / "instances_val2017.json").write_text(json.dumps(listing))
     return folder
+
+
+@pytest.fixture(scope="session")
+def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve JPEG images of shapes, in a data folder of COCO's layout."""
+    from mobiledet.data.shapes import write_shapes
+
+    folder = tmp_path_factory.mktemp("scenes") / "set"
+    write_shapes(folder, train=0, val=12, seed=5, workers=1)
+    return folder / "val2017"
+
+
+@pytest.fixture(scope="session")
+def scene_checkpoint(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a detector that has seen the scenes thirty times: scores and boxes of all sorts."""
+    import torch
+
+    from mobiledet.checkpoint import Checkpoint, save_checkpoint
+    from mobiledet.data.coco import load_split
+    from mobiledet.data.images import load_rgb, resize
+    from mobiledet.detectors import Targets, detector_from_spec
+    from mobiledet.ops.images import normalize
+
+    scenes = load_split(scene_folder.parent, "val")
+    spec = ModelSpec(
+        name="scenes-96",
+        backbone="shufflenet_v2_0.5x",
+        detector="ssdlite",
+        input=InputSpec(96, 96),
+        labels=("circle", "square", "triangle", "étoile", "ring", "cross"),
+        category_ids=scenes.category_ids,
+        nms=NmsSpec(iou=0.45, score=0.05, top_k=150, max_detections=40),
+    )
+    count = len(scenes.images)
+    pixels = np.stack([resize(load_rgb(image.path), 96, 96) for image in scenes.images])
+    images = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), spec.input)
+    rows = max(len(image.labels) for image in scenes.images)
+    targets = Targets(torch.zeros(count, rows, 4), torch.full((count, rows), -1))
+    for index, image in enumerate(scenes.images):
+        scale = torch.tensor([96 / image.width, 96 / image.height] * 2)
+        targets.boxes_xyxy[index, : len(image.labels)] = torch.from_numpy(image.boxes_xyxy) * scale
+        targets.labels[index, : len(image.labels)] = torch.from_numpy(image.labels)
+
+    torch.manual_seed(0)
+    detector = detector_from_spec(spec).train()
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=3e-3)
+    for _ in range(30):
+        optimizer.zero_grad()
+        torch.stack(list(detector(images, targets).values())).sum().backward()
+        optimizer.step()
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the statistics become those of the pass below
+    with torch.no_grad():
+        detector(images)
+    path = tmp_path_factory.mktemp("checkpoint") / "scenes.ckpt"
+    save_checkpoint(path, Checkpoint(spec, detector.state_dict()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported_bundle(scene_checkpoint: Path, scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """What ``mobiledet export`` makes of it: TFLite in both precisions and Core ML; takes most of a minute."""
+    from mobiledet_converters.config import ExportConfig
+    from mobiledet_converters.export import export
+
+    out = tmp_path_factory.mktemp("exported") / "scenes.mobiledet"
+    return export(ExportConfig(scene_checkpoint, out, images=scene_folder))

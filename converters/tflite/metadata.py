@@ -41,7 +41,7 @@ def add_metadata(source: Path, target: Path, spec: ModelSpec) -> None:
     """
     model = read_model(source)
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(write_table(_model(spec), IDENTIFIER), np.uint8)
+    buffer.data = np.frombuffer(metadata_buffer(spec), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = BUFFER_NAME, len(model.buffers) - 1
@@ -54,6 +54,11 @@ def add_metadata(source: Path, target: Path, spec: ModelSpec) -> None:
         ):
             # a fixed date: the same checkpoint gives the same file
             archive.writestr(zipfile.ZipInfo(name), text)
+
+
+def metadata_buffer(spec: ModelSpec) -> bytes:
+    """The metadata as a flatbuffer of its own."""
+    return write_table(_model(spec), IDENTIFIER)
 
 
 def _model(spec: ModelSpec) -> Table:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from mobiledet.backbones import Backbone
 from mobiledet.spec import NmsSpec
 
 
@@ -60,7 +61,12 @@ class Detector(nn.Module):
 
     ``forward(images, targets)`` takes N x 3 x H x W normalised images of the size the detector was built for. With
     targets it returns a dict of scalar losses, without them the raw outputs.
+
+    Attributes:
+        backbone: gives the feature maps.
     """
+
+    backbone: Backbone
 
     def postprocess(self, raw: RawOutputs, nms: NmsSpec) -> list[ImageDetections]:
         """Detections of each image of the batch."""

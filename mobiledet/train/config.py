@@ -26,24 +26,34 @@ class TrainConfig:
     """COCO JSON of the validation images."""
 
     backbone: str = "shufflenet_v2_1x"
-    """Network that computes the features, such as shufflenet_v2_2x."""
+    """Network that computes the features, such as shufflenet_v2_2x; `mobiledet list` has them all."""
+    pretrained: str = ""
+    """Weights that the backbone starts from: `imagenet` (published ones, see `mobiledet list`), or a file: a
+    checkpoint of mobiledet with this backbone, or a state dict of torchvision, timm or the ShuffleNet authors. Random
+    by default."""
     detector: str = "ssdlite_fpn"
     """ssdlite (levels from stride 16, as in the papers) or ssdlite_fpn (a small pyramid from stride 8)."""
     image_size: int = 320
     """Side of the square input in pixels, a multiple of 32."""
-    anchors: Literal["fit", "ssd"] = "fit"
-    """fit: cluster the training boxes; ssd: the paper's default boxes."""
+    anchors: Literal["default", "fit"] = "default"
+    """default: the detector's own (ssdlite: SSD's boxes, ssdlite_fpn: one square a cell); fit: three a cell, clustered
+    from the training boxes."""
     loss: Literal["default", "hard_negative", "focal"] = "default"
     """default: the detector's own (ssdlite: hard_negative, ssdlite_fpn: focal)."""
+
+    crop_probability: float = 0.7
+    """Share of training images that are randomly cropped; short runs learn faster with less."""
 
     epochs: int = 100
     """Passes over the training images."""
     batch_size: int = 32
-    """Images of one step."""
+    """Images of one step, on all devices together."""
     lr: float = 0.002
     """Highest learning rate; it rises linearly over the warm-up and falls along a cosine."""
     weight_decay: float = 0.02
     """Of AdamW; not applied to biases and normalisation."""
+    decay_depthwise: bool = True
+    """Apply the weight decay to depthwise convolutions too; MobileNet's authors do not."""
     warmup_steps: int = 300
     """Steps until the highest learning rate, at most a tenth of the run."""
     clip_norm: float = 10.0
@@ -59,6 +69,9 @@ class TrainConfig:
     """Numbers of the forward pass; auto: bf16-mixed on a GPU that has it, else 32-true."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
+    devices: int = 1
+    """GPUs, or processes where training runs on the CPU. Small networks use two cores far better as two processes than
+    as one with two threads. The batch is divided among them."""
     seed: int = 0
     """Of weights, order and augmentation."""
     out: Path | None = None

@@ -4,30 +4,42 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from torch import nn
+from torch.multiprocessing import ProcessRaisedException
 
-from mobiledet.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from mobiledet.backbones import load_pretrained
+from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mobiledet.data.coco import CocoDataset
 from mobiledet.data.loader import Batch, DetectionLoader, build_loader
-from mobiledet.data.transforms import train_transform
+from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detectors import Detector, Targets, detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.ops.images import normalize
-from mobiledet.spec import ModelSpec, TrainingInfo
+from mobiledet.spec import ModelSpec
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.optimization import AveragedWeights, parameter_groups, warmup_cosine
 from mobiledet.train.progress import TrainProgress
 from mobiledet.train.run_folder import RunFolder, code_commit
-from mobiledet.train.setup import check_settings, choose_precision, choose_workers, load_data, make_spec
+from mobiledet.train.setup import (
+    check_settings,
+    choose_workers,
+    error_of_process,
+    load_data,
+    make_fabric,
+    make_spec,
+    share_cores,
+)
 from mobiledet.train.tensorboard import open_log
 from mobiledet.train.validation import validate
+from mobiledet.weights import load_weights
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -54,9 +66,8 @@ class TrainResult:
 
 def run(config: TrainConfig) -> None:
     """The command ``mobiledet train``."""
-    console = Console()
-    result = train(config, console)
-    console.print(
+    result = train(config, quiet=False)
+    Console().print(
         f"best mAP {result.metrics.AP:.4f} (AP50 {result.metrics.AP50:.4f}), {result.seconds:.0f} s\n"
         f"next: mobiledet export {result.checkpoint}",
         highlight=False,
@@ -64,30 +75,49 @@ def run(config: TrainConfig) -> None:
     )
 
 
-def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
+def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
     """Train a detector; returns when the last epoch is evaluated and saved.
+
+    With several devices each gets a process of its own.
 
     Raises:
         UserError: a setting is wrong, data are bad, or the loss is no longer finite.
     """
-    started = time.monotonic()
-    console = console or Console(quiet=True)
-    resumed_folder = RunFolder(config.resume) if config.resume else None
-    if resumed_folder:
-        config = resumed_folder.load_config()
+    if config.resume:
+        path = config.resume
+        config = dataclasses.replace(RunFolder(path).load_config(), out=path, resume=path)
     check_settings(config)
-    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=choose_precision(config))
-    fabric.launch()
-    torch.manual_seed(config.seed)
+    fabric = make_fabric(config)
+    try:
+        # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
+        folder, metrics, seconds = fabric.launch(partial(_train, config=config, quiet=quiet))
+    except ProcessRaisedException as error:
+        raise error_of_process(error) from error
+    return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
 
+
+def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict[str, Any], float]:
+    """The run of one process; returns the run folder, the best metrics and the seconds it took."""
+    started = time.monotonic()
+    console = Console(quiet=quiet or not fabric.is_global_zero)
+    torch.manual_seed(config.seed)
     train_set, val_set = load_data(config)
     spec = make_spec(config, train_set)
     detector = detector_from_spec(spec).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(parameter_groups(detector, config.weight_decay), lr=config.lr)
-    train_loader, val_loader = _loaders(config, spec, train_set, val_set, fabric)
-    folder = resumed_folder or RunFolder.create(config, spec.name)
+    if config.pretrained and not config.resume:
+        with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
+            load_pretrained(detector.backbone, config.backbone, config.pretrained)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(detector, config.weight_decay, config.decay_depthwise),
+        lr=config.lr,
+        fused=config.precision != "16-mixed",  # with scaled gradients lightning cannot clip before a fused step
+    )
+    workers = choose_workers(config, fabric.device)
+    share_cores(config, fabric.device, workers)
+    train_loader, val_loader = _loaders(config, spec, train_set, val_set, fabric, workers)
+    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, spec) if fabric.is_global_zero else None))
     state = TrainState(spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
-    if resumed_folder:
+    if config.resume:
         state.load(folder.last)
     for note in (*train_set.skipped, *val_set.skipped):
         console.print(f"left out: {note}", highlight=False, soft_wrap=True)
@@ -103,7 +133,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
     steps_per_epoch = len(train_loader)
     total_steps = config.epochs * steps_per_epoch
     share = warmup_cosine(config.warmup_steps, total_steps)
-    writer = open_log(folder.path / "tensorboard", purge_step=state.epoch * steps_per_epoch)
+    log = open_log(folder.path / "tensorboard", state.epoch * steps_per_epoch) if fabric.is_global_zero else None
     with TrainProgress(console, total_steps, state.epoch * steps_per_epoch, config.epochs) as progress:
         for epoch in range(state.epoch, config.epochs):
             train_loader.set_epoch(epoch)
@@ -114,26 +144,36 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
                     group["lr"] = config.lr * share(step)
                 losses = train_step(fabric, wrapped, wrapped_optimizer, batch, spec, config.clip_norm)
                 state.average.update(step)
-                meter.add(losses, len(batch))
+                meter.add(losses, len(batch) * fabric.world_size)
                 is_logged = step % LOG_EVERY_STEPS == 0 or step + 1 == total_steps
                 if is_logged or fabric.device.type == "cpu":  # reading a loss from a GPU would make it wait
                     _check_finite(losses, step, batch)
-                if is_logged:
-                    _log_step(writer, meter, step, optimizer.param_groups[0]["lr"])
+                if is_logged and log:
+                    _log_step(log, meter, step, optimizer.param_groups[0]["lr"])
                     progress.step(step + 1, epoch + 1, meter.loss, meter.images_per_s)
             state.epoch = epoch + 1
+            state.average.synchronize()
             if state.epoch % config.eval_every == 0 or state.epoch == config.epochs:
                 metrics = validate(state.average.model, spec, val_set, val_loader, fabric.device)
-                is_best = state.take(metrics, folder)
-                progress.evaluated(state.epoch, meter.loss, metrics, is_best)
-                writer.add_scalar("validation/mAP", metrics.AP, state.epoch * steps_per_epoch)
-                folder.log({"epoch": state.epoch, "loss": meter.loss, **dataclasses.asdict(metrics)})
-            state.save(folder.last)
-    writer.close()
+                is_best = state.take(metrics)
+                if log:
+                    progress.evaluated(state.epoch, meter.loss, metrics, is_best)
+                    log.add_scalar("validation/mAP", metrics.AP, state.epoch * steps_per_epoch)
+                    folder.log({"epoch": state.epoch, "loss": meter.loss, **dataclasses.asdict(metrics)})
+                    if is_best:
+                        state.save(folder.best, for_use=True)
+            if log:
+                state.save(folder.last)
+    if log:
+        log.close()
     for note in {**train_loader.bad_images, **val_loader.bad_images}:
         console.print(f"left out: {note}", highlight=False, soft_wrap=True)
     assert state.best is not None, "the last epoch is always evaluated"
-    return TrainResult(folder.path, folder.best, state.best, time.monotonic() - started)
+    return folder.path, dataclasses.asdict(state.best), time.monotonic() - started
+
+
+def _open_folder(config: TrainConfig, spec: ModelSpec) -> RunFolder:
+    return RunFolder(config.resume) if config.resume else RunFolder.create(config, spec.name)
 
 
 def train_step(
@@ -167,23 +207,24 @@ class TrainState:
         self.epoch = 0
         self.best: CocoMetrics | None = None
 
-    def take(self, metrics: CocoMetrics, folder: RunFolder) -> bool:
-        """Keep the averaged weights as the best ones if they are; returns whether they are."""
+    def take(self, metrics: CocoMetrics) -> bool:
+        """Note an evaluation of the averaged weights; returns whether it is the best so far."""
         if self.best is not None and metrics.AP <= self.best.AP:
             return False
         self.best = metrics
-        save_checkpoint(folder.best, Checkpoint(self._current_spec(), self.average.model.state_dict()))
         return True
 
-    def save(self, path: Path) -> None:
-        """Write all that a resumed run needs."""
+    def save(self, path: Path, for_use: bool = False) -> None:
+        """Write all that a resumed run needs, or, ``for_use``, the averaged weights alone."""
         training = {
             "epoch": self.epoch,
             "best": dataclasses.asdict(self.best) if self.best else None,
             "weights": self.detector.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        save_checkpoint(path, Checkpoint(self._current_spec(), self.average.model.state_dict(), training))
+        info = dataclasses.replace(self.spec.training, epochs=self.epoch, commit=code_commit())
+        spec = dataclasses.replace(self.spec, training=info)
+        save_checkpoint(path, Checkpoint(spec, self.average.model.state_dict(), None if for_use else training))
 
     def load(self, path: Path) -> None:
         """Take up where ``save`` left off.
@@ -200,10 +241,6 @@ class TrainState:
         self.optimizer.load_state_dict(training["optimizer"])
         self.epoch = training["epoch"]
         self.best = CocoMetrics(**training["best"]) if training["best"] else None
-
-    def _current_spec(self) -> ModelSpec:
-        info: TrainingInfo = dataclasses.replace(self.spec.training, epochs=self.epoch, commit=code_commit())
-        return dataclasses.replace(self.spec, training=info)
 
 
 class Meter:
@@ -235,14 +272,19 @@ class Meter:
 
 
 def _loaders(
-    config: TrainConfig, spec: ModelSpec, train_set: CocoDataset, val_set: CocoDataset, fabric: Fabric
+    config: TrainConfig,
+    spec: ModelSpec,
+    train_set: CocoDataset,
+    val_set: CocoDataset,
+    fabric: Fabric,
+    workers: int,
 ) -> tuple[DetectionLoader, DetectionLoader]:
     height, width = spec.input.height, spec.input.width
-    workers = choose_workers(config, fabric.device)
+    augmentation = Augmentation(crop_probability=config.crop_probability)
     train_loader = build_loader(
         train_set,
-        config.batch_size,
-        transform=train_transform(height, width),
+        config.batch_size // fabric.world_size,
+        transform=train_transform(height, width, augmentation),
         height=height,
         width=width,
         shuffle=True,
@@ -250,16 +292,20 @@ def _loaders(
         seed=config.seed,
         drop_last=True,
         on_bad_data=config.on_bad_data,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
     )
     val_loader = build_loader(
         val_set,
-        config.batch_size,
+        config.batch_size // fabric.world_size,
         transform=None,
         height=height,
         width=width,
         shuffle=False,
         workers=workers,
         on_bad_data=config.on_bad_data,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
     )
     return train_loader, val_loader
 

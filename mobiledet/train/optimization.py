@@ -5,17 +5,29 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
 
+from mobiledet.complexity import layer_kind
 from mobiledet.detectors import Detector
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weights of convolutions with decay; biases and normalisation, which are vectors, without."""
+def parameter_groups(model: nn.Module, weight_decay: float, decay_depthwise: bool = True) -> list[dict[str, object]]:
+    """Weights of convolutions with decay; biases and normalisation, which are vectors, without.
+
+    Args:
+        model: whose trainable parameters are divided.
+        weight_decay: of the first group.
+        decay_depthwise: whether depthwise convolutions belong to it. MobileNet (arXiv:1704.04861, section 3) leaves
+            them out, because they have so few weights.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    depthwise = {id(layer.weight) for layer in convolutions if layer_kind(layer) == "depthwise"}
+    decaying = {id(p) for p in parameters if p.ndim > 1 and (decay_depthwise or id(p) not in depthwise)}
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if id(p) in decaying], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
     ]
 
 
@@ -49,9 +61,28 @@ class AveragedWeights:
         is_float = {name: tensor.is_floating_point() for name, tensor in averaged.items()}
         self._averaged = [averaged[name] for name in averaged if is_float[name]]
         self._followed = [followed[name] for name in averaged if is_float[name]]
+        self._model_statistics = _statistics(model)
+        self._average_statistics = _statistics(self.model)
         self._counters: list[tuple[Tensor, Tensor]] = [
             (averaged[name], followed[name]) for name in averaged if not is_float[name]
         ]
+
+    @torch.no_grad()
+    def synchronize(self) -> None:
+        """Average the normalisation statistics of all processes, in the model and in its average.
+
+        Each process sees its share of the images; after this all processes hold the same numbers again.
+        """
+        if not torch.distributed.is_initialized():
+            return
+        for buffers in (self._model_statistics, self._average_statistics):
+            flat = torch.cat([buffer.flatten() for buffer in buffers])
+            torch.distributed.all_reduce(flat)
+            flat /= torch.distributed.get_world_size()
+            torch._foreach_copy_(
+                buffers,
+                [part.view_as(b) for part, b in zip(flat.split([b.numel() for b in buffers]), buffers, strict=True)],
+            )
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -60,3 +91,8 @@ class AveragedWeights:
         torch._foreach_lerp_(self._averaged, self._followed, 1 - decay)
         for averaged, followed in self._counters:
             averaged.copy_(followed)
+
+
+def _statistics(model: nn.Module) -> list[Tensor]:
+    """Running means and variances of all normalisations."""
+    return [buffer for name, buffer in model.named_buffers() if name.endswith(("running_mean", "running_var"))]

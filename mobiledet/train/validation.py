@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import torch
+import torch.distributed
 
 from mobiledet.data.coco import CocoDataset
 from mobiledet.data.loader import Batch
@@ -17,10 +18,13 @@ from mobiledet.spec import ModelSpec
 def validate(
     detector: Detector, spec: ModelSpec, dataset: CocoDataset, batches: Iterable[Batch], device: torch.device
 ) -> CocoMetrics:
-    """Run the detector over all batches and score its detections in the pixels of the original images."""
+    """Run the detector over all batches and score its detections in the pixels of the original images.
+
+    Where several processes train together each is given its share of the batches, and all get the score of the whole.
+    """
     was_training = detector.training
     detector.eval()
-    evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, [image.id for image in dataset.images])
+    by_image: dict[int, Detections] = {}
     for batch in batches:
         images = normalize(batch.images.to(device), spec.input)
         found = detector.postprocess(detector(images), spec.nms)
@@ -29,13 +33,22 @@ def validate(
             scale = torch.tensor([width, height, width, height]) / torch.tensor(
                 [spec.input.width, spec.input.height, spec.input.width, spec.input.height]
             )
-            evaluator.add(
-                image_id,
-                Detections(
-                    (detections.boxes_xyxy.cpu() * scale).numpy(),
-                    detections.scores.cpu().numpy(),
-                    detections.labels.cpu().numpy(),
-                ),
+            by_image[image_id] = Detections(
+                (detections.boxes_xyxy.cpu() * scale).numpy(),
+                detections.scores.cpu().numpy(),
+                detections.labels.cpu().numpy(),
             )
     detector.train(was_training)
+    evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, [image.id for image in dataset.images])
+    for image_id, found_there in sorted(_gather(by_image).items()):
+        evaluator.add(image_id, found_there)
     return evaluator.score()
+
+
+def _gather(by_image: dict[int, Detections]) -> dict[int, Detections]:
+    """The detections of all processes."""
+    if not torch.distributed.is_initialized():
+        return by_image
+    shares: list[dict[int, Detections] | None] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(shares, by_image)
+    return {image_id: detections for share in shares if share for image_id, detections in share.items()}

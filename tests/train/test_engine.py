@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 
 from mobiledet.checkpoint import load_checkpoint, load_detector
 from mobiledet.data.coco import load_split
 from mobiledet.data.loader import build_loader
+from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.train import engine
 from mobiledet.train.config import TrainConfig
@@ -77,9 +79,9 @@ def test_resumed_run_ends_with_the_same_weights(trained: TrainResult, tiny_shape
     config = settings(tiny_shapes, stopped)
     original = engine.TrainState.save
 
-    def save_and_stop(self: engine.TrainState, path: Path) -> None:
-        original(self, path)
-        if self.epoch == 2:
+    def save_and_stop(self: engine.TrainState, path: Path, for_use: bool = False) -> None:
+        original(self, path, for_use)
+        if self.epoch == 2 and not for_use:
             raise Stop
 
     engine.TrainState.save = save_and_stop  # type: ignore[method-assign]
@@ -110,6 +112,41 @@ def test_resume_with_a_checkpoint_of_another_model(trained: TrainResult, tmp_pat
         train(TrainConfig(resume=folder))
 
 
+def test_backbone_starts_from_the_weights_of_a_file(
+    tiny_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = torchvision.models.mobilenet_v2(width_mult=0.35)
+    torch.save(peer.state_dict(), tmp_path / "mobilenet.pth")
+    started_from: list[torch.Tensor] = []
+    original = engine.AveragedWeights.__init__
+
+    def note(self: engine.AveragedWeights, model: Detector, decay: float) -> None:
+        started_from.append(next(model.backbone.parameters()).detach().clone())
+        original(self, model, decay)
+
+    monkeypatch.setattr(engine.AveragedWeights, "__init__", note)
+    config = dataclasses.replace(
+        settings(tiny_shapes, tmp_path / "run"),
+        backbone="mobilenet_v2_0.35x",
+        pretrained=str(tmp_path / "mobilenet.pth"),
+        epochs=1,
+    )
+    train(config)
+    assert torch.equal(started_from[0], next(peer.parameters()))
+    # a resumed run has weights of its own and does not need the file any more
+    (tmp_path / "mobilenet.pth").unlink()
+    train(TrainConfig(resume=tmp_path / "run"))
+
+
+def test_torchvision_network_as_backbone(tiny_shapes: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        settings(tiny_shapes, tmp_path / "run"), backbone="torchvision:mobilenet_v3_small", epochs=1
+    )
+    detector, spec = load_detector(train(config).checkpoint)
+    assert spec.name == "torchvision_mobilenet_v3_small-ssdlite_fpn-64"
+    assert detector(torch.randn(1, 3, 64, 64)).class_logits.isfinite().all()
+
+
 def test_an_existing_run_is_not_overwritten(trained: TrainResult, tiny_shapes: Path) -> None:
     with pytest.raises(UserError, match="holds a run already"):
         train(settings(tiny_shapes, trained.folder))
@@ -119,6 +156,8 @@ def test_an_existing_run_is_not_overwritten(trained: TrainResult, tiny_shapes: P
     ("change", "message"),
     [
         ({"backbone": "shufflenet_v2_2"}, "unknown backbone 'shufflenet_v2_2'; did you mean shufflenet_v2_2x"),
+        ({"pretrained": "absent.pth"}, r"no checkpoint at absent\.pth"),
+        ({"backbone": "fd_mobilenet_1x", "pretrained": "imagenet"}, "nobody publishes ImageNet weights"),
         ({"detector": "ssd"}, "unknown detector 'ssd'; did you mean ssdlite"),
         ({"image_size": 100}, "--image-size 100"),
         ({"batch_size": 100}, "fewer than the batch size 100"),
@@ -159,3 +198,25 @@ def test_damaged_image_stops_or_is_skipped(tiny_shapes: Path, tmp_path: Path) ->
         train(config)
     result = train(dataclasses.replace(config, out=tmp_path / "skipped", on_bad_data="skip"))
     assert result.checkpoint.is_file()
+
+
+def test_two_processes_train_evaluate_and_agree_with_one(tiny_shapes: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), epochs=2, devices=2)
+    result = train(config)
+    detector, spec = load_detector(result.checkpoint)
+    dataset = load_split(str(tiny_shapes), "val")
+    loader = build_loader(dataset, 4, transform=None, height=64, width=64, shuffle=False, workers=0)
+    # each process evaluated its share of the images; one process with the saved weights gets the same score
+    assert validate(detector, spec, dataset, loader, torch.device("cpu")).AP == result.metrics.AP
+
+
+def test_a_mistake_found_by_one_of_two_processes_is_told_as_by_one(tiny_shapes: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), devices=2, backbone="shufflenet_v2_3x")
+    with pytest.raises(UserError, match="^unknown backbone 'shufflenet_v2_3x'; did you mean"):
+        train(config)
+
+
+def test_batch_that_cannot_be_divided(tiny_shapes: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), devices=3)
+    with pytest.raises(UserError, match="--batch-size 8 cannot be divided among --devices 3"):
+        train(config)

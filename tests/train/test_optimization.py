@@ -23,6 +23,19 @@ def test_every_parameter_is_in_one_group_and_only_convolutions_decay() -> None:
     assert len(with_decay["params"]) + len(without["params"]) == len(list(model.parameters()))
 
 
+def test_depthwise_convolutions_can_be_left_without_decay() -> None:
+    model = build_detector("ssdlite", build_backbone("mobilenet_v1_0.25x"), 3, (64, 64))
+    with_decay, without = parameter_groups(model, 0.1, decay_depthwise=False)
+    decaying = {id(p) for p in with_decay["params"]}
+    exempt = {id(p) for p in without["params"]}
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    depthwise = [module for module in convolutions if module.weight.shape[1] == 1]
+    assert 13 < len(depthwise) < len(convolutions)
+    for module in convolutions:
+        assert id(module.weight) in (exempt if module in depthwise else decaying)
+    assert len(decaying) + len(exempt) == len(list(model.parameters()))
+
+
 def test_schedule_rises_linearly_and_falls_to_its_floor() -> None:
     share = warmup_cosine(warmup_steps=10, total_steps=1000)
     assert [share(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])

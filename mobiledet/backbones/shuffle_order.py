@@ -1,0 +1,155 @@
+"""From the channel order of the ShuffleNet authors' released code (ShuffleNet-Series) to that of their papers.
+
+Their code shuffles by the inverse permutation (V1), or takes even and odd channels where the paper shuffles and halves
+(V2). The same function comes out if convolution weights are permuted: a channel of ours stands for a channel of
+theirs that is made by the same convolution and read by the same one.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mobiledet.backbones import shufflenet_v1
+from mobiledet.backbones.base import Backbone
+from mobiledet.errors import UserError
+from mobiledet.layers import channel_shuffle
+
+Weights = dict[str, Tensor]
+
+
+def reorder_shufflenet_v1(weights: Weights, backbone: Backbone) -> Weights:
+    """Weights of the authors' ShuffleNetV1, under our names, in our order.
+
+    Raises:
+        UserError: the two shuffles connect the groups in different numbers, so that no order fits.
+    """
+    result = dict(weights)
+    for path, module in backbone.named_modules():
+        if isinstance(module, shufflenet_v1.Branch) and module.groups > 1:
+            _reorder_branch(result, f"backbone.{path}.", module.groups)
+    return result
+
+
+def _reorder_branch(weights: Weights, prefix: str, groups: int) -> None:
+    """Permute the channels between the two grouped convolutions."""
+    expand = weights[f"{prefix}expand.0.weight"]
+    width = expand.shape[1]  # channels of a group
+    channels = torch.arange(groups * width)
+    shuffled = _shuffle(channels, groups)
+    position = shuffled.argsort()
+    # a channel's group in the first convolution and in the second one
+    ours = channels // width * groups + position // width
+    theirs = channels // width * groups + channels % groups
+    order = _match(ours, theirs)
+    if order is None:
+        raise UserError(
+            f"the authors' weights with {groups} groups and {len(channels)} bottleneck channels do not fit: their code "
+            "shuffles the other way round than the paper, which cannot be undone exactly for these numbers; "
+            "use 3 groups, or train from random weights"
+        )
+    _permute_rows(weights, f"{prefix}reduce.", order)
+    _permute_rows(weights, f"{prefix}depthwise.", order[shuffled])
+    columns = (order[shuffled] // groups).view(groups, 1, width, 1, 1)
+    grouped = expand.view(groups, -1, width, 1, 1).take_along_dim(columns, dim=2)
+    weights[f"{prefix}expand.0.weight"] = grouped.view_as(expand)
+
+
+def reorder_shufflenet_v2(weights: Weights, backbone: Backbone) -> Weights:
+    """Weights of the authors' ShuffleNetV2, under our names, in our order."""
+    result = dict(weights)
+    carried: Tensor | None = None  # the authors' channel at each of our positions, between stages
+    for index, stage in enumerate(backbone.get_submodule("stages").children()):
+        assert isinstance(stage, nn.Sequential)
+        prefix = f"backbone.stages.{index}."
+        made, read, given = _stage_order(backbone.feature_info[index].channels, len(stage))
+        if carried is not None:
+            _permute_rows(result, f"{prefix}0.shortcut.0.", carried)
+            _permute_columns(result, f"{prefix}0.shortcut.1.0.weight", carried)
+            _permute_columns(result, f"{prefix}0.branch.0.0.weight", carried)
+        _permute_rows(result, f"{prefix}0.shortcut.1.", made[0])
+        _permute_rows(result, f"{prefix}0.branch.2.", made[1])
+        for unit in range(1, len(stage)):
+            _permute_columns(result, f"{prefix}{unit}.branch.0.0.weight", read[unit])
+            _permute_rows(result, f"{prefix}{unit}.branch.2.", made[unit + 1])
+        carried = given
+    if "head.0.0.weight" in result:
+        assert carried is not None
+        _permute_columns(result, "head.0.0.weight", carried)
+    return result
+
+
+def _stage_order(channels: int, units: int) -> tuple[list[Tensor], dict[int, Tensor], Tensor]:
+    """Which channel of theirs stands at each place of ours in a stage.
+
+    Returns:
+        The outputs of each convolution that makes channels (shortcut and branch of unit 0, branch of each other unit),
+        the inputs of the branch of each unit from 1 on, and the output of the stage.
+    """
+    half = channels // 2
+    our_reader, our_place = _lives(channels, units, papers_way=True)
+    their_reader, their_place = _lives(channels, units, papers_way=False)
+    made = []
+    for ours, theirs in zip(our_reader.split(half), their_reader.split(half), strict=True):
+        order = _match(ours, theirs)
+        assert order is not None, "both ways halve the same number of channels in every unit"
+        made.append(order)
+    twin = torch.cat([order + number * half for number, order in enumerate(made)])
+
+    def read_by(reader: int) -> Tensor:
+        channel = (our_reader == reader).nonzero().flatten()
+        channel = channel[our_place[channel].argsort()]
+        return their_place[twin[channel]]
+
+    return made, {unit: read_by(unit) for unit in range(1, units)}, read_by(units)
+
+
+def _lives(channels: int, units: int, papers_way: bool) -> tuple[Tensor, Tensor]:
+    """Follow each channel from the convolution that makes it to the one that reads it.
+
+    A stage makes ``channels`` in unit 0 and half as many in each other unit; they are counted through in this order.
+
+    Returns:
+        The unit whose branch reads each channel (``units`` for the output of the stage), and its place there.
+    """
+    half = channels // 2
+    reader = torch.empty(half * (units + 1), dtype=torch.int64)
+    place = torch.empty_like(reader)
+    state = torch.arange(channels)
+    for unit in range(1, units):
+        if papers_way:
+            kept, changed = _shuffle(state, 2).chunk(2)
+        else:
+            kept, changed = state[0::2], state[1::2]
+        reader[changed] = unit
+        place[changed] = torch.arange(half)
+        state = torch.cat((kept, torch.arange(half * (unit + 1), half * (unit + 2))))
+    if papers_way:
+        state = _shuffle(state, 2)
+    reader[state] = units
+    place[state] = torch.arange(channels)
+    return reader, place
+
+
+def _shuffle(channels: Tensor, groups: int) -> Tensor:
+    return channel_shuffle(channels.view(1, -1, 1, 1), groups).flatten()
+
+
+def _match(ours: Tensor, theirs: Tensor) -> Tensor | None:
+    """For each of our channels one of theirs of the same kind; None where the kinds differ in number."""
+    our_order, their_order = ours.argsort(stable=True), theirs.argsort(stable=True)
+    if not torch.equal(ours[our_order], theirs[their_order]):
+        return None
+    matched = torch.empty_like(our_order)
+    matched[our_order] = their_order
+    return matched
+
+
+def _permute_rows(weights: Weights, prefix: str, order: Tensor) -> None:
+    """Output channels of a convolution and its normalisation."""
+    for name, tensor in weights.items():
+        if name.startswith(prefix) and tensor.ndim > 0:
+            weights[name] = tensor[order]
+
+
+def _permute_columns(weights: Weights, name: str, order: Tensor) -> None:
+    """Input channels of an ordinary convolution."""
+    weights[name] = weights[name][:, order]

@@ -1,0 +1,212 @@
+"""The export command: what it writes, and what it refuses."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mobiledet.bundle import Bundle, open_bundle
+from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mobiledet.cli import main
+from mobiledet.devices.golden import replay_golden
+from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.errors import UserError
+from mobiledet_converters import export as export_module
+from mobiledet_converters import process
+from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.export import export
+from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
+
+
+class ReadyMade:
+    """Stands for a conversion: gives files that were converted before."""
+
+    source: Bundle
+
+    def __init__(self, format: str, job: ConversionJob) -> None:
+        self.format, self.job, self.running, self.step = format, job, False, "done"
+
+    def __enter__(self) -> "ReadyMade":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def answer(self) -> ConversionAnswer:
+        files = [f for f in self.source.files if f.format == self.format and f.precision in self.job.precisions]
+        for file in files:
+            copy = shutil.copytree if (self.source.root / file.path).is_dir() else shutil.copyfile
+            copy(self.source.root / file.path, self.job.folder / file.path)
+        return ConversionAnswer(tuple(ConvertedFile(f.path, f.precision, {"max_rank": 4}) for f in files), 1.0, 1)
+
+
+@pytest.fixture
+def ready_made(exported_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReadyMade, "source", exported_bundle, raising=False)
+    monkeypatch.setattr(export_module, "Conversion", ReadyMade)
+
+
+@pytest.fixture
+def config(scene_checkpoint: Path, scene_folder: Path, tmp_path: Path) -> ExportConfig:
+    return ExportConfig(scene_checkpoint, tmp_path / "out" / "x.mobiledet", images=scene_folder, parity_images=4)
+
+
+def altered(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    checkpoint = load_checkpoint(source)
+    change(checkpoint.weights)
+    save_checkpoint(target, Checkpoint(checkpoint.spec, checkpoint.weights))
+    return target
+
+
+def test_bundle_holds_the_files_and_what_was_measured(exported_bundle: Bundle) -> None:
+    assert [(f.path, f.format, f.precision) for f in exported_bundle.files] == [
+        ("model.float32.tflite", "tflite", "float32"),
+        ("model.float16.tflite", "tflite", "float16"),
+        ("model.float16.mlpackage", "coreml", "float16"),
+    ]
+    float32, float16, _ = (file.parity or {} for file in exported_bundle.files)
+    assert float32["matched"] == float32["expected"] > 100
+    assert float32["lowest_iou"] > 0.999
+    assert float32["largest_score_difference"] < 1e-4
+    assert float16["largest_score_difference"] > float32["largest_score_difference"]
+    assert float32["raw"]["class_logits"]["sqnr_db"] > 90
+    assert exported_bundle.spec.labels == ("circle", "square", "triangle", "étoile", "ring", "cross")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("accelerator", ["xnnpack", "cpu"])
+def test_golden_cases_can_be_replayed(exported_bundle: Bundle, precision: str, accelerator: str) -> None:
+    file = exported_bundle.select(precision)
+    detector = LiteRtDetector(exported_bundle.root / file.path, accelerator)
+
+    def detect(image):  # type: ignore[no-untyped-def]
+        detector.set_input(image)
+        detector.invoke()
+        return detector.detections(1, 1)
+
+    report = replay_golden(exported_bundle, file, detect)
+    assert report.cases == 3
+    assert report.detections > 20
+
+
+def test_other_weights_are_refused_and_nothing_is_written(
+    ready_made: None, config: ExportConfig, tmp_path: Path
+) -> None:
+    def raise_one_score(weights: dict[str, torch.Tensor]) -> None:
+        weights["head.classes.0.1.bias"][1] += 0.2
+
+    other = altered(config.checkpoint, tmp_path / "other.ckpt", raise_one_score)
+    with pytest.raises(UserError, match=r"model\.float32\.tflite does not compute what PyTorch computes: class_logits"):
+        export(dataclasses.replace(config, checkpoint=other))
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"nms_iou": 0.2}, r"\d\d are unsettled"), ({"nms_score": 0.3}, "it invents class")]
+)
+def test_other_post_processing_is_refused(
+    ready_made: None, config: ExportConfig, tmp_path: Path, changes: dict[str, float], message: str
+) -> None:
+    with pytest.raises(UserError, match=r"model\.float32\.tflite does not find what PyTorch finds: .*" + message):
+        export(dataclasses.replace(config, **changes))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_ready_made_files_pass(ready_made: None, config: ExportConfig) -> None:
+    bundle = export(dataclasses.replace(config, format=("tflite",), precision=("float16",)))
+    assert [file.path for file in bundle.files] == ["model.float16.tflite"]
+    assert open_bundle(bundle.path).sha256 == bundle.sha256
+    assert [path.name for path in bundle.path.parent.iterdir()] == ["x.mobiledet"]
+
+
+def test_images_without_objects_are_told(
+    ready_made: None, config: ExportConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def silence(weights: dict[str, torch.Tensor]) -> None:
+        for level in range(6):
+            weights[f"head.classes.{level}.1.bias"][0::7] += 50  # background
+
+    quiet = altered(config.checkpoint, tmp_path / "quiet.ckpt", silence)
+    with pytest.raises(UserError, match="class_logits"):
+        export_module.run(dataclasses.replace(config, checkpoint=quiet))
+    assert "PyTorch finds nothing in the 4 images" in capsys.readouterr().out
+
+
+def test_existing_output_is_kept(config: ExportConfig) -> None:
+    assert config.out is not None
+    config.out.mkdir(parents=True)
+    (config.out / "bundle.json").write_text("mine")
+    with pytest.raises(UserError, match=r"exists already; choose another --out or pass --overwrite"):
+        export(config)
+    (config.out / "bundle.json").rename(config.out / "thesis.tex")
+    with pytest.raises(UserError, match="not a mobiledet bundle, so it is not replaced"):
+        export(dataclasses.replace(config, overwrite=True))
+    assert (config.out / "thesis.tex").read_text() == "mine"
+
+
+def test_existing_bundle_is_replaced_on_demand(ready_made: None, config: ExportConfig) -> None:
+    config = dataclasses.replace(config, format=("tflite",), precision=("float32",))
+    first = export(config).sha256
+    (config.out / "model.float32.tflite").write_text("broken")  # type: ignore[operator]
+    assert export(dataclasses.replace(config, overwrite=True)).sha256 == first
+
+
+def test_output_that_cannot_be_written_is_told_at_once(config: ExportConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*x\.mobiledet"):
+        export(dataclasses.replace(config, out=tmp_path / "file" / "x.mobiledet"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": Path("missing")}, "cannot find missing"),
+        ({"parity_images": 0}, "--parity-images is 0"),
+        ({"format": ()}, "--format is empty"),
+        ({"max_detections": 1000}, "max_detections <= top_k"),
+        ({"nms_iou": 2.0}, "nms iou 2.0"),
+        ({"checkpoint": Path("missing.ckpt")}, "no checkpoint at"),
+    ],
+)
+def test_bad_settings_are_told(config: ExportConfig, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        export(dataclasses.replace(config, **changes))  # type: ignore[arg-type]
+    assert config.out is not None
+    assert not config.out.exists()
+
+
+def test_missing_converter_is_told_before_anything_else(config: ExportConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(process.CONVERTERS, "tflite", ("x", ("a_package_that_is_not_there",)))
+    with pytest.raises(UserError, match=r"--format tflite needs a_package_that_is_not_there.*mobiledet\[tflite\]"):
+        export(dataclasses.replace(config, checkpoint=Path("missing.ckpt")))
+
+
+def test_command_prints_a_table(
+    ready_made: None, config: ExportConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["export", str(config.checkpoint), "--out", str(config.out), "--images", str(config.images)]
+    assert main([*arguments, "--format", "tflite", "coreml"]) == 0
+    printed = capsys.readouterr().out
+    for text in ("model.float32.tflite", "float16", "MB", "detections in 8 images", "structure only"):
+        assert text in printed
+    assert str(config.out) in printed
+    listing = json.loads((config.out / "bundle.json").read_text())  # type: ignore[operator]
+    assert len(listing["files"]) == 3
+
+
+def test_error_is_one_line_and_leaves_nothing(
+    scene_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.ckpt"
+    bad.write_bytes(scene_checkpoint.read_bytes()[:5000])
+    assert main(["export", str(bad)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: {bad} is not a readable checkpoint")
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.ckpt"]

@@ -1,0 +1,68 @@
+"""Where the images of the comparison come from, and what is remembered of them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mobiledet.checkpoint import load_detector
+from mobiledet.errors import UserError
+from mobiledet_converters.reference import choose_images, load_inputs, make_reference
+
+
+def test_images_are_spread_over_the_folder(scene_folder: Path, tmp_path: Path) -> None:
+    names = [path.name for path in choose_images(tmp_path / "x.ckpt", scene_folder, 3)]
+    everything = sorted(path.name for path in scene_folder.iterdir())
+    assert names == [everything[0], everything[6], everything[11]]
+    assert len(choose_images(tmp_path / "x.ckpt", scene_folder, 100)) == 12
+
+
+def test_validation_images_of_the_run_are_taken(scene_folder: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    shutil.copytree(scene_folder, pictures)
+    config = {"data": "gone", "val_images": str(pictures)}
+    (tmp_path / "config.json").write_text(json.dumps({"config": config}))
+    assert {path.parent for path in choose_images(tmp_path / "best.ckpt", None, 4)} == {pictures}
+    # without them, or with a file that is no training config, the built-in shapes
+    shutil.rmtree(pictures)
+    assert len(choose_images(tmp_path / "best.ckpt", None, 4)) == 4
+    (tmp_path / "config.json").write_text("[]")
+    assert len(choose_images(tmp_path / "best.ckpt", None, 4)) == 4
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOBILEDET_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def test_bad_folders_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot find"):
+        choose_images(tmp_path / "x.ckpt", tmp_path / "missing", 4)
+    with pytest.raises(UserError, match="holds no images"):
+        choose_images(tmp_path / "x.ckpt", tmp_path, 4)
+    with pytest.raises(UserError, match="--parity-images is 0"):
+        choose_images(tmp_path / "x.ckpt", None, 0)
+
+
+def test_reference_knows_where_candidates_end(scene_checkpoint: Path, scene_folder: Path) -> None:
+    detector, spec = load_detector(scene_checkpoint)
+    inputs = load_inputs(choose_images(scene_checkpoint, scene_folder, 12), spec.input)
+    reference = make_reference(detector, spec, inputs)
+    raw = make_reference(detector, spec, inputs[:1]).raw
+    assert np.array_equal(raw["class_logits"], reference.raw["class_logits"])
+    scores = detector.loss.scores(torch.from_numpy(reference.raw["class_logits"]))
+    last_candidate = float(scores.flatten().topk(spec.nms.top_k).values[-1])
+    assert reference.cuts[0] == pytest.approx(max(spec.nms.score, last_candidate), abs=0.02)
+    assert all(d.scores.min() >= cut for d, cut in zip(reference.detections, reference.cuts, strict=True))
+
+
+def test_sixteen_bits_give_nearly_the_same(scene_checkpoint: Path, scene_folder: Path) -> None:
+    detector, spec = load_detector(scene_checkpoint)
+    inputs = load_inputs(choose_images(scene_checkpoint, scene_folder, 2), spec.input)
+    full, half = (make_reference(detector, spec, inputs, dtype).raw for dtype in (torch.float32, torch.float16))
+    error = np.abs(full["class_logits"] - half["class_logits"])
+    assert 0 < error.mean() < 0.02 * np.abs(full["class_logits"]).mean()
+    assert next(detector.parameters()).dtype == torch.float32
