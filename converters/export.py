@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -24,7 +23,7 @@ from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedF
 from mobiledet_converters.parity import TOLERANCES, Tolerance, check, compare
 from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.raw_outputs import compare_raw_outputs
-from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference
+from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16
 
 DEFAULT_PRECISIONS = {"tflite": ("float32", "float16"), "coreml": ("float16",)}
 GOLDEN_CASES = 3
@@ -79,14 +78,15 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     with _working_folder(out, config.overwrite) as folder, ExitStack() as stack:
         jobs = {format: _job(config, format, folder) for format in formats}
         detector, spec = jobs[formats[0]].load()
-        inputs = load_inputs(choose_images(config.checkpoint, config.images, config.parity_images), spec.input)
+        paths = choose_images(config.checkpoint, config.images, config.parity_images)
+        inputs = load_inputs(paths, spec.input)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
         reference = make_reference(detector, spec, inputs)
-        rounded = make_reference(detector, spec, inputs, torch.float16)
-        if not any(map(len, reference.detections)):
-            console.print(
-                f"PyTorch finds nothing in the {len(inputs)} images: only raw outputs are compared; give --images"
-            )
+        rounded = make_reference(round_to_float16(detector), spec, inputs)
+        count = sum(map(len, reference.detections))
+        console.print(f"PyTorch finds {count} objects in {len(paths)} images of {paths[0].parent}", highlight=False)
+        if not count:
+            console.print("nothing but raw outputs can be compared; give --images with objects")
         answers = _wait(conversions, console)
         files = []
         for conversion, answer in zip(conversions, answers, strict=True):

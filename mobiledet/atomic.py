@@ -42,10 +42,10 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         UserError: ``path`` exists and ``overwrite`` is false, or it cannot be written.
     """
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists already; choose another name or pass --overwrite")
     temporary = _temporary_name(path)
     with _writing(path):
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} exists already; choose another name or pass --overwrite")
         temporary.mkdir(parents=True)
         try:
             yield temporary

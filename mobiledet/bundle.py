@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,7 @@ from mobiledet.spec import ModelSpec, read_json
 
 SUFFIX = ".mobiledet"
 MAX_UNPACKED_BYTES = 4 << 30
+REQUIRED_EXTRAS = {"labels.txt", "golden/golden.json"}
 
 
 @dataclass(frozen=True)
@@ -112,27 +114,26 @@ class Bundle:
             UserError: the bundle holds none, or they are malformed.
         """
         index = self.root / "golden" / "golden.json"
-        shape = (self.spec.input.height, self.spec.input.width, 3)
-        cases = []
-        for case in read_json(index)["cases"]:
-            image = np.frombuffer((self.root / "golden" / case["image"]).read_bytes(), np.uint8)
-            if image.size != np.prod(shape):
-                raise UserError(f"{index}: {case['image']} is not a {shape[0]} x {shape[1]} RGB image")
-            boxes = np.asarray(case["boxes"], np.float32).reshape(-1, 4)
-            cases.append(
-                GoldenCase(
-                    image.reshape(shape),
-                    boxes,
-                    np.asarray(case["classes"], np.int64),
-                    np.asarray(case["scores"], np.float32),
-                )
-            )
-        return tuple(cases)
+        try:
+            return tuple(self._golden_case(case) for case in read_json(index)["cases"])
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise UserError(f"{index} cannot be used: {error}; export the bundle again") from error
+
+    def _golden_case(self, case: dict[str, Any]) -> GoldenCase:
+        path = _inside(self.root, f"golden/{case['image']}", self.path)
+        image = np.frombuffer(path.read_bytes(), np.uint8)
+        return GoldenCase(
+            image.reshape(self.spec.input.height, self.spec.input.width, 3),
+            np.asarray(case["boxes"], np.float32).reshape(-1, 4),
+            np.asarray(case["classes"], np.int64),
+            np.asarray(case["scores"], np.float32),
+        )
 
     def golden_tolerance(self, precision: str) -> dict[str, float]:
         """``{"iou": lowest IoU of a matched pair, "score": largest score difference}`` for a precision."""
-        tolerances = read_json(self.root / "golden" / "golden.json")["tolerances"]
-        if precision not in tolerances:
+        content = read_json(self.root / "golden" / "golden.json")
+        tolerances = content.get("tolerances") if isinstance(content, dict) else None
+        if not isinstance(tolerances, dict) or precision not in tolerances:
             raise UserError(f"{self.path}: no golden tolerance for precision {precision}")
         return dict(tolerances[precision])
 
@@ -196,8 +197,15 @@ def write_bundle(
             "files": [dataclasses.asdict(file) for file in files],
             "extras": {extra.relative_to(folder).as_posix(): _measure(extra)[1] for extra in extras},
         }
+        listing["sha256"] = _listing_sha256(listing)
         (folder / "bundle.json").write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
     return open_bundle(path)
+
+
+def _listing_sha256(listing: dict[str, Any]) -> str:
+    """Checksum of what bundle.json says, apart from the checksum itself and from its layout."""
+    content = {key: value for key, value in listing.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write_golden(folder: Path, golden: Sequence[GoldenCase], tolerances: dict[str, dict[str, float]]) -> None:
@@ -227,6 +235,8 @@ def _verified(path: Path, root: Path) -> Bundle:
     try:
         files = tuple(ModelFile(**entry) for entry in listing["files"])
         checksums = {**{file.path: file.sha256 for file in files}, **listing["extras"]}
+        if listing["sha256"] != _listing_sha256(listing) or REQUIRED_EXTRAS - checksums.keys():
+            raise UserError(f"{path}: bundle.json has changed (checksum differs); copy or export the bundle again")
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: bundle.json lists its files in a form that cannot be read: {error}") from error
     for name, sha256 in checksums.items():
@@ -258,7 +268,8 @@ def _unpack(path: Path, folder: Path) -> Path:
             for info in archive.infolist():
                 _inside(folder, info.filename, path)
             archive.extractall(folder)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    # a changed byte can look like a broken stream, an encrypted entry or an unknown method
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} is not a mobiledet bundle: neither a folder nor a readable zip ({error})") from error
     inner = [entry for entry in folder.iterdir() if entry.is_dir()]
     if not (folder / "bundle.json").exists() and len(inner) == 1:

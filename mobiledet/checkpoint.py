@@ -65,8 +65,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(
             f"{path}: checkpoint version {content.get('version')} is not {VERSION}; use the matching mobiledet"
         )
-    spec = ModelSpec.from_json(json.loads(content["spec"]), source=str(path))
-    return Checkpoint(spec, content["weights"], content["training"])
+    try:
+        spec = ModelSpec.from_json(json.loads(content["spec"]), source=str(path))
+        return Checkpoint(spec, dict(content["weights"]), content["training"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is a damaged checkpoint: {first_line(error)}") from error
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelSpec]:

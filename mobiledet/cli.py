@@ -109,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except UserError as error:
         return _fail(f"error: {error}", EXIT_USER_ERROR)
+    except PermissionError as error:
+        return _fail(f"error: no permission for {error.filename}; check its owner and mode", EXIT_USER_ERROR)
     except KeyboardInterrupt:
         return _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:

@@ -24,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mobiledet.cores import usable_cores
+
 Status = Literal["ok", "warning", "problem"]
 Extra = Literal["train", "evaluate", "pretrained", "tflite", "coreml", "dev"]
 
@@ -241,7 +243,7 @@ def check_import(name: str, source: str, distribution: str) -> Check:
 
 def check_cores() -> Check:
     """Processor cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if cores < 2:
         return Check("cores", "warning", f"{cores}", "works, but slowly: data loading and training share one core")
     return Check("cores", "ok", f"{cores} ({platform.machine()})")

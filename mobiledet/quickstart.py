@@ -1,6 +1,5 @@
 """``mobiledet quickstart``: data, training, export, evaluation and report in a row, each by its own command."""
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mobiledet.cores import usable_cores
 from mobiledet.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def plan(config: QuickstartConfig) -> tuple[Step, ...]:
     data, run_folder, bundle = out / "shapes", out / "run", out / "model.mobiledet"
     results = [out / "results" / f"{precision}.json" for precision in PRECISIONS]
     pictures = sorted_pictures(data, min(PICTURES, config.val))
-    devices = 2 if config.batch_size % 2 == 0 and (os.cpu_count() or 1) > 1 else 1
+    devices = 2 if config.batch_size % 2 == 0 and usable_cores() > 1 else 1
     return (
         Step(
             "draw the data",

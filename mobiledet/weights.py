@@ -11,6 +11,18 @@ from torch import Tensor, nn
 
 from mobiledet.errors import UserError
 
+# what torch.load raises for damaged files and for files that only begin like a pickle
+UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    EOFError,
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
 CHECKPOINT_FORMAT = "mobiledet checkpoint"  # the entry "format" of the files that `mobiledet train` writes
 
 
@@ -24,7 +36,7 @@ def read_tensors(path: Path) -> Any:
         raise UserError(f"no checkpoint at {path}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} is not a readable checkpoint: {first_line(error)}") from error
 
 

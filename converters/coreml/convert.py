@@ -63,36 +63,28 @@ def load_coremltools() -> ModuleType:
 
 
 def _lower(ct: ModuleType, graph: DetectionGraph, spec: ModelSpec, precision: str) -> Any:
-    """The network as an ML Program; through torch.export, or else through a trace."""
+    """The network as an ML Program."""
     image = torch.zeros(1, 3, spec.input.height, spec.input.width)
-    pipeline = ct.PassPipeline()
-    # it gives every top-k 16-bit indices, without asking whether there are more than 32767 entries
-    pipeline.remove_passes({"common::add_int16_cast"})
-    float16 = ct.transform.FP16ComputePrecision(op_selector=_is_network)
-    options = {
-        "inputs": [ct.ImageType("image", shape=tuple(image.shape), color_layout=ct.colorlayout.RGB)],
-        "outputs": [ct.TensorType(name, dtype=np.float32) for name in OUTPUTS],
-        "convert_to": "mlprogram",
-        "minimum_deployment_target": ct.target.iOS17,
-        "compute_precision": float16 if precision == "float16" else ct.precision.FLOAT32,
-        "pass_pipeline": pipeline,
-        "skip_model_load": True,
-    }
     with torch.no_grad():
-        try:
-            return ct.convert(_exported(graph, image), **options)
-        except Exception as error:  # coremltools and torch raise many kinds
-            print(f"torch.export failed, tracing instead: {type(error).__name__}: {error}", file=sys.stderr)
-            return ct.convert(torch.jit.trace(graph, image, check_trace=False), **options)
-
-
-def _exported(graph: DetectionGraph, image: torch.Tensor) -> torch.export.ExportedProgram:
-    program = torch.export.export(graph, (image,)).run_decompositions({})
+        program = torch.export.export(graph, (image,)).run_decompositions({})
     for node in program.graph.nodes:
         modules = (node.meta.get("nn_module_stack") or {}).values()
         if any(KEPT_IN_32_BITS in str(kind) for _, kind in modules):
             node.meta["stack_trace"] = KEPT_IN_32_BITS  # coremltools hands it on to its operations
-    return program
+    pipeline = ct.PassPipeline()
+    # it gives every top-k 16-bit indices, without asking whether there are more than 32767 entries
+    pipeline.remove_passes({"common::add_int16_cast"})
+    float16 = ct.transform.FP16ComputePrecision(op_selector=_is_network)
+    return ct.convert(
+        program,
+        inputs=[ct.ImageType("image", shape=tuple(image.shape), color_layout=ct.colorlayout.RGB)],
+        outputs=[ct.TensorType(name, dtype=np.float32) for name in OUTPUTS],
+        convert_to="mlprogram",
+        minimum_deployment_target=ct.target.iOS17,
+        compute_precision=float16 if precision == "float16" else ct.precision.FLOAT32,
+        pass_pipeline=pipeline,
+        skip_model_load=True,
+    )
 
 
 def _is_network(operation: Any) -> bool:

@@ -1,6 +1,6 @@
 """GhostNet: More Features from Cheap Operations (arXiv:1911.11907).
 
-Figure 1 (b) gives the module, figure 3 the bottleneck, table 7 the network. Choices where the paper says nothing, all
+Figure 2 (b) gives the module, figure 3 the bottleneck, table 1 the network. Choices where the paper says nothing, all
 as in the authors' released code:
 - Every Ghost module has ratio 2 and a 3x3 cheap operation; each of its convolutions is followed by batch norm.
 - The depthwise convolution between the modules and that of the shortcut are 3x3 or 5x5, as in MobileNetV3.
@@ -23,7 +23,7 @@ RATIO = 2
 CHEAP_KERNEL_SIZE = 3
 REDUCTION = 4  # of squeeze-and-excitation
 
-# table 7: Ghost bottlenecks of kernel size k, expansion e, c output channels, squeeze-and-excitation or not, stride s
+# table 1: Ghost bottlenecks of kernel size k, expansion e, c output channels, squeeze-and-excitation or not, stride s
 STAGES: tuple[tuple[tuple[int, int, int, bool, int], ...], ...] = (
     # k, e, c, se, s
     ((3, 16, 16, False, 1),),
@@ -47,9 +47,9 @@ STAGES: tuple[tuple[tuple[int, int, int, bool, int], ...], ...] = (
         (5, 960, 160, True, 1),
     ),
 )
-LAST_EXPANSION = 960  # table 7: the 1x1 convolution after the bottlenecks
+LAST_EXPANSION = 960  # table 1: the 1x1 convolution after the bottlenecks
 
-# width: top-1 %, multiply-adds M, parameters M (table 8)
+# width: top-1 %, multiply-adds M, parameters M (section 4.2)
 PUBLISHED = {
     0.5: Published(66.2, 42, 2.6),
     1.0: Published(73.9, 141, 5.2),
@@ -78,7 +78,7 @@ def ghost_channels(out_channels: int, ratio: int) -> GhostChannels:
 
 
 class GhostModule(nn.Module):
-    """Figure 1 (b): some maps from an ordinary convolution, the others from a depthwise convolution on those.
+    """Figure 2 (b): some maps from an ordinary convolution, the others from a depthwise convolution on those.
 
     Args:
         primary: gives the intrinsic maps.

@@ -2,7 +2,7 @@
 
 Table 1 gives the block, table 2 the network. Deviations and choices:
 - The first block, t = 1, has no expansion convolution; table 1 hides this, the published multiply-adds need it.
-- A width below 1 leaves the 1280 channels of the last convolution as they are (section 6.1).
+- A width below 1 leaves the 1280 channels of the last convolution as they are (section 4).
 - Channels are rounded to multiples of 8, as in the authors' released code.
 - Batch norm has PyTorch's constants (eps 1e-5, momentum 0.1), those of the published PyTorch weights; the authors'
   TensorFlow code has eps 1e-3.

@@ -88,7 +88,7 @@ def _fetch(key: str) -> Weights:
         published = SOURCES[key]
     else:
         raise UserError(
-            f"nobody publishes ImageNet weights of {key} that fit; train from random weights, give a file with "
+            f"torchvision and timm have no ImageNet weights of {key}; train from random weights, give a file with "
             f"--pretrained FILE, or choose one of {', '.join(SOURCES)}"
         )
     try:

@@ -16,7 +16,7 @@ from mobiledet.backbones.base import Published, Stage, StagedBackbone, pooled_cl
 from mobiledet.layers import ConvNormAct, NormLayer, channel_shuffle, make_divisible
 
 UNITS = (4, 8, 4)  # of stages 2, 3, 4
-BOTTLENECK_RATIO = 4  # output channels of a unit to those of its bottleneck, section 3.2
+BOTTLENECK_RATIO = 4  # output channels of a unit to those of its bottleneck, section 3.3
 
 # groups: output channels of stage 2 at 1x, table 1; stages 3 and 4 double them
 STAGE2_CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}

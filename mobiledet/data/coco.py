@@ -147,7 +147,7 @@ def load_coco(images_dir: Path, annotations: Path, on_bad_data: OnBadData = "err
     labels, category_ids = _categories(annotations, categories)
     problems: list[str] = []
 
-    listed_ids = {record.get("id") for record in image_records if isinstance(record, dict)}
+    listed_ids = {r["id"] for r in image_records if isinstance(r, dict) and isinstance(r.get("id"), int)}
     image_records = _usable_images(image_records, images_dir, annotations, problems)
     boxes, box_images, box_labels = _usable_boxes(
         annotation_records, image_records, listed_ids, category_ids, annotations, problems
@@ -185,6 +185,9 @@ def _categories(path: Path, records: list[Any]) -> tuple[tuple[str, ...], tuple[
         fault = _fault(record, CATEGORY_FIELDS)
         if fault:
             raise UserError(f"{path}: categories[{index}] {fault}")
+        name = record["name"]
+        if not name.strip() or name.splitlines() != [name]:  # labels.txt holds one name a line
+            raise UserError(f"{path}: categories[{index}] has name = {name!r}; give it a name of one line")
     if not records:
         raise UserError(f"{path}: categories are empty")
     ordered = sorted(records, key=lambda record: record["id"])
@@ -235,7 +238,7 @@ def _file_names(folder: Path) -> set[str]:
 def _usable_boxes(
     records: list[Any],
     image_records: Sequence[Record],
-    listed_ids: set[Any],
+    listed_ids: set[int],
     category_ids: tuple[int, ...],
     path: Path,
     problems: list[str],

@@ -20,4 +20,4 @@ class ShapesConfig:
     seed: int = 0
     """The same seed gives the same files, byte for byte."""
     overwrite: bool = False
-    """Replace the folder if it exists."""
+    """Replace the folder if it is empty or an earlier shapes set."""

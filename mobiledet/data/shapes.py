@@ -16,9 +16,11 @@ from rich.console import Console
 from rich.progress import track
 
 from mobiledet.atomic import atomic_folder
+from mobiledet.cores import usable_cores
 from mobiledet.data.config import ShapesConfig
 from mobiledet.data.shape_drawing import VisibleObject, draw_scene
 from mobiledet.errors import UserError
+from mobiledet.spec import read_json
 
 VERSION = 1  # of the drawing; part of the cache's name
 
@@ -57,15 +59,17 @@ def write_shapes(out: Path, train: int, val: int, seed: int = 0, overwrite: bool
         train: number of training images.
         val: number of validation images, from a random stream of their own.
         seed: not negative. Files do not depend on ``workers``.
-        overwrite: replace an existing folder.
+        overwrite: replace a folder that this function wrote before, or an empty one.
         workers: processes; 0 means one for each core.
 
     Raises:
-        UserError: a number is negative, ``out`` exists already or cannot be written.
+        UserError: a number is negative, ``out`` exists already, holds something else or cannot be written.
     """
     for name, value in (("train", train), ("val", val), ("seed", seed), ("workers", workers)):
         if value < 0:
             raise UserError(f"shapes: {name} is {value}; it must not be negative")
+    if overwrite and out.exists() and not _may_be_replaced(out):
+        raise UserError(f"{out} was not written by mobiledet shapes, so it is not overwritten; choose another name")
     with atomic_folder(out, overwrite) as folder, ExitStack() as stack:
         (folder / "annotations").mkdir()
         tasks = []
@@ -74,7 +78,7 @@ def write_shapes(out: Path, train: int, val: int, seed: int = 0, overwrite: bool
             tasks += [(split, index) for index in range(count)]
         write = partial(_write_image, folder, seed)
         scenes: Iterable[Scene]
-        workers = min(workers or os.cpu_count() or 1, math.ceil(len(tasks) / CHUNK))
+        workers = min(workers or usable_cores(), math.ceil(len(tasks) / CHUNK))
         if workers <= 1:
             scenes = map(write, tasks)
         else:
@@ -84,7 +88,31 @@ def write_shapes(out: Path, train: int, val: int, seed: int = 0, overwrite: bool
         drawn = iter(track(scenes, "drawing shapes", len(tasks), console=Console(stderr=True), transient=True))
         for split, count in (("train", train), ("val", val)):
             text = json.dumps(_coco(split, (next(drawn) for _ in range(count))))
-            (folder / "annotations" / f"instances_{split}2017.json").write_text(text, encoding="utf-8")
+            _annotations(folder, split).write_text(text, encoding="utf-8")
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether nothing but a set of shapes is lost with ``path``."""
+    if not path.is_dir():
+        return False
+    return not any(path.iterdir()) or any(_is_shapes(path, split) for split in SEED_STREAMS)
+
+
+def _is_shapes(folder: Path, split: str) -> bool:
+    try:
+        content = read_json(_annotations(folder, split))
+    except UserError:
+        return False
+    info = content.get("info") if isinstance(content, dict) else None
+    return isinstance(info, dict) and info.get("description") == _description(split)
+
+
+def _annotations(folder: Path, split: str) -> Path:
+    return folder / "annotations" / f"instances_{split}2017.json"
+
+
+def _description(split: str) -> str:
+    return f"mobiledet shapes, {split}"
 
 
 def _file_name(index: int) -> str:
@@ -118,7 +146,7 @@ def _coco(split: str, scenes: Iterator[Scene]) -> dict[str, Any]:
             for number, item in enumerate(objects, start=1)
         ]
     return {
-        "info": {"description": f"mobiledet shapes, {split}", "version": str(VERSION)},
+        "info": {"description": _description(split), "version": str(VERSION)},
         "licenses": [{"id": 1, "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}],
         "images": images,
         "annotations": annotations,

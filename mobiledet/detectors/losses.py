@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mobiledet.detectors.base import RawOutputs, Targets
 from mobiledet.errors import unknown_name
 from mobiledet.ops.box_coder import SSD_WEIGHTS, decode, encode
-from mobiledet.ops.boxes import paired_giou
+from mobiledet.ops.boxes import paired_giou, paired_iou
 from mobiledet.ops.matching import match_atss, match_ssd
 
 
@@ -118,9 +118,11 @@ class HardNegativeLoss(DenseLoss):
 class FocalLoss(DenseLoss):
     """Sigmoid scores, GIoU on the boxes (arXiv:1902.09630), anchors matched by ATSS (arXiv:1912.02424).
 
-    The error of a background anchor is weighted by score^gamma, as in the focal loss (arXiv:1708.02002, section 3.2),
-    which keeps the many easy ones quiet. Unlike there, the errors of a foreground anchor keep their full weight, for
-    all classes: on them the classes are told from each other, which the focal weight would slow down.
+    A foreground anchor learns the overlap of its predicted box with its true one as the score of its class (as in the
+    quality focal loss, arXiv:2006.04388, section 3.1), so that scores rank boxes by how well they fit. The error of a
+    background anchor is weighted by score^gamma (focal loss, arXiv:1708.02002, section 3.2), which keeps the many easy
+    ones quiet. Unlike in both papers, the errors of a foreground anchor keep their full weight, for all classes: on
+    them the classes are told from each other, which the focal weight would slow down.
     """
 
     coder_weights = (1.0, 1.0, 1.0, 1.0)
@@ -151,10 +153,11 @@ class FocalLoss(DenseLoss):
     ) -> tuple[Tensor, Tensor]:
         foreground = labels >= 0
         logits = raw.class_logits
-        wanted = F.one_hot(labels + 1, logits.shape[-1] + 1)[..., 1:].to(logits.dtype)
+        predicted = decode(raw.box_deltas, anchors_xyxy, self.coder_weights)
+        quality = paired_iou(predicted.detach(), boxes_xyxy)
+        wanted = F.one_hot(labels + 1, logits.shape[-1] + 1)[..., 1:] * quality.unsqueeze(-1)
         weight = logits.detach().sigmoid().pow(self.gamma).masked_fill(foreground.unsqueeze(-1), 1.0)
         class_error = (weight * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")).sum()
-        predicted = decode(raw.box_deltas, anchors_xyxy, self.coder_weights)
         box_error = (1 - paired_giou(predicted, boxes_xyxy)) * foreground
         return class_error, self.box_weight * box_error.sum()
 

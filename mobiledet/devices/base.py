@@ -77,12 +77,15 @@ class Frame:
         detections: boxes in pixels of the image as it lies on disk.
         times: None when the image could not be read.
         problem: why the image could not be read; empty when it was.
+        height, width: of the decoded image, in pixels; 0 when it could not be read.
     """
 
     image: Path
     detections: Detections
     times: StageTimes | None
     problem: str = ""
+    height: int = 0
+    width: int = 0
 
 
 @dataclass(frozen=True)

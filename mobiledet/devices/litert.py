@@ -71,8 +71,12 @@ class LiteRtDetector:
         except (ValueError, RuntimeError) as error:
             raise UserError(f"LiteRT cannot run {self._path}: {_one_line(error)}; export it again") from error
 
-    def detections(self, image_height: int, image_width: int) -> Detections:
+    def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
         """What the last run found, boxes in pixels of an image of this size.
+
+        Args:
+            image_height, image_width: pixels of the original image.
+            class_count: classes that the model tells apart; None when unknown.
 
         Raises:
             UserError: the outputs hold NaN or infinity, or a count or class that cannot be.
@@ -84,7 +88,14 @@ class LiteRtDetector:
             raise UserError(f"{self._path}: the outputs are not finite numbers; export the bundle again")
         if not 0 <= count <= len(scores):
             raise UserError(f"{self._path}: counts {count} detections in {len(scores)} rows; export the bundle again")
-        return Detections.from_graph_outputs(boxes, classes, scores, int(count), image_height, image_width)
+        found = Detections.from_graph_outputs(boxes, classes, scores, int(count), image_height, image_width)
+        impossible = found.labels[(found.labels < 0) | (found.labels >= (class_count or np.inf))]
+        if impossible.size:
+            known = f"0 to {class_count - 1}" if class_count else "not negative"
+            raise UserError(
+                f"{self._path}: gives class {impossible[0]}, its classes are {known}; export the bundle again"
+            )
+        return found
 
     def _signature(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Tensors of the input, and of the outputs by name."""

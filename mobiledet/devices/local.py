@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.cores import usable_cores
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
@@ -26,7 +27,7 @@ from mobiledet.devices.base import (
 )
 from mobiledet.devices.golden import replay_golden
 from mobiledet.devices.litert import LiteRtDetector
-from mobiledet.devices.machine import cpu_name, machine_model, machine_state, os_name, usable_cores
+from mobiledet.devices.machine import cpu_name, machine_model, machine_state, os_name
 from mobiledet.errors import UserError
 
 COLD_STARTS = 3
@@ -87,10 +88,11 @@ class LocalSession:
             prepared = time.perf_counter_ns()
             self._detector.invoke()
             inferred = time.perf_counter_ns()
-            detections = self._detector.detections(*rgb.shape[:2])
+            height, width = rgb.shape[:2]
+            detections = self._detector.detections(height, width, len(self._bundle.spec.labels))
             finished = time.perf_counter_ns()
             times = StageTimes(decoded - started, prepared - decoded, inferred - prepared, finished - inferred)
-            yield Frame(image, detections, times)
+            yield Frame(image, detections, times, height=height, width=width)
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples:
         image = self._bundle.golden()[0].image
@@ -106,7 +108,7 @@ class LocalSession:
     def _detect_input(self, image: np.ndarray) -> Detections:
         self._detector.set_input(image)
         self._detector.invoke()
-        return self._detector.detections(1, 1)
+        return self._detector.detections(1, 1, len(self._bundle.spec.labels))
 
     def _repeat(self, image: np.ndarray, runs: int, seconds: float) -> list[int]:
         """Nanoseconds of each run, at least ``runs`` of them and for at least ``seconds``."""
@@ -125,5 +127,6 @@ class LocalSession:
         arguments = [self.execution.requested, str(self.execution.threads)]
         done = subprocess.run([*program, *arguments], capture_output=True, text=True)
         if done.returncode:
-            raise UserError(f"{path} cannot be run in a fresh process: {done.stderr.strip().splitlines()[-1]}")
+            lines = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+            raise UserError(f"{path} cannot be run in a fresh process: {lines[-1]}")
         return ColdStart(**json.loads(done.stdout))

@@ -32,13 +32,6 @@ def os_name() -> str:
         return kernel
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def memory_bytes() -> int | None:
     """Memory that this process holds now."""
     return _status_bytes("VmRSS")

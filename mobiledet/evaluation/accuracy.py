@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -11,7 +12,7 @@ from rich.text import Text
 from mobiledet.data.coco import CocoDataset, CocoImage
 from mobiledet.data.config import OnBadData
 from mobiledet.detections import Detections
-from mobiledet.devices.base import Session, StageTimes
+from mobiledet.devices.base import Frame, Session, StageTimes
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.result import Accuracy
@@ -33,7 +34,8 @@ def measure_accuracy(
         spec: the model's description, for its labels.
         dataset: images and where the truth is.
         scorer: one of ``metrics.coco.SCORERS``.
-        on_bad_data: with ``skip`` an image that cannot be decoded is left out, of the score too.
+        on_bad_data: with ``skip`` an image that cannot be decoded or has another size than the annotations say is left
+            out, of the score too.
 
     Raises:
         UserError: an image is broken, none is left, or the data set has a category that the model does not know.
@@ -46,16 +48,17 @@ def measure_accuracy(
         task = progress.add_task("images", total=len(dataset.images))
         frames = session.detect(image.path for image in dataset.images)
         for image, frame in zip(dataset.images, frames, strict=True):
-            if frame.times is not None:
+            problem = frame.problem or _size_problem(image, frame, dataset.annotations)
+            if frame.times is not None and not problem:
                 found.append((image, frame.detections))
                 times.append(frame.times)
             elif on_bad_data == "skip":
-                skipped.append(frame.problem)
+                skipped.append(problem)
             else:
-                raise UserError(f"{frame.problem}; mend it or pass --on-bad-data skip")
+                raise UserError(f"{problem}; mend it or pass --on-bad-data skip")
             progress.advance(task)
     if not found:
-        raise UserError(f"no image of {dataset.images_dir} can be read; the first problem: {skipped[0]}")
+        raise UserError(f"no image of {dataset.images_dir} can be scored; the first problem: {skipped[0]}")
 
     evaluator = CocoEvaluator(dataset.annotations, category_ids, [image.id for image, _ in found])
     for image, detections in found:
@@ -64,7 +67,7 @@ def measure_accuracy(
         metrics=evaluator.score(scorer),
         dataset=dataset.name,
         annotations=str(dataset.annotations),
-        images_sha256=_images_sha256([image for image, _ in found]),
+        images_sha256=_images_sha256([image for image, _ in found], dataset.annotations),
         skipped=tuple(skipped),
         scorer=scorer,
         stages={stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)},
@@ -91,9 +94,22 @@ def match_categories(spec: ModelSpec, dataset: CocoDataset) -> tuple[int | None,
     return tuple(id_of.get(label) for label in spec.labels)
 
 
-def _images_sha256(images: Sequence[CocoImage]) -> str:
-    listing = "".join(f"{image.id} {image.path.name}\n" for image in images)
-    return hashlib.sha256(listing.encode()).hexdigest()
+def _size_problem(image: CocoImage, frame: Frame, annotations: Path) -> str:
+    """How the picture contradicts the annotations, whose boxes are then of another picture; empty when it does not."""
+    if (frame.height, frame.width) == (image.height, image.width):
+        return ""
+    return (
+        f"image {image.path} is {frame.width} x {frame.height} pixels, but "
+        f"{annotations} says {image.width} x {image.height}"
+    )
+
+
+def _images_sha256(images: Sequence[CocoImage], annotations: Path) -> str:
+    """Of the annotation file and the list of images."""
+    with annotations.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update("".join(f"{image.id} {image.path.name}\n" for image in images).encode())
+    return digest.hexdigest()
 
 
 class _Rate(ProgressColumn):

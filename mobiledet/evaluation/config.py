@@ -68,7 +68,8 @@ class EvaluateConfig:
     """... and for at least so long."""
 
     out: Path | None = None
-    """The result; by default results/BUNDLE-FILE-DEVICE.json. An old one is replaced."""
+    """The result; by default results/MODEL-SHA256-FILE-DEVICE.json, with 8 digits of the bundle's checksum. An old
+    one is replaced."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def run(config: EvaluateConfig) -> None:
     device = open_device(config.device)
     bundle = open_bundle(config.bundle)
     file = bundle.select(config.file or config.precision)
-    out = config.out or _default_out(config, file)
+    out = config.out or _default_out(bundle, file, config.device)
     _check_writable(out)
     dataset = _load(config) if config.accuracy else None
     plan = BenchmarkPlan(config.warmup_runs, config.warmup_seconds, config.min_runs, config.min_seconds)
@@ -75,7 +75,7 @@ def evaluate(
         accelerator: as in ``Device.load``.
         threads: as in ``Device.load``.
         scorer: one of ``metrics.coco.SCORERS``.
-        on_bad_data: what to do with an image that cannot be decoded.
+        on_bad_data: what to do with an image that cannot be decoded or is not of the annotated size.
         plan: how long to measure the latency; None leaves it out.
         command: to record.
 
@@ -134,9 +134,9 @@ def _load(config: EvaluateConfig) -> CocoDataset:
     return dataclasses.replace(dataset, images=dataset.images[: config.limit or None])
 
 
-def _default_out(config: EvaluateConfig, file: ModelFile) -> Path:
-    device = "".join(c if c.isalnum() or c in "._-" else "-" for c in config.device)
-    return Path("results") / f"{config.bundle.resolve().stem}-{Path(file.path).stem}-{device}.json"
+def _default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
+    name = f"{bundle.spec.name}-{bundle.sha256[:8]}-{Path(file.path).stem}-{device}.json"
+    return Path("results") / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
 def _check_writable(path: Path) -> None:

@@ -132,14 +132,14 @@ class CocoEvaluator:
 def _ground_truth(annotations: Path, image_ids: frozenset[int]) -> dict[str, Any]:
     """The part of a COCO JSON that scoring boxes needs, for some of its images.
 
-    Annotations are numbered anew from 1: both scorers take the id 0 for "not matched". Those without a box of four
-    numbers are left out; reading the data set reports them.
+    Annotations are numbered anew from 1: both scorers take the id 0 for "not matched". Those without an image, a
+    category or a box of four numbers are left out; reading the data set reports them.
     """
     listing = read_json(annotations)
     try:
-        images = [image for image in listing["images"] if isinstance(image, dict) and image.get("id") in image_ids]
+        images = [image for image in listing["images"] if isinstance(image, dict) and _id(image, "id") in image_ids]
         categories = {category["id"]: category for category in listing["categories"]}
-        boxes = [a for a in listing["annotations"] if _is_box(a) and a["image_id"] in image_ids]
+        boxes = [a for a in listing["annotations"] if _is_box(a) and _id(a, "image_id") in image_ids]
         return {
             "info": {},
             "images": images,
@@ -150,16 +150,31 @@ def _ground_truth(annotations: Path, image_ids: frozenset[int]) -> dict[str, Any
                     "image_id": box["image_id"],
                     "category_id": box["category_id"],
                     "bbox": [float(value) for value in box["bbox"]],
-                    "area": float(box.get("area", box["bbox"][2] * box["bbox"][3])),
-                    "iscrowd": int(box.get("iscrowd", 0)),
+                    "area": _area(box),
+                    "iscrowd": int(bool(box.get("iscrowd"))),
                 }
-                for index, box in enumerate((box for box in boxes if box["category_id"] in categories), start=1)
+                for index, box in enumerate((box for box in boxes if _id(box, "category_id") in categories), start=1)
             ],
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{annotations} is not a COCO instances file ({error!r}); give annotations/instances_*.json"
         ) from error
+
+
+def _id(record: dict[str, Any], key: str) -> int | None:
+    """The id under a key; None where there is none."""
+    value = record.get(key)
+    return value if isinstance(value, int) else None
+
+
+def _area(annotation: dict[str, Any]) -> float:
+    """The object's area in square pixels; that of its box where the file gives none."""
+    area = annotation.get("area")
+    if isinstance(area, int | float) and math.isfinite(area):
+        return float(area)
+    _, _, width, height = annotation["bbox"]
+    return float(width * height)
 
 
 def _is_box(annotation: Any) -> bool:

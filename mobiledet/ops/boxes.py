@@ -42,20 +42,27 @@ def pairwise_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
     return intersection / union.clamp(min=torch.finfo(union.dtype).tiny)
 
 
+def paired_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """Intersection over union of the boxes at the same position: ... x 4 twice to ...; 0 where both are empty."""
+    intersection = _intersection(first_xyxy, second_xyxy)
+    union = area(first_xyxy) + area(second_xyxy) - intersection
+    return intersection / union.clamp(min=torch.finfo(union.dtype).tiny)
+
+
 def paired_giou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
     """Generalised intersection over union (arXiv:1902.09630) of the boxes at the same position: ... x 4 twice to ...,
     in -1..1."""
     eps = torch.finfo(first_xyxy.dtype).eps
-    overlap = torch.cat(
-        (
-            torch.maximum(first_xyxy[..., :2], second_xyxy[..., :2]),
-            torch.minimum(first_xyxy[..., 2:], second_xyxy[..., 2:]),
-        ),
-        dim=-1,
-    )
-    intersection = area(overlap)
+    intersection = _intersection(first_xyxy, second_xyxy)
     union = area(first_xyxy) + area(second_xyxy) - intersection
     top_left = torch.minimum(first_xyxy[..., :2], second_xyxy[..., :2])
     bottom_right = torch.maximum(first_xyxy[..., 2:], second_xyxy[..., 2:])
     hull = (bottom_right - top_left).prod(-1)
     return intersection / (union + eps) - (hull - union) / (hull + eps)
+
+
+def _intersection(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """Common area of the boxes at the same position."""
+    top_left = torch.maximum(first_xyxy[..., :2], second_xyxy[..., :2])
+    bottom_right = torch.minimum(first_xyxy[..., 2:], second_xyxy[..., 2:])
+    return area(torch.cat((top_left, bottom_right), dim=-1))

@@ -1,8 +1,11 @@
 """The training run, top to bottom."""
 
 import dataclasses
+import json
 import math
+import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from torch import nn
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing import ProcessException
 
 from mobiledet.backbones import load_pretrained
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -31,14 +34,14 @@ from mobiledet.train.run_folder import RunFolder, code_commit
 from mobiledet.train.setup import (
     check_settings,
     choose_workers,
-    error_of_process,
     load_data,
     make_fabric,
     make_spec,
+    prepare_data,
     share_cores,
 )
 from mobiledet.train.tensorboard import open_log
-from mobiledet.train.validation import validate
+from mobiledet.train.validation import gather, validate
 from mobiledet.weights import load_weights
 
 if TYPE_CHECKING:
@@ -87,13 +90,32 @@ def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
         path = config.resume
         config = dataclasses.replace(RunFolder(path).load_config(), out=path, resume=path)
     check_settings(config)
+    prepare_data(config)
     fabric = make_fabric(config)
-    try:
-        # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
-        folder, metrics, seconds = fabric.launch(partial(_train, config=config, quiet=quiet))
-    except ProcessRaisedException as error:
-        raise error_of_process(error) from error
+    with tempfile.TemporaryDirectory() as scratch:
+        mistake = Path(scratch) / "mistake.txt"
+        try:
+            # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
+            folder, metrics, seconds = fabric.launch(
+                partial(_train_telling_mistakes, config=config, quiet=quiet, mistake=mistake)
+            )
+        except ProcessException as error:
+            if mistake.exists():
+                raise UserError(mistake.read_text(encoding="utf-8")) from error
+            raise
     return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
+
+
+def _train_telling_mistakes(
+    fabric: Fabric, config: TrainConfig, quiet: bool, mistake: Path
+) -> tuple[Path, dict[str, Any], float]:
+    """``_train``, which leaves the message of a UserError in a file: an exception does not cross processes, and the
+    processes that waited for the one with the mistake die too."""
+    try:
+        return _train(fabric, config, quiet)
+    except UserError as error:
+        mistake.write_text(str(error), encoding="utf-8")
+        raise
 
 
 def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict[str, Any], float]:
@@ -103,7 +125,8 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     torch.manual_seed(config.seed)
     train_set, val_set = load_data(config)
     spec = make_spec(config, train_set)
-    detector = detector_from_spec(spec).to(memory_format=torch.channels_last)
+    # on its device from the start: the averaged weights and the optimiser hold on to these very tensors
+    detector = detector_from_spec(spec).to(fabric.device, memory_format=torch.channels_last)
     if config.pretrained and not config.resume:
         with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
             load_pretrained(detector.backbone, config.backbone, config.pretrained)
@@ -119,8 +142,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     state = TrainState(spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
     if config.resume:
         state.load(folder.last)
-    for note in (*train_set.skipped, *val_set.skipped):
-        console.print(f"left out: {note}", highlight=False, soft_wrap=True)
+    _report_left_out(console, (*train_set.skipped, *val_set.skipped))
     console.print(
         f"{spec.name}: {sum(p.numel() for p in detector.parameters()) / 1e6:.2f} M parameters, "
         f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}",
@@ -129,7 +151,6 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     )
 
     wrapped, wrapped_optimizer = fabric.setup(detector, optimizer)
-    state.average.model.to(fabric.device)
     steps_per_epoch = len(train_loader)
     total_steps = config.epochs * steps_per_epoch
     share = warmup_cosine(config.warmup_steps, total_steps)
@@ -166,10 +187,15 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
                 state.save(folder.last)
     if log:
         log.close()
-    for note in {**train_loader.bad_images, **val_loader.bad_images}:
-        console.print(f"left out: {note}", highlight=False, soft_wrap=True)
+    _report_left_out(console, gather({**train_loader.bad_images, **val_loader.bad_images}))
     assert state.best is not None, "the last epoch is always evaluated"
     return folder.path, dataclasses.asdict(state.best), time.monotonic() - started
+
+
+def _report_left_out(console: Console, notes: Collection[str]) -> None:
+    """How many images and annotations were left out as bad, and which."""
+    if notes:
+        console.print(f"left out {len(notes)}:", *notes, sep="\n  ", highlight=False, soft_wrap=True)
 
 
 def _open_folder(config: TrainConfig, spec: ModelSpec) -> RunFolder:
@@ -237,6 +263,11 @@ class TrainState:
         if training is None:
             raise UserError(f"{path} cannot be resumed from: it holds weights alone")
         load_weights(self.average.model, checkpoint.weights, path)
+        same_training = dataclasses.replace(checkpoint.spec, training=self.spec.training)
+        if json.dumps(same_training.to_json()) != json.dumps(self.spec.to_json()):
+            raise UserError(
+                f"{path} does not fit today's data or settings (classes, anchors or input differ); start a new run"
+            )
         load_weights(self.detector, training["weights"], path)
         self.optimizer.load_state_dict(training["optimizer"])
         self.epoch = training["epoch"]

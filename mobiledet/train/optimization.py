@@ -18,7 +18,7 @@ def parameter_groups(model: nn.Module, weight_decay: float, decay_depthwise: boo
     Args:
         model: whose trainable parameters are divided.
         weight_decay: of the first group.
-        decay_depthwise: whether depthwise convolutions belong to it. MobileNet (arXiv:1704.04861, section 3) leaves
+        decay_depthwise: whether depthwise convolutions belong to it. MobileNet (arXiv:1704.04861, section 3.2) leaves
             them out, because they have so few weights.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

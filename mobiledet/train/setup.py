@@ -1,8 +1,6 @@
 """From the settings of a run to its data, its model description and the machine's part in it."""
 
 import logging
-import os
-import re
 import warnings
 from typing import Literal
 
@@ -10,11 +8,12 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy, Strategy
-from torch.multiprocessing import ProcessRaisedException
 
 from mobiledet.backbones import check_backbone
 from mobiledet.backbones.pretrained import input_statistics
+from mobiledet.cores import usable_cores
 from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.data.shapes import shapes_folder
 from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
@@ -54,10 +53,18 @@ def check_settings(config: TrainConfig) -> None:
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is not above 0")
     if config.batch_size % config.devices:
         raise UserError(f"--batch-size {config.batch_size} cannot be divided among --devices {config.devices}")
+    if config.batch_size // config.devices < 2:
+        raise UserError(f"--batch-size {config.batch_size} leaves a process one image; normalisation needs two or more")
     if not 0 <= config.crop_probability <= 1:
         raise UserError(f"--crop-probability {config.crop_probability} is not in 0..1")
     if not 0 <= config.ema_decay < 1:
         raise UserError(f"--ema-decay {config.ema_decay} is not in 0..1, 1 left out")
+
+
+def prepare_data(config: TrainConfig) -> None:
+    """Draw the built-in set if it is asked for and missing, before several processes look for it at once."""
+    if config.data == "shapes" and (config.train_images is None or config.val_images is None):
+        shapes_folder()
 
 
 def load_data(config: TrainConfig) -> tuple[CocoDataset, CocoDataset]:
@@ -160,8 +167,8 @@ def choose_workers(config: TrainConfig, device: torch.device) -> int:
     if config.workers >= 0:
         return config.workers
     if device.type == "cpu":
-        return 1 if _cores() > config.devices else 0
-    return min(max(1, _cores() // config.devices), MAX_WORKERS)
+        return 1 if usable_cores() > config.devices else 0
+    return min(max(1, usable_cores() // config.devices), MAX_WORKERS)
 
 
 def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None:
@@ -171,14 +178,4 @@ def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None
     trained 15 images a second instead of 67.
     """
     if device.type == "cpu":
-        torch.set_num_threads(max(1, _cores() // config.devices - workers))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def error_of_process(error: ProcessRaisedException) -> Exception:
-    """The UserError that ended a training process, which arrives as the text of its traceback; else ``error``."""
-    found = re.search(rf"^{UserError.__module__}\.{UserError.__qualname__}: (.*)$", str(error), re.MULTILINE)
-    return UserError(found.group(1)) if found else error
+        torch.set_num_threads(max(1, usable_cores() // config.devices - workers))

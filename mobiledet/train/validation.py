@@ -1,6 +1,7 @@
 """COCO metrics of a PyTorch detector on a validation set."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 import torch.distributed
@@ -12,6 +13,9 @@ from mobiledet.detectors import Detector
 from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @torch.inference_mode()
@@ -39,16 +43,18 @@ def validate(
                 detections.labels.cpu().numpy(),
             )
     detector.train(was_training)
-    evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, [image.id for image in dataset.images])
-    for image_id, found_there in sorted(_gather(by_image).items()):
+    by_image = gather(by_image)
+    # of the images that could be read: those that were skipped as bad count in no score
+    evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, list(by_image))
+    for image_id, found_there in sorted(by_image.items()):
         evaluator.add(image_id, found_there)
     return evaluator.score()
 
 
-def _gather(by_image: dict[int, Detections]) -> dict[int, Detections]:
-    """The detections of all processes."""
+def gather(share: dict[Key, Value]) -> dict[Key, Value]:
+    """The entries of all processes that train together; of this one where it is alone."""
     if not torch.distributed.is_initialized():
-        return by_image
-    shares: list[dict[int, Detections] | None] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(shares, by_image)
-    return {image_id: detections for share in shares if share for image_id, detections in share.items()}
+        return share
+    shares: list[dict[Key, Value]] = [{}] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(shares, share)
+    return {key: value for part in shares for key, value in part.items()}

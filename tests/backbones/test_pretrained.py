@@ -245,7 +245,7 @@ def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("key", ["shufflenet_v1_1x_g3", "fd_mobilenet_1x", "mobilenet_v1_0.5x"])
 def test_networks_without_published_weights(key: str) -> None:
-    with pytest.raises(UserError, match=f"nobody publishes ImageNet weights of {key} that fit; .*--pretrained FILE"):
+    with pytest.raises(UserError, match=f"have no ImageNet weights of {key}; .*--pretrained FILE"):
         build_backbone(key, pretrained="imagenet")
 
 

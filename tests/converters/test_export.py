@@ -133,7 +133,9 @@ def test_images_without_objects_are_told(
     quiet = altered(config.checkpoint, tmp_path / "quiet.ckpt", silence)
     with pytest.raises(UserError, match="class_logits"):
         export_module.run(dataclasses.replace(config, checkpoint=quiet))
-    assert "PyTorch finds nothing in the 4 images" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "PyTorch finds 0 objects in 4 images" in printed
+    assert "nothing but raw outputs can be compared" in printed
 
 
 def test_existing_output_is_kept(config: ExportConfig) -> None:

@@ -116,6 +116,24 @@ def test_image_listed_twice(tiny_coco: Any) -> None:
     ]
 
 
+def test_image_whose_id_is_a_list(tiny_coco: Any) -> None:
+    tiny_coco.content["images"][2]["id"] = [20]
+    tiny_coco.save()
+    with pytest.raises(UserError, match=r"images\[2\] \(c\.jpg\) has id = \[20\].* type int"):
+        load_coco(tiny_coco.images_dir, tiny_coco.annotations)
+    dataset = load_coco(tiny_coco.images_dir, tiny_coco.annotations, on_bad_data="skip")
+    assert [image.id for image in dataset.images] == [30, 10]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "dog\n", "a\rb", "a\u2028b"])
+def test_category_name_that_is_no_line(tiny_coco: Any, name: str) -> None:
+    tiny_coco.content["categories"][2]["name"] = name
+    tiny_coco.save()
+    with pytest.raises(UserError, match=r"categories\[2\] has name = .*give it a name of one line") as caught:
+        load_coco(tiny_coco.images_dir, tiny_coco.annotations, on_bad_data="skip")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_several_bad_entries_are_counted(tiny_coco: Any) -> None:
     (tiny_coco.images_dir / "c.jpg").unlink()
     for annotation in tiny_coco.content["annotations"]:

@@ -145,7 +145,31 @@ def test_existing_folder_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "out" / "mine.txt").write_text("x")
     with pytest.raises(UserError, match="out exists already"):
         write_shapes(tmp_path / "out", 1, 1)
+    with pytest.raises(UserError, match="out was not written by mobiledet shapes"):
+        run(ShapesConfig(tmp_path / "out", train=2, val=1, overwrite=True))
     assert contents(tmp_path) == {"out/mine.txt": b"x"}
+
+
+@pytest.mark.parametrize("old", ["another COCO set", "a file"])
+def test_nothing_but_shapes_is_overwritten(tmp_path: Path, old: str) -> None:
+    path = tmp_path / "out"
+    if old == "a file":
+        path.write_text("x")
+    else:
+        (path / "annotations").mkdir(parents=True)
+        (path / "annotations" / "instances_val2017.json").write_text('{"info": {"description": "COCO 2017"}}')
+    before = contents(tmp_path), path.is_file()
+    with pytest.raises(UserError, match="out was not written by mobiledet shapes"):
+        write_shapes(path, 1, 1, overwrite=True)
+    assert (contents(tmp_path), path.is_file()) == before
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_empty_folder_and_shapes_are_overwritten(tmp_path: Path, empty: bool) -> None:
+    if empty:
+        (tmp_path / "out").mkdir()
+    else:
+        write_shapes(tmp_path / "out", 0, 7, seed=1, workers=1)
     run(ShapesConfig(tmp_path / "out", train=2, val=1, overwrite=True))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["annotations", "train2017", "val2017"]
     assert len(contents(tmp_path)) == 5

@@ -87,7 +87,12 @@ def test_focal_class_loss_is_torchvisions_on_the_background_and_plain_on_the_for
     matched = loss.match(targets, ANCHORS, LEVEL_SIZES)
     foreground = matched >= 0
     labels = targets.labels.gather(1, matched.clamp(min=0))[foreground]
-    wanted = torch.nn.functional.one_hot(labels, CLASSES).float()
+    predicted = BoxCoder(weights=loss.coder_weights).decode_single(
+        raw.box_deltas[foreground], ANCHORS.expand(len(COUNTS), -1, -1)[foreground]
+    )
+    boxes = targets.boxes_xyxy.gather(1, matched.clamp(min=0).unsqueeze(-1).expand(-1, -1, 4))[foreground]
+    quality = box_iou(predicted, boxes).diagonal()
+    wanted = torch.nn.functional.one_hot(labels, CLASSES) * quality.unsqueeze(1)
     plain = torch.nn.BCEWithLogitsLoss(reduction="sum")(raw.class_logits[foreground], wanted)
     background = raw.class_logits[~foreground]
     focal = sigmoid_focal_loss(background, torch.zeros_like(background), alpha=-1, gamma=loss.gamma, reduction="sum")

@@ -44,6 +44,17 @@ def test_outputs_that_are_no_numbers_are_refused(patch_files: Path) -> None:
         detector.detections(64, 64)
 
 
+def test_class_that_the_model_does_not_have(patch_files: Path) -> None:
+    detector = LiteRtDetector(patch_files / "patch.tflite")
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:8, :8, 2] = 250
+    detector.set_input(image)
+    detector.invoke()
+    assert list(detector.detections(64, 64, class_count=3).labels) == [2]
+    with pytest.raises(UserError, match=r"patch\.tflite: gives class 2, its classes are 0 to 1"):
+        detector.detections(64, 64, class_count=2)
+
+
 def test_files_that_cannot_be_loaded(patch_files: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"LiteRT cannot load .*none\.tflite"):
         LiteRtDetector(tmp_path / "none.tflite")

@@ -1,6 +1,8 @@
 import dataclasses
 import os
 import platform
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +92,7 @@ def test_detect_gives_pixels_times_and_problems(
     frames = list(session.detect(paths))
     spent = time.perf_counter_ns() - started
     assert [frame.image for frame in frames] == paths
+    assert [(frame.height, frame.width) for frame in frames] == [(160, 320), (0, 0), (100, 100)]
     boxes = frames[0].detections.boxes_xyxy[np.argsort(frames[0].detections.labels)]
     np.testing.assert_allclose(boxes, [[80, 20, 120, 40], [120, 120, 160, 140]], atol=1e-3)
     assert (frames[1].times, len(frames[1].detections)) == (None, 0)
@@ -133,6 +136,13 @@ def test_benchmark_keeps_to_its_plan(patch_bundle: Bundle) -> None:
     assert time.perf_counter() - started > 0.4
     assert timed.warmup_runs > 1
     assert len(timed.infer_ns) > 1
+
+
+def test_process_that_dies_without_a_word(patch_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = LocalDevice().load(patch_bundle, patch_bundle.select())
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(UserError, match="cannot be run in a fresh process: it ended with status 1"):
+        session.benchmark(QUICK)
 
 
 def test_execution_says_what_really_runs(patch_bundle: Bundle) -> None:

@@ -82,11 +82,25 @@ def test_broken_image_stops_or_is_left_out(session: Session, patch_bundle: Bundl
     assert accuracy.images_sha256 == measure_accuracy(session, patch_bundle.spec, whole).images_sha256
 
 
+def test_image_of_another_size_stops_or_is_left_out(
+    session: Session, patch_bundle: Bundle, data: Path, paint_cells: Callable[..., np.ndarray]
+) -> None:
+    dataset = load_split(data, "val")
+    Image.fromarray(paint_cells([], 96, 80)).save(dataset.images[5].path)
+    with pytest.raises(UserError, match=r"005\.jpg is 96 x 80 pixels, but .*\.json says 320 x 256; .*-data skip"):
+        measure_accuracy(session, patch_bundle.spec, dataset)
+    accuracy = measure_accuracy(session, patch_bundle.spec, dataset, on_bad_data="skip")
+    assert accuracy.metrics.images == 5
+    assert abs(accuracy.metrics.AP - 1) < 1e-9
+    assert len(accuracy.skipped) == 1
+    assert "005.jpg is 96 x 80 pixels" in accuracy.skipped[0]
+
+
 def test_no_readable_image_is_an_error(session: Session, patch_bundle: Bundle, data: Path) -> None:
     dataset = load_split(data, "val")
     for image in dataset.images:
         image.path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"no image of .*val2017 can be read; the first problem: .*000\.jpg"):
+    with pytest.raises(UserError, match=r"no image of .*val2017 can be scored; the first problem: .*000\.jpg"):
         measure_accuracy(session, patch_bundle.spec, dataset, on_bad_data="skip")
 
 
@@ -95,6 +109,14 @@ def test_image_lists_have_different_checksums(session: Session, patch_bundle: Bu
     part = dataclasses.replace(dataset, images=dataset.images[:3])
     checksums = [measure_accuracy(session, patch_bundle.spec, d).images_sha256 for d in (dataset, dataset, part)]
     assert checksums[0] == checksums[1] != checksums[2]
+
+
+def test_changed_annotations_change_the_checksum(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    before = measure_accuracy(session, patch_bundle.spec, load_split(data, "val"))
+    dataset = _edit(data, lambda listing: listing["annotations"].pop())
+    after = measure_accuracy(session, patch_bundle.spec, dataset)
+    assert after.metrics.images == before.metrics.images
+    assert after.images_sha256 != before.images_sha256
 
 
 def test_categories_are_matched_by_name(session: Session, patch_bundle: Bundle, data: Path) -> None:

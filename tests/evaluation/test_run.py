@@ -56,7 +56,8 @@ def test_default_name_and_file_by_precision(
     monkeypatch.chdir(tmp_path)
     arguments = [str(patch_bundle.path), "--data", str(patch_data), "--no-latency", "--precision", "float16"]
     assert cli.main(["evaluate", *arguments, "--limit", "4"]) == 0
-    result = read_result(tmp_path / "results" / "patch-model.float16-local.json")
+    name = f"patch-64-{patch_bundle.sha256[:8]}-model.float16-local.json"
+    result = read_result(tmp_path / "results" / name)
     assert result.file.path == "model.float16.tflite"
     assert result.latency is None
     assert result.accuracy is not None

@@ -206,6 +206,27 @@ def test_area_crowd_and_id_may_be_missing_or_zero(tmp_path: Path, scorer: str) -
     assert metrics.APs == -1
 
 
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_annotations_that_reading_drops_do_not_stop_the_score(tmp_path: Path, scorer: str) -> None:
+    """Null is as good as missing; an annotation without image or category, or with a list for one, is left out."""
+    sound = {"id": 1, "image_id": 4, "category_id": 2, "bbox": [10, 20, 30, 40], "area": None, "iscrowd": None}
+    broken = [{**sound, "image_id": []}, {**sound, "category_id": []}, {**sound, "bbox": None}, None]
+    broken += [{k: v for k, v in sound.items() if k != key} for key in ("image_id", "category_id", "bbox")]
+    listing = {
+        "images": [{"id": 4}, {"id": [4]}, {}],
+        "categories": [{"id": 2, "name": "thing"}],
+        "annotations": [*broken, sound],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(listing))
+    evaluator = CocoEvaluator(tmp_path / "instances.json", (2,), [4])
+    box = np.array([[10, 20, 40, 60]], np.float32)
+    evaluator.add(4, Detections(box, np.ones(1, np.float32), np.zeros(1, np.int64)))
+    metrics = evaluator.score(scorer)
+    assert abs(metrics.AP - 1) < 1e-12
+    assert abs(metrics.APm - 1) < 1e-12  # 30 x 40 pixels
+    assert abs(metrics.AR100 - 1) < 1e-12
+
+
 def test_misuse(tmp_path: Path) -> None:
     path = tmp_path / "instances.json"
     _write_set(path, seed=0)

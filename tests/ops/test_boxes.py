@@ -1,7 +1,7 @@
 import torch
 from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
-from mobiledet.ops.boxes import paired_giou, pairwise_iou, to_cxcywh, to_xyxy
+from mobiledet.ops.boxes import paired_giou, paired_iou, pairwise_iou, to_cxcywh, to_xyxy
 
 
 def random_boxes(*shape: int) -> torch.Tensor:
@@ -25,8 +25,10 @@ def test_pairwise_iou_equals_torchvision_for_every_image_of_a_batch() -> None:
 def test_iou_of_empty_boxes_is_zero() -> None:
     empty = torch.zeros(1, 4)
     assert pairwise_iou(empty, empty).item() == 0
+    assert paired_iou(empty, empty).item() == 0
 
 
-def test_paired_giou_equals_the_diagonal_of_torchvision() -> None:
+def test_paired_overlaps_equal_the_diagonals_of_torchvision() -> None:
     first, second = random_boxes(30), random_boxes(30)
+    torch.testing.assert_close(paired_iou(first, second), box_iou(first, second).diagonal())
     torch.testing.assert_close(paired_giou(first, second), generalized_box_iou(first, second).diagonal())

@@ -157,7 +157,10 @@ def test_an_existing_run_is_not_overwritten(trained: TrainResult, tiny_shapes: P
     [
         ({"backbone": "shufflenet_v2_2"}, "unknown backbone 'shufflenet_v2_2'; did you mean shufflenet_v2_2x"),
         ({"pretrained": "absent.pth"}, r"no checkpoint at absent\.pth"),
-        ({"backbone": "fd_mobilenet_1x", "pretrained": "imagenet"}, "nobody publishes ImageNet weights"),
+        (
+            {"backbone": "fd_mobilenet_1x", "pretrained": "imagenet"},
+            "torchvision and timm have no ImageNet weights of fd_mobilenet_1x",
+        ),
         ({"detector": "ssd"}, "unknown detector 'ssd'; did you mean ssdlite"),
         ({"image_size": 100}, "--image-size 100"),
         ({"batch_size": 100}, "fewer than the batch size 100"),
@@ -212,7 +215,7 @@ def test_two_processes_train_evaluate_and_agree_with_one(tiny_shapes: Path, tmp_
 
 def test_a_mistake_found_by_one_of_two_processes_is_told_as_by_one(tiny_shapes: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), devices=2, backbone="shufflenet_v2_3x")
-    with pytest.raises(UserError, match="^unknown backbone 'shufflenet_v2_3x'; did you mean"):
+    with pytest.raises(UserError, match=r"^unknown backbone 'shufflenet_v2_3x'; did you mean"):
         train(config)
 
 
