@@ -170,7 +170,7 @@ def _check_tflite(source: Path, file: ConvertedFile, reference: Reference) -> Ch
     for image in reference.inputs:
         model.set_input(image)
         model.invoke()
-        found.append(model.detections(spec.input.height, spec.input.width))
+        found.append(model.detections(spec.input.height, spec.input.width, spec.num_classes))
     report = compare(reference.detections, found, reference.cuts, spec.nms, tolerance)
     check(report, tolerance, file.name)
     parity = {

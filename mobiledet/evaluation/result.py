@@ -28,7 +28,7 @@ class Accuracy:
         metrics: COCO's numbers.
         dataset: name of the data set and split.
         annotations: the COCO JSON that holds the truth.
-        images_sha256: of the image ids, the file names and the annotation file; only results with the same one are comparable.
+        images_sha256: of image ids, file names and annotations; only results with the same one are comparable.
         skipped: broken data that was left out, one text each.
         scorer: what computed the numbers.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came.

@@ -126,7 +126,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     train_set, val_set = load_data(config)
     spec = make_spec(config, train_set)
     # on its device from the start: the averaged weights and the optimiser hold on to these very tensors
-    detector = detector_from_spec(spec).to(fabric.device, memory_format=torch.channels_last)
+    detector = detector_from_spec(spec).to(fabric.device).to(memory_format=torch.channels_last)
     if config.pretrained and not config.resume:
         with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
             load_pretrained(detector.backbone, config.backbone, config.pretrained)
