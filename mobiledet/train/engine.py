@@ -15,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from torch import nn
-from torch.multiprocessing import ProcessException
+from torch.multiprocessing.spawn import ProcessException
 
 from mobiledet.backbones import load_pretrained
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
