@@ -163,7 +163,7 @@ def _print_summary(console: "Console", out: Path, seconds: dict[str, float], tot
     from mobiledet.evaluation.result import read_result
 
     console.rule("done")
-    models = Table("file", "size KB", "mAP PyTorch", "mAP of the file", "p50 ms", "p90 ms", title="on this machine")
+    models = Table("precision", "size KB", "mAP PyTorch", "mAP of the file", "p50 ms", "p90 ms", title="TFLite here")
     trained = best_map(out / "run" / "metrics.jsonl")
     for precision in PRECISIONS:
         result = read_result(out / "results" / f"{precision}.json")
@@ -171,7 +171,7 @@ def _print_summary(console: "Console", out: Path, seconds: dict[str, float], tot
         assert result.latency is not None
         infer = result.latency.infer
         models.add_row(
-            result.file.path,
+            precision,
             f"{result.file.bytes / 1000:.0f}",
             f"{trained:.4f}",
             f"{result.accuracy.metrics.AP:.4f}",
