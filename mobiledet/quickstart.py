@@ -127,7 +127,9 @@ def plan(config: QuickstartConfig) -> tuple[Step, ...]:
             )
             for precision, result in zip(PRECISIONS, results, strict=True)
         ),
-        Step("draw detections", ("predict", f"{bundle}", *map(str, pictures), f"--out={out / 'pictures'}")),
+        Step(
+            "draw detections", ("predict", f"{bundle}", *map(str, pictures), "--score=0.5", f"--out={out / 'pictures'}")
+        ),
         Step(
             "report",
             ("report", *map(str, results), f"--out={out / 'report.html'}", f"--pictures={out / 'pictures'}"),

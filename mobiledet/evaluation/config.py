@@ -116,6 +116,8 @@ class PredictConfig:
 
     out: Path = Path("predictions")
     """Folder for the drawn pictures; an old picture of the same name is replaced."""
+    sheet: Path | None = None
+    """Also put all drawn pictures side by side on this one, a JPEG."""
     score: float = 0.3
     """Leave out detections below this score."""
     json: bool = False

@@ -19,7 +19,7 @@ from mobiledet.devices import open_device
 from mobiledet.devices.base import Session
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
-from mobiledet.evaluation.pictures import draw_detections
+from mobiledet.evaluation.pictures import contact_sheet, draw_detections
 from mobiledet.spec import ModelSpec
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -52,6 +52,10 @@ def run(config: PredictConfig) -> None:
     session = device.load(bundle, bundle.select(config.file), threads=config.threads)
     session.golden()
     predictions = predict(session, bundle.spec, images, config.out, config.score)
+    if config.sheet:
+        with atomic_file(config.sheet) as temporary:
+            sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])
+            Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
     if config.json:
         print(json.dumps([_to_json(prediction, bundle.spec) for prediction in predictions], indent=1))
     else:

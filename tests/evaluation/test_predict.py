@@ -51,6 +51,15 @@ def test_json(patch_bundle: Bundle, pictures: Path, tmp_path: Path, capsys: pyte
     assert found == [("blue", 9, [400, 300, 480, 360]), ("red", 3, [160, 60, 240, 120])]
 
 
+def test_sheet_holds_all_pictures(patch_bundle: Bundle, pictures: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "new" / "sheet.jpg"
+    arguments = [str(patch_bundle.path), str(pictures), "--out", str(tmp_path / "drawn"), "--sheet", str(sheet)]
+    assert cli.main(["predict", *arguments]) == 0
+    with Image.open(sheet) as image:
+        assert image.format == "JPEG"
+        assert image.width > 2 * image.height * 0.9, "two pictures stand side by side"
+
+
 def test_score_leaves_out(
     patch_bundle: Bundle, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
