@@ -159,7 +159,7 @@ def scene_checkpoint(scene_folder: Path, tmp_path_factory: pytest.TempPathFactor
         input=InputSpec(96, 96),
         labels=("circle", "square", "triangle", "étoile", "ring", "cross"),
         category_ids=scenes.category_ids,
-        nms=NmsSpec(iou=0.45, score=0.05, top_k=150, max_detections=40),
+        nms=NmsSpec(iou=0.45, score=0.02, top_k=150, max_detections=40),
     )
     count = len(scenes.images)
     pixels = np.stack([resize(load_rgb(image.path), 96, 96) for image in scenes.images])

@@ -54,7 +54,8 @@ def test_reference_knows_where_candidates_end(scene_checkpoint: Path, scene_fold
     inputs = load_inputs(choose_images(scene_checkpoint, scene_folder, 12), spec.input)
     reference = make_reference(detector, spec, inputs)
     raw = make_reference(detector, spec, inputs[:1]).raw
-    assert np.array_equal(raw["class_logits"], reference.raw["class_logits"])
+    # sums of a larger batch may be taken in another order
+    np.testing.assert_allclose(raw["class_logits"], reference.raw["class_logits"], atol=1e-5)
     scores = detector.loss.scores(torch.from_numpy(reference.raw["class_logits"]))
     last_candidate = float(scores.flatten().topk(spec.nms.top_k).values[-1])
     assert reference.cuts[0] == pytest.approx(max(spec.nms.score, last_candidate), abs=0.02)

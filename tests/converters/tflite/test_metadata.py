@@ -13,8 +13,10 @@ from mediapipe.tasks.python import BaseOptions, vision
 from mediapipe.tasks.python.components.containers import DetectionResult
 
 from mobiledet.bundle import Bundle
+from mobiledet.data.images import list_images
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.spec import ModelSpec
+from mobiledet_converters.reference import load_inputs
 from mobiledet_converters.tflite.metadata import BUFFER_NAME, metadata_buffer
 
 PRECISIONS = ("float32", "float16")
@@ -97,7 +99,7 @@ def test_writing_depends_on_nothing_but_the_spec(exported_bundle: Bundle) -> Non
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_mediapipe_finds_what_litert_finds(exported_bundle: Bundle, precision: str) -> None:
+def test_mediapipe_finds_what_litert_finds(exported_bundle: Bundle, scene_folder: Path, precision: str) -> None:
     path = model_path(exported_bundle, precision)
     ours = LiteRtDetector(path)
     options = vision.ObjectDetectorOptions(
@@ -105,11 +107,11 @@ def test_mediapipe_finds_what_litert_finds(exported_bundle: Bundle, precision: s
     )
     at_edge = 0
     with vision.ObjectDetector.create_from_options(options) as theirs:
-        for case in exported_bundle.golden():
-            ours.set_input(case.image)
+        for pixels in load_inputs(list_images(scene_folder), exported_bundle.spec.input):
+            ours.set_input(pixels)
             ours.invoke()
             found = ours.detections(96, 96)
-            image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(case.image))
+            image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(pixels))
             names, scores, boxes = from_mediapipe(theirs.detect(image))
             assert names == [exported_bundle.spec.labels[label] for label in found.labels]
             np.testing.assert_allclose(scores, found.scores, atol=1e-6)
