@@ -74,6 +74,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         raise UserError("--format is empty; give tflite, coreml or both")
     for format in formats:
         require_converter(format)
+    if not config.checkpoint.is_file():  # known before the parents of the bundle are made
+        raise UserError(f"no checkpoint at {config.checkpoint}")
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
     with _working_folder(out, config.overwrite) as folder, ExitStack() as stack:
         jobs = {format: _job(config, format, folder) for format in formats}

@@ -181,6 +181,12 @@ def test_bad_settings_are_told(config: ExportConfig, changes: dict[str, object],
     assert not config.out.exists()
 
 
+def test_missing_checkpoint_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no checkpoint at"):
+        export(ExportConfig(tmp_path / "typo" / "best.ckpt"))
+    assert not (tmp_path / "typo").exists()
+
+
 def test_missing_converter_is_told_before_anything_else(config: ExportConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(process.CONVERTERS, "tflite", ("x", ("a_package_that_is_not_there",)))
     with pytest.raises(UserError, match=r"--format tflite needs a_package_that_is_not_there.*mobiledet\[tflite\]"):
