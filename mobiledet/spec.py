@@ -11,6 +11,7 @@ from mobiledet.errors import UserError
 
 SCHEMA_VERSION = 1
 RESIZE_RULES = ("stretch",)
+# in the order that detection apps expect
 OUTPUTS = {"boxes": "yxyx in 0..1", "classes": "index into labels", "scores": "0..1", "count": "valid rows"}
 
 # ImageNet statistics in 0..255, those of the published weights
@@ -123,6 +124,12 @@ class ModelSpec:
     @property
     def num_classes(self) -> int:
         return len(self.labels)
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each output of a model file, in the order of ``OUTPUTS``."""
+        rows = self.nms.max_detections
+        return dict(zip(OUTPUTS, [(1, rows, 4), (1, rows), (1, rows), (1,)], strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""

@@ -17,11 +17,10 @@ import torchvision  # noqa: F401  before coremltools, which crashes if it is the
 
 from mobiledet import __version__
 from mobiledet.errors import UserError
-from mobiledet.spec import ModelSpec
+from mobiledet.spec import OUTPUTS, ModelSpec
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.wrapper import DetectionGraph, PostProcess, prepare
 
-OUTPUTS = ("boxes", "classes", "scores", "count")
 # Frameworks that coremltools loads if it finds them and that nothing here needs.
 UNWANTED = ("tensorflow", "sklearn", "xgboost", "libsvm")
 KEPT_IN_32_BITS = PostProcess.__name__
@@ -128,8 +127,7 @@ def check_structure(path: Path, spec: ModelSpec, convolutions: int) -> dict[str,
     wanted = (spec.input.height, spec.input.width, image.ColorSpace.Value("RGB"))
     if len(proto.description.input) != 1 or given != wanted:
         raise UserError(f"the converter wrote an input (height, width, colour) {given} where {wanted} belongs")
-    rows = spec.nms.max_detections
-    shapes = dict(zip(OUTPUTS, [(1, rows, 4), (1, rows), (1, rows), (1,)], strict=True))
+    shapes = spec.output_shapes
     outputs = {output.name: output.type.multiArrayType for output in proto.description.output}
     found = {name: tuple(array.shape) for name, array in outputs.items()}
     if found != shapes or any(array.dataType != array.ArrayDataType.Value("FLOAT32") for array in outputs.values()):

@@ -11,7 +11,6 @@ from ai_edge_litert.tools.flatbuffer_utils import opcode_to_name, read_model
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 
-OUTPUTS = ("boxes", "classes", "scores", "count")  # the order that detection apps expect
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # of resource variables and of graphs that the converter left half-way: runtimes on phones do not take them
 FORBIDDEN = ("CUSTOM", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "STABLEHLO_")
@@ -62,12 +61,10 @@ def check_structure(path: Path, spec: ModelSpec, convolutions: int) -> Structure
 def _check_interface(model: schema.ModelT, spec: ModelSpec) -> None:
     """One float input ``image``; the four outputs by name, in this order, of constant shape."""
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
-    rows = spec.nms.max_detections
     inputs = {"image": (1, spec.input.height, spec.input.width, 3)}
-    outputs = dict(zip(OUTPUTS, [(1, rows, 4), (1, rows), (1, rows), (1,)], strict=True))
     for wanted, order, named in (
         (inputs, graph.inputs, signature.inputs),
-        (outputs, graph.outputs, signature.outputs),
+        (spec.output_shapes, graph.outputs, signature.outputs),
     ):
         names = {entry.tensorIndex: entry.name.decode() for entry in named}
         given = {names.get(index, "?"): _shape(graph.tensors[index]) for index in order}

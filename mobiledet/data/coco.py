@@ -52,6 +52,12 @@ class CocoImage:
     boxes_xyxy: NDArray[np.float32]
     labels: NDArray[np.int64]
 
+    def size_problem(self, height: int, width: int, annotations: Path) -> str:
+        """How the decoded picture contradicts ``annotations``, whose boxes are then of another picture; else empty."""
+        if (height, width) == (self.height, self.width):
+            return ""
+        return f"image {self.path} is {width} x {height} pixels, but {annotations} says {self.width} x {self.height}"
+
 
 @dataclass(frozen=True, eq=False)
 class CocoDataset:

@@ -136,12 +136,8 @@ class DetectionDataset(Dataset[Sample | UserError]):
             image = load_rgb(source.path)
         except UserError as error:
             return error
-        if image.shape[:2] != (source.height, source.width):
-            return UserError(
-                f"image {source.path} is {image.shape[1]} x {image.shape[0]} pixels, but "
-                f"{self.dataset.annotations} says {source.width} x {source.height}"
-            )
-        return image
+        problem = source.size_problem(image.shape[0], image.shape[1], self.dataset.annotations)
+        return UserError(problem) if problem else image
 
     def _sample(self, image: NDArray[np.uint8], epoch: int, index: int, bad_images: tuple[str, ...]) -> Sample:
         source = self.dataset.images[index]

@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError, unknown_name
+from mobiledet.spec import OUTPUTS
 
 # what runs the operations -> how LiteRT is told so
 ACCELERATORS = {
@@ -16,7 +17,6 @@ ACCELERATORS = {
     "xnnpack": OpResolverType.AUTO,
     "cpu": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
 }
-OUTPUTS = ("boxes", "classes", "scores", "count")
 
 
 class LiteRtDetector:

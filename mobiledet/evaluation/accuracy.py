@@ -12,7 +12,7 @@ from rich.text import Text
 from mobiledet.data.coco import CocoDataset, CocoImage
 from mobiledet.data.config import OnBadData
 from mobiledet.detections import Detections
-from mobiledet.devices.base import Frame, Session, StageTimes
+from mobiledet.devices.base import Session, StageTimes
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.result import Accuracy
@@ -48,7 +48,7 @@ def measure_accuracy(
         task = progress.add_task("images", total=len(dataset.images))
         frames = session.detect(image.path for image in dataset.images)
         for image, frame in zip(dataset.images, frames, strict=True):
-            problem = frame.problem or _size_problem(image, frame, dataset.annotations)
+            problem = frame.problem or image.size_problem(frame.height, frame.width, dataset.annotations)
             if frame.times is not None and not problem:
                 found.append((image, frame.detections))
                 times.append(frame.times)
@@ -92,16 +92,6 @@ def match_categories(spec: ModelSpec, dataset: CocoDataset) -> tuple[int | None,
         )
     id_of = dict(zip(dataset.labels, dataset.category_ids, strict=True))
     return tuple(id_of.get(label) for label in spec.labels)
-
-
-def _size_problem(image: CocoImage, frame: Frame, annotations: Path) -> str:
-    """How the picture contradicts the annotations, whose boxes are then of another picture; empty when it does not."""
-    if (frame.height, frame.width) == (image.height, image.width):
-        return ""
-    return (
-        f"image {image.path} is {frame.width} x {frame.height} pixels, but "
-        f"{annotations} says {image.width} x {image.height}"
-    )
 
 
 def _images_sha256(images: Sequence[CocoImage], annotations: Path) -> str:

@@ -19,6 +19,7 @@ from torch.multiprocessing.spawn import ProcessException
 
 from mobiledet.backbones import load_pretrained
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mobiledet.complexity import count_parameters
 from mobiledet.data.coco import CocoDataset
 from mobiledet.data.loader import Batch, DetectionLoader, build_loader
 from mobiledet.data.transforms import Augmentation, train_transform
@@ -144,7 +145,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
         state.load(folder.last)
     _report_left_out(console, (*train_set.skipped, *val_set.skipped))
     console.print(
-        f"{spec.name}: {sum(p.numel() for p in detector.parameters()) / 1e6:.2f} M parameters, "
+        f"{spec.name}: {count_parameters(detector) / 1e6:.2f} M parameters, "
         f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}",
         highlight=False,
         soft_wrap=True,
