@@ -49,6 +49,19 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
+    @property
+    def ssd_info(self) -> tuple[FeatureInfo, ...]:
+        """The maps of ``ssd_features``, at strides 16 and 32."""
+        return self.feature_info[-2:]
+
+    def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The maps that SSDLite predicts from, where a paper names others than the outputs of the stages."""
+        return self(images)[-2:]
+
+    def ssd_last_layer(self) -> tuple[nn.Module, int]:
+        """A new layer that SSDLite puts on the last of those maps, and the channels it gives; by default nothing."""
+        return nn.Identity(), self.ssd_info[-1].channels
+
     def classifier_head(self, num_classes: int) -> nn.Module:
         """The paper's layers from the last feature map to N x num_classes logits."""
         raise NotImplementedError

@@ -8,11 +8,13 @@ Table 1 gives the block, table 2 the network. Deviations and choices:
   TensorFlow code has eps 1e-3.
 - Padding is symmetric; TensorFlow's SAME pads a stride-2 convolution on the right and below only.
 - The features are the outputs of the linear bottlenecks; the 1280-channel convolution belongs to the classifier.
+  SSDLite (section 6.2) takes the expansion of the first bottleneck that goes to stride 32, "layer 15", instead of the
+  output at stride 16, and puts the 1280-channel convolution on the output at stride 32.
 """
 
 from torch import Tensor, nn
 
-from mobiledet.backbones.base import Published, Stage, StagedBackbone, pooled_classifier
+from mobiledet.backbones.base import FeatureInfo, Published, Stage, StagedBackbone, pooled_classifier
 from mobiledet.layers import ConvNormAct, NormLayer, ReLU6, make_divisible
 
 STEM_CHANNELS = 32
@@ -29,6 +31,7 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+TO_STRIDE_32 = 5  # index of the stage that begins with the step from stride 16 to 32
 
 # width: top-1 %, multiply-adds M, parameters M, of the authors' released models
 PUBLISHED = {
@@ -57,7 +60,11 @@ class InvertedResidual(nn.Module):
         self.has_residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return self.from_expansion(x, self.expand(x))
+
+    def from_expansion(self, x: Tensor, expanded: Tensor) -> Tensor:
+        """The rest of the block, where its input ``x`` has been expanded already."""
+        y: Tensor = self.project(self.depthwise(expanded))
         return x + y if self.has_residual else y
 
 
@@ -86,9 +93,28 @@ class MobileNetV2(StagedBackbone):
         self.head_channels = make_divisible(LAST_CHANNELS * max(1.0, width))
         self.norm_layer = norm_layer
 
+    @property
+    def ssd_info(self) -> tuple[FeatureInfo, ...]:
+        *_, fine, coarse = self.feature_info
+        return FeatureInfo(f"stage{TO_STRIDE_32 + 1}.expansion", fine.channels * STAGES[TO_STRIDE_32][0], 16), coarse
+
+    def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = self.stem(images)
+        for stage in self.stages[:TO_STRIDE_32]:
+            x = stage(x)
+        first, *others = self.stages[TO_STRIDE_32]
+        expanded = first.expand(x)
+        x = first.from_expansion(x, expanded)
+        for layer in (*others, *self.stages[TO_STRIDE_32 + 1 :]):
+            x = layer(x)
+        return expanded, x
+
+    def ssd_last_layer(self) -> tuple[nn.Module, int]:
+        return self._last_convolution(), self.head_channels
+
     def classifier_head(self, num_classes: int) -> nn.Module:
+        return nn.Sequential(self._last_convolution(), *pooled_classifier(self.head_channels, num_classes))
+
+    def _last_convolution(self) -> nn.Module:
         in_channels = self.feature_info[-1].channels
-        return nn.Sequential(
-            ConvNormAct(in_channels, self.head_channels, norm_layer=self.norm_layer, activation=ReLU6),
-            *pooled_classifier(self.head_channels, num_classes),
-        )
+        return ConvNormAct(in_channels, self.head_channels, norm_layer=self.norm_layer, activation=ReLU6)

@@ -1,10 +1,12 @@
 """Torchvision's classifiers as backbones, for comparison: ``torchvision:NAME``."""
 
 from functools import cache
+from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, fx, nn
+from torchvision.models import mobilenetv2, mobilenetv3
 from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
 
 from mobiledet.backbones.base import Backbone, FeatureInfo
@@ -12,6 +14,7 @@ from mobiledet.errors import UserError
 from mobiledet.layers import NormLayer
 
 PREFIX = "torchvision:"
+REDUCED_TAIL = "-reduced_tail"  # half the channels in the last stage (MobileNetV3, arXiv:1905.02244, section 6.3)
 STRIDES = (8, 16, 32)
 PROBE_SIDE = 64  # pixels; no network pools its last map to 2 x 2, so that its strides can be told from the shapes
 
@@ -20,7 +23,8 @@ class TorchvisionFeatures(Backbone):
     """The last block at each of the strides 8, 16 and 32 of a torchvision classifier, randomly initialised.
 
     A block is a part of the network or a part of such a part (``layer3``, ``features.12``). The body keeps
-    torchvision's names.
+    torchvision's names. SSDLite predicts from the expansion in the first block that goes to stride 32, where there is
+    one (MobileNetV2 and V3), as in torchvision's own SSDLite.
 
     Args:
         name: of ``torchvision_names()``.
@@ -33,14 +37,27 @@ class TorchvisionFeatures(Backbone):
     def __init__(self, name: str, norm_layer: NormLayer = nn.BatchNorm2d) -> None:
         super().__init__()
         self.name = name
-        self.options = {} if norm_layer is nn.BatchNorm2d else {"norm_layer": norm_layer}
+        self.options: dict[str, Any] = {} if norm_layer is nn.BatchNorm2d else {"norm_layer": norm_layer}
+        if name.endswith(REDUCED_TAIL):
+            self.options["reduced_tail"] = True
         network = self._network(num_classes=1)
         blocks = _last_blocks(network, name)
         self.feature_info = tuple(FeatureInfo(block, blocks[block][0], blocks[block][1]) for block in blocks)
-        self.body = create_feature_extractor(network, list(blocks)).train()
+        self.expansion = _expansion(network, self.feature_info[-2].name)
+        nodes = [*blocks, self.expansion.name] if self.expansion else list(blocks)
+        self.body = create_feature_extractor(network, nodes).train()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.body(images).values())
+        maps = self.body(images)
+        return tuple(maps[info.name] for info in self.feature_info)
+
+    @property
+    def ssd_info(self) -> tuple[FeatureInfo, ...]:
+        return self.expansion or self.feature_info[-2], self.feature_info[-1]
+
+    def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        maps = self.body(images)
+        return tuple(maps[info.name] for info in self.ssd_info)
 
     def classifier_head(self, num_classes: int) -> nn.Module:
         """What torchvision's network does after the last feature map, by its own names."""
@@ -57,15 +74,27 @@ class TorchvisionFeatures(Backbone):
 
     def _network(self, num_classes: int) -> nn.Module:
         network: nn.Module = torchvision.models.get_model(
-            self.name, weights=None, num_classes=num_classes, **self.options
+            self.name.removesuffix(REDUCED_TAIL), weights=None, num_classes=num_classes, **self.options
         )
         return network
 
 
 @cache
 def torchvision_names() -> tuple[str, ...]:
-    """Names of all classifiers of torchvision."""
-    return tuple(torchvision.models.list_models(module=torchvision.models))
+    """Names of all classifiers of torchvision, and of MobileNetV3 with the tail that its detectors have."""
+    names = torchvision.models.list_models(module=torchvision.models)
+    return tuple(names + [name + REDUCED_TAIL for name in names if name.startswith("mobilenet_v3")])
+
+
+def _expansion(network: nn.Module, last_fine_block: str) -> FeatureInfo | None:
+    """The expansion at stride 16 in the inverted residual that follows the last block at that stride."""
+    parent, _, number = last_fine_block.rpartition(".")
+    block = network.get_submodule(parent)[int(number) + 1] if number.isdigit() else None
+    if not isinstance(block, mobilenetv2.InvertedResidual | mobilenetv3.InvertedResidual):
+        return None
+    layers = next(name for name, _ in block.named_children())  # conv in MobileNetV2, block in V3
+    path = f"{parent}.{int(number) + 1}.{layers}.0"
+    return FeatureInfo(path, network.get_submodule(path)[0].out_channels, 16)
 
 
 def _last_blocks(network: nn.Module, name: str) -> dict[str, tuple[int, int]]:

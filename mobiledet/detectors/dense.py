@@ -62,8 +62,13 @@ class DenseDetector(Detector):
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.constant_(module.bias, self.loss.class_prior_bias())
 
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's maps that the neck takes."""
+        maps: tuple[Tensor, ...] = self.backbone(images)
+        return maps
+
     def forward(self, images: Tensor, targets: Targets | None = None) -> RawOutputs | dict[str, Tensor]:
-        raw: RawOutputs = self.head(self.neck(self.backbone(images)))
+        raw: RawOutputs = self.head(self.neck(self.features(images)))
         if targets is None:
             return raw
         losses: dict[str, Tensor] = self.loss(raw, self.anchors_xyxy, self.level_sizes, targets)

@@ -10,7 +10,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from mobiledet.backbones import Backbone, FeatureInfo
+from mobiledet.backbones import Backbone
 from mobiledet.detectors.dense import DenseDetector
 from mobiledet.detectors.fpn import FeaturePyramid
 from mobiledet.detectors.heads import PyramidHead, SSDLiteHead
@@ -33,12 +33,16 @@ class ExtraLevels(nn.Module):
 
     Each coarser map comes from a 1x1 convolution to half of its channels, a 3x3 depthwise convolution of stride 2 and
     a 1x1 convolution.
+
+    Attributes:
+        channels: of each level.
     """
 
-    def __init__(self, feature_info: Sequence[FeatureInfo], norm_layer: NormLayer) -> None:
+    def __init__(self, backbone: Backbone, norm_layer: NormLayer) -> None:
         super().__init__()
+        self.last, in_channels = backbone.ssd_last_layer()
+        self.channels = (backbone.ssd_info[0].channels, in_channels, *EXTRA_CHANNELS)
         self.extra = nn.ModuleList()
-        in_channels = feature_info[-1].channels
         for channels in EXTRA_CHANNELS:
             reduced = channels // 2
             reduce = ConvNormAct(in_channels, reduced, norm_layer=norm_layer, activation=ReLU6)
@@ -46,10 +50,18 @@ class ExtraLevels(nn.Module):
             in_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        maps = list(features[-2:])
+        fine, coarse = features
+        maps = [fine, self.last(coarse)]
         for extra in self.extra:
             maps.append(extra(maps[-1]))
         return maps
+
+
+class SSDLite(DenseDetector):
+    """The papers' form, which predicts from maps of its own choice."""
+
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        return self.backbone.ssd_features(images)
 
 
 def ssdlite(
@@ -64,11 +76,9 @@ def ssdlite(
     objective = build_loss(loss)
     sizes = anchors or ssd_anchor_sizes(LEVELS)
     _require_levels(sizes, LEVELS)
-    taps = backbone.feature_info[-2:]
-    channels = (*(info.channels for info in taps), *EXTRA_CHANNELS)
-    head = SSDLiteHead(channels, [len(level) for level in sizes], objective.num_logits(num_classes), norm_layer)
-    neck = ExtraLevels(taps, norm_layer)
-    return DenseDetector(backbone, neck, head, image_size, taps[0].stride, sizes, objective)
+    neck = ExtraLevels(backbone, norm_layer)
+    head = SSDLiteHead(neck.channels, [len(level) for level in sizes], objective.num_logits(num_classes), norm_layer)
+    return SSDLite(backbone, neck, head, image_size, backbone.ssd_info[0].stride, sizes, objective)
 
 
 def ssdlite_fpn(

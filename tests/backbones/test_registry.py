@@ -122,6 +122,15 @@ def test_cost_is_the_published_one(key: str) -> None:
         assert parameters / 1e6 == pytest.approx(published.parameters_m, rel=0.01, abs=half_of_last_digit)
 
 
+def test_maps_for_ssdlite_are_as_declared(backbone: Backbone) -> None:
+    with torch.inference_mode():
+        maps = backbone.eval().ssd_features(torch.randn(1, 3, HEIGHT, WIDTH))
+    assert [info.stride for info in backbone.ssd_info] == [16, 32]
+    for info, found in zip(backbone.ssd_info, maps, strict=True):
+        assert found.shape == (1, info.channels, HEIGHT // info.stride, WIDTH // info.stride)
+    backbone.train()
+
+
 @pytest.mark.parametrize(("name", "parameters"), PYTORCHCV.items())
 def test_parameters_are_those_of_another_implementation(name: str, parameters: int) -> None:
     with torch.device("meta"):

@@ -75,3 +75,30 @@ def test_network_without_such_features(name: str) -> None:
         pytest.raises(UserError, match=rf"torchvision's {name} gives no feature maps .*torchvision:resnet50"),
     ):
         build_backbone(f"torchvision:{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("mobilenet_v2", (576, 1280)), ("mobilenet_v3_large", (672, 960)), ("resnet18", (256, 512))],
+)
+def test_maps_for_ssdlite(name: str, channels: tuple[int, int]) -> None:
+    backbone = build_backbone(f"torchvision:{name}").eval()
+    with torch.inference_mode():
+        maps = backbone.ssd_features(torch.zeros(1, 3, 64, 96))
+    assert [tuple(found.shape) for found in maps] == [(1, channels[0], 4, 6), (1, channels[1], 2, 3)]
+    assert tuple(info.channels for info in backbone.ssd_info) == channels
+
+
+def test_expansion_for_ssdlite_is_the_same_in_both_forms_of_mobilenet_v2() -> None:
+    theirs, ours = build_backbone("torchvision:mobilenet_v2").eval(), build_backbone("mobilenet_v2_1x").eval()
+    for mine, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=False):
+        mine.copy_(other)  # torchvision's has the 1280 channels besides
+    last, channels = ours.ssd_last_layer()
+    last.load_state_dict(theirs.body.features.get_submodule("18").state_dict())
+    images = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        expansion, coarse = ours.ssd_features(images)
+        expected = theirs.ssd_features(images)
+        torch.testing.assert_close(expansion, expected[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(last.eval()(coarse), expected[1], rtol=0, atol=1e-5)
+    assert channels == 1280
