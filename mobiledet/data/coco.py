@@ -52,6 +52,11 @@ class CocoImage:
     boxes_xyxy: NDArray[np.float32]
     labels: NDArray[np.int64]
 
+    def boxes_in(self, height: int, width: int) -> NDArray[np.float32]:
+        """The boxes in pixels of the picture when it is stretched to height x width."""
+        scale = np.array((width / self.width, height / self.height) * 2)
+        return np.asarray(self.boxes_xyxy * scale, np.float32)
+
     def size_problem(self, height: int, width: int, annotations: Path) -> str:
         """How the decoded picture contradicts ``annotations``, whose boxes are then of another picture; else empty."""
         if (height, width) == (self.height, self.width):

@@ -1,6 +1,8 @@
 """Pictures: found, decoded and resized. Training, evaluation and devices all use these functions. No torch."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -30,18 +32,63 @@ def load_rgb(path: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
     Raises:
         UserError: the file is missing, truncated or cannot be decoded.
     """
+    with _opened(path) as image:
+        image.load()
+        return _rgb(ImageOps.exif_transpose(image) if apply_orientation else image)
+
+
+def load_reduced(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
+
+    For a JPEG this leaves out most of the work: libjpeg scales the cosine transform of each block, so that a pixel is
+    about the mean of those it stands for. A picture whose half is too small already is decoded in full.
+
+    Returns:
+        the pixels as in ``load_rgb``, and (height, width) of the picture in the file.
+
+    Raises:
+        UserError: the file is missing, truncated or cannot be decoded.
+    """
+    with _opened(path) as image:
+        original = image.height, image.width
+        factor = _reduction(original, (height, width))
+        image.draft("RGB", (width, height))
+        image.load()
+        pixels = _rgb(image)
+    if factor > 1 and pixels.shape[:2] == original:  # not a JPEG
+        pixels = np.array(Image.fromarray(pixels).reduce(factor))
+    return pixels, original
+
+
+def reduced_size(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
+    """Height and width to which ``load_reduced`` decodes a picture of ``size``, when asked for ``least``."""
+    factor = _reduction(size, least)
+    return -(-size[0] // factor), -(-size[1] // factor)
+
+
+def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
+    fits = min(size[0] // least[0], size[1] // least[1])
+    return next((factor for factor in (8, 4, 2) if factor <= fits), 1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture file; whatever goes wrong in the block is told as a ``UserError`` that names it."""
     try:
         with Image.open(path) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image) if apply_orientation else image
-            if upright.mode.startswith("I;16"):  # 16 bits a pixel: convert() would clip them instead of scaling
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            return np.array(upright.convert("RGB"))
+            yield image
     except UnidentifiedImageError as error:
         raise UserError(f"cannot decode image {path}: it is not a picture of a known format") from error
     except _DECODE_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(f"cannot decode image {path}: {' '.join(reason.split()).lower()}") from error
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of a decoded picture."""
+    if image.mode.startswith("I;16"):  # 16 bits a pixel: convert() would clip them instead of scaling
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

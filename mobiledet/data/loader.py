@@ -5,6 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -14,15 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mobiledet.data.coco import CocoDataset
+from mobiledet.data.coco import CocoDataset, CocoImage
 from mobiledet.data.config import OnBadData
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.image_cache import ImageCache
+from mobiledet.data.images import load_reduced, load_rgb, resize
 from mobiledet.data.transforms import Boxes, Labels, Transform, augment
 from mobiledet.errors import UserError
 
 PADDING_LABEL = -1
 CACHE_BYTES = 2**30
 MAX_SUBSTITUTES = 100  # bad pictures in a row
+# A training picture keeps so many pixels along each side for each of the input's, so that a crop of a quarter of its
+# area is as sharp as the picture in full.
+SPARE_RESOLUTION = 2
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Sample:
 class DetectionDataset(Dataset[Sample | UserError]):
     """Decodes, augments and resizes the pictures of a ``CocoDataset``.
 
+    For training, pictures far larger than the input are decoded at a reduced size; evaluation decodes all in full.
+
     Items are asked for as (epoch, index), so that augmentation depends on nothing else, whichever worker does it. For
     a picture that cannot be used the item is the error: one that a worker raised would arrive wrapped in a traceback.
 
@@ -92,6 +99,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
         seed: of the augmentation.
         substitute_bad: take the next usable picture for a bad one, instead of returning the error.
         cache_images: keep all decoded pictures in memory.
+        disk_cache: where training pictures are kept instead; None decodes them each time.
     """
 
     def __init__(
@@ -104,6 +112,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
         seed: int = 0,
         substitute_bad: bool = False,
         cache_images: bool = False,
+        disk_cache: ImageCache | None = None,
     ) -> None:
         self.dataset = dataset
         self.transform = transform
@@ -111,6 +120,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
         self.width = width
         self.seed = seed
         self.substitute_bad = substitute_bad
+        self.disk_cache = disk_cache
         self._cache: list[NDArray[np.uint8] | UserError] = []
         if cache_images:
             with ThreadPoolExecutor() as pool:
@@ -133,23 +143,31 @@ class DetectionDataset(Dataset[Sample | UserError]):
     def _decode(self, index: int) -> NDArray[np.uint8] | UserError:
         source = self.dataset.images[index]
         try:
-            image = load_rgb(source.path)
+            image, (height, width) = self._load(source)
         except UserError as error:
             return error
-        problem = source.size_problem(image.shape[0], image.shape[1], self.dataset.annotations)
+        problem = source.size_problem(height, width, self.dataset.annotations)
         return UserError(problem) if problem else image
+
+    def _load(self, source: CocoImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """The pixels, and height and width of the picture in the file."""
+        if self.transform is None:
+            image = load_rgb(source.path)
+            return image, (image.shape[0], image.shape[1])
+        if self.disk_cache:
+            return self.disk_cache.load(source)
+        return load_reduced(source.path, *least_size(self.height, self.width))
 
     def _sample(self, image: NDArray[np.uint8], epoch: int, index: int, bad_images: tuple[str, ...]) -> Sample:
         source = self.dataset.images[index]
-        original_size = (source.height, source.width)
         if self.transform is None:
             resized = resize(image, self.height, self.width)
-            scale = np.tile((self.width / source.width, self.height / source.height), 2)
-            boxes, labels = (source.boxes_xyxy * scale).astype(np.float32), source.labels
+            boxes, labels = source.boxes_in(self.height, self.width), source.labels
         else:
             seed = (self.seed, epoch, index)
-            resized, boxes, labels = augment(self.transform, image, source.boxes_xyxy, source.labels, seed)
-        return Sample(resized, boxes, labels, source.id, original_size, bad_images)
+            boxes = source.boxes_in(image.shape[0], image.shape[1])
+            resized, boxes, labels = augment(self.transform, image, boxes, source.labels, seed)
+        return Sample(resized, boxes, labels, source.id, (source.height, source.width), bad_images)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -157,6 +175,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     With several ranks each takes every ``world_size``-th index; shuffled ones wrap around to equal lengths, so that
     no rank waits for another, while unshuffled ones (evaluation) list every picture once.
+
+    The length is that of a whole epoch, also where the next iteration starts in the middle of one.
     """
 
     def __init__(self, length: int, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -166,6 +186,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.first = 0
+
+    def seek(self, epoch: int, first: int = 0) -> None:
+        """Choose the epoch of the next iteration, and how many of this rank's indices it leaves out as seen already."""
+        self.epoch = epoch
+        self.first = first
 
     def __len__(self) -> int:
         total = self.length + (-self.length % self.world_size if self.shuffle else 0)
@@ -176,7 +202,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         if self.shuffle:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
             order = np.resize(order, self.length + -self.length % self.world_size)
-        return ((self.epoch, index) for index in order[self.rank :: self.world_size].tolist())
+        return ((self.epoch, index) for index in order[self.rank :: self.world_size][self.first :].tolist())
 
 
 class DetectionLoader(DataLoader[Sample | UserError]):
@@ -229,6 +255,7 @@ def build_loader(
     drop_last: bool = False,
     on_bad_data: OnBadData = "error",
     cache_images: Literal["auto"] | bool = "auto",
+    disk_cache: ImageCache | None = None,
     rank: int = 0,
     world_size: int = 1,
 ) -> DetectionLoader:
@@ -247,6 +274,7 @@ def build_loader(
             ``skip`` reports it in ``bad_images``, and takes the next picture when shuffling (so that batches stay
             full), or else leaves it out (so that no picture is scored twice).
         cache_images: keep decoded pictures in memory; ``auto`` does so below 1 GiB where workers share it.
+        disk_cache: keep training pictures there instead; made by ``training_cache``.
         rank, world_size: of this process among those that train together; each gets its share of the pictures.
 
     Raises:
@@ -265,7 +293,8 @@ def build_loader(
         width=width,
         seed=seed,
         substitute_bad=shuffle and on_bad_data == "skip",
-        cache_images=_should_cache(dataset, workers) if cache_images == "auto" else cache_images,
+        cache_images=disk_cache is None and _should_cache(dataset, workers) if cache_images == "auto" else cache_images,
+        disk_cache=disk_cache,
     )
     loader = DetectionLoader(
         samples,
@@ -283,6 +312,16 @@ def build_loader(
     loader.bad_images = {}
     loader.on_bad_data = on_bad_data
     return loader
+
+
+def least_size(height: int, width: int) -> tuple[int, int]:
+    """The least height and width that training pictures are decoded to for an input of height x width."""
+    return SPARE_RESOLUTION * height, SPARE_RESOLUTION * width
+
+
+def training_cache(folder: Path, height: int, width: int) -> ImageCache:
+    """A cache on disk of the training pictures for an input of height x width."""
+    return ImageCache(folder, *least_size(height, width))
 
 
 def collate(samples: list[Sample | UserError]) -> Batch:

@@ -1,4 +1,4 @@
-"""Training augmentation with albumentations: random crop, flip, colour, and the model's input size.
+"""Training augmentation with albumentations: crops, zoom, flip, colour, and the model's input size.
 
 Evaluation uses ``images.resize`` alone.
 """
@@ -6,20 +6,33 @@ Evaluation uses ``images.resize`` alone.
 import os
 import random
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobiledet.data.views import (
+    View,
+    centres_inside,
+    cropped_around_boxes,
+    rescaled,
+    stretch_view,
+    whole_pixels,
+    zoomed_out,
+)
+
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer version
 
 import albumentations as A
+from albumentations.core.type_definitions import Targets
 
 MAX_TRIES = 10  # crops, until one keeps a box
+FILL = (124, 116, 104)  # shown beyond the picture; ImageNet's mean colour
 
 Transform: TypeAlias = A.Compose
 Boxes = NDArray[np.float32]
 Labels = NDArray[np.int64]
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -27,11 +40,25 @@ class Augmentation:
     """Strength of the training augmentation; the defaults suit both the built-in shapes and real photographs."""
 
     crop_probability: float = 0.7
-    """Share of images that are cropped; the others are stretched whole, as in evaluation."""
-    crop_scale: tuple[float, float] = (0.4, 1.0)
+    """Share of images that are cropped; of the others the whole is stretched, as in evaluation, or what the next five
+    fields make of it."""
+    crop_scale: Range = (0.4, 1.0)
     """Area of the crop as a share of the image."""
-    crop_ratio: tuple[float, float] = (0.6, 1.67)
+    crop_ratio: Range = (0.6, 1.67)
     """Width over height of the crop, before it is stretched to the input size."""
+    zoom_out_probability: float = 0.0
+    """Share of images that are laid on a larger canvas of one colour, as SSD does."""
+    zoom_out: float = 4.0
+    """Sides of that canvas are 1 to this many times those of the image."""
+    scale: Range = (1.0, 1.0)
+    """Objects become larger by such a factor, about the middle of the image; NanoDet has 0.6 to 1.4."""
+    stretch: Range = (1.0, 1.0)
+    """Factor of each axis apart, on top of ``scale``."""
+    shift: float = 0.0
+    """The image moves by up to this share of its sides."""
+    iou_crop_probability: float = 0.0
+    """Share of images that SSD's crop is applied to; it overlaps some box by a random IoU. Boxes whose centre it leaves
+    out are dropped."""
     min_visibility: float = 0.5
     """A box of which the crop keeps a smaller share is dropped; the others are cut to the crop."""
     min_side: float = 3.0
@@ -39,11 +66,17 @@ class Augmentation:
     flip_probability: float = 0.5
     """Share of images that are mirrored left to right."""
     colour_probability: float = 0.7
-    """Share of images whose colours change."""
-    colour: float = 0.25
-    """Brightness, contrast and saturation are scaled by up to 1 plus or minus this."""
+    """Share of images whose brightness changes; and so for contrast, saturation and hue, each apart."""
+    brightness: Range = (0.75, 1.25)
+    """Factor of all colours."""
+    contrast: Range = (0.75, 1.25)
+    """Factor of the distance from the mean grey."""
+    saturation: Range = (0.75, 1.25)
+    """Factor of the distance from the pixel's grey."""
     hue: float = 0.05
     """Hue turns by up to this share of the colour circle."""
+    channel_shuffle_probability: float = 0.0
+    """Share of images whose colour channels trade places."""
 
 
 def train_transform(height: int, width: int, augmentation: Augmentation | None = None) -> Transform:
@@ -54,16 +87,16 @@ def train_transform(height: int, width: int, augmentation: Augmentation | None =
         augmentation: its strength; None means the defaults.
     """
     options = augmentation or Augmentation()
-    colour = (1 - options.colour, 1 + options.colour)
     crop = A.RandomResizedCrop(
         (height, width), scale=options.crop_scale, ratio=options.crop_ratio, p=options.crop_probability
     )
-    whole = A.Resize(height, width, p=1 - options.crop_probability)
+    view = StretchedView(height, width, options, p=1 - options.crop_probability)
     return A.Compose(
         [
-            A.OneOf([crop, whole], p=1.0),
+            A.OneOf([crop, view], p=1.0),
             A.HorizontalFlip(p=options.flip_probability),
-            A.ColorJitter(colour, colour, colour, (-options.hue, options.hue), p=options.colour_probability),
+            *_colour_changes(options),
+            A.ChannelShuffle(p=options.channel_shuffle_probability),
         ],
         bbox_params=A.BboxParams(
             format="pascal_voc",
@@ -76,6 +109,58 @@ def train_transform(height: int, width: int, augmentation: Augmentation | None =
             check_each_transform=False,
         ),
     )
+
+
+def _colour_changes(options: Augmentation) -> list[A.ColorJitter]:
+    """SSD's photometric distortion; each change has its own chance."""
+    still: dict[str, Range] = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
+    changes: dict[str, Range] = {
+        "brightness": options.brightness,
+        "contrast": options.contrast,
+        "saturation": options.saturation,
+        "hue": (-options.hue, options.hue),
+    }
+    return [A.ColorJitter(**{**still, name: span}, p=options.colour_probability) for name, span in changes.items()]
+
+
+class StretchedView(A.DualTransform):
+    """Zoom-out, change of scale and IoU crop, in this order, and the stretch to height x width."""
+
+    _targets = (Targets.IMAGE, Targets.BBOXES)
+
+    def __init__(self, height: int, width: int, options: Augmentation, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.height = height
+        self.width = width
+        self.options = options
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The view, in pixels, and which boxes may stay; albumentations gives boxes as shares of the sides."""
+        options, rng = self.options, self.random_generator
+        height, width = params["shape"][:2]
+        boxes = data["bboxes"][:, :4] * np.array((width, height, width, height))
+        view: View = np.array((0, 0, width, height), np.float64)
+        kept = np.ones(len(boxes), bool)
+        if rng.random() < options.zoom_out_probability:
+            view = zoomed_out(rng, view, options.zoom_out)
+        if (options.scale, options.stretch, options.shift) != ((1, 1), (1, 1), 0):
+            view = rescaled(rng, view, options.scale, options.stretch, options.shift)
+        if rng.random() < options.iou_crop_probability:
+            view = cropped_around_boxes(rng, view, boxes)
+            kept = centres_inside(view, boxes)
+        return {"view": whole_pixels(view), "kept": kept}
+
+    def apply(self, img: NDArray[np.uint8], view: View, **params: Any) -> NDArray[np.uint8]:
+        return stretch_view(img, view, self.height, self.width, FILL)
+
+    def apply_to_bboxes(
+        self, bboxes: NDArray[np.float32], view: View, kept: NDArray[np.bool_], **params: Any
+    ) -> NDArray[np.float32]:
+        height, width = params["shape"][:2]
+        shares = view / (width, height, width, height)
+        seen = bboxes[kept]
+        seen[:, :4] = (seen[:, :4] - np.tile(shares[:2], 2)) / np.tile(shares[2:] - shares[:2], 2)
+        return seen
 
 
 def augment(

@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.data.images import list_images, load_reduced, load_rgb, reduced_size, resize
 from mobiledet.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -69,6 +70,39 @@ def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
         load_rgb(tmp_path / "none.jpg")
     with pytest.raises(UserError, match="is a directory"):
         load_rgb(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("least", "factor"), [((600, 800), 1), ((301, 400), 1), ((300, 400), 2), ((80, 190), 4), ((1, 1), 8)]
+)
+@pytest.mark.parametrize("kind", ["jpg", "png", "grey.jpg"])
+def test_reduced_picture_is_about_the_mean_of_the_full_one(
+    tmp_path: Path, least: tuple[int, int], factor: int, kind: str
+) -> None:
+    smooth = cv2.resize(RNG.integers(0, 256, (60, 80, 3)).astype(np.uint8), (801, 601))
+    path = tmp_path / f"a.{kind}"
+    Image.fromarray(smooth).convert("L" if "grey" in kind else "RGB").save(path, quality=95)
+    pixels, original = load_reduced(path, *least)
+    assert original == (601, 801)
+    assert pixels.shape == (-(-601 // factor), -(-801 // factor), 3)
+    assert pixels.shape[:2] == reduced_size(original, least)
+    full = load_rgb(path)
+    if factor == 1:
+        np.testing.assert_array_equal(pixels, full)
+    else:
+        rows, columns = 600 // factor, 800 // factor
+        blocks = full[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 3)
+        difference = np.abs(pixels[:rows, :columns] - blocks.mean(axis=(1, 3)))
+        assert difference.mean() < 1.5
+        assert np.percentile(difference, 99) < 8
+
+
+def test_reduced_decoding_finds_damage(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(np.tile(PICTURE, (10, 10, 1))).save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(UserError, match=r"cannot decode image .*cut\.jpg: "):
+        load_reduced(path, 30, 40)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (15, 77), (30, 20), (31, 41)])

@@ -1,16 +1,19 @@
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mobiledet.data.coco import CocoDataset, load_coco, load_split
 from mobiledet.data.images import load_rgb, resize
-from mobiledet.data.loader import Batch, DetectionLoader, EpochSampler, build_loader
-from mobiledet.data.transforms import train_transform
+from mobiledet.data.loader import Batch, DetectionLoader, EpochSampler, build_loader, training_cache
+from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.errors import UserError
 
 
@@ -125,7 +128,7 @@ def test_cached_pictures_are_the_same(shapes: CocoDataset, monkeypatch: pytest.M
     cached, fresh = (training_loader(shapes, cache_images=value) for value in (True, False))
     for epoch in (0, 1):
         assert_same(epoch_of(cached, epoch), epoch_of(fresh, epoch))
-    monkeypatch.setattr("mobiledet.data.loader.load_rgb", None)  # from here on only the cache can serve
+    monkeypatch.setattr("mobiledet.data.loader.load_reduced", None)  # from here on only the cache can serve
     assert len(epoch_of(cached, 2)) == 5
     with pytest.raises(TypeError):
         epoch_of(fresh, 2)
@@ -141,6 +144,44 @@ def test_ranks_share_the_images(shuffle: bool) -> None:
         assert {len(part) for part in parts} == {3}
     else:
         assert sorted(index for part in parts for index in part) == list(range(10))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_disk_cache_changes_nothing_but_the_decoding(
+    shapes: CocoDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    cache = training_cache(tmp_path, 64, 96)
+    cached = training_loader(shapes, disk_cache=cache, workers=workers)
+    fresh = training_loader(shapes, cache_images=False)
+    for epoch in (0, 1):
+        assert_same(epoch_of(cached, epoch), epoch_of(fresh, epoch))
+    assert len(list(tmp_path.glob("*/*.npy"))) == len(shapes.images)
+    monkeypatch.setattr("mobiledet.data.image_cache.load_reduced", None)  # from here on only the cache can serve
+    assert_same(epoch_of(training_loader(shapes, disk_cache=training_cache(tmp_path, 64, 96)), 2), epoch_of(fresh, 2))
+
+
+def test_evaluation_decodes_in_full_and_training_no_more_than_it_needs(tmp_path: Path) -> None:
+    smooth = cv2.resize(np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8), (803, 601))
+    (tmp_path / "train2017").mkdir()
+    (tmp_path / "annotations").mkdir()
+    Image.fromarray(smooth).save(tmp_path / "train2017" / "a.jpg", quality=95)
+    listing = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 803, "height": 601}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [100.5, 50, 400, 300]}],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(listing))
+    dataset = load_split(tmp_path, "train")
+    still = Augmentation(crop_probability=0.0, flip_probability=0.0, colour_probability=0.0)
+    options: dict[str, Any] = {"height": 64, "width": 96, "workers": 0}
+    (trained,) = build_loader(dataset, 1, transform=train_transform(64, 96, still), shuffle=True, **options)
+    (judged,) = build_loader(dataset, 1, transform=None, shuffle=False, **options)
+    full = load_rgb(dataset.images[0].path)
+    np.testing.assert_array_equal(judged.images[0].permute(1, 2, 0).numpy(), resize(full, 64, 96))
+    assert trained.original_sizes.tolist() == judged.original_sizes.tolist() == [[601, 803]]
+    np.testing.assert_allclose(trained.boxes, judged.boxes, atol=0.1)
+    difference = np.abs(trained.images.numpy().astype(int) - judged.images.numpy())
+    assert 0 < difference.mean() < 1.5
 
 
 # ------------------------------------------------------------------------------------------------------- bad pictures

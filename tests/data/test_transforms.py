@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -11,6 +12,11 @@ HEIGHT, WIDTH = 120, 160
 BOXES = np.array([[20, 30, 60, 70], [90, 10, 140, 40], [70, 70, 150, 110]], np.float32)
 LABELS = np.array([0, 1, 2], np.int64)
 PLAIN = Augmentation(colour_probability=0.0)
+STILL = Augmentation(crop_probability=0.0, flip_probability=0.0, colour_probability=0.0)
+SSD = Augmentation(
+    crop_probability=0.0, zoom_out_probability=0.5, iou_crop_probability=1.0, min_visibility=0.0, colour_probability=0.5
+)
+NANODET = Augmentation(crop_probability=0.0, scale=(0.6, 1.4), stretch=(0.8, 1.2), shift=0.2)
 
 
 def picture() -> np.ndarray:
@@ -21,8 +27,9 @@ def picture() -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize("augmentation", [PLAIN, Augmentation()])
-def test_boxes_stay_on_their_objects(augmentation: Augmentation) -> None:
+@pytest.mark.parametrize("augmentation", [PLAIN, Augmentation(), SSD, NANODET])
+def test_boxes_stay_on_their_objects(augmentation: Augmentation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transforms, "FILL", (0, 0, 0))  # or else the canvas would count as an object
     transform = train_transform(96, 128, augmentation)
     kept = 0
     for seed in range(60):
@@ -70,6 +77,66 @@ def test_a_crop_keeps_at_least_one_box(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept(all_tries) == 50
 
 
+def test_iou_crop_drops_the_boxes_whose_centre_it_leaves_out() -> None:
+    options = dataclasses.replace(STILL, iou_crop_probability=1.0, min_visibility=0.0, min_side=0.0)
+    transform = train_transform(HEIGHT, WIDTH, options)
+    counts = np.zeros(2, int)
+    for seed in range(60):
+        image, boxes, labels = augment(transform, picture(), BOXES, LABELS, (seed,))
+        for box, label in zip(boxes, labels, strict=True):
+            inner = box[:2] > 0.5, box[2:] < (WIDTH - 0.5, HEIGHT - 0.5)  # sides that are not cut
+            shown = image[..., label] > 127
+            assert shown.mean() * WIDTH * HEIGHT == pytest.approx((box[2:] - box[:2]).prod(), rel=0.1, abs=40)
+            counts[int(np.all(inner))] += 1
+        for label in set(LABELS.tolist()) - set(labels.tolist()):
+            # of a box without its centre less than half is left in one direction at least
+            rows, columns = (
+                np.flatnonzero((image[..., label] > 127).any(1)),
+                np.flatnonzero((image[..., label] > 127).any(0)),
+            )
+            if len(rows):
+                assert rows[0] == 0 or columns[0] == 0 or rows[-1] == HEIGHT - 1 or columns[-1] == WIDTH - 1
+    assert counts.min() > 15
+
+
+def test_zoomed_out_picture_lies_on_a_plain_canvas() -> None:
+    options = dataclasses.replace(STILL, zoom_out_probability=1.0, min_side=0.0)
+    white = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    box = np.array([[0, 0, WIDTH, HEIGHT]], np.float32)
+    areas = []
+    for seed in range(40):
+        image, boxes, _ = augment(train_transform(HEIGHT, WIDTH, options), white, box, LABELS[:1], (seed,))
+        x0, y0, x1, y1 = np.rint(boxes[0]).astype(int)
+        assert (image[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] == 255).all()
+        outside = np.ones((HEIGHT, WIDTH), bool)
+        outside[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = False
+        assert (image[outside] == transforms.FILL).all()
+        areas.append((x1 - x0) * (y1 - y0) / (WIDTH * HEIGHT))
+    assert min(areas) < 0.1
+    assert max(areas) > 0.6
+
+
+def test_colours_change_apart_from_each_other() -> None:
+    grey = np.full((8, 8, 3), 100, np.uint8)
+    coloured = np.tile(np.array([90, 110, 130], np.uint8), (8, 8, 1))
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+
+    def changed(image: np.ndarray, **options: object) -> float:
+        transform = train_transform(8, 8, dataclasses.replace(STILL, colour_probability=0.5, **options))
+        return float(np.mean([(augment(transform, image, *nothing, (i,))[0] != image).any() for i in range(100)]))
+
+    still = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": 0.0}
+    assert changed(coloured, **still) == 0
+    assert 0.35 < changed(grey, **{**still, "brightness": (0.5, 0.6)}) < 0.65
+    assert changed(grey, **{**still, "contrast": (0.5, 0.6)}) == 0  # it has none
+    assert changed(grey, **{**still, "saturation": (0.5, 0.6)}) == 0
+    assert 0.35 < changed(coloured, **{**still, "saturation": (0.2, 0.3)}) < 0.65
+    assert 0.35 < changed(coloured, **{**still, "hue": 0.3}) < 0.65
+    assert 0.6 < changed(coloured, **{**still, "brightness": (0.5, 0.6), "saturation": (0.2, 0.3)}) < 0.95
+    assert changed(grey, **{**still, "channel_shuffle_probability": 1.0}) == 0
+    assert 0.5 < changed(coloured, **{**still, "channel_shuffle_probability": 0.8}) < 0.9
+
+
 def test_result_depends_on_the_seed_alone() -> None:
     transform, other = train_transform(64, 64), train_transform(64, 64)
     first = [augment(transform, picture(), BOXES, LABELS, (1, 2, i)) for i in range(8)]
@@ -103,8 +170,7 @@ def test_image_without_boxes() -> None:
 
 
 def test_no_augmentation_is_a_stretch() -> None:
-    still = Augmentation(crop_probability=0.0, flip_probability=0.0, colour_probability=0.0)
-    image, boxes, labels = augment(train_transform(2 * HEIGHT, WIDTH, still), picture(), BOXES, LABELS, (0,))
+    image, boxes, labels = augment(train_transform(2 * HEIGHT, WIDTH, STILL), picture(), BOXES, LABELS, (0,))
     np.testing.assert_array_equal(image[1::2, :, 1] > 127, picture()[:, :, 1] > 127)
     np.testing.assert_allclose(boxes, BOXES * [1, 2, 1, 2], rtol=1e-6)
     np.testing.assert_array_equal(labels, LABELS)

@@ -1,0 +1,108 @@
+"""Views: the part of a picture that becomes a training image, chosen at random. No torch.
+
+A view is (x0, y0, x1, y1) in pixels of the picture. It may reach beyond the picture, where a fill colour is shown. The
+steps of an augmentation each change the view, and the pixels are touched once, when the last view is stretched to the
+input's size; a chain that pads, crops and resizes real pictures does the same work at several times the cost.
+"""
+
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mobiledet.data.images import resize
+
+View: TypeAlias = NDArray[np.float64]
+
+# SSD (arXiv:1512.02325, section 2.2) as in torchvision: least overlap of a crop with some box; 1 leaves the view
+OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+SIDES = 0.3, 1.0  # of a crop, as shares of the view's
+SIDE_RATIOS = 0.5, 2.0  # width over height of a crop
+CANDIDATES = 40  # crops drawn for one overlap
+
+
+def zoomed_out(rng: np.random.Generator, view: View, largest: float) -> View:
+    """A view whose sides are 1 to ``largest`` times those of ``view``, with ``view`` somewhere in it.
+
+    SSD's expansion, with which small objects are learnt: https://arxiv.org/abs/1512.02325, section 3.6.
+    """
+    size = view[2:] - view[:2]
+    room = size * (rng.uniform(1, largest) - 1)
+    corner = view[:2] - room * rng.random(2)
+    return np.concatenate((corner, corner + size + room))
+
+
+def rescaled(
+    rng: np.random.Generator, view: View, scale: tuple[float, float], stretch: tuple[float, float], shift: float
+) -> View:
+    """A view in which objects are larger by a factor of ``scale``, each axis by one of ``stretch`` more.
+
+    Its centre moves by up to ``shift`` of its sides.
+    """
+    factor = rng.uniform(*scale) * rng.uniform(*stretch, 2)
+    half = (view[2:] - view[:2]) / factor / 2
+    centre = (view[2:] + view[:2]) / 2 + 2 * half * rng.uniform(-shift, shift, 2)
+    return np.concatenate((centre - half, centre + half))
+
+
+def cropped_around_boxes(rng: np.random.Generator, view: View, boxes_xyxy: NDArray[np.floating]) -> View:
+    """A crop of ``view`` that overlaps some box by at least an IoU that is drawn from ``OVERLAPS``.
+
+    The choice of torchvision's ``RandomIoUCrop``: at least one box has its centre in the crop, and of those boxes one
+    has the overlap. ``view`` itself where the draw says so, or where there is no box.
+    """
+    while len(boxes_xyxy) and (least := rng.choice(OVERLAPS)) < 1:
+        size = view[2:] - view[:2]
+        sides = size * rng.uniform(*SIDES, (CANDIDATES, 2))
+        corners = view[:2] + (size - sides) * rng.random((CANDIDATES, 2))
+        crops = whole_pixels(np.concatenate((corners, corners + sides), axis=1))
+        width, height = (crops[:, 2:] - crops[:, :2]).T
+        in_shape = (width >= SIDE_RATIOS[0] * height) & (width <= SIDE_RATIOS[1] * height)
+        overlaps = np.where(_has_centre(crops, boxes_xyxy), _iou(crops, boxes_xyxy), -1.0).max(axis=1)
+        good = np.flatnonzero(in_shape & (overlaps >= least))
+        if len(good):
+            first: View = crops[good[0]]
+            return first
+    return view
+
+
+def whole_pixels(views: View) -> View:
+    """Views with whole numbers, at least a pixel wide and high."""
+    low = np.rint(views[..., :2])
+    return np.concatenate((low, np.maximum(np.rint(views[..., 2:]), low + 1)), axis=-1)
+
+
+def centres_inside(view: View, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which boxes have their centre in the view."""
+    return _has_centre(view[None], boxes_xyxy)[0]
+
+
+def stretch_view(
+    image: NDArray[np.uint8], view: View, height: int, width: int, fill: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """What a view of whole pixels shows, stretched to height x width x 3, bilinear as in ``images.resize``."""
+    x0, y0, x1, y1 = view.astype(int).tolist()
+    if x0 >= 0 and y0 >= 0 and x1 <= image.shape[1] and y1 <= image.shape[0]:
+        return resize(image[y0:y1, x0:x1], height, width)
+    step_x, step_y = (x1 - x0) / width, (y1 - y0) / height
+    to_picture = np.array([[step_x, 0, x0 + step_x / 2 - 0.5], [0, step_y, y0 + step_y / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(image, to_picture, (width, height), flags=flags, borderValue=fill), np.uint8)
+
+
+def _has_centre(views: NDArray[np.float64], boxes_xyxy: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """N x M: whether box m has its centre in view n."""
+    centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+    inside = (views[:, None, :2] < centres) & (centres < views[:, None, 2:])
+    return np.asarray(inside.all(axis=2), np.bool_)
+
+
+def _iou(views: NDArray[np.float64], boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
+    """N x M intersections over unions."""
+    low = np.maximum(views[:, None, :2], boxes_xyxy[:, :2])
+    high = np.minimum(views[:, None, 2:], boxes_xyxy[:, 2:])
+    common = (high - low).clip(0).prod(axis=2)
+    areas = [(corners[:, 2:] - corners[:, :2]).prod(axis=1) for corners in (views, boxes_xyxy)]
+    union = areas[0][:, None] + areas[1] - common
+    return np.asarray(common / np.maximum(union, 1e-9), np.float64)
