@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +142,8 @@ def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def scene_checkpoint(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a detector that has seen the scenes thirty times: scores and boxes of all sorts."""
+def train_on_scenes(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes the checkpoint of a detector that has seen the scenes a few times: scores and boxes of all sorts."""
     import torch
 
     from mobiledet.checkpoint import Checkpoint, save_checkpoint
@@ -152,41 +153,51 @@ def scene_checkpoint(scene_folder: Path, tmp_path_factory: pytest.TempPathFactor
     from mobiledet.ops.images import normalize
 
     scenes = load_split(scene_folder.parent, "val")
-    spec = ModelSpec(
-        name="scenes-96",
-        backbone="shufflenet_v2_0.5x",
-        detector="ssdlite",
-        input=InputSpec(96, 96),
-        labels=("circle", "square", "triangle", "étoile", "ring", "cross"),
-        category_ids=scenes.category_ids,
-        nms=NmsSpec(iou=0.45, score=0.02, top_k=150, max_detections=40),
-    )
     count = len(scenes.images)
-    pixels = np.stack([resize(load_rgb(image.path), 96, 96) for image in scenes.images])
-    images = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), spec.input)
     rows = max(len(image.labels) for image in scenes.images)
-    targets = Targets(torch.zeros(count, rows, 4), torch.full((count, rows), -1))
-    for index, image in enumerate(scenes.images):
-        scale = torch.tensor([96 / image.width, 96 / image.height] * 2)
-        targets.boxes_xyxy[index, : len(image.labels)] = torch.from_numpy(image.boxes_xyxy) * scale
-        targets.labels[index, : len(image.labels)] = torch.from_numpy(image.labels)
 
-    torch.manual_seed(0)
-    detector = detector_from_spec(spec).train()
-    optimizer = torch.optim.AdamW(detector.parameters(), lr=3e-3)
-    for _ in range(30):
-        optimizer.zero_grad()
-        torch.stack(list(detector(images, targets).values())).sum().backward()
-        optimizer.step()
-    for module in detector.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None  # the statistics become those of the pass below
-    with torch.no_grad():
-        detector(images)
-    path = tmp_path_factory.mktemp("checkpoint") / "scenes.ckpt"
-    save_checkpoint(path, Checkpoint(spec, detector.state_dict()))
-    return path
+    def train(backbone: str, detector: str = "ssdlite", side: int = 96, steps: int = 30) -> Path:
+        spec = ModelSpec(
+            name=f"scenes-{side}",
+            backbone=backbone,
+            detector=detector,
+            input=InputSpec(side, side),
+            labels=("circle", "square", "triangle", "étoile", "ring", "cross"),
+            category_ids=scenes.category_ids,
+            nms=NmsSpec(iou=0.45, score=0.02, top_k=150, max_detections=40),
+        )
+        pixels = np.stack([resize(load_rgb(image.path), side, side) for image in scenes.images])
+        images = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), spec.input)
+        targets = Targets(torch.zeros(count, rows, 4), torch.full((count, rows), -1))
+        for index, image in enumerate(scenes.images):
+            scale = torch.tensor([side / image.width, side / image.height] * 2)
+            targets.boxes_xyxy[index, : len(image.labels)] = torch.from_numpy(image.boxes_xyxy) * scale
+            targets.labels[index, : len(image.labels)] = torch.from_numpy(image.labels)
+
+        torch.manual_seed(0)
+        network = detector_from_spec(spec).train()
+        optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            torch.stack(list(network(images, targets).values())).sum().backward()
+            optimizer.step()
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.momentum = None  # the statistics become those of the pass below
+        with torch.no_grad():
+            network(images)
+        path = tmp_path_factory.mktemp("checkpoint") / "scenes.ckpt"
+        save_checkpoint(path, Checkpoint(spec, network.state_dict()))
+        return path
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def scene_checkpoint(train_on_scenes: Callable[..., Path]) -> Path:
+    """A checkpoint that many tests read."""
+    return train_on_scenes("shufflenet_v2_0.5x")
 
 
 @pytest.fixture(scope="session")
@@ -197,3 +208,40 @@ def exported_bundle(scene_checkpoint: Path, scene_folder: Path, tmp_path_factory
 
     out = tmp_path_factory.mktemp("exported") / "scenes.mobiledet"
     return export(ExportConfig(scene_checkpoint, out, images=scene_folder))
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, and the visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((name, dict(attributes)))
+        if name not in ("meta", "img"):
+            self.open.append(name)
+
+    def handle_endtag(self, name: str) -> None:
+        assert self.open, f"</{name}> without a start"
+        assert self.open.pop() == name
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data + "\n"
+
+    def of_class(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for _, attributes in self.elements if name in (attributes.get("class") or "").split()]
+
+    def has(self, section: str) -> bool:
+        return any(name == "section" and attributes.get("id") == section for name, attributes in self.elements)
+
+
+@pytest.fixture(scope="session")
+def parse() -> Callable[[str], Page]:
+    """Reads a page; one whose elements are not closed in their order is an error."""
+    return Page

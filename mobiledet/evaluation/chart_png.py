@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mobiledet.atomic import atomic_file
-from mobiledet.evaluation.axis import Axis
+from mobiledet.drawing.axis import Axis
 from mobiledet.evaluation.comparison import Comparison
 from mobiledet.evaluation.label_placement import Box, place_labels
 

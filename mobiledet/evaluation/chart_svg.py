@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mobiledet.evaluation.axis import Axis
+from mobiledet.drawing.axis import Axis
+from mobiledet.drawing.figures import milliseconds, precision
+from mobiledet.drawing.frame import BOTTOM, LEFT, TOP, Frame
+from mobiledet.drawing.markup import Markup, join, tag
 from mobiledet.evaluation.comparison import Comparison, Point, full_name
-from mobiledet.evaluation.figures import milliseconds, precision
 from mobiledet.evaluation.label_placement import Box, place_labels
 from mobiledet.evaluation.latency import LatencyStats
-from mobiledet.evaluation.markup import Markup, join, tag
 
-LEFT, RIGHT, TOP, BOTTOM = 48, 16, 16, 44
 MARK = 6.0
 HISTOGRAM_BINS = 40
 
@@ -43,13 +43,9 @@ def map_latency(comparison: Comparison, names: Sequence[str], width: int, height
     points = comparison.points
     x_axis = Axis.for_latency([point.ms for point in points])
     y_axis = Axis.for_precision([point.ap for point in points])
-
-    def x(ms: float) -> float:
-        return LEFT + (width - LEFT - RIGHT) * min(1.0, max(0.0, x_axis.place(max(ms, x_axis.low))))
-
-    def y(ap: float) -> float:
-        return height - BOTTOM - (height - TOP - BOTTOM) * y_axis.place(ap)
-
+    frame = Frame(x_axis, y_axis, width, height)
+    x, y = frame.x, frame.y
+    scale = ", logarithmic" if x_axis.log else ""
     fronts, marks = [], []
     for index, series in enumerate(comparison.series):
         front = [(x(point.ms), y(point.ap)) for point in series.points if point.on_front]
@@ -66,7 +62,7 @@ def map_latency(comparison: Comparison, names: Sequence[str], width: int, height
     ]
     return tag(
         "svg",
-        _grid(x_axis, y_axis, [x(t) for t in x_axis.ticks], [y(t) for t in y_axis.ticks], width, height),
+        frame.grid(f"latency p50, ms{scale} (less is better)", "mAP", ".2f"),
         *fronts,
         *marks,
         *labels,
@@ -116,21 +112,3 @@ def _point(index: int, point: Point, x: float, y: float, interval: tuple[float, 
     title = f"{full_name(point.result)}: mAP {precision(point.ap)}, p50 {milliseconds(point.ms)} ms"
     whisker = tag("line", x1=interval[0], x2=interval[1], y1=y, y2=y, class_=f"whisker s{index % len(MARKS)}")
     return join(whisker, _mark(index, x, y, point.on_front, title))
-
-
-def _grid(
-    x_axis: Axis, y_axis: Axis, x_places: Sequence[float], y_places: Sequence[float], width: int, height: int
-) -> Markup:
-    bottom, right = height - BOTTOM, width - RIGHT
-    parts = []
-    for value, place in zip(y_axis.ticks, y_places, strict=True):
-        parts.append(tag("line", x1=LEFT, x2=right, y1=place, y2=place, class_="grid"))
-        parts.append(tag("text", f"{value:.2f}", x=LEFT - 8, y=place + 4, text_anchor="end", class_="tick"))
-    for value, place in zip(x_axis.ticks, x_places, strict=True):
-        parts.append(tag("line", x1=place, x2=place, y1=TOP, y2=bottom, class_="grid"))
-        parts.append(tag("text", f"{value:g}", x=place, y=bottom + 18, text_anchor="middle", class_="tick"))
-    scale = ", logarithmic" if x_axis.log else ""
-    caption = f"latency p50, ms{scale} (less is better)"
-    parts.append(tag("text", caption, x=right, y=height - 6, text_anchor="end", class_="axis"))
-    parts.append(tag("text", "mAP", x=LEFT, y=TOP - 5, class_="axis"))
-    return join(*parts)

@@ -7,6 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from mobiledet.data.config import OnBadData
+from mobiledet.devices import InputMode
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,19 @@ class EvaluateConfig:
       mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
       mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
       mobiledet evaluate x.mobiledet --no-accuracy
+      mobiledet evaluate x.mobiledet --data /data/coco --device http://192.168.0.7:8765 --token TOKEN
     """
 
     bundle: Positional[Path]
     """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
 
     device: str = "local"
-    """Where to run it: local is this machine."""
+    """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent` or the app."""
+    token: str = ""
+    """Of the agent, which shows it; by default MOBILEDET_AGENT_TOKEN of the environment."""
+    mode: InputMode = "image"
+    """image: the device decodes and resizes the files, as an app would; tensor: this machine does, so that only the
+    runtime can differ."""
     file: str = ""
     """Model file of the bundle, such as model.float16.tflite; by default the first .tflite."""
     precision: str = ""

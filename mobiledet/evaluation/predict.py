@@ -17,9 +17,9 @@ from mobiledet.data.images import list_images, load_rgb
 from mobiledet.detections import Detections
 from mobiledet.devices import open_device
 from mobiledet.devices.base import Session
+from mobiledet.drawing.pictures import contact_sheet, draw_detections
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
-from mobiledet.evaluation.pictures import contact_sheet, draw_detections
 from mobiledet.spec import ModelSpec
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")

@@ -1,20 +1,18 @@
 """``mobiledet report``: results as one self-contained HTML page and a PNG."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from mobiledet.atomic import atomic_file
+from mobiledet.drawing.markup import Markup
+from mobiledet.drawing.page import render_page
 from mobiledet.errors import UserError
 from mobiledet.evaluation import report_context, report_measured
 from mobiledet.evaluation.chart_png import write_map_latency
 from mobiledet.evaluation.comparison import compare
 from mobiledet.evaluation.config import ReportConfig
-from mobiledet.evaluation.markup import Markup, join, tag
 from mobiledet.evaluation.result import Result, read_result
 
-# the browser refuses to load anything that is not in the page
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 SECTIONS = {
     "chart": "mAP against latency",
     "pictures": "Detections",
@@ -83,28 +81,12 @@ def render(results: Sequence[Result], pictures: Path | None = None, title: str =
         report_context.devices(results),
         report_context.bundles(results),
     ]
-    method = report_context.method(results)
-    body = join(*sections, method)
-    links = [tag("a", name, href=f"#{key}") for key, name in SECTIONS.items() if f'id="{key}"' in body]
     models = len({result.bundle_sha256 for result in results})
     devices = len({result.device for result in results})
     dates = sorted(result.created[:10] for result in results)
     span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     counts = ", ".join(_count(*c) for c in ((len(results), "result"), (models, "bundle"), (devices, "device")))
-    package = files("mobiledet.evaluation")
-    head = join(
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", title),
-        tag("style", Markup((package / "report.css").read_text(encoding="utf-8"))),
-    )
-    header = tag("header", tag("h1", title), tag("p", f"{counts}; {span}", class_="soft"), tag("nav", *links))
-    script = tag("script", Markup((package / "report.js").read_text(encoding="utf-8")))
-    page = tag(
-        "html", tag("head", head), tag("body", header, tag("main", *sections), tag("footer", method), script), lang="en"
-    )
-    return f"<!doctype html>\n{page}\n"
+    return render_page(title, f"{counts}; {span}", sections, report_context.method(results), SECTIONS)
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,22 +1,15 @@
 """Sections of the report that say of what, where and how it was measured."""
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from mobiledet.data.images import list_images, load_rgb
 from mobiledet.devices.base import DeviceInfo, DeviceState
+from mobiledet.drawing.figures import NOT_MEASURED, precision, size
+from mobiledet.drawing.markup import Markup, join, tag
+from mobiledet.drawing.page import definitions, figure
 from mobiledet.evaluation.comparison import full_name, series_name, short_names
-from mobiledet.evaluation.figures import NOT_MEASURED, precision, size
-from mobiledet.evaluation.markup import Markup, join, tag
-from mobiledet.evaluation.report_measured import definitions
 from mobiledet.evaluation.result import Result
-
-PICTURE_SIDE = 720
-PICTURE_QUALITY = 82
 
 
 def devices(results: Sequence[Result]) -> Markup:
@@ -110,19 +103,8 @@ def pictures(folder: Path) -> Markup:
     Raises:
         UserError: the folder holds none, or one cannot be read.
     """
-    figures = [
-        tag("figure", tag("img", src=_embedded(path), alt=path.name, loading="lazy"), tag("figcaption", path.name))
-        for path in list_images(folder)
-    ]
+    figures = [figure(load_rgb(path, apply_orientation=True), path.name, path.name) for path in list_images(folder)]
     return tag("section", tag("h2", "Detections"), tag("div", *figures, class_="pictures"), id="pictures")
-
-
-def _embedded(path: Path) -> str:
-    picture = Image.fromarray(load_rgb(path, apply_orientation=True))
-    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=PICTURE_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def method(results: Sequence[Result]) -> Markup:

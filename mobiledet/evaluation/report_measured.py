@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from mobiledet.drawing.figures import NOT_MEASURED, milliseconds, precision, size
+from mobiledet.drawing.markup import Markup, join, tag
+from mobiledet.drawing.page import Cell, definitions, sortable_table, tile
 from mobiledet.evaluation.chart_svg import histogram, map_latency, series_mark
 from mobiledet.evaluation.comparison import Comparison, Point, series_name, short_names
-from mobiledet.evaluation.figures import NOT_MEASURED, milliseconds, precision, size
 from mobiledet.evaluation.latency import LatencyStats
-from mobiledet.evaluation.markup import Markup, join, tag
 from mobiledet.evaluation.result import Accuracy, Latency, Result
-
-Cell = tuple[str, float | str | None]  # what is shown, and what it is sorted by
 
 
 def charts(comparisons: Sequence[Comparison], results: Sequence[Result]) -> Markup:
@@ -32,9 +31,9 @@ def _comparison(comparison: Comparison) -> Markup:
     smallest = min(points, key=lambda point: point.result.file.bytes)
     tiles = tag(
         "div",
-        _tile("best mAP", precision(best.ap), best.name),
-        _tile("lowest latency, p50", f"{milliseconds(fastest.ms)} ms", fastest.name),
-        _tile("smallest file", size(smallest.result.file.bytes), smallest.name),
+        tile("best mAP", precision(best.ap), best.name),
+        tile("lowest latency, p50", f"{milliseconds(fastest.ms)} ms", fastest.name),
+        tile("smallest file", size(smallest.result.file.bytes), smallest.name),
         class_="tiles",
     )
     legend = [tag("li", series_mark(i), series.name) for i, series in enumerate(comparison.series)]
@@ -62,27 +61,13 @@ def _named(point: Point) -> Markup:
     return tag("li", f"{point.name}: {precision(point.ap)}, {milliseconds(point.ms)} ms")
 
 
-def _tile(name: str, value: str, whose: str) -> Markup:
-    return tag("div", tag("span", name), tag("b", value), tag("span", whose), class_="tile")
-
-
 def results_table(results: Sequence[Result]) -> Markup:
     """All results, a row each; a click on a heading sorts."""
     headings = ["model", "precision", "images", "mAP", "AP50", "AP75", "small", "medium", "large"]
     headings += ["p50 ms", "p90 ms", "load ms", "first ms", "file", "memory", "measured on"]
     text = ("model", "precision", "images", "measured on")
-    head = [
-        tag("th", tag("button", h, type="button"), scope="col", data_first="ascending" if h in text else None)
-        for h in headings
-    ]
-    rows = [tag("tr", *(_cell(*cell) for cell in _result_cells(result))) for result in results]
-    table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="sortable")
-    return tag("section", tag("h2", "All results"), tag("div", table, class_="card wide"), id="results")
-
-
-def _cell(shown: str, order: float | str | None) -> Markup:
-    value = "" if order is None else order if isinstance(order, str) else repr(order)
-    return tag("td", shown, data_value=value, class_="left" if isinstance(order, str) else None)
+    table = sortable_table(headings, text, map(_result_cells, results))
+    return tag("section", tag("h2", "All results"), table, id="results")
 
 
 def _result_cells(result: Result) -> Iterable[Cell]:
@@ -155,11 +140,6 @@ def _stages(stages: dict[str, LatencyStats]) -> Markup:
         tag("div", *parts, class_="stages", role="img", aria_label="share of each stage"),
         tag("div", *keys, class_="keys"),
     )
-
-
-def definitions(facts: Sequence[tuple[str, str]]) -> Markup:
-    """Names and what they stand for."""
-    return tag("dl", *(join(tag("dt", name), tag("dd", value)) for name, value in facts))
 
 
 def precision_ladder(results: Sequence[Result]) -> Markup:

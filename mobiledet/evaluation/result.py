@@ -12,8 +12,8 @@ from mobiledet.bundle import ModelFile
 from mobiledet.devices.base import BenchmarkPlan, ColdStart, DeviceInfo, DeviceState, Execution, GoldenReport
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
-from mobiledet.evaluation.records import decode
 from mobiledet.metrics.coco import CocoMetrics
+from mobiledet.records import decode
 from mobiledet.spec import ModelSpec, read_json
 
 KIND = "mobiledet result"

@@ -27,7 +27,7 @@ HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval"
 def run(config: EvaluateConfig) -> None:
     """The command ``mobiledet evaluate``."""
     _check(config)
-    device = open_device(config.device)
+    device = open_device(config.device, config.token, config.mode)
     bundle = open_bundle(config.bundle)
     file = bundle.select(config.file or config.precision)
     out = config.out or _default_out(bundle, file, config.device)
@@ -44,7 +44,7 @@ def run(config: EvaluateConfig) -> None:
         scorer=config.scorer,
         on_bad_data=config.on_bad_data,
         plan=plan if config.latency else None,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=_command(config.token),
     )
     write_result(out, result)
     print_summary(result)
@@ -102,8 +102,11 @@ def evaluate(
     )
 
 
-def _measure_latency(session: Session, plan: BenchmarkPlan) -> Latency:
+def _measure_latency(session: Session, plan: BenchmarkPlan) -> Latency | None:
+    """The latency; None where what runs the file is no runtime of it but an interpreter, whose times say nothing."""
     samples = session.benchmark(plan)
+    if samples is None:
+        return None
     return Latency(LatencyStats.of(samples.infer_ns), plan, samples.warmup_runs, samples.cold_starts, samples.states)
 
 
@@ -132,6 +135,12 @@ def _load(config: EvaluateConfig) -> CocoDataset:
         assert config.annotations is not None
         dataset = load_coco(config.images, config.annotations, config.on_bad_data)
     return dataclasses.replace(dataset, images=dataset.images[: config.limit or None])
+
+
+def _command(secret: str) -> str:
+    """The command line as it was given, but for the secret in it."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return shlex.join(word.replace(secret, "TOKEN") if secret else word for word in words)
 
 
 def _default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mobiledet.evaluation.figures import milliseconds, precision, size
+from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.evaluation.result import Accuracy, Latency, Result
 
 
@@ -27,6 +27,8 @@ def _rows(result: Result) -> Iterator[tuple[str, str]]:
         yield from _accuracy_rows(result.accuracy)
     if result.latency:
         yield from _latency_rows(result.latency)
+    elif "interpreter" in device.runtime:
+        yield "latency", "not measured: this is a reference interpreter, its times say nothing of a device"
 
 
 def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mobiledet import cli
 from mobiledet.bundle import Bundle
-from mobiledet.evaluation.pictures import class_color
+from mobiledet.drawing.pictures import class_color
 
 Paint = Callable[..., np.ndarray]
 

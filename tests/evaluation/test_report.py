@@ -3,8 +3,8 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,37 +15,7 @@ from mobiledet.evaluation.report import render, write_report
 from mobiledet.evaluation.result import Result, write_result
 
 Variant = Callable[..., Result]
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements with their attributes, and the visible text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((name, dict(attributes)))
-        if name not in ("meta", "img"):
-            self.open.append(name)
-
-    def handle_endtag(self, name: str) -> None:
-        assert self.open, f"</{name}> without a start"
-        assert self.open.pop() == name
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.text += data + "\n"
-
-    def of_class(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for _, attributes in self.elements if name in (attributes.get("class") or "").split()]
-
-    def has(self, section: str) -> bool:
-        return any(name == "section" and attributes.get("id") == section for name, attributes in self.elements)
+Parse = Callable[[str], Any]
 
 
 @pytest.fixture
@@ -57,9 +27,9 @@ def results(variant: Variant) -> list[Result]:
     ]
 
 
-def test_page_is_well_formed_and_whole(results: list[Result]) -> None:
+def test_page_is_well_formed_and_whole(results: list[Result], parse: Parse) -> None:
     text = render(results)
-    page = Page(text)
+    page = parse(text)
     assert text.startswith("<!doctype html>")
     assert page.open == []
     for section in ("chart", "results", "latency", "precision", "classes", "devices", "bundles", "method"):
@@ -71,9 +41,9 @@ def test_page_is_well_formed_and_whole(results: list[Result]) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_page_needs_nothing_from_outside(results: list[Result]) -> None:
+def test_page_needs_nothing_from_outside(results: list[Result], parse: Parse) -> None:
     text = render(results)
-    page = Page(text)
+    page = parse(text)
     for name, attributes in page.elements:
         assert name not in ("link", "iframe", "object", "base")
         for key in ("src", "href", "srcset", "action"):
@@ -86,8 +56,8 @@ def test_page_needs_nothing_from_outside(results: list[Result]) -> None:
     assert any(a.get("name") == "viewport" for _, a in page.elements)
 
 
-def test_marks_fronts_and_names(results: list[Result]) -> None:
-    page = Page(render(results))
+def test_marks_fronts_and_names(results: list[Result], parse: Parse) -> None:
+    page = parse(render(results))
     points = page.of_class("point")
     behind = page.of_class("behind")
     # two charts, for wide and narrow screens, and one mark in the legend
@@ -99,8 +69,8 @@ def test_marks_fronts_and_names(results: list[Result]) -> None:
     assert "beta-ssd float32: mAP 0.250, p50 20.0 ms" in page.text
 
 
-def test_series_of_two_devices_have_marks_of_their_own(variant: Variant) -> None:
-    page = Page(render([variant("a", ms=5), variant("b", ms=50, ap=0.2, device="adb:77")]))
+def test_series_of_two_devices_have_marks_of_their_own(variant: Variant, parse: Parse) -> None:
+    page = parse(render([variant("a", ms=5), variant("b", ms=50, ap=0.2, device="adb:77")]))
     for series in ("s0", "s1"):
         assert len([a for a in page.of_class("point") if series in (a["class"] or "").split()]) == 3
         assert len([a for a in page.of_class("front") if series in (a["class"] or "").split()]) == 2
@@ -111,16 +81,16 @@ def test_series_of_two_devices_have_marks_of_their_own(variant: Variant) -> None
     assert "Latencies under different marks come from different devices" in page.text
 
 
-def test_image_lists_get_charts_of_their_own(variant: Variant) -> None:
-    page = Page(render([variant("a", images="x"), variant("b", images="y")]))
+def test_image_lists_get_charts_of_their_own(variant: Variant, parse: Parse) -> None:
+    page = parse(render([variant("a", images="x"), variant("b", images="y")]))
     assert len(page.of_class("chart")) == 4
 
 
-def test_table_sorts_by_numbers_that_are_in_it(results: list[Result]) -> None:
+def test_table_sorts_by_numbers_that_are_in_it(results: list[Result], parse: Parse) -> None:
     text = render([*results, dataclasses.replace(results[0], accuracy=None, latency=None)])
     assert text.count('data-value="0.29"') == 1
     assert 'data-value=""' in text
-    page = Page(text)
+    page = parse(text)
     assert len(page.of_class("sortable")) == 1
     headings = [name for name, _ in page.elements].count("button")
     table = text.split('class="sortable"')[1].split("</table>")[0]
@@ -137,8 +107,8 @@ def test_precision_ladder_by_hand(results: list[Result]) -> None:
     assert len(cells) == 12  # beta has one precision only
 
 
-def test_classes_and_stages_are_shown(results: list[Result]) -> None:
-    page = Page(render(results))
+def test_classes_and_stages_are_shown(results: list[Result], parse: Parse) -> None:
+    page = parse(render(results))
     shares = [a["style"] for name, a in page.elements if name == "i" and (a.get("style") or "").startswith("--share")]
     assert shares == ["--share:100.0%"] * 9
     widths = [
@@ -147,23 +117,23 @@ def test_classes_and_stages_are_shown(results: list[Result]) -> None:
     assert sum(widths) == pytest.approx(300, abs=1)
 
 
-def test_throttled_result_is_flagged(variant: Variant) -> None:
+def test_throttled_result_is_flagged(variant: Variant, parse: Parse) -> None:
     sound = variant()
     assert sound.latency
-    assert "throttled" not in Page(render([sound])).text
+    assert "throttled" not in parse(render([sound])).text
     infer = dataclasses.replace(sound.latency.infer, throttled=True)
     hot = dataclasses.replace(sound, latency=dataclasses.replace(sound.latency, infer=infer))
-    assert "throttled" in Page(render([hot])).text
+    assert "throttled" in parse(render([hot])).text
 
 
-def test_foreign_text_is_escaped(variant: Variant) -> None:
+def test_foreign_text_is_escaped(variant: Variant, parse: Parse) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     base = variant(evil, device=evil)
     assert base.accuracy
     metrics = dataclasses.replace(base.accuracy.metrics, per_class={evil: 0.5})
     accuracy = dataclasses.replace(base.accuracy, metrics=metrics, dataset=evil, skipped=(evil,))
     parity = dataclasses.replace(base.file, parity={evil: evil}, path=evil)
-    page = Page(render([dataclasses.replace(base, accuracy=accuracy, command=evil, file=parity)], title=evil))
+    page = parse(render([dataclasses.replace(base, accuracy=accuracy, command=evil, file=parity)], title=evil))
     assert page.open == []
     assert [name for name, _ in page.elements].count("script") == 1
     assert [name for name, _ in page.elements].count("img") == 0
@@ -171,21 +141,21 @@ def test_foreign_text_is_escaped(variant: Variant) -> None:
     assert page.text.count(evil) > 10
 
 
-def test_results_without_a_chart(tmp_path: Path, variant: Variant) -> None:
+def test_results_without_a_chart(tmp_path: Path, variant: Variant, parse: Parse) -> None:
     part = dataclasses.replace(variant(), accuracy=None)
     assert write_report([part], tmp_path / "report.html") is None
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = parse((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "nothing to draw" in page.text
     assert page.has("latency")
     assert not page.has("classes")
     assert not (tmp_path / "report.png").exists()
 
 
-def test_pictures_are_embedded(tmp_path: Path, variant: Variant) -> None:
+def test_pictures_are_embedded(tmp_path: Path, variant: Variant, parse: Parse) -> None:
     (tmp_path / "drawn").mkdir()
     colors = np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), np.uint8)
     Image.fromarray(colors).save(tmp_path / "drawn" / "big <1>.png")
-    page = Page(render([variant()], pictures=tmp_path / "drawn"))
+    page = parse(render([variant()], pictures=tmp_path / "drawn"))
     (source,) = (a["src"] for name, a in page.elements if name == "img")
     assert source is not None
     kind, _, content = source.partition(",")
@@ -213,14 +183,18 @@ def test_png_shows_every_series(tmp_path: Path, variant: Variant) -> None:
 
 
 def test_command(
-    tmp_path: Path, results: list[Result], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    results: list[Result],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    parse: Parse,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for index, result in enumerate(results):
         write_result(tmp_path / f"{index}.json", result)
     assert cli.main(["report", "0.json", "1.json", "2.json", "--title", "Three"]) == 0
     assert "report.html" in capsys.readouterr().out
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = parse((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Three" in page.text
     with Image.open(tmp_path / "report.png") as chart:
         assert chart.format == "PNG"

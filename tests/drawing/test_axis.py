@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mobiledet.evaluation.axis import Axis
+from mobiledet.drawing.axis import Axis
 
 
 @pytest.mark.parametrize("values", [[5.0], [0.004, 0.006], [10, 12, 60], [1, 9], [0.5, 700], [1234.0, 1235.0]])

@@ -38,17 +38,18 @@ class Axis:
             steps = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
             return cls(low, high, True, tuple(step for step in steps if low <= step <= high))
         room = (largest - smallest) * 0.15 or largest * 0.15
-        return cls._linear(max(0.0, smallest - room), largest + room)
+        return cls.linear(max(0.0, smallest - room), largest + room)
 
     @classmethod
     def for_precision(cls, values: Sequence[float]) -> "Axis":
         """Values in 0..1 with some room around them."""
         smallest, largest = min(values), max(values)
         room = max(0.05, (largest - smallest) * 0.15)
-        return cls._linear(max(0.0, smallest - room), min(1.0, largest + room))
+        return cls.linear(max(0.0, smallest - room), min(1.0, largest + room))
 
     @classmethod
-    def _linear(cls, low: float, high: float) -> "Axis":
+    def linear(cls, low: float, high: float) -> "Axis":
+        """From ``low`` to ``high``, which is greater, ticks at about a fifth of that."""
         rough = (high - low) / 5
         scale = 10.0 ** math.floor(math.log10(rough))
         step = next(factor * scale for factor in (1, 2, 5, 10) if factor * scale >= rough)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mobiledet.detections import Detections
-from mobiledet.evaluation.pictures import class_color, contact_sheet, draw_detections
+from mobiledet.drawing.pictures import class_color, contact_sheet, draw_detections
 
 LABELS = ("cat", "dog", "traffic light")
 

@@ -1,4 +1,4 @@
-from mobiledet.evaluation.markup import Markup, join, tag
+from mobiledet.drawing.markup import Markup, join, tag
 
 
 def test_text_and_attributes_are_escaped() -> None:

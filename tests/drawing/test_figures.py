@@ -1,6 +1,6 @@
 import pytest
 
-from mobiledet.evaluation import figures
+from mobiledet.drawing import figures
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ GOLDEN_RATIO = 0.618034
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
 
-def draw_detections(image: np.ndarray, detections: Detections, labels: Sequence[str]) -> np.ndarray:
+def draw_detections(
+    image: np.ndarray, detections: Detections, labels: Sequence[str], truth_xyxy: np.ndarray | None = None
+) -> np.ndarray:
     """Draw boxes with class and score; the best detection lies on top.
 
     An image with a longer side below 480 pixels is enlarged by a whole factor first, so that the text can be read.
@@ -23,6 +25,7 @@ def draw_detections(image: np.ndarray, detections: Detections, labels: Sequence[
         image: height x width x 3 uint8 RGB.
         detections: boxes in its pixels.
         labels: class names.
+        truth_xyxy: N x 4 true boxes, drawn in white below the others.
 
     Returns:
         a new image, height x width x 3 uint8 RGB, or a multiple of it.
@@ -35,10 +38,10 @@ def draw_detections(image: np.ndarray, detections: Detections, labels: Sequence[
     font_size = max(12, max(picture.size) / 40)
     font = ImageFont.load_default(font_size)
     boxes = detections.boxes_xyxy * factor
+    for box in [] if truth_xyxy is None else (truth_xyxy * factor).tolist():
+        _outline(draw, _inside(box, picture.size), "white", line)
     for box, label in reversed(list(zip(boxes.tolist(), detections.labels.tolist(), strict=True))):
-        x1, y1, x2, y2 = _inside(box, picture.size)
-        draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=line + 2)
-        draw.rectangle((x1, y1, x2, y2), outline=class_color(label), width=line)
+        _outline(draw, _inside(box, picture.size), class_color(label), line)
     taken: list[Box] = []
     for box, label, score in zip(boxes.tolist(), detections.labels.tolist(), detections.scores.tolist(), strict=True):
         text = f"{labels[label]} {score:.2f}"
@@ -49,6 +52,12 @@ def draw_detections(image: np.ndarray, detections: Detections, labels: Sequence[
         middle = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
         draw.text(middle, text, fill=_ink(class_color(label)), font=font, anchor="mm")
     return np.asarray(picture)
+
+
+def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: str | tuple[int, int, int], line: int) -> None:
+    x1, y1, x2, y2 = box
+    draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=line + 2)
+    draw.rectangle(box, outline=colour, width=line)
 
 
 def class_color(label: int) -> tuple[int, int, int]:
