@@ -4,7 +4,6 @@ TensorFlow must not be loaded here: with it in the process, coremltools crashes.
 """
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401  before coremltools, which crashes if it is the first to load torch
 
 from mobiledet import __version__
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS, ModelSpec
+from mobiledet_converters.coreml.framework import load_coremltools
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.wrapper import DetectionGraph, PostProcess, prepare
 
-# Frameworks that coremltools loads if it finds them and that nothing here needs.
-UNWANTED = ("tensorflow", "sklearn", "xgboost", "libsvm")
 KEPT_IN_32_BITS = PostProcess.__name__
 
 
@@ -50,15 +47,6 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
         operations = check_structure(job.folder / name, spec, convolutions)
         files.append(ConvertedFile(name, precision, {"operations": operations}))
     return files
-
-
-def load_coremltools() -> ModuleType:
-    """Import coremltools without the frameworks that it would draw in; for a process of its own alone."""
-    for name in UNWANTED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None makes the import fail at once
-    import coremltools
-
-    return coremltools
 
 
 def _lower(ct: ModuleType, graph: DetectionGraph, spec: ModelSpec, precision: str) -> Any:

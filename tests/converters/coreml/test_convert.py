@@ -12,7 +12,7 @@ from mobiledet.spec import ModelSpec
 
 READ = """
 import json, sys
-from mobiledet_converters.coreml.convert import load_coremltools
+from mobiledet_converters.coreml.framework import load_coremltools
 ct = load_coremltools()
 from coremltools.converters.mil.frontend.milproto.load import load
 
@@ -98,6 +98,9 @@ def test_no_other_framework_was_loaded(package: dict[str, Any]) -> None:
 def test_bundle_says_what_was_checked(package: dict[str, Any], exported_bundle: Bundle) -> None:
     parity = exported_bundle.select(format="coreml").parity
     assert parity is not None
-    assert parity["checked"] == "structure only"
+    assert parity["checked"] == "detections in the interpreter against PyTorch"
+    assert parity["verified"] == "interpreter-verified, not device-verified"
+    assert parity["matched"] > 100
+    assert parity["raw"]["class_logits"]["sqnr_db"] > 40
     operations = [op["type"] for op in package["operations"] if op["type"] != "const"]
     assert parity["operations"] == {kind: operations.count(kind) for kind in set(operations)}

@@ -1,0 +1,30 @@
+"""MIL, section Control flow (iOS 15), without its lists."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BoundBlock = Callable[..., Sequence[Any]]
+
+
+def cond(pred: Tensor, blocks: Sequence[BoundBlock]) -> Sequence[Any]:
+    """The first block where the condition holds, else the second."""
+    return blocks[0 if pred else 1]()
+
+
+def while_loop(loop_vars: Sequence[Tensor], blocks: Sequence[BoundBlock]) -> Sequence[Any]:
+    """The second block on its own results, as long as the first one holds for them."""
+    values: Sequence[Any] = loop_vars
+    while blocks[0](*values)[0]:
+        values = blocks[1](*values)
+    return values
+
+
+def select(cond: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Values of a where the condition holds, else of b."""
+    return torch.where(cond, a, b)
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {"cond": cond, "select": select, "while_loop": while_loop}

@@ -1,0 +1,69 @@
+"""The interpreter as a process: ``python -m mobiledet_converters.coreml.interpreter.serve PACKAGE THREADS``.
+
+It speaks ``array_stream`` on its standard input and output. First it tells the ``size`` of the image, height and width.
+Each request holds the ``image`` and perhaps some ``shape.…``; the answer holds the outputs, and by their number the
+results inside of those shapes. An ``error`` comes instead of what cannot be had.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mobiledet.devices.array_stream import receive, send
+from mobiledet.errors import UserError
+from mobiledet.spec import OUTPUTS
+from mobiledet_converters.coreml.interpreter.model import CoreMlModel
+
+
+def serve(path: Path, requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer requests until there are no more."""
+    try:
+        model = CoreMlModel(path)
+        size = _image_size(model, path)
+    except UserError as error:
+        send(answers, error=str(error))
+        return
+    send(answers, size=size)
+    while request := receive(requests):
+        shapes = {tuple(values.tolist()) for name, values in request.items() if name.startswith("shape.")}
+        inside: list[np.ndarray] = []
+
+        def observe(_: str, values: Tensor, shapes: set[tuple[int, ...]] = shapes, inside: list = inside) -> None:
+            if tuple(values.shape) in shapes:
+                inside.append(values.numpy())
+
+        try:
+            outputs = model.predict({model.inputs[0]: request["image"]}, observe if shapes else None)
+        except UserError as error:
+            send(answers, error=str(error))
+            continue
+        send(answers, **outputs, **{f"inside.{index}": values for index, values in enumerate(inside)})
+
+
+def _image_size(model: CoreMlModel, path: Path) -> tuple[int, int]:
+    """Height and width of the only input.
+
+    Raises:
+        UserError: the package is no detector of one image.
+    """
+    image = model.message.description.input[0].type.imageType
+    if len(model.inputs) != 1 or not image.height or not set(OUTPUTS) <= set(model.outputs):
+        raise UserError(
+            f"{path} is not a mobiledet detector: it takes {', '.join(model.inputs)} and gives "
+            f"{', '.join(model.outputs)} where one image and {', '.join(OUTPUTS)} belong; "
+            "export it with mobiledet export"
+        )
+    return image.height, image.width
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[2]))
+    # what libraries print must not come between the answers
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(Path(sys.argv[1]), sys.stdin.buffer, channel)
