@@ -1,5 +1,6 @@
-"""The head's outputs inside of a .tflite file against PyTorch's: tells even where nothing is detected."""
+"""The head's outputs inside of a model file against PyTorch's: tells even where nothing is detected."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,17 +63,39 @@ def compare_raw_outputs(
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
     interpreter.invoke()
-    details = interpreter.get_tensor_details()
+    shapes = {shape for values in expected.values() for shape in (values.shape, values.shape[1:])}
+    indices = [d["index"] for d in interpreter.get_tensor_details() if tuple(d["shape"]) in shapes]
+    found = [interpreter.get_tensor(index) for index in indices]
+    return nearest(expected, found, LOWEST_SQNR_DB[precision], path.name)
+
+
+def nearest(
+    expected: dict[str, np.ndarray], found: Sequence[np.ndarray], lowest_db: float, file: str
+) -> dict[str, Difference]:
+    """How far the nearest of the tensors inside of a file is from each of the expected ones.
+
+    Args:
+        expected: by name.
+        found: with or without their first dimension of one.
+        lowest_db: signal-to-noise ratio that is needed.
+        file: its name, for the message.
+
+    Returns:
+        by name, for those that have a tensor of their shape in the file.
+
+    Raises:
+        UserError: one is further away than that.
+    """
     result = {}
     for name, values in expected.items():
-        indices = [d["index"] for d in details if tuple(d["shape"]) in (values.shape, values.shape[1:])]
-        found = [difference(values, interpreter.get_tensor(index).reshape(values.shape)) for index in indices]
-        if not found:
+        fitting = [tensor for tensor in found if tensor.shape in (values.shape, values.shape[1:])]
+        if not fitting:
             continue
-        result[name] = max(found, key=lambda d: d.sqnr_db)
-        if result[name].sqnr_db < LOWEST_SQNR_DB[precision]:
+        differences = [difference(values, tensor.reshape(values.shape)) for tensor in fitting]
+        result[name] = max(differences, key=lambda d: d.sqnr_db)
+        if result[name].sqnr_db < lowest_db:
             raise UserError(
-                f"{path.name} does not compute what PyTorch computes: {name} is {result[name].sqnr_db:.0f} dB above "
-                f"its error, {LOWEST_SQNR_DB[precision]:.0f} are needed"
+                f"{file} does not compute what PyTorch computes: {name} is {result[name].sqnr_db:.0f} dB above "
+                f"its error, {lowest_db:.0f} are needed"
             )
     return result

@@ -70,7 +70,7 @@ class Reference:
         inputs: height x width x 3 uint8 RGB each.
         detections: of each, boxes in pixels of the input.
         cuts: of each, the score below which there are no candidates (see ``parity.compare``).
-        raw: the head's outputs for the first image, by name.
+        raw: outputs of the network for the first image, by name (see ``Detector.comparable``).
     """
 
     spec: ModelSpec
@@ -100,16 +100,17 @@ def make_reference(detector: Detector, spec: ModelSpec, inputs: Sequence[np.ndar
         inputs,
         [Detections(f.boxes_xyxy.numpy(), f.scores.numpy(), f.labels.numpy()) for f in found],
         [float(s[-1]) if 2 * len(s) >= spec.nms.top_k else spec.nms.score for s in scores],
-        {name: values[:1].numpy() for name, values in raw._asdict().items()},
+        {name: values[:1].numpy() for name, values in detector.comparable(raw).items()},
     )
 
 
 def round_to_float16(detector: Detector) -> Detector:
     """A copy that computes as a GPU with 16-bit numbers would, up to the order of sums: weights and the results of
-    convolutions are rounded. In 32-bit arithmetic, because a CPU's 16-bit convolutions take fifteen times as long."""
+    convolutions and fully connected layers are rounded. In 32-bit arithmetic, because a CPU's 16-bit convolutions take
+    fifteen times as long."""
     detector = copy.deepcopy(detector)
     for module in detector.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Linear):
             module.weight.data = module.weight.data.half().float()
             module.register_forward_hook(lambda module, inputs, output: output.half().float())
     return detector

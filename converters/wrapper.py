@@ -1,24 +1,27 @@
 """The detector as a static inference graph: raw image in, boxes, classes, scores and count out."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mobiledet.detectors import Detector, RawOutputs, StaticDetections
+from mobiledet.detectors import Detector, StaticDetections
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec, NmsSpec
 
 
 class PostProcess(nn.Module):
     """Raw outputs to detections. A module of its own, so that its operations carry its name in every exported graph
-    and can be told from those of the network: they must stay in 32 bits."""
+    and can be told from those of the network: they must stay in 32 bits. A detector of two stages has more such modules
+    inside, all with ``PostProcess`` in their names."""
 
     def __init__(self, detector: Detector, nms: NmsSpec) -> None:
         super().__init__()
         self._select = detector.postprocess_static  # a bound method: the detector is no submodule of this one
         self._nms = nms
 
-    def forward(self, class_logits: Tensor, box_deltas: Tensor) -> StaticDetections:
-        return self._select(RawOutputs(class_logits, box_deltas), self._nms)
+    def forward(self, raw: Any) -> StaticDetections:
+        return self._select(raw, self._nms)
 
 
 class DetectionGraph(nn.Module):
@@ -36,7 +39,8 @@ class DetectionGraph(nn.Module):
         self._input = spec.input
 
     def forward(self, image: Tensor) -> StaticDetections:
-        return self.post_process(*self.detector(normalize(image, self._input)))
+        detections: StaticDetections = self.post_process(self.detector.forward_static(normalize(image, self._input)))
+        return detections
 
 
 class ChannelsLastGraph(nn.Module):

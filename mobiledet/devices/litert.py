@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from mobiledet.detections import Detections
+from mobiledet.devices.outputs import to_detections
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import OUTPUTS
 
@@ -81,21 +82,8 @@ class LiteRtDetector:
         Raises:
             UserError: the outputs hold NaN or infinity, or a count or class that cannot be.
         """
-        boxes, classes, scores, count = (
-            self._interpreter.get_tensor(self._outputs[name]["index"])[0] for name in OUTPUTS
-        )
-        if not all(np.isfinite(values).all() for values in (boxes, classes, scores, count)):
-            raise UserError(f"{self._path}: the outputs are not finite numbers; export the bundle again")
-        if not 0 <= count <= len(scores):
-            raise UserError(f"{self._path}: counts {count} detections in {len(scores)} rows; export the bundle again")
-        found = Detections.from_graph_outputs(boxes, classes, scores, int(count), image_height, image_width)
-        impossible = found.labels[(found.labels < 0) | (found.labels >= (class_count or np.inf))]
-        if impossible.size:
-            known = f"0 to {class_count - 1}" if class_count else "not negative"
-            raise UserError(
-                f"{self._path}: gives class {impossible[0]}, its classes are {known}; export the bundle again"
-            )
-        return found
+        outputs = {name: self._interpreter.get_tensor(self._outputs[name]["index"]) for name in OUTPUTS}
+        return to_detections(self._path, outputs, image_height, image_width, class_count)
 
     def _signature(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Tensors of the input, and of the outputs by name."""

@@ -68,12 +68,18 @@ def test_bundle_holds_the_files_and_what_was_measured(exported_bundle: Bundle) -
         ("model.float16.tflite", "tflite", "float16"),
         ("model.float16.mlpackage", "coreml", "float16"),
     ]
-    float32, float16, _ = (file.parity or {} for file in exported_bundle.files)
+    float32, float16, coreml = (file.parity or {} for file in exported_bundle.files)
     assert float32["matched"] == float32["expected"] > 100
     assert float32["lowest_iou"] > 0.999
     assert float32["largest_score_difference"] < 1e-4
     assert float16["largest_score_difference"] > float32["largest_score_difference"]
     assert float32["raw"]["class_logits"]["sqnr_db"] > 90
+    assert float32["checked"] == "detections in LiteRT against PyTorch"
+    assert coreml["checked"] == "detections in the interpreter against PyTorch"
+    assert coreml["verified"] == "interpreter-verified, not device-verified"
+    assert coreml["matched"] > 0.98 * coreml["expected"] > 100
+    assert 0 < coreml["largest_score_difference"] < 5e-3
+    assert min(difference["sqnr_db"] for difference in coreml["raw"].values()) > 40
     assert exported_bundle.spec.labels == ("circle", "square", "triangle", "étoile", "ring", "cross")
 
 
@@ -113,6 +119,28 @@ def test_other_post_processing_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=r"model\.float32\.tflite does not find what PyTorch finds: .*" + message):
         export(dataclasses.replace(config, **changes))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_core_ml_package_of_other_weights_is_refused(ready_made: None, config: ExportConfig, tmp_path: Path) -> None:
+    def shift(weights: dict[str, torch.Tensor]) -> None:
+        weights["head.boxes.0.1.bias"] += 0.5
+
+    other = altered(config.checkpoint, tmp_path / "other.ckpt", shift)
+    with pytest.raises(
+        UserError, match=r"model\.float16\.mlpackage does not compute what PyTorch computes: box_deltas"
+    ):
+        export(dataclasses.replace(config, checkpoint=other, format=("coreml",)))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_core_ml_package_of_other_post_processing_is_refused(
+    ready_made: None, config: ExportConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UserError, match=r"model\.float16\.mlpackage does not find what PyTorch finds: .* invents class"
+    ):
+        export(dataclasses.replace(config, format=("coreml",), nms_score=0.3))
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -200,7 +228,7 @@ def test_command_prints_a_table(
     arguments = ["export", str(config.checkpoint), "--out", str(config.out), "--images", str(config.images)]
     assert main([*arguments, "--format", "tflite", "coreml"]) == 0
     printed = capsys.readouterr().out
-    for text in ("model.float32.tflite", "float16", "MB", "detections in 8 images", "structure only"):
+    for text in ("model.float32.tflite", "float16", "MB", "detections in 8 images", "not device-verified"):
         assert text in printed
     assert str(config.out) in printed
     listing = json.loads((config.out / "bundle.json").read_text())  # type: ignore[operator]

@@ -1,0 +1,37 @@
+"""The four outputs of a model file as detections."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mobiledet.detections import Detections
+from mobiledet.errors import UserError
+from mobiledet.spec import OUTPUTS
+
+
+def to_detections(
+    path: Path, outputs: Mapping[str, np.ndarray], image_height: int, image_width: int, class_count: int | None = None
+) -> Detections:
+    """What a file found in one image, boxes in pixels of an image of this size.
+
+    Args:
+        path: of the model file, for messages.
+        outputs: boxes 1 x K x 4, classes 1 x K, scores 1 x K, count 1.
+        image_height, image_width: pixels of the original image.
+        class_count: classes that the model tells apart; None when unknown.
+
+    Raises:
+        UserError: the outputs hold NaN or infinity, or a count or class that cannot be.
+    """
+    boxes, classes, scores, count = (outputs[name][0] for name in OUTPUTS)
+    if not all(np.isfinite(values).all() for values in (boxes, classes, scores, count)):
+        raise UserError(f"{path}: the outputs are not finite numbers; export the bundle again")
+    if not 0 <= count <= len(scores):
+        raise UserError(f"{path}: counts {count} detections in {len(scores)} rows; export the bundle again")
+    found = Detections.from_graph_outputs(boxes, classes, scores, int(count), image_height, image_width)
+    impossible = found.labels[(found.labels < 0) | (found.labels >= (class_count or np.inf))]
+    if impossible.size:
+        known = f"0 to {class_count - 1}" if class_count else "not negative"
+        raise UserError(f"{path}: gives class {impossible[0]}, its classes are {known}; export the bundle again")
+    return found
