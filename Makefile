@@ -5,10 +5,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint format clean
+.PHONY: help install quickstart test test-exhaustive lint format clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 install: $(INSTALLED)  ## make .venv with the tested set of packages
 
@@ -17,6 +17,9 @@ quickstart: $(INSTALLED)  ## the whole way on built-in data: train, export, eval
 
 test: lint  ## lint, check types, run the tests
 	$(BIN)/python -m pytest -q
+
+test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
+	$(BIN)/python -m pytest -q -m exhaustive
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check

@@ -22,8 +22,32 @@ ANSWER = "answer.json"
 STEP = "step.txt"
 
 
+class Job:
+    """What a converter process is asked.
+
+    Attributes:
+        folder: where the files go.
+    """
+
+    folder: Path
+
+    def announce(self, step: str) -> None:
+        """Tell the waiting process what is being done."""
+        with atomic_file(self.folder / STEP) as temporary:
+            temporary.write_text(step, encoding="utf-8")
+
+    def save(self) -> Path:
+        """Write job.json into the folder."""
+        raise NotImplementedError
+
+    @classmethod
+    def read(cls, path: Path) -> "Job":
+        """What ``save`` wrote."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class ConversionJob:
+class ConversionJob(Job):
     """One checkpoint to be converted to files of one format.
 
     Attributes:
@@ -53,13 +77,7 @@ class ConversionJob:
             raise UserError(str(error)) from error
         return detector, dataclasses.replace(spec, nms=nms)
 
-    def announce(self, step: str) -> None:
-        """Tell the waiting process what is being done."""
-        with atomic_file(self.folder / STEP) as temporary:
-            temporary.write_text(step, encoding="utf-8")
-
     def save(self) -> Path:
-        """Write job.json into the folder."""
         values = {**dataclasses.asdict(self), "checkpoint": str(self.checkpoint), "folder": str(self.folder)}
         path = self.folder / JOB
         path.write_text(json.dumps(values), encoding="utf-8")
@@ -108,9 +126,9 @@ class ConversionAnswer:
         return cls(**{**values, "files": tuple(ConvertedFile(**file) for file in values["files"])})
 
 
-def serve(convert: Callable[[ConversionJob], Sequence[ConvertedFile]]) -> None:
+def serve(convert: Callable[[Any], Sequence[ConvertedFile]], kind: type[Job] = ConversionJob) -> None:
     """The main function of a converter process: read the job named on the command line, convert, leave an answer."""
-    job = ConversionJob.read(Path(sys.argv[1]))
+    job = kind.read(Path(sys.argv[1]))
     started = time.monotonic()
     try:
         files = tuple(convert(job))

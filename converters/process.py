@@ -7,14 +7,15 @@ import sys
 from importlib.util import find_spec
 
 from mobiledet.errors import UserError
-from mobiledet_converters.job import ANSWER, STEP, ConversionAnswer, ConversionJob
+from mobiledet_converters.job import ANSWER, STEP, ConversionAnswer, Job
 
 LOG = "log.txt"
 LOG_LINES = 30  # of a failed conversion that are shown
 
-# format -> the module that converts and the packages it needs
+# format, or another kind of job -> the module that converts and the packages it needs
 CONVERTERS = {
     "tflite": ("mobiledet_converters.tflite.convert", ("litert_torch", "ai_edge_quantizer", "flatbuffers")),
+    "network": ("mobiledet_converters.tflite.network", ("litert_torch", "flatbuffers")),
     "coreml": ("mobiledet_converters.coreml.convert", ("coremltools",)),
 }
 # The converters compute nothing worth a GPU: they must not take memory there from a training that runs.
@@ -23,10 +24,15 @@ ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_L
 
 def require_converter(format: str) -> None:
     """Raise UserError if a package that the format's converter needs is not installed."""
-    _, packages = CONVERTERS[format]
-    missing = [name for name in packages if find_spec(name) is None]
+    missing = missing_package(format)
     if missing:
-        raise UserError(f"--format {format} needs {missing[0]}, not installed: pip install 'mobiledet[{format}]'")
+        raise UserError(f"--format {format} needs {missing}, not installed: pip install 'mobiledet[{format}]'")
+
+
+def missing_package(format: str) -> str | None:
+    """The first package that the format's converter needs and that is not installed."""
+    _, packages = CONVERTERS[format]
+    return next((name for name in packages if find_spec(name) is None), None)
 
 
 class Conversion:
@@ -37,7 +43,7 @@ class Conversion:
         job: its folder must exist.
     """
 
-    def __init__(self, format: str, job: ConversionJob) -> None:
+    def __init__(self, format: str, job: Job) -> None:
         self.format = format
         self.job = job
         module, _ = CONVERTERS[format]

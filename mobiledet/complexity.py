@@ -1,12 +1,21 @@
-"""Parameters and multiply-adds of a network, layer by layer.
+"""Parameters, multiply-adds and memory access of a network, layer by layer.
 
 One multiply-add counts as one, convolutions and fully connected layers only, as in the papers of mobile networks.
+
+Memory access is that of ShuffleNet V2 (arXiv:1807.11164, section 2): every number that a layer needs is read once and
+every number that it gives is written once, as with a cache that is large enough. For a 1x1 convolution of c1 to c2
+channels on an h x w map that is hw(c1 + c2) + c1 c2, in g groups hw(c1 + c2) + c1 c2 / g. In general it is the numbers
+of the input that the kernel touches (a 1x1 convolution of stride 2 touches a quarter of them), those of the output,
+and those of the weight; bias, normalisation and activation are left out.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+KINDS = ("1x1", "depthwise", "grouped", "full", "linear")
 
 
 @dataclass(frozen=True)
@@ -15,35 +24,50 @@ class LayerCost:
 
     Attributes:
         name: the module's path in the network.
-        kind: ``1x1``, ``depthwise``, ``grouped``, ``full`` or ``linear``.
+        kind: one of ``KINDS``.
         parameters: of weight and bias.
         macs: multiply-adds.
+        memory_access: numbers read and written.
+        in_channels, out_channels: features of a fully connected layer.
+        kernel_size: (rows, columns).
+        groups: of a convolution, else 1.
+        positions: rows times columns of the output; of a fully connected layer the vectors that it takes.
     """
 
     name: str
     kind: str
     parameters: int
     macs: int
+    memory_access: int
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, int]
+    groups: int
+    positions: int
+
+    @property
+    def is_grouped_1x1(self) -> bool:
+        """A 1x1 convolution in more than one group."""
+        return self.kernel_size == (1, 1) and self.groups > 1
 
 
-def layer_costs(model: nn.Module, height: int, width: int) -> tuple[LayerCost, ...]:
-    """Costs in the order of execution, for one 3 x height x width image; a layer that runs twice is listed twice.
+def layer_costs(model: nn.Module, height: int, width: int, channels: int = 3) -> tuple[LayerCost, ...]:
+    """Costs for one channels x height x width image, in the order of execution; a layer that runs twice counts twice.
 
     A model on the ``meta`` device is counted without computing anything.
     """
     names = {module: name for name, module in model.named_modules()}
     costs: list[LayerCost] = []
 
-    def record(module: nn.Module, _: object, output: Tensor) -> None:
-        parameters = sum(parameter.numel() for parameter in module.parameters())
-        costs.append(LayerCost(names[module], layer_kind(module), parameters, _macs(module, output)))
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        costs.append(_layer_cost(names[module], module, inputs[0], output))
 
     counted = [module for module in names if isinstance(module, nn.Conv2d | nn.Linear)]
     hooks = [module.register_forward_hook(record) for module in counted]
     was_training = model.training
     try:
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, height, width, device=next(model.parameters()).device))
+            model.eval()(torch.zeros(1, channels, height, width, device=next(model.parameters()).device))
     finally:
         model.train(was_training)
         for hook in hooks:
@@ -70,9 +94,22 @@ def layer_kind(module: nn.Module) -> str:
     return "depthwise" if module.groups == module.in_channels else "grouped"
 
 
-def _macs(module: nn.Module, output: Tensor) -> int:
+def _layer_cost(name: str, module: nn.Module, taken: Tensor, given: Tensor) -> LayerCost:
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    kind = layer_kind(module)
     if isinstance(module, nn.Conv2d):
-        rows, columns = module.kernel_size
-        return output[0].numel() * rows * columns * module.in_channels // module.groups
-    assert isinstance(module, nn.Linear)
-    return output[0].numel() * module.in_features
+        in_channels, out_channels, groups = module.in_channels, module.out_channels, module.groups
+        kernel_size = (module.kernel_size[0], module.kernel_size[1])
+        sides = zip(taken.shape[-2:], given.shape[-2:], kernel_size, strict=True)
+        touched = math.prod(min(before, after * kernel) for before, after, kernel in sides)
+    else:
+        assert isinstance(module, nn.Linear)
+        in_channels, out_channels, groups, kernel_size = module.in_features, module.out_features, 1, (1, 1)
+        touched = taken[0].numel() // in_channels
+    positions = given[0].numel() // out_channels
+    weights = math.prod(kernel_size) * in_channels * out_channels // groups
+    memory_access = touched * in_channels + positions * out_channels + weights
+    macs = positions * weights
+    return LayerCost(
+        name, kind, parameters, macs, memory_access, in_channels, out_channels, kernel_size, groups, positions
+    )

@@ -44,7 +44,7 @@ def check_structure(path: Path, spec: ModelSpec, convolutions: int) -> Structure
     if len(model.subgraphs) != 1:
         raise UserError(f"the converter wrote a file with {len(model.subgraphs)} graphs instead of one")
     graph = model.subgraphs[0]
-    operations = Counter(str(opcode_to_name(model, operator.opcodeIndex)) for operator in graph.operators)
+    operations = count_operations(model)
     forbidden = sorted(name for name in operations if name.startswith(FORBIDDEN))
     if forbidden:
         raise UserError(f"the converter wrote operations that runtimes on phones do not have: {', '.join(forbidden)}")
@@ -56,6 +56,12 @@ def check_structure(path: Path, spec: ModelSpec, convolutions: int) -> Structure
     if dynamic:
         raise UserError(f"the converter wrote tensors of changing shape, such as {dynamic[0]}")
     return Structure(dict(operations.most_common()), max(len(_shape(tensor)) for tensor in graph.tensors))
+
+
+def count_operations(model: schema.ModelT) -> Counter[str]:
+    """How many operations of each kind a model of one graph has."""
+    operators = model.subgraphs[0].operators
+    return Counter(str(opcode_to_name(model, operator.opcodeIndex)) for operator in operators)
 
 
 def _check_interface(model: schema.ModelT, spec: ModelSpec) -> None:

@@ -1,0 +1,127 @@
+"""Any networks to .tflite files, for measurements. Run as a process of its own:
+``python -m mobiledet_converters.tflite.network JOB``."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mobiledet.errors import UserError
+from mobiledet.spec import read_json
+from mobiledet_converters.job import JOB, ConvertedFile, Job, serve
+from mobiledet_converters.process import Conversion
+from mobiledet_converters.wrapper import prepare
+
+NETWORKS = "networks.pt"
+POLL_SECONDS = 0.2
+
+
+class Network(NamedTuple):
+    """A network in evaluation mode, from one 1 x C x H x W image to a tensor or a tuple of tensors.
+
+    Attributes:
+        module: can be pickled.
+        input_shape: (C, H, W).
+    """
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+
+
+class ChannelsLast(nn.Module):
+    """A network with a 1 x H x W x C image, as TFLite has it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        outputs = self.network(image.permute(0, 3, 1, 2))
+        return tuple(outputs) if isinstance(outputs, tuple) else outputs
+
+
+@dataclass(frozen=True)
+class NetworkJob(Job):
+    """Networks to be converted, pickled in the folder: one that nobody else can write to.
+
+    Attributes:
+        folder: where the files go.
+        names: of the networks, in order; also of their files.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+
+    def save(self) -> Path:
+        path = self.folder / JOB
+        path.write_text(json.dumps({**asdict(self), "folder": str(self.folder)}), encoding="utf-8")
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> "NetworkJob":
+        values = read_json(path)
+        return cls(Path(values["folder"]), tuple(values["names"]))
+
+
+def convert_networks(
+    networks: Mapping[str, Network], folder: Path, tell: Callable[[str], None] = lambda _: None
+) -> dict[str, Path]:
+    """Convert networks to float32 files, all in one process.
+
+    Args:
+        networks: by names that can be names of files.
+        folder: for the files; exists and belongs to this process alone, because code is read from it.
+        tell: is told what is being done.
+
+    Returns:
+        the file of each network.
+
+    Raises:
+        UserError: the converter fails or writes a file without the network's convolutions.
+    """
+    torch.save(dict(networks), folder / NETWORKS)
+    with Conversion("network", NetworkJob(folder, tuple(networks))) as conversion:
+        while conversion.running:
+            tell(conversion.step)
+            time.sleep(POLL_SECONDS)
+        answer = conversion.answer()
+    return {name: folder / file.name for name, file in zip(networks, answer.files, strict=True)}
+
+
+def convert(job: NetworkJob) -> Sequence[ConvertedFile]:
+    """Write ``NAME.tflite`` for each network.
+
+    Raises:
+        UserError: a written file has fewer convolutions than the network.
+    """
+    job.announce("loading LiteRT")
+    import litert_torch
+    from ai_edge_litert.tools.flatbuffer_utils import read_model
+
+    from mobiledet_converters.tflite.structure import CONVOLUTIONS, count_operations
+
+    networks: dict[str, Network] = torch.load(job.folder / NETWORKS, weights_only=False)  # our own, see above
+    files = []
+    for number, name in enumerate(job.names, start=1):
+        job.announce(f"converting {name} ({number} of {len(job.names)})")
+        module, (channels, height, width) = networks[name]
+        prepare(module)
+        image = torch.zeros(1, height, width, channels)
+        lowered = litert_torch.convert(ChannelsLast(module).eval(), sample_kwargs={"image": image})
+        path = job.folder / f"{name}.tflite"
+        lowered.export(str(path))
+        operations = dict(count_operations(read_model(path)))
+        wanted = sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in module.modules())
+        if sum(operations.get(kind, 0) for kind in CONVOLUTIONS) < wanted:
+            raise UserError(f"the converter wrote {name} without all of its {wanted} convolutions: {operations}")
+        files.append(ConvertedFile(path.name, "float32", operations))
+    return files
+
+
+if __name__ == "__main__":
+    serve(convert, NetworkJob)

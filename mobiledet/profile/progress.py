@@ -1,0 +1,16 @@
+"""One line of the terminal that says what is being done."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def shown_steps(console: Console) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows its argument as the present step; the line vanishes at the end."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting")
+        yield lambda step: progress.update(task, description=step)
