@@ -1,6 +1,7 @@
 """The checkpoint on disk: weights, their ModelSpec and, in a run's last one, what is needed to train on."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,13 @@ class Checkpoint:
     training: dict[str, Any] | None = None
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = None) -> None:
     """Write the file whole or not at all.
+
+    Args:
+        path: the file.
+        checkpoint: its content.
+        previous: what the file becomes that is replaced; None drops it.
 
     Raises:
         UserError: it cannot be written.
@@ -50,6 +56,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             torch.save(content, temporary)
         except RuntimeError as error:  # torch reports a full disk this way
             raise UserError(f"cannot write {path}: {first_line(error)}; check the disk") from error
+        if previous and path.is_file():
+            os.replace(path, previous)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

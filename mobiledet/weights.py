@@ -35,9 +35,19 @@ def read_tensors(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}")
     try:
+        _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise UserError(f"{path} is not a readable checkpoint: {first_line(error)}") from error
+
+
+def _check_sums(path: Path) -> None:
+    """Raises BadZipFile for a file of torch's zip format with changed bytes; torch itself reads over them."""
+    if zipfile.is_zipfile(path):  # torch's older format has no check sums
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(f"the check sum of its part {damaged} is wrong")
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: object) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import resource
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,40 @@ def test_truncated_file(tmp_path: Path, checkpoint_path: Path) -> None:
     path.write_bytes(checkpoint_path.read_bytes()[:-1000])
     with pytest.raises(UserError, match=r"cut\.ckpt is not a readable checkpoint"):
         load_checkpoint(path)
+
+
+def test_changed_bytes(tmp_path: Path, checkpoint_path: Path) -> None:
+    content = bytearray(checkpoint_path.read_bytes())
+    middle = len(content) // 2
+    content[middle] ^= 0xFF
+    path = tmp_path / "changed.ckpt"
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # reads over it
+    with pytest.raises(UserError, match=r"changed\.ckpt is not a readable checkpoint: the check sum of .* is wrong"):
+        load_checkpoint(path)
+
+
+def test_full_disk_keeps_the_older_file(tmp_path: Path, checkpoint_path: Path) -> None:
+    path, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    path.write_bytes(checkpoint_path.read_bytes())
+    largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, largest[1]))  # no file may grow beyond 100 KB
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*last\.ckpt.*check"):
+            save_checkpoint(path, Checkpoint(SPEC, detector_from_spec(SPEC).state_dict()), previous)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, largest)
+    assert path.read_bytes() == checkpoint_path.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_that_is_replaced_is_kept_as_the_previous_one(tmp_path: Path) -> None:
+    path, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    for epoch in (1, 2, 3):
+        save_checkpoint(path, Checkpoint(SPEC, {}, {"epoch": epoch}), previous)
+    epochs = [(load_checkpoint(file).training or {})["epoch"] for file in (path, previous)]
+    assert epochs == [3, 2]
+    assert sorted(tmp_path.iterdir()) == [path, previous]
 
 
 def test_somebody_elses_file(tmp_path: Path) -> None:
