@@ -2,6 +2,7 @@
 
 import dataclasses
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -356,3 +357,5 @@ def _should_cache(dataset: CocoDataset, workers: int) -> bool:
 def _init_worker(worker: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    # Ctrl-C reaches the whole group, but the training process may need the next batch before it saves and ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

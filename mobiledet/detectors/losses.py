@@ -12,6 +12,7 @@ from mobiledet.detectors.base import RawOutputs, Targets
 from mobiledet.errors import unknown_name
 from mobiledet.ops.box_coder import SSD_WEIGHTS, decode, encode
 from mobiledet.ops.boxes import paired_giou, paired_iou
+from mobiledet.ops.collective import mean_over_processes
 from mobiledet.ops.matching import match_atss, match_ssd
 
 
@@ -64,7 +65,8 @@ class DenseLoss(nn.Module):
     def forward(
         self, raw: RawOutputs, anchors_xyxy: Tensor, level_sizes: Sequence[int], targets: Targets
     ) -> dict[str, Tensor]:
-        """Scalar losses, to be summed: the batch's errors over its number of foreground anchors.
+        """Scalar losses, to be summed: the batch's errors over its number of foreground anchors, that of all processes
+        which train together.
 
         Args:
             raw: of the batch.
@@ -81,7 +83,7 @@ class DenseLoss(nn.Module):
         labels = targets.labels.gather(1, index).where(foreground, -1)
         raw = RawOutputs(raw.class_logits.float(), raw.box_deltas.float())
         class_error, box_error = self.errors(raw, anchors_xyxy, boxes, labels)
-        count = foreground.sum().clamp(min=1)
+        count = mean_over_processes(foreground.sum()).clamp(min=1)
         return {"class": class_error / count, "box": box_error / count}
 
 

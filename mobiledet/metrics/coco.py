@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,31 @@ class CocoMetrics:
     per_class: dict[str, float] = field(default_factory=dict)
     images: int = 0
     detections: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionRecall:
+    """The curves whose areas are the APs: boxes of all sizes, 100 detections for each image.
+
+    Attributes:
+        labels: classes.
+        objects: boxes of each class that are to be found, crowds left out.
+        ious: T thresholds, 0.50 to 0.95.
+        recall: R = 101 steps, 0 to 1.
+        precision: T x R x classes, each the best that is reached at that recall or beyond; NaN for a class without
+            objects.
+    """
+
+    labels: tuple[str, ...]
+    objects: tuple[int, ...]
+    ious: tuple[float, ...]
+    recall: np.ndarray
+    precision: np.ndarray
+
+    def at(self, iou: float) -> np.ndarray:
+        """R x classes: the curves at one of ``ious``."""
+        curves: np.ndarray = self.precision[int(np.argmin(np.abs(np.array(self.ious) - iou)))]
+        return curves
 
 
 class CocoEvaluator:
@@ -102,6 +128,14 @@ class CocoEvaluator:
         Raises:
             UserError: ``scorer`` is not one of ``SCORERS``.
         """
+        return self.score_with_curves(scorer)[0]
+
+    def score_with_curves(self, scorer: str = "faster-coco-eval") -> tuple[CocoMetrics, PrecisionRecall]:
+        """The numbers of all that was added, and the curves behind them.
+
+        Raises:
+            UserError: ``scorer`` is not one of ``SCORERS``.
+        """
         if scorer not in SCORERS:
             raise unknown_name("scorer", scorer, SCORERS)
         if scorer == "pycocotools":
@@ -121,12 +155,22 @@ class CocoEvaluator:
             evaluation.summarize()
         # IoU thresholds x recall thresholds x classes, for all areas and 100 detections
         precision = evaluation.eval["precision"][:, :, :, 0, -1]
-        return CocoMetrics(
+        scored: list[int] = evaluation.params.catIds
+        objects = Counter(a["category_id"] for a in self._truth["annotations"] if not a["iscrowd"])
+        metrics = CocoMetrics(
             **dict(zip(NUMBERS, map(float, evaluation.stats), strict=True)),
-            per_class={self._names[c]: _mean(precision[:, :, k]) for k, c in enumerate(evaluation.params.catIds)},
+            per_class={self._names[c]: _mean(precision[:, :, k]) for k, c in enumerate(scored)},
             images=len(self._image_ids),
             detections=len(rows),
         )
+        curves = PrecisionRecall(
+            labels=tuple(self._names[c] for c in scored),
+            objects=tuple(objects[c] for c in scored),
+            ious=tuple(float(iou) for iou in evaluation.params.iouThrs),
+            recall=np.array(evaluation.params.recThrs),
+            precision=np.where(precision > -1, precision, np.nan),
+        )
+        return metrics, curves
 
 
 def _ground_truth(annotations: Path, image_ids: frozenset[int]) -> dict[str, Any]:

@@ -9,9 +9,13 @@ from typing import Literal
 class TrainConfig:
     """Train a detector on COCO or on any COCO-format set.
 
-    The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt (to resume),
-    config.json, metrics.jsonl and a TensorBoard log.
+    The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt and previous.ckpt
+    (to resume), report.html (curves, sample predictions, classes), config.json, metrics.jsonl, curves.jsonl and a
+    TensorBoard log. Ctrl-C and SIGTERM write last.ckpt and stop; a second Ctrl-C stops at once.
     """
+
+    recipe: str = ""
+    """Published settings to begin with; `--recipe list` shows them. Options that are given win over the recipe's."""
 
     data: str = "shapes"
     """A folder in COCO's layout (annotations/instances_{train,val}2017.json, {train,val}2017/*.jpg), or `shapes` for
@@ -31,8 +35,14 @@ class TrainConfig:
     """Weights that the backbone starts from: `imagenet` (published ones, see `mobiledet list`), or a file: a
     checkpoint of mobiledet with this backbone, or a state dict of torchvision, timm or the ShuffleNet authors. Random
     by default."""
+    init: Path | None = None
+    """Fine-tuning: a checkpoint of mobiledet with this backbone and detector, whose backbone, neck and head the run
+    starts from instead of --pretrained. The layers that depend on the classes start anew where the classes differ."""
+    freeze_backbone: bool = False
+    """Leave the backbone as it is, normalisation statistics included; needs --pretrained or --init."""
     detector: str = "ssdlite_fpn"
-    """ssdlite (levels from stride 16, as in the papers) or ssdlite_fpn (a small pyramid from stride 8)."""
+    """ssdlite (levels from stride 16, as in the papers), ssdlite_fpn (a small pyramid from stride 8), faster_rcnn (one
+    level, as in the papers) or faster_rcnn_fpn."""
     image_size: int = 320
     """Side of the square input in pixels, a multiple of 32."""
     anchors: Literal["default", "fit"] = "default"
@@ -41,42 +51,78 @@ class TrainConfig:
     loss: Literal["default", "hard_negative", "focal"] = "default"
     """default: the detector's own (ssdlite: hard_negative, ssdlite_fpn: focal)."""
 
-    crop_probability: float = 0.7
-    """Share of training images that are randomly cropped; short runs learn faster with less."""
+    augmentation: Literal["default", "flip", "ssd", "ssdlite", "nanodet"] = "default"
+    """default: crops, flip and colours, mild; flip: nothing else; ssd: SSD's colours, zoom-out, IoU crop and flip;
+    ssdlite: IoU crop and flip; nanodet: NanoDet's change of scale, shift, flip and colours."""
+    crop_probability: float | None = None
+    """Share of training images that are randomly cropped; short runs learn faster with less. By default that of the
+    augmentation."""
 
     epochs: int = 100
     """Passes over the training images."""
     batch_size: int = 32
-    """Images of one step, on all devices together."""
+    """Images of one step, on all devices and in all parts (--accumulate) together."""
+    accumulate: int = 1
+    """Parts that the batch is divided into, computed one after the other: a large batch on little memory. Each part is
+    normalised by itself, and its loss is a mean of its own."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """Rule of the steps."""
+    momentum: float = 0.9
+    """Of sgd."""
     lr: float = 0.002
-    """Highest learning rate; it rises linearly over the warm-up and falls along a cosine."""
-    weight_decay: float = 0.02
-    """Of AdamW; not applied to biases and normalisation."""
-    decay_depthwise: bool = True
-    """Apply the weight decay to depthwise convolutions too; MobileNet's authors do not."""
+    """Highest learning rate."""
+    lr_batch_size: int = 0
+    """Batch size that --lr is meant for; for another --batch-size the rate is scaled in proportion. 0: --lr is used as
+    it is."""
+    schedule: Literal["cosine", "steps"] = "cosine"
+    """After the linear rise of the warm-up the learning rate falls along a cosine, or is multiplied by --lr-gamma at
+    the epochs --lr-steps."""
+    final_lr: float = 0.02
+    """Of the cosine: the last learning rate as a share of the highest."""
+    lr_steps: tuple[int, ...] = ()
+    """Of the steps: the epochs after which the learning rate falls."""
+    lr_gamma: float = 0.1
+    """Of the steps: what the learning rate is multiplied by."""
     warmup_steps: int = 300
     """Steps until the highest learning rate, at most a tenth of the run."""
+    weight_decay: float = 0.02
+    """Not applied to biases and normalisation."""
+    decay_depthwise: bool = True
+    """Apply the weight decay to depthwise convolutions too; MobileNet's authors do not."""
     clip_norm: float = 10.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; 0 sets no limit."""
     ema_decay: float = 0.9998
     """Of the averaged weights, which are evaluated and saved; 0 turns averaging off."""
+    sync_bn: bool = False
+    """Normalise by the statistics of the images on all GPUs, not of each GPU's own."""
 
     eval_every: int = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
     workers: int = -1
     """Processes that load and augment images; -1 chooses by the number of cores."""
+    cache_images: Path | None = None
+    """Folder to keep decoded training images in, so that each is decoded once; several runs may share it. The space
+    that they take is told at the start: about 1 MB for each image of COCO. Images that together take less than 1 GB
+    are kept in memory anyhow."""
+    scorer: Literal["faster-coco-eval", "pycocotools"] = "faster-coco-eval"
+    """What computes COCO's numbers; both give the same, the first one much faster."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Numbers of the forward pass; auto: bf16-mixed on a GPU that has it, else 32-true."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
     devices: int = 1
-    """GPUs, or processes where training runs on the CPU. Small networks use two cores far better as two processes than
-    as one with two threads. The batch is divided among them."""
+    """GPUs of each machine, or processes where training runs on the CPU. Small networks use two cores far better as two
+    processes than as one with two threads. The batch is divided among them. torchrun and SLURM set it themselves."""
+    nodes: int = 1
+    """Machines; start the same command on each with torchrun or srun, or with MASTER_ADDR, MASTER_PORT and NODE_RANK in
+    the environment."""
     seed: int = 0
     """Of weights, order and augmentation."""
     out: Path | None = None
     """Run folder; default runs/NAME-DATE."""
     resume: Path | None = None
     """Run folder to go on with; its own settings are used."""
+    save_every_minutes: float = 10.0
+    """Between checkpoints within an epoch; each epoch ends with one too."""
     on_bad_data: Literal["error", "skip"] = "error"
     """A damaged image or annotation stops the run, or is left out and reported."""

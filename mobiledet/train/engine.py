@@ -1,11 +1,8 @@
 """The training run, top to bottom."""
 
 import dataclasses
-import json
-import math
-import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,42 +10,50 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.wrappers import _FabricModule
 from rich.console import Console
 from torch import nn
-from torch.multiprocessing.spawn import ProcessException
 
 from mobiledet.backbones import load_pretrained
-from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mobiledet.complexity import count_parameters
 from mobiledet.data.coco import CocoDataset
-from mobiledet.data.loader import Batch, DetectionLoader, build_loader
-from mobiledet.data.transforms import Augmentation, train_transform
-from mobiledet.detectors import Detector, Targets, detector_from_spec
+from mobiledet.data.loader import Batch, DetectionLoader
+from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoMetrics
-from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
+from mobiledet.train.allocator import keep_freed_memory
 from mobiledet.train.config import TrainConfig
-from mobiledet.train.optimization import AveragedWeights, parameter_groups, warmup_cosine
+from mobiledet.train.curves import CurvePoint, append_point
+from mobiledet.train.finetune import load_start, start_from
+from mobiledet.train.interruption import Interrupted, Interruption
+from mobiledet.train.launch import adopt_environment, launch, make_fabric
+from mobiledet.train.meter import LossWatch
+from mobiledet.train.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
 from mobiledet.train.progress import TrainProgress
-from mobiledet.train.run_folder import RunFolder, code_commit
+from mobiledet.train.recipes import LIST, recipe_list
+from mobiledet.train.report import write_report
+from mobiledet.train.run_folder import RunFolder
+from mobiledet.train.samples import draw_samples
 from mobiledet.train.setup import (
     check_settings,
     choose_workers,
     load_data,
-    make_fabric,
+    make_loaders,
     make_spec,
     prepare_data,
     share_cores,
 )
-from mobiledet.train.tensorboard import open_log
+from mobiledet.train.state import TrainState
+from mobiledet.train.step import seed_step, train_step
+from mobiledet.train.tensorboard import is_pictured, log_evaluation, log_samples, open_log
 from mobiledet.train.validation import gather, validate
-from mobiledet.weights import load_weights
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 LOG_EVERY_STEPS = 20
+SAVE = 1  # a wish of ``_wish``, below the numbers of the signals that stop a run
 
 
 @dataclass(frozen=True)
@@ -68,291 +73,288 @@ class TrainResult:
     seconds: float
 
 
-def run(config: TrainConfig) -> None:
-    """The command ``mobiledet train``."""
-    result = train(config, quiet=False)
-    Console().print(
-        f"best mAP {result.metrics.AP:.4f} (AP50 {result.metrics.AP50:.4f}), {result.seconds:.0f} s\n"
-        f"next: mobiledet export {result.checkpoint}",
-        highlight=False,
-        soft_wrap=True,
-    )
+def run(config: TrainConfig) -> int:
+    """The command ``mobiledet train``; returns its exit status."""
+    if config.recipe == LIST:
+        print(recipe_list())
+        return 0
+    try:
+        train(config, quiet=False)
+    except Interrupted as interrupted:
+        return interrupted.status
+    return 0
 
 
 def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
     """Train a detector; returns when the last epoch is evaluated and saved.
 
-    With several devices each gets a process of its own.
+    With several devices each gets a process of its own, unless torchrun or SLURM has started them already.
 
     Raises:
         UserError: a setting is wrong, data are bad, or the loss is no longer finite.
+        Interrupted: SIGINT or SIGTERM stopped the run, which can be resumed.
     """
     if config.resume:
         path = config.resume
         config = dataclasses.replace(RunFolder(path).load_config(), out=path, resume=path)
+    config = adopt_environment(config)
     check_settings(config)
-    prepare_data(config)
-    fabric = make_fabric(config)
-    with tempfile.TemporaryDirectory() as scratch:
-        mistake = Path(scratch) / "mistake.txt"
-        try:
-            # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
-            folder, metrics, seconds = fabric.launch(
-                partial(_train_telling_mistakes, config=config, quiet=quiet, mistake=mistake)
-            )
-        except ProcessException as error:
-            if mistake.exists():
-                raise UserError(mistake.read_text(encoding="utf-8")) from error
-            raise
+    # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
+    folder, metrics, seconds = launch(make_fabric(config), partial(_train, config=config, quiet=quiet))
     return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
-
-
-def _train_telling_mistakes(
-    fabric: Fabric, config: TrainConfig, quiet: bool, mistake: Path
-) -> tuple[Path, dict[str, Any], float]:
-    """``_train``, which leaves the message of a UserError in a file: an exception does not cross processes, and the
-    processes that waited for the one with the mistake die too."""
-    try:
-        return _train(fabric, config, quiet)
-    except UserError as error:
-        mistake.write_text(str(error), encoding="utf-8")
-        raise
 
 
 def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict[str, Any], float]:
     """The run of one process; returns the run folder, the best metrics and the seconds it took."""
     started = time.monotonic()
-    console = Console(quiet=quiet or not fabric.is_global_zero)
+    console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False, soft_wrap=True)
     torch.manual_seed(config.seed)
+    with fabric.rank_zero_first(local=True):
+        prepare_data(config)
     train_set, val_set = load_data(config)
-    spec = make_spec(config, train_set)
-    # on its device from the start: the averaged weights and the optimiser hold on to these very tensors
-    detector = detector_from_spec(spec).to(fabric.device).to(memory_format=torch.channels_last)
-    if config.pretrained and not config.resume:
-        with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
-            load_pretrained(detector.backbone, config.backbone, config.pretrained)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(detector, config.weight_decay, config.decay_depthwise),
-        lr=config.lr,
-        fused=config.precision != "16-mixed",  # with scaled gradients lightning cannot clip before a fused step
-    )
+    _report_left_out(console, (*train_set.skipped, *val_set.skipped))
+
+    source = config.init or Path()
+    before = load_start(source, config) if config.init and not config.resume else None
+    if config.resume:
+        before, source, problem = RunFolder(config.resume).newest_checkpoint()
+        if problem:
+            console.print(f"{problem}; goes on from {source}")
+    spec = make_spec(config, train_set, before.spec if before else None)
+    detector = _build(fabric, config, spec)
     workers = choose_workers(config, fabric.device)
     share_cores(config, fabric.device, workers)
-    train_loader, val_loader = _loaders(config, spec, train_set, val_set, fabric, workers)
-    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, spec) if fabric.is_global_zero else None))
-    state = TrainState(spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
-    if config.resume:
-        state.load(folder.last)
-    _report_left_out(console, (*train_set.skipped, *val_set.skipped))
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
+    train_loader, val_loader = make_loaders(config, spec, train_set, val_set, fabric, workers)
+    if train_loader.dataset.disk_cache:
+        console.print(train_loader.dataset.disk_cache.plan(train_set.images))
+    if before and not config.resume:
+        console.print(start_from(detector, spec, before, source))
+    optimizer = build_optimizer(config, detector)
+    state = TrainState(fabric, spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
+    if before and config.resume:
+        state.load(before, source)
+    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state) if fabric.is_global_zero else None))
     console.print(
         f"{spec.name}: {count_parameters(detector) / 1e6:.2f} M parameters, "
-        f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}",
-        highlight=False,
-        soft_wrap=True,
+        f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}"
     )
+    if highest_lr(config) != config.lr:
+        console.print(
+            f"learning rate {config.lr:g} for batches of {config.lr_batch_size}, so {highest_lr(config):g} for "
+            f"{config.batch_size}"
+        )
 
     wrapped, wrapped_optimizer = fabric.setup(detector, optimizer)
-    steps_per_epoch = len(train_loader)
-    total_steps = config.epochs * steps_per_epoch
-    share = warmup_cosine(config.warmup_steps, total_steps)
-    log = open_log(folder.path / "tensorboard", state.epoch * steps_per_epoch) if fabric.is_global_zero else None
-    with TrainProgress(console, total_steps, state.epoch * steps_per_epoch, config.epochs) as progress:
-        for epoch in range(state.epoch, config.epochs):
-            train_loader.set_epoch(epoch)
-            detector.train()
-            meter = Meter()
-            for step, batch in enumerate(train_loader, start=epoch * steps_per_epoch):
-                for group in optimizer.param_groups:
-                    group["lr"] = config.lr * share(step)
-                losses = train_step(fabric, wrapped, wrapped_optimizer, batch, spec, config.clip_norm)
-                state.average.update(step)
-                meter.add(losses, len(batch) * fabric.world_size)
-                is_logged = step % LOG_EVERY_STEPS == 0 or step + 1 == total_steps
-                if is_logged or fabric.device.type == "cpu":  # reading a loss from a GPU would make it wait
-                    _check_finite(losses, step, batch)
-                if is_logged and log:
-                    _log_step(log, meter, step, optimizer.param_groups[0]["lr"])
-                    progress.step(step + 1, epoch + 1, meter.loss, meter.images_per_s)
-            state.epoch = epoch + 1
-            state.average.synchronize()
-            if state.epoch % config.eval_every == 0 or state.epoch == config.epochs:
-                metrics = validate(state.average.model, spec, val_set, val_loader, fabric.device)
-                is_best = state.take(metrics)
-                if log:
-                    progress.evaluated(state.epoch, meter.loss, metrics, is_best)
-                    log.add_scalar("validation/mAP", metrics.AP, state.epoch * steps_per_epoch)
-                    folder.log({"epoch": state.epoch, "loss": meter.loss, **dataclasses.asdict(metrics)})
-                    if is_best:
-                        state.save(folder.best, for_use=True)
-            if log:
-                state.save(folder.last)
-    if log:
-        log.close()
+    steps_per_epoch = len(train_set.images) // config.batch_size
+    done_steps = state.epoch * steps_per_epoch + state.step
+    with (
+        Interruption() as interruption,
+        TrainProgress(console, config.epochs * steps_per_epoch, done_steps, config.epochs) as progress,
+    ):
+        run = Run(
+            config,
+            fabric,
+            state,
+            wrapped,
+            wrapped_optimizer,
+            train_loader,
+            val_loader,
+            val_set,
+            folder,
+            steps_per_epoch,
+            # what is logged at the end of an epoch is logged anew if the state is from just before
+            open_log(folder.path / "tensorboard", done_steps + (state.step < steps_per_epoch))
+            if fabric.is_global_zero
+            else None,
+            progress,
+            interruption,
+        )
+        try:
+            _train_to_the_end(run)
+        except Interrupted as interrupted:
+            console.print(str(interrupted))
+            raise
+        finally:
+            if run.log:
+                run.log.close()
     _report_left_out(console, gather({**train_loader.bad_images, **val_loader.bad_images}))
     assert state.best is not None, "the last epoch is always evaluated"
-    return folder.path, dataclasses.asdict(state.best), time.monotonic() - started
+    seconds = time.monotonic() - started
+    console.print(f"best mAP {state.best.AP:.4f} (AP50 {state.best.AP50:.4f}), {seconds:.0f} s")
+    console.print(f"report: {folder.report}")
+    console.print(f"next: mobiledet export {folder.best}")
+    return folder.path, dataclasses.asdict(state.best), seconds
+
+
+def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
+    """The network on its device: the averaged weights and the optimiser hold on to its very tensors."""
+    detector = detector_from_spec(spec)
+    if config.pretrained and not config.init and not config.resume:
+        with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
+            load_pretrained(detector.backbone, config.backbone, config.pretrained)
+    if config.sync_bn:
+        if fabric.device.type != "cuda":
+            raise UserError(f"--sync-bn: torch has it for GPUs alone, and this is {fabric.device.type}; leave it out")
+        detector = nn.SyncBatchNorm.convert_sync_batchnorm(detector)
+    if config.freeze_backbone:
+        detector.backbone.requires_grad_(False)
+    return detector.to(fabric.device).to(memory_format=torch.channels_last)
+
+
+def _open_folder(config: TrainConfig, state: TrainState) -> RunFolder:
+    if not config.resume:
+        return RunFolder.create(config, state.spec.name)
+    folder = RunFolder(config.resume)
+    folder.rewind(state.epoch)
+    return folder
 
 
 def _report_left_out(console: Console, notes: Collection[str]) -> None:
     """How many images and annotations were left out as bad, and which."""
     if notes:
-        console.print(f"left out {len(notes)}:", *notes, sep="\n  ", highlight=False, soft_wrap=True)
+        console.print(f"left out {len(notes)}:", *notes, sep="\n  ")
 
 
-def _open_folder(config: TrainConfig, spec: ModelSpec) -> RunFolder:
-    return RunFolder(config.resume) if config.resume else RunFolder.create(config, spec.name)
+@dataclass(frozen=True)
+class Run:
+    """What the parts of a run share.
+
+    Attributes:
+        detector, optimizer: as Fabric wraps them.
+        steps_per_epoch: steps with a full batch; the images that remain are left out.
+        log: None in all processes but one.
+    """
+
+    config: TrainConfig
+    fabric: Fabric
+    state: TrainState
+    detector: _FabricModule
+    optimizer: torch.optim.Optimizer
+    train_loader: DetectionLoader
+    val_loader: DetectionLoader
+    val_set: CocoDataset
+    folder: RunFolder
+    steps_per_epoch: int
+    log: "SummaryWriter | None"
+    progress: TrainProgress
+    interruption: Interruption
 
 
-def train_step(
-    fabric: Fabric,
-    detector: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    spec: ModelSpec,
-    clip_norm: float,
-) -> dict[str, torch.Tensor]:
-    """One step on one batch; returns the losses, detached."""
-    batch = batch.to(fabric.device)
-    losses = detector(normalize(batch.images, spec.input), Targets(batch.boxes, batch.labels))
-    optimizer.zero_grad()
-    fabric.backward(torch.stack(list(losses.values())).sum())
-    fabric.clip_gradients(detector, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
-    optimizer.step()
-    return {name: loss.detach() for name, loss in losses.items()}
+def _train_to_the_end(run: Run) -> None:
+    """All epochs that are left.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    try:
+        while run.state.epoch < run.config.epochs:
+            _train_epoch(run)
+            _end_epoch(run)
+    except RuntimeError as error:
+        if not run.interruption.signum:
+            raise
+        # the signal has ended a loader process or another process of the run before this one could save
+        raise Interrupted(run.folder.path, run.interruption.signum) from error
 
 
-class TrainState:
-    """All that changes during a run, and its way to disk and back."""
+def _train_epoch(run: Run) -> None:
+    """From the state's step to the end of its epoch, with checkpoints on the way.
 
-    def __init__(
-        self, spec: ModelSpec, detector: Detector, optimizer: torch.optim.Optimizer, average: AveragedWeights
-    ) -> None:
-        self.spec = spec
-        self.detector = detector
-        self.optimizer = optimizer
-        self.average = average
-        self.epoch = 0
-        self.best: CocoMetrics | None = None
+    Raises:
+        Interrupted: a signal came; the state is saved.
+    """
+    config, fabric, state = run.config, run.fabric, run.state
+    lr = learning_rate(config, run.steps_per_epoch)
+    watch = LossWatch()
+    saved = time.monotonic()
+    run.detector.train()
+    if config.freeze_backbone:
+        state.detector.backbone.eval()
+    run.train_loader.sampler.seek(state.epoch, state.step * config.batch_size // fabric.world_size)
+    batches = iter(run.train_loader)
+    while state.step < run.steps_per_epoch:
+        step = state.epoch * run.steps_per_epoch + state.step
+        parts = [next(batches) for _ in range(config.accumulate)]
+        seed_step(config.seed, step, fabric.global_rank)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr(step)
+        losses = train_step(fabric, run.detector, run.optimizer, parts, state.spec, config.clip_norm)
+        state.average.update(step)
+        state.meter.add(losses, config.batch_size)
+        state.step += 1
+        watch.add(step, parts, losses)
 
-    def take(self, metrics: CocoMetrics) -> bool:
-        """Note an evaluation of the averaged weights; returns whether it is the best so far."""
-        if self.best is not None and metrics.AP <= self.best.AP:
-            return False
-        self.best = metrics
-        return True
-
-    def save(self, path: Path, for_use: bool = False) -> None:
-        """Write all that a resumed run needs, or, ``for_use``, the averaged weights alone."""
-        training = {
-            "epoch": self.epoch,
-            "best": dataclasses.asdict(self.best) if self.best else None,
-            "weights": self.detector.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        info = dataclasses.replace(self.spec.training, epochs=self.epoch, commit=code_commit())
-        spec = dataclasses.replace(self.spec, training=info)
-        save_checkpoint(path, Checkpoint(spec, self.average.model.state_dict(), None if for_use else training))
-
-    def load(self, path: Path) -> None:
-        """Take up where ``save`` left off.
-
-        Raises:
-            UserError: the checkpoint is damaged, of another model, or holds no training state.
-        """
-        checkpoint = load_checkpoint(path)
-        training: dict[str, Any] | None = checkpoint.training
-        if training is None:
-            raise UserError(f"{path} cannot be resumed from: it holds weights alone")
-        load_weights(self.average.model, checkpoint.weights, path)
-        same_training = dataclasses.replace(checkpoint.spec, training=self.spec.training)
-        if json.dumps(same_training.to_json()) != json.dumps(self.spec.to_json()):
-            raise UserError(
-                f"{path} does not fit today's data or settings (classes, anchors or input differ); start a new run"
-            )
-        load_weights(self.detector, training["weights"], path)
-        self.optimizer.load_state_dict(training["optimizer"])
-        self.epoch = training["epoch"]
-        self.best = CocoMetrics(**training["best"]) if training["best"] else None
+        is_last = state.step == run.steps_per_epoch
+        is_logged = (step + 1) % LOG_EVERY_STEPS == 0 and not is_last
+        if is_logged or is_last or fabric.device.type == "cpu":  # what follows makes a GPU wait
+            watch.check()
+            is_due = time.monotonic() - saved > 60 * config.save_every_minutes
+            wish = _strongest(fabric, run.interruption.signum or SAVE * (is_due and not is_last))
+            if wish:
+                state.save(run.folder)
+                saved = time.monotonic()
+            if wish > SAVE:
+                raise Interrupted(run.folder.path, wish)
+        if is_logged:
+            _log_step(run, step + 1)
 
 
-class Meter:
-    """Mean losses and speed of an epoch so far."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._sums: dict[str, torch.Tensor] = {}
-        self._steps = 0
-        self._images = 0
-
-    def add(self, losses: dict[str, torch.Tensor], images: int) -> None:
-        for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, torch.zeros_like(loss)) + loss
-        self._steps += 1
-        self._images += images
-
-    @property
-    def losses(self) -> dict[str, float]:
-        return {name: float(total) / self._steps for name, total in self._sums.items()}
-
-    @property
-    def loss(self) -> float:
-        return sum(self.losses.values())
-
-    @property
-    def images_per_s(self) -> float:
-        return self._images / (time.monotonic() - self._started)
+def _strongest(fabric: Fabric, wish: int) -> int:
+    """The greatest of what the processes wish, so that all do the same: nothing (0), ``SAVE``, or stop by a signal."""
+    if fabric.world_size == 1:
+        return wish
+    return int(cast(torch.Tensor, fabric.all_reduce(torch.tensor(wish, device=fabric.device), reduce_op="max")))
 
 
-def _loaders(
-    config: TrainConfig,
-    spec: ModelSpec,
-    train_set: CocoDataset,
-    val_set: CocoDataset,
-    fabric: Fabric,
-    workers: int,
-) -> tuple[DetectionLoader, DetectionLoader]:
-    height, width = spec.input.height, spec.input.width
-    augmentation = Augmentation(crop_probability=config.crop_probability)
-    train_loader = build_loader(
-        train_set,
-        config.batch_size // fabric.world_size,
-        transform=train_transform(height, width, augmentation),
-        height=height,
-        width=width,
-        shuffle=True,
-        workers=workers,
-        seed=config.seed,
-        drop_last=True,
-        on_bad_data=config.on_bad_data,
-        rank=fabric.global_rank,
-        world_size=fabric.world_size,
-    )
-    val_loader = build_loader(
-        val_set,
-        config.batch_size // fabric.world_size,
-        transform=None,
-        height=height,
-        width=width,
-        shuffle=False,
-        workers=workers,
-        on_bad_data=config.on_bad_data,
-        rank=fabric.global_rank,
-        world_size=fabric.world_size,
-    )
-    return train_loader, val_loader
+def _end_epoch(run: Run) -> None:
+    """Evaluate if it is time to, log and save. A run that is killed in here does all of it again."""
+    config, state = run.config, run.state
+    is_evaluated = (state.epoch + 1) % config.eval_every == 0 or state.epoch + 1 == config.epochs
+    if is_evaluated:
+        state.save(run.folder)
+    state.average.synchronize()
+    step = (state.epoch + 1) * run.steps_per_epoch
+    loss = _log_step(run, step)
+    state.next_epoch()
+    if is_evaluated:
+        batches = _until_interrupted(run.val_loader, run)
+        validation = validate(state.average.model, state.spec, run.val_set, batches, run.fabric.device, config.scorer)
+        metrics = validation.metrics
+        is_best = state.take(metrics)
+        if run.log:
+            run.progress.evaluated(state.epoch, loss, metrics, is_best)
+            run.folder.log({"epoch": state.epoch, "loss": loss, **dataclasses.asdict(metrics)})
+            if is_best:
+                state.save_for_use(run.folder.best)
+            samples = draw_samples(run.val_set, validation.detections)
+            log_evaluation(run.log, validation, step)
+            if is_pictured(config, state.epoch):
+                log_samples(run.log, samples, step)
+            write_report(run.folder, config, state.spec, validation, samples)
+    state.save(run.folder)
 
 
-def _check_finite(losses: dict[str, torch.Tensor], step: int, batch: Batch) -> None:
-    """Raises UserError when a loss is not a finite number; it names the images."""
-    total = float(sum(losses.values()))
-    if not math.isfinite(total):
-        ids = ", ".join(str(i) for i in batch.image_ids.tolist())
-        raise UserError(f"the loss is {total} at step {step}, images {ids}; lower --lr, or look at these images")
+def _until_interrupted(batches: Iterable[Batch], run: Run) -> Iterator[Batch]:
+    """The batches; raises Interrupted between two of them when a signal has come."""
+    for batch in batches:
+        if run.interruption.signum:
+            raise Interrupted(run.folder.path, run.interruption.signum)
+        yield batch
 
 
-def _log_step(writer: "SummaryWriter", meter: Meter, step: int, lr: float) -> None:
-    """Write the running means to TensorBoard."""
-    for name, value in meter.losses.items():
-        writer.add_scalar(f"loss/{name}", value, step)
-    writer.add_scalar("train/lr", lr, step)
-    writer.add_scalar("train/images_per_s", meter.images_per_s, step)
+def _log_step(run: Run, step: int) -> float:
+    """Log and show the means of the epoch so far; returns that of the whole loss."""
+    means = run.state.meter.means(run.fabric)
+    loss, speed = sum(means.values()), run.state.meter.images_per_s
+    if run.log:
+        for name, value in means.items():
+            run.log.add_scalar(f"loss/{name}", value, step)
+        lr = run.optimizer.param_groups[0]["lr"]
+        run.log.add_scalar("train/lr", lr, step)
+        run.log.add_scalar("train/images_per_s", speed, step)
+        point = CurvePoint(step, step / run.steps_per_epoch, run.state.step, lr, speed, means)
+        append_point(run.folder.curves, point)
+        run.progress.step(step, run.state.epoch + 1, loss, speed)
+    return loss

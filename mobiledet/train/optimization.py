@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mobiledet.complexity import layer_kind
 from mobiledet.detectors import Detector
+from mobiledet.train.config import TrainConfig
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, decay_depthwise: bool = True) -> list[dict[str, object]]:
@@ -31,17 +32,36 @@ def parameter_groups(model: nn.Module, weight_decay: float, decay_depthwise: boo
     ]
 
 
-def warmup_cosine(warmup_steps: int, total_steps: int, floor: float = 0.02) -> Callable[[int], float]:
-    """Share of the highest learning rate at a step: a linear rise, then a cosine down to ``floor``."""
-    warmup_steps = max(1, min(warmup_steps, total_steps // 10))
+def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW or SGD with momentum over the trainable parameters; the learning rate is set at each step."""
+    groups = parameter_groups(model, config.weight_decay, config.decay_depthwise)
+    fused = config.precision != "16-mixed"  # with scaled gradients lightning cannot clip before a fused step
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
 
-    def share(step: int) -> float:
-        if step < warmup_steps:
-            return (step + 1) / warmup_steps
+
+def highest_lr(config: TrainConfig) -> float:
+    """``lr``, scaled to the batch in proportion (arXiv:1706.02677, section 2.1) where it is meant for another one."""
+    return config.lr * config.batch_size / (config.lr_batch_size or config.batch_size)
+
+
+def learning_rate(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float]:
+    """The learning rate at each step, counted from 0: a linear rise, then a cosine or steps."""
+    total_steps = config.epochs * steps_per_epoch
+    warmup_steps = max(1, min(config.warmup_steps, total_steps // 10))
+    falls = [epoch * steps_per_epoch for epoch in config.lr_steps]
+    highest = highest_lr(config)
+
+    def cosine(step: int) -> float:
         progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
-        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+        return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    return share
+    def steps(step: int) -> float:
+        return config.lr_gamma ** sum(step >= fall for fall in falls)
+
+    share = {"cosine": cosine, "steps": steps}[config.schedule]
+    return lambda step: highest * ((step + 1) / warmup_steps if step < warmup_steps else share(step))
 
 
 class AveragedWeights:
@@ -61,11 +81,21 @@ class AveragedWeights:
         is_float = {name: tensor.is_floating_point() for name, tensor in averaged.items()}
         self._averaged = [averaged[name] for name in averaged if is_float[name]]
         self._followed = [followed[name] for name in averaged if is_float[name]]
-        self._model_statistics = _statistics(model)
-        self._average_statistics = _statistics(self.model)
+        self._statistics = [*_statistics(model), *_statistics(self.model)]
         self._counters: list[tuple[Tensor, Tensor]] = [
             (averaged[name], followed[name]) for name in averaged if not is_float[name]
         ]
+
+    def statistics(self) -> Tensor:
+        """All normalisation statistics of the model and of its average, as one vector on the CPU."""
+        return torch.cat([buffer.flatten() for buffer in self._statistics]).cpu()
+
+    @torch.no_grad()
+    def restore_statistics(self, flat: Tensor) -> None:
+        """Put back what ``statistics`` gave."""
+        parts = flat.split([buffer.numel() for buffer in self._statistics])
+        for buffer, part in zip(self._statistics, parts, strict=True):
+            buffer.copy_(part.view_as(buffer))
 
     @torch.no_grad()
     def synchronize(self) -> None:
@@ -75,14 +105,9 @@ class AveragedWeights:
         """
         if not torch.distributed.is_initialized():
             return
-        for buffers in (self._model_statistics, self._average_statistics):
-            flat = torch.cat([buffer.flatten() for buffer in buffers])
-            torch.distributed.all_reduce(flat)
-            flat /= torch.distributed.get_world_size()
-            torch._foreach_copy_(
-                buffers,
-                [part.view_as(b) for part, b in zip(flat.split([b.numel() for b in buffers]), buffers, strict=True)],
-            )
+        flat = torch.cat([buffer.flatten() for buffer in self._statistics])
+        torch.distributed.all_reduce(flat)
+        self.restore_statistics(flat / torch.distributed.get_world_size())
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import math
 import subprocess
 import time
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from mobiledet import __version__
 from mobiledet.atomic import atomic_file
+from mobiledet.checkpoint import Checkpoint, load_checkpoint
 from mobiledet.errors import UserError
 from mobiledet.spec import read_json
 from mobiledet.train.config import TrainConfig
 
+CONFIG = "config.json"
 RECORDED_PACKAGES = ("torch", "torchvision", "lightning", "albumentations", "numpy", "faster-coco-eval")
 
 
@@ -22,14 +25,21 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        best, last: checkpoints.
+        best: the checkpoint with the highest validation mAP.
+        last, previous: the newest checkpoint to resume from, and the one before.
+        metrics: a line for each evaluation.
+        curves: a line for each note of loss, learning rate and speed; see ``train.curves``.
+        report: the page for people.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.best = path / "best.ckpt"
         self.last = path / "last.ckpt"
-        self._metrics = path / "metrics.jsonl"
+        self.previous = path / "previous.ckpt"
+        self.metrics = path / "metrics.jsonl"
+        self.curves = path / "curves.jsonl"
+        self.report = path / "report.html"
 
     @classmethod
     def create(cls, config: TrainConfig, name: str) -> "RunFolder":
@@ -40,9 +50,9 @@ class RunFolder:
         """
         path = config.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = cls(path)
-        if folder.last.exists() or folder.best.exists():
+        if any(checkpoint.exists() for checkpoint in (folder.best, folder.last, folder.previous)):
             raise UserError(f"{path} holds a run already; choose another --out, or go on with --resume {path}")
-        with atomic_file(path / "config.json") as temporary:
+        with atomic_file(path / CONFIG) as temporary:
             record = {"config": config_to_json(config), "environment": environment(), "started": _now()}
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         return folder
@@ -53,14 +63,56 @@ class RunFolder:
         Raises:
             UserError: there is no such run, or its config.json is damaged.
         """
-        if not self.last.is_file():
-            raise UserError(f"{self.path} holds no last.ckpt to resume from; give the folder of a run that was begun")
-        return config_from_json(read_json(self.path / "config.json"), self.path / "config.json")
+        if not (self.path / CONFIG).is_file():
+            raise UserError(f"{self.path} holds no {CONFIG} to resume from; give the folder of a run that was begun")
+        return config_from_json(read_json(self.path / CONFIG), self.path / CONFIG)
+
+    def newest_checkpoint(self) -> tuple[Checkpoint | None, Path, str]:
+        """The newest checkpoint that can be read.
+
+        Returns:
+            the checkpoint, None where the run was stopped before its first one; its file; and what is wrong with the
+            file that it stands in for, empty if nothing.
+
+        Raises:
+            UserError: there are checkpoints, but none can be read.
+        """
+        # last.ckpt is missing for a moment while the files are renamed
+        paths = [path for path in (self.last, self.previous) if path.is_file()]
+        if not paths and self.best.is_file():
+            raise UserError(f"{self.path} holds no {self.last.name} to resume from; start a new run")
+        problems: list[str] = []
+        for path in paths:
+            try:
+                return load_checkpoint(path), path, "; ".join(problems)
+            except UserError as error:
+                problems.append(str(error))
+        if problems:
+            raise UserError("; ".join(problems))
+        return None, self.last, ""
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with self._metrics.open("a", encoding="utf-8") as file:
+        with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**record, "time": _now()}) + "\n")
+
+    def rewind(self, epoch: int) -> None:
+        """Take back what was logged after ``epoch``, and remove files that a killed process left half-written."""
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink()
+        if self.metrics.is_file():
+            lines = self.metrics.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if _epoch(line) <= epoch]
+            with atomic_file(self.metrics) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _epoch(line: str) -> float:
+    """Of a line of metrics.jsonl; infinite for one that is cut off."""
+    try:
+        return float(json.loads(line)["epoch"])
+    except ValueError:
+        return math.inf
 
 
 def config_to_json(config: TrainConfig) -> dict[str, Any]:
@@ -73,6 +125,7 @@ def config_from_json(record: Any, source: Path) -> TrainConfig:
         values = dict(record["config"])
         paths = [field.name for field in dataclasses.fields(TrainConfig) if "Path" in str(field.type)]
         values.update({name: Path(values[name]) for name in paths if values.get(name) is not None})
+        values["lr_steps"] = tuple(values.get("lr_steps", ()))
         return TrainConfig(**values)
     except (KeyError, TypeError) as error:
         raise UserError(f"{source} does not hold the settings of a training run: {error}") from error

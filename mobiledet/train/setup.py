@@ -1,30 +1,24 @@
 """From the settings of a run to its data, its model description and the machine's part in it."""
 
-import logging
-import warnings
 from typing import Literal
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy, Strategy
 
 from mobiledet.backbones import check_backbone
 from mobiledet.backbones.pretrained import input_statistics
 from mobiledet.cores import usable_cores
 from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.data.loader import DetectionLoader, build_loader, training_cache
 from mobiledet.data.shapes import shapes_folder
+from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
 from mobiledet.spec import InputSpec, ModelSpec, TrainingInfo
 from mobiledet.train.config import TrainConfig
-
-# the launch of processes is announced in five lines that help nobody
-for _name in ("lightning.fabric", "lightning.pytorch"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-# its successor is missing from the older versions of torch that we support
-warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+from mobiledet.train.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16
@@ -39,26 +33,47 @@ def check_settings(config: TrainConfig) -> None:
     limits = {
         "epochs": 1,
         "batch_size": 1,
+        "accumulate": 1,
         "devices": 1,
+        "nodes": 1,
         "eval_every": 1,
+        "lr_batch_size": 0,
         "warmup_steps": 0,
         "weight_decay": 0,
+        "clip_norm": 0,
         "seed": 0,
+        "save_every_minutes": 0,
     }
     for name, least in limits.items():
         if getattr(config, name) < least:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is below {least}")
-    for name in ("lr", "clip_norm"):
+            raise UserError(f"{_option(config, name)} is below {least}")
+    for name in ("lr", "lr_gamma"):
         if not getattr(config, name) > 0:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is not above 0")
-    if config.batch_size % config.devices:
-        raise UserError(f"--batch-size {config.batch_size} cannot be divided among --devices {config.devices}")
-    if config.batch_size // config.devices < 2:
-        raise UserError(f"--batch-size {config.batch_size} leaves a process one image; normalisation needs two or more")
-    if not 0 <= config.crop_probability <= 1:
-        raise UserError(f"--crop-probability {config.crop_probability} is not in 0..1")
-    if not 0 <= config.ema_decay < 1:
-        raise UserError(f"--ema-decay {config.ema_decay} is not in 0..1, 1 left out")
+            raise UserError(f"{_option(config, name)} is not above 0")
+    for name in ("final_lr", "crop_probability"):
+        if not 0 <= (getattr(config, name) or 0) <= 1:
+            raise UserError(f"{_option(config, name)} is not in 0..1")
+    for name in ("ema_decay", "momentum"):
+        if not 0 <= getattr(config, name) < 1:
+            raise UserError(f"{_option(config, name)} is not in 0..1, 1 left out")
+    shares = config.devices * config.nodes * config.accumulate
+    if config.batch_size % shares:
+        raise UserError(
+            f"--batch-size {config.batch_size} cannot be divided among --devices {config.devices} x --nodes "
+            f"{config.nodes} x --accumulate {config.accumulate}"
+        )
+    if config.batch_size // shares < 2:
+        raise UserError(
+            f"--batch-size {config.batch_size} leaves a process one image at a time; normalisation needs two or more"
+        )
+    if config.schedule == "steps" and not config.lr_steps:
+        raise UserError("--schedule steps needs --lr-steps, the epochs after which the learning rate falls")
+    if config.freeze_backbone and not (config.init or config.pretrained):
+        raise UserError("--freeze-backbone keeps a random backbone; give it weights with --pretrained or --init")
+
+
+def _option(config: TrainConfig, name: str) -> str:
+    return f"--{name.replace('_', '-')} {getattr(config, name)}"
 
 
 def prepare_data(config: TrainConfig) -> None:
@@ -94,8 +109,13 @@ def _load(config: TrainConfig, split: Literal["train", "val"]) -> CocoDataset:
     return load_split(config.data, split, config.on_bad_data)
 
 
-def make_spec(config: TrainConfig, train_set: CocoDataset) -> ModelSpec:
+def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | None = None) -> ModelSpec:
     """The description of the model to train, anchors fitted to the training boxes if the settings say so.
+
+    Args:
+        config: the settings.
+        train_set: gives the classes.
+        before: of the checkpoint that the weights come from; its normalisation and its detector's options are kept.
 
     Raises:
         UserError: backbone, detector or image size is not valid.
@@ -103,13 +123,15 @@ def make_spec(config: TrainConfig, train_set: CocoDataset) -> ModelSpec:
     check_backbone(config.backbone)
     if config.detector not in DETECTORS:
         raise unknown_name("detector", config.detector, DETECTORS)
-    options: dict[str, object] = {}
+    options = dict(before.detector_options) if before else {}
     if config.loss != "default":
         options["loss"] = config.loss
     if config.anchors == "fit":
         options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
     try:
-        statistics = input_statistics(config.backbone, config.pretrained)
+        statistics = (
+            (before.input.mean, before.input.std) if before else input_statistics(config.backbone, config.pretrained)
+        )
         input_spec = InputSpec(config.image_size, config.image_size, *statistics)
     except ValueError as error:
         raise UserError(f"--image-size {config.image_size}: {error}") from error
@@ -132,36 +154,6 @@ def _fitted_anchors(dataset: CocoDataset, levels: int, seed: int) -> AnchorSizes
     return fit_anchor_sizes(torch.from_numpy(np.concatenate(sizes).astype(np.float32)), levels, ANCHORS_PER_CELL, seed)
 
 
-def make_fabric(config: TrainConfig) -> Fabric:
-    """Lightning Fabric for one process or several, not launched yet.
-
-    Raises:
-        UserError: the accelerator or so many devices are not there.
-    """
-    strategy: Strategy | str = "auto"
-    if config.devices > 1:
-        # normalisation statistics are averaged once an epoch instead, see ``AveragedWeights.synchronize``
-        strategy = DDPStrategy(start_method="spawn", broadcast_buffers=False, gradient_as_bucket_view=True)
-    try:
-        return Fabric(
-            accelerator=config.accelerator,
-            strategy=strategy,
-            devices=config.devices,
-            precision=_precision(config),
-        )
-    except (RuntimeError, ValueError) as error:  # lightning's MisconfigurationException is one of them
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--accelerator {config.accelerator} --devices {config.devices}: {reason}") from error
-
-
-def _precision(config: TrainConfig) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    """bf16 on a GPU that computes in it, unless the settings say otherwise."""
-    if config.precision != "auto":
-        return config.precision
-    wants_cuda = config.accelerator in ("auto", "cuda") and torch.cuda.is_available()
-    return "bf16-mixed" if wants_cuda and torch.cuda.is_bf16_supported() else "32-true"
-
-
 def choose_workers(config: TrainConfig, device: torch.device) -> int:
     """Loader processes of each training process: on the CPU one if a core is left for it, else the cores' share."""
     if config.workers >= 0:
@@ -179,3 +171,50 @@ def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None
     """
     if device.type == "cpu":
         torch.set_num_threads(max(1, usable_cores() // config.devices - workers))
+
+
+def make_loaders(
+    config: TrainConfig, spec: ModelSpec, train_set: CocoDataset, val_set: CocoDataset, fabric: Fabric, workers: int
+) -> tuple[DetectionLoader, DetectionLoader]:
+    """Loaders of this process: training batches are one part (``accumulate``) of one step.
+
+    Raises:
+        UserError: there are fewer training images than a batch has.
+    """
+    if len(train_set.images) < config.batch_size:
+        raise UserError(
+            f"{train_set.annotations} has {len(train_set.images)} images, fewer than the batch size "
+            f"{config.batch_size}; choose a smaller batch"
+        )
+    height, width = spec.input.height, spec.input.width
+    changes = dict(AUGMENTATIONS[config.augmentation])
+    if config.crop_probability is not None:
+        changes["crop_probability"] = config.crop_probability
+    train_loader = build_loader(
+        train_set,
+        config.batch_size // (fabric.world_size * config.accumulate),
+        transform=train_transform(height, width, Augmentation(**changes)),
+        height=height,
+        width=width,
+        shuffle=True,
+        workers=workers,
+        seed=config.seed,
+        drop_last=True,
+        on_bad_data=config.on_bad_data,
+        disk_cache=training_cache(config.cache_images, height, width) if config.cache_images else None,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    val_loader = build_loader(
+        val_set,
+        config.batch_size // (fabric.world_size * config.accumulate),
+        transform=None,
+        height=height,
+        width=width,
+        shuffle=False,
+        workers=workers,
+        on_bad_data=config.on_bad_data,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    return train_loader, val_loader

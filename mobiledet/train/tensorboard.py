@@ -2,11 +2,22 @@
 
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mobiledet.drawing.pictures import contact_sheet
+from mobiledet.train.config import TrainConfig
+from mobiledet.train.samples import Sample
+from mobiledet.train.validation import Validation
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+MOST_PICTURES = 50  # sheets of samples in one run's log
+CURVE_IOUS = (0.5, 0.75)
 
 
 def open_log(folder: Path, purge_step: int) -> "SummaryWriter":
@@ -16,3 +27,42 @@ def open_log(folder: Path, purge_step: int) -> "SummaryWriter":
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(folder, purge_step=purge_step)
+
+
+def log_evaluation(log: "SummaryWriter", validation: Validation, step: int) -> None:
+    """Write mAP, AP50 and AP75, the AP of each class, and precision against recall, mean over the classes."""
+    metrics, curves = validation.metrics, validation.curves
+    for name, value in (("mAP", metrics.AP), ("AP50", metrics.AP50), ("AP75", metrics.AP75)):
+        log.add_scalar(f"validation/{name}", value, step)
+    for name, value in metrics.per_class.items():
+        log.add_scalar(f"class AP/{name}", value, step)
+    present = np.array(curves.objects) > 0
+    if present.any():
+        counts = np.zeros_like(
+            curves.recall
+        )  # the plug-in shows them beside the curve; COCO's scorers do not tell them
+        for iou in CURVE_IOUS:
+            mean = curves.at(iou)[:, present].mean(axis=1)
+            # from the strictest threshold of the score to the laxest, as the plug-in has it the other way round
+            log.add_pr_curve_raw(
+                f"precision and recall/IoU {iou:.2f}",
+                *(counts,) * 4,
+                precision=mean[::-1],
+                recall=curves.recall[::-1],
+                global_step=step,
+                num_thresholds=len(counts),
+            )
+
+
+def is_pictured(config: TrainConfig, epoch: int) -> bool:
+    """Whether the samples of the evaluation after ``epoch`` go to the log: few enough that it stays small."""
+    evaluations = -(-config.epochs // config.eval_every)
+    gap = -(-evaluations // MOST_PICTURES)
+    return epoch == config.epochs or (epoch // config.eval_every) % gap == 0
+
+
+def log_samples(log: "SummaryWriter", samples: Sequence[Sample], step: int) -> None:
+    """Write the pictures as one sheet."""
+    if samples:
+        sheet = contact_sheet([sample.picture for sample in samples], columns=3)
+        log.add_image("validation/samples", sheet, step, dataformats="HWC")

@@ -1,6 +1,7 @@
 """COCO metrics of a PyTorch detector on a validation set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -10,7 +11,7 @@ from mobiledet.data.coco import CocoDataset
 from mobiledet.data.loader import Batch
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
-from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics
+from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics, PrecisionRecall
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
 
@@ -18,10 +19,30 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: the numbers.
+        curves: precision and recall behind them.
+        detections: of each image that could be read, by its id, in its pixels.
+    """
+
+    metrics: CocoMetrics
+    curves: PrecisionRecall
+    detections: Mapping[int, Detections]
+
+
 @torch.inference_mode()
 def validate(
-    detector: Detector, spec: ModelSpec, dataset: CocoDataset, batches: Iterable[Batch], device: torch.device
-) -> CocoMetrics:
+    detector: Detector,
+    spec: ModelSpec,
+    dataset: CocoDataset,
+    batches: Iterable[Batch],
+    device: torch.device,
+    scorer: str = "faster-coco-eval",
+) -> Validation:
     """Run the detector over all batches and score its detections in the pixels of the original images.
 
     Where several processes train together each is given its share of the batches, and all get the score of the whole.
@@ -48,7 +69,8 @@ def validate(
     evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, list(by_image))
     for image_id, found_there in sorted(by_image.items()):
         evaluator.add(image_id, found_there)
-    return evaluator.score()
+    metrics, curves = evaluator.score_with_curves(scorer)
+    return Validation(metrics, curves, by_image)
 
 
 def gather(share: dict[Key, Value]) -> dict[Key, Value]:

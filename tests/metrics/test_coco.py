@@ -135,6 +135,30 @@ def test_scorers_agree_on_each_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
+def test_areas_below_the_curves_are_the_numbers(tmp_path: Path, scorer: str) -> None:
+    listing = _write_set(tmp_path / "instances.json", seed=11)
+    image_ids = [image["id"] for image in listing["images"]]
+    evaluator = CocoEvaluator(tmp_path / "instances.json", CATEGORY_IDS, image_ids)
+    rng = np.random.default_rng(12)
+    for image_id in image_ids:
+        evaluator.add(image_id, _detections(listing, image_id, rng, 20))
+    metrics, curves = evaluator.score_with_curves(scorer)
+    assert metrics == evaluator.score(scorer)
+    assert curves.labels == tuple(metrics.per_class)
+    assert curves.precision.shape == (10, 101, 4)
+    np.testing.assert_allclose(curves.recall, np.linspace(0, 1, 101))
+    assert np.nanmean(curves.precision) == pytest.approx(metrics.AP, abs=1e-12)
+    assert np.nanmean(curves.at(0.5)) == pytest.approx(metrics.AP50, abs=1e-12)
+    assert np.nanmean(curves.at(0.75)) == pytest.approx(metrics.AP75, abs=1e-12)
+    assert np.isnan(curves.precision[:, :, 3]).all()
+    for index, name in enumerate(curves.labels[:3]):
+        assert curves.precision[:, :, index].mean() == pytest.approx(metrics.per_class[name], abs=1e-12)
+    assert (np.diff(curves.precision[:, :, :3], axis=1) <= 0).all()
+    counts = [sum(a["category_id"] == c and not a["iscrowd"] for a in listing["annotations"]) for c in CATEGORY_IDS]
+    assert curves.objects == tuple(counts)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
 def test_perfect_detections_score_one(tmp_path: Path, scorer: str) -> None:
     listing = _write_set(tmp_path / "instances.json", seed=5)
     image_ids = [image["id"] for image in listing["images"]]

@@ -1,13 +1,14 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 
-from mobiledet.checkpoint import load_checkpoint, load_detector
+from mobiledet.checkpoint import load_detector
 from mobiledet.data.coco import load_split
 from mobiledet.data.loader import build_loader
 from mobiledet.detectors import Detector
@@ -17,31 +18,13 @@ from mobiledet.train.config import TrainConfig
 from mobiledet.train.engine import TrainResult, train
 from mobiledet.train.validation import validate
 
-EPOCHS = 3
-
-
-def settings(data: Path, out: Path) -> TrainConfig:
-    return TrainConfig(
-        data=str(data),
-        backbone="shufflenet_v2_0.5x",
-        image_size=64,
-        epochs=EPOCHS,
-        batch_size=8,
-        ema_decay=0.9,
-        workers=0,
-        accelerator="cpu",
-        out=out,
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
-    return train(settings(tiny_shapes, tmp_path_factory.mktemp("runs") / "run"))
+Settings = Callable[[Path], TrainConfig]
 
 
 def test_run_folder_holds_what_a_user_looks_for(trained: TrainResult) -> None:
     names = {path.name for path in trained.folder.iterdir()}
-    assert names == {"best.ckpt", "last.ckpt", "config.json", "metrics.jsonl", "tensorboard"}
+    checkpoints = {"best.ckpt", "last.ckpt", "previous.ckpt"}
+    assert names == checkpoints | {"config.json", "metrics.jsonl", "curves.jsonl", "report.html", "tensorboard"}
     record = json.loads((trained.folder / "config.json").read_text())
     assert record["config"]["backbone"] == "shufflenet_v2_0.5x"
     assert record["environment"]["torch"] == torch.__version__.split("+")[0] or record["environment"]["torch"]
@@ -57,7 +40,7 @@ def test_tensorboard_log_holds_losses_and_map(trained: TrainResult) -> None:
     log = EventAccumulator(str(trained.folder / "tensorboard")).Reload()
     tags = set(log.Tags()["scalars"])
     assert {"loss/class", "loss/box", "train/lr", "train/images_per_s", "validation/mAP"} <= tags
-    assert len(log.Scalars("validation/mAP")) == EPOCHS
+    assert len(log.Scalars("validation/mAP")) == 3
 
 
 def test_checkpoint_gives_the_map_that_was_reported(trained: TrainResult, tiny_shapes: Path) -> None:
@@ -66,40 +49,7 @@ def test_checkpoint_gives_the_map_that_was_reported(trained: TrainResult, tiny_s
     assert spec.labels == dataset.labels
     assert spec.training.dataset == "shapes-train"
     loader = build_loader(dataset, 8, transform=None, height=64, width=64, shuffle=False, workers=0)
-    assert validate(detector, spec, dataset, loader, torch.device("cpu")).AP == trained.metrics.AP
-
-
-def test_resumed_run_ends_with_the_same_weights(trained: TrainResult, tiny_shapes: Path, tmp_path: Path) -> None:
-    stopped = tmp_path / "stopped"
-
-    class Stop(Exception):
-        pass
-
-    # stop after the second epoch, as a killed process would
-    config = settings(tiny_shapes, stopped)
-    original = engine.TrainState.save
-
-    def save_and_stop(self: engine.TrainState, path: Path, for_use: bool = False) -> None:
-        original(self, path, for_use)
-        if self.epoch == 2 and not for_use:
-            raise Stop
-
-    engine.TrainState.save = save_and_stop  # type: ignore[method-assign]
-    try:
-        with pytest.raises(Stop):
-            train(config)
-    finally:
-        engine.TrainState.save = original  # type: ignore[method-assign]
-    resumed = train(TrainConfig(resume=stopped))
-    expected, got = load_checkpoint(trained.folder / "last.ckpt"), load_checkpoint(stopped / "last.ckpt")
-    for name, tensor in expected.weights.items():
-        assert torch.equal(tensor, got.weights[name]), name
-    assert resumed.metrics == trained.metrics
-
-
-def test_resume_without_a_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"holds no last\.ckpt to resume from"):
-        train(TrainConfig(resume=tmp_path))
+    assert validate(detector, spec, dataset, loader, torch.device("cpu")).metrics.AP == trained.metrics.AP
 
 
 def test_resume_with_a_checkpoint_of_another_model(trained: TrainResult, tmp_path: Path) -> None:
@@ -113,7 +63,7 @@ def test_resume_with_a_checkpoint_of_another_model(trained: TrainResult, tmp_pat
 
 
 def test_backbone_starts_from_the_weights_of_a_file(
-    tiny_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peer = torchvision.models.mobilenet_v2(width_mult=0.35)
     torch.save(peer.state_dict(), tmp_path / "mobilenet.pth")
@@ -126,7 +76,7 @@ def test_backbone_starts_from_the_weights_of_a_file(
 
     monkeypatch.setattr(engine.AveragedWeights, "__init__", note)
     config = dataclasses.replace(
-        settings(tiny_shapes, tmp_path / "run"),
+        settings(tmp_path / "run"),
         backbone="mobilenet_v2_0.35x",
         pretrained=str(tmp_path / "mobilenet.pth"),
         epochs=1,
@@ -138,18 +88,16 @@ def test_backbone_starts_from_the_weights_of_a_file(
     train(TrainConfig(resume=tmp_path / "run"))
 
 
-def test_torchvision_network_as_backbone(tiny_shapes: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(
-        settings(tiny_shapes, tmp_path / "run"), backbone="torchvision:mobilenet_v3_small", epochs=1
-    )
+def test_torchvision_network_as_backbone(settings: Settings, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tmp_path / "run"), backbone="torchvision:mobilenet_v3_small", epochs=1)
     detector, spec = load_detector(train(config).checkpoint)
     assert spec.name == "torchvision_mobilenet_v3_small-ssdlite_fpn-64"
     assert detector(torch.randn(1, 3, 64, 64)).class_logits.isfinite().all()
 
 
-def test_an_existing_run_is_not_overwritten(trained: TrainResult, tiny_shapes: Path) -> None:
+def test_an_existing_run_is_not_overwritten(settings: Settings, trained: TrainResult, tiny_shapes: Path) -> None:
     with pytest.raises(UserError, match="holds a run already"):
-        train(settings(tiny_shapes, trained.folder))
+        train(settings(trained.folder))
 
 
 @pytest.mark.parametrize(
@@ -170,56 +118,59 @@ def test_an_existing_run_is_not_overwritten(trained: TrainResult, tiny_shapes: P
     ],
 )
 def test_wrong_settings_are_told_in_one_line(
-    tiny_shapes: Path, tmp_path: Path, change: dict[str, object], message: str
+    settings: Settings, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), **change)  # type: ignore[arg-type]
+    config = dataclasses.replace(settings(tmp_path / "run"), **change)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=message) as error:
         train(config)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
-def test_unwritable_run_folder(tiny_shapes: Path, tmp_path: Path) -> None:
+def test_unwritable_run_folder(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
-        train(settings(tiny_shapes, tmp_path / "file" / "run"))
+        train(settings(tmp_path / "file" / "run"))
 
 
-def test_divergence_names_the_step_and_the_images(tiny_shapes: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), lr=1e30, clip_norm=1e30, warmup_steps=1)
+def test_divergence_names_the_step_and_the_images(settings: Settings, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tmp_path / "run"), lr=1e30, clip_norm=1e30, warmup_steps=1)
     with pytest.raises(UserError, match=r"the loss is (nan|inf) at step \d+, images \d+"):
         train(config)
 
 
-def test_damaged_image_stops_or_is_skipped(tiny_shapes: Path, tmp_path: Path) -> None:
+def test_damaged_image_stops_or_is_skipped(settings: Settings, tiny_shapes: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(tiny_shapes, data)
     damaged = data / "train2017" / "000000000005.jpg"
     damaged.write_bytes(damaged.read_bytes()[:400])
-    config = dataclasses.replace(settings(data, tmp_path / "run"), epochs=1)
+    config = dataclasses.replace(settings(tmp_path / "run"), data=str(data), epochs=1)
     with pytest.raises(UserError, match=r"000000000005\.jpg"):
         train(config)
     result = train(dataclasses.replace(config, out=tmp_path / "skipped", on_bad_data="skip"))
     assert result.checkpoint.is_file()
 
 
-def test_two_processes_train_evaluate_and_agree_with_one(tiny_shapes: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), epochs=2, devices=2)
+def test_two_processes_train_evaluate_and_agree_with_one(settings: Settings, tiny_shapes: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tmp_path / "run"), epochs=2, devices=2)
     result = train(config)
     detector, spec = load_detector(result.checkpoint)
     dataset = load_split(str(tiny_shapes), "val")
     loader = build_loader(dataset, 4, transform=None, height=64, width=64, shuffle=False, workers=0)
     # each process evaluated its share of the images; one process with the saved weights gets the same score
-    assert validate(detector, spec, dataset, loader, torch.device("cpu")).AP == result.metrics.AP
+    alone = validate(detector, spec, dataset, loader, torch.device("cpu")).metrics
+    assert (result.metrics.images, result.metrics.detections) == (alone.images, alone.detections)
+    # the order of detections that have the same score to the last bit depends on how a process rounds
+    assert abs(result.metrics.AP - alone.AP) < 1e-4
 
 
-def test_a_mistake_found_by_one_of_two_processes_is_told_as_by_one(tiny_shapes: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), devices=2, backbone="shufflenet_v2_3x")
+def test_a_mistake_found_by_one_of_two_processes_is_told_as_by_one(settings: Settings, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tmp_path / "run"), devices=2, backbone="shufflenet_v2_3x")
     with pytest.raises(UserError, match=r"^unknown backbone 'shufflenet_v2_3x'; did you mean"):
         train(config)
 
 
-def test_batch_that_cannot_be_divided(tiny_shapes: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(settings(tiny_shapes, tmp_path / "run"), devices=3)
+def test_batch_that_cannot_be_divided(settings: Settings, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tmp_path / "run"), devices=3)
     with pytest.raises(UserError, match="--batch-size 8 cannot be divided among --devices 3"):
         train(config)

@@ -1,0 +1,16 @@
+"""Numbers that several training processes must share."""
+
+import torch.distributed
+from torch import Tensor
+
+
+def mean_over_processes(count: Tensor) -> Tensor:
+    """The mean of a count over all processes that train together; itself where there is one.
+
+    Gradients are averaged over processes: with this as every process's divisor, a loss is that of the whole batch.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return count
+    total = count.detach().float()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()

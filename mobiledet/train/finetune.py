@@ -1,0 +1,61 @@
+"""Fine-tuning: the start from a detector that was trained on other classes."""
+
+import dataclasses
+from pathlib import Path
+
+from mobiledet.checkpoint import Checkpoint, load_checkpoint
+from mobiledet.detectors import Detector, detector_from_spec
+from mobiledet.errors import UserError
+from mobiledet.spec import ModelSpec
+from mobiledet.train.config import TrainConfig
+from mobiledet.weights import check_weights
+
+
+def load_start(path: Path, config: TrainConfig) -> Checkpoint:
+    """The checkpoint that a run starts from.
+
+    Raises:
+        UserError: it cannot be read, or holds another backbone or detector than the settings name.
+    """
+    checkpoint = load_checkpoint(path)
+    spec = checkpoint.spec
+    if (spec.backbone, spec.detector) != (config.backbone, config.detector):
+        raise UserError(
+            f"{path} holds {spec.detector} on {spec.backbone}, not {config.detector} on {config.backbone}; "
+            f"give --backbone {spec.backbone} --detector {spec.detector}"
+        )
+    return checkpoint
+
+
+def start_from(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, source: Path) -> str:
+    """Give a detector the weights of a checkpoint; the layers that depend on the classes stay as they are where the
+    classes differ.
+
+    Returns:
+        a line that says what was loaded and what was not.
+
+    Raises:
+        UserError: tensors differ that do not depend on the classes, such as those of other anchors.
+    """
+    anew = set() if spec.labels == checkpoint.spec.labels else class_tensors(spec)
+    own = detector.state_dict()
+    given = {name: tensor for name, tensor in checkpoint.weights.items() if name not in anew}
+    weights = {**given, **{name: own[name] for name in anew}}
+    check_weights(detector, weights, source)
+    detector.load_state_dict(weights)
+    loaded = f"{len(given)} of {len(own)} tensors from {source}"
+    if not anew:
+        return f"{loaded}: the classes are the same"
+    before, now = checkpoint.spec.num_classes, spec.num_classes
+    return f"{loaded}; anew, because the classes differ ({before} there, {now} here): {', '.join(sorted(anew))}"
+
+
+def class_tensors(spec: ModelSpec) -> set[str]:
+    """Names of a detector's tensors whose shape depends on the number of classes."""
+    one_more = dataclasses.replace(
+        spec, labels=(*spec.labels, "another"), category_ids=(*spec.category_ids, max(spec.category_ids) + 1)
+    )
+    shapes, other_shapes = (
+        {name: tensor.shape for name, tensor in detector_from_spec(s).state_dict().items()} for s in (spec, one_more)
+    )
+    return {name for name in shapes if shapes[name] != other_shapes[name]}
