@@ -12,6 +12,8 @@ Table 1 gives the block, table 2 the network. Deviations and choices:
   output at stride 16, and puts the 1280-channel convolution on the output at stride 32.
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from mobiledet.backbones.base import FeatureInfo, Published, Stage, StagedBackbone, pooled_classifier
@@ -102,8 +104,9 @@ class MobileNetV2(StagedBackbone):
         x = self.stem(images)
         for stage in self.stages[:TO_STRIDE_32]:
             x = stage(x)
-        first, *others = self.stages[TO_STRIDE_32]
-        expanded = first.expand(x)
+        first, *others = cast(nn.Sequential, self.stages[TO_STRIDE_32])
+        assert isinstance(first, InvertedResidual)
+        expanded: Tensor = first.expand(x)
         x = first.from_expansion(x, expanded)
         for layer in (*others, *self.stages[TO_STRIDE_32 + 1 :]):
             x = layer(x)

@@ -89,12 +89,16 @@ def torchvision_names() -> tuple[str, ...]:
 def _expansion(network: nn.Module, last_fine_block: str) -> FeatureInfo | None:
     """The expansion at stride 16 in the inverted residual that follows the last block at that stride."""
     parent, _, number = last_fine_block.rpartition(".")
-    block = network.get_submodule(parent)[int(number) + 1] if number.isdigit() else None
+    if not number.isdigit():
+        return None
+    following = f"{parent}.{int(number) + 1}"
+    block = network.get_submodule(following)
     if not isinstance(block, mobilenetv2.InvertedResidual | mobilenetv3.InvertedResidual):
         return None
     layers = next(name for name, _ in block.named_children())  # conv in MobileNetV2, block in V3
-    path = f"{parent}.{int(number) + 1}.{layers}.0"
-    return FeatureInfo(path, network.get_submodule(path)[0].out_channels, 16)
+    path = f"{following}.{layers}.0"
+    channels: int = network.get_submodule(f"{path}.0").out_channels  # type: ignore[assignment]  # a convolution
+    return FeatureInfo(path, channels, 16)
 
 
 def _last_blocks(network: nn.Module, name: str) -> dict[str, tuple[int, int]]:
