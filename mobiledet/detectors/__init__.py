@@ -1,6 +1,7 @@
 """Detectors. ``DETECTORS`` is the whole table; ``build_detector`` is the way in."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NamedTuple
 
 from mobiledet.backbones import Backbone, build_backbone
@@ -10,9 +11,11 @@ from mobiledet.detectors.base import (
     RawOutputs,
     StaticDetections,
     Targets,
+    TwoStageOutputs,
 )
+from mobiledet.detectors.faster_rcnn import PYRAMID_SCALES, faster_rcnn, faster_rcnn_fpn
 from mobiledet.detectors.ssdlite import LEVELS, PYRAMID_LEVELS, ssdlite, ssdlite_fpn
-from mobiledet.errors import unknown_name
+from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import ModelSpec
 
 
@@ -31,6 +34,8 @@ class DetectorEntry(NamedTuple):
 DETECTORS = {
     "ssdlite": DetectorEntry(ssdlite, levels=LEVELS),
     "ssdlite_fpn": DetectorEntry(ssdlite_fpn, levels=PYRAMID_LEVELS),
+    "faster_rcnn": DetectorEntry(faster_rcnn, levels=1),
+    "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, levels=len(PYRAMID_SCALES)),
 }
 
 
@@ -44,14 +49,19 @@ def build_detector(
         backbone: gives the feature maps.
         num_classes: without background.
         image_size: (height, width) in pixels, multiples of 32.
-        options: of this detector, such as ``anchors`` and ``loss``.
+        options: of this detector, such as ``anchors``.
 
     Raises:
-        UserError: the key is unknown; the message names the nearest ones.
+        UserError: the key is unknown, and the message names the nearest ones; or an option is unknown or not valid.
     """
     if key not in DETECTORS:
         raise unknown_name("detector", key, DETECTORS)
-    return DETECTORS[key].build(backbone, num_classes, image_size, **options)
+    build = DETECTORS[key].build
+    try:
+        signature(build).bind(backbone, num_classes, image_size, **options)
+    except TypeError as error:
+        raise UserError(f"detector {key}: {error}") from error
+    return build(backbone, num_classes, image_size, **options)
 
 
 def detector_from_spec(spec: ModelSpec) -> Detector:
@@ -71,6 +81,7 @@ __all__ = [
     "RawOutputs",
     "StaticDetections",
     "Targets",
+    "TwoStageOutputs",
     "build_detector",
     "detector_from_spec",
 ]

@@ -1,6 +1,6 @@
 """The contract of a detector: batches of fixed-size tensors in, losses or raw outputs out."""
 
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -32,6 +32,24 @@ class RawOutputs(NamedTuple):
     box_deltas: Tensor
 
 
+class TwoStageOutputs(NamedTuple):
+    """What a detector with proposals gives: P of them for each image, best first, those that are missing empty.
+
+    Attributes:
+        class_logits: N x P x (C + 1), background first.
+        box_deltas: N x P x 4, or N x P x 4C with a box for each class; offsets from the proposals.
+        proposals: N x P x 4 xyxy in 0..1.
+        objectness: N x A x 1 logits of the first stage's anchors.
+        anchor_deltas: N x A x 4, offsets from the anchors.
+    """
+
+    class_logits: Tensor
+    box_deltas: Tensor
+    proposals: Tensor
+    objectness: Tensor
+    anchor_deltas: Tensor
+
+
 class ImageDetections(NamedTuple):
     """Detections of one image, best first: K x 4 xyxy pixels of the input image, K scores, K labels."""
 
@@ -56,11 +74,20 @@ class StaticDetections(NamedTuple):
     count: Tensor  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
-class Detector(nn.Module):
+class NamedTensors(Protocol):
+    """A NamedTuple of tensors."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+Raw = TypeVar("Raw", bound=NamedTensors)
+
+
+class Detector(nn.Module, Generic[Raw]):
     """Base of all detectors.
 
     ``forward(images, targets)`` takes N x 3 x H x W normalised images of the size the detector was built for. With
-    targets it returns a dict of scalar losses, without them the raw outputs.
+    targets it returns a dict of scalar losses, without them the raw outputs, a NamedTuple of tensors.
 
     Attributes:
         backbone: gives the feature maps.
@@ -68,10 +95,23 @@ class Detector(nn.Module):
 
     backbone: Backbone
 
-    def postprocess(self, raw: RawOutputs, nms: NmsSpec) -> list[ImageDetections]:
+    def forward_static(self, image: Tensor) -> Raw:
+        """What ``forward`` gives for a batch of one, in constant shapes and operations that every exporter takes.
+
+        Parts that cannot be computed in 16 bits are modules with ``PostProcess`` in their name.
+        """
+        raw: Raw = self(image)
+        return raw
+
+    def comparable(self, raw: Raw) -> dict[str, Tensor]:
+        """The raw outputs, by name, whose places do not depend on a ranking: another runtime must give their values
+        at the same places."""
+        return raw._asdict()
+
+    def postprocess(self, raw: Raw, nms: NmsSpec) -> list[ImageDetections]:
         """Detections of each image of the batch."""
         raise NotImplementedError
 
-    def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
+    def postprocess_static(self, raw: Raw, nms: NmsSpec) -> StaticDetections:
         """The same detections for a batch of one, in constant shapes and operations that every exporter takes."""
         raise NotImplementedError

@@ -17,13 +17,14 @@ def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[
     """The ``top_k`` best (box, class) pairs of each image, suppressed by class.
 
     Args:
-        boxes_xyxy: N x A x 4 pixels, clipped to the image.
+        boxes_xyxy: N x A x 4 pixels, clipped to the image; or N x AC x 4, a box for each pair.
         scores: N x A x C in 0..1.
     """
     batch, _, num_classes = scores.shape
+    pairs_per_box = scores[0].numel() // boxes_xyxy.shape[1]
     best, index = scores.flatten(1).topk(min(nms.top_k, scores[0].numel()), dim=1)
     labels = index % num_classes
-    boxes = boxes_xyxy.gather(1, (index // num_classes).unsqueeze(-1).expand(-1, -1, 4))
+    boxes = boxes_xyxy.gather(1, (index // pairs_per_box).unsqueeze(-1).expand(-1, -1, 4))
     image = torch.arange(batch, device=scores.device).unsqueeze(1).expand_as(index)
     candidate = best >= nms.score
     image, labels, best, boxes = image[candidate], labels[candidate], best[candidate], boxes[candidate]
@@ -58,24 +59,37 @@ def select_detections_static(
         coder_weights: of ``ops.box_coder``.
         nms: settings.
     """
-    anchors, classes = ranks.shape
     # every one of the best (anchor, class) pairs lies on one of the anchors with the best classes
-    k = min(nms.top_k, anchors)
-    _, anchor = torch.topk(ranks.amax(1), k)
+    _, anchor = torch.topk(ranks.amax(1), min(nms.top_k, len(ranks)))
     ranks = F.embedding(anchor, ranks)
     boxes = decode(F.embedding(anchor, deltas), F.embedding(anchor, anchors_xyxy), coder_weights).clamp(0, 1)
-    k = min(nms.top_k, k * classes)
-    best, pair = torch.topk(ranks.reshape(-1), k)
-    scores = to_scores(best)
-    row = torch.floor((pair.float() + 0.5) / classes)
-    labels = pair.float() - row * classes
-    boxes = F.embedding(row.to(torch.int32), boxes)
-    keep = static_nms(boxes, labels, (scores >= nms.score).float(), nms.iou)
+    best, _, row, labels = best_pairs(ranks, nms.top_k)
+    return suppress_static(F.embedding(row, boxes), labels, to_scores(best), nms)
 
-    limit = min(nms.max_detections, k)
+
+def best_pairs(ranks: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The best (row, class) pairs of A x C ranks, at most ``top_k``: their ranks, their places 0..AC-1, their rows and
+    their classes as floats, K each."""
+    rows, classes = ranks.shape
+    best, pair = torch.topk(ranks.reshape(-1), min(top_k, rows * classes))
+    row = torch.floor((pair.float() + 0.5) / classes)
+    return best, pair, row.to(torch.int32), pair.float() - row * classes
+
+
+def suppress_static(boxes_xyxy: Tensor, labels: Tensor, scores: Tensor, nms: NmsSpec) -> StaticDetections:
+    """Candidates to detections in constant shapes.
+
+    Args:
+        boxes_xyxy: K x 4 in fractions of the image, best first.
+        labels: K, whole numbers as floats.
+        scores: K in 0..1.
+        nms: settings.
+    """
+    keep = static_nms(boxes_xyxy, labels, (scores >= nms.score).float(), nms.iou)
+    limit = min(nms.max_detections, len(scores))
     scores, index = torch.topk(scores * keep, limit)
     valid = (scores > 0).float()
-    rows = F.embedding(index, torch.cat((boxes, labels.reshape(-1, 1)), dim=1)) * valid.reshape(-1, 1)
+    rows = F.embedding(index, torch.cat((boxes_xyxy, labels.reshape(-1, 1)), dim=1)) * valid.reshape(-1, 1)
     # slices before the batch dimension is added: x1 y1 x2 y2 label to y1 x1 y2 x2, label
     yxyx = torch.cat((rows[:, 1:2], rows[:, 0:1], rows[:, 3:4], rows[:, 2:3]), dim=1)
     padding = nms.max_detections - limit

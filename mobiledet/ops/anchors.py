@@ -48,6 +48,28 @@ def square_anchor_sizes(
     return [[(side / width, side / height)] for side in sides]
 
 
+def aspect_ratio_anchor_sizes(
+    scales: Sequence[Sequence[float]], aspect_ratios: Sequence[float], image_size: tuple[int, int]
+) -> AnchorSizes:
+    """Faster R-CNN's anchors (arXiv:1506.01497, section 3.1.1): each scale of a level in each aspect ratio.
+
+    Args:
+        scales: of each level, the side of a square of the same area in fractions of the image's shorter side.
+        aspect_ratios: height over width, in pixels.
+        image_size: (height, width) in pixels.
+    """
+    height, width = image_size
+    shorter = min(image_size)
+    return [
+        [
+            (scale * shorter / math.sqrt(ratio) / width, scale * shorter * math.sqrt(ratio) / height)
+            for ratio in aspect_ratios
+            for scale in level
+        ]
+        for level in scales
+    ]
+
+
 def fit_anchor_sizes(box_sizes: Tensor, num_levels: int, per_level: int, seed: int = 0, steps: int = 50) -> AnchorSizes:
     """Anchor sizes that cover a dataset: k-means under the distance 1 - IoU (arXiv:1612.08242, section 2).
 
@@ -82,22 +104,28 @@ def fit_anchor_sizes(box_sizes: Tensor, num_levels: int, per_level: int, seed: i
     ]
 
 
-def grid_anchors(sizes: AnchorSizes, feature_shapes: Sequence[tuple[int, int]], image_shape: tuple[int, int]) -> Tensor:
+def grid_anchors(
+    sizes: AnchorSizes,
+    feature_shapes: Sequence[tuple[int, int]],
+    image_shape: tuple[int, int],
+    offset: float = 0.5,
+) -> Tensor:
     """All anchors of an image, in the order of the flattened head outputs: level, row, column, anchor of the cell.
 
     Args:
         sizes: for each level.
         feature_shapes: (height, width) of each level's map.
         image_shape: (height, width) in pixels.
+        offset: where in its cell an anchor has its centre, in cells; torchvision's Faster R-CNN has 0, the corner.
 
     Returns:
-        A x 4 float32 xyxy in pixels, centred on the cells, not clipped.
+        A x 4 float32 xyxy in pixels, not clipped.
     """
     image_height, image_width = image_shape
     levels = []
     for level_sizes, (rows, columns) in zip(sizes, feature_shapes, strict=True):
-        y = (torch.arange(rows) + 0.5) / rows * image_height
-        x = (torch.arange(columns) + 0.5) / columns * image_width
+        y = (torch.arange(rows) + offset) / rows * image_height
+        x = (torch.arange(columns) + offset) / columns * image_width
         centre = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1).reshape(-1, 1, 2)
         half = torch.tensor(level_sizes) * torch.tensor([image_width, image_height]) / 2
         levels.append(torch.cat((centre - half, centre + half), dim=-1).reshape(-1, 4))

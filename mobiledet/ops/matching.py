@@ -9,6 +9,7 @@ from torch import Tensor
 from mobiledet.ops.boxes import pairwise_iou
 
 BACKGROUND = -1
+IGNORED = -2  # neither background nor any box's: learns nothing
 
 
 def match_ssd(boxes_xyxy: Tensor, valid: Tensor, anchors_xyxy: Tensor, foreground_iou: float = 0.5) -> Tensor:
@@ -34,6 +35,41 @@ def match_ssd(boxes_xyxy: Tensor, valid: Tensor, anchors_xyxy: Tensor, foregroun
     nobody = torch.full_like(matched, BACKGROUND)
     claims = nobody.scatter_reduce(1, best_anchor, box_index.masked_fill(~valid, BACKGROUND), "amax")
     return claims.where(claims >= 0, matched)
+
+
+def match_two_thresholds(
+    boxes_xyxy: Tensor,
+    valid: Tensor,
+    candidates_xyxy: Tensor,
+    background_iou: float,
+    foreground_iou: float,
+    claim_best: bool = False,
+) -> Tensor:
+    """Faster R-CNN's matching (arXiv:1506.01497, section 3.1.2): a candidate gets the box that it overlaps most, if by
+    at least ``foreground_iou``.
+
+    Args:
+        boxes_xyxy: N x M x 4 ground truth, padded.
+        valid: N x M, False for padding.
+        candidates_xyxy: A x 4 anchors, or N x A x 4 proposals, in the same unit.
+        background_iou: candidates below it are background, those between the two are ignored.
+        foreground_iou: from here on a candidate is foreground.
+        claim_best: besides, the candidates that no other surpasses for some box are foreground, as in the paper's
+            condition (i). They get the box that they overlap most, as in torchvision.
+
+    Returns:
+        N x A: index 0..M-1 of the matched box, ``BACKGROUND`` or ``IGNORED``.
+    """
+    iou = pairwise_iou(boxes_xyxy, candidates_xyxy).masked_fill(~valid.unsqueeze(-1), -1.0)  # N x M x A
+    best_iou, best_box = iou.max(dim=1)
+    matched = best_box.masked_fill(best_iou < foreground_iou, IGNORED).masked_fill(
+        best_iou < background_iou, BACKGROUND
+    )
+    if not claim_best:
+        return matched
+    highest = iou.amax(dim=2, keepdim=True)
+    claimed = ((iou == highest) & (highest > 0)).any(dim=1)
+    return best_box.where(claimed, matched)
 
 
 def match_atss(

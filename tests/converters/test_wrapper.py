@@ -1,19 +1,31 @@
 """The graph that is exported, in PyTorch."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from mobiledet.checkpoint import load_detector
 from mobiledet.detections import Detections
+from mobiledet.detectors import DETECTORS, detector_from_spec
+from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet_converters.parity import TOLERANCES, compare
 from mobiledet_converters.reference import choose_images, load_inputs, make_reference
 from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph, prepare
 
 
-def test_graph_finds_what_the_dynamic_form_finds(scene_checkpoint: Path, scene_folder: Path) -> None:
+@pytest.fixture(scope="module")
+def rcnn_checkpoint(train_on_scenes: Callable[..., Path]) -> Path:
+    """The same for a detector of two stages."""
+    return train_on_scenes("shufflenet_v2_0.5x", "faster_rcnn_fpn", steps=8)
+
+
+@pytest.mark.parametrize("kind", ["scene_checkpoint", "rcnn_checkpoint"])
+def test_graph_finds_what_the_dynamic_form_finds(kind: str, scene_folder: Path, request: pytest.FixtureRequest) -> None:
+    scene_checkpoint: Path = request.getfixturevalue(kind)
     detector, spec = load_detector(scene_checkpoint)
     spec = dataclasses.replace(spec, nms=dataclasses.replace(spec.nms, max_detections=15))
     inputs = load_inputs(choose_images(scene_checkpoint, scene_folder, 12), spec.input)
@@ -46,3 +58,20 @@ def test_folding_changes_no_output_and_leaves_no_norm_behind_a_convolution(scene
     assert norms > 50
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in detector.modules())
     assert not after.class_logits.requires_grad
+
+
+@pytest.mark.parametrize("key", DETECTORS)
+def test_what_needs_32_bits_lies_in_post_processing(key: str) -> None:
+    spec = ModelSpec("x", "shufflenet_v2_0.5x", key, InputSpec(64, 64), ("a", "b"), (1, 2))
+    graph = DetectionGraph(detector_from_spec(spec), spec).eval()
+    program = torch.export.export(graph, (torch.zeros(1, 3, 64, 64),)).run_decompositions({})
+    seen = set()
+    for node in program.graph.nodes:
+        kind = str(node.target)
+        if any(name in kind for name in ("topk", "exp.", "floor", "triu", "ge.")):  # ranks, decoding, places, NMS
+            stack = [str(module) for _, module in node.meta["nn_module_stack"].values()]
+            assert any("PostProcess" in module for module in stack), (kind, stack)
+            seen.add(kind)
+        value = node.meta.get("val")
+        assert not isinstance(value, torch.Tensor) or value.ndim <= 4, node
+    assert len(seen) >= 3

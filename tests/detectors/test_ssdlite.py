@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from mobiledet.backbones import BACKBONES, build_backbone
-from mobiledet.detectors import DETECTORS, Targets, build_detector
+from mobiledet.backbones import build_backbone
+from mobiledet.detectors import Targets, build_detector
 from mobiledet.detectors.dense import DenseDetector
 from mobiledet.errors import UserError
 
 CLASSES = 3
+KEYS = ("ssdlite", "ssdlite_fpn")
 
 
 def targets(images: int) -> Targets:
@@ -15,7 +16,7 @@ def targets(images: int) -> Targets:
 
 
 @pytest.mark.parametrize("backbone", ["shufflenet_v2_0.5x", "shufflenet_v2_2x"])
-@pytest.mark.parametrize("key", DETECTORS)
+@pytest.mark.parametrize("key", KEYS)
 def test_outputs_belong_to_the_anchors_and_every_parameter_learns(key: str, backbone: str) -> None:
     torch.manual_seed(0)
     detector = build_detector(key, build_backbone(backbone), CLASSES, (64, 96))
@@ -31,7 +32,7 @@ def test_outputs_belong_to_the_anchors_and_every_parameter_learns(key: str, back
     assert all(parameter.grad is not None for parameter in detector.parameters())
 
 
-@pytest.mark.parametrize("key", DETECTORS)
+@pytest.mark.parametrize("key", KEYS)
 def test_flattened_outputs_follow_the_order_of_the_anchors(key: str) -> None:
     """A box bias on one cell of one level must move the anchor that lies there."""
     detector = build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 96)).eval()
@@ -59,36 +60,6 @@ def test_flattened_outputs_follow_the_order_of_the_anchors(key: str) -> None:
     assert detector.level_sizes[0] % finest_cells == 0
 
 
-def test_one_step_lowers_the_loss_of_its_batch() -> None:
-    torch.manual_seed(0)
-    for key in DETECTORS:
-        detector = build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 96))
-        optimizer = torch.optim.SGD(detector.parameters(), lr=0.01)
-        images = torch.randn(4, 3, 64, 96)
-        losses = []
-        for _ in range(8):
-            loss = torch.stack(list(detector(images, targets(4)).values())).sum()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        assert losses[-1] < losses[0]
-
-
-def test_unknown_detector_names_the_nearest() -> None:
-    with pytest.raises(UserError, match="unknown detector 'ssdlight'; did you mean ssdlite"):
-        build_detector("ssdlight", build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 64))
-
-
 def test_anchors_for_the_wrong_number_of_levels_are_refused() -> None:
     with pytest.raises(UserError, match="anchors are given for 1 levels, but this detector has 4"):
         build_detector("ssdlite_fpn", build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 64), anchors=[[(0.1, 0.1)]])
-
-
-@pytest.mark.parametrize("key", BACKBONES)
-def test_every_backbone_serves_every_detector(key: str) -> None:
-    for detector_key in DETECTORS:
-        detector = build_detector(detector_key, build_backbone(key), CLASSES, (32, 32)).eval()
-        with torch.inference_mode():
-            raw = detector(torch.zeros(1, 3, 32, 32))
-        assert torch.isfinite(raw.class_logits).all()

@@ -1,9 +1,15 @@
 import torch
-from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
-from mobiledet.ops.anchors import fit_anchor_sizes, grid_anchors, square_anchor_sizes, ssd_anchor_sizes
+from mobiledet.ops.anchors import (
+    aspect_ratio_anchor_sizes,
+    fit_anchor_sizes,
+    grid_anchors,
+    square_anchor_sizes,
+    ssd_anchor_sizes,
+)
 
 FEATURES = [(20, 20), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]
 
@@ -14,6 +20,19 @@ def test_ssd_anchors_equal_torchvision() -> None:
     generator = DefaultBoxGenerator([[2, 3]] * 6, min_ratio=0.2, max_ratio=0.95)
     images = ImageList(torch.zeros(1, 3, height, width), [(height, width)])
     theirs = generator(images, [torch.zeros(1, 1, *shape) for shape in FEATURES])[0]
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-5)
+
+
+def test_aspect_ratio_anchors_equal_torchvision() -> None:
+    height, width = 320, 256
+    shapes = [(20, 16), (10, 8), (5, 4)]
+    images = ImageList(torch.zeros(1, 3, height, width), [(height, width)])
+    # theirs are rounded to whole pixels: ratios whose roots are whole
+    generator = AnchorGenerator(((32, 64), (64, 128), (128, 256)), ((0.25, 1.0, 4.0),) * 3)
+    theirs = generator(images, [torch.zeros(1, 1, *shape) for shape in shapes])[0]
+    scales = [(32 / width, 64 / width), (64 / width, 128 / width), (128 / width, 256 / width)]
+    sizes = aspect_ratio_anchor_sizes(scales, (0.25, 1.0, 4.0), (height, width))
+    ours = grid_anchors(sizes, shapes, (height, width), offset=0.0)
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-5)
 
 

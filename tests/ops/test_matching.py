@@ -1,10 +1,10 @@
 import pytest
 import torch
-from torchvision.models.detection._utils import SSDMatcher
+from torchvision.models.detection._utils import Matcher, SSDMatcher
 from torchvision.ops import box_iou
 
 from mobiledet.ops.anchors import grid_anchors, square_anchor_sizes, ssd_anchor_sizes
-from mobiledet.ops.matching import BACKGROUND, match_atss, match_ssd
+from mobiledet.ops.matching import BACKGROUND, match_atss, match_ssd, match_two_thresholds
 
 SHAPES = [(8, 8), (4, 4), (2, 2)]
 COUNTS = (3, 1, 0, 5)  # boxes of each image
@@ -67,3 +67,20 @@ def test_atss_equals_the_papers_algorithm(seed: int) -> None:
         expected = atss_of_one_image(boxes[image, :count], anchors, level_sizes, 5)
         assert torch.equal(matched[image], expected)
         assert set(range(count)) <= set(matched[image].tolist()), "every box has an anchor"
+
+
+@pytest.mark.parametrize("claim_best", [False, True])
+@pytest.mark.parametrize("thresholds", [(0.3, 0.7), (0.5, 0.5)])
+def test_two_thresholds_equal_torchvision(thresholds: tuple[float, float], claim_best: bool) -> None:
+    torch.manual_seed(0)
+    counts = (4, 1, 7)
+    corner = torch.randint(0, 40, (3, 7, 2)).float()  # whole pixels, so that overlaps tie
+    boxes = torch.cat((corner, corner + torch.randint(4, 24, (3, 7, 2))), dim=-1)
+    valid = torch.arange(7) < torch.tensor(counts).unsqueeze(1)
+    corner = torch.randint(0, 48, (3, 200, 2)).float()
+    candidates = torch.cat((corner, corner + torch.randint(4, 24, (3, 200, 2))), dim=-1)
+    background_iou, foreground_iou = thresholds
+    found = match_two_thresholds(boxes, valid, candidates, background_iou, foreground_iou, claim_best)
+    matcher = Matcher(foreground_iou, background_iou, allow_low_quality_matches=claim_best)
+    for image, count in enumerate(counts):
+        assert torch.equal(found[image], matcher(box_iou(boxes[image, :count], candidates[image])))

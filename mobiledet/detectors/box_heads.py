@@ -1,0 +1,87 @@
+"""The second stage's head: features of a proposal in, class logits and box offsets out."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from mobiledet.errors import unknown_name
+from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
+
+
+def separable_head(channels: int, resolution: int, hidden: int, norm_layer: NormLayer) -> nn.Sequential:
+    """Two 3x3 depthwise separable convolutions, then a depthwise convolution over the whole region in place of a mean
+    (MobileFaceNets, arXiv:1804.07573, section 3.1), because a mean forgets where in the region the object lies."""
+    return nn.Sequential(
+        depthwise_separable(channels, channels, 3, norm_layer=norm_layer),
+        depthwise_separable(channels, channels, 3, norm_layer=norm_layer),
+        nn.Conv2d(channels, channels, resolution, groups=channels, bias=False),
+        norm_layer(channels),
+        ConvNormAct(channels, hidden, norm_layer=norm_layer),
+        nn.Flatten(),
+    )
+
+
+class ChannelsLastFlatten(nn.Module):
+    """K x C x P x P to K x PPC: the order in which regions lie in memory, so that nothing is copied."""
+
+    def forward(self, regions: Tensor) -> Tensor:
+        return regions.permute(0, 2, 3, 1).flatten(1)
+
+
+def two_layer_head(channels: int, resolution: int, hidden: int, norm_layer: NormLayer) -> nn.Sequential:
+    """Two fully connected layers over the flattened region, as in Feature Pyramid Networks (arXiv:1612.03144, section
+    5.2); the first of them holds most of the detector's weights."""
+    return nn.Sequential(
+        ChannelsLastFlatten(),
+        nn.Linear(channels * resolution**2, hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(inplace=True),
+    )
+
+
+BOX_HEADS: dict[str, Callable[[int, int, int, NormLayer], nn.Sequential]] = {
+    "separable": separable_head,
+    "two_layer": two_layer_head,
+}
+
+
+class BoxHead(nn.Module):
+    """K x C x P x P regions to K x (classes + 1) logits, background first, and K x 4 or K x 4 * classes offsets.
+
+    Args:
+        kind: of ``BOX_HEADS``.
+        channels: of the regions.
+        resolution: P.
+        hidden: numbers that the head makes of a region.
+        num_classes: without background.
+        class_agnostic: whether all classes share one box.
+        norm_layer: makes the normalisation from a number of channels.
+
+    Raises:
+        UserError: the kind is unknown.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        channels: int,
+        resolution: int,
+        hidden: int,
+        num_classes: int,
+        class_agnostic: bool,
+        norm_layer: NormLayer,
+    ) -> None:
+        super().__init__()
+        if kind not in BOX_HEADS:
+            raise unknown_name("box head", kind, BOX_HEADS)
+        self.layers = BOX_HEADS[kind](channels, resolution, hidden, norm_layer)
+        self.classes = nn.Linear(hidden, num_classes + 1)
+        self.boxes = nn.Linear(hidden, 4 if class_agnostic else 4 * num_classes)
+        for layer, std in ((self.classes, 0.01), (self.boxes, 0.001)):  # Fast R-CNN, arXiv:1504.08083, section 3.1
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        hidden: Tensor = self.layers(regions)
+        return self.classes(hidden), self.boxes(hidden)

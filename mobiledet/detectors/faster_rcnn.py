@@ -1,0 +1,204 @@
+"""Faster R-CNN (arXiv:1506.01497) for phones.
+
+``faster_rcnn`` is the form of the MobileNet and ShuffleNet papers: one map of stride 16. ``faster_rcnn_fpn`` looks for
+small objects on finer maps (Feature Pyramid Networks, arXiv:1612.03144). Both have light layers by default; with
+``layers="full"`` the pyramid and the first stage are those of the papers, as torchvision builds them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from mobiledet.backbones import Backbone, FeatureInfo
+from mobiledet.detectors.box_heads import BoxHead
+from mobiledet.detectors.dense import level_shapes
+from mobiledet.detectors.fpn import FeaturePyramid
+from mobiledet.detectors.heads import PyramidHead
+from mobiledet.detectors.regions import RegionPooling
+from mobiledet.detectors.rpn import FullHead
+from mobiledet.detectors.two_stage import TwoStageDetector, TwoStageSettings
+from mobiledet.errors import UserError, unknown_name
+from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
+from mobiledet.ops.anchors import AnchorSizes, aspect_ratio_anchor_sizes, grid_anchors
+
+CHANNELS = 96
+SCALES = (0.08, 0.14, 0.25, 0.45, 0.8)  # of anchors, in fractions of the image's side
+PYRAMID_SCALES = ((0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.9))  # of each level
+CANONICAL_SIDE = 112  # half of the pyramid paper's, for images of half the size: coarse levels would hardly serve else
+ASPECT_RATIOS = (0.5, 1.0, 2.0)
+PYRAMID_EXTRA_LEVELS = 1  # beyond the backbone's, for anchors alone
+LAYERS = ("light", "full")
+# options of ``faster_rcnn_fpn`` for the network and the settings of torchvision's fasterrcnn_mobilenet_v3_large_320_fpn
+TORCHVISION_320_OPTIONS = {
+    "layers": "full",
+    "channels": 256,
+    "anchor_offset": 0.0,
+    "canonical_side": 224,
+    "box_head": "two_layer",
+    "hidden": 1024,
+    "class_agnostic": False,
+    "candidates": 150,
+    "proposals": 150,
+    "proposal_score": 0.05,
+    "train_candidates": 2000,
+    "train_proposals": 2000,
+    "samples": 512,
+}
+
+
+class ContextNeck(nn.Module):
+    """The map of stride 16, to which that of stride 32 adds its context (ThunderNet, arXiv:1903.11752, section 3.1).
+
+    Unlike in the paper, there is no branch of global context, and a 5x5 depthwise separable convolution follows.
+    """
+
+    def __init__(self, feature_info: Sequence[FeatureInfo], channels: int, norm_layer: NormLayer) -> None:
+        super().__init__()
+        fine, coarse = feature_info[-2:]
+        self.fine = ConvNormAct(fine.channels, channels, norm_layer=norm_layer)
+        self.coarse = ConvNormAct(coarse.channels, channels, norm_layer=norm_layer)
+        self.smooth = depthwise_separable(channels, channels, 5, norm_layer=norm_layer)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        fine, coarse = features[-2:]
+        context = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
+        return [self.smooth(self.fine(fine) + context)]
+
+
+class FullPyramid(nn.Module):
+    """Torchvision's pyramid: full convolutions without normalisation, the last level halved by pooling."""
+
+    def __init__(self, feature_info: Sequence[FeatureInfo], channels: int) -> None:
+        super().__init__()
+        self.layers = FeaturePyramidNetwork([info.channels for info in feature_info], channels, LastLevelMaxPool())
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        named = OrderedDict((str(level), feature) for level, feature in enumerate(features))
+        return list(self.layers(named).values())
+
+
+def faster_rcnn(
+    backbone: Backbone,
+    num_classes: int,
+    image_size: tuple[int, int],
+    anchors: AnchorSizes | None = None,
+    norm_layer: NormLayer = nn.BatchNorm2d,
+    channels: int = CHANNELS,
+    **options: Any,
+) -> TwoStageDetector:
+    """One level of stride 16; by default five scales of anchors in three aspect ratios.
+
+    Args:
+        backbone, num_classes, image_size: see ``build_detector``.
+        anchors: of the level, see ``AnchorSizes``.
+        norm_layer: makes the normalisation from a number of channels.
+        channels: of the map.
+        options: see ``_assemble``.
+    """
+    sizes = anchors or aspect_ratio_anchor_sizes([SCALES], ASPECT_RATIOS, image_size)
+    neck = ContextNeck(backbone.feature_info, channels, norm_layer)
+    stride = backbone.feature_info[-2].stride
+    shapes = level_shapes(image_size, stride, 1)
+    return _assemble(backbone, neck, num_classes, image_size, sizes, shapes, [stride], norm_layer, channels, **options)
+
+
+def faster_rcnn_fpn(
+    backbone: Backbone,
+    num_classes: int,
+    image_size: tuple[int, int],
+    anchors: AnchorSizes | None = None,
+    norm_layer: NormLayer = nn.BatchNorm2d,
+    channels: int = CHANNELS,
+    layers: str = "light",
+    **options: Any,
+) -> TwoStageDetector:
+    """The backbone's levels and a coarser one; by default two scales of anchors a level in three aspect
+    ratios.
+
+    Args:
+        backbone, num_classes, image_size: see ``build_detector``.
+        anchors: of each level, see ``AnchorSizes``; as many on every level.
+        norm_layer: makes the normalisation from a number of channels.
+        channels: of every level.
+        layers: of the pyramid and the first stage, of ``LAYERS``.
+        options: see ``_assemble``.
+    """
+    info = backbone.feature_info
+    strides = [level.stride for level in info]
+    extra_shapes = level_shapes(image_size, strides[-1], 1 + PYRAMID_EXTRA_LEVELS)[1:]
+    shapes = [(image_size[0] // stride, image_size[1] // stride) for stride in strides] + list(extra_shapes)
+    sizes = anchors or aspect_ratio_anchor_sizes(PYRAMID_SCALES, ASPECT_RATIOS, image_size)
+    if layers not in LAYERS:
+        raise unknown_name("kind of layers", layers, LAYERS)
+    neck = (
+        FullPyramid(info, channels)
+        if layers == "full"
+        else FeaturePyramid(info, channels, PYRAMID_EXTRA_LEVELS, norm_layer)
+    )
+    return _assemble(
+        backbone, neck, num_classes, image_size, sizes, shapes, strides, norm_layer, channels, layers, **options
+    )
+
+
+def _assemble(
+    backbone: Backbone,
+    neck: nn.Module,
+    num_classes: int,
+    image_size: tuple[int, int],
+    anchors: AnchorSizes,
+    shapes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    norm_layer: NormLayer,
+    channels: int,
+    layers: str = "light",
+    anchor_offset: float = 0.5,
+    resolution: int = 7,
+    sampling_ratio: int = 2,
+    canonical_side: int = CANONICAL_SIDE,
+    box_head: str = "separable",
+    hidden: int = 256,
+    class_agnostic: bool = True,
+    **settings: Any,
+) -> TwoStageDetector:
+    """Both stages on a neck.
+
+    Args:
+        backbone, num_classes, image_size, norm_layer, channels, layers: as above.
+        neck: gives the levels.
+        anchors: of each level.
+        shapes: (height, width) of each level.
+        strides: of the levels that regions are taken from, finest first.
+        anchor_offset: see ``grid_anchors``.
+        resolution, sampling_ratio, canonical_side: see ``RegionPooling``.
+        box_head, hidden, class_agnostic: see ``BoxHead``.
+        settings: see ``TwoStageSettings``.
+
+    Raises:
+        UserError: an option is unknown or not valid.
+    """
+    if len(anchors) != len(shapes):
+        raise UserError(f"anchors are given for {len(anchors)} levels, but this detector has {len(shapes)}")
+    per_cell = len(anchors[0])
+    if any(len(level) != per_cell for level in anchors):
+        raise UserError("Faster R-CNN needs the same number of anchors on every level, because the levels share a head")
+    rpn = (
+        FullHead(channels, per_cell)
+        if layers == "full"
+        else PyramidHead(channels, len(shapes), per_cell, 1, norm_layer, depth=1)
+    )
+    return TwoStageDetector(
+        backbone,
+        neck,
+        rpn,
+        RegionPooling(strides, image_size, resolution, sampling_ratio, canonical_side),
+        BoxHead(box_head, channels, resolution, hidden, num_classes, class_agnostic, norm_layer),
+        grid_anchors(anchors, shapes, image_size, anchor_offset),
+        [rows * columns * per_cell for rows, columns in shapes],
+        image_size,
+        TwoStageSettings.from_options(settings),
+    )

@@ -1,0 +1,163 @@
+"""Features of proposals: RoIAlign over one map, or over a pyramid that serves each size of box from one level."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import MultiScaleRoIAlign
+
+from mobiledet.ops.roi_align import (
+    dense_roi_align,
+    gathered_roi_align,
+    interpolation_weights,
+    sample_lookups,
+    separable_roi_align,
+)
+
+CANONICAL_LEVEL = 4  # the level of stride 16
+
+
+class RegionPooling(nn.Module):
+    """N x R boxes to N * R maps of resolution x resolution.
+
+    Args:
+        strides: of the feature maps, finest first, powers of two.
+        image_size: (height, width) in pixels.
+        resolution: bins along each side of a box.
+        sampling_ratio: samples of a bin along each side.
+        canonical_side: pixels; from a box of this side on the level of stride 16 serves, from its double on the next,
+            and so on (Feature Pyramid Networks, arXiv:1612.03144, equation 1, which has 224).
+    """
+
+    def __init__(
+        self,
+        strides: Sequence[int],
+        image_size: tuple[int, int],
+        resolution: int,
+        sampling_ratio: int,
+        canonical_side: int,
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        finest, coarsest = int(math.log2(strides[0])), int(math.log2(strides[-1]))
+        names = [str(stride) for stride in range(finest, coarsest + 1)]
+        self.align = MultiScaleRoIAlign(
+            names,
+            resolution,
+            sampling_ratio,
+            canonical_scale=canonical_side,
+            canonical_level=CANONICAL_LEVEL,
+        )
+        grid = RegionGrid(range(finest, coarsest + 1), image_size, resolution, sampling_ratio, canonical_side)
+        self.post_process_products = ProductPostProcess(grid)
+        self.post_process_lookups = LookupPostProcess(grid)
+        self.grid = grid
+
+    def forward(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
+        """Features of the boxes in fractions of the image, in the order of the flattened N x R."""
+        if features[0].requires_grad and features[0].device.type == "cpu":
+            return self._sum_of_levels(features, boxes_xyxy)  # whose gradient is ten times as fast there
+        height, width = self.image_size
+        pixels = boxes_xyxy * boxes_xyxy.new_tensor([width, height, width, height])
+        maps = dict(zip(self.align.featmap_names, features, strict=False))
+        pooled: Tensor = self.align(maps, list(pixels), [self.image_size] * len(pixels))
+        return pooled
+
+    def forward_static(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
+        """The same for one image in constant shapes, in the form that is fastest on a phone's runtime.
+
+        Measured in LiteRT on one thread for 100 boxes and 96 channels: products take 1.2 ms on a map of 20 x 20, 5.9 ms
+        on maps of 40, 20 and 10, 19.6 ms on 80, 40 and 20; lookups 5.9, 4.8 and 5.8 ms.
+        """
+        if len(self.grid.shapes) == 1:
+            return separable_roi_align(features[0], *self.post_process_products(boxes_xyxy)[0])
+        maps = features[: len(self.grid.shapes)]
+        table = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, m.shape[1]) for m in maps])
+        cells, weights = self.post_process_lookups(boxes_xyxy[0])
+        return gathered_roi_align(table, cells, weights, self.grid.resolution)
+
+    def _sum_of_levels(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
+        """Products of matrices on every level, of which all but each box's own give zero."""
+        pooled = []
+        for feature, (rows, columns) in zip(features, self.post_process_products(boxes_xyxy), strict=False):
+            is_small = feature.shape[2] * self.grid.resolution < feature.shape[1]
+            pooled.append((dense_roi_align if is_small else separable_roi_align)(feature, rows, columns))
+        return torch.stack(pooled).sum(0) if len(pooled) > 1 else pooled[0]
+
+
+class RegionGrid:
+    """Which level serves a box, and how it is cut.
+
+    Args:
+        levels: base-2 logarithms of the strides, finest first, one after the other.
+        image_size: (height, width) in pixels.
+        resolution, sampling_ratio, canonical_side: see ``RegionPooling``.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[int],
+        image_size: tuple[int, int],
+        resolution: int,
+        sampling_ratio: int,
+        canonical_side: int,
+    ) -> None:
+        height, width = image_size
+        self.shapes = [(height >> level, width >> level) for level in levels]
+        sides = [canonical_side * 2 ** (level - CANONICAL_LEVEL) for level in levels[1:]]
+        # least area of a box on the second level and on; torchvision's mapper lets a box in that is short by a hair
+        self.areas = [(side * 2**-1e-6) ** 2 / (height * width) for side in sides]
+        self.resolution = resolution
+        self.sampling_ratio = sampling_ratio
+
+    def belongs(self, boxes_xyxy: Tensor) -> list[Tensor]:
+        """For each level 1 where it serves a box, else 0: ... x 4 to ... each."""
+        x1, y1, x2, y2 = boxes_xyxy.unbind(-1)
+        area = (x2 - x1) * (y2 - y1)
+        at_least = [torch.ones_like(area), *((area >= least).to(area.dtype) for least in self.areas)]
+        return [here - beyond for here, beyond in zip(at_least, [*at_least[1:], torch.zeros_like(area)], strict=True)]
+
+
+class ProductPostProcess(nn.Module):
+    """Weights for ``separable_roi_align``: N x R x 4 boxes to N x R x P x H and N x R x P x W for each level, zero for
+    boxes of another level.
+
+    This and the next are modules of their own, so that their operations can be told from the network's in every
+    exported graph: places in a map must be computed in 32 bits.
+    """
+
+    def __init__(self, grid: RegionGrid) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, boxes_xyxy: Tensor) -> list[tuple[Tensor, Tensor]]:
+        grid = self.grid
+        x1, y1, x2, y2 = boxes_xyxy.unbind(-1)
+        weights = []
+        for (height, width), here in zip(grid.shapes, grid.belongs(boxes_xyxy), strict=True):
+            rows = interpolation_weights(y1, y2, height, grid.resolution, grid.sampling_ratio)
+            columns = interpolation_weights(x1, x2, width, grid.resolution, grid.sampling_ratio)
+            weights.append((rows if len(grid.shapes) == 1 else rows * here.unsqueeze(-1).unsqueeze(-1), columns))
+        return weights
+
+
+class LookupPostProcess(nn.Module):
+    """Cells and weights for ``gathered_roi_align``: K x 4 boxes to K x L x L each, the levels' cells in one table."""
+
+    def __init__(self, grid: RegionGrid) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+        grid = self.grid
+        height, width, start = torch.zeros(3, len(boxes_xyxy), device=boxes_xyxy.device).unbind(0)
+        first = 0
+        for (rows, columns), here in zip(grid.shapes, grid.belongs(boxes_xyxy), strict=True):
+            height, width, start = height + rows * here, width + columns * here, start + first * here
+            first += rows * columns
+        x1, y1, x2, y2 = boxes_xyxy.unbind(-1)
+        y, row_weights = sample_lookups(y1, y2, height, grid.resolution, grid.sampling_ratio)
+        x, column_weights = sample_lookups(x1, x2, width, grid.resolution, grid.sampling_ratio)
+        cells = (y * width.unsqueeze(1) + start.unsqueeze(1)).unsqueeze(2) + x.unsqueeze(1)
+        return cells.to(torch.int32), row_weights.unsqueeze(2) * column_weights.unsqueeze(1)

@@ -1,0 +1,205 @@
+"""A detector that proposes regions and then looks at each of them: Faster R-CNN (arXiv:1506.01497), put together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mobiledet.backbones import Backbone
+from mobiledet.detectors.base import Detector, ImageDetections, RawOutputs, StaticDetections, Targets, TwoStageOutputs
+from mobiledet.detectors.box_heads import BoxHead
+from mobiledet.detectors.postprocess import best_pairs, select_detections, suppress_static
+from mobiledet.detectors.proposals import ProposalPostProcess, ProposalRule, select_proposals
+from mobiledet.detectors.regions import RegionPooling
+from mobiledet.detectors.rpn import SMOOTH_L1_BETA, ProposalLoss
+from mobiledet.errors import UserError, unknown_name
+from mobiledet.ops.box_coder import SSD_WEIGHTS, decode, encode
+from mobiledet.ops.matching import IGNORED, match_two_thresholds
+from mobiledet.ops.sampling import sample_balanced
+from mobiledet.spec import NmsSpec
+
+
+@dataclass(frozen=True)
+class TwoStageSettings:
+    """Numbers of proposals and samples, those of training after those of use.
+
+    Attributes:
+        candidates, proposals, proposal_iou, proposal_score: see ``ProposalRule``.
+        train_candidates, train_proposals: the same for training.
+        rpn_foreground_iou, rpn_background_iou, rpn_samples, rpn_positives: see ``ProposalLoss``.
+        foreground_iou: overlap with a true box from which on a proposal is an object.
+        samples: proposals of an image that the second stage learns from.
+        positives: largest share of objects among them.
+    """
+
+    candidates: int = 300
+    proposals: int = 100
+    proposal_iou: float = 0.7
+    proposal_score: float = 0.0
+    train_candidates: int = 600
+    train_proposals: int = 300
+    rpn_foreground_iou: float = 0.7
+    rpn_background_iou: float = 0.3
+    rpn_samples: int = 256
+    rpn_positives: float = 0.5
+    foreground_iou: float = 0.5
+    samples: int = 64
+    positives: float = 0.25
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "TwoStageSettings":
+        """Settings from plain values.
+
+        Raises:
+            UserError: a name is unknown, or a value is not a positive number (``proposal_score``: not negative).
+        """
+        for name, value in options.items():
+            if name not in cls.__dataclass_fields__:
+                raise unknown_name("detector option", name, cls.__dataclass_fields__)
+            if not isinstance(value, int | float) or value < 0 or (value == 0 and name != "proposal_score"):
+                raise UserError(f"detector option {name} is {value!r}; it must be a positive number")
+        return cls(**options)
+
+    @property
+    def rule(self) -> ProposalRule:
+        return ProposalRule(self.candidates, self.proposals, self.proposal_iou, self.proposal_score)
+
+    @property
+    def train_rule(self) -> ProposalRule:
+        return ProposalRule(self.train_candidates, self.train_proposals, self.proposal_iou, self.proposal_score)
+
+
+class TwoStageDetector(Detector[TwoStageOutputs]):
+    """One network for one image size. Boxes are fractions of the image, but for the true ones and the anchors in
+    pixels that are matched with them.
+
+    Args:
+        backbone: gives the feature maps.
+        neck: turns them into the levels of the first stage, of equal channels.
+        rpn: the head of the first stage.
+        pooling: takes the regions from the finest levels.
+        box_head: the second stage.
+        anchors_xyxy: A x 4 pixels.
+        level_sizes: number of anchors of each level.
+        image_size: (height, width) in pixels.
+        settings: numbers of proposals and samples.
+    """
+
+    anchors_xyxy: Tensor
+    anchor_fractions: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        neck: nn.Module,
+        rpn: nn.Module,
+        pooling: RegionPooling,
+        box_head: BoxHead,
+        anchors_xyxy: Tensor,
+        level_sizes: Sequence[int],
+        image_size: tuple[int, int],
+        settings: TwoStageSettings,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.rpn = rpn
+        self.pooling = pooling
+        self.box_head = box_head
+        self.image_size = image_size
+        self.level_sizes = tuple(level_sizes)
+        self.settings = settings
+        self.post_process = ProposalPostProcess(level_sizes, settings.rule)
+        self.proposal_loss = ProposalLoss(
+            settings.rpn_background_iou, settings.rpn_foreground_iou, settings.rpn_samples, settings.rpn_positives
+        )
+        self.register_buffer("anchors_xyxy", anchors_xyxy, persistent=False)
+        self.register_buffer("anchor_fractions", anchors_xyxy / self._scale(anchors_xyxy), persistent=False)
+
+    def _scale(self, like: Tensor) -> Tensor:
+        """What turns fractions into pixels."""
+        height, width = self.image_size
+        return like.new_tensor([width, height, width, height])
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> TwoStageOutputs | dict[str, Tensor]:
+        features: list[Tensor] = self.neck(self.backbone(images))
+        first: RawOutputs = self.rpn(features)
+        if targets is not None:
+            return self._losses(features, first, targets)
+        proposals = self._propose(first, self.settings.rule)
+        return self._second_stage(first, proposals, self.pooling(features, proposals))
+
+    def forward_static(self, image: Tensor) -> TwoStageOutputs:
+        features: list[Tensor] = self.neck(self.backbone(image))
+        first: RawOutputs = self.rpn(features)
+        proposals = self.post_process(first.class_logits.squeeze(-1), first.box_deltas, self.anchor_fractions)
+        return self._second_stage(first, proposals, self.pooling.forward_static(features, proposals))
+
+    def _propose(self, first: RawOutputs, rule: ProposalRule) -> Tensor:
+        """N x limit x 4; the second stage does not teach the first through its proposals."""
+        logits, deltas = first.class_logits.detach().squeeze(-1).float(), first.box_deltas.detach().float()
+        return select_proposals(logits, deltas, self.anchor_fractions, self.level_sizes, rule)
+
+    def _second_stage(self, first: RawOutputs, proposals: Tensor, regions: Tensor) -> TwoStageOutputs:
+        logits, deltas = self.box_head(regions)
+        images, count = proposals.shape[:2]
+        return TwoStageOutputs(logits.reshape(images, count, -1), deltas.reshape(images, count, -1), proposals, *first)
+
+    def _losses(self, features: list[Tensor], first: RawOutputs, targets: Targets) -> dict[str, Tensor]:
+        """The losses of both stages (Fast R-CNN, arXiv:1504.08083, section 2.3)."""
+        settings = self.settings
+        valid = targets.labels >= 0
+        losses: dict[str, Tensor] = self.proposal_loss(first, self.anchors_xyxy, targets.boxes_xyxy, valid)
+
+        with torch.no_grad():
+            boxes = targets.boxes_xyxy / self._scale(targets.boxes_xyxy) * valid.unsqueeze(-1)
+            # the true boxes are proposals too, so that there is something to learn from the start
+            proposals = torch.cat((self._propose(first, settings.train_rule), boxes), dim=1)
+            matched = match_two_thresholds(boxes, valid, proposals, settings.foreground_iou, settings.foreground_iou)
+            empty = (proposals[..., 2:] <= proposals[..., :2]).any(-1)
+            index, sampled = sample_balanced(matched.masked_fill(empty, IGNORED), settings.samples, settings.positives)
+            proposals = proposals.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
+            matched = matched.gather(1, index)
+            foreground = matched >= 0
+            labels = targets.labels.gather(1, matched.clamp(min=0)).where(foreground, -1) + 1  # 0 is background
+            boxes = boxes.gather(1, matched.clamp(min=0).unsqueeze(-1).expand(-1, -1, 4))
+        regions = self.pooling(features, proposals)
+        if not sampled.all():  # rows that fill up a sample would spoil the normalisation statistics
+            regions = regions[sampled.flatten()]
+        labels, foreground = labels[sampled], foreground[sampled]
+        logits, deltas = self.box_head(regions)
+        losses["classifier"] = F.cross_entropy(logits.float(), labels)
+        deltas = deltas[foreground].float().unflatten(1, (deltas.shape[1] // 4, 4))
+        own_class = (labels[foreground] - 1).clamp(max=deltas.shape[1] - 1)  # 0 where the classes share one box
+        deltas = deltas[torch.arange(len(deltas), device=deltas.device), own_class]
+        offsets = encode(boxes[sampled][foreground], proposals[sampled][foreground], SSD_WEIGHTS)
+        box_error = F.smooth_l1_loss(deltas, offsets, beta=SMOOTH_L1_BETA, reduction="sum")
+        losses["box_reg"] = box_error / max(len(labels), 1)
+        return losses
+
+    def comparable(self, raw: TwoStageOutputs) -> dict[str, Tensor]:
+        return {"objectness": raw.objectness, "anchor_deltas": raw.anchor_deltas}
+
+    def postprocess(self, raw: TwoStageOutputs, nms: NmsSpec) -> list[ImageDetections]:
+        images, count = raw.proposals.shape[:2]
+        deltas = raw.box_deltas.float().reshape(images, count, -1, 4)
+        boxes = decode(deltas, raw.proposals.unsqueeze(2), SSD_WEIGHTS).clamp(0, 1).flatten(1, 2)
+        boxes = boxes * self._scale(boxes)
+        missing = (raw.proposals[..., 2:] <= raw.proposals[..., :2]).any(-1, keepdim=True)
+        scores = raw.class_logits.float().softmax(-1)[..., 1:].masked_fill(missing, -1.0)
+        return select_detections(boxes, scores, nms)
+
+    def postprocess_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticDetections:
+        x1, y1, x2, y2 = raw.proposals[0].split(1, dim=1)
+        present = ((x2 - x1) * (y2 - y1) > 0).float()
+        scores = raw.class_logits[0].softmax(-1)[:, 1:] * present
+        best, pair, row, labels = best_pairs(scores, nms.top_k)
+        if raw.box_deltas.shape[-1] == 4:
+            deltas = F.embedding(row, raw.box_deltas[0])
+        else:
+            deltas = F.embedding(pair, raw.box_deltas.reshape(-1, 4))
+        boxes = decode(deltas, F.embedding(row, raw.proposals[0]), SSD_WEIGHTS).clamp(0, 1)
+        return suppress_static(boxes, labels, best, nms)
