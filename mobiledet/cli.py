@@ -28,11 +28,14 @@ class Command:
         config: ``module:class`` of the frozen dataclass whose fields are the options.
         function: ``module:function`` that takes the config and returns None or an exit status.
         help: one line for ``mobiledet --help``.
+        defaults: ``module:function`` that takes the words after the command and returns the config that its options
+            change; empty for the config's own defaults.
     """
 
     config: str
     function: str
     help: str
+    defaults: str = ""
 
 
 COMMANDS = {
@@ -45,6 +48,7 @@ COMMANDS = {
         "mobiledet.train.config:TrainConfig",
         "mobiledet.train.engine:run",
         "train a detector on COCO, on data in COCO's layout, or on shapes",
+        "mobiledet.train.recipes:settings_before_options",
     ),
     "export": Command(
         "mobiledet_converters.config:ExportConfig",
@@ -66,10 +70,25 @@ COMMANDS = {
         "mobiledet.evaluation.predict:run",
         "draw the boxes that a bundle finds on pictures",
     ),
+    "agent": Command(
+        "mobiledet.devices.agent.config:AgentConfig",
+        "mobiledet.devices.agent.run:run",
+        "serve this machine to evaluate on another one",
+    ),
+    "agent-check": Command(
+        "mobiledet.devices.agent.config:AgentCheckConfig",
+        "mobiledet.devices.agent.run_check:run",
+        "check that an agent, on whatever device, keeps to the protocol",
+    ),
     "list": Command(
         "mobiledet.listing:ListConfig",
         "mobiledet.listing:run",
         "list the backbones: parameters, multiply-adds, published accuracy",
+    ),
+    "profile": Command(
+        "mobiledet.profile.config:ProfileConfig",
+        "mobiledet.profile.run:run",
+        "show what a network costs, where its time goes, and whether guidelines hold",
     ),
     "shapes": Command(
         "mobiledet.data.config:ShapesConfig",
@@ -140,7 +159,8 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         import tyro
 
-        config = tyro.cli(_resolve(command.config), prog=f"mobiledet {name}", args=arguments)
+        defaults = {"default": _resolve(command.defaults)(arguments)} if command.defaults else {}
+        config = tyro.cli(_resolve(command.config), prog=f"mobiledet {name}", args=arguments, **defaults)
         status: int | None = _resolve(command.function)(config)
     except (ImportError, RuntimeError) as error:
         reason = _broken_installation(error)

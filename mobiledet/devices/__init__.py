@@ -1,21 +1,47 @@
-"""Where a bundle can be run. No torch."""
+"""Where a bundle can be run. No torch; each device is loaded when it is opened."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
-from mobiledet.devices.base import Device
-from mobiledet.devices.local import LocalDevice
-from mobiledet.errors import unknown_name
+from mobiledet.errors import UserError, unknown_name
 
-# what --device may be -> the device
-DEVICES: dict[str, Callable[[], Device]] = {"local": LocalDevice}
+if TYPE_CHECKING:
+    from mobiledet.devices.base import Device
+
+# image: the device decodes and resizes the file; tensor: this machine does, which leaves the runtime's error alone
+InputMode = Literal["image", "tensor"]
 
 
-def open_device(address: str) -> Device:
-    """The device at an address such as ``local``.
+def _local(address: str, token: str, mode: InputMode) -> "Device":
+    from mobiledet.devices.local import LocalDevice
+
+    if mode != "image":
+        raise UserError("--mode tensor needs an agent, such as --device http://HOST:PORT: here both modes are the same")
+    return LocalDevice()
+
+
+def _agent(address: str, token: str, mode: InputMode) -> "Device":
+    from mobiledet.devices.agent_client import AgentDevice
+
+    return AgentDevice(address, token, mode)
+
+
+# what --device starts with, up to a colon -> how to open the address
+DEVICES: dict[str, Callable[[str, str, InputMode], "Device"]] = {"local": _local, "http": _agent}
+
+
+def open_device(address: str, token: str = "", mode: InputMode = "image") -> "Device":
+    """The device at an address, ``local`` or ``http://HOST:PORT``.
+
+    Args:
+        address: where.
+        token: of the agent there; by default that of the environment variable MOBILEDET_AGENT_TOKEN.
+        mode: what the device is given.
 
     Raises:
-        UserError: there is no such kind of device.
+        UserError: there is no such kind of device, or it cannot be reached.
     """
-    if address not in DEVICES:
-        raise unknown_name("device", address, DEVICES)
-    return DEVICES[address]()
+    kind, colon, _ = address.partition(":")
+    if kind not in DEVICES or (colon and kind == "local"):
+        raise unknown_name("device", address, ("local", "http://HOST:PORT"))
+    return DEVICES[kind](address, token, mode)

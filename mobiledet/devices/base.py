@@ -186,8 +186,8 @@ class Session(Protocol):
             apply_orientation: turn the image as its EXIF tag says; boxes are then in pixels of the turned image.
         """
 
-    def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples:
-        """Run the file on a golden input again and again."""
+    def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
+        """Run the file on a golden input again and again; None where an interpreter's times would say nothing."""
 
 
 class Device(Protocol):

@@ -1,15 +1,16 @@
-"""This machine as a device: LiteRT on its processor."""
+"""This machine as a device: LiteRT on its processor, and an interpreter for what that does not run."""
 
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.cores import usable_cores
 from mobiledet.data.images import load_rgb, resize
@@ -25,6 +26,7 @@ from mobiledet.devices.base import (
     GoldenReport,
     StageTimes,
 )
+from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.golden import replay_golden
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.machine import cpu_name, machine_model, machine_state, os_name
@@ -36,6 +38,9 @@ COLD_STARTS = 3
 class LocalDevice:
     """The machine that this code runs on."""
 
+    def __init__(self) -> None:
+        self._runtime = ("litert", version("ai-edge-litert"))
+
     def info(self) -> DeviceInfo:
         return DeviceInfo(
             name="local",
@@ -43,37 +48,52 @@ class LocalDevice:
             os=os_name(),
             cpu=cpu_name(),
             cores=usable_cores(),
-            runtime="litert",
-            runtime_version=version("ai-edge-litert"),
+            runtime=self._runtime[0],
+            runtime_version=self._runtime[1],
         )
 
     def state(self) -> DeviceState:
         return machine_state()
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> "LocalSession":
-        """Load a .tflite file; see ``Device.load``."""
-        if file.format != "tflite":
-            raise UserError(f"{bundle.path}: {file.path} is {file.format}; this machine runs tflite files")
-        return LocalSession(bundle, file, accelerator, threads or usable_cores())
+        """Load a .tflite file, or a Core ML package into the interpreter; see ``Device.load``."""
+        path, threads = bundle.root / file.path, threads or usable_cores()
+        detector: LiteRtDetector | CoreMlDetector
+        if file.format == "tflite":
+            detector = LiteRtDetector(path, accelerator, threads)
+            self._runtime = ("litert", version("ai-edge-litert"))
+        elif file.format == "coreml":
+            detector = CoreMlDetector(path, accelerator, threads)
+            self._runtime = ("mobiledet MIL interpreter", mobiledet.__version__)
+        else:
+            raise UserError(f"{bundle.path}: {file.path} is {file.format}; this machine runs tflite and coreml files")
+        return LocalSession(bundle, file, detector, accelerator, threads)
 
 
 class LocalSession:
-    """A .tflite file of a bundle, loaded in this process."""
+    """A model file of a bundle, loaded on this machine."""
 
-    def __init__(self, bundle: Bundle, file: ModelFile, accelerator: str, threads: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        file: ModelFile,
+        detector: LiteRtDetector | CoreMlDetector,
+        accelerator: str,
+        threads: int,
+    ) -> None:
         self._bundle = bundle
         self._file = file
-        self._detector = LiteRtDetector(bundle.root / file.path, accelerator, threads)
+        self._detector = detector
         spec = bundle.spec.input
-        if (self._detector.height, self._detector.width) != (spec.height, spec.width):
+        if (detector.height, detector.width) != (spec.height, spec.width):
             raise UserError(
-                f"{bundle.path}: {file.path} takes {self._detector.height} x {self._detector.width} pixels, "
+                f"{bundle.path}: {file.path} takes {detector.height} x {detector.width} pixels, "
                 f"bundle.json says {spec.height} x {spec.width}; export the bundle again"
             )
-        self.execution = Execution(accelerator, self._detector.accelerator, self._detector.delegated_share, threads)
+        self.execution = Execution(accelerator, detector.accelerator, detector.delegated_share, threads)
 
     def golden(self) -> GoldenReport:
-        return replay_golden(self._bundle, self._file, self._detect_input)
+        return replay_golden(self._bundle, self._file, lambda image: self.detect_input(image)[0])
 
     def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Iterator[Frame]:
         for image in images:
@@ -84,37 +104,53 @@ class LocalSession:
                 yield Frame(image, Detections.empty(), None, str(error))
                 continue
             decoded = time.perf_counter_ns()
-            self._detector.set_input(resize(rgb, self._detector.height, self._detector.width))
-            prepared = time.perf_counter_ns()
-            self._detector.invoke()
-            inferred = time.perf_counter_ns()
+            pixels = resize(rgb, self._detector.height, self._detector.width)
             height, width = rgb.shape[:2]
-            detections = self._detector.detections(height, width, len(self._bundle.spec.labels))
-            finished = time.perf_counter_ns()
-            times = StageTimes(decoded - started, prepared - decoded, inferred - prepared, finished - inferred)
+            detections, times = self._run(pixels, height, width, started, decoded)
             yield Frame(image, detections, times, height=height, width=width)
 
-    def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples:
-        image = self._bundle.golden()[0].image
-        cold_starts = tuple(self._cold_start() for _ in range(COLD_STARTS))
-        warmup = self._repeat(image, plan.warmup_runs, plan.warmup_seconds)
-        states = [machine_state()]
-        samples = self._repeat(image, plan.runs // 2, plan.seconds / 2)
-        states.append(machine_state())
-        samples += self._repeat(image, plan.runs - plan.runs // 2, plan.seconds / 2)
-        states.append(machine_state())
-        return BenchmarkSamples(tuple(samples), len(warmup), cold_starts, tuple(states))
+    def detect_input(self, image: np.ndarray) -> tuple[Detections, StageTimes]:
+        """Detect in an image of the model's size, height x width x 3 uint8 RGB; boxes as fractions of it."""
+        started = time.perf_counter_ns()
+        return self._run(image, 1, 1, started, started)
 
-    def _detect_input(self, image: np.ndarray) -> Detections:
-        self._detector.set_input(image)
+    def _run(
+        self, pixels: np.ndarray, height: int, width: int, started: int, decoded: int
+    ) -> tuple[Detections, StageTimes]:
+        """Run the file on its input; boxes in an image of height x width."""
+        self._detector.set_input(pixels)
+        prepared = time.perf_counter_ns()
         self._detector.invoke()
-        return self._detector.detections(1, 1, len(self._bundle.spec.labels))
+        inferred = time.perf_counter_ns()
+        detections = self._detector.detections(height, width, len(self._bundle.spec.labels))
+        finished = time.perf_counter_ns()
+        return detections, StageTimes(decoded - started, prepared - decoded, inferred - prepared, finished - inferred)
 
-    def _repeat(self, image: np.ndarray, runs: int, seconds: float) -> list[int]:
+    def benchmark(
+        self, plan: BenchmarkPlan, between_runs: Callable[[], None] = lambda: None
+    ) -> BenchmarkSamples | None:
+        """See ``Session.benchmark``; ``between_runs`` is called outside of the timed part and may raise to end it."""
+        if isinstance(self._detector, CoreMlDetector):
+            return None
+        image = self._bundle.golden()[0].image
+        cold_starts = []
+        for _ in range(COLD_STARTS):
+            between_runs()
+            cold_starts.append(self._cold_start())
+        warmup = self._repeat(image, plan.warmup_runs, plan.warmup_seconds, between_runs)
+        states = [machine_state()]
+        samples = self._repeat(image, plan.runs // 2, plan.seconds / 2, between_runs)
+        states.append(machine_state())
+        samples += self._repeat(image, plan.runs - plan.runs // 2, plan.seconds / 2, between_runs)
+        states.append(machine_state())
+        return BenchmarkSamples(tuple(samples), len(warmup), tuple(cold_starts), tuple(states))
+
+    def _repeat(self, image: np.ndarray, runs: int, seconds: float, between_runs: Callable[[], None]) -> list[int]:
         """Nanoseconds of each run, at least ``runs`` of them and for at least ``seconds``."""
         samples: list[int] = []
         end = time.perf_counter() + seconds
         while len(samples) < runs or time.perf_counter() < end:
+            between_runs()
             self._detector.set_input(image)
             started = time.perf_counter_ns()
             self._detector.invoke()

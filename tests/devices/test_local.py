@@ -22,11 +22,13 @@ QUICK = BenchmarkPlan(warmup_runs=2, warmup_seconds=0, runs=7, seconds=0)
 
 
 def test_table_of_devices() -> None:
-    assert list(DEVICES) == ["local"]
+    assert list(DEVICES) == ["local", "http"]
     assert isinstance(open_device("local"), LocalDevice)
-    for address in ("adb:0123", "browser", "http://10.0.0.1:80"):
-        with pytest.raises(UserError, match=f"unknown device '{address}'; valid names: local"):
+    for address in ("adb:0123", "ftp://10.0.0.1:80", "local:1"):
+        with pytest.raises(UserError, match=f"unknown device '{address}'"):
             open_device(address)
+    with pytest.raises(UserError, match="--mode tensor needs an agent"):
+        open_device("local", mode="tensor")
 
 
 def test_info_agrees_with_the_system() -> None:
@@ -160,7 +162,7 @@ def test_file_of_another_size_than_the_bundle_says(patch_bundle: Bundle) -> None
         LocalDevice().load(changed, changed.files[0])
 
 
-def test_core_ml_does_not_run_here(patch_bundle: Bundle) -> None:
-    file = dataclasses.replace(patch_bundle.files[0], format="coreml")
-    with pytest.raises(UserError, match="this machine runs tflite files"):
+def test_other_formats_do_not_run_here(patch_bundle: Bundle) -> None:
+    file = dataclasses.replace(patch_bundle.files[0], format="onnx")
+    with pytest.raises(UserError, match="this machine runs tflite and coreml files"):
         LocalDevice().load(patch_bundle, file)

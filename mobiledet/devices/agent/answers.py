@@ -1,0 +1,104 @@
+"""What an agent answers, read with suspicion: what cannot be is an error, never a result."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mobiledet.detections import Detections
+from mobiledet.devices.agent.messages import ErrorMessage, FoundLine, load_json
+from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, StageTimes
+from mobiledet.errors import UserError
+from mobiledet.records import decode
+
+# how much longer than here a device's clock may have found the same work to take
+CLOCK_SHARE, CLOCK_NS = 1.05, 50_000_000
+
+
+def read_lines(content: bytes, count: int, seconds: float, class_count: int) -> list[FoundLine]:
+    """The lines of a reply.
+
+    Args:
+        content: of the reply, one JSON object a line.
+        count: images that were sent.
+        seconds: that the request took by the clock of this machine; the device cannot have computed for longer.
+        class_count: of the model.
+
+    Raises:
+        UserError: a line is missing, foreign or impossible, or tells an error of the agent.
+    """
+    try:
+        values = [load_json(line) for line in content.splitlines()]
+        for value in values:
+            if isinstance(value, dict) and "error" in value:
+                error: ErrorMessage = decode(ErrorMessage, value)
+                raise UserError(f"the agent stopped: {error.error}")
+        lines = [_line(value) for value in values]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"the agent sent a line that is none of the protocol: {error}") from error
+    if [line.index for line in lines] != list(range(count)):
+        raise UserError(f"the agent answered {len(lines)} lines, not one for each of {count} images in their order")
+    for line in lines:
+        _check(line, class_count)
+    _check_clock([ns for line in lines if line.times for ns in vars(line.times).values()], seconds)
+    return lines
+
+
+def to_detections(line: FoundLine) -> Detections:
+    """What a line tells, boxes as it has them."""
+    boxes = np.asarray(line.boxes, np.float32).reshape(-1, 4)
+    return Detections(boxes, np.asarray(line.scores, np.float32), np.asarray(line.labels, np.int64))
+
+
+def check_benchmark(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float) -> None:
+    """Refuse samples of a benchmark that cannot be.
+
+    Args:
+        samples: what the agent sent.
+        plan: what it was asked for.
+        seconds: that it had by the clock of this machine.
+
+    Raises:
+        UserError: samples are missing, or no time of a monotonic clock.
+    """
+    if len(samples.infer_ns) < plan.runs or not samples.cold_starts:
+        raise UserError(f"the agent took {len(samples.infer_ns)} samples of {plan.runs}; its benchmark is worthless")
+    _check_clock(
+        [*samples.infer_ns, *(ns for cold in samples.cold_starts for ns in (cold.load_ns, cold.first_infer_ns))],
+        seconds,
+    )
+
+
+def _line(value: dict[str, object]) -> FoundLine:
+    times = decode(StageTimes | None, value.pop("times"), "times") if "times" in value else None
+    line = FoundLine(**value, times=times)  # type: ignore[arg-type]
+    for name in ("index", "height", "width"):
+        decode(int, getattr(line, name), name)
+    decode(str, line.problem, "problem")
+    return line
+
+
+def _check(line: FoundLine, class_count: int) -> None:
+    """Refuse numbers that no detector gives."""
+    try:
+        found = to_detections(line)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(
+            f"the agent's line {line.index} holds no boxes, scores and labels that agree: {error}"
+        ) from error
+    sound = (
+        np.isfinite(found.boxes_xyxy).all()
+        and ((found.scores >= 0) & (found.scores <= 1)).all()
+        and ((found.labels >= 0) & (found.labels < class_count)).all()
+    )
+    if not sound or (line.times is None) == (not line.problem):
+        raise UserError(f"the agent's line {line.index} holds a box, score, class or state that cannot be")
+
+
+def _check_clock(spans_ns: Sequence[int], seconds: float) -> None:
+    if min(spans_ns, default=0) < 0:
+        raise UserError(f"the device's clock went back: something took {min(spans_ns)} ns; it must be monotonic")
+    if sum(spans_ns) > CLOCK_SHARE * seconds * 1e9 + CLOCK_NS:
+        raise UserError(
+            f"the device says that it computed for {sum(spans_ns) / 1e9:.3f} s of {seconds:.3f} s here; "
+            "its times must be nanoseconds of a monotonic clock"
+        )

@@ -1,0 +1,108 @@
+"""The bundles that an agent was given, each one zip file named by the bundle's checksum."""
+
+import os
+import re
+import shutil
+import stat
+import uuid
+import zipfile
+from collections.abc import Iterable
+from http import HTTPStatus
+from pathlib import Path
+
+from mobiledet.bundle import Bundle, open_bundle
+from mobiledet.devices.agent.refusal import Refusal
+from mobiledet.errors import UserError
+
+
+class BundleStore:
+    """Bundles on disk; what is there has been verified, and is verified again each time it is opened.
+
+    Args:
+        folder: made if missing.
+        limit_bytes: of all files of a bundle, unpacked.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def holds(self, sha256: str) -> bool:
+        """Whether the bundle is there."""
+        return self._path(sha256).exists()
+
+    def add(self, sha256: str, content: Iterable[bytes]) -> bool:
+        """Keep a zipped bundle, whole or not at all.
+
+        Args:
+            sha256: of its bundle.json.
+            content: blocks of the zip file.
+
+        Returns:
+            whether it is new.
+
+        Raises:
+            Refusal: it is no bundle, a dangerous one, or another one.
+        """
+        path = self._path(sha256)
+        temporary = self._folder / f".{uuid.uuid4().hex}.tmp"
+        try:
+            with temporary.open("wb") as file:
+                file.writelines(content)
+            self._refuse_dangerous(temporary)
+            found = _verified(temporary, path.name).sha256
+            if found != sha256:
+                raise _bad(f"the bundle's checksum is {found}, not {sha256}")
+            new = not path.exists()
+            os.replace(temporary, path)
+            return new
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def open(self, sha256: str) -> Bundle:
+        """The bundle of this checksum.
+
+        Raises:
+            Refusal: it is not there, or has been damaged on disk.
+        """
+        path = self._path(sha256)
+        if not path.exists():
+            raise Refusal(HTTPStatus.NOT_FOUND, "unknown_bundle", f"no bundle {sha256} is here; upload it first")
+        return _verified(path, path.name)
+
+    def remove(self, sha256: str) -> None:
+        """Forget a bundle; sessions that run it keep their files."""
+        self._path(sha256).unlink(missing_ok=True)
+
+    def _path(self, sha256: str) -> Path:
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", f"{sha256[:80]!r} is not a SHA-256 in lower-case hex")
+        return self._folder / f"{sha256}.zip"
+
+    def _refuse_dangerous(self, path: Path) -> None:
+        """Refuse, before unpacking, what would fill the disk or be a link; paths are checked by ``open_bundle``."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                entries = archive.infolist()
+        except (zipfile.BadZipFile, ValueError) as error:
+            raise _bad(f"the body is not a zip file ({error})") from error
+        unpacked = sum(entry.file_size for entry in entries)
+        if unpacked > self._limit_bytes:
+            raise _bad(f"the bundle unpacks to {unpacked} bytes, this agent takes {self._limit_bytes}")
+        if unpacked > shutil.disk_usage(self._folder).free:
+            raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, "no_space", f"no room for {unpacked} bytes on the device")
+        links = [entry.filename for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
+        if links:
+            raise _bad(f"the bundle holds a symbolic link, {links[0]!r}")
+
+
+def _verified(path: Path, name: str) -> Bundle:
+    try:
+        return open_bundle(path)
+    except UserError as error:
+        raise _bad(str(error).replace(str(path), name)) from error
+
+
+def _bad(message: str) -> Refusal:
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_bundle", message)

@@ -1,0 +1,344 @@
+"""What every agent must do, one function for each requirement of apps/PROTOCOL.md; a broken one raises ``Broken``."""
+
+import dataclasses
+import http.client
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.devices.agent.connection import AgentConnection, Reply
+from mobiledet.devices.agent.forged import fresh_copy, with_entry, with_huge_entry, with_link
+from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, JobInfo, SessionInfo, SessionRequest, from_bytes
+from mobiledet.devices.agent_client import AgentDevice, zipped
+from mobiledet.devices.base import BenchmarkPlan, DeviceState
+from mobiledet.errors import UserError
+
+LOAD_SECONDS = 300.0
+LONG_PLAN = {"warmup_runs": 1, "warmup_seconds": 0, "runs": 1, "seconds": 600}
+SHORT_PLAN = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, runs=5, seconds=0)
+
+
+class Broken(Exception):
+    """The agent does something else than the protocol says."""
+
+
+@dataclass
+class Subject:
+    """The agent under test, and what it is tested with.
+
+    Attributes:
+        url, token: of the agent.
+        bundle, file: that its device can run.
+        folder: for bundles that are made.
+    """
+
+    url: str
+    token: str
+    bundle: Bundle
+    file: ModelFile
+    folder: Path
+
+    def send(self, method: str, path: str, body: Any = b"", headers: dict[str, str] | None = None) -> Reply:
+        """One request on a connection of its own."""
+        connection = AgentConnection(self.url, self.token)
+        try:
+            return connection.exchange(method, path, body, headers, seconds=LOAD_SECONDS)
+        except (OSError, http.client.HTTPException) as error:
+            raise Broken(f"{method} {path}: no reply ({str(error) or type(error).__name__})") from error
+        finally:
+            connection.close()
+
+    def expect(self, status: int, code: str, method: str, path: str, body: Any = b"", **options: Any) -> Reply:
+        """One request whose status must be this, and the code of its error message."""
+        reply = self.send(method, path, body, **options)
+        if reply.status != status or (status >= 400 and reply.error.code != code):
+            found = f"{reply.status} {reply.error.code}" if reply.status >= 400 else str(reply.status)
+            raise Broken(f"{method} {path}: answers {found}, not {status} {code}".rstrip())
+        return reply
+
+    def message(self, kind: Any, status: int, method: str, path: str, body: Any = b"") -> Any:
+        """One request that must bring a message."""
+        reply = self.expect(status, "", method, path, body)
+        try:
+            return from_bytes(kind, reply.content)
+        except ValueError as error:
+            raise Broken(f"{method} {path}: the reply is no {kind.__name__}: {error}") from error
+
+    def upload(self, bundle: Bundle) -> int:
+        """Bring a bundle there; returns the status."""
+        with zipped(bundle) as archive:
+            reply = self.send("PUT", f"/v1/bundles/{bundle.sha256}", archive)
+        if reply.status not in (200, 201):
+            raise Broken(f"a sound bundle is refused: {reply.error.error}")
+        return reply.status
+
+    def session(self, golden: bool = True) -> str:
+        """Path of a new session."""
+        self.upload(self.bundle)
+        info: SessionInfo = self.message(SessionInfo, 201, "POST", "/v1/sessions", self.request())
+        path = f"/v1/sessions/{info.id}"
+        if golden:
+            self.expect(200, "", "POST", f"{path}/golden")
+        return path
+
+    def request(self, bundle: str = "", file: str = "", accelerator: str = "auto") -> SessionRequest:
+        """Asks for a session with a key of its own."""
+        return SessionRequest(
+            secrets.token_hex(16), bundle or self.bundle.sha256, file or self.file.path, accelerator, 1
+        )
+
+    def refuses_archive(self, content: bytes, sha256: str) -> None:
+        """An upload that must leave nothing behind."""
+        path = f"/v1/bundles/{sha256}"
+        self.expect(422, "bad_bundle", "PUT", path, content)
+        self.expect(404, "unknown_bundle", "GET", path)
+
+
+def info_names_the_version(subject: Subject) -> None:
+    info: AgentInfo = subject.message(AgentInfo, 200, "GET", "/v1/info")
+    if info.protocol != PROTOCOL:
+        raise Broken(f"protocol is {info.protocol}, not {PROTOCOL}")
+
+
+def state_is_told(subject: Subject) -> None:
+    subject.message(DeviceState, 200, "GET", "/v1/state")
+
+
+def a_request_without_the_token_is_refused(subject: Subject) -> None:
+    for path in ("/v1/info", "/v1/nothing"):
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": subject.token}):
+            subject.expect(401, "unauthorized", "GET", path, headers=headers)
+
+
+def an_unknown_endpoint_is_named(subject: Subject) -> None:
+    subject.expect(404, "unknown_endpoint", "GET", "/v1/nothing")
+    subject.expect(404, "unknown_endpoint", "GET", "/v99/info")
+    subject.expect(405, "method_not_allowed", "DELETE", "/v1/info")
+
+
+def unknown_things_are_named(subject: Subject) -> None:
+    subject.expect(404, "unknown_bundle", "GET", f"/v1/bundles/{'0' * 64}")
+    subject.expect(404, "unknown_bundle", "POST", "/v1/sessions", subject.request(bundle="0" * 64))
+    subject.expect(404, "unknown_session", "POST", "/v1/sessions/nobody/golden")
+    subject.expect(404, "unknown_session", "DELETE", "/v1/sessions/nobody")
+    subject.expect(404, "unknown_job", "GET", "/v1/jobs/nobody")
+
+
+def malformed_messages_are_refused(subject: Subject) -> None:
+    request = dataclasses.asdict(subject.request())
+    for body in (
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        json.dumps({**request, "thread": 1}).encode(),
+        json.dumps({**request, "threads": "1"}).encode(),
+        json.dumps({key: value for key, value in request.items() if key != "key"}).encode(),
+    ):
+        subject.expect(400, "bad_request", "POST", "/v1/sessions", body)
+    subject.expect(400, "bad_request", "GET", "/v1/bundles/..%2f..%2fetc")
+
+
+def a_bundle_is_taken_once(subject: Subject) -> None:
+    bundle = fresh_copy(subject.bundle, subject.file, subject.folder)
+    path = f"/v1/bundles/{bundle.sha256}"
+    subject.expect(404, "unknown_bundle", "GET", path)
+    statuses = [subject.upload(bundle), subject.upload(bundle)]
+    if statuses != [201, 200]:
+        raise Broken(f"the same upload twice answers {statuses}, not [201, 200]")
+    subject.expect(200, "", "GET", path)
+    subject.expect(204, "", "DELETE", path)
+    subject.expect(404, "unknown_bundle", "GET", path)
+
+
+def a_bundle_under_a_wrong_checksum_is_refused(subject: Subject) -> None:
+    with zipped(subject.bundle) as archive:
+        subject.refuses_archive(archive.read_bytes(), secrets.token_hex(32))
+
+
+def dangerous_archives_are_refused(subject: Subject) -> None:
+    bundle = fresh_copy(subject.bundle, subject.file, subject.folder)
+    with zipped(bundle) as archive:
+        for content in (
+            b"no zip",
+            with_entry(archive, "../escaped"),
+            with_entry(archive, "/escaped"),
+            with_link(archive),
+            with_huge_entry(archive),
+        ):
+            subject.refuses_archive(content, bundle.sha256)
+
+
+def a_truncated_upload_leaves_nothing(subject: Subject) -> None:
+    bundle = fresh_copy(subject.bundle, subject.file, subject.folder)
+    path = f"/v1/bundles/{bundle.sha256}"
+    with zipped(bundle) as archive:
+        content = archive.read_bytes()
+    subject.refuses_archive(content[: len(content) // 2], bundle.sha256)
+    # the same, but the connection breaks: the agent may answer or not
+    connection = http.client.HTTPConnection(subject.url.removeprefix("http://"), timeout=LOAD_SECONDS)
+    connection.putrequest("PUT", path)
+    connection.putheader("Authorization", f"Bearer {subject.token}")
+    connection.putheader("Content-Length", str(len(content)))
+    connection.endheaders()
+    connection.send(content[: len(content) // 2])
+    connection.close()
+    subject.expect(404, "unknown_bundle", "GET", path)
+
+
+def a_body_over_the_limit_is_refused(subject: Subject) -> None:
+    info: AgentInfo = subject.message(AgentInfo, 200, "GET", "/v1/info")
+    connection = http.client.HTTPConnection(subject.url.removeprefix("http://"), timeout=LOAD_SECONDS)
+    connection.putrequest("PUT", f"/v1/bundles/{'0' * 64}")
+    connection.putheader("Authorization", f"Bearer {subject.token}")
+    connection.putheader("Content-Length", str(info.limits.body_bytes + 1))
+    connection.endheaders()
+    with suppress(OSError):
+        response = connection.getresponse()
+        reply = Reply(response.status, response.read(), 0)
+        connection.close()
+        if (reply.status, reply.error.code) == (413, "too_large"):
+            return
+        raise Broken(f"a body above limits.body_bytes: answers {reply.status}, not 413 too_large")
+    raise Broken("a body above limits.body_bytes: no reply")
+
+
+def a_session_opens_once_for_a_key(subject: Subject) -> None:
+    subject.upload(subject.bundle)
+    request = subject.request()
+    first, second = (subject.message(SessionInfo, 201, "POST", "/v1/sessions", request) for _ in range(2))
+    if first != second or first.bundle != subject.bundle.sha256:
+        raise Broken("the same request for a session gives two different ones, or one of another bundle")
+    changed = dataclasses.replace(request, threads=2)
+    subject.expect(409, "key_reused", "POST", "/v1/sessions", changed)
+    subject.expect(204, "", "DELETE", f"/v1/sessions/{first.id}")
+
+
+def a_closed_session_is_gone(subject: Subject) -> None:
+    path = subject.session()
+    subject.expect(204, "", "DELETE", path)
+    subject.expect(404, "unknown_session", "DELETE", path)
+    subject.expect(404, "unknown_session", "POST", f"{path}/images", _batch(b"x"))
+
+
+def what_the_device_does_not_have_is_refused(subject: Subject) -> None:
+    subject.upload(subject.bundle)
+    subject.expect(422, "refused", "POST", "/v1/sessions", subject.request(accelerator="abacus"))
+    subject.expect(422, "refused", "POST", "/v1/sessions", subject.request(file="none.tflite"))
+
+
+def nothing_runs_before_the_golden_gate(subject: Subject) -> None:
+    path = subject.session(golden=False)
+    for endpoint, body in _work(subject):
+        subject.expect(409, "golden_required", "POST", f"{path}/{endpoint}", body)
+    subject.expect(204, "", "DELETE", path)
+
+
+def wrong_outputs_fail_the_golden_gate(subject: Subject) -> None:
+    bundle = fresh_copy(subject.bundle, subject.file, subject.folder, wrong_golden=True)
+    subject.upload(bundle)
+    request = subject.request(bundle=bundle.sha256)
+    info: SessionInfo = subject.message(SessionInfo, 201, "POST", "/v1/sessions", request)
+    path = f"/v1/sessions/{info.id}"
+    subject.expect(409, "golden_failed", "POST", f"{path}/golden")
+    for endpoint, body in _work(subject):
+        subject.expect(409, "golden_required", "POST", f"{path}/{endpoint}", body)
+    subject.expect(204, "", "DELETE", path)
+    subject.expect(204, "", "DELETE", f"/v1/bundles/{bundle.sha256}")
+
+
+def images_and_tensors_pass_the_gate_of_the_host(subject: Subject) -> None:
+    for mode in ("image", "tensor"):
+        try:
+            AgentDevice(subject.url, subject.token, mode).load(subject.bundle, subject.file).golden()  # type: ignore[arg-type]
+        except UserError as error:
+            raise Broken(f"mode {mode}: {error}") from error
+
+
+def a_broken_batch_is_refused(subject: Subject) -> None:
+    path = subject.session()
+    subject.expect(400, "bad_request", "POST", f"{path}/images", b"")
+    subject.expect(400, "bad_request", "POST", f"{path}/images", (9).to_bytes(4, "big") + b"short")
+    subject.expect(400, "bad_request", "POST", f"{path}/tensor", b"short")
+    reply = subject.expect(200, "", "POST", f"{path}/images", _batch(b"no picture") * 2)
+    lines = [json.loads(line) for line in reply.content.splitlines()]
+    if [line.get("index") for line in lines] != [0, 1] or not all(line.get("problem") for line in lines):
+        raise Broken("two images that are no pictures do not give two lines that say so")
+    subject.expect(204, "", "DELETE", path)
+
+
+def a_benchmark_gives_samples(subject: Subject) -> None:
+    try:
+        session = AgentDevice(subject.url, subject.token).load(subject.bundle, subject.file)
+        session.golden()
+        session.benchmark(SHORT_PLAN)
+    except UserError as error:
+        raise Broken(str(error)) from error
+
+
+def a_benchmark_can_be_cancelled(subject: Subject) -> None:
+    path = subject.session()
+    request = json.dumps({"key": secrets.token_hex(16), "plan": LONG_PLAN}).encode()
+    first, second = (subject.message(JobInfo, 202, "POST", f"{path}/bench", request) for _ in range(2))
+    if first.id != second.id:
+        raise Broken("the same request for a benchmark starts two")
+    other = json.dumps({"key": secrets.token_hex(16), "plan": LONG_PLAN}).encode()
+    subject.expect(409, "busy", "POST", f"{path}/bench", other)
+    waited: JobInfo = subject.message(JobInfo, 200, "GET", f"/v1/jobs/{first.id}?wait=0.2")
+    if waited.status != "running":
+        raise Broken(f"a benchmark of ten minutes is {waited.status} at once")
+    for _ in range(2):
+        subject.expect(200, "", "DELETE", f"/v1/jobs/{first.id}")
+    ended: JobInfo = subject.message(JobInfo, 200, "GET", f"/v1/jobs/{first.id}?wait=20")
+    if ended.status != "cancelled":
+        raise Broken(f"a cancelled benchmark is {ended.status}")
+    subject.expect(204, "", "DELETE", path)
+
+
+def an_impossible_plan_is_refused(subject: Subject) -> None:
+    path = subject.session()
+    for change in ({"runs": 0}, {"seconds": -1}, {"warmup_runs": -1}, {"runs": 1.5}):
+        body = json.dumps({"key": "k", "plan": {**LONG_PLAN, **change}}).encode()
+        subject.expect(400, "bad_request", "POST", f"{path}/bench", body)
+    subject.expect(204, "", "DELETE", path)
+
+
+def _batch(image: bytes) -> bytes:
+    return len(image).to_bytes(4, "big") + image
+
+
+def _work(subject: Subject) -> list[tuple[str, bytes]]:
+    """Endpoints that run the file, each with a body that it would take."""
+    size = subject.bundle.spec.input
+    plan = json.dumps({"key": secrets.token_hex(16), "plan": LONG_PLAN}).encode()
+    return [("images", _batch(b"x")), ("tensor", bytes(size.height * size.width * 3)), ("bench", plan)]
+
+
+CHECKS: tuple[Callable[[Subject], None], ...] = (
+    info_names_the_version,
+    state_is_told,
+    a_request_without_the_token_is_refused,
+    an_unknown_endpoint_is_named,
+    unknown_things_are_named,
+    malformed_messages_are_refused,
+    a_bundle_is_taken_once,
+    a_bundle_under_a_wrong_checksum_is_refused,
+    dangerous_archives_are_refused,
+    a_truncated_upload_leaves_nothing,
+    a_body_over_the_limit_is_refused,
+    a_session_opens_once_for_a_key,
+    a_closed_session_is_gone,
+    what_the_device_does_not_have_is_refused,
+    nothing_runs_before_the_golden_gate,
+    wrong_outputs_fail_the_golden_gate,
+    images_and_tensors_pass_the_gate_of_the_host,
+    a_broken_batch_is_refused,
+    a_benchmark_gives_samples,
+    a_benchmark_can_be_cancelled,
+    an_impossible_plan_is_refused,
+)

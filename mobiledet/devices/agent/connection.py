@@ -1,0 +1,162 @@
+"""The client's end of the agent protocol: requests over one connection that is kept, and mended when it breaks."""
+
+import http.client
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mobiledet.devices.agent.messages import ErrorMessage, from_bytes, to_bytes
+from mobiledet.errors import UserError
+
+# every request may be sent twice without harm: a lost one is repeated after these seconds
+RETRY_SECONDS: tuple[float, ...] = (0, 0.2, 0.5, 1, 2, 5, 10)
+REPLY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: the HTTP status, the body, and the seconds from the first byte sent to the last one received."""
+
+    status: int
+    content: bytes
+    seconds: float
+
+    @property
+    def error(self) -> ErrorMessage:
+        """The message of a refusal; one with an empty code where the body is none."""
+        try:
+            message: ErrorMessage = from_bytes(ErrorMessage, self.content)
+            return message
+        except ValueError:
+            return ErrorMessage(f"HTTP status {self.status}", "")
+
+
+class AgentRefusal(UserError):
+    """The agent refused a request; ``code`` says why, see apps/PROTOCOL.md."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AgentConnection:
+    """Requests to an agent, one after the other.
+
+    Args:
+        url: http://HOST:PORT.
+        token: of the agent.
+
+    Raises:
+        UserError: the address is no such URL.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if parts.scheme != "http" or not parts.hostname or not port or parts.path.strip("/") or parts.query:
+            raise UserError(f"{url!r} is not the address of an agent; give http://HOST:PORT")
+        self.url = f"http://{parts.netloc}"
+        self._token = token
+        self._connection = http.client.HTTPConnection(parts.hostname, port)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = b"",
+        *,
+        seconds: float = REPLY_SECONDS,
+        retries: Sequence[float] | None = None,
+    ) -> Reply:
+        """Send a request until a reply comes.
+
+        Args:
+            method, path: of HTTP.
+            body: bytes, a file to send, or a message.
+            seconds: to wait for a part of the reply.
+            retries: seconds before each new attempt; by default ``RETRY_SECONDS``.
+
+        Raises:
+            AgentRefusal: the agent refuses.
+            UserError: it cannot be reached, or not any more.
+        """
+        waits = RETRY_SECONDS if retries is None else retries
+        for wait in (*waits, None):
+            try:
+                reply = self.exchange(method, path, body, seconds=seconds)
+            except (OSError, http.client.HTTPException) as error:
+                if wait is None:
+                    reason = str(error) or type(error).__name__
+                    raise UserError(f"cannot reach the agent at {self.url}: {reason}; is it running?") from error
+            else:
+                if reply.status < 400:
+                    return reply
+                if wait is None or reply.error.code != "busy":
+                    raise AgentRefusal(f"the agent at {self.url} refuses: {reply.error.error}", reply.error.code)
+            time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def ask(self, kind: Any, method: str, path: str, body: Any = b"", *, seconds: float = REPLY_SECONDS) -> Any:
+        """The message that a request brings; see ``request``.
+
+        Raises:
+            UserError: also when the reply is no such message.
+        """
+        reply = self.request(method, path, body, seconds=seconds)
+        try:
+            return from_bytes(kind, reply.content)
+        except ValueError as error:
+            raise UserError(
+                f"the agent at {self.url} answers {method} {path} with no {kind.__name__}: {error}"
+            ) from error
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        body: Any = b"",
+        headers: dict[str, str] | None = None,
+        seconds: float = REPLY_SECONDS,
+    ) -> Reply:
+        """Send a request once.
+
+        Args:
+            headers: in place of the token's.
+
+        Raises:
+            OSError, HTTPException: the connection fails.
+        """
+        content: Any = body if isinstance(body, bytes | Path) else to_bytes(body)
+        self._connection.timeout = seconds
+        if self._connection.sock:
+            self._connection.sock.settimeout(seconds)
+        sent = {"Authorization": f"Bearer {self._token}"} if headers is None else headers
+        started = time.monotonic()
+        try:
+            with ExitStack() as stack:
+                if isinstance(content, Path):
+                    sent = {**sent, "Content-Length": str(content.stat().st_size)}
+                    content = stack.enter_context(content.open("rb"))
+                self._connection.request(method, path, content, sent)
+            response = self._connection.getresponse()
+            received = Reply(response.status, response.read(), time.monotonic() - started)
+            framed = response.chunked or response.headers["Content-Length"] is not None
+            if received.status != HTTPStatus.NO_CONTENT and not framed:
+                # headers that were cut off look like a reply without a body
+                raise http.client.IncompleteRead(received.content)
+            return received
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Let the connection go; a new request makes a new one."""
+        self._connection.close()

@@ -1,0 +1,37 @@
+"""``mobiledet agent-check``: does an agent keep to the protocol?"""
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mobiledet.bundle import open_bundle
+from mobiledet.devices.agent.checks import CHECKS, Broken, Subject
+from mobiledet.devices.agent.config import AgentCheckConfig
+from mobiledet.devices.agent.token import given_token
+from mobiledet.devices.agent_client import AgentDevice
+
+
+def run(config: AgentCheckConfig) -> int:
+    """The command ``mobiledet agent-check``; returns 1 when a check fails."""
+    token = given_token(config.token)
+    bundle = open_bundle(config.bundle)
+    file = bundle.select(config.file)
+    AgentDevice(config.url, token)  # nothing there, or a wrong token, is no failure of a check
+    failures = {}
+    with tempfile.TemporaryDirectory(prefix="mobiledet-check-") as folder:
+        subject = Subject(config.url, token, bundle, file, Path(folder))
+        for check in CHECKS:
+            try:
+                check(subject)
+            except Broken as broken:
+                failures[check] = str(broken)
+    table = Table("check", "", "reason")
+    for check in CHECKS:
+        verdict = "fail" if check in failures else "pass"
+        table.add_row(check.__name__.replace("_", " "), verdict, escape(failures.get(check, "")))
+    Console().print(table)
+    print(f"{len(CHECKS) - len(failures)} of {len(CHECKS)} checks pass: {config.url}")
+    return 1 if failures else 0

@@ -1,0 +1,80 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mobiledet.devices.agent import connection
+from mobiledet.devices.agent.messages import Limits
+from mobiledet.devices.agent.server import AgentServer
+from mobiledet.devices.agent.service import Agent
+
+TOKEN = "a-token-for-these-tests"
+
+
+@dataclass
+class RunningAgent:
+    """An agent in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    token: str
+    cache: Path
+
+
+def start_agent(cache: Path, *options: str) -> RunningAgent:
+    command = [sys.executable, "-m", "mobiledet.cli", "agent", "--cache", str(cache), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    lines = [process.stdout.readline() for _ in range(4)]
+    return RunningAgent(process, lines[0].split()[1].rstrip(","), lines[1].split()[1], cache)
+
+
+@pytest.fixture(scope="session")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAgent]:
+    """An agent that many tests speak to."""
+    running = start_agent(tmp_path_factory.mktemp("agent"), "--sessions", "3", "--idle-seconds", "0")
+    yield running
+    running.process.terminate()
+    assert running.process.wait(20) == 0
+
+
+@pytest.fixture
+def own_agent(tmp_path: Path) -> Iterator[RunningAgent]:
+    """An agent that a test may kill."""
+    running = start_agent(tmp_path / "own-agent")
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries that do not wait for long."""
+    monkeypatch.setattr(connection, "RETRY_SECONDS", (0, 0.05, 0.1))
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[tuple[str, str]]]:
+    """Serves an agent of some class in a thread of this process: ``(kind, folder)``; gives its URL and token."""
+
+    @contextmanager
+    def serving(
+        kind: type[Agent], folder: Path, sessions: int = 4, idle_seconds: int = 0, body_bytes: int = 10_000_000
+    ) -> Iterator[tuple[str, str]]:
+        agent = kind(folder, Limits(body_bytes, 10_000_000, sessions, idle_seconds, wait_seconds=5))
+        with AgentServer(("127.0.0.1", 0), agent, TOKEN) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.server_address[1]}", TOKEN
+            finally:
+                server.shutdown()
+                thread.join()
+                agent.close()
+
+    return serving
