@@ -22,12 +22,13 @@ from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
-from mobiledet_converters.parity import TOLERANCES, Tolerance, check, compare
+from mobiledet_converters.parity import TOLERANCES, ParityReport, Tolerance, check, compare
 from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.raw_outputs import Difference, compare_raw_outputs, nearest
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16
 
 DEFAULT_PRECISIONS = {"tflite": ("float32", "float16"), "coreml": ("float16",)}
+ROUNDED_PRECISION = "float16"  # what ``round_to_float16`` imitates
 GOLDEN_CASES = 3
 POLL_SECONDS = 0.2
 LOWEST_COREML_SQNR_DB = {"float32": 80.0, "float16": 30.0}  # of the head's outputs; the interpreter is torch too
@@ -88,6 +89,9 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
         reference = make_reference(detector, spec, inputs)
         rounded = make_reference(round_to_float16(detector), spec, inputs)
+        rounding = compare(
+            reference.detections, rounded.detections, reference.cuts, spec.nms, TOLERANCES[ROUNDED_PRECISION]
+        )
         count = sum(map(len, reference.detections))
         console.print(f"PyTorch finds {count} objects in {len(paths)} images of {paths[0].parent}", highlight=False)
         if not count:
@@ -98,7 +102,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
             for file in answer.files:
                 _warn_of_rank(file, console)
                 source = conversion.job.folder / file.name
-                files.append(_CHECKS[conversion.format](source, file, reference))
+                own = rounding if file.precision == ROUNDED_PRECISION else None
+                files.append(_CHECKS[conversion.format](source, file, reference, own))
         return write_bundle(
             out,
             spec,
@@ -162,19 +167,24 @@ def _warn_of_rank(file: ConvertedFile, console: Console) -> None:
         console.print(f"{file.name} holds tensors of {rank} dimensions; GPU delegates take at most {MAX_RANK}")
 
 
-def _check_tflite(source: Path, file: ConvertedFile, reference: Reference) -> CheckedFile:
-    """Run the file in LiteRT.
+def _check_tflite(
+    source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport | None
+) -> CheckedFile:
+    """Run the file in LiteRT; ``rounding`` as in ``parity.check``.
 
     Raises:
         UserError: it does not find what PyTorch finds.
     """
     raw = compare_raw_outputs(source, reference.inputs[0], reference.raw, file.precision)
     how = {"checked": "detections in LiteRT against PyTorch"}
-    return _check_detections(source, "tflite", file, LiteRtDetector(source), reference, raw, how)
+    return _check_detections(source, "tflite", file, LiteRtDetector(source), reference, rounding, raw, how)
 
 
-def _check_coreml(source: Path, file: ConvertedFile, reference: Reference) -> CheckedFile:
-    """Run the package in the interpreter, for there is no Core ML runtime outside Apple systems.
+def _check_coreml(
+    source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport | None
+) -> CheckedFile:
+    """Run the package in the interpreter, for there is no Core ML runtime outside Apple systems; ``rounding`` as in
+    ``parity.check``.
 
     Raises:
         UserError: it does not find what PyTorch finds.
@@ -187,7 +197,7 @@ def _check_coreml(source: Path, file: ConvertedFile, reference: Reference) -> Ch
         "checked": "detections in the interpreter against PyTorch",
         "verified": "interpreter-verified, not device-verified",
     }
-    return _check_detections(source, "coreml", file, model, reference, raw, how)
+    return _check_detections(source, "coreml", file, model, reference, rounding, raw, how)
 
 
 def _check_detections(
@@ -196,6 +206,7 @@ def _check_detections(
     file: ConvertedFile,
     model: LiteRtDetector | CoreMlDetector,
     reference: Reference,
+    rounding: ParityReport | None,
     raw: dict[str, Difference],
     how: dict[str, str],
 ) -> CheckedFile:
@@ -207,7 +218,7 @@ def _check_detections(
         model.invoke()
         found.append(model.detections(spec.input.height, spec.input.width, spec.num_classes))
     report = compare(reference.detections, found, reference.cuts, spec.nms, tolerance)
-    check(report, tolerance, file.name)
+    check(report, tolerance, file.name, rounding)
     parity = {
         **how,
         **asdict(report),
@@ -243,7 +254,7 @@ def _golden_cases(reference: Reference, rounded: Reference, files: Sequence[Chec
     agreed = set.intersection(*(file.exact for file in files))
     if not agreed:
         raise UserError("no image on which all files agree with PyTorch in every detection; give more --parity-images")
-    steady = _exact_images(reference, rounded.detections, TOLERANCES["float16"])
+    steady = _exact_images(reference, rounded.detections, TOLERANCES[ROUNDED_PRECISION])
 
     def preference(index: int) -> tuple[bool, float]:
         return index not in steady, -float(reference.detections[index].scores.max(initial=0))

@@ -114,6 +114,14 @@ def test_nothing_found_is_refused() -> None:
     assert refused(compared(Detections.empty()))
 
 
+def test_twice_as_many_may_differ_as_rounding_makes_differ() -> None:
+    one_wrong = compared(edited(EXPECTED, 0, labels=1))
+    assert one_wrong.different == 2
+    check(dataclasses.replace(one_wrong, different=4), TOLERANCE, "model", rounding=one_wrong)
+    with pytest.raises(UserError, match=r"5 differ \(4 allowed\)"):
+        check(dataclasses.replace(one_wrong, different=5), TOLERANCE, "model", rounding=one_wrong)
+
+
 def test_two_empty_lists_agree() -> None:
     report = compared(Detections.empty(), Detections.empty())
     assert report.is_exact
