@@ -15,8 +15,9 @@ install: $(INSTALLED)  ## make .venv with the tested set of packages
 quickstart: $(INSTALLED)  ## the whole way on built-in data: train, export, evaluate, report
 	$(BIN)/mobiledet quickstart --overwrite
 
+# Two processes, each with one thread: threads of several processes would wait for each other's cores.
 test: lint  ## lint, check types, run the tests
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
 	$(BIN)/python -m pytest -q -m exhaustive

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from mobiledet.bundle import Bundle, GoldenCase, ModelFile, write_bundle
@@ -46,10 +47,11 @@ def patch_files(pytestconfig: pytest.Config) -> Path:
     script = Path(__file__).parent / "patch_detector.py"
     digest = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
     folder = pytestconfig.cache.mkdir(f"patch-detector-{digest}")
-    if not (folder / "done").exists():
-        quiet = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        subprocess.run([sys.executable, str(script), str(folder)], check=True, env=quiet, capture_output=True)
-        (folder / "done").touch()
+    with FileLock(folder / "lock"):  # several processes may run tests
+        if not (folder / "done").exists():
+            quiet = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            subprocess.run([sys.executable, str(script), str(folder)], check=True, env=quiet, capture_output=True)
+            (folder / "done").touch()
     return folder
 
 

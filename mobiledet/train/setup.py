@@ -25,11 +25,14 @@ MAX_WORKERS = 16
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Refuse numbers that make no sense, before any work.
+    """Refuse names and numbers that make no sense, before any work.
 
     Raises:
         UserError: names the option.
     """
+    check_backbone(config.backbone)
+    if config.detector not in DETECTORS:
+        raise unknown_name("detector", config.detector, DETECTORS)
     limits = {
         "epochs": 1,
         "batch_size": 1,
@@ -118,11 +121,8 @@ def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | N
         before: of the checkpoint that the weights come from; its normalisation and its detector's options are kept.
 
     Raises:
-        UserError: backbone, detector or image size is not valid.
+        UserError: the image size is not valid.
     """
-    check_backbone(config.backbone)
-    if config.detector not in DETECTORS:
-        raise unknown_name("detector", config.detector, DETECTORS)
     options = dict(before.detector_options) if before else {}
     if config.loss != "default":
         options["loss"] = config.loss
