@@ -17,7 +17,7 @@ quickstart: $(INSTALLED)  ## the whole way on built-in data: train, export, eval
 
 # Two processes, each with one thread: threads of several processes would wait for each other's cores.
 test: lint  ## lint, check types, run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
 	$(BIN)/python -m pytest -q -m exhaustive

@@ -2,36 +2,34 @@
 torchvision's fasterrcnn_mobilenet_v3_large_320_fpn.
 
 Both train the same network with the same numbers of anchors, proposals and samples, on the same random pictures and
-boxes; torchvision's brings its own transform, as its users get it. The two take turns within one run, so that the
-machine's moods hit both. For peak memory each trains in a process of its own.
+boxes; torchvision's brings its own transform, mobiledet the settings of `mobiledet train`, as their users get them.
+Each has a process of its own; they take turns within one run.
 
-    python benchmarks/faster_rcnn_step.py --batch-size 8 --steps 5
+    python benchmarks/faster_rcnn_step.py --batch-size 8 --threads 2
 """
 
 import argparse
-import multiprocessing
-import resource
-import statistics
-import sys
-import time
-from collections.abc import Callable
+import os
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 from torchvision.models.feature_extraction import create_feature_extractor
+from turns import Step, print_training, take_turns
 
 from mobiledet.backbones import Backbone, FeatureInfo
 from mobiledet.detectors import Targets, build_detector
 from mobiledet.detectors.faster_rcnn import TORCHVISION_320_OPTIONS
 from mobiledet.ops.anchors import aspect_ratio_anchor_sizes
+from mobiledet.train.allocator import keep_freed_memory
 
 SIDE = 320
 CLASSES = 80
+PARAMETERS = 19_355_404  # of mobiledet's network
+BACKGROUNDS_BOX = 4 * (1024 + 1)  # torchvision predicts one and never uses it
 BOXES = 7  # of an image; COCO's mean
-WARM_UP = 2
-Step = Callable[[], None]
 
 
 class SameBody(Backbone):
@@ -55,8 +53,15 @@ def batch(size: int) -> tuple[Tensor, Targets]:
     return torch.randn(size, 3, SIDE, SIDE), Targets(boxes, torch.randint(0, CLASSES, (size, BOXES)))
 
 
-def torchvision_step(images: Tensor, targets: Targets) -> tuple[nn.Module, Step]:
+def check_size(model: nn.Module, expected: int) -> None:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == expected, f"{count} parameters instead of {expected}"
+
+
+def torchvision_step(size: int) -> Step:
+    images, targets = batch(size)
     model = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None, num_classes=CLASSES + 1).train()
+    check_size(model, PARAMETERS + BACKGROUNDS_BOX)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     listed = [{"boxes": b, "labels": c + 1} for b, c in zip(*targets, strict=True)]
 
@@ -65,16 +70,19 @@ def torchvision_step(images: Tensor, targets: Targets) -> tuple[nn.Module, Step]
         sum(model(list(images), listed).values()).backward()
         optimizer.step()
 
-    return model, step
+    return step
 
 
-def mobiledet_step(images: Tensor, targets: Targets) -> tuple[nn.Module, Step]:
+def mobiledet_step(size: int) -> Step:
+    keep_freed_memory()
+    images, targets = batch(size)
     scales = [[side / SIDE for side in (32, 64, 128, 256, 512)]] * 3
     anchors = aspect_ratio_anchor_sizes(scales, (0.5, 1.0, 2.0), (SIDE, SIDE))
     model = build_detector(
         "faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), anchors=anchors, **TORCHVISION_320_OPTIONS
     ).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    check_size(model, PARAMETERS)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
     pictures = images.contiguous(memory_format=torch.channels_last)  # as the loader gives them
 
     def step() -> None:
@@ -82,51 +90,23 @@ def mobiledet_step(images: Tensor, targets: Targets) -> tuple[nn.Module, Step]:
         torch.stack(list(model(pictures, targets).values())).sum().backward()
         optimizer.step()
 
-    return model, step
-
-
-PEERS = {"torchvision": torchvision_step, "mobiledet": mobiledet_step}
-
-
-def peak_memory_mb(name: str, size: int) -> float:
-    """Of a process that makes two steps."""
-    _, step = PEERS[name](*batch(size))
-    step()
-    step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if sys.platform == "linux" else 1024**2)
+    return step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of each, after two that are not")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each, after three that are not")
     arguments = parser.parse_args()
 
     size = arguments.batch_size
-    # first of all: a process starts with the peak of the one that it comes from
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        memory = dict(zip(PEERS, pool.starmap(peak_memory_mb, [(n, size) for n in PEERS], chunksize=1), strict=True))
-    images, targets = batch(size)
-    peers = {name: make(images, targets) for name, make in PEERS.items()}
-    backgrounds_box = 4 * (1024 + 1)  # torchvision predicts one and never uses it
-    counts = {name: sum(p.numel() for p in model.parameters()) for name, (model, _) in peers.items()}
-    assert counts["torchvision"] == counts["mobiledet"] + backgrounds_box, f"the networks differ: {counts}"
-    seconds: dict[str, list[float]] = {name: [] for name in peers}
-    for turn in range(arguments.steps + WARM_UP):
-        for name, (_, step) in peers.items():
-            begun = time.perf_counter()
-            step()
-            if turn >= WARM_UP:
-                seconds[name].append(time.perf_counter() - begun)
-    print(f"{SIDE} pixels, batch {size}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    medians = {name: statistics.median(samples) for name, samples in seconds.items()}
-    for name, median in medians.items():
-        print(
-            f"{name:>12}: {median:6.2f} s a step, {size / median:5.1f} images/s, "
-            f"peak memory of a process {memory[name]:.0f} MB"
-        )
-    print(f"mobiledet trains {medians['torchvision'] / medians['mobiledet']:.2f} times as many images a second")
+    peers = {"torchvision": partial(torchvision_step, size), "mobiledet": partial(mobiledet_step, size)}
+    print(
+        f"fasterrcnn_mobilenet_v3_large_320_fpn, {SIDE} pixels, batch {size}, {arguments.threads} threads, "
+        f"torch {torch.__version__}"
+    )
+    print_training(take_turns(peers, arguments.steps, arguments.threads), size)
 
 
 if __name__ == "__main__":

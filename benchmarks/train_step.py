@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
-from turns import Step, take_turns
+from turns import Step, print_training, take_turns
 
 from mobiledet.backbones import build_backbone
 from mobiledet.detectors import Targets, build_detector
@@ -27,7 +27,6 @@ SIDE = 320
 CLASSES = 90
 PARAMETERS = 3_440_060  # of both networks
 BOXES = 7  # of an image; COCO's mean
-TORCHVISION, MOBILEDET = "torchvision ssdlite320", "mobiledet ssdlite"
 
 
 def pictures_and_boxes(batch: int) -> tuple[torch.Tensor, Targets]:
@@ -87,14 +86,13 @@ def main() -> None:
     arguments = parser.parse_args()
 
     batch = arguments.batch_size
-    peers = {TORCHVISION: partial(torchvision_step, batch), MOBILEDET: partial(mobiledet_step, batch)}
-    print(f"{SIDE} pixels, batch {batch}, {arguments.threads} threads, torch {torch.__version__}")
+    peers = {"torchvision": partial(torchvision_step, batch), "mobiledet": partial(mobiledet_step, batch)}
+    print(
+        f"ssdlite320_mobilenet_v3_large, {SIDE} pixels, batch {batch}, {arguments.threads} threads, "
+        f"torch {torch.__version__}"
+    )
     measured = take_turns(peers, arguments.steps, arguments.threads)
-    for name, peer in measured.items():
-        speed, memory = batch / peer.step_s, peer.peak_memory_bytes / 1e9
-        print(f"{name:>22}: {peer.step_s * 1000:7.1f} ms a step, {speed:6.1f} images/s, peak memory {memory:.2f} GB")
-    ratio = measured[TORCHVISION].step_s / measured[MOBILEDET].step_s
-    print(f"mobiledet trains {ratio:.2f} times as many images a second")
+    print_training(measured, batch)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,16 @@ def take_turns(peers: dict[str, Callable[[], Step]], steps: int, threads: int, w
     return {name: Measured(statistics.median(taken), memory[name]) for name, taken in seconds.items()}
 
 
+def print_training(measured: dict[str, Measured], batch_size: int) -> None:
+    """A line for each peer, and how many times as many images the last one trains as the first."""
+    for name, peer in measured.items():
+        speed, memory = batch_size / peer.step_s, peer.peak_memory_bytes / 1e9
+        print(f"{name:>12}: {peer.step_s * 1000:7.1f} ms a step, {speed:6.1f} images/s, peak memory {memory:.2f} GB")
+    peers = list(measured)
+    ratio = measured[peers[0]].step_s / measured[peers[-1]].step_s
+    print(f"{peers[-1]} trains {ratio:.2f} times as many images a second as {peers[0]}")
+
+
 def _serve(make: Callable[[], Step], threads: int, line: Connection) -> None:
     torch.set_num_threads(threads)
     step = make()

@@ -51,6 +51,12 @@ def begin(config: TrainConfig, step: int, monkeypatch: pytest.MonkeyPatch) -> No
         stop_at(step, patch, stop)
         with pytest.raises(Stop):
             train(dataclasses.replace(config, save_every_minutes=0.0))
+    wait_for_the_next_second()
+
+
+def wait_for_the_next_second() -> None:
+    """TensorBoard reads the files of several runs in the order of the seconds in their names."""
+    time.sleep(1.01 - time.time() % 1)
 
 
 def assert_same_end(folder: Path, trained: TrainResult) -> None:
@@ -102,6 +108,7 @@ def test_killed_while_evaluating(
         with pytest.raises(Stop):
             train(settings(tmp_path / "run"))
     assert len(record(tmp_path / "run")) == 1
+    wait_for_the_next_second()
     assert_same_end(train(TrainConfig(resume=tmp_path / "run")).folder, trained)
 
 
@@ -133,7 +140,7 @@ def test_sigkill_at_random_moments(settings: Settings, trained: TrainResult, tmp
     time.sleep(delay.uniform(0, 1.5))
     process.kill()
     process.communicate()
-    time.sleep(1)  # TensorBoard reads the files of two runs in the order of the seconds in their names
+    wait_for_the_next_second()
     for leftover in (".last.ckpt.0a1b2c3d.tmp", ".metrics.jsonl.0a1b2c3d.tmp"):
         (folder / leftover).write_bytes(b"half")
     result = train(TrainConfig(resume=folder))
@@ -173,6 +180,7 @@ def test_signal_between_steps_loses_nothing(
     training = load_checkpoint(folder / "last.ckpt").training
     assert training is not None
     assert (training["epoch"], training["step"]) == (1, 2)  # the step that was under way was finished
+    wait_for_the_next_second()
     assert_same_end(train(TrainConfig(resume=folder)).folder, trained)
 
 
