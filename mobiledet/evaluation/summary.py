@@ -13,6 +13,8 @@ from mobiledet.evaluation.result import Accuracy, Latency, Result
 def print_summary(result: Result) -> None:
     """Print what was measured, of what and where."""
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")  # a long path is told whole
     for name, text in _rows(result):
         table.add_row(f"[bold]{name}[/bold]", text)
     Console().print(table)
