@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,23 @@ Cell = tuple[int, int, int]  # row, column, label
 def project_root() -> Path:
     """The folder of pyproject.toml."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_program() -> Callable[[str, str], str]:
+    """Path of a program that a test drives, from its ``(name, Debian package)``.
+
+    Where it is missing the test is skipped; with MOBILEDET_REQUIRE_REAL_PARTS=1, as in continuous integration, it fails.
+    """
+
+    def find(name: str, package: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            reason = f"{name} is not installed (Debian: apt-get install {package})"
+            (pytest.fail if os.environ.get("MOBILEDET_REQUIRE_REAL_PARTS") == "1" else pytest.skip)(reason)
+        return path
+
+    return find
 
 
 def paint(cells: list[Cell], width: int = SIDE, height: int = SIDE, value: int = 250) -> np.ndarray:
