@@ -37,7 +37,7 @@ def project_root() -> Path:
 def real_program() -> Callable[[str, str], str]:
     """Path of a program that a test drives, from its ``(name, Debian package)``.
 
-    Where it is missing the test is skipped; with MOBILEDET_REQUIRE_REAL_PARTS=1, as in continuous integration, it fails.
+    Where it is missing the test is skipped, or fails with MOBILEDET_REQUIRE_REAL_PARTS=1, as in continuous integration.
     """
 
     def find(name: str, package: str) -> str:
