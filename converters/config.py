@@ -49,3 +49,15 @@ class ExportConfig:
     """Lowest score of a detection; by default as in the checkpoint. Evaluation of mAP wants it low, an app higher."""
     max_detections: int | None = None
     """Rows of the output; by default as in the checkpoint."""
+
+    calibration: str | None = None
+    """Where the images come from that show what values occur in the network, for precisions whose activations are
+    integers: a folder of pictures or in COCO's layout, `coco` for the training images of --data, `shapes` for those of
+    the built-in set. By default the training images of the run that wrote the checkpoint, if they are still there,
+    else built-in shapes. Never validation images."""
+    calibration_images: int = 128
+    """How many of them."""
+    calibration_seed: int = 0
+    """Which of them."""
+    data: str | None = None
+    """A folder in COCO's layout, or `shapes` for the built-in set."""

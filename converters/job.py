@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mobiledet.atomic import atomic_file
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec, read_json
@@ -55,12 +57,20 @@ class ConversionJob(Job):
         folder: where the files go.
         precisions: of the files.
         nms: fields of ``NmsSpec`` that replace those of the checkpoint.
+        calibration: the file of ``calibration_images``; None where no precision needs them.
     """
 
     checkpoint: Path
     folder: Path
     precisions: tuple[str, ...]
     nms: dict[str, Any]
+    calibration: Path | None = None
+
+    def calibration_images(self) -> np.ndarray:
+        """N x height x width x 3 uint8 RGB, as the model takes them."""
+        assert self.calibration is not None, f"no images for {self.precisions}"
+        images: np.ndarray = np.load(self.calibration, mmap_mode="r")
+        return images
 
     def load(self) -> tuple["Detector", ModelSpec]:
         """The detector in evaluation mode, and its spec with the wanted suppression.
@@ -78,15 +88,15 @@ class ConversionJob(Job):
         return detector, dataclasses.replace(spec, nms=nms)
 
     def save(self) -> Path:
-        values = {**dataclasses.asdict(self), "checkpoint": str(self.checkpoint), "folder": str(self.folder)}
         path = self.folder / JOB
-        path.write_text(json.dumps(values), encoding="utf-8")
+        path.write_text(json.dumps(dataclasses.asdict(self), default=str), encoding="utf-8")
         return path
 
     @classmethod
     def read(cls, path: Path) -> "ConversionJob":
         values = read_json(path)
-        return cls(Path(values["checkpoint"]), Path(values["folder"]), tuple(values["precisions"]), values["nms"])
+        paths = {name: Path(values[name]) for name in ("checkpoint", "folder", "calibration") if values[name]}
+        return cls(**{**values, **paths, "precisions": tuple(values["precisions"])})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""Which images calibrate, and which are refused."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobiledet.data.shapes import CATEGORIES, write_shapes
+from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet_converters.calibration import Calibration, choose_calibration
+from mobiledet_converters.config import ExportConfig
+
+SPEC = ModelSpec("m", "b", "d", InputSpec(64, 96), tuple(CATEGORIES), tuple(CATEGORIES.values()))
+OTHER = dataclasses.replace(SPEC, labels=("cat", "dog"), category_ids=(1, 2))
+
+Choose = Callable[..., Calibration]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "set"
+    write_shapes(folder, train=9, val=3, seed=1, workers=1)
+    return folder
+
+
+@pytest.fixture
+def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choose:
+    """Chooses for a checkpoint in a run folder with the given settings."""
+    monkeypatch.setenv("MOBILEDET_CACHE", str(tmp_path / "cache"))
+
+    def choose(spec: ModelSpec = SPEC, run: dict[str, object] | None = None, **options: object) -> Calibration:
+        if run is not None:
+            (tmp_path / "config.json").write_text(json.dumps({"config": run}))
+        config = ExportConfig(tmp_path / "best.ckpt", **options)  # type: ignore[arg-type]
+        return choose_calibration(config, tmp_path / "best.ckpt", spec)
+
+    return choose
+
+
+def settings(data: Path | str, **more: object) -> dict[str, object]:
+    return {"data": str(data), "train_images": None, "val_images": None, **more}
+
+
+def test_training_images_of_the_run_by_default(choose: Choose, shapes: Path) -> None:
+    found = choose(run=settings(shapes))
+    assert len(found.images) == 9
+    assert {path.parent for path in found.images} == {shapes / "train2017"}
+    assert found.record() == {"source": str(shapes / "train2017"), "images": 9, "seed": 0}
+    assert not found.warning
+
+
+def test_own_training_folder_of_the_run(choose: Choose, shapes: Path) -> None:
+    run = settings("shapes", train_images=str(shapes / "train2017"), val_images=str(shapes / "val2017"))
+    assert choose(run=run).source == str(shapes / "train2017")
+
+
+def test_sample_depends_on_number_and_seed_alone(choose: Choose, shapes: Path) -> None:
+    first = choose(calibration=str(shapes), calibration_images=4)
+    assert len(set(first.images)) == 4
+    assert list(first.images) == sorted(first.images)
+    assert choose(calibration=str(shapes), calibration_images=4) == first
+    assert choose(calibration=str(shapes), calibration_images=4, calibration_seed=1).images != first.images
+
+
+def test_images_have_the_size_of_the_model(choose: Choose, shapes: Path) -> None:
+    pixels = choose(calibration=str(shapes), calibration_images=2).load(SPEC.input)
+    assert (pixels.shape, pixels.dtype) == ((2, 64, 96, 3), np.uint8)
+    assert pixels.std() > 10
+
+
+def test_coco_means_the_training_part_of_data(choose: Choose, shapes: Path) -> None:
+    assert choose(calibration="coco", data=str(shapes)).source == str(shapes / "train2017")
+    assert choose(calibration="coco", run=settings(shapes)).source == str(shapes / "train2017")
+    with pytest.raises(UserError, match="--calibration coco needs --data"):
+        choose(calibration="coco", run=settings("shapes"))
+
+
+def test_plain_folder_of_pictures(choose: Choose, shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes / "train2017", tmp_path / "pictures")
+    assert len(choose(spec=OTHER, calibration=str(tmp_path / "pictures")).images) == 9
+
+
+def test_built_in_shapes(choose: Choose, tmp_path: Path) -> None:
+    found = choose(calibration="shapes", calibration_images=3)
+    assert len(found.images) == 3
+    for run in (None, settings("shapes"), settings(tmp_path / "gone")):
+        assert choose(run=run, calibration_images=3) == found
+    assert not found.warning
+    assert "the training images of this checkpoint cannot be found" in choose(OTHER, calibration_images=3).warning
+
+
+@pytest.mark.parametrize("name", ["val2017", "annotations/../val2017"])
+def test_validation_images_are_refused(choose: Choose, shapes: Path, name: str) -> None:
+    with pytest.raises(UserError, match="holds validation images"):
+        choose(calibration=str(shapes / name))
+
+
+def test_validation_images_of_the_run_are_refused(choose: Choose, shapes: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    shutil.copytree(shapes / "train2017", pictures)
+    with pytest.raises(UserError, match="holds validation images"):
+        choose(calibration=str(pictures), run=settings("shapes", val_images=str(pictures)))
+
+
+def test_other_classes_are_refused(choose: Choose, shapes: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"of other classes \(circle, square, triangle, star, \.\.\.\) than m \(cat, dog"
+    ):
+        choose(spec=OTHER, calibration=str(shapes))
+    with pytest.raises(UserError, match="the built-in set is of other classes"):
+        choose(spec=OTHER, calibration="shapes")
+
+
+def test_bad_folders_are_told(choose: Choose, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty holds no images"):
+        choose(calibration=str(tmp_path / "empty"))
+    with pytest.raises(UserError, match=r"--calibration .*nowhere does not exist"):
+        choose(calibration=str(tmp_path / "nowhere"))
+    (tmp_path / "half" / "annotations").mkdir(parents=True)
+    with pytest.raises(UserError, match="is not in COCO's layout"):
+        choose(calibration=str(tmp_path / "half"))
+
+
+def test_broken_image_is_named(choose: Choose, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.jpg").write_bytes(b"no jpeg")
+    with pytest.raises(UserError, match=r"cannot decode image .*a\.jpg"):
+        choose(calibration=str(tmp_path / "pictures")).load(SPEC.input)
+
+
+@pytest.mark.parametrize(("option", "value"), [("calibration_images", 0), ("calibration_seed", -1)])
+def test_numbers_out_of_range_are_told(choose: Choose, option: str, value: int) -> None:
+    with pytest.raises(UserError, match=f"--{option.replace('_', '-')}"):
+        choose(**{option: value})
