@@ -225,7 +225,7 @@ def _check_detections(
         "raw": {name: asdict(difference) for name, difference in raw.items()},
         **file.structure,
     }
-    entry = ModelFile(file.name, format, file.precision, 0, "", parity)
+    entry = ModelFile(file.name, format, file.precision, 0, "", parity, face=file.face)
     return CheckedFile(source, entry, _exact_images(reference, found, tolerance))
 
 

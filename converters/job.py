@@ -107,11 +107,13 @@ class ConvertedFile:
         name: inside of the job's folder.
         precision: such as ``float16``.
         structure: what the converter found in the written file, as JSON values.
+        face: as in ``ModelFile``.
     """
 
     name: str
     precision: str
     structure: dict[str, Any]
+    face: str = ""
 
 
 @dataclass(frozen=True)

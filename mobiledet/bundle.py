@@ -28,6 +28,7 @@ from mobiledet.spec import ModelSpec, read_json
 
 SUFFIX = ".mobiledet"
 MAX_UNPACKED_BYTES = 4 << 30
+GRAPH, VISION = "graph", "vision"  # faces of a Core ML package
 REQUIRED_EXTRAS = {"labels.txt", "golden/golden.json"}
 
 
@@ -43,6 +44,8 @@ class ModelFile:
         sha256: of the file, or of the sorted list of (path, checksum) for a folder.
         parity: figures of the comparison with the PyTorch detector at export; ``checked`` says how.
         map: measured COCO mAP with its dataset and number of images, or None when not measured.
+        face: of a Core ML package, ``graph`` (the four outputs of a .tflite file) or ``vision`` (a pipeline that Vision
+            takes for an object detector); both find the same. Empty for tflite.
     """
 
     path: str
@@ -52,6 +55,7 @@ class ModelFile:
     sha256: str
     parity: dict[str, Any] | None = None
     map: dict[str, Any] | None = None
+    face: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,19 +97,21 @@ class Bundle:
         return hashlib.sha256((self.root / "bundle.json").read_bytes()).hexdigest()
 
     def select(self, name: str = "", format: str = "tflite") -> ModelFile:
-        """The model file called ``name``, or the first of ``format``.
+        """The model file called ``name``.
 
         Args:
-            name: a file name or a precision such as ``float16``; empty takes the first of the format.
+            name: a file name, or a precision such as ``float16``; empty takes the first file.
+            format: is preferred where several files are of the precision, or the name is empty. Among Core ML packages
+                the one whose outputs are those of a .tflite file goes before the one for Vision.
 
         Raises:
             UserError: there is none; the message lists what the bundle holds.
         """
-        candidates = [f for f in self.files if f.path == name or (f.format == format and name in ("", f.precision))]
+        candidates = [f for f in self.files if name in ("", f.path, f.precision)]
         if not candidates:
             held = ", ".join(f.path for f in self.files) or "no model file"
-            raise UserError(f"{self.path} holds no {name or format + ' file'}; it holds {held}")
-        return candidates[0]
+            raise UserError(f"{self.path} holds no {name or 'file'}; it holds {held}")
+        return min(candidates, key=lambda f: (f.path != name, f.format != format, f.face == VISION))
 
     def golden(self) -> tuple[GoldenCase, ...]:
         """The golden cases, in order.

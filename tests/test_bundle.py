@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -6,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobiledet.bundle import Bundle, GoldenCase, ModelFile, open_bundle, write_bundle
+from mobiledet.bundle import Bundle, GoldenCase, ModelFile, _listing_sha256, open_bundle, write_bundle
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
 
@@ -32,7 +33,8 @@ def bundle(tmp_path: Path) -> Bundle:
     golden = GoldenCase(image, np.array([[0.1, 0.2, 0.3, 0.4]], np.float32), np.array([1]), np.array([0.9], np.float32))
     sources = [
         (tflite, ModelFile("model.float32.tflite", "tflite", "float32", 0, "")),
-        (package, ModelFile("model.float16.mlpackage", "coreml", "float16", 0, "", parity={"checked": "no"})),
+        (package, ModelFile("model.float16.vision.mlpackage", "coreml", "float16", 0, "", face="vision")),
+        (package, ModelFile("model.float16.mlpackage", "coreml", "float16", 0, "", {"checked": "no"}, face="graph")),
     ]
     return write_bundle(tmp_path / "tiny.mobiledet", SPEC, sources, [golden], TOLERANCES)
 
@@ -48,7 +50,9 @@ def test_folder_and_zip_hold_the_same(bundle: Bundle, tmp_path: Path) -> None:
     for opened in (open_bundle(bundle.path), open_bundle(zipped(bundle, tmp_path / "b.zip"))):
         assert opened.spec == SPEC
         assert opened.sha256 == bundle.sha256
-        assert [file.path for file in opened.files] == ["model.float32.tflite", "model.float16.mlpackage"]
+        names = ["model.float32.tflite", "model.float16.vision.mlpackage", "model.float16.mlpackage"]
+        assert [file.path for file in opened.files] == names
+        assert [file.face for file in opened.files] == ["", "vision", "graph"]
         assert opened.files[0].bytes == 700
         (case,) = opened.golden()
         assert case.image.shape == (32, 64, 3)
@@ -62,9 +66,22 @@ def test_select_by_name_precision_and_format(bundle: Bundle) -> None:
     assert bundle.select().path == "model.float32.tflite"
     assert bundle.select("float32").path == "model.float32.tflite"
     assert bundle.select("model.float16.mlpackage").format == "coreml"
-    assert bundle.select(format="coreml").precision == "float16"
-    with pytest.raises(UserError, match=r"holds no int8; it holds model\.float32\.tflite, model\.float16\.mlpackage"):
+    assert bundle.select(format="coreml").path == "model.float16.mlpackage"  # before the one for Vision
+    assert bundle.select("model.float16.vision.mlpackage").face == "vision"
+    assert bundle.select("float16").path == "model.float16.mlpackage"  # no .tflite is of this precision
+    with pytest.raises(UserError, match=r"holds no int8; it holds model\.float32\.tflite, model\.float16\.vision"):
         bundle.select("int8")
+    assert dataclasses.replace(bundle, files=bundle.files[1:]).select().path == "model.float16.mlpackage"
+
+
+def test_bundle_of_older_code_opens(bundle: Bundle) -> None:
+    """Without a face."""
+    listing = json.loads((bundle.path / "bundle.json").read_text(encoding="utf-8"))
+    for file in listing["files"]:
+        del file["face"]
+    listing["sha256"] = _listing_sha256(listing)
+    (bundle.path / "bundle.json").write_text(json.dumps(listing))
+    assert open_bundle(bundle.path).select("float16").face == ""
 
 
 FILES = [

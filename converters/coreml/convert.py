@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mobiledet import __version__
+from mobiledet.bundle import GRAPH
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS, ModelSpec
 from mobiledet_converters.coreml.framework import load_coremltools
@@ -45,7 +46,7 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
         name = f"model.{precision}.mlpackage"
         model.save(str(job.folder / name))
         operations = check_structure(job.folder / name, spec, convolutions)
-        files.append(ConvertedFile(name, precision, {"operations": operations}))
+        files.append(ConvertedFile(name, precision, {"operations": operations}, GRAPH))
     return files
 
 

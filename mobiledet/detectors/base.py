@@ -74,6 +74,20 @@ class StaticDetections(NamedTuple):
     count: Tensor  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
+class StaticCandidates(NamedTuple):
+    """What enters suppression, in constant shapes: K (box, class) pairs, best first.
+
+    Attributes:
+        boxes_xyxy: K x 4 in 0..1.
+        labels: K, class indices as floats.
+        scores: K.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+    scores: Tensor
+
+
 class NamedTensors(Protocol):
     """A NamedTuple of tensors."""
 
@@ -110,6 +124,11 @@ class Detector(nn.Module, Generic[Raw]):
 
     def postprocess(self, raw: Raw, nms: NmsSpec) -> list[ImageDetections]:
         """Detections of each image of the batch."""
+        raise NotImplementedError
+
+    def candidates_static(self, raw: Raw, nms: NmsSpec) -> StaticCandidates:
+        """What ``postprocess`` suppresses, for a batch of one, in constant shapes and operations that every exporter
+        takes; for runtimes that bring a suppression of their own."""
         raise NotImplementedError
 
     def postprocess_static(self, raw: Raw, nms: NmsSpec) -> StaticDetections:

@@ -6,10 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from mobiledet.backbones import Backbone
-from mobiledet.detectors.base import Detector, ImageDetections, RawOutputs, StaticDetections, Targets
+from mobiledet.detectors.base import (
+    Detector,
+    ImageDetections,
+    RawOutputs,
+    StaticCandidates,
+    StaticDetections,
+    Targets,
+)
 from mobiledet.detectors.heads import PyramidHead, SSDLiteHead
 from mobiledet.detectors.losses import DenseLoss
-from mobiledet.detectors.postprocess import select_detections, select_detections_static
+from mobiledet.detectors.postprocess import select_candidates_static, select_detections, suppress_static
 from mobiledet.ops.anchors import AnchorSizes, grid_anchors
 from mobiledet.ops.box_coder import decode
 from mobiledet.spec import NmsSpec
@@ -80,14 +87,17 @@ class DenseDetector(Detector):
         boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
         return select_detections(boxes, self.loss.scores(raw.class_logits.float()), nms)
 
-    def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
+    def candidates_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticCandidates:
         height, width = self.image_size
         # fractions instead of pixels: areas of pixel boxes overflow float16
         anchors = self.anchors_xyxy / self.anchors_xyxy.new_tensor([width, height, width, height])
         ranks = self.loss.ranks(raw.class_logits[0])
-        return select_detections_static(
-            ranks, self.loss.scores_of_ranks, raw.box_deltas[0], anchors, self.loss.coder_weights, nms
+        return select_candidates_static(
+            ranks, self.loss.scores_of_ranks, raw.box_deltas[0], anchors, self.loss.coder_weights, nms.top_k
         )
+
+    def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
+        return suppress_static(self.candidates_static(raw, nms), nms)
 
 
 def level_shapes(image_size: tuple[int, int], finest_stride: int, num_levels: int) -> Sequence[tuple[int, int]]:

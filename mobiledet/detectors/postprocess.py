@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from mobiledet.detectors.base import ImageDetections, StaticDetections
+from mobiledet.detectors.base import ImageDetections, StaticCandidates, StaticDetections
 from mobiledet.ops.box_coder import decode
 from mobiledet.ops.nms import static_nms
 from mobiledet.spec import NmsSpec
@@ -38,15 +38,15 @@ def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[
     return [ImageDetections(b[:limit], s[:limit], c[:limit]) for b, s, c in columns]
 
 
-def select_detections_static(
+def select_candidates_static(
     ranks: Tensor,
     to_scores: Callable[[Tensor], Tensor],
     deltas: Tensor,
     anchors_xyxy: Tensor,
     coder_weights: tuple[float, ...],
-    nms: NmsSpec,
-) -> StaticDetections:
-    """``select_detections`` for one image in constant shapes, with box decoding.
+    top_k: int,
+) -> StaticCandidates:
+    """The first half of ``select_detections`` for one image in constant shapes, with box decoding.
 
     Only operations that lower to one builtin each: top-k whose indices are used, row lookup by ``embedding``, float
     arithmetic instead of integer division. Nothing above 3-D, no 64-bit integers at run time.
@@ -57,14 +57,14 @@ def select_detections_static(
         deltas: A x 4 offsets.
         anchors_xyxy: A x 4 in fractions of the image.
         coder_weights: of ``ops.box_coder``.
-        nms: settings.
+        top_k: candidates.
     """
     # every one of the best (anchor, class) pairs lies on one of the anchors with the best classes
-    _, anchor = torch.topk(ranks.amax(1), min(nms.top_k, len(ranks)))
+    _, anchor = torch.topk(ranks.amax(1), min(top_k, len(ranks)))
     ranks = F.embedding(anchor, ranks)
     boxes = decode(F.embedding(anchor, deltas), F.embedding(anchor, anchors_xyxy), coder_weights).clamp(0, 1)
-    best, _, row, labels = best_pairs(ranks, nms.top_k)
-    return suppress_static(F.embedding(row, boxes), labels, to_scores(best), nms)
+    best, _, row, labels = best_pairs(ranks, top_k)
+    return StaticCandidates(F.embedding(row, boxes), labels, to_scores(best))
 
 
 def best_pairs(ranks: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -76,15 +76,9 @@ def best_pairs(ranks: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor, Tenso
     return best, pair, row.to(torch.int32), pair.float() - row * classes
 
 
-def suppress_static(boxes_xyxy: Tensor, labels: Tensor, scores: Tensor, nms: NmsSpec) -> StaticDetections:
-    """Candidates to detections in constant shapes.
-
-    Args:
-        boxes_xyxy: K x 4 in fractions of the image, best first.
-        labels: K, whole numbers as floats.
-        scores: K in 0..1.
-        nms: settings.
-    """
+def suppress_static(candidates: StaticCandidates, nms: NmsSpec) -> StaticDetections:
+    """The second half: candidates to detections in constant shapes."""
+    boxes_xyxy, labels, scores = candidates
     keep = static_nms(boxes_xyxy, labels, (scores >= nms.score).float(), nms.iou)
     limit = min(nms.max_detections, len(scores))
     scores, index = torch.topk(scores * keep, limit)

@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobiledet.backbones import Backbone
-from mobiledet.detectors.base import Detector, ImageDetections, RawOutputs, StaticDetections, Targets, TwoStageOutputs
+from mobiledet.detectors.base import (
+    Detector,
+    ImageDetections,
+    RawOutputs,
+    StaticCandidates,
+    StaticDetections,
+    Targets,
+    TwoStageOutputs,
+)
 from mobiledet.detectors.box_heads import BoxHead
 from mobiledet.detectors.postprocess import best_pairs, select_detections, suppress_static
 from mobiledet.detectors.proposals import ProposalPostProcess, ProposalRule, select_proposals
@@ -192,7 +200,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         scores = raw.class_logits.float().softmax(-1)[..., 1:].masked_fill(missing, -1.0)
         return select_detections(boxes, scores, nms)
 
-    def postprocess_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticDetections:
+    def candidates_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticCandidates:
         x1, y1, x2, y2 = raw.proposals[0].split(1, dim=1)
         present = ((x2 - x1) * (y2 - y1) > 0).float()
         scores = raw.class_logits[0].softmax(-1)[:, 1:] * present
@@ -202,4 +210,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         else:
             deltas = F.embedding(pair, raw.box_deltas.reshape(-1, 4))
         boxes = decode(deltas, F.embedding(row, raw.proposals[0]), SSD_WEIGHTS).clamp(0, 1)
-        return suppress_static(boxes, labels, best, nms)
+        return StaticCandidates(boxes, labels, best)
+
+    def postprocess_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticDetections:
+        return suppress_static(self.candidates_static(raw, nms), nms)
