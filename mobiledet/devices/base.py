@@ -42,6 +42,9 @@ class DeviceState:
         temperatures_c: degrees Celsius of each thermal zone, by name.
         thermal_status: the system's own word, such as Android's ``light``.
         load: runnable processes, mean of the last minute.
+        foreground: whether the app is what the person sees; a system may slow down or stop one that is not.
+        battery: charge, 0..1.
+        power_saving: whether the system saves power.
     """
 
     memory_bytes: int | None
@@ -49,6 +52,9 @@ class DeviceState:
     temperatures_c: dict[str, float]
     thermal_status: str | None
     load: float | None
+    foreground: bool | None = None
+    battery: float | None = None
+    power_saving: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,23 @@ class Frame:
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """How long to measure: both the number of runs and the time are reached, first for the warm-up, then timed."""
+    """How long to measure: both the number of runs and the time are reached, first for the warm-up, then timed.
+
+    Attributes:
+        warmup_runs, warmup_seconds: at least so much before the timed runs.
+        warmup_limit_seconds: the warm-up goes on for up to so long in all until it is steady; 0 does not ask for that.
+        runs, seconds: at least so much is timed.
+        fps: a run begins when a camera of this rate has the next image; 0 begins each run when the last one has ended.
+        state_seconds: time between two looks at the device's state during the timed runs; 0 looks before and after.
+    """
 
     warmup_runs: int = 10
     warmup_seconds: float = 1.0
+    warmup_limit_seconds: float = 10.0
     runs: int = 50
     seconds: float = 10.0
+    fps: float = 0.0
+    state_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -117,17 +134,25 @@ class ColdStart:
 class BenchmarkSamples:
     """Raw samples, nothing left out and nothing averaged.
 
+    Times of starts and states count from the start of the first timed run, with a rate from when it was due.
+
     Attributes:
         infer_ns: each timed run of the model file, in order.
-        warmup_runs: runs before them.
+        started_ns: when each of them began.
+        warmup_ns: each run before them.
+        steady: whether the warm-up had become steady; True where the plan does not ask for that.
         cold_starts: each in a process of its own.
-        states: of the device before, in the middle of and after the timed runs.
+        states: of the device before, along and after the timed runs.
+        state_ns: when each of them was read; the first one before 0.
     """
 
     infer_ns: tuple[int, ...]
-    warmup_runs: int
+    started_ns: tuple[int, ...]
+    warmup_ns: tuple[int, ...]
+    steady: bool
     cold_starts: tuple[ColdStart, ...]
     states: tuple[DeviceState, ...]
+    state_ns: tuple[int, ...]
 
 
 @dataclass(frozen=True)

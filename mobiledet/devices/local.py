@@ -30,6 +30,7 @@ from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.golden import replay_golden
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.machine import cpu_name, machine_model, machine_state, os_name
+from mobiledet.devices.timing import Runner, time_runs
 from mobiledet.errors import UserError
 
 COLD_STARTS = 3
@@ -132,30 +133,13 @@ class LocalSession:
         """See ``Session.benchmark``; ``between_runs`` is called outside of the timed part and may raise to end it."""
         if isinstance(self._detector, CoreMlDetector):
             return None
-        image = self._bundle.golden()[0].image
+        image, detector = self._bundle.golden()[0].image, self._detector
         cold_starts = []
         for _ in range(COLD_STARTS):
             between_runs()
             cold_starts.append(self._cold_start())
-        warmup = self._repeat(image, plan.warmup_runs, plan.warmup_seconds, between_runs)
-        states = [machine_state()]
-        samples = self._repeat(image, plan.runs // 2, plan.seconds / 2, between_runs)
-        states.append(machine_state())
-        samples += self._repeat(image, plan.runs - plan.runs // 2, plan.seconds / 2, between_runs)
-        states.append(machine_state())
-        return BenchmarkSamples(tuple(samples), len(warmup), tuple(cold_starts), tuple(states))
-
-    def _repeat(self, image: np.ndarray, runs: int, seconds: float, between_runs: Callable[[], None]) -> list[int]:
-        """Nanoseconds of each run, at least ``runs`` of them and for at least ``seconds``."""
-        samples: list[int] = []
-        end = time.perf_counter() + seconds
-        while len(samples) < runs or time.perf_counter() < end:
-            between_runs()
-            self._detector.set_input(image)
-            started = time.perf_counter_ns()
-            self._detector.invoke()
-            samples.append(time.perf_counter_ns() - started)
-        return samples
+        runner = Runner(lambda: detector.set_input(image), detector.invoke, machine_state, between_runs)
+        return BenchmarkSamples(**vars(time_runs(runner, plan)), cold_starts=tuple(cold_starts))
 
     def _cold_start(self) -> ColdStart:
         path = str(self._bundle.root / self._file.path)

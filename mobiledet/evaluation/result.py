@@ -17,7 +17,7 @@ from mobiledet.records import decode
 from mobiledet.spec import ModelSpec, read_json
 
 KIND = "mobiledet result"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,22 @@ class Latency:
     Attributes:
         infer: of the timed runs after the warm-up.
         plan: how long to measure, as asked for.
-        warmup_runs: as they happened.
+        started_ns: when each timed run began, since the first one did.
+        warmup_ns: each run of the warm-up.
+        steady: whether the warm-up had become steady.
         cold_starts: first load and first run, each in a fresh process.
-        states: of the device before, in the middle of and after the timed runs.
+        states: of the device before, along and after the timed runs.
+        state_ns: when each was read, since the first timed run.
     """
 
     infer: LatencyStats
     plan: BenchmarkPlan
-    warmup_runs: int
+    started_ns: tuple[int, ...]
+    warmup_ns: tuple[int, ...]
+    steady: bool
     cold_starts: tuple[ColdStart, ...]
     states: tuple[DeviceState, ...]
+    state_ns: tuple[int, ...]
 
     @property
     def load_ms(self) -> float:

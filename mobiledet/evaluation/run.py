@@ -33,7 +33,12 @@ def run(config: EvaluateConfig) -> None:
     out = config.out or _default_out(bundle, file, config.device)
     _check_writable(out)
     dataset = _load(config) if config.accuracy else None
-    plan = BenchmarkPlan(config.warmup_runs, config.warmup_seconds, config.min_runs, config.min_seconds)
+    plan = BenchmarkPlan(
+        warmup_runs=config.warmup_runs,
+        warmup_seconds=config.warmup_seconds,
+        runs=config.min_runs,
+        seconds=config.min_seconds,
+    )
     result = evaluate(
         bundle,
         file,
@@ -107,7 +112,8 @@ def _measure_latency(session: Session, plan: BenchmarkPlan) -> Latency | None:
     samples = session.benchmark(plan)
     if samples is None:
         return None
-    return Latency(LatencyStats.of(samples.infer_ns), plan, samples.warmup_runs, samples.cold_starts, samples.states)
+    measured = {name: value for name, value in vars(samples).items() if name != "infer_ns"}
+    return Latency(LatencyStats.of(samples.infer_ns), plan, **measured)
 
 
 def _check(config: EvaluateConfig) -> None:

@@ -28,7 +28,7 @@ def test_raw_samples_are_kept(result: Result) -> None:
     ("path", "value", "message"),
     [
         (("kind",), "something", "is not a result of mobiledet evaluate"),
-        (("schema_version",), 99, "schema version 99 is not 1"),
+        (("schema_version",), 99, "schema version 99 is not 2"),
         (("latency", "infer", "p50_ms"), "fast", r"latency\.infer\.p50_ms is 'fast', not a number"),
         (("accuracy", "metrics", "AP"), None, r"accuracy\.metrics\.AP is None, not a number"),
         (("device", "colour"), "red", r"device\.colour is unknown"),

@@ -12,6 +12,7 @@ from mobiledet.records import decode
 
 # how much longer than here a device's clock may have found the same work to take
 CLOCK_SHARE, CLOCK_NS = 1.05, 50_000_000
+EARLY = 0.05  # part of an image's interval by which a coarse clock may see a run begin too early
 
 
 def read_lines(content: bytes, count: int, seconds: float, class_count: int) -> list[FoundLine]:
@@ -58,14 +59,24 @@ def check_benchmark(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: flo
         seconds: that it had by the clock of this machine.
 
     Raises:
-        UserError: samples are missing, or no time of a monotonic clock.
+        UserError: samples are missing, or no time of a monotonic clock, runs overlap or begin before they are due, or
+            the app left the foreground.
     """
-    if len(samples.infer_ns) < plan.runs or not samples.cold_starts:
-        raise UserError(f"the agent took {len(samples.infer_ns)} samples of {plan.runs}; its benchmark is worthless")
-    _check_clock(
-        [*samples.infer_ns, *(ns for cold in samples.cold_starts for ns in (cold.load_ns, cold.first_infer_ns))],
-        seconds,
-    )
+    for name, taken, wanted in (
+        ("samples", len(samples.infer_ns), plan.runs),
+        ("runs to warm up", len(samples.warmup_ns), plan.warmup_runs),
+        ("cold starts", len(samples.cold_starts), 1),
+        ("states", len(samples.states), 2),
+    ):
+        if taken < wanted:
+            raise UserError(f"the agent took {taken} {name} of {wanted}; its benchmark is worthless")
+    if len(samples.started_ns) != len(samples.infer_ns) or len(samples.state_ns) != len(samples.states):
+        raise UserError("the agent does not tell when each run began and each state was read")
+    if any(state.foreground is False for state in samples.states):
+        raise UserError("the app was not in the foreground while it was measured; keep it there and measure again")
+    cold = [ns for start in samples.cold_starts for ns in (start.load_ns, start.first_infer_ns)]
+    _check_clock([*samples.warmup_ns, *samples.infer_ns, *cold], seconds)
+    _check_starts(samples, plan, seconds)
 
 
 def _line(value: dict[str, object]) -> FoundLine:
@@ -92,6 +103,25 @@ def _check(line: FoundLine, class_count: int) -> None:
     )
     if not sound or (line.times is None) == (not line.problem):
         raise UserError(f"the agent's line {line.index} holds a box, score, class or state that cannot be")
+
+
+def _check_starts(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float) -> None:
+    started, infer = np.array(samples.started_ns), np.array(samples.infer_ns)
+    ended = started + infer
+    if started[0] < 0 or (started[1:] < ended[:-1]).any():
+        raise UserError("the agent's runs overlap; it must run one after the other, by a monotonic clock")
+    if ended[-1] > CLOCK_SHARE * seconds * 1e9 + CLOCK_NS or ended[-1] < plan.seconds * 1e9 - _interval_ns(plan, infer):
+        raise UserError(
+            f"the agent's runs took {ended[-1] / 1e9:.3f} s, {plan.seconds:g} s were asked for and {seconds:.3f} s "
+            "went by here"
+        )
+    if plan.fps and (np.diff(np.floor(started * plan.fps / 1e9 + EARLY)) < 1).any():
+        raise UserError(f"the agent ran more than once on one image of {plan.fps:g} a second")
+
+
+def _interval_ns(plan: BenchmarkPlan, infer: np.ndarray) -> float:
+    """How much earlier than its end the last run of a plan may end: agents stop when the time is up."""
+    return max(float(infer.max()), 1e9 / plan.fps if plan.fps else 0.0) + CLOCK_NS
 
 
 def _check_clock(spans_ns: Sequence[int], seconds: float) -> None:

@@ -19,8 +19,11 @@ from mobiledet.devices.base import BenchmarkPlan, DeviceState
 from mobiledet.errors import UserError
 
 LOAD_SECONDS = 300.0
-LONG_PLAN = {"warmup_runs": 1, "warmup_seconds": 0, "runs": 1, "seconds": 600}
-SHORT_PLAN = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, runs=5, seconds=0)
+SHORT_PLAN = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=5, seconds=0)
+LONG_PLAN = {**vars(SHORT_PLAN), "seconds": 600}
+PACED_PLAN = BenchmarkPlan(
+    warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=6, seconds=2, fps=4, state_seconds=0.5
+)
 
 
 class Broken(Exception):
@@ -281,6 +284,24 @@ def a_benchmark_gives_samples(subject: Subject) -> None:
         raise Broken(str(error)) from error
 
 
+def a_paced_benchmark_keeps_its_pace(subject: Subject) -> None:
+    """``AgentSession.benchmark`` refuses runs that begin before they are due; here also those that begin much later."""
+    try:
+        session = AgentDevice(subject.url, subject.token).load(subject.bundle, subject.file)
+        session.golden()
+        samples = session.benchmark(PACED_PLAN)
+    except UserError as error:
+        raise Broken(str(error)) from error
+    if samples is None:
+        return
+    interval = 1e9 / PACED_PLAN.fps
+    late = [start % interval for start in samples.started_ns if start % interval > interval / 2]
+    if late:
+        raise Broken(f"{len(late)} of {len(samples.started_ns)} runs begin far from when their images are there")
+    if len(samples.states) < 4:
+        raise Broken(f"{len(samples.states)} states in 2 s are told, of which one was wanted every 0.5 s")
+
+
 def a_benchmark_can_be_cancelled(subject: Subject) -> None:
     path = subject.session()
     request = json.dumps({"key": secrets.token_hex(16), "plan": LONG_PLAN}).encode()
@@ -302,7 +323,14 @@ def a_benchmark_can_be_cancelled(subject: Subject) -> None:
 
 def an_impossible_plan_is_refused(subject: Subject) -> None:
     path = subject.session()
-    for change in ({"runs": 0}, {"seconds": -1}, {"warmup_runs": -1}, {"runs": 1.5}):
+    for change in (
+        {"runs": 0},
+        {"seconds": -1},
+        {"warmup_runs": -1},
+        {"runs": 1.5},
+        {"fps": -1},
+        {"state_seconds": -1},
+    ):
         body = json.dumps({"key": "k", "plan": {**LONG_PLAN, **change}}).encode()
         subject.expect(400, "bad_request", "POST", f"{path}/bench", body)
     subject.expect(204, "", "DELETE", path)
@@ -339,6 +367,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     images_and_tensors_pass_the_gate_of_the_host,
     a_broken_batch_is_refused,
     a_benchmark_gives_samples,
+    a_paced_benchmark_keeps_its_pace,
     a_benchmark_can_be_cancelled,
     an_impossible_plan_is_refused,
 )

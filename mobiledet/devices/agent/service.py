@@ -215,7 +215,7 @@ def _split(batch: bytes) -> list[bytes]:
 
 
 def _check_plan(plan: BenchmarkPlan) -> None:
-    counts, seconds = (plan.warmup_runs, plan.runs - 1), (plan.warmup_seconds, plan.seconds)
-    if min(*counts, *seconds) < 0 or not all(map(math.isfinite, seconds)):
+    values = vars(plan).values()
+    if min(plan.runs - 1, *values) < 0 or not all(map(math.isfinite, values)):
         message = "a plan has at least one run, and no negative or infinite number"
         raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)

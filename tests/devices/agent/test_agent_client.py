@@ -12,7 +12,7 @@ from mobiledet.devices import open_device
 from mobiledet.devices.base import BenchmarkPlan, Frame
 from mobiledet.evaluation.result import read_result
 
-QUICK = BenchmarkPlan(warmup_runs=2, warmup_seconds=0, runs=7, seconds=0)
+QUICK = BenchmarkPlan(warmup_runs=2, warmup_seconds=0, warmup_limit_seconds=0, runs=7, seconds=0)
 
 
 def _assert_same(expected: list[Frame], found: list[Frame]) -> None:
@@ -41,7 +41,7 @@ def test_detections_are_those_of_this_process(
     assert device.state().memory_bytes
     samples = session.benchmark(QUICK)
     assert samples is not None
-    assert (len(samples.infer_ns), samples.warmup_runs, len(samples.cold_starts)) == (7, 2, 3)
+    assert (len(samples.infer_ns), len(samples.warmup_ns), len(samples.cold_starts)) == (7, 2, 3)
 
 
 def test_evaluate_gives_the_same_map(agent: Any, patch_bundle: Bundle, patch_data: Path, tmp_path: Path) -> None:
