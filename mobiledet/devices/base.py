@@ -44,6 +44,7 @@ class DeviceState:
         load: runnable processes, mean of the last minute.
         foreground: whether the app is what the person sees; a system may slow down or stop one that is not.
         battery: charge, 0..1.
+        charging: whether it is being charged.
         power_saving: whether the system saves power.
     """
 
@@ -54,6 +55,7 @@ class DeviceState:
     load: float | None
     foreground: bool | None = None
     battery: float | None = None
+    charging: bool | None = None
     power_saving: bool | None = None
 
 
