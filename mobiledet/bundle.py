@@ -203,12 +203,12 @@ def write_bundle(
             "files": [dataclasses.asdict(file) for file in files],
             "extras": {extra.relative_to(folder).as_posix(): _measure(extra)[1] for extra in extras},
         }
-        listing["sha256"] = _listing_sha256(listing)
+        listing["sha256"] = listing_sha256(listing)
         (folder / "bundle.json").write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
     return open_bundle(path)
 
 
-def _listing_sha256(listing: dict[str, Any]) -> str:
+def listing_sha256(listing: dict[str, Any]) -> str:
     """Checksum of what bundle.json says, apart from the checksum itself and from its layout."""
     content = {key: value for key, value in listing.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -241,7 +241,7 @@ def _verified(path: Path, root: Path) -> Bundle:
     try:
         files = tuple(ModelFile(**entry) for entry in listing["files"])
         checksums = {**{file.path: file.sha256 for file in files}, **listing["extras"]}
-        if listing["sha256"] != _listing_sha256(listing) or REQUIRED_EXTRAS - checksums.keys():
+        if listing["sha256"] != listing_sha256(listing) or REQUIRED_EXTRAS - checksums.keys():
             raise UserError(f"{path}: bundle.json has changed (checksum differs); copy or export the bundle again")
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: bundle.json lists its files in a form that cannot be read: {error}") from error

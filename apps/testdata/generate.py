@@ -1,0 +1,47 @@
+"""Run as a program: write the test vectors that every implementation passes; README.md says what each file holds.
+
+python apps/testdata/generate.py [FOLDER]
+
+What is expected comes from the package mobiledet itself, so a change of its behaviour shows as a changed vector.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from vectors.bundles import bundle_cases, checksum_cases, recordings
+from vectors.decoding import detection_cases, gate_cases
+from vectors.geometry import exif_cases, orientation_cases, resize_cases
+from vectors.latency import latency_cases
+from vectors.protocol import batch_cases, exchange_cases, message_cases
+
+
+def write(folder: Path) -> None:
+    """Write every file."""
+    (folder / "bundles").mkdir(parents=True, exist_ok=True)
+    for name, cases in (
+        ("bundles", bundle_cases(folder / "bundles")),
+        ("checksums", checksum_cases()),
+        ("recordings", recordings()),
+        ("resize", resize_cases()),
+        ("orientation", orientation_cases()),
+        ("exif", exif_cases()),
+        ("detections", detection_cases()),
+        ("gate", gate_cases()),
+        ("latency", latency_cases()),
+        ("messages", message_cases()),
+        ("batches", batch_cases()),
+        ("exchanges", exchange_cases(folder / "bundles")),
+    ):
+        (folder / f"{name}.json").write_text(_text(cases), encoding="utf-8")
+
+
+def _text(cases: list[dict[str, Any]]) -> str:
+    """One case a line, so that a change of one is a change of one line."""
+    lines = ",\n".join(json.dumps(case, allow_nan=False) for case in cases)
+    return f'{{"cases": [\n{lines}\n]}}\n'
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

@@ -1,0 +1,192 @@
+"""Outputs of a model file: as boxes in pixels, and held against the expected ones."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mobiledet.bundle import Bundle, GoldenCase, ModelFile
+from mobiledet.detections import Detections
+from mobiledet.devices.golden import replay_golden
+from mobiledet.devices.outputs import to_detections
+from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
+
+LABELS = ("circle", "square", "ring")
+CATEGORY_IDS = (3, 5, 90)
+TOLERANCE = {"iou": 0.99, "score": 0.001}
+# JSON knows no other numbers than finite ones
+NOT_NUMBERS = {"NaN": math.nan, "Infinity": math.inf}
+
+Outputs = dict[str, np.ndarray]
+
+
+def detection_cases() -> list[dict[str, Any]]:
+    """Raw outputs and the size of an image; boxes in its pixels, or what is wrong with the outputs."""
+    random = np.random.RandomState(1)
+    corners = random.rand(6, 2).astype(np.float32)
+    outputs = {
+        "boxes": np.concatenate([corners, corners + random.rand(6, 2).astype(np.float32) * (1 - corners)], axis=1),
+        "classes": random.randint(0, 3, 6).astype(np.float32),
+        "scores": -np.sort(-random.rand(6)).astype(np.float32),
+        "count": np.array([4], np.float32),
+    }
+    cases = [_case(outputs, height, width) for height, width in ((1, 1), (480, 640), (4000, 3000), (1, 7))]
+    for count in (0, 6):
+        cases.append(_case({**outputs, "count": np.array([count], np.float32)}, 375, 500))
+    cases.append(_case({**outputs, "classes": outputs["classes"] + np.float32(1e-4)}, 375, 500))
+    for name, row, value in (
+        ("count", 0, 7),
+        ("count", 0, -1),
+        ("count", 0, math.nan),
+        ("classes", 1, 3),
+        ("classes", 1, -1),
+        ("scores", 2, math.nan),
+        ("boxes", 5, math.inf),
+    ):
+        changed = outputs[name].copy()
+        changed[row] = value
+        cases.append(_case({**outputs, name: changed}, 375, 500))
+    return cases
+
+
+def _case(outputs: Outputs, height: int, width: int) -> dict[str, Any]:
+    raw = {name: _numbers(values) for name, values in outputs.items()}
+    case = {"height": height, "width": width, "category_ids": CATEGORY_IDS, **raw}
+    batch = {name: values[None] if name != "count" else values for name, values in outputs.items()}
+    try:
+        found = to_detections(Path("model.tflite"), batch, height, width, len(LABELS))
+    except UserError:
+        return {**case, "sound": False}
+    return {
+        **case,
+        "sound": True,
+        "boxes_xyxy": found.boxes_xyxy.tolist(),
+        "labels": found.labels.tolist(),
+        "found_scores": found.scores.tolist(),
+        "found_category_ids": [CATEGORY_IDS[label] for label in found.labels],
+    }
+
+
+def _numbers(values: np.ndarray) -> Any:
+    """Numbers of JSON; a text stands for what JSON does not know."""
+    if values.ndim > 1:
+        return [_numbers(row) for row in values]
+    names = {str(value): name for name, value in NOT_NUMBERS.items()}
+    return [names.get(str(value), value) for value in values.tolist()]
+
+
+def gate_cases() -> list[dict[str, Any]]:
+    """Expected and found detections of golden inputs, boxes (x1, y1, x2, y2) as fractions; whether the gate opens."""
+    random = np.random.RandomState(2)
+    some = _random(random, 8)
+    steady = dataclasses.replace(some, scores=np.linspace(0.95, 0.6, 8, dtype=np.float32))
+    boxes, scores, labels = steady.boxes_xyxy, steady.scores, steady.labels
+    order = random.permutation(8)
+    shaken = boxes + random.uniform(-1e-4, 1e-4, boxes.shape).astype(np.float32)
+    cut = np.array([0.9, 0.8, 0.7, 0.61, 0.6003, 0.6001], np.float32)
+    edge = dataclasses.replace(_pick(steady, range(6)), scores=cut)
+    cases = [
+        _gate("the same", [steady], [steady]),
+        _gate("in another order", [steady], [_pick(steady, order)]),
+        _gate("rounded", [steady], [dataclasses.replace(steady, boxes_xyxy=shaken, scores=scores - np.float32(5e-4))]),
+        _gate("two cases", [steady, _pick(steady, [0, 1])], [steady, _pick(steady, [1, 0])]),
+        _gate("nothing in it", [Detections.empty()], [Detections.empty()]),
+        _gate("nothing expected, one found", [Detections.empty()], [_pick(steady, [0])]),
+        _gate(
+            "another class", [steady], [dataclasses.replace(steady, labels=_changed(labels, 3, (labels[3] + 1) % 3))]
+        ),
+        _gate("another box", [steady], [dataclasses.replace(steady, boxes_xyxy=_changed(boxes, 3, boxes[3] + 0.1))]),
+        _gate("another score", [steady], [dataclasses.replace(steady, scores=_changed(scores, 3, scores[3] - 0.1))]),
+        _gate("one missing", [steady], [_pick(steady, range(1, 8))]),
+        _gate("one invented", [_pick(steady, range(1, 8))], [steady]),
+        _gate("nothing found", [steady], [Detections.empty()]),
+        _gate("zeros", [steady], [dataclasses.replace(steady, scores=scores * 0)]),
+        _gate("second case wrong", [steady, steady], [steady, _pick(steady, [0, 1])]),
+        _gate("cut at the end of a full list", [_pick(edge, range(5))], [_pick(edge, [0, 1, 2, 3, 5])], rows=5),
+        _gate("the same in a list with room", [_pick(edge, range(5))], [_pick(edge, [0, 1, 2, 3, 5])], rows=6),
+        _gate("just above the lowest score", [edge], [_pick(edge, range(4))], lowest_score=0.6),
+        _gate("twins", [_pick(steady, [0, 0])], [_pick(steady, [0])], rows=8),
+        _gate("no case", [], []),
+    ]
+    left = np.arange(40, dtype=np.float32)[:, None] * np.float32(0.025)
+    row = np.concatenate([left, left * 0, left + np.float32(0.012), left * 0 + np.float32(0.5)], axis=1)
+    fence = Detections(row, np.linspace(0.95, 0.6, 40, dtype=np.float32), np.zeros(40, np.int64))
+    for count in (1, 2):
+        moved = row.copy()
+        moved[:count, [1, 3]] += np.float32(0.16)  # overlaps its old place by about the threshold of suppression
+        name = f"{count} of 40 suppressed differently"
+        cases.append(_gate(name, [fence], [dataclasses.replace(fence, boxes_xyxy=moved)], rows=50))
+    return cases
+
+
+def _gate(
+    name: str, expected: list[Detections], found: list[Detections], rows: int = 20, lowest_score: float = 0.01
+) -> dict[str, Any]:
+    spec = ModelSpec(
+        name="gate",
+        backbone="none",
+        detector="none",
+        input=InputSpec(32, 32),
+        labels=LABELS,
+        category_ids=CATEGORY_IDS,
+        nms=NmsSpec(iou=0.5, score=lowest_score, top_k=rows, max_detections=rows),
+    )
+    image = np.zeros((32, 32, 3), np.uint8)
+    golden = [GoldenCase(image, e.boxes_xyxy[:, [1, 0, 3, 2]], e.labels, e.scores) for e in expected]
+    bundle = _Expecting(golden, spec)
+    answers = iter(found)
+    case = {
+        "name": name,
+        "labels": LABELS,
+        "nms": dataclasses.asdict(spec.nms),
+        "tolerance": TOLERANCE,
+        "expected": [_detections(e) for e in expected],
+        "found": [_detections(f) for f in found],
+    }
+    try:
+        report = replay_golden(bundle, ModelFile("m.tflite", "tflite", "float32", 0, ""), lambda image: next(answers))
+    except UserError as error:
+        return {**case, "opens": False, "problem": str(error).partition(" here: ")[2].partition(";")[0]}
+    return {**case, "opens": True, "report": dataclasses.asdict(report)}
+
+
+class _Expecting(Bundle):
+    """A bundle of golden cases alone."""
+
+    def __init__(self, golden: list[GoldenCase], spec: ModelSpec) -> None:
+        super().__init__(Path("gate"), Path("gate"), spec, ())
+        object.__setattr__(self, "cases", tuple(golden))
+
+    def golden(self) -> tuple[GoldenCase, ...]:
+        return self.cases  # type: ignore[attr-defined, no-any-return]
+
+    def golden_tolerance(self, precision: str) -> dict[str, float]:
+        return TOLERANCE
+
+
+def _random(random: np.random.RandomState, count: int) -> Detections:
+    corners = random.rand(count, 2)
+    boxes = np.column_stack([corners, corners + random.uniform(0.05, 0.4, (count, 2))]).astype(np.float32)
+    return Detections(boxes, np.ones(count, np.float32), random.randint(0, len(LABELS), count).astype(np.int64))
+
+
+def _pick(found: Detections, rows: Any) -> Detections:
+    index = np.array(list(rows), np.int64)
+    return Detections(found.boxes_xyxy[index], found.scores[index], found.labels[index])
+
+
+def _changed(values: np.ndarray, row: int, value: Any) -> np.ndarray:
+    changed = values.copy()
+    changed[row] = value
+    return changed
+
+
+def _detections(found: Detections) -> dict[str, Any]:
+    return {
+        "boxes_xyxy": found.boxes_xyxy.tolist(),
+        "scores": found.scores.tolist(),
+        "labels": found.labels.tolist(),
+    }

@@ -1,0 +1,172 @@
+"""apps/testdata is what its generator writes, and what it says holds against the code here and against others'."""
+
+import base64
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mobiledet.bundle import open_bundle
+from mobiledet.devices.agent.bundle_store import BundleStore
+from mobiledet.devices.agent.messages import Limits
+from mobiledet.devices.agent.refusal import Refusal
+from mobiledet.devices.agent.server import AgentServer
+from mobiledet.devices.agent.service import Agent
+from mobiledet.errors import UserError
+
+TOKEN = "a-token-for-these-tests"
+
+
+@pytest.fixture(scope="module")
+def folder(project_root: Path) -> Path:
+    return project_root / "apps" / "testdata"
+
+
+def _cases(folder: Path, name: str) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+    assert cases
+    return cases
+
+
+def _image(pixels: dict[str, Any]) -> np.ndarray:
+    content = np.frombuffer(base64.b64decode(pixels["base64"]), np.uint8)
+    return content.reshape(pixels["height"], pixels["width"], 3)
+
+
+def _content(path: Path) -> Any:
+    """What a file holds; of a deflated zip the files in it, for zlib packs them differently in each version."""
+    if path.name != "deflated.zip":
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return [(entry.filename, entry.compress_type, archive.read(entry)) for entry in archive.infolist()]
+
+
+def test_files_are_those_that_the_generator_writes(folder: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(folder / "generate.py"), str(tmp_path)], check=True)
+    made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    sources = {Path("README.md"), Path("generate.py")}
+    committed = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} - sources
+    assert made == {path for path in committed if path.parts[0] != "vectors"}
+    for path in made:
+        same = _content(folder / path) == _content(tmp_path / path)
+        assert same, f"{path} is out of date: run python apps/testdata/generate.py"
+
+
+def test_bundles_open_or_are_refused(folder: Path, tmp_path: Path) -> None:
+    store = BundleStore(tmp_path / "store", 1 << 30)
+    for case in _cases(folder, "bundles"):
+        path = folder / "bundles" / case["file"]
+        if case["opens"]:
+            bundle = open_bundle(path)
+            assert (bundle.sha256, bundle.spec.name, list(bundle.spec.labels)) == (
+                case["sha256"],
+                case["name"],
+                case["labels"],
+            )
+            assert len(bundle.golden()) == len(case["golden"])
+            continue
+        with pytest.raises(Refusal):
+            store.add("0" * 64, [path.read_bytes()])
+        if case["kind"] not in ("link", "size"):  # those two the agent refuses before it unpacks
+            with pytest.raises(UserError, match=r".") as error:
+                open_bundle(path)
+            assert case["mentions"] in str(error.value).replace("\\\\", "\\"), case
+    assert not list(tmp_path.rglob("escaped"))
+    assert not (folder / "escaped").exists()
+
+
+def test_resize_is_that_of_pytorch(folder: Path) -> None:
+    for case in _cases(folder, "resize"):
+        image, resized = _image(case["image"]), _image(case["resized"])
+        planes = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].double()
+        ours = torch.nn.functional.interpolate(planes, resized.shape[:2], mode="bilinear", align_corners=False)
+        difference = np.abs(ours[0].permute(1, 2, 0).numpy() - resized)
+        assert difference.max() <= case["tolerance"], image.shape
+
+
+def test_points_and_boxes_turn_with_the_pixels(folder: Path) -> None:
+    cases = _cases(folder, "orientation")
+    assert [case["orientation"] for case in cases] == list(range(1, 9))
+    for case in cases:
+        stored, upright = _image(case["stored"]), _image(case["upright"])
+        (x1, y1, x2, y2), other = case["upright_boxes"]
+        assert (x2 - x1, y2 - y1) == (1, 1)
+        assert upright[int(y1), int(x1)].tolist() == stored[0, 0].tolist()  # the box of the first pixel lies on it
+        (_, _, first, second) = case["upright_points"]  # the corners of the other box
+        assert other == [
+            min(first[0], second[0]),
+            min(first[1], second[1]),
+            max(first[0], second[0]),
+            max(first[1], second[1]),
+        ]
+        corner = case["upright_points"][1]
+        assert max(*corner, *case["upright_points"][0]) == max(upright.shape[:2])
+
+
+def test_exif_is_read_as_pillow_reads_it(folder: Path) -> None:
+    for case in _cases(folder, "exif"):
+        content = base64.b64decode(case["base64"])
+        if case["name"] in ("no picture", "empty", "cut in the segment"):
+            continue  # Pillow opens no such file
+        try:
+            value = Image.open(BytesIO(content)).getexif().get(0x0112, 1)
+        except SyntaxError:  # of a damaged directory
+            value = 1
+        assert (value if 1 <= value <= 8 else 1) == case["orientation"], case["name"]
+
+
+def test_percentiles_are_those_of_the_standard_library(folder: Path) -> None:
+    for case in _cases(folder, "latency"):
+        samples = [sample / 1e6 for sample in case["samples_ns"]]
+        assert case["mean_ms"] == pytest.approx(statistics.fmean(samples))
+        assert case["min_ms"] == min(samples)
+        assert (case["p99_ms"] is None) == (len(samples) < 200)
+        if len(samples) > 1:
+            assert case["std_ms"] == pytest.approx(statistics.stdev(samples))
+            percentiles = statistics.quantiles(samples, n=100, method="inclusive")
+            for percent in (50, 90, 95, *((99,) if len(samples) >= 200 else ())):
+                assert case[f"p{percent}_ms"] == pytest.approx(percentiles[percent - 1], rel=1e-12)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[int]:
+    """Port of an agent that holds nothing yet."""
+    agent = Agent(tmp_path, Limits(10_000_000, 1 << 30, sessions=4, idle_seconds=600, wait_seconds=5))
+    with AgentServer(("127.0.0.1", 0), agent, TOKEN) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+            agent.close()
+
+
+def test_the_agent_answers_as_the_exchanges_say(folder: Path, server: int) -> None:
+    definitions = json.loads((folder.parent / "protocol" / "messages.schema.json").read_text())["$defs"]
+    for case in _cases(folder, "exchanges"):
+        body = (folder / "bundles" / case["file"]).read_bytes() if "file" in case else case.get("text", "").encode()
+        headers = {"Authorization": case["auth"].replace("TOKEN", TOKEN), "Content-Length": str(len(body))}
+        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=20)
+        connection.request(case["method"], case["path"], body, headers)
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        assert response.status == case["status"], (case, content)
+        if case["status"] >= 400:
+            assert json.loads(content)["code"] == case["code"], case
+        elif case["kind"]:
+            assert set(json.loads(content)) == set(definitions[case["kind"]]["required"]), case
