@@ -13,7 +13,7 @@ from typing import Any
 from vectors.bundles import bundle_cases, checksum_cases, recordings
 from vectors.decoding import detection_cases, gate_cases
 from vectors.geometry import exif_cases, orientation_cases, resize_cases
-from vectors.latency import latency_cases
+from vectors.latency import latency_cases, steady_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
 
 
@@ -30,6 +30,7 @@ def write(folder: Path) -> None:
         ("detections", detection_cases()),
         ("gate", gate_cases()),
         ("latency", latency_cases()),
+        ("steady", steady_cases()),
         ("messages", message_cases()),
         ("batches", batch_cases()),
         ("exchanges", exchange_cases(folder / "bundles")),

@@ -1,9 +1,10 @@
-"""Latency samples and what they say."""
+"""Latency samples and what they say; when a warm-up is steady."""
 
 from typing import Any
 
 import numpy as np
 
+from mobiledet.devices.timing import is_steady
 from mobiledet.evaluation.latency import LatencyStats
 
 # an interval of p50 by resampling is the host's work
@@ -33,4 +34,25 @@ def latency_cases() -> list[dict[str, Any]]:
     for name, samples in rows.items():
         stats = LatencyStats.of(samples)
         cases.append({"name": name, "samples_ns": samples, **{field: getattr(stats, field) for field in TOLD}})
+    return cases
+
+
+def steady_cases() -> list[dict[str, Any]]:
+    """Runs of a warm-up, and whether it is steady with so many ``warmup_runs``."""
+    cases = []
+    for warmup_runs, runs in (
+        (0, [5]),
+        (0, [5, 5]),
+        (1, [100, 105]),
+        (1, [106, 100]),
+        (4, [9, 9, 9]),
+        (4, [9, 9, 9, 9]),
+        (5, [1, 1, 1, 1, 1]),
+        (5, [100, 1000, 100, 104, 2000, 104]),
+        (4, [900, 900, 100, 100, 100, 100]),
+        (4, [100, 100, 110, 111]),
+        (10, [100 + index for index in range(10)]),
+        (2, [0, 0]),
+    ):
+        cases.append({"warmup_runs": warmup_runs, "infer_ns": runs, "steady": is_steady(runs, warmup_runs)})
     return cases

@@ -33,8 +33,25 @@ from mobiledet.devices.base import (
 )
 
 DEVICE = DeviceInfo("local", "Phone 9", "Android 16", "ARM Cortex-A510", 8, "litert", "1.4.0")
-STATE = DeviceState(123_456_789, None, {"skin": 31.5}, "light", None)
-SAMPLES = BenchmarkSamples((5_000_000, 4_900_000), 10, (ColdStart(70_000_000, 9_000_000, None),), (STATE, STATE, STATE))
+STATE = DeviceState(
+    memory_bytes=123_456_789,
+    peak_memory_bytes=None,
+    temperatures_c={"skin": 31.5},
+    thermal_status="light",
+    load=None,
+    foreground=True,
+    battery=0.75,
+    power_saving=False,
+)
+SAMPLES = BenchmarkSamples(
+    infer_ns=(5_000_000, 4_900_000),
+    started_ns=(0, 5_100_000),
+    warmup_ns=(6_000_000,),
+    steady=True,
+    cold_starts=(ColdStart(70_000_000, 9_000_000, None),),
+    states=(STATE, STATE),
+    state_ns=(-1_000, 10_100_000),
+)
 SESSION_REQUEST = SessionRequest("a key of the client", "0" * 64, "model.float32.tflite", "auto", 0)
 MESSAGES: tuple[Any, ...] = (
     AgentInfo(PROTOCOL, "mobiledet 1", DEVICE, ("auto", "xnnpack", "gpu"), Limits(1 << 20, 1 << 30, 4, 600, 30)),
