@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from mobiledet.devices.options import ANY_PHONE, PhoneOptions
 from mobiledet.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 InputMode = Literal["image", "tensor"]
 
 
-def _local(address: str, token: str, mode: InputMode) -> "Device":
+def _local(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Device":
     from mobiledet.devices.local import LocalDevice
 
     if mode != "image":
@@ -20,28 +21,36 @@ def _local(address: str, token: str, mode: InputMode) -> "Device":
     return LocalDevice()
 
 
-def _agent(address: str, token: str, mode: InputMode) -> "Device":
+def _agent(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Device":
     from mobiledet.devices.agent_client import AgentDevice
 
     return AgentDevice(address, token, mode)
 
 
+Opener = Callable[[str, str, InputMode, PhoneOptions], "Device"]
 # what --device starts with, up to a colon -> how to open the address
-DEVICES: dict[str, Callable[[str, str, InputMode], "Device"]] = {"local": _local, "http": _agent}
+DEVICES: dict[str, Opener] = {"local": _local, "http": _agent}
+ADDRESSES = ("local", "http://HOST:PORT")
+PHONES = ("adb", "ios")
 
 
-def open_device(address: str, token: str = "", mode: InputMode = "image") -> "Device":
-    """The device at an address, ``local`` or ``http://HOST:PORT``.
+def open_device(address: str, token: str = "", mode: InputMode = "image", phone: PhoneOptions = ANY_PHONE) -> "Device":
+    """The device at an address, one of ``ADDRESSES``. Close it when it is not needed any more.
 
     Args:
         address: where.
         token: of the agent there; by default that of the environment variable MOBILEDET_AGENT_TOKEN.
         mode: what the device is given.
+        phone: what is done on a phone before it measures.
 
     Raises:
         UserError: there is no such kind of device, or it cannot be reached.
     """
     kind, colon, _ = address.partition(":")
     if kind not in DEVICES or (colon and kind == "local"):
-        raise unknown_name("device", address, ("local", "http://HOST:PORT"))
-    return DEVICES[kind](address, token, mode)
+        raise unknown_name("device", address, ADDRESSES)
+    if phone != ANY_PHONE and kind not in PHONES:
+        raise UserError(
+            f"--app, --fixed-performance and --cpus are for phones ({', '.join(PHONES)}), not for {address}"
+        )
+    return DEVICES[kind](address, token, mode, phone)

@@ -91,6 +91,9 @@ class AgentDevice:
         self._info = info.device
         return session
 
+    def close(self) -> None:
+        self._connection.close()
+
     def _greet(self) -> AgentInfo:
         content = self._connection.request("GET", "/v1/info", retries=()).content
         try:

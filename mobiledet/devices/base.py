@@ -237,3 +237,6 @@ class Device(Protocol):
         Raises:
             UserError: the accelerator is unknown or does not take the file, or the file cannot be run.
         """
+
+    def close(self) -> None:
+        """Let it go, and put back what was changed on it; sessions of it end."""

@@ -70,6 +70,9 @@ class LocalDevice:
             raise UserError(f"{bundle.path}: {file.path} is {file.format}; this machine runs tflite and coreml files")
         return LocalSession(bundle, file, detector, accelerator, threads)
 
+    def close(self) -> None:
+        """There is nothing to let go."""
+
 
 class LocalSession:
     """A model file of a bundle, loaded on this machine."""

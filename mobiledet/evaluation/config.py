@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from mobiledet.data.config import OnBadData
 from mobiledet.devices import InputMode
+from mobiledet.devices.options import ANY_PHONE, PhoneOptions
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class EvaluateConfig:
     """What computes: auto, or one of the device's own (local: xnnpack, cpu). A fall-back from it is an error."""
     threads: int = 0
     """Threads of the processor; 0 takes every core."""
+    phone: Annotated[PhoneOptions, arg(name="")] = ANY_PHONE
+    """What is done on a phone first."""
 
     data: str | None = None
     """A folder in COCO's layout, or `shapes` for the built-in set."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,11 @@ def run(config: PredictConfig) -> None:
     images = [image for path in config.images for image in list_images(path)]
     if not images:
         raise UserError("no pictures; give at least one picture or a folder of pictures")
-    device = open_device(config.device)
-    bundle = open_bundle(config.bundle)
-    session = device.load(bundle, bundle.select(config.file), threads=config.threads)
-    session.golden()
-    predictions = predict(session, bundle.spec, images, config.out, config.score)
+    with closing(open_device(config.device)) as device:
+        bundle = open_bundle(config.bundle)
+        session = device.load(bundle, bundle.select(config.file), threads=config.threads)
+        session.golden()
+        predictions = predict(session, bundle.spec, images, config.out, config.score)
     if config.sheet:
         with atomic_file(config.sheet) as temporary:
             sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shlex
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,7 +28,11 @@ HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval"
 def run(config: EvaluateConfig) -> None:
     """The command ``mobiledet evaluate``."""
     _check(config)
-    device = open_device(config.device, config.token, config.mode)
+    with closing(open_device(config.device, config.token, config.mode, config.phone)) as device:
+        _measure(config, device)
+
+
+def _measure(config: EvaluateConfig, device: Device) -> None:
     bundle = open_bundle(config.bundle)
     file = bundle.select(config.file or config.precision)
     out = config.out or _default_out(bundle, file, config.device)
