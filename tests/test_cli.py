@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,9 +121,18 @@ def test_help_of_a_command_explains_every_option(name: str, capsys: pytest.Captu
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert f"usage: mobiledet {name}" in text
-    for field, hint in typing.get_type_hints(_load(COMMANDS[name].config), include_extras=True).items():
-        if "Positional" not in str(hint):
-            assert f"--{field.replace('_', '-')}" in text
+    for option in _options(_load(COMMANDS[name].config)):
+        assert option in text
+
+
+def _options(config: type) -> Iterator[str]:
+    """Of a config, and of those that are part of it."""
+    for field, hint in typing.get_type_hints(config, include_extras=True).items():
+        kind = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+        if dataclasses.is_dataclass(kind):
+            yield from _options(kind)
+        elif "Positional" not in str(hint):
+            yield f"--{field.replace('_', '-')}"
 
 
 def test_options_reach_the_config(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
