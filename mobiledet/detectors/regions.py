@@ -79,11 +79,13 @@ class RegionPooling(nn.Module):
 
     def _sum_of_levels(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
         """Products of matrices on every level, of which all but each box's own give zero."""
-        pooled = []
+        pooled: Tensor | None = None
         for feature, (rows, columns) in zip(features, self.post_process_products(boxes_xyxy), strict=False):
             is_small = feature.shape[2] * self.grid.resolution < feature.shape[1]
-            pooled.append((dense_roi_align if is_small else separable_roi_align)(feature, rows, columns))
-        return torch.stack(pooled).sum(0) if len(pooled) > 1 else pooled[0]
+            bins = (dense_roi_align if is_small else separable_roi_align)(feature, rows, columns)
+            pooled = bins if pooled is None else pooled + bins
+        assert pooled is not None
+        return pooled
 
 
 class RegionGrid:
