@@ -20,9 +20,10 @@ from mobiledet.detections import Detections
 from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
+from mobiledet.matching import Tolerance
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
-from mobiledet_converters.parity import TOLERANCES, ParityReport, Tolerance, check, compare
+from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare
 from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.raw_outputs import Difference, compare_raw_outputs, nearest
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16

@@ -1,8 +1,7 @@
 """The gate of the export: does a model file find what PyTorch finds?
 
-Detections are compared as sets. Two runtimes differ in the last digits, so equal scores may change places, a score at
-the threshold may fall out, and of two boxes whose overlap is just at the suppression threshold one or both may stay.
-Each of these is recognised and forgiven within limits; everything else counts as different.
+Detections are compared as sets (``mobiledet.matching``). What the last digits explain is forgiven within limits;
+everything else counts as different.
 """
 
 import math
@@ -10,29 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError
-from mobiledet.ops.boxes import pairwise_iou
+from mobiledet.matching import Tolerance, compare_lists
 from mobiledet.spec import NmsSpec
 
-SAME_OBJECT_IOU = 0.5
 ROUNDING_MARGIN = 2  # two files of one precision round at different places
 
 
 @dataclass(frozen=True)
-class Tolerance:
+class Gate(Tolerance):
     """How far a file may be from PyTorch.
 
     Attributes:
-        iou: lowest of a pair.
-        score: largest difference of a pair.
         unsettled: largest share of detections that may fall to the other side of the suppression threshold.
     """
 
-    iou: float
-    score: float
     unsettled: float
 
 
@@ -40,8 +33,8 @@ class Tolerance:
 # share of unsettled ones: float32 0.99999, 1e-6, 0; float16 weights 0.998, 8e-4, 0.003; activations in float16 too, as
 # on GPUs and in Core ML, 0.997, 2e-3, 0.005.
 TOLERANCES = {
-    "float32": Tolerance(iou=0.99, score=1e-3, unsettled=0.01),
-    "float16": Tolerance(iou=0.95, score=0.01, unsettled=0.02),
+    "float32": Gate(iou=0.99, score=1e-3, unsettled=0.01),
+    "float16": Gate(iou=0.95, score=0.01, unsettled=0.02),
 }
 
 
@@ -95,24 +88,36 @@ def compare(
         nms: gives the overlap and the length of a full list.
         tolerance: when two detections are the same.
     """
-    triples = zip(expected, found, cuts, strict=True)
-    images = [_compare_image(e, f, cut, nms, tolerance) for e, f, cut in triples]
-    iou = np.concatenate([image.iou for image in images])
+    matched = cut = unsettled = 0
+    different: list[str] = []
+    pairs = []
+    for number, (ours, theirs, least) in enumerate(zip(expected, found, cuts, strict=True)):
+        image = compare_lists(ours, theirs, least, nms, tolerance)
+        missing, invented = image.missing, image.invented
+        matched += int(image.good.sum())
+        cut += len(missing.cut) + len(invented.cut)
+        unsettled += max(len(missing.unsettled), len(invented.unsettled))
+        different += [f"image {number}: it misses {_in_words(ours, index)}" for index in missing.unexplained]
+        different += [f"image {number}: it invents {_in_words(theirs, index)}" for index in invented.unexplained]
+        # two boxes of which one won here and the other there tell nothing about precision
+        counted = image.good | np.isin(image.pairs["expected"], missing.unexplained)
+        pairs.append(image.pairs[counted | np.isin(image.pairs["found"], invented.unexplained)])
+    compared = np.concatenate(pairs)
     return ParityReport(
-        images=len(images),
+        images=len(pairs),
         expected=sum(map(len, expected)),
-        matched=sum(image.matched for image in images),
-        cut=sum(image.cut for image in images),
-        unsettled=sum(image.unsettled for image in images),
-        different=sum(len(image.different) for image in images),
-        lowest_iou=float(iou.min(initial=1)),
-        mean_iou=float(iou.mean()) if iou.size else 1.0,
-        largest_score_difference=float(np.concatenate([i.score_difference for i in images]).max(initial=0)),
-        example=next((f"image {i}: {image.different[0]}" for i, image in enumerate(images) if image.different), ""),
+        matched=matched,
+        cut=cut,
+        unsettled=unsettled,
+        different=len(different),
+        lowest_iou=float(compared["iou"].min(initial=1)),
+        mean_iou=float(compared["iou"].mean()) if compared.size else 1.0,
+        largest_score_difference=float(compared["score_difference"].max(initial=0)),
+        example=different[0] if different else "",
     )
 
 
-def check(report: ParityReport, tolerance: Tolerance, name: str, rounding: ParityReport | None = None) -> None:
+def check(report: ParityReport, tolerance: Gate, name: str, rounding: ParityReport | None = None) -> None:
     """Let a file pass or not.
 
     Args:
@@ -136,70 +141,6 @@ def check(report: ParityReport, tolerance: Tolerance, name: str, rounding: Parit
             f"{report.unsettled} are unsettled ({allowed} allowed); lowest IoU {report.lowest_iou:.4f}, largest score "
             f"difference {report.largest_score_difference:.4f}; {report.example or 'boxes overlap differently'}"
         )
-
-
-@dataclass(frozen=True)
-class _ImageComparison:
-    matched: int
-    cut: int
-    unsettled: int
-    different: list[str]
-    iou: np.ndarray
-    score_difference: np.ndarray
-
-
-def _compare_image(
-    expected: Detections, found: Detections, cut: float, nms: NmsSpec, tolerance: Tolerance
-) -> _ImageComparison:
-    iou = pairwise_iou(torch.from_numpy(expected.boxes_xyxy), torch.from_numpy(found.boxes_xyxy)).numpy()
-    iou = np.where(expected.labels[:, None] == found.labels[None], iou, 0)
-    rows, columns = _pair(iou)
-    pair_iou = iou[rows, columns]
-    difference = np.abs(expected.scores[rows] - found.scores[columns])
-    good = (pair_iou >= tolerance.iou) & (difference <= tolerance.score)
-
-    at_cut = 0
-    unsettled: list[int] = []  # on either side
-    unexplained: list[str] = []
-    counted = good.copy()  # pairs; two boxes of which one won here and the other there tell nothing about precision
-    for verb, ours, theirs, overlap, paired in (
-        ("misses", expected, found, iou, rows),
-        ("invents", found, expected, iou.T, columns),
-    ):
-        end = theirs.scores.min() if len(theirs) >= nms.max_detections else cut
-        unsettled.append(0)
-        for index in np.setdiff1d(np.arange(len(ours)), paired[good]).tolist():
-            # what may have suppressed it there: a box on its place, as good or better
-            rivals = theirs.scores >= ours.scores[index] - tolerance.score
-            if cut - tolerance.score <= ours.scores[index] <= end + tolerance.score:
-                at_cut += 1
-            elif (overlap[index] * rivals).max(initial=0) >= nms.iou - (1 - tolerance.iou):
-                unsettled[-1] += 1
-            else:
-                unexplained.append(f"it {verb} {_in_words(ours, index)}")
-                counted |= paired == index
-    return _ImageComparison(
-        matched=int(good.sum()),
-        cut=at_cut,
-        unsettled=max(unsettled),
-        different=unexplained,
-        iou=pair_iou[counted],
-        score_difference=difference[counted],
-    )
-
-
-def _pair(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One-to-one pairs on the same object, highest IoU first: rows and columns."""
-    rows, columns = np.nonzero(iou >= SAME_OBJECT_IOU)
-    order = np.argsort(-iou[rows, columns], kind="stable")
-    used_rows, used_columns, pairs = set(), set(), []
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in used_rows and column not in used_columns:
-            used_rows.add(row)
-            used_columns.add(column)
-            pairs.append((row, column))
-    first, second = np.array(pairs, int).reshape(-1, 2).T
-    return first, second
 
 
 def _in_words(detections: Detections, index: int) -> str:

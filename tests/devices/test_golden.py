@@ -4,12 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torchvision.ops import box_iou
 
 from mobiledet.bundle import Bundle, GoldenCase
 from mobiledet.detections import Detections
-from mobiledet.devices.golden import Tolerance, match, replay_golden
+from mobiledet.devices.golden import replay_golden
 from mobiledet.devices.local import LocalDevice
 from mobiledet.errors import UserError
 
@@ -35,28 +33,6 @@ def _fake_bundle(bundle: Bundle, cases: list[GoldenCase], rows: int) -> Bundle:
 def _case(found: Detections) -> GoldenCase:
     image = np.zeros((64, 64, 3), np.uint8)
     return GoldenCase(image, found.boxes_xyxy[:, [1, 0, 3, 2]], found.labels, found.scores)
-
-
-def test_match_finds_itself_in_any_order_with_the_iou_of_torchvision() -> None:
-    rng = np.random.default_rng(0)
-    expected = _random(rng, 30)
-    order = rng.permutation(30)
-    moved = (expected.boxes_xyxy + rng.uniform(-0.004, 0.004, (30, 4)).astype(np.float32))[order]
-    found = Detections(moved, expected.scores[order], expected.labels[order])
-    pairs = match(expected, found, Tolerance(iou=0.7, score=1e-6))
-    assert len(pairs) == 30
-    np.testing.assert_array_equal(order[pairs["found"]], pairs["expected"])
-    iou = box_iou(torch.from_numpy(expected.boxes_xyxy), torch.from_numpy(moved)).numpy()
-    np.testing.assert_allclose(pairs["iou"], iou[pairs["expected"], pairs["found"]], atol=1e-6)
-
-
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_match_is_one_to_one(count: int) -> None:
-    box = np.tile(np.array([[0, 0, 0.5, 0.5]], np.float32), (count, 1))
-    twins = Detections(box, np.full(count, 0.8, np.float32), np.zeros(count, np.int64))
-    one = Detections(*(values[:1] for values in (box, twins.scores, twins.labels)))
-    assert len(match(twins, one, Tolerance(0.9, 0.1))) == min(count, 1)
-    assert len(match(one, twins, Tolerance(0.9, 0.1))) == min(count, 1)
 
 
 @pytest.mark.parametrize("variant", ["class", "box", "score", "missing", "invented"])
