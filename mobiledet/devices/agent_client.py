@@ -7,7 +7,7 @@ import tempfile
 import time
 import weakref
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +85,6 @@ class AgentDevice:
         session = AgentSession(self._connection, info, bundle, file, self._mode, self._agent.limits.body_bytes)
         if info.bundle != bundle.sha256:
             raise UserError(f"the agent at {self._address} runs bundle {info.bundle[:12]}, not {bundle.sha256[:12]}")
-        actual = info.execution.actual
-        if accelerator not in ("auto", actual):
-            raise UserError(f"the agent at {self._address} fell back from {accelerator} to {actual}")
         self._info = info.device
         return session
 
@@ -162,7 +159,7 @@ class AgentSession:
         found = (_fractions(frame) for frame in self._frames(items, apply_orientation=False))
         return replay_golden(self._bundle, self._file, lambda image: next(found))
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Iterator[Frame]:
+    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         if self._mode == "image":
             return self._frames(map(_file_item, images), apply_orientation)
         size = self._bundle.spec.input
@@ -182,7 +179,7 @@ class AgentSession:
             check_benchmark(job.samples, plan, time.monotonic() - started)
         return job.samples
 
-    def _frames(self, items: Iterable["_Item"], apply_orientation: bool) -> Iterator[Frame]:
+    def _frames(self, items: Iterable["_Item"], apply_orientation: bool) -> Generator[Frame, None, None]:
         for batch in _batches(items, self._batch_bytes):
             sent = [item for item in batch if not item.problem]
             answers = iter(self._detect(sent, apply_orientation) if sent else ())

@@ -1,6 +1,6 @@
 """What evaluation asks of a device, be it this machine, a phone, a board or a browser: records and two protocols."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -205,8 +205,10 @@ class Session(Protocol):
             UserError: the outputs are not those of the bundle within the tolerance of the file's precision.
         """
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Iterator[Frame]:
+    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         """Detect in image files, one frame for each in their order; an unreadable one is told in its frame.
+
+        Close it when no more of it is wanted.
 
         Args:
             images: JPEG or PNG files.

@@ -30,12 +30,11 @@ class LiteRtDetector:
 
     Attributes:
         height, width: of the image, in pixels.
-        accelerator: the one that runs the file, ``xnnpack`` or ``cpu``.
+        accelerator: the one that runs the file: ``xnnpack``, or ``cpu`` also where XNNPACK takes no operation.
         delegated_share: part of the graph's operations that XNNPACK runs, 0..1.
 
     Raises:
-        UserError: unknown accelerator, a file that LiteRT cannot load or that is no such detector, or XNNPACK was
-            asked for and takes none of the operations.
+        UserError: unknown accelerator, or a file that LiteRT cannot load or that is no such detector.
     """
 
     def __init__(self, path: Path, accelerator: str = "auto", threads: int = 1) -> None:
@@ -54,8 +53,6 @@ class LiteRtDetector:
         self.height, self.width = (int(side) for side in self._input["shape"][1:3])
         self.delegated_share = _delegated_share(self._interpreter._get_ops_details())
         self.accelerator = "xnnpack" if self.delegated_share else "cpu"
-        if accelerator == "xnnpack" and not self.delegated_share:
-            raise UserError(f"XNNPACK takes no operation of {path}; run it with --accelerator cpu")
 
     def set_input(self, image: np.ndarray) -> None:
         """Copy an image of the model's size (height x width x 3 uint8 RGB) into the input."""

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -99,7 +99,7 @@ class LocalSession:
     def golden(self) -> GoldenReport:
         return replay_golden(self._bundle, self._file, lambda image: self.detect_input(image)[0])
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Iterator[Frame]:
+    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         for image in images:
             started = time.perf_counter_ns()
             try:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from rich.text import Text
 
 from mobiledet.data.coco import CocoDataset, CocoImage
 from mobiledet.data.config import OnBadData
-from mobiledet.detections import Detections
+from mobiledet.devices import InputMode
 from mobiledet.devices.base import Session, StageTimes
 from mobiledet.errors import UserError
+from mobiledet.evaluation.detection_log import DetectionLog
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.result import Accuracy
 from mobiledet.metrics.coco import CocoEvaluator
@@ -26,8 +28,10 @@ def measure_accuracy(
     dataset: CocoDataset,
     scorer: str = "faster-coco-eval",
     on_bad_data: OnBadData = "error",
+    log: DetectionLog | None = None,
+    mode: InputMode = "image",
 ) -> Accuracy:
-    """Detect in every image of a data set, with a progress bar, and score.
+    """Detect in every image of a data set that has not been seen yet, with a progress bar, and score.
 
     Args:
         session: the loaded file.
@@ -36,38 +40,45 @@ def measure_accuracy(
         scorer: one of ``metrics.coco.SCORERS``.
         on_bad_data: with ``skip`` an image that cannot be decoded or has another size than the annotations say is left
             out, of the score too.
+        log: what is known already, and where the rest is added image by image.
+        mode: what the device is given.
 
     Raises:
         UserError: an image is broken, none is left, or the data set has a category that the model does not know.
     """
     category_ids = match_categories(spec, dataset)
-    found: list[tuple[CocoImage, Detections]] = []
-    times: list[StageTimes] = []
+    known = dict(log.found) if log else {}
     skipped = list(dataset.skipped)
-    with _progress() as progress:
-        task = progress.add_task("images", total=len(dataset.images))
-        frames = session.detect(image.path for image in dataset.images)
-        for image, frame in zip(dataset.images, frames, strict=True):
+    waiting = [image for image in dataset.images if image.id not in known]
+    with _progress() as progress, closing(session.detect(image.path for image in waiting)) as frames:
+        done = len(dataset.images) - len(waiting)
+        name = f"images, {done} known before" if done else "images"
+        task = progress.add_task(name, total=len(dataset.images), completed=done)
+        for image, frame in zip(waiting, frames, strict=True):
             problem = frame.problem or image.size_problem(frame.height, frame.width, dataset.annotations)
             if frame.times is not None and not problem:
-                found.append((image, frame.detections))
-                times.append(frame.times)
+                known[image.id] = frame
+                if log:
+                    log.add(image.id, frame)
             elif on_bad_data == "skip":
                 skipped.append(problem)
             else:
                 raise UserError(f"{problem}; mend it or pass --on-bad-data skip")
             progress.advance(task)
-    if not found:
+    scored = [image for image in dataset.images if image.id in known]
+    if not scored:
         raise UserError(f"no image of {dataset.images_dir} can be scored; the first problem: {skipped[0]}")
 
-    evaluator = CocoEvaluator(dataset.annotations, category_ids, [image.id for image, _ in found])
-    for image, detections in found:
-        evaluator.add(image.id, detections)
+    evaluator = CocoEvaluator(dataset.annotations, category_ids, [image.id for image in scored])
+    for image in scored:
+        evaluator.add(image.id, known[image.id].detections)
+    times = [frame.times for frame in map(known.__getitem__, (image.id for image in scored)) if frame.times]
     return Accuracy(
         metrics=evaluator.score(scorer),
         dataset=dataset.name,
         annotations=str(dataset.annotations),
-        images_sha256=_images_sha256([image for image, _ in found], dataset.annotations),
+        images_sha256=images_sha256(scored, dataset.annotations),
+        mode=mode,
         skipped=tuple(skipped),
         scorer=scorer,
         stages={stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)},
@@ -94,8 +105,8 @@ def match_categories(spec: ModelSpec, dataset: CocoDataset) -> tuple[int | None,
     return tuple(id_of.get(label) for label in spec.labels)
 
 
-def _images_sha256(images: Sequence[CocoImage], annotations: Path) -> str:
-    """Of the annotation file and the list of images."""
+def images_sha256(images: Sequence[CocoImage], annotations: Path) -> str:
+    """Of the annotation file and the list of images: what was scored on the same ones may be compared."""
     with annotations.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update("".join(f"{image.id} {image.path.name}\n" for image in images).encode())

@@ -17,14 +17,18 @@ class EvaluateConfig:
 
     The device first replays the bundle's golden inputs; a runtime that gives other detections is refused. Then the
     latency is measured: warm-up, timed runs, and cold starts in fresh processes. Then the file runs over the
-    validation images, and its detections are scored like COCO's own server does. Everything lands in one JSON file,
-    raw samples included, that `mobiledet report` draws.
+    validation images, and its detections are scored like COCO's own server does. At the end the golden inputs are
+    replayed once more. Everything lands in one JSON file, raw samples included, that `mobiledet report` draws.
+
+    An evaluation that was interrupted, by Ctrl-C, a pulled cable or a kill, goes on when the same command is given
+    again: the detections of each image are on disk as soon as they are known.
 
     For example:
       mobiledet evaluate x.mobiledet --data /data/coco
       mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
       mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
-      mobiledet evaluate x.mobiledet --no-accuracy
+      mobiledet evaluate x.mobiledet --no-accuracy --sustained 5m
+      mobiledet evaluate x.mobiledet --no-accuracy --fps 30
       mobiledet evaluate x.mobiledet --data /data/coco --device http://192.168.0.7:8765 --token TOKEN
     """
 
@@ -43,7 +47,9 @@ class EvaluateConfig:
     precision: str = ""
     """Take the .tflite of this precision instead, such as float16."""
     accelerator: str = "auto"
-    """What computes: auto, or one of the device's own (local: xnnpack, cpu). A fall-back from it is an error."""
+    """What computes: auto, or one of the device's own (local: xnnpack, cpu). The result says what really did."""
+    strict: bool = False
+    """Refuse the result when another accelerator ran the file than the one that was asked for."""
     threads: int = 0
     """Threads of the processor; 0 takes every core."""
     phone: Annotated[PhoneOptions, arg(name="")] = ANY_PHONE
@@ -71,15 +77,24 @@ class EvaluateConfig:
     warmup_runs: int = 10
     """Runs before the timed ones, at least ..."""
     warmup_seconds: float = 1.0
-    """... and for at least so long."""
+    """... and for at least so long ..."""
+    warmup_limit_seconds: float = 10.0
+    """... and until it is steady, for at most so long; 0 does not ask for that."""
     min_runs: int = 50
     """Timed runs, at least ..."""
     min_seconds: float = 10.0
     """... and for at least so long."""
+    sustained: str = ""
+    """Measure for so long instead, such as 90s, 5m or 1h, to see how the device slows down when it gets warm."""
+    fps: float = 0.0
+    """Run the file as often as a camera of this rate gives images, instead of as often as possible."""
 
     out: Path | None = None
     """The result; by default results/MODEL-SHA256-FILE-DEVICE.json, with 8 digits of the bundle's checksum. An old
-    one is replaced."""
+    one is replaced. The detections lie beside it, in NAME.detections.ndjson."""
+    fresh: bool = False
+    """Start anew where an earlier evaluation was interrupted; without it the images that it has seen are not run
+    again."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 P99_SAMPLES = 200
 THROTTLED_RATIO = 1.10
-BOOTSTRAP_RESAMPLES = 1000
+BOOTSTRAP_RESAMPLES = 10_000
 BOOTSTRAP_LEVEL = 0.95
 
 
@@ -26,7 +26,7 @@ class LatencyStats:
         min_ms: the fastest.
         p50_ms, p90_ms, p95_ms: percentiles.
         p99_ms: from 200 samples on, else None.
-        p50_low_ms, p50_high_ms: 95 % bootstrap interval of p50 (percentile method, 1000 resamples, fixed seed).
+        p50_low_ms, p50_high_ms: 95 % bootstrap interval of p50 (percentile method, 10,000 resamples, fixed seed).
         throttled: p50 of the last fifth of the samples is more than 1.10 times that of the first fifth.
     """
 
@@ -69,9 +69,17 @@ class LatencyStats:
 
 
 def _bootstrap_p50(samples: np.ndarray) -> tuple[float, float]:
-    """Interval that holds p50 of most resamples; one resample at a time, for the memory."""
-    rng = np.random.default_rng(0)
-    medians = [np.median(rng.choice(samples, len(samples))) for _ in range(BOOTSTRAP_RESAMPLES)]
+    """Interval that holds p50 of most resamples.
+
+    No resample is drawn: the r-th smallest of n uniform draws has the distribution Beta(r, n + 1 - r), so the median of
+    a resample is the sample at that rank. For an even n the next one follows it by (1 - rank) * Beta(1, n - r).
+    Minutes of samples cost no more than a few.
+    """
+    rng, ordered, n = np.random.default_rng(0), np.sort(samples), len(samples)
+    rank = (n + 1) // 2
+    lower = rng.beta(rank, n + 1 - rank, BOOTSTRAP_RESAMPLES)
+    upper = lower if n % 2 else lower + (1 - lower) * rng.beta(1, n - rank, BOOTSTRAP_RESAMPLES)
+    medians = (ordered[(lower * n).astype(int).clip(0, n - 1)] + ordered[(upper * n).astype(int).clip(0, n - 1)]) / 2
     tail = 100 * (1 - BOOTSTRAP_LEVEL) / 2
     low, high = np.percentile(medians, [tail, 100 - tail])
     return float(low), float(high)

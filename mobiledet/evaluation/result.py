@@ -9,6 +9,7 @@ from typing import Any
 
 from mobiledet.atomic import atomic_file
 from mobiledet.bundle import ModelFile
+from mobiledet.devices import InputMode
 from mobiledet.devices.base import BenchmarkPlan, ColdStart, DeviceInfo, DeviceState, Execution, GoldenReport
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
@@ -31,6 +32,7 @@ class Accuracy:
         images_sha256: of image ids, file names and annotations; only results with the same one are comparable.
         skipped: broken data that was left out, one text each.
         scorer: what computed the numbers.
+        mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came.
     """
 
@@ -40,6 +42,7 @@ class Accuracy:
     images_sha256: str
     skipped: tuple[str, ...]
     scorer: str
+    mode: InputMode
     stages: dict[str, LatencyStats]
 
 
@@ -66,6 +69,13 @@ class Latency:
     cold_starts: tuple[ColdStart, ...]
     states: tuple[DeviceState, ...]
     state_ns: tuple[int, ...]
+
+    @property
+    def dropped(self) -> int:
+        """Images of the camera that came while the device was busy; 0 without a pace."""
+        if not self.plan.fps or not self.started_ns:
+            return 0
+        return round(self.started_ns[-1] * self.plan.fps / 1e9) + 1 - len(self.started_ns)
 
     @property
     def load_ms(self) -> float:

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import shlex
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,12 +13,14 @@ import mobiledet
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.data.coco import CocoDataset, load_coco, load_split
 from mobiledet.data.config import OnBadData
-from mobiledet.devices import open_device
+from mobiledet.devices import InputMode, open_device
 from mobiledet.devices.base import BenchmarkPlan, Device, Session
 from mobiledet.errors import UserError
-from mobiledet.evaluation.accuracy import measure_accuracy
+from mobiledet.evaluation.accuracy import images_sha256, measure_accuracy
 from mobiledet.evaluation.config import EvaluateConfig
+from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
 from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
 from mobiledet.evaluation.summary import print_summary
 
@@ -38,12 +40,7 @@ def _measure(config: EvaluateConfig, device: Device) -> None:
     out = config.out or _default_out(bundle, file, config.device)
     _check_writable(out)
     dataset = _load(config) if config.accuracy else None
-    plan = BenchmarkPlan(
-        warmup_runs=config.warmup_runs,
-        warmup_seconds=config.warmup_seconds,
-        runs=config.min_runs,
-        seconds=config.min_seconds,
-    )
+    plan = benchmark_plan(config) if config.latency else None
     result = evaluate(
         bundle,
         file,
@@ -53,10 +50,16 @@ def _measure(config: EvaluateConfig, device: Device) -> None:
         threads=config.threads,
         scorer=config.scorer,
         on_bad_data=config.on_bad_data,
-        plan=plan if config.latency else None,
+        plan=plan,
+        mode=config.mode,
+        strict=config.strict,
+        log_path=partial_path(out),
+        fresh=config.fresh,
         command=_command(config.token),
     )
     write_result(out, result)
+    if dataset:
+        keep_detections(out)
     print_summary(result)
     print(f"result: {out}")
 
@@ -72,11 +75,16 @@ def evaluate(
     scorer: str = "faster-coco-eval",
     on_bad_data: OnBadData = "error",
     plan: BenchmarkPlan | None = None,
+    mode: InputMode = "image",
+    strict: bool = False,
+    log_path: Path | None = None,
+    fresh: bool = False,
     command: str = "",
 ) -> Result:
     """Measure a model file on a device.
 
-    The golden gate comes first, then the latency while the device is cool, then the accuracy.
+    The golden gate comes first, then the latency while the device is cool, then the accuracy, then the golden gate once
+    more: a device that broke on the way gets no result.
 
     Args:
         bundle, file: what to run.
@@ -87,15 +95,31 @@ def evaluate(
         scorer: one of ``metrics.coco.SCORERS``.
         on_bad_data: what to do with an image that cannot be decoded or is not of the annotated size.
         plan: how long to measure the latency; None leaves it out.
+        mode: what the device was opened for.
+        strict: refuse a device that fell back from the accelerator.
+        log_path: keeps what is known of each image, so that an evaluation that ends early can go on; None keeps
+            nothing. It is there when this returns, and for the caller to remove or rename.
+        fresh: start anew where the log holds something.
         command: to record.
 
     Raises:
         UserError: the device refuses the file, gives other detections than the golden ones, or the data is bad.
     """
     session = device.load(bundle, file, accelerator, threads)
+    execution = session.execution
+    if strict and accelerator not in ("auto", execution.actual):
+        raise UserError(f"{device.info().name} fell back from {accelerator} to {execution.actual}; see --accelerator")
     golden = session.golden()
-    latency = _measure_latency(session, plan) if plan else None
-    accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data) if dataset else None
+    latency = accuracy = None
+    if dataset:
+        images = images_sha256(dataset.images, dataset.annotations)
+        origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels)
+        with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
+            latency = _measure_latency(session, plan, log) if plan else None
+            accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode)
+    elif plan:
+        latency = _measure_latency(session, plan)
+    session.golden()
     return Result(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
@@ -112,11 +136,15 @@ def evaluate(
     )
 
 
-def _measure_latency(session: Session, plan: BenchmarkPlan) -> Latency | None:
+def _measure_latency(session: Session, plan: BenchmarkPlan, log: DetectionLog | None = None) -> Latency | None:
     """The latency; None where what runs the file is no runtime of it but an interpreter, whose times say nothing."""
-    samples = session.benchmark(plan)
+    samples = log.samples(plan) if log else None
     if samples is None:
-        return None
+        samples = session.benchmark(plan)
+        if samples is None:
+            return None
+        if log:
+            log.add_samples(plan, samples)
     measured = {name: value for name, value in vars(samples).items() if name != "infer_ns"}
     return Latency(LatencyStats.of(samples.infer_ns), plan, **measured)
 
@@ -131,11 +159,10 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("--images and --annotations belong together; give both")
     if config.accuracy and (config.data is None) == (config.images is None):
         raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
-    for name in ("threads", "limit", "warmup_runs", "warmup_seconds", "min_seconds"):
+    for name in ("threads", "limit"):
         if getattr(config, name) < 0:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is negative")
-    if config.min_runs < 1:
-        raise UserError(f"--min-runs {config.min_runs} is below 1")
+            raise UserError(f"--{name} {getattr(config, name)} is negative")
+    benchmark_plan(config)
 
 
 def _load(config: EvaluateConfig) -> CocoDataset:

@@ -25,6 +25,8 @@ def _rows(result: Result) -> Iterator[tuple[str, str]]:
     yield "model", escape(f"{result.spec.name}, {result.file.path}, {size(result.file.bytes)}")
     yield "device", escape(f"{device.name}: {device.cpu}, {device.os}")
     yield "runtime", f"{device.runtime} {device.runtime_version}, {execution.actual}, {execution.threads} threads"
+    if execution.requested not in ("auto", execution.actual):
+        yield "", f"[yellow]{execution.requested} was asked for, the device fell back to {execution.actual}[/yellow]"
     if result.accuracy:
         yield from _accuracy_rows(result.accuracy)
     if result.latency:
@@ -47,6 +49,11 @@ def _latency_rows(latency: Latency) -> Iterator[tuple[str, str]]:
     interval = f"{milliseconds(infer.p50_low_ms)} to {milliseconds(infer.p50_high_ms)}"
     yield "latency", f"p50 [green]{milliseconds(infer.p50_ms)} ms[/green] ({interval}), {infer.n} runs"
     yield "", f"p90 {milliseconds(infer.p90_ms)} ms, p95 {milliseconds(infer.p95_ms)} ms"
+    if latency.plan.fps:
+        dropped = f", {latency.dropped} images came while it was busy" if latency.dropped else ""
+        yield "", f"at the pace of a camera of {latency.plan.fps:g} images/s{dropped}"
+    if not latency.steady:
+        yield "", "[yellow]the warm-up had not become steady: see --warmup-limit-seconds[/yellow]"
     if infer.throttled:
         yield "", "[yellow]throttled: the last runs took over 10 % longer than the first[/yellow]"
     yield "cold", f"load {milliseconds(latency.load_ms)} ms, first run {milliseconds(latency.first_infer_ms)} ms"

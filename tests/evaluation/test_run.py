@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mobiledet import cli
 from mobiledet.bundle import Bundle
+from mobiledet.devices import litert, timing
 from mobiledet.evaluation.result import read_result
 
 SHORT = ("--warmup-runs", "1", "--warmup-seconds", "0", "--min-runs", "12", "--min-seconds", "0")
@@ -71,6 +73,39 @@ def test_latency_alone_and_the_accelerator_that_was_asked_for(patch_bundle: Bund
     result = read_result(out)
     assert result.accuracy is None
     assert (result.execution.requested, result.execution.actual, result.execution.delegated_share) == ("cpu", "cpu", 0)
+
+
+def test_accelerator_that_does_not_take_the_file(
+    patch_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The result says what really ran; --strict wants none."""
+    monkeypatch.setattr(litert, "_delegated_share", lambda operations: 0.0)
+    out = tmp_path / "result.json"
+    arguments = (patch_bundle.path, "--no-accuracy", "--accelerator", "xnnpack", "--out", out, *SHORT)
+    assert _refused(capsys, *arguments, "--strict") == "local fell back from xnnpack to cpu; see --accelerator"
+    assert not out.exists()
+    assert cli.main(["evaluate", *map(str, arguments)]) == 0
+    assert "xnnpack was asked for, the device fell back to cpu" in capsys.readouterr().out
+    execution = read_result(out).execution
+    assert (execution.requested, execution.actual) == ("xnnpack", "cpu")
+
+
+def test_pace_of_a_camera_and_a_warm_up_that_is_not_steady(
+    patch_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(timing, "is_steady", lambda infer_ns, warmup_runs: False)
+    out = tmp_path / "result.json"
+    paced = ["--fps", "50", "--sustained", "0.3s", "--warmup-seconds", "0", "--warmup-limit-seconds", "0.1"]
+    arguments = [str(patch_bundle.path), "--no-accuracy", *paced, "--min-runs", "5", "--out", str(out)]
+    assert cli.main(["evaluate", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "at the pace of a camera of 50 images/s" in printed
+    assert "the warm-up had not become steady" in printed
+    latency = read_result(out).latency
+    assert latency is not None
+    assert not latency.steady
+    assert len(latency.started_ns) + latency.dropped == pytest.approx(15, abs=2)
+    assert np.diff(latency.started_ns).min() > 15e6
 
 
 def test_images_and_annotations_instead_of_a_folder_and_the_other_scorer(

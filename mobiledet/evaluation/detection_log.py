@@ -1,0 +1,240 @@
+"""What an evaluation has found so far, on disk: a pulled cable or a kill costs the batch on its way, no more.
+
+One JSON object a line. The first line says what everything comes from; then each image has a line of its own, and so
+has a benchmark. Numbers are written so that they are read back the same to the last bit. While an evaluation is under
+way the file is called NAME.detections.partial, afterwards NAME.detections.ndjson.
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mobiledet.detections import Detections
+from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, Frame, StageTimes
+from mobiledet.errors import UserError
+from mobiledet.records import decode
+
+KIND = "mobiledet detections"
+SCHEMA_VERSION = 1
+SYNC_SECONDS = 1.0  # lines reach the system at once, the disk after so long
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What detections come from; an evaluation goes on where another one stopped if all of it is the same.
+
+    Attributes:
+        bundle: its sha256.
+        file: path of the model file in the bundle.
+        device: that ran it.
+        execution: accelerator and threads.
+        mode: ``image`` or ``tensor``.
+        images: sha256 of the list of images and the annotations.
+        labels: the classes that ``labels`` of a line count from 0.
+    """
+
+    bundle: str
+    file: str
+    device: DeviceInfo
+    execution: Execution
+    mode: str
+    images: str
+    labels: tuple[str, ...]
+
+    def differences(self, other: "Origin") -> list[str]:
+        """Names of what is not the same."""
+        return [name for name in vars(self) if _comparable(self, name) != _comparable(other, name)]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One image; boxes (x1, y1, x2, y2) in its pixels."""
+
+    image_id: int
+    height: int
+    width: int
+    boxes: Any
+    scores: Any
+    labels: Any
+    times: StageTimes
+
+
+class DetectionLog:
+    """Detections and benchmark of one evaluation, kept as they come. Made by ``open_log``.
+
+    Attributes:
+        path: of the file.
+        found: what is known of each image, by its id in the annotations.
+    """
+
+    def __init__(self, path: Path, origin: Origin, file: FileIO) -> None:
+        self.path = path
+        self.found: dict[int, Frame] = {}
+        self._file = file
+        self._synced = time.monotonic()
+        self._benchmarks: list[tuple[BenchmarkPlan, BenchmarkSamples]] = []
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        file.truncate(whole)  # a line that was cut off
+        file.seek(whole)
+        lines = content[:whole].splitlines()
+        if lines:
+            self._read(lines, origin)
+        else:
+            self._write({"kind": KIND, "schema_version": SCHEMA_VERSION, "origin": dataclasses.asdict(origin)})
+
+    def add(self, image_id: int, frame: Frame) -> None:
+        """Keep what was found in an image.
+
+        Raises:
+            UserError: the file cannot be written; what it holds stays good.
+        """
+        found = frame.detections
+        boxes, scores, labels = found.boxes_xyxy.tolist(), found.scores.tolist(), found.labels.tolist()
+        assert frame.times
+        self._write(vars(_Line(image_id, frame.height, frame.width, boxes, scores, labels, frame.times)))
+        self.found[image_id] = frame
+
+    def samples(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
+        """Those of a benchmark of this plan, if there was one."""
+        return next((samples for kept, samples in self._benchmarks if kept == plan), None)
+
+    def add_samples(self, plan: BenchmarkPlan, samples: BenchmarkSamples) -> None:
+        """Keep a benchmark; errors as in ``add``."""
+        self._write({"plan": plan, "samples": samples})
+        self._benchmarks.append((plan, samples))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would be lost without the file."""
+        return not self.found and not self._benchmarks
+
+    def sync(self) -> None:
+        """Have everything on the disk."""
+        with _told(self.path):
+            os.fsync(self._file.fileno())
+
+    def _write(self, value: dict[str, Any]) -> None:
+        content = json.dumps(value, default=dataclasses.asdict, allow_nan=False, separators=(",", ":"))
+        with _told(self.path):
+            left = memoryview(content.encode() + b"\n")
+            while left:
+                left = left[self._file.write(left) :]
+            if time.monotonic() - self._synced >= SYNC_SECONDS:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+
+    def _read(self, lines: list[bytes], origin: Origin) -> None:
+        try:
+            header = json.loads(lines[0])
+            if header["kind"] != KIND or header["schema_version"] != SCHEMA_VERSION:
+                raise ValueError("it is of another version")
+            others = decode(Origin, header["origin"]).differences(origin)
+            if others:
+                raise UserError(
+                    f"{self.path} holds an unfinished evaluation of another {' and '.join(others)}; "
+                    "pass --fresh to drop it, or choose another --out"
+                )
+            for line in lines[1:]:
+                value = json.loads(line)
+                if "plan" in value:
+                    samples = decode(BenchmarkSamples, value["samples"])
+                    self._benchmarks.append((decode(BenchmarkPlan, value["plan"]), samples))
+                else:
+                    self.found[value["image_id"]] = _frame(value)
+        except (ValueError, TypeError, KeyError) as error:
+            message = f"{self.path} is damaged ({error}), so it cannot go on; pass --fresh to start anew"
+            raise UserError(message) from error
+
+
+@contextmanager
+def open_log(path: Path, origin: Origin, fresh: bool = False) -> Iterator[DetectionLog]:
+    """The log in a file, with what it holds already. A file without an image is removed in the end.
+
+    Args:
+        path: of the file; made if missing.
+        origin: of what will be added.
+        fresh: drop what it holds.
+
+    Raises:
+        UserError: the file cannot be written, is damaged, holds detections of another origin, or another process
+            writes it.
+    """
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b", buffering=0)  # a buffer would try again what did not fit on the disk
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            message = f"another process writes {path} right now; wait for it, or choose another --out"
+            raise UserError(message) from error
+        if fresh:
+            file.truncate(0)
+        file.seek(0)
+        log = DetectionLog(path, origin, file)
+        try:
+            yield log
+            log.sync()
+        except BaseException:
+            if not log.is_empty:
+                done = f"{len(log.found)} images are done"
+                print(f"{done} and kept in {path}; the same command goes on from there", file=sys.stderr)
+            raise
+        finally:
+            if log.is_empty:
+                path.unlink(missing_ok=True)
+
+
+def partial_path(result: Path) -> Path:
+    """Where the log of an evaluation lies while it is under way."""
+    return result.with_suffix(".detections.partial")
+
+
+def keep_detections(result: Path) -> None:
+    """The evaluation is complete: name its log after the result.
+
+    Raises:
+        UserError: it cannot be renamed.
+    """
+    path = result.with_suffix(".detections.ndjson")
+    with _told(path):
+        os.replace(partial_path(result), path)
+
+
+def _frame(value: dict[str, Any]) -> Frame:
+    line = _Line(**{**value, "times": decode(StageTimes, value["times"], "times")})
+    for name in ("image_id", "height", "width"):
+        decode(int, getattr(line, name), name)
+    boxes = np.asarray(line.boxes, np.float32).reshape(-1, 4)
+    found = Detections(boxes, np.asarray(line.scores, np.float32), np.asarray(line.labels, np.int64))
+    return Frame(Path(), found, line.times, height=line.height, width=line.width)
+
+
+def _comparable(origin: Origin, name: str) -> Any:
+    value = getattr(origin, name)
+    if name != "device":
+        return value
+    # an agent that has been started again may listen on another port
+    return dataclasses.replace(value, name=re.sub(r":\d+$", "", value.name))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"cannot write {path}: {reason}; check the path, its permissions and the disk") from error
