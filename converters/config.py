@@ -8,6 +8,8 @@ from tyro.conf import Positional
 
 Format = Literal["tflite", "coreml"]
 Precision = Literal["float32", "float16"]
+Ios = Literal[15, 16, 17, 18, 26]
+Face = Literal["graph", "vision"]
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,8 @@ class ExportConfig:
     """Turn a checkpoint into a bundle: model files for phones, checked against PyTorch.
 
     Every file takes a raw RGB image and gives final boxes: normalisation, decoding and suppression are in its graph.
-    Each TFLite file is run on real images and must find what PyTorch finds, or no bundle is written. There is no
-    Core ML runtime outside Apple systems: those files are checked for their structure alone, and the bundle says so.
+    Each file is run on real images and must find what PyTorch finds, or no bundle is written. There is no Core ML
+    runtime outside Apple systems: those files are run by a reference interpreter, and the bundle says so.
 
     Examples:
       mobiledet export runs/coco/best.ckpt
@@ -36,6 +38,12 @@ class ExportConfig:
     up to the box decoding, which stays in 32."""
     overwrite: bool = False
     """Replace the bundle if it exists."""
+
+    ios: Ios = 17
+    """Oldest iOS that must run the Core ML packages; also macOS, two below it up to 15."""
+    face: tuple[Face, ...] = ("graph", "vision")
+    """Forms of each Core ML package. graph gives boxes, classes, scores and count, as a TFLite file does; vision gives
+    VNRecognizedObjectObservations when an app runs it by Apple's Vision, and the preview of Xcode knows it."""
 
     images: Path | None = None
     """Pictures for the comparison with PyTorch, such as validation images; by default those of the training run if

@@ -22,6 +22,7 @@ from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance
 from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
 from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare
 from mobiledet_converters.process import Conversion, require_converter
@@ -79,6 +80,10 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         raise UserError("--format is empty; give tflite, coreml or both")
     for format in formats:
         require_converter(format)
+    if "coreml" in formats:
+        check_target(config.ios, config.precision)
+        if not config.face:
+            raise UserError("--face is empty; give graph, vision or both")
     if not config.checkpoint.is_file():  # known before the parents of the bundle are made
         raise UserError(f"no checkpoint at {config.checkpoint}")
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
@@ -140,7 +145,14 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
     nms: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     precisions = tuple(dict.fromkeys(config.precision)) or DEFAULT_PRECISIONS[format]
     (folder / format).mkdir()
-    return ConversionJob(config.checkpoint.absolute(), (folder / format).absolute(), precisions, nms)
+    return ConversionJob(
+        config.checkpoint.absolute(),
+        (folder / format).absolute(),
+        precisions,
+        nms,
+        ios=config.ios,
+        faces=tuple(dict.fromkeys(config.face)),
+    )
 
 
 def _wait(conversions: Sequence[Conversion], console: Console) -> list[ConversionAnswer]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mobiledet.atomic import atomic_file
+from mobiledet.bundle import GRAPH, VISION
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec, read_json
 
@@ -58,6 +59,8 @@ class ConversionJob(Job):
         precisions: of the files.
         nms: fields of ``NmsSpec`` that replace those of the checkpoint.
         calibration: the file of ``calibration_images``; None where no precision needs them.
+        ios: oldest major version of iOS that runs Core ML packages.
+        faces: of Core ML packages, see ``ModelFile``.
     """
 
     checkpoint: Path
@@ -65,6 +68,8 @@ class ConversionJob(Job):
     precisions: tuple[str, ...]
     nms: dict[str, Any]
     calibration: Path | None = None
+    ios: int = 17
+    faces: tuple[str, ...] = (GRAPH, VISION)
 
     def calibration_images(self) -> np.ndarray:
         """N x height x width x 3 uint8 RGB, as the model takes them."""
@@ -96,7 +101,7 @@ class ConversionJob(Job):
     def read(cls, path: Path) -> "ConversionJob":
         values = read_json(path)
         paths = {name: Path(values[name]) for name in ("checkpoint", "folder", "calibration") if values[name]}
-        return cls(**{**values, **paths, "precisions": tuple(values["precisions"])})
+        return cls(**{**values, **paths, **{name: tuple(values[name]) for name in ("precisions", "faces")}})
 
 
 @dataclass(frozen=True)

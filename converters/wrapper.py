@@ -1,7 +1,8 @@
 """The detector as a static inference graph: raw image in, boxes, classes, scores and count out."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -22,6 +23,60 @@ class PostProcess(nn.Module):
 
     def forward(self, raw: Any) -> StaticDetections:
         return self._select(raw, self._nms)
+
+
+class ObjectCandidates(NamedTuple):
+    """What Core ML's suppression takes; K rows, the best (box, class) pairs.
+
+    Attributes:
+        raw_confidence: K x C; each row holds the score of its class and zeros.
+        raw_coordinates: K x 4, (centre x, centre y, width, height) in 0..1.
+    """
+
+    raw_confidence: Tensor
+    raw_coordinates: Tensor
+
+
+class CandidatesPostProcess(nn.Module):
+    """Raw outputs to what is left to suppress; stays in 32 bits like ``PostProcess``.
+
+    A row has one class alone because Vision takes the sum of a row for the confidence of its object; so it is the
+    score, whatever the detector's scores mean, and the suppression keeps what ``PostProcess`` keeps.
+    """
+
+    def __init__(self, detector: Detector, nms: NmsSpec, num_classes: int) -> None:
+        super().__init__()
+        self._select = detector.candidates_static
+        self._nms = nms
+        self._num_classes = num_classes
+
+    def forward(self, raw: Any) -> ObjectCandidates:
+        boxes, labels, scores = self._select(raw, self._nms)
+        # 1 - min(|label - class|, 1) for whole numbers: one where they are equal
+        is_other = (labels.unsqueeze(1) - torch.arange(self._num_classes).unsqueeze(0)).abs().clamp(max=1)
+        start, end = boxes.split(2, dim=1)
+        return ObjectCandidates(
+            (1 - is_other) * scores.unsqueeze(1), torch.cat(((start + end) / 2, end - start), dim=1)
+        )
+
+
+class CandidateGraph(nn.Module):
+    """1 x 3 x H x W raw RGB in 0..255, as float32, to what Core ML's suppression takes.
+
+    Args:
+        detector: in evaluation mode.
+        spec: its input and suppression settings.
+    """
+
+    def __init__(self, detector: Detector, spec: ModelSpec) -> None:
+        super().__init__()
+        self.detector = detector
+        self.post_process = CandidatesPostProcess(detector, spec.nms, spec.num_classes)
+        self._input = spec.input
+
+    def forward(self, image: Tensor) -> ObjectCandidates:
+        candidates: ObjectCandidates = self.post_process(self.detector.forward_static(normalize(image, self._input)))
+        return candidates
 
 
 class DetectionGraph(nn.Module):

@@ -18,7 +18,7 @@ import numpy as np
 
 from mobiledet.detections import Detections
 from mobiledet.devices.array_stream import receive, send
-from mobiledet.devices.outputs import to_detections
+from mobiledet.devices.outputs import VISION_OUTPUTS, to_detections
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import OUTPUTS
 
@@ -29,7 +29,8 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
 
 
 class CoreMlDetector:
-    """A detector whose package takes one raw RGB image and gives boxes, classes, scores and count.
+    """A detector whose package takes one raw RGB image and gives boxes, classes, scores and count, or is the pipeline
+    for Vision that gives confidence and coordinates.
 
     Args:
         path: the .mlpackage.
@@ -94,7 +95,7 @@ class CoreMlDetector:
         """
         wanted = {f"shape.{index}": np.array(shape) for index, shape in enumerate(shapes)}
         answer = self._ask(image=image, **wanted)
-        return [values for name, values in answer.items() if name not in OUTPUTS]
+        return [values for name, values in answer.items() if name not in (*OUTPUTS, *VISION_OUTPUTS)]
 
     def _ask(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
         assert self._process.stdin

@@ -9,6 +9,8 @@ from mobiledet.detections import Detections
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS
 
+VISION_OUTPUTS = ("confidence", "coordinates")  # of a Core ML package that Vision takes for an object detector
+
 
 def to_detections(
     path: Path, outputs: Mapping[str, np.ndarray], image_height: int, image_width: int, class_count: int | None = None
@@ -17,13 +19,15 @@ def to_detections(
 
     Args:
         path: of the model file, for messages.
-        outputs: boxes 1 x K x 4, classes 1 x K, scores 1 x K, count 1.
+        outputs: boxes 1 x K x 4, classes 1 x K, scores 1 x K, count 1; or those of a package for Vision, confidence
+            K x C and coordinates K x 4 (centre x, centre y, width, height in 0..1).
         image_height, image_width: pixels of the original image.
         class_count: classes that the model tells apart; None when unknown.
 
     Raises:
         UserError: the outputs hold NaN or infinity, or a count or class that cannot be.
     """
+    outputs = _from_vision(outputs) if set(VISION_OUTPUTS) <= outputs.keys() else outputs
     boxes, classes, scores, count = (outputs[name][0] for name in OUTPUTS)
     if not all(np.isfinite(values).all() for values in (boxes, classes, scores, count)):
         raise UserError(f"{path}: the outputs are not finite numbers; export the bundle again")
@@ -35,3 +39,12 @@ def to_detections(
         known = f"0 to {class_count - 1}" if class_count else "not negative"
         raise UserError(f"{path}: gives class {impossible[0]}, its classes are {known}; export the bundle again")
     return found
+
+
+def _from_vision(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each object with its best class, in the other form."""
+    confidence, coordinates = (outputs[name] for name in VISION_OUTPUTS)
+    centre, size = coordinates[:, 1::-1], coordinates[:, :1:-1]  # y before x
+    boxes = np.concatenate((centre - size / 2, centre + size / 2), axis=1)
+    rows = [boxes, confidence.argmax(axis=1).astype(np.float32), confidence.max(axis=1)]
+    return dict(zip(OUTPUTS, [*(row[None] for row in rows), np.array([len(boxes)])], strict=True))

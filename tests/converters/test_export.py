@@ -41,7 +41,7 @@ class ReadyMade:
         for file in files:
             copy = shutil.copytree if (self.source.root / file.path).is_dir() else shutil.copyfile
             copy(self.source.root / file.path, self.job.folder / file.path)
-        return ConversionAnswer(tuple(ConvertedFile(f.path, f.precision, {"max_rank": 4}) for f in files), 1.0, 1)
+        return ConversionAnswer(tuple(ConvertedFile(f.path, f.precision, {"max_rank": 4}, f.face) for f in files), 1.0, 1)
 
 
 @pytest.fixture
@@ -67,8 +67,9 @@ def test_bundle_holds_the_files_and_what_was_measured(exported_bundle: Bundle) -
         ("model.float32.tflite", "tflite", "float32"),
         ("model.float16.tflite", "tflite", "float16"),
         ("model.float16.mlpackage", "coreml", "float16"),
+        ("model.float16.vision.mlpackage", "coreml", "float16"),
     ]
-    float32, float16, coreml = (file.parity or {} for file in exported_bundle.files)
+    float32, float16, coreml, _ = (file.parity or {} for file in exported_bundle.files)
     assert float32["matched"] == float32["expected"] > 100
     assert float32["lowest_iou"] > 0.999
     assert float32["largest_score_difference"] < 1e-4
@@ -197,6 +198,8 @@ def test_output_that_cannot_be_written_is_told_at_once(config: ExportConfig, tmp
         ({"images": Path("missing")}, "cannot find missing"),
         ({"parity_images": 0}, "--parity-images is 0"),
         ({"format": ()}, "--format is empty"),
+        ({"face": ()}, "--face is empty"),
+        ({"ios": 19}, "--ios 19 has no Core ML of its own; give one of 15, 16, 17, 18, 26"),
         ({"max_detections": 1000}, "max_detections <= top_k"),
         ({"nms_iou": 2.0}, "nms iou 2.0"),
         ({"checkpoint": Path("missing.ckpt")}, "no checkpoint at"),
@@ -232,7 +235,7 @@ def test_command_prints_a_table(
         assert text in printed
     assert str(config.out) in printed
     listing = json.loads((config.out / "bundle.json").read_text())  # type: ignore[operator]
-    assert len(listing["files"]) == 3
+    assert len(listing["files"]) == 4
 
 
 def test_error_is_one_line_and_leaves_nothing(

@@ -29,7 +29,13 @@ def test_files_find_what_pytorch_finds(
 ) -> None:
     checkpoint = train_on_scenes(backbone, side=SIDE, steps=20)
     config = ExportConfig(
-        checkpoint, tmp_path / "x.mobiledet", ("tflite", "coreml"), ("float32",), images=scene_folder, parity_images=4
+        checkpoint,
+        tmp_path / "x.mobiledet",
+        ("tflite", "coreml"),
+        ("float32",),
+        face=("graph",),
+        images=scene_folder,
+        parity_images=4,
     )
     bundle = export(config)
     assert [file.format for file in bundle.files] == ["tflite", "coreml"]

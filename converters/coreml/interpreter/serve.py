@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mobiledet.devices.array_stream import receive, send
+from mobiledet.devices.outputs import VISION_OUTPUTS
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS
 from mobiledet_converters.coreml.interpreter.model import CoreMlModel
@@ -52,11 +53,12 @@ def _image_size(model: CoreMlModel, path: Path) -> tuple[int, int]:
         UserError: the package is no detector of one image.
     """
     image = model.message.description.input[0].type.imageType
-    if len(model.inputs) != 1 or not image.height or not set(OUTPUTS) <= set(model.outputs):
+    is_detector = any(set(names) <= set(model.outputs) for names in (OUTPUTS, VISION_OUTPUTS))
+    if len(model.inputs) != 1 or not image.height or not is_detector:
         raise UserError(
             f"{path} is not a mobiledet detector: it takes {', '.join(model.inputs)} and gives "
-            f"{', '.join(model.outputs)} where one image and {', '.join(OUTPUTS)} belong; "
-            "export it with mobiledet export"
+            f"{', '.join(model.outputs)} where one image and {', '.join(OUTPUTS)} (or {', '.join(VISION_OUTPUTS)}) "
+            "belong; export it with mobiledet export"
         )
     return image.height, image.width
 

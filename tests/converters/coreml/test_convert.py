@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mobiledet import __version__
 from mobiledet.bundle import Bundle
 from mobiledet.spec import ModelSpec
 
@@ -43,6 +44,8 @@ print(json.dumps({
     "metadata": dict(proto.description.metadata.userDefined),
     "description": proto.description.metadata.shortDescription,
     "author": proto.description.metadata.author,
+    "release": proto.description.metadata.versionString,
+    "meanings": {f.name: f.shortDescription for f in [*proto.description.input, *proto.description.output]},
     "licence": proto.description.metadata.license,
     "operations": operations,
     "frameworks": [name for name in ("tensorflow", "litert_torch") if sys.modules.get(name)],
@@ -71,7 +74,9 @@ def test_description_and_spec(package: dict[str, Any], exported_bundle: Bundle) 
     labels = ["circle", "square", "triangle", "étoile", "ring", "cross"]
     assert package["description"] == f"Object detector ssdlite on shufflenet_v2_0.5x: {', '.join(labels)}"
     assert package["author"].startswith("mobiledet")
-    assert package["licence"]
+    assert package["licence"] == "Apache-2.0"
+    assert package["release"] == __version__
+    assert all(package["meanings"].values())
     assert package["metadata"]["labels"].splitlines() == labels
     assert ModelSpec.from_json(json.loads(package["metadata"]["mobiledet"]), "the package") == exported_bundle.spec
 
@@ -104,3 +109,15 @@ def test_bundle_says_what_was_checked(package: dict[str, Any], exported_bundle: 
     assert parity["raw"]["class_logits"]["sqnr_db"] > 40
     operations = [op["type"] for op in package["operations"] if op["type"] != "const"]
     assert parity["operations"] == {kind: operations.count(kind) for kind in set(operations)}
+    assert parity["route"] == "torch.export"
+    assert parity["ios"] == 17
+
+
+def test_both_faces_find_the_same(exported_bundle: Bundle) -> None:
+    graph, vision = (f for f in exported_bundle.files if f.format == "coreml")
+    assert (graph.face, vision.face) == ("graph", "vision")
+    assert vision.path == "model.float16.vision.mlpackage"
+    assert graph.parity is not None
+    assert vision.parity is not None
+    for figure in ("matched", "expected", "lowest_iou", "largest_score_difference", "raw"):
+        assert vision.parity[figure] == graph.parity[figure]

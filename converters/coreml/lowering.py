@@ -1,0 +1,100 @@
+"""A network of PyTorch as an ML Program."""
+
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from mobiledet.errors import UserError
+from mobiledet_converters.wrapper import PostProcess
+
+KEPT_IN_32_BITS = PostProcess.__name__
+IMAGE = "image"
+
+
+class Program(NamedTuple):
+    """A lowered network.
+
+    Attributes:
+        model: coremltools' MLModel.
+        route: what PyTorch gave the network as: ``torch.export``, or ``torch.jit.trace`` where that fails.
+    """
+
+    model: Any
+    route: str
+
+
+def lower(
+    ct: ModuleType, graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], ios: int, is_float16: bool
+) -> Program:
+    """The network as an ML Program that takes an RGB image.
+
+    ``torch.export`` keeps more of the network's structure and is tried first. The trace takes what that refuses, but
+    not everything: coremltools 9 cannot read the shapes inside of a channel shuffle from one under NumPy 2.4.
+
+    Args:
+        ct: coremltools.
+        graph: takes 1 x 3 x height x width in 0..255; modules with ``PostProcess`` in their names stay in 32 bits.
+        size: (height, width) of the image.
+        outputs: their names, all of them float32.
+        ios: oldest major version that runs it.
+        is_float16: compute in 16 bits elsewhere.
+
+    Raises:
+        UserError: neither way works.
+    """
+    image = torch.zeros(1, 3, *size)
+    reasons = []
+    for route, capture in (("torch.export", _export), ("torch.jit.trace", _trace)):
+        try:
+            return Program(_convert(ct, capture(graph, image), tuple(image.shape), outputs, ios, is_float16), route)
+        except Exception as error:  # both are free to raise what they like
+            reasons.append(f"{route}: {' '.join(str(error).split())[:300] or type(error).__name__}")
+    raise UserError(f"coremltools cannot lower the network; {'; '.join(reasons)}")
+
+
+def _export(graph: nn.Module, image: torch.Tensor) -> Any:
+    with torch.no_grad():
+        program = torch.export.export(graph, (image,)).run_decompositions({})
+    for node in program.graph.nodes:
+        modules = (node.meta.get("nn_module_stack") or {}).values()
+        if any(KEPT_IN_32_BITS in str(kind) for _, kind in modules):
+            node.meta["stack_trace"] = KEPT_IN_32_BITS  # coremltools hands it on to its operations
+    return program
+
+
+def _trace(graph: nn.Module, image: torch.Tensor) -> Any:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        return torch.jit.trace(graph, image)
+
+
+def _convert(
+    ct: ModuleType, program: Any, shape: tuple[int, ...], outputs: Sequence[str], ios: int, is_float16: bool
+) -> Any:
+    pipeline = ct.PassPipeline()
+    # it gives every top-k 16-bit indices, without asking whether there are more than 32767 entries
+    pipeline.remove_passes({"common::add_int16_cast"})
+    float16 = ct.transform.FP16ComputePrecision(op_selector=_is_network)
+    return ct.convert(
+        program,
+        inputs=[ct.ImageType(IMAGE, shape=shape, color_layout=ct.colorlayout.RGB)],
+        outputs=[ct.TensorType(name, dtype=np.float32) for name in outputs],
+        convert_to="mlprogram",
+        minimum_deployment_target=getattr(ct.target, f"iOS{ios}"),
+        compute_precision=float16 if is_float16 else ct.precision.FLOAT32,
+        pass_pipeline=pipeline,
+        skip_model_load=True,
+    )
+
+
+def _is_network(operation: Any) -> bool:
+    """Whether an operation belongs to the network and not to the post-processing.
+
+    Indices above 2048 and corners of boxes do not survive 16 bits.
+    """
+    return not any(KEPT_IN_32_BITS in str(origin) for origin in operation.scopes.values())
