@@ -41,7 +41,8 @@ class ReadyMade:
         for file in files:
             copy = shutil.copytree if (self.source.root / file.path).is_dir() else shutil.copyfile
             copy(self.source.root / file.path, self.job.folder / file.path)
-        return ConversionAnswer(tuple(ConvertedFile(f.path, f.precision, {"max_rank": 4}, f.face) for f in files), 1.0, 1)
+        converted = tuple(ConvertedFile(f.path, f.precision, {"max_rank": 4}, f.face) for f in files)
+        return ConversionAnswer(converted, 1.0, 1)
 
 
 @pytest.fixture
