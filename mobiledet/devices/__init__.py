@@ -27,10 +27,16 @@ def _agent(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "D
     return AgentDevice(address, token, mode)
 
 
+def _adb(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Device":
+    from mobiledet.devices.adb.device import AdbDevice
+
+    return AdbDevice(address, mode, phone)
+
+
 Opener = Callable[[str, str, InputMode, PhoneOptions], "Device"]
 # what --device starts with, up to a colon -> how to open the address
-DEVICES: dict[str, Opener] = {"local": _local, "http": _agent}
-ADDRESSES = ("local", "http://HOST:PORT")
+DEVICES: dict[str, Opener] = {"local": _local, "http": _agent, "adb": _adb}
+ADDRESSES = ("local", "http://HOST:PORT", "adb:SERIAL")
 PHONES = ("adb", "ios")
 
 

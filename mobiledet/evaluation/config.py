@@ -36,7 +36,8 @@ class EvaluateConfig:
     """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
 
     device: str = "local"
-    """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent` or the app."""
+    """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent`, adb:SERIAL an Android phone
+    (adb alone: the only one). `mobiledet devices` lists what is reachable."""
     token: str = ""
     """Of the agent, which shows it; by default MOBILEDET_AGENT_TOKEN of the environment."""
     mode: InputMode = "image"

@@ -1,0 +1,166 @@
+"""An Android phone as a device: the app's agent over adb."""
+
+import dataclasses
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.devices import InputMode
+from mobiledet.devices.adb import app
+from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
+from mobiledet.devices.adb.keeper import Keeper
+from mobiledet.devices.adb.state import merge, phone_state
+from mobiledet.devices.agent.connection import AgentRefusal
+from mobiledet.devices.agent_client import AgentDevice, AgentSession
+from mobiledet.devices.base import (
+    BenchmarkPlan,
+    BenchmarkSamples,
+    DeviceInfo,
+    DeviceState,
+    Execution,
+    Frame,
+    GoldenReport,
+)
+from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.errors import UserError
+
+ANSWER_SECONDS = 20.0
+POLL_SECONDS = 0.2
+
+
+class AdbDevice:
+    """A phone that adb reaches. Its settings are put back when it is closed, and when this process ends in any way.
+
+    Args:
+        address: ``adb:SERIAL``, or ``adb`` for the only device.
+        mode: as in ``AgentDevice``.
+        options: what is done on the phone first.
+
+    Raises:
+        UserError: adb or the phone or the app is missing, or one of them refuses.
+    """
+
+    def __init__(self, address: str, mode: InputMode = "image", options: PhoneOptions = ANY_PHONE) -> None:
+        mask = options.cpu_mask()
+        adb = find_adb()
+        self._phone = Phone(adb, choose_serial(adb, address.partition(":")[2]))
+        self.name = self._phone.name
+        if options.app:
+            app.install(self._phone, options.app)
+        elif not app.is_installed(self._phone):
+            raise UserError(
+                f"the app {app.PACKAGE} is not on {self.name}; install it with --app FILE.apk "
+                "(apps/android/README.md says how to build it)"
+            )
+        with ExitStack() as stack:
+            stack.callback(Keeper(self._phone, options.fixed_performance).close)
+            self._app = app.start(self._phone, mask)
+            port = self._phone.call("forward", "tcp:0", f"tcp:{self._app.port}")
+            stack.callback(_remove_forward, self._phone, port)
+            self._agent = self._greet(f"http://127.0.0.1:{port}", mode)
+            stack.callback(self._agent.close)
+            if mask:
+                self._require_cores(mask)
+            self._let_go = weakref.finalize(self, stack.pop_all().close)
+
+    def info(self) -> DeviceInfo:
+        return dataclasses.replace(self._agent.info(), name=self.name)
+
+    def state(self) -> DeviceState:
+        return merge(self._agent.state(), phone_state(self._phone))
+
+    def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> "AdbSession":
+        """See ``Device.load``."""
+        with self.explained():
+            return AdbSession(self, self._agent.load(bundle, file, accelerator, threads))
+
+    def close(self) -> None:
+        self._let_go()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Tell why the app does not answer any more, where the phone knows it."""
+        try:
+            yield
+        except AgentRefusal:
+            raise
+        except UserError as error:
+            problem = self._phone.problem()
+            if problem:
+                raise UserError(f"{self.name} {problem}, then give the same command again") from error
+            if not app.process_id(self._phone):
+                reason = app.last_words(self._phone, self._app) or "adb logcat may say why"
+                raise UserError(f"the app on {self.name} has ended: {reason}") from error
+            raise
+
+    def require_foreground(self, state: DeviceState) -> None:
+        """Refuse what was measured in the background, where a system may slow an app down.
+
+        Raises:
+            UserError: the app is not what the person sees.
+        """
+        if state.foreground is False:
+            raise UserError(
+                f"the app is not in the foreground on {self.name}: unlock the phone, leave it alone and measure again"
+            )
+
+    def _require_cores(self, mask: str) -> None:
+        masks = app.cpu_masks(self._phone, app.process_id(self._phone))
+        if masks != {mask}:
+            found = ", ".join(sorted(masks)) or "unknown"
+            raise UserError(f"the app on {self.name} runs on the cores {found}, not {mask}; leave out --cpus")
+
+    def _greet(self, url: str, mode: InputMode) -> AgentDevice:
+        """The agent as soon as it answers."""
+        end = time.monotonic() + ANSWER_SECONDS
+        with self.explained():
+            while True:
+                try:
+                    return AgentDevice(url, self._app.token, mode)
+                except AgentRefusal:
+                    raise
+                except UserError:
+                    if time.monotonic() > end or not app.process_id(self._phone):
+                        raise
+                    time.sleep(POLL_SECONDS)
+
+
+class AdbSession:
+    """A model file that the app has loaded."""
+
+    def __init__(self, device: AdbDevice, session: AgentSession) -> None:
+        self._device = device
+        self._session = session
+
+    @property
+    def execution(self) -> Execution:
+        return self._session.execution
+
+    def golden(self) -> GoldenReport:
+        with self._device.explained():
+            return self._session.golden()
+
+    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Iterator[Frame]:
+        with self._device.explained():
+            yield from self._session.detect(images, apply_orientation)
+
+    def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
+        """See ``Session.benchmark``. The phone's services are asked before and after it, never during it."""
+        with self._device.explained():
+            before = self._device.state()
+            self._device.require_foreground(before)
+            samples = self._session.benchmark(plan)
+            after = self._device.state()
+            self._device.require_foreground(after)
+        if samples is None or not samples.states:
+            return samples
+        first, last = merge(samples.states[0], before), merge(samples.states[-1], after)
+        return dataclasses.replace(samples, states=(first, *samples.states[1:-1], last))
+
+
+def _remove_forward(phone: Phone, port: str) -> None:
+    with suppress(UserError):
+        phone.run("forward", "--remove", f"tcp:{port}")
