@@ -3,7 +3,7 @@
 import dataclasses
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -143,7 +143,7 @@ class AdbSession:
         with self._device.explained():
             return self._session.golden()
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Iterator[Frame]:
+    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         with self._device.explained():
             yield from self._session.detect(images, apply_orientation)
 

@@ -161,7 +161,8 @@ def test_which_phone(plug_in: PlugIn, adb: str, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UserError, match=rf"^{locked.address} (has not allowed|is offline|is asking)"):
         open_device("adb")
     open_phone = plug_in()
-    with pytest.raises(UserError, match=rf"choose one of .*{locked.address}, {open_phone.address} \(Double Phone\)"):
+    choices = rf"choose one of (?=.*{locked.address})(?=.*{open_phone.address} \(Double Phone\))"
+    with pytest.raises(UserError, match=choices):
         open_device("adb")
     with pytest.raises(UserError, match="adb:9A281FFAZ00 is not connected; adb sees adb:127"):
         open_device("adb:9A281FFAZ00")
