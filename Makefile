@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-exhaustive lint format clean
+.PHONY: help install quickstart test test-exhaustive test-apps test-android lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -21,6 +21,11 @@ test: lint  ## lint, check types, run the tests
 
 test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
 	$(BIN)/python -m pytest -q -m exhaustive
+
+test-apps: test-android  ## compile and test the apps' parts that run without a phone
+
+test-android: $(INSTALLED)  ## Kotlin: compile, unit tests, vectors, agent-check (needs a JDK and Maven)
+	$(BIN)/python apps/android/check/check.py
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check

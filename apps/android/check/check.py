@@ -1,0 +1,141 @@
+"""Compile and run what of apps/android runs without a phone; `make test-android` calls this.
+
+Kotlin's compiler and all libraries come from Maven Central into ~/.cache/mobiledet/android. The core is compiled as for
+the oldest supported Android, its tests run on the JVM with the vectors of apps/testdata, and `mobiledet agent-check` is
+held against its agent. The Android part is compiled against the classes of Android and TensorFlow Lite, and as far as
+Robolectric can run it, it is run.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ANDROID = HERE.parent
+APPS = ANDROID.parent
+TESTDATA = APPS / "testdata"
+TOKEN = "token-of-the-replaying-agent"
+COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+OLD_JAVA = "8"  # what Android 8 has of Java's classes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("core", "shell"), help="check one part alone")
+    only = parser.parse_args().only
+    check = Check(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mobiledet" / "android")
+    core = check.core()
+    if only != "shell":
+        check.core_tests(core)
+    if only != "core":
+        check.shell(core)
+    print("android: all checks pass")
+
+
+class Check:
+    """The steps, in a folder that keeps libraries and compiled classes."""
+
+    def __init__(self, cache: Path) -> None:
+        pom = HERE / "pom.xml"
+        self.libraries = cache / f"lib-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+        self.out = cache / "out"
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    def core(self) -> Path:
+        """Compile mobiledet-core; any warning is an error."""
+        out = self.out / "mobiledet-core.jar"
+        sources = ANDROID / "mobiledet-core" / "src" / "main"
+        strict = ["-Werror", "-Xexplicit-api=strict"]
+        self.compile(out, [sources], self.jars("core"), [f"-Xjdk-release={OLD_JAVA}", *strict])
+        return out
+
+    def core_tests(self, core: Path) -> None:
+        """Run the unit tests and vectors, then the conformance suite against the agent."""
+        out = self.out / "mobiledet-core-test.jar"
+        classes = [core, *self.jars("core"), *self.jars("test")]
+        tests = ANDROID / "mobiledet-core" / "src" / "test"
+        self.compile(out, [tests], classes, [f"-Xfriend-paths={core}"])
+        self.junit([out, *classes], tests)
+        with tempfile.TemporaryDirectory() as folder, self.replay_agent([out, *classes], Path(folder)) as url:
+            command = [sys.executable, "-m", "mobiledet.cli", "agent-check", url, "--token", TOKEN]
+            run([*command, "--bundle", str(TESTDATA / "bundles" / "good")])
+
+    def shell(self, core: Path) -> None:
+        """Compile the Android library and app against Android's classes."""
+
+    def compile(self, out: Path, sources: Sequence[Path], class_path: Sequence[Path], options: Sequence[str]) -> None:
+        """Compile every Kotlin file under some folders into a jar."""
+        files = [str(path) for folder in sources for path in sorted(folder.rglob("*.kt"))]
+        print(f"android: compile {out.stem}, {len(files)} files", flush=True)
+        tools = ["-Xmx1g", "-cp", joined(self.jars("compiler")), COMPILER, "-no-stdlib", "-no-reflect"]
+        target = ["-jvm-target", "1.8", "-module-name", out.stem, "-cp", joined(class_path), "-d", str(out)]
+        run(["java", *tools, *target, *options, *files])
+
+    def junit(self, class_path: Sequence[Path], tests: Path, options: Sequence[str] = ()) -> None:
+        """Run every class ...Test under a folder."""
+        names = [path.relative_to(tests / "kotlin").with_suffix("") for path in sorted(tests.rglob("*Test.kt"))]
+        classes = [".".join(name.parts) for name in names]
+        properties = [f"-Dmobiledet.testdata={TESTDATA}", *options]
+        run(["java", *properties, "-cp", joined(class_path), "org.junit.runner.JUnitCore", *classes])
+
+    @contextmanager
+    def replay_agent(self, class_path: Sequence[Path], folder: Path) -> Iterator[str]:
+        """The Kotlin agent with a device that replays recorded outputs; gives its URL."""
+        program = ["java", "-cp", joined(class_path), "dev.mobiledet.core.agent.ReplayAgentKt"]
+        arguments = [str(TESTDATA / "recordings.json"), str(folder), TOKEN]
+        with subprocess.Popen(
+            [*program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as agent:
+            assert agent.stdout
+            assert agent.stdin
+            yield agent.stdout.readline().split()[1]
+            agent.stdin.close()
+
+    def jars(self, profile: str) -> list[Path]:
+        """The libraries of a profile of pom.xml, from Maven Central when they are not there yet."""
+        folder = self.libraries / profile
+        if not (folder / "done").exists():
+            print(f"android: fetch libraries: {profile}", flush=True)
+            goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+            run(
+                [
+                    "mvn",
+                    "--quiet",
+                    "--batch-mode",
+                    "--file",
+                    str(HERE / "pom.xml"),
+                    "--activate-profiles",
+                    profile,
+                    *goal,
+                ]
+            )
+            for archive in folder.glob("*.aar"):
+                with zipfile.ZipFile(archive) as content:
+                    archive.with_suffix(".jar").write_bytes(content.read("classes.jar"))
+            (folder / "done").touch()
+        return sorted(folder.glob("*.jar"))
+
+
+def joined(paths: Sequence[Path]) -> str:
+    return os.pathsep.join(map(str, paths))
+
+
+def run(command: Sequence[str]) -> None:
+    """Run a program; end with its status when it fails."""
+    try:
+        done = subprocess.run(command, check=False)
+    except FileNotFoundError:
+        sys.exit(f"android: {command[0]} is missing; install a JDK of version 17 or later and Maven")
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+package dev.mobiledet.core
+
+private const val SIDES = 4
+
+/**
+ * Boxes found in one image, best score first.
+ *
+ * @property boxes four numbers for each: x1, y1, x2, y2 in pixels of the image, or fractions of it.
+ * @property scores 0..1.
+ * @property labels class indices, positions in [ModelSpec.labels].
+ */
+public class Detections(public val boxes: FloatArray, public val scores: FloatArray, public val labels: IntArray) {
+    init {
+        require(boxes.size == scores.size * SIDES && labels.size == scores.size) {
+            "${boxes.size / SIDES} boxes, ${scores.size} scores and ${labels.size} labels do not agree"
+        }
+    }
+
+    public val size: Int get() = scores.size
+
+    public fun box(index: Int): Box =
+        Box(boxes[index * SIDES], boxes[index * SIDES + 1], boxes[index * SIDES + 2], boxes[index * SIDES + 3])
+
+    public companion object {
+        @JvmField
+        public val NONE: Detections = Detections(FloatArray(0), FloatArray(0), IntArray(0))
+    }
+}
+
+/**
+ * The four outputs of a model file: [boxes] (ymin, xmin, ymax, xmax) in 0..1, [classes], [scores], [count] valid rows.
+ */
+public class RawOutputs(
+    public val boxes: FloatArray,
+    public val classes: FloatArray,
+    public val scores: FloatArray,
+    public val count: Float,
+) {
+    /**
+     * What was found, boxes in pixels of an image of this size; in 32 bits, as everywhere.
+     *
+     * @throws MobileDetException the outputs are not finite, or hold a count or a class that cannot be.
+     */
+    public fun detections(height: Int, width: Int, classCount: Int): Detections {
+        val numbers = sequenceOf(boxes, classes, scores).flatMap { it.asSequence() } + count
+        if (!numbers.all { it.isFinite() }) throw impossible("the outputs are not finite numbers")
+        if (count < 0 || count > scores.size) throw impossible("it counts $count detections in ${scores.size} rows")
+        val found = count.toInt()
+        val labels = IntArray(found) { Math.rint(classes[it].toDouble()).toInt() }
+        labels.firstOrNull { it < 0 || it >= classCount }?.let { label ->
+            throw impossible("it gives class $label, its classes are 0 to ${classCount - 1}")
+        }
+        val pixels = FloatArray(found * SIDES)
+        for (row in 0 until found) {
+            val at = row * SIDES
+            pixels[at] = boxes[at + 1] * width
+            pixels[at + 1] = boxes[at] * height
+            pixels[at + 2] = boxes[at + 3] * width
+            pixels[at + 3] = boxes[at + 2] * height
+        }
+        return Detections(pixels, scores.copyOf(found), labels)
+    }
+
+    private fun impossible(what: String) = MobileDetException("the model file is unusable: $what; export the bundle again")
+}

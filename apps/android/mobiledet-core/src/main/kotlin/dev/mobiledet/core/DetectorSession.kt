@@ -1,0 +1,59 @@
+package dev.mobiledet.core
+
+import java.io.Closeable
+
+/** What was found in one image, and how long each step took; [height] and [width] are those of the decoded image. */
+public class Found(
+    public val detections: Detections,
+    public val times: StageTimes,
+    public val height: Int,
+    public val width: Int,
+)
+
+/** A model file of a bundle that runs: from images to detections. For one thread at a time. */
+public class DetectorSession(
+    public val bundle: Bundle,
+    private val file: ModelFile,
+    private val model: LoadedModel,
+) : Closeable {
+    public val execution: Execution get() = model.execution
+
+    /** Replays the bundle's golden cases; throws [MobileDetException] where the device gives something else. */
+    public fun golden(): GoldenReport {
+        val gate = GoldenGate(bundle.spec, bundle.goldenTolerance(file.precision))
+        return gate.replay(bundle.golden()) { detectInput(it).detections }
+    }
+
+    /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes in its pixels. */
+    public fun detect(image: RgbImage, decodeStartedNs: Long = System.nanoTime()): Found {
+        val decoded = System.nanoTime()
+        val input = Resize.stretch(image, bundle.spec.input.height, bundle.spec.input.width)
+        return run(input, image.height, image.width, decodeStartedNs, decoded)
+    }
+
+    /** Detects in an image of the model's size; boxes as fractions of it. */
+    public fun detectInput(image: RgbImage): Found {
+        val started = System.nanoTime()
+        return run(image, 1, 1, started, started)
+    }
+
+    /** Measures on a golden input; [betweenRuns] may throw to end it. */
+    public fun benchmark(plan: BenchmarkPlan, readState: () -> DeviceState, betweenRuns: () -> Unit): TimedRuns {
+        val image = bundle.golden().firstOrNull()?.image
+            ?: throw MobileDetException("the bundle holds no golden case; export it again")
+        return Benchmark(Workload({ model.setInput(image) }, model::invoke, readState, betweenRuns), plan).run()
+    }
+
+    override fun close(): Unit = model.close()
+
+    private fun run(input: RgbImage, height: Int, width: Int, startedNs: Long, decodedNs: Long): Found {
+        model.setInput(input)
+        val prepared = System.nanoTime()
+        model.invoke()
+        val inferred = System.nanoTime()
+        val detections = model.outputs().detections(height, width, bundle.spec.labels.size)
+        val finished = System.nanoTime()
+        val times = StageTimes(decodedNs - startedNs, prepared - decodedNs, inferred - prepared, finished - inferred)
+        return Found(detections, times, height, width)
+    }
+}

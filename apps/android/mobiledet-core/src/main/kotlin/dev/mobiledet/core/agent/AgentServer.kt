@@ -1,0 +1,231 @@
+package dev.mobiledet.core.agent
+
+import com.google.gson.JsonObject
+import java.io.Closeable
+import java.io.File
+import java.io.IOException
+import java.net.InetAddress
+import java.net.InetSocketAddress
+import java.net.ServerSocket
+import java.net.Socket
+import java.net.SocketException
+import java.security.MessageDigest
+import java.security.SecureRandom
+import java.util.Collections
+import java.util.concurrent.Semaphore
+import java.util.logging.Level
+import java.util.logging.Logger
+import kotlin.concurrent.thread
+
+private const val SHORTEST_TOKEN = 16
+private const val JSON_BODY_BYTES = 64L shl 10
+private const val SOCKET_MILLISECONDS = 60_000
+private const val MOST_CONNECTIONS = 16
+private const val TOKEN_BYTES = 18
+private val NUMBER = Regex("\\d{1,9}(\\.\\d{1,9})?")
+
+/**
+ * Serves an agent over HTTP to whoever knows the token, on 127.0.0.1 alone.
+ *
+ * @param port 0 takes a free one, see [port].
+ * @throws IllegalArgumentException the token is shorter than 16 characters or holds others than visible ASCII.
+ * @throws java.io.IOException the port is in use.
+ */
+public class AgentServer(private val agent: Agent, token: String, port: Int = 0) : Closeable {
+    private class Route(val method: String, val pattern: Regex, val serve: AgentServer.(Exchange) -> Unit)
+
+    private class Exchange(val connection: HttpConnection, val request: HttpRequest, val name: String)
+
+    private val expected: ByteArray
+    private val socket = ServerSocket()
+    private val open = Collections.synchronizedSet(HashSet<Socket>())
+    private val places = Semaphore(MOST_CONNECTIONS)
+
+    /** Where it listens. */
+    public val port: Int
+
+    init {
+        require(token.length >= SHORTEST_TOKEN && token.all { it in '!'..'~' }) {
+            "the token must have at least $SHORTEST_TOKEN ASCII characters, without spaces"
+        }
+        expected = "Bearer $token".toByteArray()
+        socket.reuseAddress = true
+        socket.bind(InetSocketAddress(InetAddress.getByAddress(byteArrayOf(127, 0, 0, 1)), port))
+        this.port = socket.localPort
+        thread(name = "mobiledet-agent", isDaemon = true) { accept() }
+    }
+
+    /** Stops listening, cuts all connections and ends all work. */
+    override fun close() {
+        socket.close()
+        synchronized(open) { open.toList() }.forEach { it.close() }
+        agent.close()
+    }
+
+    private fun accept() {
+        while (!socket.isClosed) {
+            val client = try {
+                places.acquire()
+                socket.accept()
+            } catch (_: IOException) {
+                places.release()
+                continue
+            }
+            open += client
+            thread(name = "mobiledet-connection", isDaemon = true) {
+                try {
+                    client.use { serve(it) }
+                } catch (_: IOException) { // the host has gone
+                } finally {
+                    open -= client
+                    places.release()
+                }
+            }
+        }
+    }
+
+    private fun serve(client: Socket) {
+        client.tcpNoDelay = true
+        client.soTimeout = SOCKET_MILLISECONDS
+        val connection = HttpConnection(client)
+        do {
+            val request = connection.next() ?: return
+            answer(connection, request)
+        } while (connection.keepsAlive)
+        finish(client)
+    }
+
+    /** Lets a client that is still sending read the refusal: to close at once would reset the connection under it. */
+    private fun finish(client: Socket) {
+        client.soTimeout = 1_000
+        client.shutdownOutput()
+        val block = ByteArray(1 shl 16)
+        val end = System.nanoTime() + 2_000_000_000
+        do {
+            val count = client.getInputStream().read(block)
+        } while (count >= 0 && System.nanoTime() < end)
+    }
+
+    private fun answer(connection: HttpConnection, request: HttpRequest) {
+        try {
+            refuseStranger(request)
+            if (!request.isSound) throw Refusal.badRequest("the head of the request is no HTTP/1.1")
+            route(connection, request)
+        } catch (refusal: Refusal) {
+            connection.reply(request, refusal.status, json(Sent.error(refusal)))
+        } catch (error: SocketException) {
+            throw error
+        } catch (error: Throwable) {
+            if (error is IOException && isConnectionLost(error)) throw error
+            // lines that end without their end tell the host that something is wrong
+            if (connection.isStreaming) throw IOException(error)
+            LOGGER.log(Level.SEVERE, "${request.method} ${request.path}", error)
+            connection.reply(request, statusOf(error), json(Sent.error(refusalOf(error))))
+        }
+    }
+
+    private fun isConnectionLost(error: IOException) = error is java.io.EOFException || error is java.net.SocketTimeoutException
+
+    private fun refusalOf(error: Throwable): Refusal = when {
+        error is IOException && error.message.orEmpty().contains("ENOSPC") || isFull(error) ->
+            Refusal(507, "no_space", "the device's storage is full")
+        error is OutOfMemoryError -> Refusal(413, "too_large", "the device has no memory for this request")
+        else -> Refusal(500, "internal", "the agent failed: ${error.javaClass.simpleName}")
+    }
+
+    private fun statusOf(error: Throwable) = refusalOf(error).status
+
+    private fun isFull(error: Throwable) = error is IOException && error.message.orEmpty().contains("No space left")
+
+    private fun refuseStranger(request: HttpRequest) {
+        val given = request.header("authorization").toByteArray(Charsets.ISO_8859_1)
+        if (!MessageDigest.isEqual(given, expected)) throw Refusal(401, "unauthorized", "the token is missing or wrong")
+    }
+
+    private fun route(connection: HttpConnection, request: HttpRequest) {
+        var known = false
+        for (route in ROUTES) {
+            val match = route.pattern.matchEntire(request.path) ?: continue
+            if (route.method == request.method) {
+                return route.serve(this, Exchange(connection, request, match.groupValues.getOrElse(1) { "" }))
+            }
+            known = true
+        }
+        val path = request.path.take(80)
+        if (known) throw Refusal(405, "method_not_allowed", "$path has no ${request.method.take(20)}")
+        throw Refusal(404, "unknown_endpoint", "there is no $path in version $PROTOCOL of the protocol")
+    }
+
+    private fun reply(exchange: Exchange, message: JsonObject?, status: Int = 200) =
+        exchange.connection.reply(exchange.request, status, message?.let(::json))
+
+    private fun addBundle(exchange: Exchange) {
+        val (info, isNew) = agent.addBundle(exchange.name) { zip -> receive(exchange, zip) }
+        reply(exchange, info, if (isNew) 201 else 200)
+    }
+
+    private fun receive(exchange: Exchange, zip: File) = zip.outputStream().use { out ->
+        exchange.connection.readBody(exchange.request, agent.limits.bodyBytes) { block, count -> out.write(block, 0, count) }
+    }
+
+    private fun images(exchange: Exchange) {
+        val applyOrientation = option(exchange, "orientation", 1.0) == 1.0
+        val batch = exchange.connection.readBody(exchange.request, agent.limits.bodyBytes)
+        agent.images(exchange.name, batch, applyOrientation) { exchange.connection.sendLine(json(it)) }
+        exchange.connection.endLines()
+    }
+
+    private fun tensor(exchange: Exchange) {
+        val batch = exchange.connection.readBody(exchange.request, agent.limits.bodyBytes)
+        agent.tensor(exchange.name, batch) { exchange.connection.sendLine(json(it)) }
+        exchange.connection.endLines()
+    }
+
+    private fun <T> message(exchange: Exchange, decode: (ByteArray) -> T): T {
+        val content = exchange.connection.readBody(exchange.request, JSON_BODY_BYTES)
+        try {
+            return decode(content)
+        } catch (error: IllegalArgumentException) {
+            throw Refusal.badRequest("the body is no such message: ${error.message}")
+        }
+    }
+
+    /** A number of the query up to [most]; 0 where it is missing. */
+    private fun option(exchange: Exchange, name: String, most: Double): Double {
+        val text = exchange.request.query[name] ?: return 0.0
+        return text.takeIf { NUMBER.matches(it) }?.toDouble()?.takeIf { it <= most }
+            ?: throw Refusal.badRequest("$name='${text.take(40)}' is not a number that it may be")
+    }
+
+    public companion object {
+        private val LOGGER = Logger.getLogger("mobiledet")
+        private const val NAME = "([^/]+)"
+
+        private val ROUTES = listOf(
+            Route("GET", Regex("/v1/info")) { reply(it, agent.info()) },
+            Route("GET", Regex("/v1/state")) { reply(it, agent.state()) },
+            Route("GET", Regex("/v1/bundles/$NAME")) { reply(it, agent.bundle(it.name)) },
+            Route("PUT", Regex("/v1/bundles/$NAME")) { addBundle(it) },
+            Route("DELETE", Regex("/v1/bundles/$NAME")) { agent.removeBundle(it.name); reply(it, null, 204) },
+            Route("POST", Regex("/v1/sessions")) { reply(it, agent.openSession(message(it, Received::sessionRequest)), 201) },
+            Route("DELETE", Regex("/v1/sessions/$NAME")) { agent.closeSession(it.name); reply(it, null, 204) },
+            Route("POST", Regex("/v1/sessions/$NAME/golden")) { reply(it, agent.golden(it.name)) },
+            Route("POST", Regex("/v1/sessions/$NAME/images")) { images(it) },
+            Route("POST", Regex("/v1/sessions/$NAME/tensor")) { tensor(it) },
+            Route("POST", Regex("/v1/sessions/$NAME/bench")) {
+                reply(it, agent.bench(it.name, message(it, Received::benchRequest)), 202)
+            },
+            Route("GET", Regex("/v1/jobs/$NAME")) { reply(it, agent.job(it.name, option(it, "wait", 1e9))) },
+            Route("DELETE", Regex("/v1/jobs/$NAME")) { reply(it, agent.cancel(it.name)) },
+        )
+
+        private fun json(message: JsonObject): ByteArray = message.toString().toByteArray()
+
+        /** A new token for one start of an agent. */
+        @JvmStatic
+        public fun newToken(): String {
+            val bytes = ByteArray(TOKEN_BYTES).also { SecureRandom().nextBytes(it) }
+            return bytes.joinToString("") { "%02x".format(it) }
+        }
+    }
+}

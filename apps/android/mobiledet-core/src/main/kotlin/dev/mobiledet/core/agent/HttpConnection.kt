@@ -1,0 +1,160 @@
+package dev.mobiledet.core.agent
+
+import java.io.BufferedInputStream
+import java.io.BufferedOutputStream
+import java.io.EOFException
+import java.net.Socket
+
+private const val MOST_LINE_BYTES = 8 shl 10
+private const val MOST_HEADERS = 100
+private const val BLOCK_BYTES = 1 shl 16
+private val REASONS = mapOf(
+    100 to "Continue", 200 to "OK", 201 to "Created", 202 to "Accepted", 204 to "No Content", 400 to "Bad Request",
+    401 to "Unauthorized", 404 to "Not Found", 405 to "Method Not Allowed", 409 to "Conflict", 411 to "Length Required",
+    413 to "Payload Too Large", 422 to "Unprocessable Entity", 429 to "Too Many Requests", 500 to "Internal Server Error",
+    503 to "Service Unavailable", 507 to "Insufficient Storage",
+)
+
+/** The head of a request; header names in lower case. [isSound] is false where it cannot be understood. */
+internal class HttpRequest(
+    val method: String,
+    val path: String,
+    val query: Map<String, String>,
+    val headers: Map<String, String>,
+    val isSound: Boolean = true,
+) {
+    fun header(name: String): String = headers[name].orEmpty()
+}
+
+/** One connection: HTTP/1.1 as far as apps/PROTOCOL.md needs it. Methods throw IOException when the other side has gone. */
+internal class HttpConnection(socket: Socket) {
+    private val input = BufferedInputStream(socket.getInputStream(), BLOCK_BYTES)
+    private val output = BufferedOutputStream(socket.getOutputStream(), BLOCK_BYTES)
+
+    // bytes of the body that nobody has read; -1 where its length is unknown
+    private var unread = 0L
+    private var awaitsContinue = false
+    private var streaming = false
+
+    /** Whether another request may follow. */
+    var keepsAlive = true
+        private set
+
+    /** Whether a reply has begun that was not brought to its end. */
+    val isStreaming: Boolean get() = streaming
+
+    /** The next request, or null when the other side has closed the connection. */
+    fun next(): HttpRequest? {
+        var line = readLine() ?: return null
+        while (line.isEmpty()) line = readLine() ?: return null
+        val headers = HashMap<String, String>()
+        var isSound = true
+        while (true) {
+            val header = readLine() ?: throw EOFException("the head of a request ended early")
+            if (header.isEmpty()) break
+            val name = header.substringBefore(':', "").lowercase()
+            // two lengths, or a name with a space before the colon, are how requests are smuggled
+            if (name.isEmpty() || name.any { it <= ' ' } || (name in headers && name == "content-length")) isSound = false
+            headers[name] = header.substringAfter(':').trim()
+            if (headers.size > MOST_HEADERS) throw EOFException("the head of a request is too long")
+        }
+        val words = line.split(' ')
+        if (words.size != 3 || !words[2].startsWith("HTTP/1.")) isSound = false
+        val target = words.getOrElse(1) { "" }
+        val length = headers["content-length"]
+        unread = when {
+            "transfer-encoding" in headers -> -1
+            length == null -> 0
+            else -> length.takeIf { LENGTH.matches(it) }?.toLong() ?: -1
+        }
+        awaitsContinue = headers["expect"].equals("100-continue", ignoreCase = true)
+        keepsAlive = isSound && words[2] == "HTTP/1.1" && !headers["connection"].equals("close", ignoreCase = true)
+        streaming = false
+        return HttpRequest(words[0], target.substringBefore('?'), query(target.substringAfter('?', "")), headers, isSound)
+    }
+
+    /** Gives the body to [use], block by block; refuses one without a length or above [limit] before it is read. */
+    fun readBody(request: HttpRequest, limit: Long, use: (ByteArray, Int) -> Unit) {
+        if (unread < 0 || "content-length" !in request.headers) {
+            throw Refusal(411, "length_required", "Content-Length is missing, or not alone")
+        }
+        if (unread > limit) throw Refusal(413, "too_large", "a body of $unread bytes is too large, $limit are taken")
+        if (awaitsContinue) writeHead(100, emptyMap())
+        val block = ByteArray(BLOCK_BYTES)
+        while (unread > 0) {
+            val count = input.read(block, 0, minOf(unread, block.size.toLong()).toInt())
+            if (count < 0) throw EOFException("the body ended early")
+            unread -= count
+            use(block, count)
+        }
+    }
+
+    /** The whole body in memory. */
+    fun readBody(request: HttpRequest, limit: Long): ByteArray {
+        var content = ByteArray(0)
+        var filled = 0
+        readBody(request, minOf(limit, Int.MAX_VALUE.toLong() - 8)) { block, count ->
+            if (content.isEmpty()) content = ByteArray((unread + count).toInt())
+            block.copyInto(content, filled, 0, count)
+            filled += count
+        }
+        return content
+    }
+
+    /** A whole reply; without [content] it has none. */
+    fun reply(request: HttpRequest, status: Int, content: ByteArray?) {
+        // a body that nobody has read would be taken for the next request
+        if (unread != 0L) keepsAlive = false
+        val headers = LinkedHashMap<String, String>()
+        if (content != null) headers["Content-Type"] = "application/json"
+        if (content != null) headers["Content-Length"] = "${content.size}"
+        if (!keepsAlive) headers["Connection"] = "close"
+        writeHead(status, headers)
+        if (content != null && request.method != "HEAD") output.write(content)
+        output.flush()
+    }
+
+    /** A line of a reply whose length is not known before. */
+    fun sendLine(line: ByteArray) {
+        if (!streaming) {
+            streaming = true
+            writeHead(200, mapOf("Content-Type" to "application/x-ndjson", "Transfer-Encoding" to "chunked"))
+        }
+        output.write("${Integer.toHexString(line.size + 1)}\r\n".toByteArray())
+        output.write(line)
+        output.write("\n\r\n".toByteArray())
+        output.flush()
+    }
+
+    /** The end of such a reply. */
+    fun endLines() {
+        output.write("0\r\n\r\n".toByteArray())
+        output.flush()
+        streaming = false
+    }
+
+    private fun writeHead(status: Int, headers: Map<String, String>) {
+        val lines = headers.map { (name, value) -> "$name: $value\r\n" }.joinToString("")
+        output.write("HTTP/1.1 $status ${REASONS[status] ?: "Status"}\r\n$lines\r\n".toByteArray())
+        if (status == 100) output.flush()
+    }
+
+    /** Up to the end of the line; null at the end of the stream. */
+    private fun readLine(): String? {
+        val line = StringBuilder()
+        while (true) {
+            val byte = input.read()
+            if (byte < 0) return if (line.isEmpty()) null else throw EOFException("the head of a request ended early")
+            if (byte == '\n'.code) return line.toString().removeSuffix("\r")
+            if (line.length >= MOST_LINE_BYTES) throw EOFException("the head of a request is too long")
+            line.append(byte.toChar())
+        }
+    }
+
+    private fun query(text: String): Map<String, String> =
+        text.split('&').filter { it.isNotEmpty() }.associate { it.substringBefore('=') to it.substringAfter('=', "") }
+
+    private companion object {
+        val LENGTH = Regex("\\d{1,18}")
+    }
+}

@@ -1,0 +1,15 @@
+package dev.mobiledet.core.agent
+
+import dev.mobiledet.core.Interruption
+
+/** The reply to a request that cannot be served: status of HTTP, [code] of apps/PROTOCOL.md, one line for a person. */
+internal class Refusal(val status: Int, val code: String, message: String) :
+    Exception(message.split(Regex("\\s+")).joinToString(" ").trim()) {
+    override val message: String get() = super.message!!
+
+    companion object {
+        fun badRequest(message: String) = Refusal(400, "bad_request", message)
+
+        fun of(interruption: Interruption) = Refusal(409, interruption.code, interruption.reason)
+    }
+}
