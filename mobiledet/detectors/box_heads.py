@@ -44,6 +44,8 @@ BOX_HEADS: dict[str, Callable[[int, int, int, NormLayer], nn.Sequential]] = {
     "separable": separable_head,
     "two_layer": two_layer_head,
 }
+# how many of the layers make up the entry
+ENTRY_SIZES = {"separable": 0, "two_layer": 2}
 
 
 class BoxHead(nn.Module):
@@ -76,6 +78,7 @@ class BoxHead(nn.Module):
         if kind not in BOX_HEADS:
             raise unknown_name("box head", kind, BOX_HEADS)
         self.layers = BOX_HEADS[kind](channels, resolution, hidden, norm_layer)
+        self.entry_size = ENTRY_SIZES[kind]
         self.classes = nn.Linear(hidden, num_classes + 1)
         self.boxes = nn.Linear(hidden, 4 if class_agnostic else 4 * num_classes)
         for layer, std in ((self.classes, 0.01), (self.boxes, 0.001)):  # Fast R-CNN, arXiv:1504.08083, section 3.1
@@ -83,5 +86,16 @@ class BoxHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        hidden: Tensor = self.layers(regions)
-        return self.classes(hidden), self.boxes(hidden)
+        return self.after_entry(self.entry(regions))
+
+    def entry(self, regions: Tensor) -> Tensor:
+        """The first layers, which look at each region by itself and make less of it; none where no layers do."""
+        for layer in list(self.layers)[: self.entry_size]:
+            regions = layer(regions)
+        return regions
+
+    def after_entry(self, entered: Tensor) -> tuple[Tensor, Tensor]:
+        """The rest of ``forward``."""
+        for layer in list(self.layers)[self.entry_size :]:
+            entered = layer(entered)
+        return self.classes(entered), self.boxes(entered)

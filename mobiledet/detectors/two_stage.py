@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mobiledet.backbones import Backbone
 from mobiledet.detectors.base import (
@@ -28,6 +29,8 @@ from mobiledet.ops.box_coder import SSD_WEIGHTS, decode, encode
 from mobiledet.ops.matching import IGNORED, match_two_thresholds
 from mobiledet.ops.sampling import sample_balanced
 from mobiledet.spec import NmsSpec
+
+IMAGES_AT_A_TIME = 2  # whose regions are in memory together, where they are not kept
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,8 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
             foreground = matched >= 0
             labels = targets.labels.gather(1, matched.clamp(min=0)).where(foreground, -1) + 1  # 0 is background
             boxes = boxes.gather(1, matched.clamp(min=0).unsqueeze(-1).expand(-1, -1, 4))
-        regions = self.pooling(features, proposals)
-        if not sampled.all():  # rows that fill up a sample would spoil the normalisation statistics
-            regions = regions[sampled.flatten()]
+        logits, deltas = self.box_head.after_entry(self._enter(features, proposals, sampled))
         labels, foreground = labels[sampled], foreground[sampled]
-        logits, deltas = self.box_head(regions)
         losses["classifier"] = F.cross_entropy(logits.float(), labels)
         deltas = deltas[foreground].float().unflatten(1, (deltas.shape[1] // 4, 4))
         own_class = (labels[foreground] - 1).clamp(max=deltas.shape[1] - 1)  # 0 where the classes share one box
@@ -187,6 +187,28 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         box_error = F.smooth_l1_loss(deltas, offsets, beta=SMOOTH_L1_BETA, reduction="sum")
         losses["box_reg"] = box_error / max(len(labels), 1)
         return losses
+
+    def _enter(self, features: list[Tensor], proposals: Tensor, sampled: Tensor) -> Tensor:
+        """The entry of the box head for the sampled proposals of all images.
+
+        Regions are by far the largest tensors of a step. Where the entry makes less of them they are not kept for the
+        gradient, but made again, those of a few images at a time.
+        """
+
+        def enter(features: list[Tensor], proposals: Tensor, sampled: Tensor) -> Tensor:
+            regions = self.pooling(features, proposals)
+            if not sampled.all():  # rows that fill up a sample would spoil the normalisation statistics
+                regions = regions[sampled.flatten()]
+            return self.box_head.entry(regions)
+
+        if not self.box_head.entry_size:
+            return enter(features, proposals, sampled)
+        entered = []
+        for first in range(0, len(proposals), IMAGES_AT_A_TIME):
+            part = slice(first, first + IMAGES_AT_A_TIME)
+            arguments = [feature[part] for feature in features], proposals[part], sampled[part]
+            entered.append(checkpoint(enter, *arguments, use_reentrant=False, preserve_rng_state=False))
+        return torch.cat(entered)
 
     def comparable(self, raw: TwoStageOutputs) -> dict[str, Tensor]:
         return {"objectness": raw.objectness, "anchor_deltas": raw.anchor_deltas}
