@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-exhaustive test-apps test-android lint format clean
+.PHONY: help install quickstart test test-exhaustive test-apps test-android test-adbd lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -26,6 +26,9 @@ test-apps: test-android  ## compile and test the apps' parts that run without a 
 
 test-android: $(INSTALLED)  ## Kotlin: compile, unit tests, vectors, agent-check (needs a JDK and Maven)
 	$(BIN)/python apps/android/check/check.py
+
+test-adbd: $(INSTALLED)  ## the tests of Android phones against Debian's real adbd, in a network namespace; needs root
+	tests/devices/adb/with_real_adbd.sh build/adbd $(BIN)/python -m pytest -q tests/devices/adb
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check

@@ -1,6 +1,7 @@
 """The real adb client, with phones that are doubles: of adbd in ``adbd_double.py``, of the rest here."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+REAL_FEATURES = "shell_v2,cmd"
 COMMANDS = ("am", "cmd", "date", "dumpsys", "getprop", "logcat", "pidof", "pm", "settings", "svc")
 ACTIVITIES = "  mResumedActivity: ActivityRecord{{1234 u0 {} t12}}\n"
 # written after the source of Android's ThermalManagerService and BatteryService
@@ -150,29 +152,35 @@ def adb(real_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def plug_in(adb: str, tmp_path: Path) -> Iterator[Callable[..., ConnectedPhone]]:
-    """Plugs a phone in: ``(features, auth)`` as in ``adbd_double.py``."""
+    """Plugs a phone in: ``(features, auth)`` as in ``adbd_double.py``.
+
+    With MOBILEDET_ADBD_ROOT, as set by `make test-adbd`, the daemon is the real one in that folder, and tests that ask
+    for another daemon than it is are skipped.
+    """
+    real_root = os.environ.get("MOBILEDET_ADBD_ROOT")
     phones: list[ConnectedPhone] = []
 
-    def plug(features: str = "shell_v2", auth: str = "none") -> ConnectedPhone:
-        root = tmp_path / f"phone-{len(phones)}"
+    def plug(features: str = REAL_FEATURES, auth: str = "none") -> ConnectedPhone:
+        if real_root and (phones or features != REAL_FEATURES or auth != "none"):
+            pytest.skip("the real adbd is one at a time, has its own features and lets anyone in")
+        root = Path(real_root) if real_root else tmp_path / f"phone-{len(phones)}"
+        for name in ("state", "commands", "data"):
+            shutil.rmtree(root / name, ignore_errors=True)
         double = PhoneDouble(root / "state", root / "commands")
         (root / "data/local/tmp").mkdir(parents=True)
-        path = f"{root / 'commands'}{os.pathsep}{os.environ['PATH']}"
-        daemon = subprocess.Popen(
-            [sys.executable, str(HERE / "adbd_double.py"), str(root), features, auth],
-            env={**os.environ, "PATH": path, "STATE": str(root / "state")},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert daemon.stdout
-        serial = f"127.0.0.1:{daemon.stdout.readline().strip()}"
+        daemon, serial = _real_daemon(root) if real_root else _double_daemon(root, features, auth)
 
         def unplug() -> None:
             daemon.terminate()
             daemon.wait(20)
 
         phones.append(ConnectedPhone(f"adb:{serial}", serial, double, root / "data/local/tmp", unplug))
-        subprocess.run([adb, "connect", serial], check=True, capture_output=True)
+        end = time.monotonic() + 10
+        while "connected to" not in subprocess.run([adb, "connect", serial], capture_output=True, text=True).stdout:
+            assert auth == "refuse" or time.monotonic() < end, "adb cannot connect"
+            if auth == "refuse":
+                break
+            time.sleep(0.1)
         return phones[-1]
 
     yield plug
@@ -180,3 +188,23 @@ def plug_in(adb: str, tmp_path: Path) -> Iterator[Callable[..., ConnectedPhone]]
         subprocess.run([adb, "disconnect", phone.serial], capture_output=True)
         phone.unplug()
         phone.double.close()
+
+
+def _double_daemon(root: Path, features: str, auth: str) -> tuple["subprocess.Popen[str]", str]:
+    path = f"{root / 'commands'}{os.pathsep}{os.environ['PATH']}"
+    daemon = subprocess.Popen(
+        [sys.executable, str(HERE / "adbd_double.py"), str(root), features, auth],
+        env={**os.environ, "PATH": path, "STATE": str(root / "state")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert daemon.stdout
+    return daemon, f"127.0.0.1:{daemon.stdout.readline().strip()}"
+
+
+def _real_daemon(root: Path) -> tuple["subprocess.Popen[str]", str]:
+    command = ["chroot", str(root), "/usr/sbin/adbd"]
+    daemon = subprocess.Popen(
+        command, env={"PATH": "/commands:/usr/bin:/usr/sbin"}, stderr=subprocess.DEVNULL, text=True
+    )
+    return daemon, "127.0.0.1:5555"

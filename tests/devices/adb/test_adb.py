@@ -60,7 +60,7 @@ def test_phone_gives_the_detections_of_this_process(
 def test_evaluate_installs_the_app_and_leaves_nothing(
     plug_in: PlugIn, patch_bundle: Bundle, patch_data: Path, tmp_path: Path, adb: str
 ) -> None:
-    phone = plug_in("shell_v2,cmd", auth="accept")
+    phone = plug_in()
     (phone.double.state / "installed").unlink()
     apk, out = tmp_path / "it's an app.apk", tmp_path / "result.json"
     apk.write_bytes(bytes(range(256)) * 300)
@@ -160,7 +160,7 @@ def test_which_phone(plug_in: PlugIn, adb: str, monkeypatch: pytest.MonkeyPatch)
     locked = plug_in(auth="refuse")
     with pytest.raises(UserError, match=rf"^{locked.address} (has not allowed|is offline|is asking)"):
         open_device("adb")
-    open_phone = plug_in()
+    open_phone = plug_in(auth="accept")
     choices = rf"choose one of (?=.*{locked.address})(?=.*{open_phone.address} \(Double Phone\))"
     with pytest.raises(UserError, match=choices):
         open_device("adb")

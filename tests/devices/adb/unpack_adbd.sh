@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# unpack_adbd.sh ROOT: unpack Debian's adbd, what it needs, and busybox into the folder ROOT. Nothing of this machine
-# changes: apt gets sources and state folders of its own, and dpkg only unpacks. The mirror is the one that this
-# machine's apt takes Debian from; only the name of the release is another.
+# unpack_adbd.sh ROOT: unpack Debian's adbd, mksh, which is Android's shell, and busybox into the folder ROOT. Nothing
+# of this machine changes: apt gets sources and state folders of its own, and dpkg only unpacks. The mirror is the one
+# that this machine's apt takes Debian from; only the name of the release is another.
 set -euo pipefail
 
 root=$1
@@ -21,9 +21,17 @@ options=(-qq -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourcepar
     -o Dir::State::lists="$work/lists" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache"
     -o Dir::Cache::archives="$work/cache/archives" -o APT::Sandbox::User=root)
 apt-get "${options[@]}" update
-apt-get "${options[@]}" install --download-only --yes --no-install-recommends adbd busybox-static
+apt-get "${options[@]}" install --download-only --yes --no-install-recommends adbd mksh busybox-static
 for package in "$work"/cache/archives/*.deb; do
     dpkg-deb --extract "$package" "$root"
 done
 rm -r "$work"
+for folder in bin sbin lib lib64; do
+    ln -s "usr/$folder" "$root/$folder"
+done
+ln -s mksh "$root/usr/bin/sh"
+mkdir -p "$root"/{proc,dev,tmp}
+for command in $("$root/usr/bin/busybox" --list); do
+    [ -e "$root/usr/bin/$command" ] || ln -s busybox "$root/usr/bin/$command"
+done
 touch "$root/done"
