@@ -34,6 +34,7 @@ lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/*.py
 
 format: $(INSTALLED)  ## mend style and format
 	$(BIN)/ruff check --fix

@@ -75,7 +75,7 @@ def train_torchvision(peer: Peer, folder: Path, arguments: argparse.Namespace) -
     loader = build_loader(
         train_set,
         arguments.batch_size,
-        transform=train_transform(SIDE, SIDE, Augmentation(crop_probability=TrainConfig.crop_probability)),
+        transform=train_transform(SIDE, SIDE, Augmentation()),
         height=SIDE,
         width=SIDE,
         shuffle=True,

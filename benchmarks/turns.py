@@ -4,7 +4,7 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -26,7 +26,9 @@ class Measured:
     peak_memory_bytes: int
 
 
-def take_turns(peers: dict[str, Callable[[], Step]], steps: int, threads: int, warm_up: int = 3) -> dict[str, Measured]:
+def take_turns(
+    peers: Mapping[str, Callable[[], Step]], steps: int, threads: int, warm_up: int = 3
+) -> dict[str, Measured]:
     """Let every peer do one step after the other, so that the machine's moods hit all.
 
     Args:
