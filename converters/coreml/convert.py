@@ -19,7 +19,12 @@ from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.coreml.validate import validate
 from mobiledet_converters.coreml.vision import CANDIDATES, vision_pipeline
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
+<<<<<<< HEAD
 from mobiledet_converters.wrapper import CandidateGraph, DetectionGraph, prepare
+=======
+from mobiledet_converters.passes import apply_passes
+from mobiledet_converters.wrapper import DetectionGraph, PostProcess
+>>>>>>> 3a442b7 (Passes over the network before conversion)
 
 # face -> the network as a graph and its outputs
 FACES: dict[str, tuple[type[DetectionGraph] | type[CandidateGraph], Sequence[str]]] = {
@@ -39,8 +44,15 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     detector, spec = job.load()
     job.announce("loading coremltools")
     ct = load_coremltools()
+<<<<<<< HEAD
     prepare(detector)
     convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
+=======
+
+    example = torch.zeros(1, 3, spec.input.height, spec.input.width)
+    graph = apply_passes("coreml", DetectionGraph(detector, spec).eval(), example, job.announce)
+    convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in detector.modules())
+>>>>>>> 3a442b7 (Passes over the network before conversion)
     files = []
     for precision in job.precisions:
         for face in job.faces:

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
+from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.tflite.metadata import add_metadata
 from mobiledet_converters.tflite.names import shorten_names
 from mobiledet_converters.tflite.quantize import write_float16
 from mobiledet_converters.tflite.structure import check_structure
-from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph, prepare
+from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph
 
 
 def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
@@ -24,10 +25,10 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     job.announce("loading LiteRT")
     import litert_torch
 
-    job.announce("lowering the network")
-    graph = ChannelsLastGraph(DetectionGraph(detector, spec)).eval()
-    prepare(graph)
     image = torch.zeros(1, spec.input.height, spec.input.width, 3)
+    detection = apply_passes("tflite", DetectionGraph(detector, spec).eval(), image.permute(0, 3, 1, 2), job.announce)
+    graph = ChannelsLastGraph(detection, spec.input.width).eval()
+    job.announce("lowering the network")
     lowered = litert_torch.convert(graph, sample_kwargs={"image": image})
     raw = {"float32": job.folder / "raw.float32.tflite"}
     lowered.export(str(raw["float32"]))

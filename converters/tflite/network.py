@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from mobiledet.errors import UserError
 from mobiledet.spec import read_json
 from mobiledet_converters.job import JOB, ConvertedFile, Job, serve
+from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.process import Conversion
-from mobiledet_converters.wrapper import prepare
 
 NETWORKS = "networks.pt"
 POLL_SECONDS = 0.2
@@ -110,8 +110,8 @@ def convert(job: NetworkJob) -> Sequence[ConvertedFile]:
     for number, name in enumerate(job.names, start=1):
         job.announce(f"converting {name} ({number} of {len(job.names)})")
         module, (channels, height, width) = networks[name]
-        prepare(module)
         image = torch.zeros(1, height, width, channels)
+        module = apply_passes("tflite", module, image.permute(0, 3, 1, 2))
         lowered = litert_torch.convert(ChannelsLast(module).eval(), sample_kwargs={"image": image})
         path = job.folder / f"{name}.tflite"
         lowered.export(str(path))

@@ -85,8 +85,8 @@ def _stage_order(channels: int, units: int) -> tuple[list[Tensor], dict[int, Ten
         the inputs of the branch of each unit from 1 on, and the output of the stage.
     """
     half = channels // 2
-    our_reader, our_place = _lives(channels, units, papers_way=True)
-    their_reader, their_place = _lives(channels, units, papers_way=False)
+    our_reader, our_place = channel_lives(channels, units, papers_way=True)
+    their_reader, their_place = channel_lives(channels, units, papers_way=False)
     made = []
     for ours, theirs in zip(our_reader.split(half), their_reader.split(half), strict=True):
         order = _match(ours, theirs)
@@ -102,7 +102,7 @@ def _stage_order(channels: int, units: int) -> tuple[list[Tensor], dict[int, Ten
     return made, {unit: read_by(unit) for unit in range(1, units)}, read_by(units)
 
 
-def _lives(channels: int, units: int, papers_way: bool) -> tuple[Tensor, Tensor]:
+def channel_lives(channels: int, units: int, papers_way: bool = True) -> tuple[Tensor, Tensor]:
     """Follow each channel from the convolution that makes it to the one that reads it.
 
     A stage makes ``channels`` in unit 0 and half as many in each other unit; they are counted through in this order.

@@ -1,0 +1,66 @@
+"""The scale of the input's normalisation folded into the first convolution.
+
+Only the scale: the convolution's zero padding stands for the mean colour, and raw pixels that are padded with zeros would
+darken the border. The mean is still subtracted at run time, which keeps the fold exact.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from mobiledet_converters.wrapper import DetectionGraph, Normalization
+
+
+def fold_input_scale(model: nn.Module, example: Tensor) -> nn.Module:
+    """Divide the weights of the convolution on the image by the standard deviations of the colours.
+
+    Left as it is where anything but a convolution reads the image.
+    """
+    model = copy.deepcopy(model)
+    for graph in [module for module in model.modules() if isinstance(module, DetectionGraph)]:
+        readers = _Readers(model, graph.normalization)
+        with torch.inference_mode(), readers:
+            model(example)
+        if readers.convolutions and not readers.others:
+            for conv in readers.convolutions:
+                conv.weight.data = conv.weight.data / graph.normalization.std
+            graph.normalization.std = None
+    return model
+
+
+class _Readers(TorchFunctionMode):
+    """Who reads the output of a module when a model runs, inside of modules or not.
+
+    Attributes:
+        convolutions: ordinary ones.
+        others: whether anything else does.
+    """
+
+    def __init__(self, model: nn.Module, source: Normalization) -> None:
+        super().__init__()
+        self.convolutions: list[nn.Conv2d] = []
+        self.others = False
+        self._convs = {id(m.weight): m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == 1}
+        self._output: Tensor | None = None
+        self._handle = source.register_forward_hook(self._note)
+
+    def _note(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._output = output
+        self._handle.remove()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self._output is not None and any(argument is self._output for argument in args):
+            conv = self._convs.get(id(args[1])) if func is F.conv2d else None
+            if conv is not None:
+                self.convolutions.append(conv)
+            elif isinstance(result, Tensor):
+                self.others = True
+        return result

@@ -1,0 +1,95 @@
+"""Padded pooling in forms that cost less in LiteRT.
+
+A padded maximum is lowered to padding with minus infinity, an operation that neither XNNPACK nor an 8-bit number takes,
+and a maximum without padding. Zeros do as well behind a ReLU. Measured on 160 x 160 x 24 on one thread: minus infinity
+0.094 ms and a partition of its own, zeros by padding 0.257 ms, zeros by concatenation 0.083 ms.
+
+A padded mean that counts its zeros is a depthwise convolution with equal weights, whose padding costs nothing.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mobiledet.backbones.base import StagedBackbone
+from mobiledet.backbones.shufflenet_v1 import DownsamplingUnit
+
+
+class ZeroPaddedMaximum(nn.Module):
+    """A maximum over a map without negative numbers, bordered by zeros where a window reaches beyond it.
+
+    Args:
+        pool: without dilation and with equal sides.
+    """
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.padding = int(pool.padding)  # type: ignore[arg-type]  # the pass has checked it
+        self.kernel_size = int(pool.kernel_size)  # type: ignore[arg-type]
+        self.stride = int(pool.stride)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(self._bordered(self._bordered(x, 2), 3), self.kernel_size, self.stride)
+
+    def _bordered(self, x: Tensor, dim: int) -> Tensor:
+        lines = (self.padding, self._beyond(x.shape[dim]))
+        before, after = (x.new_zeros([*x.shape[:dim], number, *x.shape[dim + 1 :]]) for number in lines)
+        return torch.cat([piece for piece in (before, x, after) if piece.shape[dim]], dim)
+
+    def _beyond(self, side: int) -> int:
+        """Lines behind the last one of the map that the last window covers."""
+        windows = (side + 2 * self.padding - self.kernel_size) // self.stride + 1
+        return max(0, (windows - 1) * self.stride + self.kernel_size - self.padding - side)
+
+
+class MeanAsConvolution(nn.Module):
+    """The mean of each window of each channel, zeros beyond the border counted.
+
+    Args:
+        pool: with equal sides.
+        channels: of the map.
+    """
+
+    weight: Tensor
+
+    def __init__(self, pool: nn.AvgPool2d, channels: int) -> None:
+        super().__init__()
+        side = int(pool.kernel_size)  # type: ignore[arg-type]  # the pass has checked it
+        self.stride, self.padding = pool.stride, pool.padding
+        self.register_buffer("weight", torch.full((channels, 1, side, side), 1 / side**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, None, self.stride, self.padding, groups=self.weight.shape[0])
+
+
+def border_pools_with_zeros(model: nn.Module, example: Tensor) -> nn.Module:
+    """Replace the padded maximum behind a stem's ReLU and the padded means of ShuffleNetV1."""
+    model = copy.deepcopy(model)
+    for module in list(model.modules()):
+        if isinstance(module, StagedBackbone) and _is_padded(module.pool) and _ends_not_negative(module.stem):
+            module.pool = ZeroPaddedMaximum(module.pool)  # type: ignore[arg-type]  # a maximum, see _is_padded
+        elif isinstance(module, DownsamplingUnit) and _counts_its_zeros(module.pool):
+            module.pool = MeanAsConvolution(module.pool, module.branch.reduce[0].in_channels)  # type: ignore
+    return model
+
+
+def _is_padded(pool: nn.Module) -> bool:
+    return isinstance(pool, nn.MaxPool2d) and _is_plain(pool) and pool.dilation == 1 and not pool.return_indices
+
+
+def _counts_its_zeros(pool: nn.Module) -> bool:
+    return (
+        isinstance(pool, nn.AvgPool2d) and _is_plain(pool) and pool.count_include_pad and pool.divisor_override is None
+    )
+
+
+def _is_plain(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
+    """Whether it is padded, and alike in both directions."""
+    sides = (pool.kernel_size, pool.stride, pool.padding)
+    return all(isinstance(side, int) for side in sides) and pool.padding != 0 and not pool.ceil_mode
+
+
+def _ends_not_negative(module: nn.Module) -> bool:
+    return isinstance(list(module.modules())[-1], nn.ReLU | nn.ReLU6)
