@@ -108,7 +108,7 @@ def round_to_float16(detector: Detector) -> Detector:
     """A copy that computes as a GPU with 16-bit numbers would, up to the order of sums: weights and the results of
     convolutions and fully connected layers are rounded. In 32-bit arithmetic, because a CPU's 16-bit convolutions take
     fifteen times as long."""
-    detector = copy.deepcopy(detector)
+    detector = copy.deepcopy(detector).eval()  # a copy of a traced network starts in training
     for module in detector.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.weight.data = module.weight.data.half().float()

@@ -1,11 +1,7 @@
 """The detector as a static inference graph: raw image in, boxes, classes, scores and count out."""
 
-<<<<<<< HEAD
-from typing import Any, NamedTuple
-=======
 import copy
-from typing import Any
->>>>>>> 3a442b7 (Passes over the network before conversion)
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +24,6 @@ class PostProcess(nn.Module):
         return self._select(raw, self._nms)
 
 
-<<<<<<< HEAD
 class ObjectCandidates(NamedTuple):
     """What Core ML's suppression takes; K rows, the best (box, class) pairs.
 
@@ -64,24 +59,6 @@ class CandidatesPostProcess(nn.Module):
         )
 
 
-class CandidateGraph(nn.Module):
-    """1 x 3 x H x W raw RGB in 0..255, as float32, to what Core ML's suppression takes.
-
-    Args:
-        detector: in evaluation mode.
-        spec: its input and suppression settings.
-    """
-
-    def __init__(self, detector: Detector, spec: ModelSpec) -> None:
-        super().__init__()
-        self.detector = detector
-        self.post_process = CandidatesPostProcess(detector, spec.nms, spec.num_classes)
-        self._input = spec.input
-
-    def forward(self, image: Tensor) -> ObjectCandidates:
-        candidates: ObjectCandidates = self.post_process(self.detector.forward_static(normalize(image, self._input)))
-        return candidates
-=======
 class Normalization(nn.Module):
     """N x 3 x H x W RGB in 0..255 to what the network sees.
 
@@ -107,11 +84,33 @@ class Normalization(nn.Module):
         rows.mean = self.mean.flatten().repeat(width)
         rows.std = None if self.std is None else self.std.flatten().repeat(width)
         return rows
->>>>>>> 3a442b7 (Passes over the network before conversion)
 
 
-class DetectionGraph(nn.Module):
-    """1 x 3 x H x W raw RGB in 0..255, as float32, to detections.
+class ImageGraph(nn.Module):
+    """1 x 3 x H x W raw RGB in 0..255, as float32, to what the post-processing gives.
+
+    Args:
+        detector: in evaluation mode.
+        post_process: takes its raw outputs.
+        spec: its input.
+    """
+
+    def __init__(self, detector: Detector, post_process: nn.Module, spec: ModelSpec) -> None:
+        super().__init__()
+        self.detector = detector
+        self.post_process = post_process
+        self.normalization = Normalization(spec.input)
+
+    def forward(self, image: Tensor) -> Any:
+        return self.detect(self.normalization(image))
+
+    def detect(self, normalized: Tensor) -> Any:
+        """The rest of ``forward``, from the image as the network sees it."""
+        return self.post_process(self.detector.forward_static(normalized))
+
+
+class DetectionGraph(ImageGraph):
+    """An image to detections.
 
     Args:
         detector: in evaluation mode.
@@ -119,18 +118,19 @@ class DetectionGraph(nn.Module):
     """
 
     def __init__(self, detector: Detector, spec: ModelSpec) -> None:
-        super().__init__()
-        self.detector = detector
-        self.post_process = PostProcess(detector, spec.nms)
-        self.normalization = Normalization(spec.input)
+        super().__init__(detector, PostProcess(detector, spec.nms), spec)
 
-    def forward(self, image: Tensor) -> StaticDetections:
-        return self.detect(self.normalization(image))
 
-    def detect(self, normalized: Tensor) -> StaticDetections:
-        """The rest of ``forward``, from the image as the network sees it."""
-        detections: StaticDetections = self.post_process(self.detector.forward_static(normalized))
-        return detections
+class CandidateGraph(ImageGraph):
+    """An image to what Core ML's suppression takes.
+
+    Args:
+        detector: in evaluation mode.
+        spec: its input and suppression settings.
+    """
+
+    def __init__(self, detector: Detector, spec: ModelSpec) -> None:
+        super().__init__(detector, CandidatesPostProcess(detector, spec.nms, spec.num_classes), spec)
 
 
 class ChannelsLastGraph(nn.Module):
@@ -153,4 +153,3 @@ class ChannelsLastGraph(nn.Module):
         normalized = self.normalization(image.flatten(2)).view(image.shape)
         detections: StaticDetections = self.detection.detect(normalized.permute(0, 3, 1, 2))
         return detections._asdict()
-

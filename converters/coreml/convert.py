@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from mobiledet.bundle import GRAPH, VISION
@@ -19,12 +20,8 @@ from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.coreml.validate import validate
 from mobiledet_converters.coreml.vision import CANDIDATES, vision_pipeline
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
-<<<<<<< HEAD
-from mobiledet_converters.wrapper import CandidateGraph, DetectionGraph, prepare
-=======
 from mobiledet_converters.passes import apply_passes
-from mobiledet_converters.wrapper import DetectionGraph, PostProcess
->>>>>>> 3a442b7 (Passes over the network before conversion)
+from mobiledet_converters.wrapper import CandidateGraph, DetectionGraph
 
 # face -> the network as a graph and its outputs
 FACES: dict[str, tuple[type[DetectionGraph] | type[CandidateGraph], Sequence[str]]] = {
@@ -44,22 +41,16 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     detector, spec = job.load()
     job.announce("loading coremltools")
     ct = load_coremltools()
-<<<<<<< HEAD
-    prepare(detector)
     convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
-=======
-
     example = torch.zeros(1, 3, spec.input.height, spec.input.width)
-    graph = apply_passes("coreml", DetectionGraph(detector, spec).eval(), example, job.announce)
-    convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in detector.modules())
->>>>>>> 3a442b7 (Passes over the network before conversion)
     files = []
     for precision in job.precisions:
         for face in job.faces:
             job.announce(f"lowering the network to {precision}, {face}")
             kind, outputs = FACES[face]
             size = (spec.input.height, spec.input.width)
-            program = lower(ct, kind(detector, spec).eval(), size, outputs, job.ios, precision != "float32")
+            graph = apply_passes("coreml", kind(detector, spec).eval(), example)
+            program = lower(ct, graph, size, outputs, job.ios, precision != "float32")
             files.append(_write(ct, job, spec, precision, face, program, convolutions))
     return files
 

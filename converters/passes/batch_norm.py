@@ -1,6 +1,7 @@
 """Normalisations folded into the convolutions before them."""
 
 import copy
+import itertools
 
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -13,7 +14,7 @@ def fold_batch_norm(model: nn.Module, example: Tensor) -> nn.Module:
     the conversion time, and the other passes want bare convolutions. Folded are neighbours in an ``nn.Sequential`` and
     in the graph of a traced network, whose order of execution is certain.
     """
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for parent in list(model.modules()):
         if isinstance(parent, nn.Sequential):
             _fold_neighbours(parent)
@@ -24,7 +25,7 @@ def fold_batch_norm(model: nn.Module, example: Tensor) -> nn.Module:
 
 def _fold_neighbours(parent: nn.Sequential) -> None:
     children = list(parent.named_children())
-    for (name, conv), (next_name, norm) in zip(children, children[1:], strict=False):
+    for (name, conv), (next_name, norm) in itertools.pairwise(children):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(parent, name, fuse_conv_bn_eval(conv, norm))
             setattr(parent, next_name, nn.Identity())

@@ -52,7 +52,7 @@ class OrderAbsorber(TorchFunctionMode):
         super().__init__()
         self._model = model
         self._convs = {id(m.weight): (name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
-        self._orders: dict[int, tuple[Tensor, Tensor]] = {}  # by the tensor's id; the tensor is kept so that it is not reused
+        self._orders: dict[int, tuple[Tensor, Tensor]] = {}  # by id, which no other tensor gets meanwhile
         self._absorbed: dict[int, Tensor] = {}
         self._handles: list[Any] = []
 

@@ -1,7 +1,7 @@
 """The scale of the input's normalisation folded into the first convolution.
 
-Only the scale: the convolution's zero padding stands for the mean colour, and raw pixels that are padded with zeros would
-darken the border. The mean is still subtracted at run time, which keeps the fold exact.
+Only the scale: the convolution's zero padding stands for the mean colour, and raw pixels that are padded with zeros
+would darken the border. The mean is still subtracted at run time, which keeps the fold exact.
 """
 
 import copy
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from mobiledet_converters.wrapper import DetectionGraph, Normalization
+from mobiledet_converters.wrapper import ImageGraph, Normalization
 
 
 def fold_input_scale(model: nn.Module, example: Tensor) -> nn.Module:
@@ -21,14 +21,15 @@ def fold_input_scale(model: nn.Module, example: Tensor) -> nn.Module:
 
     Left as it is where anything but a convolution reads the image.
     """
-    model = copy.deepcopy(model)
-    for graph in [module for module in model.modules() if isinstance(module, DetectionGraph)]:
+    model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
+    for graph in [module for module in model.modules() if isinstance(module, ImageGraph)]:
         readers = _Readers(model, graph.normalization)
         with torch.inference_mode(), readers:
             model(example)
-        if readers.convolutions and not readers.others:
+        std = graph.normalization.std
+        if std is not None and readers.convolutions and not readers.others:
             for conv in readers.convolutions:
-                conv.weight.data = conv.weight.data / graph.normalization.std
+                conv.weight.data = conv.weight.data / std
             graph.normalization.std = None
     return model
 

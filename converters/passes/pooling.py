@@ -66,7 +66,7 @@ class MeanAsConvolution(nn.Module):
 
 def border_pools_with_zeros(model: nn.Module, example: Tensor) -> nn.Module:
     """Replace the padded maximum behind a stem's ReLU and the padded means of ShuffleNetV1."""
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for module in list(model.modules()):
         if isinstance(module, StagedBackbone) and _is_padded(module.pool) and _ends_not_negative(module.stem):
             module.pool = ZeroPaddedMaximum(module.pool)  # type: ignore[arg-type]  # a maximum, see _is_padded

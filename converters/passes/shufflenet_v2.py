@@ -1,11 +1,12 @@
 """ShuffleNetV2 (arXiv:1807.11164) without channel shuffles: the weights know where each channel comes from.
 
 A channel of a stage is made by one convolution and read by one later unit, or leaves the stage. If every convolution
-gives the channels of one reader beside each other, a unit's input is a concatenation of slices, and each channel is moved
-once, however many shuffles it passes in between.
+gives the channels of one reader beside each other, a unit's input is a concatenation of slices, and each channel is
+moved once, however many shuffles it passes in between.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,9 @@ class StageWithoutShuffles(nn.Module):
 
     def __init__(self, stage: nn.Sequential) -> None:
         super().__init__()
-        first, *others = stage
-        branches = [first.branch, *(unit.branch for unit in others)]
+        units: list[Any] = list(stage)
+        first = units[0]
+        branches = [unit.branch for unit in units]
         self.shortcut = first.shortcut
         self.branches = nn.ModuleList(branches)
         makers = [first.shortcut[-1][0], *(branch[-1][0] for branch in branches)]
@@ -67,7 +69,7 @@ class StageWithoutShuffles(nn.Module):
 
 
 def concatenate(pieces: list[Tensor]) -> Tensor:
-    """All channels, never more than ``MOST_PIECES`` at once; the first pieces, which are the smallest, are moved twice."""
+    """All channels, never more than ``MOST_PIECES`` at once: the first pieces, which are the smallest, move twice."""
     while len(pieces) > MOST_PIECES:
         pieces = [torch.cat(pieces[:MOST_PIECES], dim=1), *pieces[MOST_PIECES:]]
     return torch.cat(pieces, dim=1)
@@ -77,7 +79,7 @@ def remove_shuffles_v2(model: nn.Module, example: Tensor) -> nn.Module:
     """Replace the stages of every ShuffleNetV2; what reads them has its weights permuted."""
     if not any(isinstance(module, ShuffleNetV2) for module in model.modules()):
         return model
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     absorber = OrderAbsorber(model)
     for backbone in [module for module in model.modules() if isinstance(module, ShuffleNetV2)]:
         for index, stage in enumerate(backbone.stages):
