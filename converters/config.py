@@ -69,3 +69,32 @@ class ExportConfig:
     """Which of them."""
     data: str | None = None
     """A folder in COCO's layout, or `shapes` for the built-in set."""
+
+
+@dataclass(frozen=True)
+class LintConfig:
+    """Tell what will hold a TFLite file up on a CPU, a GPU or an NPU, before it is shipped.
+
+    Looks at every .tflite file of a bundle, at one .tflite file whoever made it, or at what export would make of a
+    checkpoint. Each finding says what it costs and what to do. How LiteRT divides the file between XNNPACK and its own
+    kernels is asked of the runtime; TensorFlow's analyser is asked about GPUs where it is installed.
+
+    Ends with 0, or with 1 if there is a finding of the level --fail-on or above.
+
+    Examples:
+      mobiledet lint runs/coco/best.mobiledet
+      mobiledet lint runs/coco/best.ckpt --fail-on slow
+      mobiledet lint somebody-elses.tflite --json lint.json
+    """
+
+    path: Positional[Path]
+    """A bundle, a .tflite file, or a checkpoint, which is converted to a float32 file first."""
+    precision: tuple[str, ...] = ()
+    """Only the files of these precisions; by default all of the bundle."""
+    fail_on: Literal["note", "slow", "broken", "never"] = "broken"
+    """Level from which on the command ends with 1. broken: a runtime refuses the file or part of it; slow: it runs, but
+    costs time that can be saved; note: as designed, or a matter of the chosen precision."""
+    json: Path | None = None
+    """Also write the findings to this file."""
+    analyzer: bool = True
+    """Ask TensorFlow's analyser, which takes some seconds, if TensorFlow is installed."""

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 from mobiledet.errors import UserError
@@ -66,6 +67,11 @@ class Conversion:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    def wait(self, seconds: float) -> None:
+        """Until the process ends, but no longer."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
 
     @property
     def step(self) -> str:

@@ -55,6 +55,11 @@ COMMANDS = {
         "mobiledet_converters.export:run",
         "turn a checkpoint into a bundle: TFLite and Core ML files, checked against PyTorch",
     ),
+    "lint": Command(
+        "mobiledet_converters.config:LintConfig",
+        "mobiledet_converters.lint.run:run",
+        "tell what will hold a TFLite file up on a CPU, a GPU or an NPU",
+    ),
     "evaluate": Command(
         "mobiledet.evaluation.config:EvaluateConfig",
         "mobiledet.evaluation.run:run",

@@ -10,6 +10,7 @@ from mobiledet_converters.passes.input_scale import fold_input_scale
 from mobiledet_converters.passes.pooling import border_pools_with_zeros
 from mobiledet_converters.passes.shufflenet_v1 import shuffle_blocks_v1
 from mobiledet_converters.passes.shufflenet_v2 import remove_shuffles_v2
+from mobiledet_converters.passes.upsampling import double_by_concatenation
 
 # From a model in evaluation mode and an example of its input to a model of the same function: the outputs agree up to
 # rounding, the argument is left as it is. A model that a pass has nothing to do with comes back unchanged.
@@ -23,7 +24,7 @@ SHARED: tuple[Pass, ...] = (
 )
 # format -> its passes; the second part was measured in LiteRT, and is of no use to Core ML
 PASSES: dict[str, tuple[Pass, ...]] = {
-    "tflite": (*SHARED, border_pools_with_zeros, shuffle_blocks_v1),
+    "tflite": (*SHARED, border_pools_with_zeros, double_by_concatenation, shuffle_blocks_v1),
     "coreml": SHARED,
 }
 

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -63,10 +62,11 @@ class ContextNeck(nn.Module):
         self.fine = ConvNormAct(fine.channels, channels, norm_layer=norm_layer)
         self.coarse = ConvNormAct(coarse.channels, channels, norm_layer=norm_layer)
         self.smooth = depthwise_separable(channels, channels, 5, norm_layer=norm_layer)
+        self.enlarge = nn.Upsample(scale_factor=2.0, mode="nearest")
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         fine, coarse = features[-2:]
-        context = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
+        context = self.enlarge(self.coarse(coarse))
         return [self.smooth(self.fine(fine) + context)]
 
 

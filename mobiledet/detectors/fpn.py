@@ -6,7 +6,6 @@ from stride-2 depthwise separable convolutions.
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobiledet.backbones import FeatureInfo
@@ -36,11 +35,12 @@ class FeaturePyramid(nn.Module):
         self.extra = nn.ModuleList(
             depthwise_separable(channels, channels, 5, 2, norm_layer) for _ in range(extra_levels)
         )
+        self.enlarge = nn.Upsample(scale_factor=2.0, mode="nearest")
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         maps = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
         for fine in range(len(maps) - 2, -1, -1):
-            maps[fine] = maps[fine] + F.interpolate(maps[fine + 1], scale_factor=2.0, mode="nearest")
+            maps[fine] = maps[fine] + self.enlarge(maps[fine + 1])
         maps = [smooth(feature) for smooth, feature in zip(self.smooth, maps, strict=True)]
         for extra in self.extra:
             maps.append(extra(maps[-1]))

@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from mobiledet.detections import Detections
 from mobiledet.devices.outputs import to_detections
+from mobiledet.devices.partitions import from_details
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import OUTPUTS
 
@@ -51,7 +52,7 @@ class LiteRtDetector:
             raise UserError(f"LiteRT cannot load {path}: {_one_line(error)}; export it again") from error
         self._input, self._outputs = self._signature()
         self.height, self.width = (int(side) for side in self._input["shape"][1:3])
-        self.delegated_share = _delegated_share(self._interpreter._get_ops_details())
+        self.delegated_share = from_details(self._interpreter._get_ops_details()).delegated_share
         self.accelerator = "xnnpack" if self.delegated_share else "cpu"
 
     def set_input(self, image: np.ndarray) -> None:
@@ -110,25 +111,6 @@ class LiteRtDetector:
         shape = tuple(int(side) for side in tensor["shape_signature"])
         if shape not in shapes:
             raise UserError(f"{self._path}: {name} is {shape}, not {shapes[0]}; export it with mobiledet export")
-
-
-def _delegated_share(operations: Sequence[dict[str, Any]]) -> float:
-    """Part of the graph's operations that a delegate runs.
-
-    LiteRT appends a DELEGATE operation for each part that it handed over and keeps the originals listed: the
-    originals between the inputs and the outputs of a DELEGATE operation are those it runs.
-    """
-    originals = [op for op in operations if op["op_name"] != "DELEGATE"]
-    producers = {tensor: op for op in originals for tensor in op["outputs"]}
-    delegated: set[int] = set()
-    for delegate in (op for op in operations if op["op_name"] == "DELEGATE"):
-        inputs, waiting = set(delegate["inputs"]), list(delegate["outputs"])
-        while waiting:
-            producer = producers.get(tensor := waiting.pop())
-            if tensor not in inputs and producer and producer["index"] not in delegated:
-                delegated.add(producer["index"])
-                waiting.extend(producer["inputs"])
-    return len(delegated) / len(originals) if originals else 0.0
 
 
 def _one_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from mobiledet_converters.passes.input_scale import fold_input_scale
 from mobiledet_converters.passes.pooling import MeanAsConvolution, ZeroPaddedMaximum, border_pools_with_zeros
 from mobiledet_converters.passes.shufflenet_v1 import AbsorbedBranch, BlockBranch, shuffle_blocks_v1
 from mobiledet_converters.passes.shufflenet_v2 import MOST_PIECES, StageWithoutShuffles, concatenate, remove_shuffles_v2
+from mobiledet_converters.passes.upsampling import DoubledByConcatenation, double_by_concatenation
 from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph
 
 ONE_OF_EACH_FAMILY = (
@@ -188,6 +189,16 @@ def test_norms_of_traced_networks_are_folded(key: str) -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in changed.modules())
     for found, expected in zip(changed(picture()), network(picture()), strict=True):
         assert_same(found, expected)
+
+
+def test_doubled_maps() -> None:
+    doubling = nn.Sequential(nn.Upsample(scale_factor=2.0, mode="nearest"))
+    changed = double_by_concatenation(doubling, picture())
+    x = torch.rand(2, 5, 3, 4)
+    assert isinstance(changed[0], DoubledByConcatenation)  # type: ignore[index]
+    assert torch.equal(changed(x), doubling(x))
+    other = nn.Sequential(nn.Upsample(scale_factor=2.0, mode="bilinear"), nn.Upsample(scale_factor=3.0))
+    assert all(isinstance(layer, nn.Upsample) for layer in double_by_concatenation(other, picture()).children())
 
 
 @pytest.mark.parametrize("count", range(1, 14))

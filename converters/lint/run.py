@@ -1,0 +1,146 @@
+"""``mobiledet lint``: findings on the .tflite files of a bundle, on one file, or on what a checkpoint gives."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mobiledet.atomic import atomic_file
+from mobiledet.bundle import open_bundle
+from mobiledet.devices.partitions import Partitions, divide
+from mobiledet.errors import UserError
+from mobiledet_converters.config import LintConfig
+from mobiledet_converters.job import ConversionJob
+from mobiledet_converters.lint.analyzer import ask_analyzer
+from mobiledet_converters.lint.findings import LEVELS, Finding
+from mobiledet_converters.lint.graph import FileGraph
+from mobiledet_converters.lint.rules import check_file
+from mobiledet_converters.process import Conversion, require_converter
+
+FILE_SUFFIX = ".tflite"
+CHECKPOINT_SUFFIX = ".ckpt"
+COLOURS = {"broken": "red", "slow": "yellow", "note": "dim"}
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What was found in one file.
+
+    Attributes:
+        file: its name.
+        operations: how many.
+        partitions: parts that XNNPACK runs.
+        delegated_share: part of the operations that it runs, 0..1.
+        findings: of all rules.
+    """
+
+    file: str
+    operations: int
+    partitions: int
+    delegated_share: float
+    findings: tuple[Finding, ...]
+
+
+def run(config: LintConfig) -> int:
+    """The command ``mobiledet lint``; returns its exit status."""
+    console = Console()
+    with _files(config, console) as files:
+        reports = [lint_file(path, config.analyzer) for path in files]
+    for report in reports:
+        _print(report, console)
+    if config.json:
+        with atomic_file(config.json) as temporary:
+            temporary.write_text(json.dumps(to_json(config.path, reports), indent=2), encoding="utf-8")
+        console.print(f"written: {config.json}", highlight=False, soft_wrap=True)
+    if config.fail_on == "never":
+        return 0
+    severe = LEVELS[LEVELS.index(config.fail_on) :]
+    return int(any(finding.level in severe for report in reports for finding in report.findings))
+
+
+def lint_file(path: Path, analyzer: bool = False) -> FileReport:
+    """Look at one .tflite file.
+
+    Args:
+        path: the file.
+        analyzer: whether TensorFlow's analyser is asked too.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    graph = FileGraph(path)
+    findings: list[Finding] = []
+    try:
+        partitions = divide(path)
+    except UserError as error:
+        partitions = Partitions((), ())
+        findings.append(_refused(str(error)))
+    findings += check_file(graph, partitions) + ([ask_analyzer(graph)] if analyzer else [])
+    return FileReport(
+        path.name, len(graph.operations), len(partitions.delegated), partitions.delegated_share, tuple(findings)
+    )
+
+
+def _refused(reason: str) -> Finding:
+    return Finding(
+        "does not load", "broken", "every runtime", reason, (), "it runs nowhere", "mend what the other findings name"
+    )
+
+
+def to_json(source: Path, reports: list[FileReport]) -> dict[str, Any]:
+    """The findings as JSON values."""
+    return {"kind": "mobiledet lint", "source": str(source), "files": [asdict(report) for report in reports]}
+
+
+@contextmanager
+def _files(config: LintConfig, console: Console) -> Iterator[list[Path]]:
+    """The .tflite files to look at; those of a checkpoint vanish at the end."""
+    path = config.path
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give a bundle, a .tflite file or a checkpoint")
+    if path.suffix == FILE_SUFFIX:
+        yield [path]
+    elif path.suffix == CHECKPOINT_SUFFIX:
+        require_converter("tflite")
+        with tempfile.TemporaryDirectory() as name:
+            job = ConversionJob(path.absolute(), Path(name), ("float32",), {})
+            with console.status("converting") as status, Conversion("tflite", job) as conversion:
+                while conversion.running:
+                    conversion.wait(0.2)
+                    status.update(conversion.step)
+                answer = conversion.answer()
+            yield [Path(name) / file.name for file in answer.files]
+    else:
+        bundle = open_bundle(path)
+        tflite = [file for file in bundle.files if file.format == "tflite"]
+        chosen = [file for file in tflite if not config.precision or file.precision in config.precision]
+        if not chosen:
+            there = ", ".join(file.precision for file in tflite) or "none"
+            raise UserError(f"{path} has no such .tflite file; its precisions: {there}")
+        yield [bundle.root / file.path for file in chosen]
+
+
+def _print(report: FileReport, console: Console) -> None:
+    """A table of what was found, then of each what it costs and what to do."""
+    share = f"XNNPACK runs {report.delegated_share:.0%} of {report.operations} operations in {report.partitions} parts"
+    console.print(f"[bold]{escape(report.file)}[/]: {share}", highlight=False)
+    if not report.findings:
+        console.print("nothing found")
+        return
+    table = Table("level", "rule", "on", "found")
+    for number, finding in enumerate(report.findings, start=1):
+        level = f"[{COLOURS[finding.level]}]{number} {finding.level}[/]"
+        table.add_row(level, finding.rule, finding.on, escape(finding.found))
+    console.print(table)
+    for number, finding in enumerate(report.findings, start=1):
+        console.print(f"[{COLOURS[finding.level]}]{number}[/] costs: {escape(finding.cost)}", highlight=False)
+        if finding.where:
+            console.print(f"  where: {escape(', '.join(finding.where))}", highlight=False, soft_wrap=True)
+        console.print(f"  do: {escape(finding.remedy)}", highlight=False)
