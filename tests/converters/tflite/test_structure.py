@@ -23,7 +23,7 @@ def test_exported_file(exported_bundle: Bundle) -> None:
     assert structure.max_rank <= 4
     assert structure.operations["CONV_2D"] + structure.operations["DEPTHWISE_CONV_2D"] == CONVOLUTIONS
     assert structure.operations["TOPK_V2"] == 3
-    assert not {"TRANSPOSE", "PADV2", "RELU_0_TO_1"} & set(structure.operations)
+    assert not {"TRANSPOSE", "PADV2", "RESIZE_NEAREST_NEIGHBOR"} & set(structure.operations)
     assert not {"GATHER_ND", "WHILE", "SELECT", "STABLEHLO_SORT", "DEQUANTIZE"} & set(structure.operations)
 
 
