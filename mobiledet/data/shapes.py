@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mobiledet.atomic import atomic_folder
+from mobiledet.cache import cache_folder
 from mobiledet.cores import usable_cores
 from mobiledet.data.config import ShapesConfig
 from mobiledet.data.shape_drawing import VisibleObject, draw_scene
@@ -42,10 +42,9 @@ def run(config: ShapesConfig) -> None:
 def shapes_folder(train: int = 2000, val: int = 200, seed: int = 0) -> Path:
     """The cached built-in set; it is written on first use.
 
-    The cache lies in ``$MOBILEDET_CACHE``, or else in ``~/.cache/mobiledet``.
+    It lies in ``cache_folder()``.
     """
-    cache = Path(os.environ.get("MOBILEDET_CACHE") or Path.home() / ".cache" / "mobiledet")
-    folder = cache / f"shapes-{VERSION}-{seed}-{train}-{val}"
+    folder = cache_folder() / f"shapes-{VERSION}-{seed}-{train}-{val}"
     if not folder.is_dir():
         write_shapes(folder, train, val, seed, overwrite=True)
     return folder

@@ -1,9 +1,8 @@
 """``mobiledet agent``: serve this machine until it is told to stop."""
 
-import os
 import signal
-from pathlib import Path
 
+from mobiledet.cache import cache_folder
 from mobiledet.devices.agent.config import AgentConfig
 from mobiledet.devices.agent.messages import PROTOCOL, Limits
 from mobiledet.devices.agent.server import AgentServer
@@ -25,7 +24,7 @@ def run(config: AgentConfig) -> None:
         raise UserError("--port must be in 0..65535 and --idle-seconds not negative")
     token = own_token(config.token_file)
     limits = Limits(config.body_mb * 1_000_000, BUNDLE_BYTES, config.sessions, config.idle_seconds, WAIT_SECONDS)
-    folder = config.cache or _cache_folder()
+    folder = config.cache or cache_folder() / "agent"
     try:
         agent = Agent(folder, limits)
     except OSError as error:
@@ -47,8 +46,3 @@ def run(config: AgentConfig) -> None:
             print("agent: stopping", flush=True)
         finally:
             agent.close()
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "mobiledet" / "agent"

@@ -1,0 +1,12 @@
+"""Where things are kept that can be made again."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """``$MOBILEDET_CACHE``, else ``mobiledet`` in the user's cache folder."""
+    given = os.environ.get("MOBILEDET_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mobiledet"
