@@ -85,6 +85,11 @@ COMMANDS = {
         "mobiledet.devices.agent.run_check:run",
         "check that an agent, on whatever device, keeps to the protocol",
     ),
+    "web": Command(
+        "mobiledet.devices.browser.config:WebConfig",
+        "mobiledet.devices.browser.run:run",
+        "try a bundle in the browser of any phone, or write the page for a web server",
+    ),
     "list": Command(
         "mobiledet.listing:ListConfig",
         "mobiledet.listing:run",

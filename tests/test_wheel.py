@@ -13,9 +13,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from mobiledet import __version__
+from mobiledet.devices.browser.site import page_sources
 
 NOT_SOURCE = shutil.ignore_patterns(
-    ".git", ".*_cache", ".venv", "__pycache__", "build", "dist", "runs", "*.egg-info", "*.mobiledet"
+    ".git", "node_modules", ".*_cache", ".venv", "__pycache__", "build", "dist", "runs", "*.egg-info", "*.mobiledet"
 )
 
 
@@ -40,12 +41,15 @@ def wheel(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfi
     return zipfile.ZipFile(path)
 
 
-def test_every_file_of_both_packages_is_in_it(wheel: zipfile.ZipFile, project_root: Path) -> None:
+def test_every_file_of_the_packages_is_in_it(wheel: zipfile.ZipFile, project_root: Path) -> None:
     expected = set()
     for source, installed in {"mobiledet": "mobiledet", "converters": "mobiledet_converters"}.items():
         for path in (project_root / source).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 expected.add((installed / path.relative_to(project_root / source)).as_posix())
+    page = {f"mobiledet_web/{name}" for name in page_sources()}
+    assert {"mobiledet_web/package-lock.json", "mobiledet_web/protocol/messages.schema.json"} <= page
+    expected |= page
     assert {"mobiledet/cli.py", "mobiledet_converters/__init__.py"} <= expected
     assert {name for name in wheel.namelist() if not name.startswith("mobiledet-")} == expected
 

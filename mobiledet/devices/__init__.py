@@ -33,10 +33,16 @@ def _adb(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Dev
     return AdbDevice(address, mode, phone)
 
 
+def _browser(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Device":
+    from mobiledet.devices.browser.device import BrowserDevice
+
+    return BrowserDevice(address.partition(":")[2], token, mode)
+
+
 Opener = Callable[[str, str, InputMode, PhoneOptions], "Device"]
 # what --device starts with, up to a colon -> how to open the address
-DEVICES: dict[str, Opener] = {"local": _local, "http": _agent, "adb": _adb}
-ADDRESSES = ("local", "http://HOST:PORT", "adb:SERIAL")
+DEVICES: dict[str, Opener] = {"local": _local, "http": _agent, "adb": _adb, "browser": _browser}
+ADDRESSES = ("local", "http://HOST:PORT", "adb:SERIAL", "browser", "browser:localhost", "browser:SERIAL")
 PHONES = ("adb", "ios")
 
 

@@ -37,7 +37,8 @@ class EvaluateConfig:
 
     device: str = "local"
     """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent`, adb:SERIAL an Android phone
-    (adb alone: the only one). `mobiledet devices` lists what is reachable."""
+    (adb alone: the only one), browser a page that any phone of this network opens, browser:SERIAL one on an Android
+    phone by cable, browser:localhost one on this machine. `mobiledet devices` lists what is reachable."""
     token: str = ""
     """Of the agent, which shows it; by default MOBILEDET_AGENT_TOKEN of the environment."""
     mode: InputMode = "image"

@@ -1,0 +1,114 @@
+// The model files that the agent has loaded, at most so many.
+
+import { randomId } from "./random_id.js";
+import { Refusal } from "./refusal.js";
+
+/** A model file in memory. */
+export class Session {
+  /**
+   * @param {object} request SessionRequest
+   * @param {import("../core/bundle.js").Bundle} bundle
+   * @param {object} file entry of the bundle
+   * @param {import("../runtime/engine.js").Engine} engine
+   * @param {object} info SessionInfo without its id
+   */
+  constructor(request, bundle, file, engine, info) {
+    this.request = request;
+    this.bundle = bundle;
+    this.file = file;
+    this.engine = engine;
+    this.info = { id: randomId(), ...info };
+    this.trusted = false; // whether it has passed the golden gate
+    this.job = null;
+    this.used = performance.now();
+  }
+
+  get measures() {
+    return Boolean(this.job?.running);
+  }
+
+  close() {
+    this.job?.cancel();
+    this.engine.close();
+  }
+}
+
+/** The open sessions. */
+export class Sessions {
+  #open = new Map();
+  #opening = Promise.resolve();
+
+  constructor(limits) {
+    this.limits = limits;
+  }
+
+  /**
+   * The session of this request: the one that has its key, or a new one.
+   *
+   * @param {object} request SessionRequest
+   * @param {() => Promise<Session>} load
+   * @throws {Refusal} too many are open, the key is of another request, or `load` refuses
+   */
+  open(request, load) {
+    // one after the other, or two of the same key could be opened
+    const opened = this.#opening.then(() => this.#openNow(request, load));
+    this.#opening = opened.catch(() => {});
+    return opened;
+  }
+
+  get(id) {
+    const session = this.#open.get(id);
+    if (!session) throw new Refusal(404, "unknown_session", `no session '${id.slice(0, 80)}' is open`);
+    session.used = performance.now();
+    return session;
+  }
+
+  /** The job of this id, and its session. */
+  job(id) {
+    for (const session of this.#open.values()) {
+      if (session.job?.info.id === id) {
+        session.used = performance.now();
+        return session.job;
+      }
+    }
+    throw new Refusal(404, "unknown_job", `no job '${id.slice(0, 80)}' is here`);
+  }
+
+  close(id) {
+    this.get(id).close();
+    this.#open.delete(id);
+  }
+
+  /** All that are open. */
+  get all() {
+    return [...this.#open.values()];
+  }
+
+  async #openNow(request, load) {
+    for (const session of this.#open.values()) {
+      if (session.request.key !== request.key) continue;
+      const same = Object.entries(request).every(([name, value]) => session.request[name] === value);
+      if (!same) throw new Refusal(409, "key_reused", "this key belongs to another session");
+      return session;
+    }
+    this.#makeRoom();
+    const session = await load();
+    this.#open.set(session.info.id, session);
+    return session;
+  }
+
+  #makeRoom() {
+    if (this.#open.size < this.limits.sessions) return;
+    const oldest = this.all.reduce((a, b) => (order(b) < order(a) ? b : a));
+    if (oldest.measures || performance.now() - oldest.used < 1000 * this.limits.idle_seconds) {
+      const message = `${this.#open.size} sessions are open, no more are taken; close one`;
+      throw new Refusal(429, "too_many_sessions", message);
+    }
+    this.close(oldest.info.id);
+  }
+}
+
+/** Idle sessions first, those used longest ago before others. */
+function order(session) {
+  return session.measures ? Infinity : session.used;
+}

@@ -1,0 +1,45 @@
+// The model's description in bundle.json, as far as a device needs it; the rules of mobiledet/spec.py.
+
+const SCHEMA_VERSION = 1;
+
+/**
+ * @param {any} values decoded bundle.json
+ * @returns {{name: string, input: {height: number, width: number}, labels: string[], categoryIds: number[],
+ *   nms: {iou: number, score: number, top_k: number, max_detections: number}}}
+ * @throws {Error} a field is missing or of the wrong kind, or the schema is another one
+ */
+export function parseSpec(values) {
+  require(isObject(values) && "schema_version" in values, "not a mobiledet model description (no schema_version)");
+  require(
+    values.schema_version === SCHEMA_VERSION,
+    `schema version ${values.schema_version} is not ${SCHEMA_VERSION}; use the matching mobiledet`,
+  );
+  for (const name of ["name", "input", "labels", "category_ids", "nms"]) {
+    require(name in values, `field '${name}' is missing from the model description`);
+  }
+  const { input, labels, category_ids: categoryIds, nms } = values;
+  require(isObject(input) && isObject(nms), "input and nms must be JSON objects");
+  for (const side of [input.height, input.width]) {
+    require(Number.isInteger(side) && side >= 32 && side % 32 === 0, `input side ${side} is not a multiple of 32`);
+  }
+  require(input.resize === "stretch", `resize rule '${input.resize}' is not stretch`);
+  require(input.channels === "RGB", `channels '${input.channels}' is not RGB`);
+  const named = Array.isArray(labels) && labels.length > 0;
+  require(named && labels.every((label) => typeof label === "string" && label), "every label must be a non-empty text");
+  require(
+    Array.isArray(categoryIds) && categoryIds.length === labels.length && categoryIds.every(Number.isInteger),
+    "labels and category ids do not agree",
+  );
+  require(nms.iou > 0 && nms.iou < 1, `nms iou ${nms.iou} is not between 0 and 1`);
+  require(nms.score >= 0 && nms.score < 1, `nms score ${nms.score} is not in 0..1`);
+  require(nms.max_detections > 0 && nms.max_detections <= nms.top_k, "nms needs 0 < max_detections <= top_k");
+  return { name: String(values.name), input, labels, categoryIds, nms };
+}
+
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function require(condition, message) {
+  if (!condition) throw new Error(message);
+}

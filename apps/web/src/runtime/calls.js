@@ -1,0 +1,135 @@
+// What the page may ask of the worker that runs a model file. Times are nanoseconds of performance.now.
+
+import { fromOutputs } from "../core/detections.js";
+import { resize } from "../core/resize.js";
+import { timeRuns } from "../core/timing.js";
+import { decode, pixelsOf } from "./decode.js";
+import { LiteRtDetector, runtimeMemory, startRuntime } from "./litert.js";
+
+const GREY = 127;
+const YIELD_MS = 100; // messages, such as that to stop, are read between two runs, at most this far apart
+
+let detector;
+let classCount;
+let condition = {};
+let stopped = ""; // why
+
+/** Start the runtime and load a file. */
+export async function load({ content, threads, isolated, classes }) {
+  classCount = classes;
+  await startRuntime({ threads: isolated });
+  const started = performance.now();
+  detector = await LiteRtDetector.load(content, threads);
+  return { height: detector.height, width: detector.width, loadNs: nanoseconds(started, performance.now()) };
+}
+
+/** The first run of a file that has just been loaded, on a grey image. */
+export async function firstRun() {
+  const tensor = detector.prepare(new Uint8Array(detector.height * detector.width * 3).fill(GREY));
+  const started = performance.now();
+  const results = await detector.run(tensor);
+  const firstInferNs = nanoseconds(started, performance.now());
+  detector.outputs(results);
+  tensor.delete();
+  return { firstInferNs };
+}
+
+/** Memory of the runtime, in bytes. */
+export function memory() {
+  return runtimeMemory();
+}
+
+/** Detect in one picture file; `problem` tells why it could not be decoded. */
+export async function detectFile({ file, applyOrientation }) {
+  const started = performance.now();
+  let picture;
+  try {
+    picture = await decode(file, applyOrientation);
+  } catch (error) {
+    return { height: 0, width: 0, boxes: [], scores: [], labels: [], times: null, problem: error.message };
+  }
+  return detectPixels(picture, started, performance.now());
+}
+
+/** Detect in a bitmap, such as a frame of the camera. */
+export async function detectBitmap({ bitmap }) {
+  const started = performance.now();
+  return detectPixels(pixelsOf(bitmap), started, performance.now());
+}
+
+/** Detect in an input of the model; boxes as fractions. */
+export async function detectInput({ image }) {
+  const started = performance.now();
+  return run(image, 1, 1, started, started);
+}
+
+/**
+ * Time runs of the file on one input.
+ *
+ * @param {{image: Uint8Array, plan: object}} job plan is a BenchmarkPlan
+ * @returns {Promise<object>} BenchmarkSamples without its cold starts
+ * @throws {Error} it was stopped
+ */
+export async function measure({ image, plan }) {
+  stopped = "";
+  let yielded = performance.now();
+  const runner = {
+    prepare: () => detector.prepare(image),
+    invoke: (input) => detector.run(input),
+    release: (input, outputs) => {
+      detector.outputs(outputs);
+      input.delete();
+    },
+    readState: () => ({ ...condition, memory_bytes: runtimeMemory() }),
+    betweenRuns: async () => {
+      if (performance.now() - yielded > YIELD_MS) {
+        await sleep(0);
+        yielded = performance.now();
+      }
+      if (stopped) throw new Error(stopped);
+    },
+    clockNs: () => nanoseconds(0, performance.now()),
+    sleep,
+  };
+  return timeRuns(runner, plan);
+}
+
+/** End `measure` before its next run. */
+export function stop({ reason }) {
+  stopped = reason;
+}
+
+/** Tell the state of the device as the page sees it: a DeviceState without the memory. */
+export function setCondition(value) {
+  condition = value;
+}
+
+function sleep(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+}
+
+function detectPixels({ pixels, height, width }, started, decoded) {
+  return run(resize(pixels, height, width, 4, detector.height, detector.width), height, width, started, decoded);
+}
+
+/** Run the file on its input; boxes in an image of height x width. */
+async function run(image, height, width, started, decoded) {
+  const tensor = detector.prepare(image);
+  const prepared = performance.now();
+  const results = await detector.run(tensor);
+  const inferred = performance.now();
+  const found = fromOutputs(detector.outputs(results), height, width, classCount);
+  tensor.delete();
+  const finished = performance.now();
+  const times = {
+    decode: nanoseconds(started, decoded),
+    preprocess: nanoseconds(decoded, prepared),
+    infer: nanoseconds(prepared, inferred),
+    postprocess: nanoseconds(inferred, finished),
+  };
+  return { height, width, ...found, times, problem: "" };
+}
+
+function nanoseconds(from, to) {
+  return Math.round((to - from) * 1e6);
+}

@@ -1,0 +1,47 @@
+// How the device is, as far as a browser tells: a DeviceState without the memory.
+
+/** Watches the page's place on the screen and the battery. */
+export class Condition {
+  #battery = null;
+  #listeners = [];
+
+  constructor() {
+    document.addEventListener("visibilitychange", () => this.#changed());
+    this.#watchBattery();
+  }
+
+  get value() {
+    return {
+      memory_bytes: null,
+      peak_memory_bytes: null,
+      temperatures_c: {},
+      thermal_status: null,
+      load: null,
+      foreground: document.visibilityState === "visible",
+      battery: this.#battery?.level ?? null,
+      charging: this.#battery?.charging ?? null,
+      power_saving: null,
+    };
+  }
+
+  /** Have `listener` told the new value at every change. */
+  listen(listener) {
+    this.#listeners.push(listener);
+  }
+
+  async #watchBattery() {
+    if (!navigator.getBattery) return; // Safari and Firefox tell nothing, nor does a page on plain http
+    try {
+      this.#battery = await navigator.getBattery();
+    } catch {
+      return;
+    }
+    for (const event of ["levelchange", "chargingchange"]) {
+      this.#battery.addEventListener(event, () => this.#changed());
+    }
+  }
+
+  #changed() {
+    for (const listener of this.#listeners) listener(this.value);
+  }
+}

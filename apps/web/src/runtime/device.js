@@ -1,0 +1,57 @@
+// What this device and this browser are.
+
+import { Engine } from "./engine.js";
+
+const RUNTIME = "litert-wasm";
+const CLOCK_PROBES = 40;
+
+/** Threads that a page may have: more than one only where it is isolated from other origins. */
+export function availableThreads() {
+  return crossOriginIsolated ? navigator.hardwareConcurrency || 1 : 1;
+}
+
+/** Load a model file; see Engine.load. */
+export function loadEngine(content, { threads, classes }) {
+  return Engine.load(content, { threads, classes, isolated: crossOriginIsolated });
+}
+
+/**
+ * The device as the agent protocol describes it.
+ *
+ * @param {string} runtimeVersion of LiteRT.js
+ * @returns {Promise<object>} DeviceInfo
+ */
+export async function describeDevice(runtimeVersion) {
+  const hints = await navigator.userAgentData?.getHighEntropyValues(["model", "platformVersion", "architecture", "fullVersionList"]);
+  const variant = crossOriginIsolated ? "threads" : "one thread";
+  return {
+    name: "browser",
+    model: hints?.model || modelOf(navigator.userAgent),
+    os: `${browserOf(hints) || navigator.userAgent}${hints ? ` on ${hints.platform} ${hints.platformVersion}` : ""}`,
+    cpu: hints?.architecture || "not told by the browser",
+    cores: availableThreads(),
+    runtime: RUNTIME,
+    runtime_version: `LiteRT.js ${runtimeVersion}, ${variant}, clock of ${clockStepUs()} us`,
+  };
+}
+
+function browserOf(hints) {
+  const brands = hints?.fullVersionList?.filter(({ brand }) => !/not.?a.?brand/i.test(brand)) ?? [];
+  return brands.map(({ brand, version }) => `${brand} ${version}`).join(", ");
+}
+
+function modelOf(userAgent) {
+  return /\(([^)]*)\)/.exec(userAgent)?.[1] ?? "not told by the browser";
+}
+
+/** The smallest step of performance.now in microseconds: browsers make their clocks coarse. */
+function clockStepUs() {
+  let smallest = Infinity;
+  for (let i = 0; i < CLOCK_PROBES; i++) {
+    const before = performance.now();
+    let after = before;
+    while (after === before) after = performance.now();
+    smallest = Math.min(smallest, after - before);
+  }
+  return Math.round(1000 * smallest);
+}

@@ -1,0 +1,64 @@
+// A model file in a worker of its own, seen from the page.
+
+const WORKER = new URL("./engine.worker.js", import.meta.url);
+
+/** Runs one model file; calls may overlap, the worker runs one at a time only if its caller waits. */
+export class Engine {
+  #worker = new Worker(WORKER);
+  #waiting = new Map();
+  #last = 0;
+  #ended = ""; // why
+
+  constructor() {
+    this.#worker.onmessage = ({ data }) => this.#receive(data);
+    this.#worker.onerror = (event) => this.#fail(event.message || "the worker that runs the model cannot be started");
+  }
+
+  /**
+   * Load a file.
+   *
+   * @param {Uint8Array} content of the .tflite file
+   * @param {{threads: number, isolated: boolean, classes: number}} options
+   * @returns {Promise<Engine>}
+   * @throws {Error} the runtime cannot run it
+   */
+  static async load(content, options) {
+    const engine = new Engine();
+    try {
+      const loaded = await engine.call("load", { content, ...options });
+      return Object.assign(engine, loaded);
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
+  }
+
+  /** Call a function of calls.js. */
+  call(name, args = {}, transfer = []) {
+    if (this.#ended) return Promise.reject(new Error(this.#ended));
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, name, args }, transfer);
+    });
+  }
+
+  /** End the worker; its memory is free at once, and what is waited for fails. */
+  close() {
+    this.#worker.terminate();
+    this.#fail("the session was closed");
+  }
+
+  #receive({ id, value, error }) {
+    const { resolve, reject } = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) resolve(value);
+    else reject(new Error(error));
+  }
+
+  #fail(reason) {
+    this.#ended ||= reason;
+    for (const { reject } of this.#waiting.values()) reject(new Error(reason));
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,80 @@
+// A .tflite detector in LiteRT.js, inside a worker. One runtime for each worker: a new worker is a fresh process to it.
+
+import { Tensor, getGlobalLiteRt, loadAndCompile, loadLiteRt } from "../../vendor/litert/core.js";
+import { OUTPUTS } from "../core/detections.js";
+
+const WASM = new URL("../../vendor/litert/wasm/", import.meta.url).href;
+
+/**
+ * Start the runtime.
+ *
+ * @param {{threads: boolean}} options threads need a page that is isolated from other origins
+ */
+export async function startRuntime({ threads }) {
+  const script = `${WASM}litert_wasm_threaded_internal.js`;
+  // in a worker the loader would look beside the worker's own script
+  self.Module = { locateFile: (name) => WASM + name, ...(threads && { mainScriptUrlOrBlob: script }) };
+  await loadLiteRt(WASM, { threads });
+}
+
+/** Memory of the runtime in bytes, everything it holds for its models. */
+export function runtimeMemory() {
+  return getGlobalLiteRt().liteRtWasm.HEAPU8.byteLength;
+}
+
+/** A detector whose file takes one raw RGB image and gives boxes, classes, scores and count. */
+export class LiteRtDetector {
+  /**
+   * @param {Uint8Array} content of the file
+   * @param {number} threads at least 1
+   */
+  static async load(content, threads) {
+    const model = await loadAndCompile(content, { accelerator: "wasm", cpuOptions: { numThreads: threads } });
+    try {
+      return new LiteRtDetector(model);
+    } catch (error) {
+      model.delete();
+      throw error;
+    }
+  }
+
+  constructor(model) {
+    this.model = model;
+    this.signature = Object.values(model.signatures).find((candidate) => {
+      const names = candidate.getOutputDetails().map((output) => output.name);
+      return OUTPUTS.every((name) => names.includes(name));
+    });
+    if (!this.signature) {
+      throw new Error(`it is not a mobiledet detector: no signature has the outputs ${OUTPUTS.join(", ")}`);
+    }
+    const inputs = this.signature.getInputDetails();
+    const [input] = inputs;
+    const shape = [...input.shape];
+    if (inputs.length !== 1 || shape.length !== 4 || shape[0] !== 1 || shape[3] !== 3 || Math.min(...shape) < 1) {
+      throw new Error(`its input is ${shape.join(" x ")}, not 1 x height x width x 3; export it again`);
+    }
+    if (!["float32", "uint8"].includes(input.dtype)) throw new Error(`its input is ${input.dtype}; export it again`);
+    this.input = input;
+    [, this.height, this.width] = shape;
+  }
+
+  /** An image of the model's size, height x width x 3 RGB bytes, as the runtime takes it; `delete()` it afterwards. */
+  prepare(image) {
+    return new Tensor(this.input.dtype === "uint8" ? image : Float32Array.from(image), [...this.input.shape]);
+  }
+
+  /** Run the file; the results are to be given to `outputs`. */
+  run(tensor) {
+    return this.signature.run({ [this.input.name]: tensor });
+  }
+
+  /** The four outputs by name, as flat arrays. */
+  outputs(results) {
+    const values = {};
+    for (const [name, tensor] of Object.entries(results)) {
+      if (OUTPUTS.includes(name)) values[name] = tensor.toTypedArray();
+      tensor.delete();
+    }
+    return values;
+  }
+}

@@ -1,0 +1,81 @@
+// Puts the page together: for people always, and as a test device where its address holds a token.
+
+import { Agent } from "../agent/agent.js";
+import { Broker, Replaced } from "../agent/broker.js";
+import { randomId } from "../agent/random_id.js";
+import { bundleFromFolder } from "../core/bundle.js";
+import { Condition } from "../runtime/condition.js";
+import { availableThreads, describeDevice, loadEngine } from "../runtime/device.js";
+import { DevicePanel } from "./device_panel.js";
+import { TryPanel } from "./try_panel.js";
+
+const LIMITS = { body_bytes: 256_000_000, bundle_bytes: 512_000_000, sessions: 4, idle_seconds: 600, wait_seconds: 30 };
+const PAGE_KEY = "mobiledet-page";
+
+const threads = availableThreads();
+const tryPanel = new TryPanel({ load: loadEngine, threads, bundleBytes: LIMITS.bundle_bytes }, tellProblem);
+
+function tellProblem(message) {
+  const element = document.getElementById("problem");
+  element.textContent = message;
+  element.hidden = !message;
+}
+
+async function readJson(path) {
+  const reply = await fetch(path);
+  if (!reply.ok) throw new Error(`${path} cannot be read`);
+  return reply.json();
+}
+
+/** Names this tab, also when it is loaded again. */
+function pageName() {
+  const name = sessionStorage.getItem(PAGE_KEY) ?? randomId();
+  sessionStorage.setItem(PAGE_KEY, name);
+  return name;
+}
+
+async function keepScreenOn() {
+  const lock = () => navigator.wakeLock?.request("screen").catch(() => {});
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && lock());
+  await lock();
+}
+
+async function beDevice(token, runtimeVersion, version) {
+  const panel = new DevicePanel(document.getElementById("device"));
+  const asleep = navigator.wakeLock ? "" : " Switch off the screen's time limit: this page cannot keep it on.";
+  const single = threads > 1 ? "" : " It has one thread, because its address is neither https nor localhost.";
+  panel.advise(`Keep this page open and in front.${asleep}${single}`);
+  const condition = new Condition();
+  const settings = {
+    version: `mobiledet-web ${version}`,
+    device: await describeDevice(runtimeVersion),
+    limits: LIMITS,
+    schema: await readJson("messages.schema.json"),
+    threads,
+  };
+  const runtime = { load: loadEngine, condition: () => condition.value, onCondition: (listener) => condition.listen(listener) };
+  const agent = new Agent(settings, runtime, (event) => {
+    panel.show(event);
+    if (event.kind === "session") tryPanel.lock(true);
+    if (event.kind === "closed" && !agent.sessions.all.length) tryPanel.lock(false);
+    if (event.kind === "bundle") tryPanel.offer(event.bundle).catch(() => {});
+  });
+  keepScreenOn();
+  try {
+    await new Broker(token, pageName(), (yes) => panel.connected(yes)).serve(agent);
+  } catch (error) {
+    panel.ended(error instanceof Replaced ? "another page is the device now; load this one again to try" : error.message);
+  }
+}
+
+async function main() {
+  const [litert, page] = await Promise.all([readJson("vendor/litert/package.json"), readJson("package.json")]);
+  const many = threads > 1 ? `${threads} threads` : "one thread";
+  document.getElementById("runtime").textContent = `Version ${litert.version}, ${many}.`;
+  const token = location.hash.slice(1);
+  if (token) beDevice(token, litert.version, page.version).catch((error) => tellProblem(error.message));
+  const bundle = await bundleFromFolder(new URL("bundle/", document.baseURI).href).catch(() => null);
+  if (bundle) await tryPanel.offer(bundle);
+}
+
+main().catch((error) => tellProblem(error.message));

@@ -1,0 +1,210 @@
+// The part of the page for people: a bundle, a picture or the camera, boxes drawn.
+
+import { bundleFromZip } from "../core/bundle.js";
+import { replayGolden } from "../core/golden.js";
+import { percentile } from "../core/statistics.js";
+import { cameraProblem, startCamera, stopCamera } from "./camera.js";
+import { colourOf, draw } from "./draw.js";
+
+const RECENT_FRAMES = 30;
+const NS_PER_MS = 1e6;
+
+export class TryPanel {
+  #bundle = null;
+  #engine = null;
+  #video = null;
+  #shown = null; // what is drawn: picture, size, found
+  #locked = false;
+  #loading = Promise.resolve();
+
+  /**
+   * @param {{load: Function, threads: number, bundleBytes: number}} runtime
+   * @param {(message: string) => void} tellProblem
+   */
+  constructor(runtime, tellProblem) {
+    this.runtime = runtime;
+    this.tellProblem = tellProblem;
+    const names = ["bundle", "file", "score", "score-value", "picture", "camera", "hint", "view", "caption", "found"];
+    this.parts = Object.fromEntries(names.map((name) => [name, document.getElementById(name)]));
+    const { bundle, file, score, picture, camera } = this.parts;
+    bundle.addEventListener("change", () => this.#guard(() => this.#openFile(bundle.files[0])));
+    file.addEventListener("change", () => this.#guard(() => this.#load()));
+    picture.addEventListener("change", () => this.#guard(() => this.#showPicture(picture.files[0])));
+    camera.addEventListener("click", () => this.#guard(() => (this.#video ? this.#stop() : this.#showCamera())));
+    score.addEventListener("input", () => this.#redraw());
+    addEventListener("resize", () => this.#redraw());
+  }
+
+  /** Offer a bundle. */
+  async offer(bundle) {
+    this.#bundle = bundle;
+    const options = bundle.tfliteFiles.map((file) => new Option(`${file.precision} (${megabytes(file.bytes)})`, file.path));
+    this.parts.file.replaceChildren(...options);
+    if (!options.length) throw new Error(`${bundle.spec.name} holds no .tflite file; export it with --format tflite`);
+    await this.#load();
+  }
+
+  /** Leave the device to a measurement, or take it back. */
+  lock(locked) {
+    if (locked === this.#locked) return;
+    this.#locked = locked;
+    if (locked) {
+      this.#stop();
+      this.#engine?.close();
+      this.#engine = null;
+      this.#setHint("This device is being measured; it can be tried again afterwards.");
+    } else if (this.#bundle) {
+      this.#guard(() => this.#load());
+    }
+    this.#enable(false);
+  }
+
+  async #guard(action) {
+    try {
+      this.tellProblem("");
+      await action();
+    } catch (error) {
+      this.tellProblem(error.message);
+    }
+  }
+
+  async #openFile(file) {
+    if (!file) return;
+    const bundle = await bundleFromZip(new Uint8Array(await file.arrayBuffer()), this.runtime.bundleBytes).catch((error) => {
+      throw new Error(`${file.name}: ${error.message}`);
+    });
+    await this.offer(bundle);
+  }
+
+  /** Load the chosen file, one after the other, and pass its golden gate. */
+  #load() {
+    this.#loading = this.#loading.catch(() => {}).then(() => this.#loadNow());
+    return this.#loading;
+  }
+
+  async #loadNow() {
+    if (this.#locked) return;
+    this.#stop();
+    this.#enable(false);
+    this.#engine?.close();
+    this.#engine = null;
+    const bundle = this.#bundle;
+    const file = bundle.tfliteFiles.find(({ path }) => path === this.parts.file.value);
+    this.#setHint(`Loading ${file.path} \u2026`);
+    const { threads } = this.runtime;
+    const engine = await this.runtime.load(await bundle.read(file.path), { threads, classes: bundle.spec.labels.length });
+    try {
+      const expectation = { spec: bundle.spec, golden: await bundle.golden(), tolerance: await bundle.tolerance(file.precision) };
+      await replayGolden(expectation, (image) => engine.call("detectInput", { image }));
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
+    if (this.#locked) {
+      engine.close();
+      return;
+    }
+    this.#engine = engine;
+    this.#enable(true);
+    const { height, width } = bundle.spec.input;
+    this.#setHint(`${bundle.spec.name}: ${bundle.spec.labels.length} classes, ${width} \u00d7 ${height} pixels, ${threads} threads. ${cameraProblem()}`);
+    if (this.#shown?.file) await this.#showPicture(this.#shown.file);
+  }
+
+  #enable(enabled) {
+    this.parts.picture.disabled = !enabled;
+    this.parts.camera.disabled = !enabled || Boolean(cameraProblem());
+    this.parts.file.disabled = !this.#bundle || this.#locked;
+    this.parts.bundle.disabled = this.#locked;
+  }
+
+  async #showPicture(file) {
+    if (!file || !this.#engine) return;
+    this.#stop();
+    const picture = await createImageBitmap(file).catch(() => {
+      throw new Error(`${file.name} is no picture that this browser can decode`);
+    });
+    const size = { height: picture.height, width: picture.width };
+    const line = await this.#detect(file, picture);
+    this.#shown = { file, picture, size, found: line };
+    this.#redraw();
+    const { decode, preprocess, infer, postprocess } = line.times;
+    const stages = `decode ${ms(decode)}, resize ${ms(preprocess)}, model ${ms(infer)}, boxes ${ms(postprocess)}`;
+    this.parts.caption.textContent = `${file.name}, ${size.width} \u00d7 ${size.height}: ${stages} ms`;
+  }
+
+  /** Pictures of other kinds than JPEG and PNG are decoded here. */
+  async #detect(file, picture) {
+    const content = new Uint8Array(await file.arrayBuffer());
+    const line = await this.#engine.call("detectFile", { file: content, applyOrientation: true });
+    if (!line.problem) return line;
+    return this.#engine.call("detectBitmap", { bitmap: await createImageBitmap(picture) });
+  }
+
+  async #showCamera() {
+    const video = await startCamera();
+    this.#video = video;
+    this.parts.camera.textContent = "Stop the camera";
+    this.#guard(() => this.#follow(video));
+  }
+
+  async #follow(video) {
+    const starts = [];
+    const infer = [];
+    while (this.#video === video && this.#engine) {
+      const bitmap = await createImageBitmap(video);
+      const size = { height: bitmap.height, width: bitmap.width };
+      const picture = await createImageBitmap(bitmap);
+      const line = await this.#engine.call("detectBitmap", { bitmap }, [bitmap]);
+      if (this.#video !== video) return;
+      this.#shown?.picture.close?.();
+      this.#shown = { picture, size, found: line };
+      this.#redraw();
+      for (const [list, value] of [[starts, performance.now()], [infer, line.times.infer]]) {
+        list.push(value);
+        if (list.length > RECENT_FRAMES) list.shift();
+      }
+      const rate = starts.length > 1 ? (1000 * (starts.length - 1)) / (starts.at(-1) - starts[0]) : 0;
+      const caption = `camera, ${size.width} \u00d7 ${size.height}: ${rate.toFixed(1)} pictures a second, model ${ms(percentile(infer, 0.5))} ms`;
+      this.parts.caption.textContent = caption;
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+    }
+  }
+
+  #stop() {
+    if (!this.#video) return;
+    stopCamera(this.#video);
+    this.#video = null;
+    this.parts.camera.textContent = "Start the camera";
+  }
+
+  #redraw() {
+    const least = Number(this.parts.score.value);
+    this.parts["score-value"].textContent = least.toFixed(2);
+    if (!this.#shown) return;
+    const { picture, size, found } = this.#shown;
+    const kept = [...found.scores.keys()].filter((i) => found.scores[i] >= least);
+    const above = Object.fromEntries(["boxes", "scores", "labels"].map((name) => [name, kept.map((i) => found[name][i])]));
+    const { labels } = this.#bundle.spec;
+    draw(this.parts.view, picture, size, above, labels);
+    this.parts.found.replaceChildren(...above.scores.map((score, i) => item(labels[above.labels[i]], score, above.labels[i])));
+  }
+
+  #setHint(text) {
+    this.parts.hint.textContent = text;
+  }
+}
+
+function item(name, score, label) {
+  const element = Object.assign(document.createElement("li"), { textContent: `${name} ${score.toFixed(2)}` });
+  element.style.setProperty("--colour", colourOf(label));
+  return element;
+}
+
+function ms(ns) {
+  return (ns / NS_PER_MS).toFixed(1);
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { splitBatch } from "../src/core/batch.js";
+import { canonical } from "../src/core/canonical_json.js";
+import { checksum } from "../src/core/bundle.js";
+import { fromOutputs } from "../src/core/detections.js";
+import { replayGolden } from "../src/core/golden.js";
+import { plainPicture } from "../src/core/image_file.js";
+import { turned } from "../src/core/orientation.js";
+import { resize } from "../src/core/resize.js";
+import { checkMessage } from "../src/core/schema.js";
+import { mean, percentile, standardDeviation } from "../src/core/statistics.js";
+import { isSteady } from "../src/core/timing.js";
+import { cases, decodeBase64, schema } from "../testing/vectors.mjs";
+
+/** RGB to four channels, as a canvas gives them. */
+function withAlpha(rgb) {
+  const out = new Uint8Array((rgb.length / 3) * 4);
+  for (let i = 0; i < rgb.length / 3; i++) out.set([...rgb.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+  return out;
+}
+
+function withoutAlpha(rgba) {
+  return rgba.filter((_, i) => i % 4 !== 3);
+}
+
+function close(found, expected, tolerance) {
+  assert.equal(found.length, expected.length);
+  found.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) <= tolerance, `${value} is not ${expected[i]}`));
+}
+
+test("pictures are stretched as on the host, to the last bit", () => {
+  for (const { image, resized } of cases("resize")) {
+    const pixels = decodeBase64(image.base64);
+    const expected = decodeBase64(resized.base64);
+    const size = [resized.height, resized.width];
+    assert.deepEqual(resize(pixels, image.height, image.width, 3, ...size), expected);
+    assert.deepEqual(resize(withAlpha(pixels), image.height, image.width, 4, ...size), expected);
+  }
+});
+
+test("pictures are turned upright", () => {
+  for (const { orientation, stored, upright } of cases("orientation")) {
+    const found = turned({ ...stored, pixels: withAlpha(decodeBase64(stored.base64)) }, orientation);
+    assert.deepEqual([found.height, found.width], [upright.height, upright.width]);
+    assert.deepEqual(new Uint8Array(withoutAlpha(found.pixels)), decodeBase64(upright.base64));
+  }
+});
+
+test("the orientation is read from the file", () => {
+  for (const { name, base64, orientation } of cases("exif")) {
+    let found = 1;
+    try {
+      found = plainPicture(decodeBase64(base64)).orientation;
+    } catch (error) {
+      assert.match(error.message, /not a picture|truncated|broken/, name);
+    }
+    assert.equal(found, orientation, name);
+  }
+});
+
+test("outputs become detections, or are refused", () => {
+  const array = (values) => Float32Array.from(values.flat().map(Number));
+  for (const item of cases("detections")) {
+    const outputs = Object.fromEntries(["boxes", "classes", "scores", "count"].map((name) => [name, array(item[name])]));
+    const decode = () => fromOutputs(outputs, item.height, item.width, item.category_ids.length);
+    if (!item.sound) {
+      assert.throws(decode);
+      continue;
+    }
+    const found = decode();
+    close(found.boxes.flat(), item.boxes_xyxy.flat(), 1e-4);
+    assert.deepEqual(found.labels, item.labels);
+    assert.deepEqual(found.scores, item.found_scores);
+  }
+});
+
+test("the golden gate opens for the same detections alone", async () => {
+  const named = ({ boxes_xyxy: boxes, scores, labels }, image) => ({ boxes, scores, labels, image });
+  for (const item of cases("gate")) {
+    const { name, labels, nms, tolerance } = item;
+    const golden = item.expected.map(named);
+    const replay = replayGolden({ spec: { labels, nms }, golden, tolerance }, async (image) => named(item.found[image]));
+    if (!item.opens) {
+      await assert.rejects(replay, (error) => error.message.includes(item.problem), name);
+      continue;
+    }
+    const report = await replay;
+    assert.deepEqual([report.cases, report.detections], [item.report.cases, item.report.detections], name);
+    const figures = ["lowest_iou", "largest_score_difference"];
+    close(figures.map((figure) => report[figure]), figures.map((figure) => item.report[figure]), 1e-5);
+  }
+});
+
+test("statistics of latency", () => {
+  for (const item of cases("latency")) {
+    const samples = item.samples_ns.map((ns) => ns / 1e6);
+    const found = [mean(samples), standardDeviation(samples), Math.min(...samples), ...[0.5, 0.9, 0.95].map((p) => percentile(samples, p))];
+    const expected = [item.mean_ms, item.std_ms, item.min_ms, item.p50_ms, item.p90_ms, item.p95_ms];
+    found.forEach((value, i) => close([value], [expected[i]], 1e-9 * Math.max(1e-9, Math.abs(expected[i]))));
+  }
+});
+
+test("a warm-up is steady", () => {
+  for (const { infer_ns, warmup_runs, steady } of cases("steady")) assert.equal(isSteady(infer_ns, warmup_runs), steady);
+});
+
+test("messages are taken exactly when they are valid", () => {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for (const { kind, text, base64, valid } of cases("messages")) {
+    if (!["SessionRequest", "BenchRequest"].includes(kind)) continue;
+    const take = () => checkMessage(schema(), kind, JSON.parse(text ?? decoder.decode(decodeBase64(base64))));
+    if (valid) take();
+    else assert.throws(take, `${kind} ${text}`);
+  }
+});
+
+test("batches of images are split, or refused", () => {
+  for (const { mode, base64, lengths } of cases("batches")) {
+    if (mode !== "image") continue;
+    const split = () => splitBatch(decodeBase64(base64)).map((image) => image.length);
+    if (lengths) assert.deepEqual(split(), lengths);
+    else assert.throws(split);
+  }
+});
+
+test("the checksum of a listing is that of its content", () => {
+  for (const { text, sha256 } of cases("checksums")) {
+    assert.equal(checksum(new TextEncoder().encode(canonical(text, "sha256"))), sha256, text);
+  }
+});

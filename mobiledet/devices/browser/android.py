@@ -1,0 +1,32 @@
+"""A page on an Android phone by cable: the phone's own localhost leads here, which browsers hold for secure."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
+from mobiledet.errors import UserError
+
+
+@contextmanager
+def reversed_port(serial: str, port: int) -> Iterator[tuple[Phone, str]]:
+    """The phone and a port of its localhost that leads to ``port`` here, for as long as the block lasts.
+
+    Raises:
+        UserError: the phone is not there.
+    """
+    adb = find_adb()
+    phone = Phone(adb, choose_serial(adb, serial))
+    its_port = phone.call("reverse", "tcp:0", f"tcp:{port}")
+    try:
+        yield phone, its_port
+    finally:
+        with suppress(UserError):  # it may have been unplugged
+            phone.run("reverse", "--remove", f"tcp:{its_port}")
+
+
+def open_on_phone(phone: Phone, url: str) -> bool:
+    """Open an address in the phone's browser; whether that worked."""
+    # as a script, since the address holds the token
+    words = f"am start -a android.intent.action.VIEW -d '{url}' </dev/null 2>&1"
+    answer = phone.script(words)
+    return answer.status == 0 and "Error" not in answer.output

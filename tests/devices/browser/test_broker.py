@@ -1,0 +1,184 @@
+"""The broker, with a page that is a few lines of Python: it shows what the broker does when a page comes and goes."""
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mobiledet.devices.agent.connection import AgentConnection, AgentRefusal
+from mobiledet.devices.agent.refusal import Refusal
+from mobiledet.devices.browser.broker import Broker, Part
+from mobiledet.devices.browser.server import BrokerServer
+
+TOKEN = "a-token-for-these-tests"
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker(silent_seconds=0.6)
+
+
+@pytest.fixture
+def url(broker: Broker, tmp_path: Path) -> Iterator[str]:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("the page")
+    (tmp_path / "secret").write_text("not for anybody")
+    with BrokerServer(("127.0.0.1", 0), site, broker, TOKEN) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class Asking(threading.Thread):
+    """A host that asks in a thread."""
+
+    def __init__(self, url: str, method: str = "POST", path: str = "/v1/sessions", body: bytes = b"body") -> None:
+        super().__init__()
+        self.connection = AgentConnection(url, TOKEN)
+        self.arguments = (method, path, body)
+        self.answer: bytes = b""
+        self.problem: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.answer = self.connection.exchange(*self.arguments).content
+        except Exception as error:
+            self.problem = error
+
+    def end(self) -> bytes:
+        self.join(10)
+        assert not self.is_alive()
+        return self.answer
+
+
+def test_request_and_reply(broker: Broker, url: str) -> None:
+    assert broker.next("page", 0, 0) is None
+    host = Asking(url)
+    errand = broker.next("page", 0, 5)
+    assert errand
+    assert (errand.method, errand.path, errand.body) == ("POST", "/v1/sessions", b"body")
+    broker.reply("page", errand.number, 0, Part(201, "application/json", b"{}"))
+    assert host.end() == b"{}"
+
+
+def test_reply_in_parts_of_which_some_come_twice(broker: Broker, url: str) -> None:
+    broker.next("page", 0, 0)
+    host = Asking(url)
+    errand = broker.next("page", 0, 5)
+    assert errand
+    parts = [Part(200, "application/x-ndjson", b"one\n", more=True), Part(200, "application/x-ndjson", b"two\n")]
+    for index in (0, 0, 1):
+        broker.reply("page", errand.number, index, parts[index])
+    assert host.end() == b"one\ntwo\n"
+    broker.reply("page", errand.number, 1, parts[1])  # nobody waits for it any more
+
+
+def test_requests_come_in_order_and_several_at_a_time(broker: Broker, url: str) -> None:
+    broker.next("page", 0, 0)
+    hosts = []
+    for index in range(3):
+        hosts.append(Asking(url, body=b"%d" % index))
+        while len(broker._errands) <= index:
+            time.sleep(0.01)
+    taken = []
+    for _ in hosts:
+        errand = broker.next("page", taken[-1].number if taken else 0, 5)
+        assert errand
+        taken.append(errand)
+    assert [errand.body for errand in taken] == [b"0", b"1", b"2"]
+    for errand in reversed(taken):
+        broker.reply("page", errand.number, 0, Part(200, "text/plain", errand.body))
+    assert [host.end() for host in hosts] == [b"0", b"1", b"2"]
+
+
+def test_request_whose_delivery_was_lost_is_delivered_again(broker: Broker, url: str) -> None:
+    broker.next("page", 0, 0)
+    host = Asking(url)
+    first, again = broker.next("page", 0, 5), broker.next("page", 0, 5)
+    assert first is again
+    assert first
+    assert broker.next("page", first.number, 0) is None
+    broker.reply("page", first.number, 0, Part(200, "text/plain", b"done"))
+    assert host.end() == b"done"
+
+
+def test_page_that_is_loaded_again_in_the_middle_of_a_reply(broker: Broker, url: str) -> None:
+    """The host sees a connection that broke, and asks again; it never gets halves of two replies as one."""
+    broker.next("page", 0, 0)
+    host = Asking(url)
+    errand = broker.next("page", 0, 5)
+    assert errand
+    broker.reply("page", errand.number, 0, Part(200, "application/x-ndjson", b"one\n", more=True))
+    assert broker.next("page", 0, 0) is None
+    broker.reply("page", errand.number, 1, Part(200, "application/x-ndjson", b"of another\n"))
+    host.end()
+    assert isinstance(host.problem, http.client.HTTPException | ConnectionError)
+
+
+def test_without_a_page_there_is_no_device(broker: Broker, url: str) -> None:
+    with pytest.raises(AgentRefusal, match="no page has asked") as refused:
+        AgentConnection(url, TOKEN).request("GET", "/v1/info", retries=())
+    assert refused.value.code == "no_device"
+
+
+def test_page_that_falls_silent(broker: Broker, url: str) -> None:
+    broker.next("page", 0, 0)
+    host = Asking(url)
+    assert b"no_device" in host.end()
+
+
+def test_second_page_waits_until_the_first_has_gone(broker: Broker) -> None:
+    broker.next("first", 0, 0)
+    with pytest.raises(Refusal, match="another page is the device"):
+        broker.next("second", 0, 0)
+    broker.next("first", 0, 0)
+    time.sleep(0.7)
+    broker.next("second", 0, 0)
+    with pytest.raises(Refusal, match="another page is the device"):
+        broker.reply("first", 1, 0, Part(200, "text/plain", b""))
+
+
+def test_host_that_goes_leaves_no_errand(broker: Broker, url: str) -> None:
+    broker.next("page", 0, 0)
+    host = Asking(url)
+    assert broker.next("page", 0, 5)
+    sock = host.connection._connection.sock
+    assert sock
+    sock.shutdown(2)
+    deadline = time.monotonic() + 5
+    while broker._errands and time.monotonic() < deadline:
+        broker.next("page", 1, 0)
+        time.sleep(0.05)
+    assert not broker._errands
+
+
+def _get(url: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    found = response.status, response.read(), dict(response.headers)
+    connection.close()
+    return found
+
+
+def test_page_is_isolated_so_that_it_has_threads(url: str) -> None:
+    status, content, headers = _get(url, "/", {})
+    assert (status, content) == (200, b"the page")
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert _get(url, "/index.html", {"If-None-Match": headers["ETag"]})[0] == 304
+
+
+@pytest.mark.parametrize("path", ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "//etc/passwd", "/v1/broker/next"])
+def test_nothing_else_is_served_without_the_token(url: str, path: str) -> None:
+    assert _get(url, path, {})[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/broker/next?page=p&after=x", "/v1/broker/next?page=p&wait=31"])
+def test_odd_questions_of_a_page(url: str, path: str) -> None:
+    assert _get(url, path, {"Authorization": f"Bearer {TOKEN}"})[0] == 400
