@@ -71,7 +71,7 @@ def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) 
 
 def _find(config: ExportConfig, checkpoint: Path, spec: ModelSpec) -> tuple[str, Path, str]:
     """The source in words, its folder of images, and a warning."""
-    run = _run_settings(checkpoint)
+    run = run_settings(checkpoint)
     if config.calibration is None:
         return _training_images(config, run) or _built_in_instead(config, spec)
     if config.calibration == BUILT_IN:
@@ -94,7 +94,7 @@ def _find(config: ExportConfig, checkpoint: Path, spec: ModelSpec) -> tuple[str,
     return str(folder), folder, ""
 
 
-def _run_settings(checkpoint: Path) -> dict[str, Any]:
+def run_settings(checkpoint: Path) -> dict[str, Any]:
     """The settings of the training run that wrote the checkpoint; empty if they cannot be told."""
     try:
         return dict(read_json(checkpoint.parent / "config.json")["config"])

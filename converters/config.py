@@ -7,7 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 Format = Literal["tflite", "coreml"]
-Precision = Literal["float32", "float16"]
+Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8"]
 Ios = Literal[15, 16, 17, 18, 26]
 Face = Literal["graph", "vision"]
 
@@ -33,9 +33,13 @@ class ExportConfig:
     format: tuple[Format, ...] = ("tflite", "coreml")
     """Kinds of model files."""
     precision: tuple[Precision, ...] = ()
-    """Precisions of every format; by default float32 and float16 for tflite, float16 for coreml. A float16 TFLite file
-    holds its weights in half the space and computes in 32 bits on a CPU; a float16 Core ML file computes in 16 bits
-    up to the box decoding, which stays in 32."""
+    """Precisions of every format, each format takes those it has; by default float32, float16 and int8 for tflite,
+    float16 for coreml. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in 16); int8-weights is the
+    smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs and for CPUs with dot
+    products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core ML: float16 computes
+    in 16 bits up to the box decoding, which stays in 32."""
+    int8_input: Literal["float32", "uint8"] = "float32"
+    """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
     overwrite: bool = False
     """Replace the bundle if it exists."""
 
@@ -50,6 +54,10 @@ class ExportConfig:
     they are still there, else the built-in shapes."""
     parity_images: int = 8
     """How many of them."""
+
+    judge: bool = True
+    """Also run the TFLite files with TensorFlow's reference kernels, if TensorFlow is installed: what they find must be
+    what LiteRT finds."""
 
     nms_iou: float | None = None
     """A box that overlaps a better one of its class by more than this is dropped; by default as in the checkpoint."""
@@ -68,7 +76,20 @@ class ExportConfig:
     calibration_seed: int = 0
     """Which of them."""
     data: str | None = None
-    """A folder in COCO's layout, or `shapes` for the built-in set."""
+    """A folder in COCO's layout, or `shapes` for the built-in set: its validation part for --measure, its training part
+    for --calibration coco. By default what the checkpoint was trained on."""
+
+    measure: bool = False
+    """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle."""
+    measure_images: int = 0
+    """Images for that; 0 takes all."""
+    max_map_drop: float = 0.02
+    """With --measure: a file that loses more mAP than this is not shipped, and the layers to blame are named."""
+    force: bool = False
+    """Ship it all the same."""
+    debug_quantization: bool = False
+    """Show what each layer of the smaller .tflite files loses against float32, and write it as tables and pictures
+    beside the bundle, into NAME.quantization/."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +14,34 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mobiledet.bundle import SUFFIX, Bundle, GoldenCase, ModelFile, write_bundle
-from mobiledet.cores import usable_cores
-from mobiledet.detections import Detections
-from mobiledet.devices.coreml import CoreMlDetector
-from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.bundle import SUFFIX, Bundle, write_bundle
 from mobiledet.errors import UserError
-from mobiledet.matching import Tolerance
+from mobiledet.spec import ModelSpec
+from mobiledet_converters.calibration import Calibration, choose_calibration, run_settings
+from mobiledet_converters.checks import ROUNDED_PRECISION, CheckedFile, ask_judge, check_file, golden_cases
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
-from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare
+from mobiledet_converters.measure import load_validation
+from mobiledet_converters.parity import TOLERANCES, ParityReport, compare
+from mobiledet_converters.precisions import choose_precisions, needs_calibration
 from mobiledet_converters.process import Conversion, require_converter
-from mobiledet_converters.raw_outputs import Difference, compare_raw_outputs, nearest
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16
+from mobiledet_converters.selection import common_images, debug, measure
+from mobiledet_converters.tflite.judge import is_available
 
-DEFAULT_PRECISIONS = {"tflite": ("float32", "float16"), "coreml": ("float16",)}
-ROUNDED_PRECISION = "float16"  # what ``round_to_float16`` imitates
-GOLDEN_CASES = 3
 POLL_SECONDS = 0.2
-LOWEST_COREML_SQNR_DB = {"float32": 80.0, "float16": 30.0}  # of the head's outputs; the interpreter is torch too
 MAX_RANK = 4  # of the tensors that GPU delegates take
-
-
-@dataclass(frozen=True)
-class CheckedFile:
-    """A model file that has passed.
-
-    Attributes:
-        source: where it lies.
-        entry: for the bundle.
-        exact: numbers of the images in which every detection has its partner.
-    """
-
-    source: Path
-    entry: ModelFile
-    exact: set[int]
 
 
 def run(config: ExportConfig) -> None:
     """The command ``mobiledet export``."""
     console = Console()
     bundle = export(config, console)
-    table = Table("file", "precision", "size", "against PyTorch")
+    table = Table("file", "precision", "size", "mAP", "against PyTorch")
     for file in bundle.files:
-        table.add_row(file.path, file.precision, f"{file.bytes / 1e6:.2f} MB", _in_words(file.parity or {}))
+        ap = f"{file.map['AP']:.4f} ({-file.map['drop']:+.4f})" if file.map else "not measured"
+        table.add_row(file.path, file.precision, f"{file.bytes / 1e6:.2f} MB", ap, _in_words(file.parity or {}))
     console.print(table)
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
 
@@ -81,15 +64,21 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     for format in formats:
         require_converter(format)
     if "coreml" in formats:
-        check_target(config.ios, config.precision)
+        check_target(config.ios, choose_precisions("coreml", config.precision, formats))
         if not config.face:
             raise UserError("--face is empty; give graph, vision or both")
     if not config.checkpoint.is_file():  # known before the parents of the bundle are made
         raise UserError(f"no checkpoint at {config.checkpoint}")
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
     with _working_folder(out, config.overwrite) as folder, ExitStack() as stack:
-        jobs = {format: _job(config, format, folder) for format in formats}
+        jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
         detector, spec = jobs[formats[0]].load()
+        dataset = (
+            load_validation(config.data, run_settings(config.checkpoint), config.measure_images)
+            if config.measure
+            else None
+        )
+        calibration = _calibrate(jobs, config, spec, console)
         paths = choose_images(config.checkpoint, config.images, config.parity_images)
         inputs = load_inputs(paths, spec.input)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
@@ -103,21 +92,78 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         if not count:
             console.print("nothing but raw outputs can be compared; give --images with objects")
         answers = _wait(conversions, console)
-        files = []
-        for conversion, answer in zip(conversions, answers, strict=True):
-            for file in answer.files:
-                _warn_of_rank(file, console)
-                source = conversion.job.folder / file.name
-                own = rounding if file.precision == ROUNDED_PRECISION else None
-                files.append(_CHECKS[conversion.format](source, file, reference, own))
+        files = _check(conversions, answers, config, reference, rounding, calibration, console)
+        files = common_images(files, console)
+        if config.judge and "tflite" in formats and is_available():
+            (folder / "judge").mkdir()
+            files = ask_judge(files, reference, folder / "judge")
+        if config.debug_quantization:
+            debug(files, reference, out.with_suffix(".quantization"), console)
+        if dataset:
+            files = measure(files, config, detector, reference, dataset, console)
         return write_bundle(
             out,
             spec,
             [(file.source, file.entry) for file in files],
-            _golden_cases(reference, rounded, files),
+            golden_cases(reference, rounded, files),
             {name: {"iou": t.iou, "score": t.score} for name, t in TOLERANCES.items()},
             config.overwrite,
         )
+
+
+def _calibrate(
+    jobs: dict[str, ConversionJob], config: ExportConfig, spec: ModelSpec, console: Console
+) -> Calibration | None:
+    """Load the calibration images and give them to the jobs that need them; None where none does.
+
+    Raises:
+        UserError: they cannot be used.
+    """
+    needing = [f for f, job in jobs.items() if any(needs_calibration(f, precision) for precision in job.precisions)]
+    if not needing:
+        return None
+    calibration = choose_calibration(config, config.checkpoint, spec)
+    if calibration.warning:
+        console.print(calibration.warning, highlight=False)
+    path = jobs[needing[0]].folder.parent / "calibration.npy"
+    np.save(path, calibration.load(spec.input))
+    jobs.update({format: replace(jobs[format], calibration=path) for format in needing})
+    console.print(
+        f"calibration with {len(calibration.images)} images of {calibration.source}, seed {calibration.seed}",
+        highlight=False,
+    )
+    return calibration
+
+
+def _check(
+    conversions: Sequence[Conversion],
+    answers: Sequence[ConversionAnswer],
+    config: ExportConfig,
+    reference: Reference,
+    rounding: ParityReport,
+    calibration: Calibration | None,
+    console: Console,
+) -> list[CheckedFile]:
+    """Hold every file against PyTorch. One of integers that nobody asked for is left out if it fails.
+
+    Raises:
+        UserError: another one fails.
+    """
+    files = []
+    for conversion, answer in zip(conversions, answers, strict=True):
+        for file in answer.files:
+            _warn_of_rank(file, console)
+            try:
+                checked = check_file(conversion.format, conversion.job.folder / file.name, file, reference, rounding)
+            except UserError as error:
+                if file.precision.startswith("float") or file.precision in config.precision:
+                    raise
+                console.print(f"left out: {error}", highlight=False)
+                continue
+            if calibration and needs_calibration(conversion.format, file.precision):
+                checked = replace(checked, entry=replace(checked.entry, calibration=calibration.record()))
+            files.append(checked)
+    return files
 
 
 @contextmanager
@@ -143,7 +189,7 @@ def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
     overrides = {"iou": config.nms_iou, "score": config.nms_score, "max_detections": config.max_detections}
     nms: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
-    precisions = tuple(dict.fromkeys(config.precision)) or DEFAULT_PRECISIONS[format]
+    precisions = choose_precisions(format, config.precision, config.format)
     (folder / format).mkdir()
     return ConversionJob(
         config.checkpoint.absolute(),
@@ -152,6 +198,7 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
         nms,
         ios=config.ios,
         faces=tuple(dict.fromkeys(config.face)),
+        int8_input=config.int8_input,
     )
 
 
@@ -178,107 +225,6 @@ def _warn_of_rank(file: ConvertedFile, console: Console) -> None:
     rank = file.structure.get("max_rank", 0)
     if rank > MAX_RANK:
         console.print(f"{file.name} holds tensors of {rank} dimensions; GPU delegates take at most {MAX_RANK}")
-
-
-def _check_tflite(
-    source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport | None
-) -> CheckedFile:
-    """Run the file in LiteRT; ``rounding`` as in ``parity.check``.
-
-    Raises:
-        UserError: it does not find what PyTorch finds.
-    """
-    raw = compare_raw_outputs(source, reference.inputs[0], reference.raw, file.precision)
-    how = {"checked": "detections in LiteRT against PyTorch"}
-    return _check_detections(source, "tflite", file, LiteRtDetector(source), reference, rounding, raw, how)
-
-
-def _check_coreml(
-    source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport | None
-) -> CheckedFile:
-    """Run the package in the interpreter, for there is no Core ML runtime outside Apple systems; ``rounding`` as in
-    ``parity.check``.
-
-    Raises:
-        UserError: it does not find what PyTorch finds.
-    """
-    model = CoreMlDetector(source, threads=usable_cores())
-    shapes = [shape for values in reference.raw.values() for shape in (values.shape, values.shape[1:])]
-    found = model.tensors(reference.inputs[0], shapes)
-    raw = nearest(reference.raw, found, LOWEST_COREML_SQNR_DB[file.precision], source.name)
-    how = {
-        "checked": "detections in the interpreter against PyTorch",
-        "verified": "interpreter-verified, not device-verified",
-    }
-    return _check_detections(source, "coreml", file, model, reference, rounding, raw, how)
-
-
-def _check_detections(
-    source: Path,
-    format: str,
-    file: ConvertedFile,
-    model: LiteRtDetector | CoreMlDetector,
-    reference: Reference,
-    rounding: ParityReport | None,
-    raw: dict[str, Difference],
-    how: dict[str, str],
-) -> CheckedFile:
-    """Run the loaded file on every image, compare, and put the findings together."""
-    spec, tolerance = reference.spec, TOLERANCES[file.precision]
-    found = []
-    for image in reference.inputs:
-        model.set_input(image)
-        model.invoke()
-        found.append(model.detections(spec.input.height, spec.input.width, spec.num_classes))
-    report = compare(reference.detections, found, reference.cuts, spec.nms, tolerance)
-    check(report, tolerance, file.name, rounding)
-    parity = {
-        **how,
-        **asdict(report),
-        "raw": {name: asdict(difference) for name, difference in raw.items()},
-        **file.structure,
-    }
-    entry = ModelFile(file.name, format, file.precision, 0, "", parity, face=file.face)
-    return CheckedFile(source, entry, _exact_images(reference, found, tolerance))
-
-
-_CHECKS = {"tflite": _check_tflite, "coreml": _check_coreml}
-
-
-def _exact_images(reference: Reference, found: Sequence[Detections], tolerance: Tolerance) -> set[int]:
-    """Numbers of the images in which every detection has its partner, as a runtime that replays them will ask."""
-    cut = reference.spec.nms.score
-    return {
-        index
-        for index, (ours, theirs) in enumerate(zip(reference.detections, found, strict=True))
-        if compare([ours], [theirs], [cut], reference.spec.nms, tolerance).is_exact
-    }
-
-
-def _golden_cases(reference: Reference, rounded: Reference, files: Sequence[CheckedFile]) -> list[GoldenCase]:
-    """Images that any runtime can be asked to reproduce, those with the most confident detections.
-
-    Every file agrees with PyTorch on them exactly. Those are preferred whose detections are the same in a network of
-    16-bit numbers too: on the others a phone's GPU may rightly come to another result.
-
-    Raises:
-        UserError: there is none.
-    """
-    agreed = set.intersection(*(file.exact for file in files))
-    if not agreed:
-        raise UserError("no image on which all files agree with PyTorch in every detection; give more --parity-images")
-    steady = _exact_images(reference, rounded.detections, TOLERANCES[ROUNDED_PRECISION])
-
-    def preference(index: int) -> tuple[bool, float]:
-        return index not in steady, -float(reference.detections[index].scores.max(initial=0))
-
-    size = np.array([reference.spec.input.height, reference.spec.input.width] * 2, np.float32)
-    cases = []
-    for index in sorted(agreed, key=preference)[:GOLDEN_CASES]:
-        found = reference.detections[index]
-        boxes_yxyx = found.boxes_xyxy[:, [1, 0, 3, 2]] / size
-        cases.append(GoldenCase(reference.inputs[index], boxes_yxyx, found.labels, found.scores))
-    return cases
 
 
 def _in_words(parity: dict[str, Any]) -> str:

@@ -61,6 +61,7 @@ class ConversionJob(Job):
         calibration: the file of ``calibration_images``; None where no precision needs them.
         ios: oldest major version of iOS that runs Core ML packages.
         faces: of Core ML packages, see ``ModelFile``.
+        int8_input: what a .tflite file with 8-bit activations takes, ``float32`` or ``uint8``.
     """
 
     checkpoint: Path
@@ -70,6 +71,7 @@ class ConversionJob(Job):
     calibration: Path | None = None
     ios: int = 17
     faces: tuple[str, ...] = (GRAPH, VISION)
+    int8_input: str = "float32"
 
     def calibration_images(self) -> np.ndarray:
         """N x height x width x 3 uint8 RGB, as the model takes them."""

@@ -24,17 +24,26 @@ class Gate(Tolerance):
 
     Attributes:
         unsettled: largest share of detections that may fall to the other side of the suppression threshold.
+        different: largest share that may differ without an explanation.
     """
 
     unsettled: float
+    different: float = 0.0
 
 
 # Measured on 60 images with a trained ShuffleNetV2 0.5x (3287 detections), lowest IoU, largest score difference and
 # share of unsettled ones: float32 0.99999, 1e-6, 0; float16 weights 0.998, 8e-4, 0.003; activations in float16 too, as
 # on GPUs and in Core ML, 0.997, 2e-3, 0.005.
+# With integers, on 60 images (5680 detections of ShuffleNetV2 0.5x): within IoU 0.9 and score 0.05 weights of 8 bits,
+# and activations of 16 with them, leave 64 unsettled and none different; within IoU 0.8 and score 0.15 activations of
+# 8 bits leave 51 unsettled and none different. A detector that is hardly trained loses more: 17 and 10 of 305. How much
+# accuracy that costs is for a measurement of mAP to say; this gate finds files that are wrong.
 TOLERANCES = {
     "float32": Gate(iou=0.99, score=1e-3, unsettled=0.01),
     "float16": Gate(iou=0.95, score=0.01, unsettled=0.02),
+    "int8-weights": Gate(iou=0.9, score=0.05, unsettled=0.03, different=0.005),
+    "int8": Gate(iou=0.8, score=0.15, unsettled=0.1, different=0.05),
+    "int16x8": Gate(iou=0.9, score=0.05, unsettled=0.03, different=0.005),
 }
 
 
@@ -130,7 +139,9 @@ def check(report: ParityReport, tolerance: Gate, name: str, rounding: ParityRepo
     Raises:
         UserError: the file does not find what PyTorch finds.
     """
-    may_differ = ROUNDING_MARGIN * rounding.different if rounding else 0
+    may_differ = max(
+        ROUNDING_MARGIN * rounding.different if rounding else 0, math.floor(tolerance.different * report.expected)
+    )
     allowed = math.ceil(tolerance.unsettled * report.expected)
     if rounding:
         allowed = max(allowed, ROUNDING_MARGIN * rounding.unsettled)

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from mobiledet.errors import UserError
 
-LOWEST_SQNR_DB = {"float32": 60.0, "float16": 30.0}
+LOWEST_SQNR_DB = {"float32": 60.0, "float16": 30.0, "int8-weights": 12.0, "int8": 6.0, "int16x8": 12.0}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def compare_raw_outputs(
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
+    (detail,) = interpreter.get_input_details()
+    interpreter.set_tensor(detail["index"], image[None].astype(detail["dtype"]))
     interpreter.invoke()
     shapes = {shape for values in expected.values() for shape in (values.shape, values.shape[1:])}
     indices = [d["index"] for d in interpreter.get_tensor_details() if tuple(d["shape"]) in shapes]

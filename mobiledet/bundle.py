@@ -46,6 +46,8 @@ class ModelFile:
         map: measured COCO mAP with its dataset and number of images, or None when not measured.
         face: of a Core ML package, ``graph`` (the four outputs of a .tflite file) or ``vision`` (a pipeline that Vision
             takes for an object detector); both find the same. Empty for tflite.
+        calibration: the images that integer activations were fitted to: ``source``, ``images`` (how many) and ``seed``.
+        accelerators: what computes such a file and in which numbers, by kind of processor; None in older bundles.
     """
 
     path: str
@@ -56,6 +58,8 @@ class ModelFile:
     parity: dict[str, Any] | None = None
     map: dict[str, Any] | None = None
     face: str = ""
+    calibration: dict[str, Any] | None = None
+    accelerators: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

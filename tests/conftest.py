@@ -153,11 +153,11 @@ def patch_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve JPEG images of shapes, in a data folder of COCO's layout."""
+    """Twelve JPEG images of shapes, in a data folder of COCO's layout; beside them sixteen to calibrate with."""
     from mobiledet.data.shapes import write_shapes
 
     folder = tmp_path_factory.mktemp("scenes") / "set"
-    write_shapes(folder, train=0, val=12, seed=5, workers=1)
+    write_shapes(folder, train=16, val=12, seed=5, workers=1)
     return folder / "val2017"
 
 
@@ -222,12 +222,12 @@ def scene_checkpoint(train_on_scenes: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def exported_bundle(scene_checkpoint: Path, scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What ``mobiledet export`` makes of it: TFLite in both precisions and Core ML; takes most of a minute."""
+    """What ``mobiledet export`` makes of it by default; takes most of a minute."""
     from mobiledet_converters.config import ExportConfig
     from mobiledet_converters.export import export
 
     out = tmp_path_factory.mktemp("exported") / "scenes.mobiledet"
-    return export(ExportConfig(scene_checkpoint, out, images=scene_folder))
+    return export(ExportConfig(scene_checkpoint, out, images=scene_folder, calibration=str(scene_folder.parent)))
 
 
 class Page(HTMLParser):

@@ -8,9 +8,11 @@ from torch import nn
 
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.passes import apply_passes
+from mobiledet_converters.precisions import needs_calibration
 from mobiledet_converters.tflite.metadata import add_metadata
 from mobiledet_converters.tflite.names import shorten_names
-from mobiledet_converters.tflite.quantize import write_float16
+from mobiledet_converters.tflite.quantize import quantize, take_bytes
+from mobiledet_converters.tflite.ranges import Ranges, measure_ranges
 from mobiledet_converters.tflite.structure import check_structure
 from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph
 
@@ -30,19 +32,28 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     graph = ChannelsLastGraph(detection, spec.input.width).eval()
     job.announce("lowering the network")
     lowered = litert_torch.convert(graph, sample_kwargs={"image": image})
-    raw = {"float32": job.folder / "raw.float32.tflite"}
-    lowered.export(str(raw["float32"]))
-    shorten_names(raw["float32"])
+    converted = job.folder / "raw.float32.tflite"
+    lowered.export(str(converted))
+    shorten_names(converted)
 
+    ranges: Ranges = {}
+    if job.calibration:
+        images = job.calibration_images()
+        ranges = measure_ranges(
+            converted, images, lambda done: job.announce(f"calibrating, image {done} of {len(images)}")
+        )
     convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
     files = []
     for precision in job.precisions:
         job.announce(f"writing {precision}")
-        if precision == "float16":
-            raw["float16"] = job.folder / "raw.float16.tflite"
-            write_float16(raw["float32"], raw["float16"])
+        raw = converted
+        if precision != "float32":
+            raw = job.folder / f"raw.{precision}.tflite"
+            quantize(precision, converted, raw, ranges if needs_calibration("tflite", precision) else {})
+            if precision == "int8" and job.int8_input == "uint8":
+                take_bytes(raw)
         name = f"model.{precision}.tflite"
-        add_metadata(raw[precision], job.folder / name, spec)
+        add_metadata(raw, job.folder / name, spec)
         structure = check_structure(job.folder / name, spec, convolutions)
         files.append(ConvertedFile(name, precision, asdict(structure)))
     return files

@@ -1,26 +1,54 @@
-"""Smaller weights for a float .tflite file."""
+"""Smaller numbers for a float .tflite file: every precision is made from the one file that was converted."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
-from ai_edge_quantizer import quantizer
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools.flatbuffer_utils import opcode_to_name, read_model, write_model
+from ai_edge_quantizer import quantizer, recipe
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
 
+from mobiledet.errors import UserError
+from mobiledet_converters.tflite.float_part import float_operations
+from mobiledet_converters.tflite.ranges import Ranges
 
-def write_float16(source: Path, target: Path) -> None:
-    """Copy a float32 file with the weights of its convolutions in float16.
+WITH_WEIGHTS = (
+    TFLOperationName.CONV_2D,
+    TFLOperationName.DEPTHWISE_CONV_2D,
+    TFLOperationName.CONV_2D_TRANSPOSE,
+    TFLOperationName.FULLY_CONNECTED,
+)
+# The input is bytes: with a step of one nothing of it is lost.
+IMAGE_RANGE = (0.0, 255.0)
+
+
+def quantize(precision: str, source: Path, target: Path, ranges: Ranges) -> None:
+    """Copy a float32 file in another precision.
+
+    Args:
+        precision: a key of ``QUANTIZERS``.
+        source: the float32 file.
+        target: the file to write.
+        ranges: of its tensors, where activations become integers; else empty.
+    """
+    work = quantizer.Quantizer(str(source))
+    QUANTIZERS[precision](work, source)
+    values = _statistics(source, ranges) if ranges else None
+    result = work.quantize(values, enable_progress_bar=False, enable_progress_report=False)
+    result.export_model(str(target), overwrite=True)
+
+
+def _float16(work: quantizer.Quantizer, source: Path) -> None:
+    """Weights of convolutions in float16.
 
     Each weight gets a DEQUANTIZE operation, which the runtime folds on loading: a CPU computes in 32 bits, a GPU in 16
     as it does with any float file. Row lookups are left alone: their table is the anchors, whose rounding would move
     boxes.
     """
-    work = quantizer.Quantizer(str(source))
-    for operation in (
-        TFLOperationName.CONV_2D,
-        TFLOperationName.DEPTHWISE_CONV_2D,
-        TFLOperationName.CONV_2D_TRANSPOSE,
-        TFLOperationName.FULLY_CONNECTED,
-    ):
+    for operation in WITH_WEIGHTS:
         work.add_weight_only_config(
             regex=".*",
             operation_name=operation,
@@ -28,4 +56,72 @@ def write_float16(source: Path, target: Path) -> None:
             granularity=QuantGranularity.TENSORWISE,
             algorithm_key=AlgorithmName.FLOAT_CASTING,
         )
-    work.quantize().export_model(str(target), overwrite=True)
+
+
+def _int8_weights(work: quantizer.Quantizer, source: Path) -> None:
+    """Weights of convolutions in 8 bits with a scale for each channel, computed with in floats."""
+    for operation in WITH_WEIGHTS:
+        work.add_weight_only_config(regex=".*", operation_name=operation, num_bits=8)
+
+
+def _int8(work: quantizer.Quantizer, source: Path) -> None:
+    """Weights in 8 bits with a scale for each channel, activations in 8 bits with a scale for each tensor."""
+    work.load_quantization_recipe(recipe.static_wi8_ai8())
+    _keep_float_part(work, source)
+
+
+def _int16x8(work: quantizer.Quantizer, source: Path) -> None:
+    """The same with activations in 16 bits."""
+    work.load_quantization_recipe(recipe.static_wi8_ai16())
+    _keep_float_part(work, source)
+
+
+QUANTIZERS: dict[str, Callable[[quantizer.Quantizer, Path], None]] = {
+    "float16": _float16,
+    "int8-weights": _int8_weights,
+    "int8": _int8,
+    "int16x8": _int16x8,
+}
+
+
+def _keep_float_part(work: quantizer.Quantizer, source: Path) -> None:
+    """Leave out what must be float, the graph's inputs and outputs among it."""
+    names = "|".join(re.escape(name) for name in sorted(float_operations(read_model(source))))
+    # an operation is known by the names of its outputs, each followed by a semicolon
+    for regex, operation in (
+        (f"(^|;)({names})(;|$)", TFLOperationName.ALL_SUPPORTED),
+        (".*", TFLOperationName.INPUT),
+        (".*", TFLOperationName.OUTPUT),
+    ):
+        work.update_quantization_recipe(regex, operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
+
+
+def _statistics(source: Path, ranges: Ranges) -> dict[str, dict[str, np.ndarray]]:
+    """Ranges in the form that the quantiser's own calibration has."""
+    graph = read_model(source).subgraphs[0]
+    (image,) = (graph.tensors[index].name.decode() for index in graph.inputs)
+    ranks = {tensor.name.decode(): len(tensor.shape) if tensor.shape is not None else 0 for tensor in graph.tensors}
+    return {
+        name: {"min": np.full([1] * ranks[name], low, np.float32), "max": np.full([1] * ranks[name], high, np.float32)}
+        for name, (low, high) in {**ranges, image: IMAGE_RANGE}.items()
+    }
+
+
+def take_bytes(path: Path) -> None:
+    """Let a file with integer activations take the image as uint8 instead of float32, in place.
+
+    Raises:
+        UserError: the first operation does not turn the image into integers.
+    """
+    model = read_model(path)
+    graph = model.subgraphs[0]
+    (index,) = graph.inputs
+    readers = [operation for operation in graph.operators if index in operation.inputs]
+    kinds = {str(opcode_to_name(model, operation.opcodeIndex)) for operation in readers}
+    if kinds != {"QUANTIZE"}:
+        raise UserError(f"the image cannot be given as uint8: {', '.join(sorted(kinds))} takes it as floats")
+    image = graph.tensors[index]
+    image.type = schema.TensorType.UINT8
+    image.quantization = schema.QuantizationParametersT()
+    image.quantization.scale, image.quantization.zeroPoint = [1.0], [0]
+    write_model(model, path)

@@ -14,6 +14,7 @@ from mobiledet.spec import ModelSpec
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # of resource variables and of graphs that the converter left half-way: runtimes on phones do not take them
 FORBIDDEN = ("CUSTOM", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "STABLEHLO_")
+IMAGE_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.UINT8)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def count_operations(model: schema.ModelT) -> Counter[str]:
 
 
 def _check_interface(model: schema.ModelT, spec: ModelSpec) -> None:
-    """One float input ``image``; the four outputs by name, in this order, of constant shape."""
+    """One input ``image``, floats or bytes; the four float outputs by name, in this order, of constant shape."""
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     inputs = {"image": (1, spec.input.height, spec.input.width, 3)}
     for wanted, order, named in (
@@ -76,7 +77,8 @@ def _check_interface(model: schema.ModelT, spec: ModelSpec) -> None:
         given = {names.get(index, "?"): _shape(graph.tensors[index]) for index in order}
         if list(given.items()) != list(wanted.items()):
             raise UserError(f"the converter wrote {given} where {wanted} belongs")
-        if any(graph.tensors[index].type != schema.TensorType.FLOAT32 for index in order):
+        allowed = IMAGE_TYPES if wanted is inputs else IMAGE_TYPES[:1]
+        if any(graph.tensors[index].type not in allowed for index in order):
             raise UserError(f"the converter wrote {', '.join(given)} in other types than float32")
 
 

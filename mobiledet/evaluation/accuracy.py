@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from mobiledet.data.categories import match_categories
 from mobiledet.data.coco import CocoDataset, CocoImage
 from mobiledet.data.config import OnBadData
 from mobiledet.devices import InputMode
@@ -83,26 +84,6 @@ def measure_accuracy(
         scorer=scorer,
         stages={stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)},
     )
-
-
-def match_categories(spec: ModelSpec, dataset: CocoDataset) -> tuple[int | None, ...]:
-    """The data set's category id of each of the model's labels, by name; None for a label that it does not have.
-
-    Raises:
-        UserError: the data set has a category that the model does not know: its mAP would be of something else.
-    """
-    if (spec.labels, spec.category_ids) == (dataset.labels, dataset.category_ids):
-        return spec.category_ids
-    unknown = [name for name in dataset.labels if name not in spec.labels]
-    if unknown or len(set(dataset.labels)) < len(dataset.labels):
-        problem = f"has the category {unknown[0]!r}, which" if unknown else "repeats a category's name;"
-        known = ", ".join(spec.labels[:8]) + (", ..." if len(spec.labels) > 8 else "")
-        raise UserError(
-            f"{dataset.annotations} {problem} {spec.name} does not know (it knows {known}); "
-            "evaluate it on data with the categories it was trained for"
-        )
-    id_of = dict(zip(dataset.labels, dataset.category_ids, strict=True))
-    return tuple(id_of.get(label) for label in spec.labels)
 
 
 def images_sha256(images: Sequence[CocoImage], annotations: Path) -> str:

@@ -25,12 +25,13 @@ from mobiledet.spec import ModelSpec
 from mobiledet.train.allocator import keep_freed_memory
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.curves import CurvePoint, append_point
-from mobiledet.train.finetune import load_start, start_from
+from mobiledet.train.finetune import like_start, load_start, start_from
 from mobiledet.train.interruption import Interrupted, Interruption
 from mobiledet.train.launch import adopt_environment, launch, make_fabric
 from mobiledet.train.meter import LossWatch
 from mobiledet.train.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
 from mobiledet.train.progress import TrainProgress
+from mobiledet.train.qat import freeze_statistics, prepare_qat
 from mobiledet.train.recipes import LIST, recipe_list
 from mobiledet.train.report import write_report
 from mobiledet.train.run_folder import RunFolder
@@ -97,6 +98,8 @@ def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
     if config.resume:
         path = config.resume
         config = dataclasses.replace(RunFolder(path).load_config(), out=path, resume=path)
+    elif config.qat:
+        config = like_start(config)
     config = adopt_environment(config)
     check_settings(config)
     # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
@@ -131,6 +134,8 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
         console.print(train_loader.dataset.disk_cache.plan(train_set.images))
     if before and not config.resume:
         console.print(start_from(detector, spec, before, source))
+    if config.qat:
+        prepare_qat(detector)
     optimizer = build_optimizer(config, detector)
     state = TrainState(fabric, spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
     if before and config.resume:
@@ -272,6 +277,8 @@ def _train_epoch(run: Run) -> None:
     run.detector.train()
     if config.freeze_backbone:
         state.detector.backbone.eval()
+    if config.qat:
+        freeze_statistics(state.detector)
     run.train_loader.sampler.seek(state.epoch, state.step * config.batch_size // fabric.world_size)
     batches = iter(run.train_loader)
     while state.step < run.steps_per_epoch:

@@ -27,6 +27,25 @@ def load_start(path: Path, config: TrainConfig) -> Checkpoint:
     return checkpoint
 
 
+def like_start(config: TrainConfig) -> TrainConfig:
+    """The settings with the network of the checkpoint that a run with ``--qat`` starts from; rounding is simulated in
+    32 bits.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    if config.init is None:
+        raise UserError("--qat starts from a trained detector; give its checkpoint with --init")
+    spec = load_checkpoint(config.init).spec
+    return dataclasses.replace(
+        config,
+        backbone=spec.backbone,
+        detector=spec.detector,
+        image_size=spec.input.height,
+        precision="32-true" if config.precision == "auto" else config.precision,
+    )
+
+
 def start_from(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, source: Path) -> str:
     """Give a detector the weights of a checkpoint; the layers that depend on the classes stay as they are where the
     classes differ.

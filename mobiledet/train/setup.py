@@ -71,6 +71,8 @@ def check_settings(config: TrainConfig) -> None:
         )
     if config.schedule == "steps" and not config.lr_steps:
         raise UserError("--schedule steps needs --lr-steps, the epochs after which the learning rate falls")
+    if config.qat and config.precision not in ("auto", "32-true"):
+        raise UserError(f"--precision {config.precision}: --qat rounds in 32-bit numbers; leave it out")
     if config.freeze_backbone and not (config.init or config.pretrained):
         raise UserError("--freeze-backbone keeps a random backbone; give it weights with --pretrained or --init")
 

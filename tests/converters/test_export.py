@@ -53,7 +53,11 @@ def ready_made(exported_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def config(scene_checkpoint: Path, scene_folder: Path, tmp_path: Path) -> ExportConfig:
-    return ExportConfig(scene_checkpoint, tmp_path / "out" / "x.mobiledet", images=scene_folder, parity_images=4)
+    calibration = str(scene_folder.parent)
+    out = tmp_path / "out" / "x.mobiledet"
+    return ExportConfig(
+        scene_checkpoint, out, images=scene_folder, parity_images=4, calibration=calibration, judge=False
+    )
 
 
 def altered(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
@@ -67,16 +71,20 @@ def test_bundle_holds_the_files_and_what_was_measured(exported_bundle: Bundle) -
     assert [(f.path, f.format, f.precision) for f in exported_bundle.files] == [
         ("model.float32.tflite", "tflite", "float32"),
         ("model.float16.tflite", "tflite", "float16"),
+        ("model.int8.tflite", "tflite", "int8"),
         ("model.float16.mlpackage", "coreml", "float16"),
         ("model.float16.vision.mlpackage", "coreml", "float16"),
     ]
-    float32, float16, coreml, _ = (file.parity or {} for file in exported_bundle.files)
+    float32, float16, int8, coreml, _ = (file.parity or {} for file in exported_bundle.files)
     assert float32["matched"] == float32["expected"] > 100
     assert float32["lowest_iou"] > 0.999
     assert float32["largest_score_difference"] < 1e-4
     assert float16["largest_score_difference"] > float32["largest_score_difference"]
     assert float32["raw"]["class_logits"]["sqnr_db"] > 90
     assert float32["checked"] == "detections in LiteRT against PyTorch"
+    assert int8["largest_score_difference"] > float16["largest_score_difference"]
+    assert 8 < int8["raw"]["class_logits"]["sqnr_db"] < 60
+    assert int8["reference_kernels"]["matched"] > 0.7 * int8["reference_kernels"]["expected"] > 10
     assert coreml["checked"] == "detections in the interpreter against PyTorch"
     assert coreml["verified"] == "interpreter-verified, not device-verified"
     assert coreml["matched"] > 0.98 * coreml["expected"] > 100
@@ -85,7 +93,7 @@ def test_bundle_holds_the_files_and_what_was_measured(exported_bundle: Bundle) -
     assert exported_bundle.spec.labels == ("circle", "square", "triangle", "étoile", "ring", "cross")
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("accelerator", ["xnnpack", "cpu"])
 def test_golden_cases_can_be_replayed(exported_bundle: Bundle, precision: str, accelerator: str) -> None:
     file = exported_bundle.select(precision)
@@ -230,13 +238,14 @@ def test_command_prints_a_table(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     arguments = ["export", str(config.checkpoint), "--out", str(config.out), "--images", str(config.images)]
+    arguments += ["--calibration", str(config.calibration), "--no-judge"]
     assert main([*arguments, "--format", "tflite", "coreml"]) == 0
     printed = capsys.readouterr().out
     for text in ("model.float32.tflite", "float16", "MB", "detections in 8 images", "not device-verified"):
         assert text in printed
     assert str(config.out) in printed
     listing = json.loads((config.out / "bundle.json").read_text())  # type: ignore[operator]
-    assert len(listing["files"]) == 4
+    assert len(listing["files"]) == 5
 
 
 def test_error_is_one_line_and_leaves_nothing(

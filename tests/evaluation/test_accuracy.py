@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from mobiledet.bundle import Bundle
+from mobiledet.data.categories import match_categories
 from mobiledet.data.coco import CocoDataset, load_split
 from mobiledet.devices.base import Session
 from mobiledet.devices.local import LocalDevice
 from mobiledet.errors import UserError
-from mobiledet.evaluation.accuracy import match_categories, measure_accuracy
+from mobiledet.evaluation.accuracy import measure_accuracy
 
 
 @pytest.fixture(scope="module")
