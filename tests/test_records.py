@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
-from mobiledet.records import decode
+from mobiledet.records import decode, float32_json
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,16 @@ def test_wrong_values_are_named(path: tuple[str, ...], value: Any, message: str)
 def test_missing_field() -> None:
     with pytest.raises(ValueError, match=r"^size is missing$"):
         decode(Inner, {"name": "a"})
+
+
+def test_float32_numbers_are_read_back_to_the_last_bit() -> None:
+    bits = np.random.default_rng(0).integers(0, 1 << 32, 20_000, dtype=np.uint32)
+    numbers = bits.view(np.float32)
+    numbers = np.append(numbers[np.isfinite(numbers)], np.float32([0, 1, 1e-45, 3.4e38, 0.1, 16777216]))
+    rows = numbers[: len(numbers) // 4 * 4].reshape(-1, 4)
+    np.testing.assert_array_equal(np.array(json.loads(float32_json(numbers.tolist())), np.float32), numbers)
+    np.testing.assert_array_equal(np.array(json.loads(float32_json(rows.tolist())), np.float32), rows)
+    assert float32_json([]) == "[]"
+    for odd in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="no numbers of JSON"):
+            float32_json([1.0, odd])

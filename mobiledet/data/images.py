@@ -1,9 +1,11 @@
 """Pictures: found, decoded and resized. Training, evaluation and devices all use these functions. No torch."""
 
+import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -32,9 +34,19 @@ def load_rgb(path: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
     Raises:
         UserError: the file is missing, truncated or cannot be decoded.
     """
-    with _opened(path) as image:
-        image.load()
-        return _rgb(ImageOps.exif_transpose(image) if apply_orientation else image)
+    with _opened(path, path) as image:
+        return _decoded(image, apply_orientation)
+
+
+def decode_rgb(content: bytes, name: str, apply_orientation: bool = False) -> NDArray[np.uint8]:
+    """The same for the bytes of a file; errors call it ``name``."""
+    with _opened(io.BytesIO(content), name) as image:
+        return _decoded(image, apply_orientation)
+
+
+def _decoded(image: Image.Image, apply_orientation: bool) -> NDArray[np.uint8]:
+    image.load()
+    return _rgb(ImageOps.exif_transpose(image) if apply_orientation else image)
 
 
 def load_reduced(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -49,7 +61,7 @@ def load_reduced(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8]
     Raises:
         UserError: the file is missing, truncated or cannot be decoded.
     """
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         original = image.height, image.width
         factor = _reduction(original, (height, width))
         image.draft("RGB", (width, height))
@@ -72,16 +84,16 @@ def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(source: Path | BinaryIO, name: object) -> Iterator[Image.Image]:
     """A picture file; whatever goes wrong in the block is told as a ``UserError`` that names it."""
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             yield image
     except UnidentifiedImageError as error:
-        raise UserError(f"cannot decode image {path}: it is not a picture of a known format") from error
+        raise UserError(f"cannot decode image {name}: it is not a picture of a known format") from error
     except _DECODE_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise UserError(f"cannot decode image {path}: {' '.join(reason.split()).lower()}") from error
+        raise UserError(f"cannot decode image {name}: {' '.join(reason.split()).lower()}") from error
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

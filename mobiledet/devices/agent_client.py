@@ -1,32 +1,39 @@
 """An agent as a device: a phone, a board or another machine that speaks the protocol of apps/PROTOCOL.md."""
 
 import dataclasses
-import io
 import secrets
 import tempfile
 import time
 import weakref
 import zipfile
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.data.images import load_rgb, resize
 from mobiledet.detections import Detections
 from mobiledet.devices import InputMode
 from mobiledet.devices.agent.answers import check_benchmark, read_lines, to_detections
+from mobiledet.devices.agent.batch import (
+    BatchSize,
+    Item,
+    batches,
+    file_item,
+    picture_item,
+    prepared_item,
+    tensor_item,
+)
 from mobiledet.devices.agent.connection import AgentConnection, AgentRefusal
 from mobiledet.devices.agent.messages import (
-    LENGTH_BYTES,
     PROTOCOL,
     AgentInfo,
     BenchRequest,
     BundleInfo,
+    FoundLine,
     JobInfo,
     SessionInfo,
     SessionRequest,
@@ -45,7 +52,6 @@ from mobiledet.devices.base import (
 from mobiledet.devices.golden import replay_golden
 from mobiledet.errors import UserError
 
-BATCH_IMAGES = 16
 BATCH_BYTES = 8 << 20
 LOAD_SECONDS = 300.0  # a phone may compile the file for its accelerator
 POLL_SECONDS = 10
@@ -125,10 +131,7 @@ class AgentDevice:
 
 
 class AgentSession:
-    """A model file that an agent has loaded.
-
-    Nothing is sent while the device computes, so that its times are those of the file alone.
-    """
+    """A model file that an agent has loaded."""
 
     def __init__(
         self,
@@ -154,16 +157,16 @@ class AgentSession:
         The agent's own word is not enough: it may be broken in the very way that the gate is there to find.
         """
         self._connection.ask(GoldenReport, "POST", f"{self._path}/golden", seconds=LOAD_SECONDS)
-        prepare = _tensor_item if self._mode == "tensor" else _picture_item
+        prepare = tensor_item if self._mode == "tensor" else picture_item
         items = [prepare(case.image, index) for index, case in enumerate(self._bundle.golden())]
         found = (_fractions(frame) for frame in self._frames(items, apply_orientation=False))
         return replay_golden(self._bundle, self._file, lambda image: next(found))
 
     def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         if self._mode == "image":
-            return self._frames(map(_file_item, images), apply_orientation)
+            return self._frames(map(file_item, images), apply_orientation)
         size = self._bundle.spec.input
-        items = (_prepared_item(path, size.height, size.width, apply_orientation) for path in images)
+        items = (prepared_item(path, size.height, size.width, apply_orientation) for path in images)
         return self._frames(items, apply_orientation=False)
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
@@ -179,76 +182,59 @@ class AgentSession:
             check_benchmark(job.samples, plan, time.monotonic() - started)
         return job.samples
 
-    def _frames(self, items: Iterable["_Item"], apply_orientation: bool) -> Generator[Frame, None, None]:
-        for batch in _batches(items, self._batch_bytes):
-            sent = [item for item in batch if not item.problem]
-            answers = iter(self._detect(sent, apply_orientation) if sent else ())
-            for item in batch:
-                yield Frame(item.path, Detections.empty(), None, item.problem) if item.problem else next(answers)
+    def _frames(self, items: Iterable[Item], apply_orientation: bool) -> Generator[Frame, None, None]:
+        """What the device finds in the items, in their order.
 
-    def _detect(self, items: Sequence["_Item"], apply_orientation: bool) -> Iterator[Frame]:
-        """Send one batch."""
+        While it computes a batch, the next one is read and sent on another connection, so that it never waits.
+        """
+        size = BatchSize()
+        sent: deque[tuple[list[Item], Future[list[Frame]]]] = deque()
+        connections = [self._connection.twin() for _ in range(2)]
+        with ThreadPoolExecutor(len(connections)) as pool:
+            try:
+                for number, batch in enumerate(batches(items, size, self._batch_bytes)):
+                    connection = connections[number % len(connections)]
+                    sent.append((batch, pool.submit(self._detect, connection, batch, apply_orientation)))
+                    if len(sent) == len(connections):
+                        yield from _collect(*sent.popleft(), size)
+                while sent:
+                    yield from _collect(*sent.popleft(), size)
+            finally:
+                for connection in connections:
+                    if sent:  # nobody wants the rest
+                        connection.give_up()
+                    connection.close()
+
+    def _detect(self, connection: AgentConnection, batch: Sequence[Item], apply_orientation: bool) -> list[Frame]:
+        """Send one batch; frames of the items that could be read."""
+        items = [item for item in batch if not item.problem]
+        if not items:
+            return []
         endpoint = "tensor" if self._mode == "tensor" else f"images?orientation={int(apply_orientation)}"
-        reply = self._connection.request("POST", f"{self._path}/{endpoint}", b"".join(item.content for item in items))
+        body = b"".join(item.content for item in items)
+        reply = connection.request("POST", f"{self._path}/{endpoint}", body)
         lines = read_lines(reply.content, len(items), reply.seconds, self._bundle.spec.num_classes)
-        for item, line in zip(items, lines, strict=True):
-            problem = f"cannot decode image {item.path}: {line.problem}" if line.problem else ""
-            found, height, width = to_detections(line), line.height, line.width
-            if self._mode == "tensor":
-                height, width = item.height, item.width
-                scale = np.array([width, height, width, height], np.float32)
-                found = dataclasses.replace(found, boxes_xyxy=found.boxes_xyxy * scale)
-            yield Frame(item.path, found, line.times, problem, height, width)
+        return [self._frame(item, line) for item, line in zip(items, lines, strict=True)]
+
+    def _frame(self, item: Item, line: FoundLine) -> Frame:
+        problem = f"cannot decode image {item.path}: {line.problem}" if line.problem else ""
+        found, height, width = to_detections(line), line.height, line.width
+        if self._mode == "tensor":
+            height, width = item.height, item.width
+            scale = np.array([width, height, width, height], np.float32)
+            found = dataclasses.replace(found, boxes_xyxy=found.boxes_xyxy * scale)
+        return Frame(item.path, found, line.times, problem, height, width)
 
 
-@dataclass(frozen=True)
-class _Item:
-    """An image on its way.
-
-    Attributes:
-        path: where it comes from.
-        content: what is sent of it.
-        problem: why it cannot be sent.
-        height, width: of the image that a tensor was made of.
-    """
-
-    path: Path
-    content: bytes
-    problem: str = ""
-    height: int = 0
-    width: int = 0
-
-
-def _file_item(path: Path) -> _Item:
-    try:
-        return _encoded_item(path, path.read_bytes())
-    except OSError as error:
-        return _Item(path, b"", f"cannot decode image {path}: {str(error.strerror).lower()}")
-
-
-def _encoded_item(path: Path, content: bytes) -> _Item:
-    return _Item(path, len(content).to_bytes(LENGTH_BYTES, "big") + content)
-
-
-def _prepared_item(path: Path, height: int, width: int, apply_orientation: bool) -> _Item:
-    """The input of the model, made here."""
-    try:
-        rgb = load_rgb(path, apply_orientation)
-    except UserError as error:
-        return _Item(path, b"", str(error))
-    return _Item(path, resize(rgb, height, width).tobytes(), height=rgb.shape[0], width=rgb.shape[1])
-
-
-def _tensor_item(image: np.ndarray, index: int) -> _Item:
-    """A golden input as it is."""
-    return _Item(Path(f"golden case {index}"), image.tobytes(), height=1, width=1)
-
-
-def _picture_item(image: np.ndarray, index: int) -> _Item:
-    """A golden input as a picture without loss."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return _encoded_item(Path(f"golden case {index}"), buffer.getvalue())
+def _collect(batch: Sequence[Item], answer: Future[list[Frame]], size: BatchSize) -> Iterator[Frame]:
+    """A frame for each item of a batch, when the answer is there; also learns how fast the device is."""
+    frames = answer.result()
+    times = [frame.times for frame in frames if frame.times]
+    if times:
+        size.learn(len(times), sum(ns for each in times for ns in vars(each).values()))
+    answers = iter(frames)
+    for item in batch:
+        yield Frame(item.path, Detections.empty(), None, item.problem) if item.problem else next(answers)
 
 
 def _fractions(frame: Frame) -> Detections:
@@ -257,20 +243,6 @@ def _fractions(frame: Frame) -> Detections:
         raise UserError(f"the agent {frame.problem}")
     size = np.array([frame.width, frame.height] * 2, np.float32)
     return dataclasses.replace(frame.detections, boxes_xyxy=frame.detections.boxes_xyxy / size)
-
-
-def _batches(items: Iterable[_Item], most_bytes: int) -> Iterator[list[_Item]]:
-    """Neighbours together, up to ``BATCH_IMAGES`` and so many bytes; a larger one goes alone."""
-    batch: list[_Item] = []
-    size = 0
-    for item in items:
-        if batch and (len(batch) == BATCH_IMAGES or size + len(item.content) > most_bytes):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += len(item.content)
-    if batch:
-        yield batch
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.cores import usable_cores
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.images import decode_rgb, load_rgb, resize
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
     BenchmarkPlan,
@@ -101,17 +102,26 @@ class LocalSession:
 
     def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         for image in images:
-            started = time.perf_counter_ns()
-            try:
-                rgb = load_rgb(image, apply_orientation)
-            except UserError as error:
-                yield Frame(image, Detections.empty(), None, str(error))
-                continue
-            decoded = time.perf_counter_ns()
-            pixels = resize(rgb, self._detector.height, self._detector.width)
-            height, width = rgb.shape[:2]
-            detections, times = self._run(pixels, height, width, started, decoded)
-            yield Frame(image, detections, times, height=height, width=width)
+            yield self._frame(image, partial(load_rgb, image, apply_orientation))
+
+    def detect_encoded(
+        self, contents: Iterable[bytes], apply_orientation: bool = False
+    ) -> Generator[Frame, None, None]:
+        """``detect`` for the bytes of image files, which are called 0, 1, 2, ..."""
+        for index, content in enumerate(contents):
+            yield self._frame(Path(str(index)), partial(decode_rgb, content, str(index), apply_orientation))
+
+    def _frame(self, image: Path, decode: Callable[[], np.ndarray]) -> Frame:
+        started = time.perf_counter_ns()
+        try:
+            rgb = decode()
+        except UserError as error:
+            return Frame(image, Detections.empty(), None, str(error))
+        decoded = time.perf_counter_ns()
+        pixels = resize(rgb, self._detector.height, self._detector.width)
+        height, width = rgb.shape[:2]
+        detections, times = self._run(pixels, height, width, started, decoded)
+        return Frame(image, detections, times, height=height, width=width)
 
     def detect_input(self, image: np.ndarray) -> tuple[Detections, StageTimes]:
         """Detect in an image of the model's size, height x width x 3 uint8 RGB; boxes as fractions of it."""

@@ -24,7 +24,7 @@ import numpy as np
 from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.errors import UserError
-from mobiledet.records import decode
+from mobiledet.records import decode, float32_json
 
 KIND = "mobiledet detections"
 SCHEMA_VERSION = 1
@@ -93,7 +93,7 @@ class DetectionLog:
         if lines:
             self._read(lines, origin)
         else:
-            self._write({"kind": KIND, "schema_version": SCHEMA_VERSION, "origin": dataclasses.asdict(origin)})
+            self._write(_json({"kind": KIND, "schema_version": SCHEMA_VERSION, "origin": origin}))
 
     def add(self, image_id: int, frame: Frame) -> None:
         """Keep what was found in an image.
@@ -101,10 +101,7 @@ class DetectionLog:
         Raises:
             UserError: the file cannot be written; what it holds stays good.
         """
-        found = frame.detections
-        boxes, scores, labels = found.boxes_xyxy.tolist(), found.scores.tolist(), found.labels.tolist()
-        assert frame.times
-        self._write(vars(_Line(image_id, frame.height, frame.width, boxes, scores, labels, frame.times)))
+        self._write(_line_json(image_id, frame))
         self.found[image_id] = frame
 
     def samples(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
@@ -113,7 +110,7 @@ class DetectionLog:
 
     def add_samples(self, plan: BenchmarkPlan, samples: BenchmarkSamples) -> None:
         """Keep a benchmark; errors as in ``add``."""
-        self._write({"plan": plan, "samples": samples})
+        self._write(_json({"plan": plan, "samples": samples}))
         self._benchmarks.append((plan, samples))
 
     @property
@@ -126,10 +123,9 @@ class DetectionLog:
         with _told(self.path):
             os.fsync(self._file.fileno())
 
-    def _write(self, value: dict[str, Any]) -> None:
-        content = json.dumps(value, default=dataclasses.asdict, allow_nan=False, separators=(",", ":"))
+    def _write(self, line: str) -> None:
         with _told(self.path):
-            left = memoryview(content.encode() + b"\n")
+            left = memoryview(line.encode() + b"\n")
             while left:
                 left = left[self._file.write(left) :]
             if time.monotonic() - self._synced >= SYNC_SECONDS:
@@ -212,6 +208,19 @@ def keep_detections(result: Path) -> None:
     path = result.with_suffix(".detections.ndjson")
     with _told(path):
         os.replace(partial_path(result), path)
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, default=dataclasses.asdict, allow_nan=False, separators=(",", ":"))
+
+
+def _line_json(image_id: int, frame: Frame) -> str:
+    found = frame.detections
+    boxes, scores = float32_json(found.boxes_xyxy.tolist()), float32_json(found.scores.tolist())
+    return (
+        f'{{"image_id":{image_id},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
+        f'"labels":{json.dumps(found.labels.tolist())},"times":{_json(vars(frame.times))}}}'
+    )
 
 
 def _frame(value: dict[str, Any]) -> Frame:

@@ -8,12 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mobiledet import cli
 from mobiledet.bundle import Bundle
@@ -30,32 +28,6 @@ from mobiledet.evaluation.run import evaluate
 DEVICE = DeviceInfo("local", "board", "Linux", "cpu", 2, "litert", "2")
 ORIGIN = Origin("b" * 64, "model.tflite", DEVICE, Execution("auto", "xnnpack", 0.5, 1), "image", "i" * 64, ("a", "b"))
 QUICK = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=5, seconds=0)
-
-
-@pytest.fixture(scope="module")
-def many_images(tmp_path_factory: pytest.TempPathFactory, paint_cells: Callable[..., np.ndarray]) -> Path:
-    """900 images of coloured squares, some of them mislabelled so that no number is round."""
-    folder = tmp_path_factory.mktemp("many") / "squares"
-    (folder / "val2017").mkdir(parents=True)
-    (folder / "annotations").mkdir()
-    rng = np.random.default_rng(3)
-    images, annotations = [], []
-    for index in range(900):
-        places = rng.choice(64, int(rng.integers(1, 5)), replace=False)
-        cells = [(int(p) // 8, int(p) % 8, int(rng.integers(3))) for p in places]
-        name = f"{index:04}.jpg"
-        picture = paint_cells(cells, 96, 64, value=int(rng.integers(160, 250)))
-        Image.fromarray(picture).save(folder / "val2017" / name, quality=95, subsampling=0)
-        images.append({"id": index + 1, "file_name": name, "width": 96, "height": 64})
-        for row, column, label in cells:
-            seen = label if rng.random() < 0.8 else int(rng.integers(3))
-            box = {"bbox": [column * 12, row * 8, 12, 8], "area": 96, "iscrowd": 0}
-            ids = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": (3, 5, 9)[seen]}
-            annotations.append({**ids, **box})
-    categories = [{"id": i, "name": name} for i, name in zip((3, 5, 9), ("red", "green", "blue"), strict=True)]
-    listing = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations" / "instances_val2017.json").write_text(json.dumps(listing))
-    return folder
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """The client's end of the agent protocol: requests over one connection that is kept, and mended when it breaks."""
 
 import http.client
+import socket
+import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -66,6 +68,7 @@ class AgentConnection:
         self.url = f"http://{parts.netloc}"
         self._token = token
         self._connection = http.client.HTTPConnection(parts.hostname, port)
+        self._given_up = threading.Event()
 
     def request(
         self,
@@ -93,7 +96,7 @@ class AgentConnection:
             try:
                 reply = self.exchange(method, path, body, seconds=seconds)
             except (OSError, http.client.HTTPException) as error:
-                if wait is None:
+                if wait is None or self._given_up.is_set():
                     reason = str(error) or type(error).__name__
                     raise UserError(f"cannot reach the agent at {self.url}: {reason}; is it running?") from error
             else:
@@ -101,7 +104,7 @@ class AgentConnection:
                     return reply
                 if wait is None or reply.error.code != "busy":
                     raise AgentRefusal(f"the agent at {self.url} refuses: {reply.error.error}", reply.error.code)
-            time.sleep(wait)
+            self._given_up.wait(wait)
         raise AssertionError("the last attempt returns or raises")
 
     def ask(self, kind: Any, method: str, path: str, body: Any = b"", *, seconds: float = REPLY_SECONDS) -> Any:
@@ -156,6 +159,17 @@ class AgentConnection:
         except BaseException:
             self._connection.close()
             raise
+
+    def twin(self) -> "AgentConnection":
+        """Another connection to the same agent."""
+        return AgentConnection(self.url, self._token)
+
+    def give_up(self) -> None:
+        """From another thread: break off the request that is under way; the connection serves no other one."""
+        self._given_up.set()
+        if sock := self._connection.sock:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the connection go; a new request makes a new one."""

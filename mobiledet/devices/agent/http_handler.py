@@ -2,8 +2,10 @@
 
 import errno
 import hmac
+import math
 import re
 import sys
+import time
 import traceback
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -19,6 +21,7 @@ from mobiledet.devices.agent.refusal import Refusal
 JSON_BODY_BYTES = 64 << 10
 BLOCK_BYTES = 1 << 20
 SOCKET_SECONDS = 60.0
+GATHER_SECONDS = 0.02
 NAME = "([^/]+)"
 
 
@@ -171,7 +174,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _send_lines(self, messages: Iterator[Any]) -> None:
-        """One JSON object a line, each sent as soon as it is known."""
+        """One JSON object a line, sent as soon as it is known; those that follow each other quickly go together."""
         assert isinstance(messages, Generator)
         with closing(messages):
             first = next(messages)  # a request that is refused as a whole is refused by its status
@@ -180,9 +183,13 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "application/x-ndjson")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self._send_chunk(to_bytes(first) + b"\n")
+            waiting, sent = [to_bytes(first)], -math.inf
             for message in messages:
-                self._send_chunk(to_bytes(message) + b"\n")
+                if time.monotonic() - sent > GATHER_SECONDS:
+                    self._send_chunk(b"\n".join([*waiting, b""]))
+                    waiting, sent = [], time.monotonic()
+                waiting.append(to_bytes(message))
+        self._send_chunk(b"\n".join([*waiting, b""]))
         self._send_chunk(b"")
 
     def _send_chunk(self, content: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, StageTimes
-from mobiledet.records import decode
+from mobiledet.records import decode, float32_json
 
 PROTOCOL = 1
 LENGTH_BYTES = 4  # before each image of a batch, highest byte first
@@ -162,9 +162,25 @@ class JobInfo:
 
 
 def to_bytes(message: Any) -> bytes:
-    """A message as JSON on one line."""
+    """A message as JSON on one line.
+
+    Raises:
+        ValueError: a number of it is NaN or infinite.
+    """
+    if isinstance(message, FoundLine):
+        return _found_line(message)
     # vars() instead of asdict(), which would copy every coordinate of every box
     return json.dumps(vars(message), default=dataclasses.asdict, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _found_line(line: FoundLine) -> bytes:
+    """The same for the message that is sent most often and holds the most numbers."""
+    boxes, scores = float32_json(line.boxes), float32_json(line.scores)
+    times = json.dumps(vars(line.times) if line.times else None, separators=(",", ":"))
+    return (
+        f'{{"index":{line.index},"height":{line.height},"width":{line.width},"boxes":{boxes},"scores":{scores},'
+        f'"labels":{json.dumps(line.labels)},"times":{times},"problem":{json.dumps(line.problem)}}}'
+    ).encode()
 
 
 def from_bytes(kind: Any, content: bytes) -> Any:

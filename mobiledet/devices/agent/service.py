@@ -1,7 +1,6 @@
 """What each endpoint of the agent does, apart from HTTP."""
 
 import math
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -102,12 +101,9 @@ class Agent:
         """POST /v1/sessions/{id}/images: one line for each image of a batch, in order."""
         loaded = self._trusted(identity)
         images = _split(batch)
-        with self._turn(), tempfile.TemporaryDirectory(prefix="mobiledet-agent-") as folder:
-            paths = [Path(folder) / str(index) for index in range(len(images))]
-            for path, image in zip(paths, images, strict=True):
-                path.write_bytes(image)
+        with self._turn():
             try:
-                for index, frame in enumerate(loaded.session.detect(paths, apply_orientation)):
+                for index, frame in enumerate(loaded.session.detect_encoded(images, apply_orientation)):
                     problem = frame.problem.removeprefix(f"cannot decode image {frame.image}: ")
                     yield _line(index, frame.height, frame.width, frame.detections, frame.times, problem)
             except UserError as error:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import re
 import signal
 import socket
 import threading
@@ -23,6 +24,7 @@ from mobiledet.devices.agent.messages import AgentInfo, FoundLine
 from mobiledet.devices.agent.service import Agent
 from mobiledet.devices.base import GoldenReport
 from mobiledet.errors import UserError
+from mobiledet.evaluation.result import read_result
 
 
 class CuttingProxy:
@@ -79,6 +81,70 @@ def test_connection_that_is_cut_again_and_again(agent: Any, patch_bundle: Bundle
     for a, b in zip(expected, found, strict=True):
         np.testing.assert_allclose(b.detections.boxes_xyxy, a.detections.boxes_xyxy, atol=1e-6)
         np.testing.assert_allclose(b.detections.scores, a.detections.scores, atol=1e-6)
+
+
+def test_consumer_that_wants_no_more(agent: Any, patch_bundle: Bundle, patch_data: Path) -> None:
+    """What is under way is broken off at once, and the session serves what comes next."""
+    images = sorted((patch_data / "val2017").glob("*.jpg")) * 30
+    session = open_device(agent.url, agent.token).load(patch_bundle, patch_bundle.select())
+    session.golden()
+    frames = session.detect(images)
+    assert next(frames).image == images[0]
+    started = time.monotonic()
+    frames.close()
+    assert time.monotonic() - started < 5
+    assert len(list(session.detect(images[:3]))) == 3
+
+
+class PulledCable(CuttingProxy):
+    """Passes everything until so many images have been answered, then nothing any more."""
+
+    def __init__(self, port: int, answers: int) -> None:
+        super().__init__(port, [])
+        self._answers = answers
+
+    def _pass(self, source: socket.socket, target: socket.socket, left: int) -> None:
+        with suppress(OSError):
+            while self._answers > 0 and (data := source.recv(4096)):
+                target.sendall(data)
+                self._answers -= data.count(b'"problem"')
+        for end in (source, target, self._listener):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_cable_that_is_pulled_costs_a_batch(
+    agent: Any, patch_bundle: Bundle, many_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The connection dies for good in the middle; with a new cable the rest is run, and nothing twice."""
+    out = tmp_path / "result.json"
+    arguments = [
+        "--token",
+        agent.token,
+        "--data",
+        str(many_images),
+        "--no-latency",
+        "--out",
+        str(out),
+        "--limit",
+        "200",
+    ]
+    cable = PulledCable(int(agent.url.rpartition(":")[2]), answers=100)
+    assert cli.main(["evaluate", str(patch_bundle.path), "--device", cable.url, *arguments, str(out)]) == 2
+    errors = capsys.readouterr().err
+    assert "error: cannot reach the agent" in errors
+    (done,) = map(int, re.findall("([0-9]+) images are done and kept in", errors))
+    assert 8 <= done <= 100
+    assert not out.exists()
+    assert cli.main(["evaluate", str(patch_bundle.path), "--device", agent.url, *arguments, str(out)]) == 0
+    assert f"images, {done} known before" in capsys.readouterr().err
+    local = tmp_path / "local.json"
+    assert cli.main(["evaluate", str(patch_bundle.path), *arguments, str(local)]) == 0
+    resumed, whole = read_result(out).accuracy, read_result(local).accuracy
+    assert resumed is not None
+    assert whole is not None
+    assert resumed.metrics == whole.metrics
 
 
 @pytest.mark.usefixtures("impatient")

@@ -1,0 +1,93 @@
+"""Images on their way to an agent, and how many of them travel together."""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mobiledet.data.images import load_rgb, resize
+from mobiledet.devices.agent.messages import LENGTH_BYTES
+from mobiledet.errors import UserError
+
+FIRST_IMAGES, MOST_IMAGES = 4, 32
+SECONDS = 1.0  # a batch that the device computes for so long is lost when the connection is
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image on its way.
+
+    Attributes:
+        path: where it comes from.
+        content: what is sent of it.
+        problem: why it cannot be sent.
+        height, width: of the image that a tensor was made of.
+    """
+
+    path: Path
+    content: bytes
+    problem: str = ""
+    height: int = 0
+    width: int = 0
+
+
+class BatchSize:
+    """How many images make a batch: as many as the device computes in about a second, as far as it is known."""
+
+    def __init__(self) -> None:
+        self.images = FIRST_IMAGES
+
+    def learn(self, images: int, computed_ns: int) -> None:
+        """A device computed for so long on so many images."""
+        fitting = SECONDS * 1e9 * images / max(computed_ns, 1)
+        self.images = int(min(max(1.0, fitting), MOST_IMAGES))
+
+
+def batches(items: Iterable[Item], size: BatchSize, most_bytes: int) -> Iterator[list[Item]]:
+    """Neighbours together, up to ``size`` and so many bytes; a larger one goes alone."""
+    batch: list[Item] = []
+    content = 0
+    for item in items:
+        if batch and (len(batch) >= size.images or content + len(item.content) > most_bytes):
+            yield batch
+            batch, content = [], 0
+        batch.append(item)
+        content += len(item.content)
+    if batch:
+        yield batch
+
+
+def file_item(path: Path) -> Item:
+    """A picture file as it is."""
+    try:
+        return _encoded_item(path, path.read_bytes())
+    except OSError as error:
+        return Item(path, b"", f"cannot decode image {path}: {str(error.strerror).lower()}")
+
+
+def prepared_item(path: Path, height: int, width: int, apply_orientation: bool) -> Item:
+    """The input of the model, made here."""
+    try:
+        rgb = load_rgb(path, apply_orientation)
+    except UserError as error:
+        return Item(path, b"", str(error))
+    return Item(path, resize(rgb, height, width).tobytes(), height=rgb.shape[0], width=rgb.shape[1])
+
+
+def tensor_item(image: np.ndarray, index: int) -> Item:
+    """A golden input as it is."""
+    return Item(Path(f"golden case {index}"), image.tobytes(), height=1, width=1)
+
+
+def picture_item(image: np.ndarray, index: int) -> Item:
+    """A golden input as a picture without loss."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return _encoded_item(Path(f"golden case {index}"), buffer.getvalue())
+
+
+def _encoded_item(path: Path, content: bytes) -> Item:
+    return Item(path, len(content).to_bytes(LENGTH_BYTES, "big") + content)
