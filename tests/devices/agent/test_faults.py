@@ -119,17 +119,8 @@ def test_cable_that_is_pulled_costs_a_batch(
 ) -> None:
     """The connection dies for good in the middle; with a new cable the rest is run, and nothing twice."""
     out = tmp_path / "result.json"
-    arguments = [
-        "--token",
-        agent.token,
-        "--data",
-        str(many_images),
-        "--no-latency",
-        "--out",
-        str(out),
-        "--limit",
-        "200",
-    ]
+    data = ["--data", str(many_images), "--limit", "200", "--no-latency"]
+    arguments = [*data, "--token", agent.token, "--out"]
     cable = PulledCable(int(agent.url.rpartition(":")[2]), answers=100)
     assert cli.main(["evaluate", str(patch_bundle.path), "--device", cable.url, *arguments, str(out)]) == 2
     errors = capsys.readouterr().err
