@@ -17,7 +17,7 @@ def own_token(path: Path | None) -> str:
         UserError: the file cannot be read, or what stands there is no good token.
     """
     if path is None:
-        token, source = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24), TOKEN_VARIABLE
+        token, source = os.environ.get(TOKEN_VARIABLE) or secrets.token_hex(16), TOKEN_VARIABLE
     else:
         try:
             token, source = path.read_text(encoding="utf-8").strip(), str(path)

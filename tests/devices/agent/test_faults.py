@@ -108,7 +108,7 @@ class PulledCable(CuttingProxy):
             while self._answers > 0 and (data := source.recv(4096)):
                 target.sendall(data)
                 self._answers -= data.count(b'"problem"')
-        for end in (source, target, self._listener):
+        for end in (source, target, self._listener) if self._answers <= 0 else (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
