@@ -269,7 +269,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
         self.elements.append((name, dict(attributes)))
-        if name not in ("meta", "img"):
+        if name not in ("meta", "img", "input"):
             self.open.append(name)
 
     def handle_endtag(self, name: str) -> None:

@@ -2,7 +2,7 @@
 
 import html
 
-VOID = frozenset({"meta", "img"})  # elements that have neither content nor an end
+VOID = frozenset({"meta", "img", "input"})  # elements that have neither content nor an end
 
 
 class Markup(str):

@@ -20,3 +20,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// The field above a table leaves the rows that hold all of its words.
+for (const block of document.querySelectorAll("div.rows")) {
+  const [field, count] = [block.querySelector("input"), block.querySelector(".filter span")];
+  const rows = [...block.querySelector("table").tBodies[0].rows];
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    count.textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+  });
+}

@@ -58,7 +58,7 @@ def tile(name: str, value: str, note: str) -> Markup:
 
 
 def sortable_table(headings: Sequence[str], text: Sequence[str], rows: Iterable[Iterable[Cell]]) -> Markup:
-    """A table that a click on a heading sorts.
+    """A table that a click on a heading sorts, and a field above it that leaves the rows that hold its words.
 
     Args:
         headings: of the columns.
@@ -71,7 +71,9 @@ def sortable_table(headings: Sequence[str], text: Sequence[str], rows: Iterable[
     ]
     body = [tag("tr", *map(_cell, row)) for row in rows]
     table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_="sortable")
-    return tag("div", table, class_="card wide")
+    field = tag("input", type="search", placeholder="filter: words of a row", aria_label="filter the rows")
+    count = tag("span", class_="soft", aria_live="polite")
+    return tag("div", tag("label", field, count, class_="filter"), tag("div", table, class_="card wide"), class_="rows")
 
 
 def _cell(cell: Cell) -> Markup:

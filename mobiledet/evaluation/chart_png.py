@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mobiledet.atomic import atomic_file
 from mobiledet.drawing.axis import Axis
-from mobiledet.evaluation.comparison import Comparison
+from mobiledet.evaluation.comparison import Comparison, style
 from mobiledet.evaluation.label_placement import Box, place_labels
 
 # of one chart, in pixels at 100 dots per inch; the files have twice as many
@@ -55,9 +55,12 @@ def _draw(chart: Axes, comparison: Comparison) -> None:
     chart.set_axisbelow(True)
     chart.spines[["top", "right"]].set_visible(False)
     for index, series in enumerate(comparison.series):
-        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+        colour, mark = style(index)
+        color, marker = COLORS[colour], MARKERS[mark]
         front = [point for point in series.points if point.on_front]
         chart.plot([p.ms for p in front], [p.ap for p in front], color=color, alpha=0.45, linewidth=1.5, zorder=2)
+        for ladder in series.ladders:
+            chart.plot([p.ms for p in ladder], [p.ap for p in ladder], ":", color=color, linewidth=1.2, zorder=2)
         for point in series.points:
             chart.plot([point.low_ms, point.high_ms], [point.ap, point.ap], color=color, linewidth=1, zorder=2)
             face = color if point.on_front else "white"
@@ -66,7 +69,7 @@ def _draw(chart: Axes, comparison: Comparison) -> None:
     _name_points(chart, comparison, x_axis, y_axis)
     chart.set_xlabel("latency p50, ms" + (" (logarithmic)" if x_axis.log else ""))
     chart.set_ylabel("mAP")
-    chart.set_title(f"{comparison.dataset}, {comparison.images} images", loc="left", fontsize=11, parse_math=False)
+    chart.set_title(comparison.title, loc="left", fontsize=11, parse_math=False)
     chart.legend(fontsize=8, frameon=False, loc="lower right")
 
 

@@ -8,7 +8,7 @@ from mobiledet.drawing.axis import Axis
 from mobiledet.drawing.figures import milliseconds, precision
 from mobiledet.drawing.frame import BOTTOM, LEFT, TOP, Frame
 from mobiledet.drawing.markup import Markup, join, tag
-from mobiledet.evaluation.comparison import Comparison, Point, full_name
+from mobiledet.evaluation.comparison import Comparison, Point, full_name, style
 from mobiledet.evaluation.label_placement import Box, place_labels
 from mobiledet.evaluation.latency import LatencyStats
 
@@ -46,11 +46,15 @@ def map_latency(comparison: Comparison, names: Sequence[str], width: int, height
     frame = Frame(x_axis, y_axis, width, height)
     x, y = frame.x, frame.y
     scale = ", logarithmic" if x_axis.log else ""
-    fronts, marks = [], []
+    fronts, ladders, marks = [], [], []
     for index, series in enumerate(comparison.series):
         front = [(x(point.ms), y(point.ap)) for point in series.points if point.on_front]
         steps = " ".join(f"{px:.1f},{py:.1f}" for px, py in front)
-        fronts.append(tag("polyline", points=steps, class_=f"front s{index % len(MARKS)}"))
+        colour = style(index)[0]
+        fronts.append(tag("polyline", points=steps, class_=f"front s{colour}"))
+        for ladder in series.ladders:
+            rungs = " ".join(f"{x(point.ms):.1f},{y(point.ap):.1f}" for point in ladder)
+            ladders.append(tag("polyline", points=rungs, class_=f"ladder s{colour}"))
         for point in series.points:
             marks.append(_point(index, point, x(point.ms), y(point.ap), (x(point.low_ms), x(point.high_ms))))
     centers = [(x(point.ms), y(point.ap)) for point in points]
@@ -64,12 +68,13 @@ def map_latency(comparison: Comparison, names: Sequence[str], width: int, height
         "svg",
         frame.grid(f"latency p50, ms{scale} (less is better)", "mAP", ".2f"),
         *fronts,
+        *ladders,
         *marks,
         *labels,
         class_=f"chart {kind}",
         viewBox=f"0 0 {width} {height}",
         role="img",
-        aria_label=f"mAP against latency on {comparison.dataset}",
+        aria_label=f"mAP against latency on {comparison.title}",
     )
 
 
@@ -102,13 +107,14 @@ def histogram(stats: LatencyStats, width: int = 320, height: int = 72) -> Markup
 
 
 def _mark(index: int, x: float, y: float, on_front: bool, title: str = "") -> Markup:
-    kind = f"point s{index % len(MARKS)}" + ("" if on_front else " behind")
+    colour, mark = style(index)
+    kind = f"point s{colour}" + ("" if on_front else " behind")
     place = f"translate({x:.1f} {y:.1f})"
     children = [tag("title", title)] if title else []
-    return tag("path", *children, d=MARKS[index % len(MARKS)], transform=place, class_=kind)
+    return tag("path", *children, d=MARKS[mark], transform=place, class_=kind)
 
 
 def _point(index: int, point: Point, x: float, y: float, interval: tuple[float, float]) -> Markup:
     title = f"{full_name(point.result)}: mAP {precision(point.ap)}, p50 {milliseconds(point.ms)} ms"
-    whisker = tag("line", x1=interval[0], x2=interval[1], y1=y, y2=y, class_=f"whisker s{index % len(MARKS)}")
+    whisker = tag("line", x1=interval[0], x2=interval[1], y1=y, y2=y, class_=f"whisker s{style(index)[0]}")
     return join(whisker, _mark(index, x, y, point.on_front, title))

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from mobiledet.evaluation.result import Result
 
+# what these runtimes take says nothing of an app: they get charts of their own
+RUNTIMES_APART = {"litert-wasm": "in a browser (litert-wasm)"}
+COLOURS = MARKS = 6  # of a chart
+
 
 @dataclass(frozen=True)
 class Point:
@@ -39,20 +43,35 @@ class Series:
     name: str
     points: tuple[Point, ...]
 
+    @property
+    def ladders(self) -> list[list[Point]]:
+        """Points of one bundle, which differ in precision alone; by latency, at least two."""
+        by_bundle: dict[str, list[Point]] = {}
+        for point in self.points:
+            by_bundle.setdefault(point.result.bundle_sha256, []).append(point)
+        return [points for points in by_bundle.values() if len({p.result.file.precision for p in points}) > 1]
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results scored on the same images.
+    """Results scored on the same images, by runtimes whose times may be compared.
 
     Attributes:
         dataset: name of the data set.
         images: how many.
         series: by name.
+        apart: what sets the runtime apart from native ones; empty for those.
     """
 
     dataset: str
     images: int
     series: tuple[Series, ...]
+    apart: str = ""
+
+    @property
+    def title(self) -> str:
+        """Of a chart."""
+        return f"{self.dataset}, {self.images} images" + (f", {self.apart}" if self.apart else "")
 
     @property
     def points(self) -> list[Point]:
@@ -60,28 +79,40 @@ class Comparison:
 
 
 def compare(results: Sequence[Result]) -> list[Comparison]:
-    """Sort results that have both accuracy and latency into comparisons, one for each list of images."""
+    """Sort results with accuracy and latency into comparisons: each of one list of images, and alike in runtime."""
     names = dict(zip(map(id, results), short_names(results), strict=True))
-    by_images: dict[tuple[str, str], list[Result]] = {}
+    by_images: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.latency and result.accuracy and result.accuracy.metrics.AP >= 0:
-            by_images.setdefault((result.accuracy.dataset, result.accuracy.images_sha256), []).append(result)
+            key = result.accuracy.dataset, runtime_apart(result), result.accuracy.images_sha256
+            by_images.setdefault(key, []).append(result)
     comparisons = []
-    for (dataset, _), members in sorted(by_images.items()):
+    for (dataset, apart, _), members in sorted(by_images.items()):
         by_series: dict[str, list[Result]] = {}
         for result in members:
             by_series.setdefault(series_name(result), []).append(result)
         series = [Series(name, _points(by_series[name], names)) for name in sorted(by_series)]
         images = next(result.accuracy.metrics.images for result in members if result.accuracy)
-        comparisons.append(Comparison(dataset, images, tuple(series)))
+        comparisons.append(Comparison(dataset, images, tuple(series), apart))
     return comparisons
+
+
+def runtime_apart(result: Result) -> str:
+    """Why the times of a result may not stand beside those of native runtimes; empty when they may."""
+    return RUNTIMES_APART.get(result.device.runtime, "")
+
+
+def style(index: int) -> tuple[int, int]:
+    """Colour and mark of a series, each counted from 0: together different for the first 36."""
+    return index % COLOURS, (index + index // COLOURS) % MARKS
 
 
 def series_name(result: Result) -> str:
     """Where and how a result was measured; latencies under different names are not of the same kind."""
     execution, device = result.execution, result.device
     threads = f"{execution.threads} thread" + ("s" if execution.threads != 1 else "")
-    return f"{device.name}: {device.cpu}, {device.runtime} {execution.actual}, {threads}"
+    pace = f", {result.latency.plan.fps:g} images/s" if result.latency and result.latency.plan.fps else ""
+    return f"{device.name}: {device.cpu}, {device.runtime} {execution.actual}, {threads}{pace}"
 
 
 def full_name(result: Result) -> str:

@@ -104,7 +104,8 @@ class ReportConfig:
     """Draw results: mAP against latency with the Pareto front, latency distributions, precisions, classes, devices.
 
     The page needs no network and no other file: send it, print it, open it on a phone. Results of different devices
-    get marks of their own, and results of different image lists charts of their own.
+    get marks of their own; results of different image lists, and those of browsers, get charts of their own. Beside the
+    page lie the chart as .png and the results as .csv and .md.
 
     For example:
       mobiledet report results/*.json

@@ -1,4 +1,4 @@
-"""``mobiledet report``: results as one self-contained HTML page and a PNG."""
+"""``mobiledet report``: results as one self-contained HTML page, a PNG, and tables in CSV and Markdown."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,17 +7,19 @@ from mobiledet.atomic import atomic_file
 from mobiledet.drawing.markup import Markup
 from mobiledet.drawing.page import render_page
 from mobiledet.errors import UserError
-from mobiledet.evaluation import report_context, report_measured
+from mobiledet.evaluation import report_context, report_measured, report_sustained
 from mobiledet.evaluation.chart_png import write_map_latency
 from mobiledet.evaluation.comparison import compare
 from mobiledet.evaluation.config import ReportConfig
 from mobiledet.evaluation.result import Result, read_result
+from mobiledet.evaluation.tables import write_csv, write_markdown
 
 SECTIONS = {
     "chart": "mAP against latency",
     "pictures": "Detections",
     "results": "All results",
     "latency": "Latency",
+    "sustained": "Over time",
     "precision": "Precision",
     "classes": "Classes",
     "devices": "Devices",
@@ -33,6 +35,7 @@ def run(config: ReportConfig) -> None:
     results = [read_result(path) for path in config.results]
     png = write_report(results, config.out, config.png, config.pictures, config.title)
     print(f"page: {config.out}")
+    print(f"tables: {config.out.with_suffix('.csv')} and {config.out.with_suffix('.md')}")
     print(f"chart: {png}" if png else "no chart: no result holds both accuracy and latency")
 
 
@@ -43,7 +46,7 @@ def write_report(
     pictures: Path | None = None,
     title: str = "On-device detection",
 ) -> Path | None:
-    """Write the page and the chart.
+    """Write the page, the chart, and the tables beside the page: .csv and .md.
 
     Args:
         results: at least one.
@@ -61,6 +64,8 @@ def write_report(
     page = render(results, pictures, title)
     with atomic_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    write_csv(out.with_suffix(".csv"), results)
+    write_markdown(out.with_suffix(".md"), results)
     comparisons = compare(results)
     if not comparisons:
         return None
@@ -76,6 +81,7 @@ def render(results: Sequence[Result], pictures: Path | None = None, title: str =
         report_context.pictures(pictures) if pictures else Markup(""),
         report_measured.results_table(results),
         report_measured.latencies(results),
+        report_sustained.sustained(results),
         report_measured.precision_ladder(results),
         report_measured.classes(results),
         report_context.devices(results),

@@ -7,9 +7,11 @@ from mobiledet.drawing.figures import NOT_MEASURED, milliseconds, precision, siz
 from mobiledet.drawing.markup import Markup, join, tag
 from mobiledet.drawing.page import Cell, definitions, sortable_table, tile
 from mobiledet.evaluation.chart_svg import histogram, map_latency, series_mark
-from mobiledet.evaluation.comparison import Comparison, Point, series_name, short_names
+from mobiledet.evaluation.comparison import Comparison, Point, runtime_apart, series_name, short_names
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.result import Accuracy, Latency, Result
+
+SHOWN_CARDS = 12
 
 
 def charts(comparisons: Sequence[Comparison], results: Sequence[Result]) -> Markup:
@@ -38,11 +40,13 @@ def _comparison(comparison: Comparison) -> Markup:
     )
     legend = [tag("li", series_mark(i), series.name) for i, series in enumerate(comparison.series)]
     note = "Filled marks are on the Pareto front: nothing in their series is both faster and better. "
+    if any(series.ladders for series in comparison.series):
+        note += "Dotted lines join the precisions of one model. "
     note += "Names that find no room are left out; the table below holds every result. "
     if len(comparison.series) > 1:
         note += "Latencies under different marks come from different devices, runtimes or numbers of threads."
     return join(
-        tag("p", f"{comparison.dataset}, {comparison.images} images", class_="soft"),
+        tag("p", comparison.title, class_="soft"),
         tiles,
         tag(
             "div",
@@ -64,8 +68,8 @@ def _named(point: Point) -> Markup:
 def results_table(results: Sequence[Result]) -> Markup:
     """All results, a row each; a click on a heading sorts."""
     headings = ["model", "precision", "images", "mAP", "AP50", "AP75", "small", "medium", "large"]
-    headings += ["p50 ms", "p90 ms", "load ms", "first ms", "file", "memory", "measured on"]
-    text = ("model", "precision", "images", "measured on")
+    headings += ["p50 ms", "p90 ms", "load ms", "first ms", "file", "memory", "remarks", "measured on"]
+    text = ("model", "precision", "images", "remarks", "measured on")
     table = sortable_table(headings, text, map(_result_cells, results))
     return tag("section", tag("h2", "All results"), table, id="results")
 
@@ -88,7 +92,26 @@ def _result_cells(result: Result) -> Iterable[Cell]:
     yield size(result.file.bytes), result.file.bytes
     memory = latency.memory_bytes if latency else None
     yield size(memory), memory
+    remarks = ", ".join(remarks_of(result))
+    yield remarks, remarks
     yield series_name(result), series_name(result)
+
+
+def remarks_of(result: Result) -> Iterable[str]:
+    """What a reader must know before comparing a result with others."""
+    execution, latency = result.execution, result.latency
+    if runtime_apart(result):
+        yield "browser"
+    if execution.requested not in ("auto", execution.actual):
+        yield f"fell back from {execution.requested}"
+    if result.accuracy and result.accuracy.mode == "tensor":
+        yield "tensor mode"
+    if latency and latency.infer.throttled:
+        yield "throttled"
+    if latency and not latency.steady:
+        yield "warm-up not steady"
+    if latency and any(state.power_saving for state in latency.states):
+        yield "power saving"
 
 
 def latencies(results: Sequence[Result]) -> Markup:
@@ -104,8 +127,17 @@ def latencies(results: Sequence[Result]) -> Markup:
         "Inference alone, after the warm-up, each card on a scale of its own. Solid line: p50; dashed: p90 and p95. "
         "In brackets the 95 % bootstrap interval of p50; p99 needs 200 runs. The bar is one image from file to boxes."
     )
+    shown, rest = cards[:SHOWN_CARDS], cards[SHOWN_CARDS:]
+    more = (
+        tag("details", tag("summary", f"{len(rest)} more"), tag("div", *rest, class_="cards")) if rest else Markup("")
+    )
     return tag(
-        "section", tag("h2", "Latency"), tag("p", note, class_="soft"), tag("div", *cards, class_="cards"), id="latency"
+        "section",
+        tag("h2", "Latency"),
+        tag("p", note, class_="soft"),
+        tag("div", *shown, class_="cards"),
+        more,
+        id="latency",
     )
 
 

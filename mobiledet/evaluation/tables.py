@@ -1,0 +1,95 @@
+"""Results as tables for other programs and other texts: CSV with everything, Markdown with what people quote."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mobiledet.atomic import atomic_file
+from mobiledet.drawing.figures import milliseconds, precision, size
+from mobiledet.evaluation.comparison import series_name
+from mobiledet.evaluation.result import Result
+from mobiledet.metrics.coco import NUMBERS
+
+LATENCIES = ("p50_ms", "p50_low_ms", "p50_high_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "n")
+HEADINGS = ("model", "precision", "mAP", "AP50", "p50 ms", "p90 ms", "file", "images", "measured on")
+
+Value = str | float | None
+
+
+def write_csv(path: Path, results: Sequence[Result]) -> None:
+    """A row for each result, empty where something was not measured.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    rows = [_row(result) for result in results]
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_markdown(path: Path, results: Sequence[Result]) -> None:
+    """A short table, best mAP first.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    ordered = sorted(results, key=lambda result: -result.accuracy.metrics.AP if result.accuracy else 1)
+    lines = [HEADINGS, ("---",) * len(HEADINGS), *map(_cells, ordered)]
+    text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    metrics = result.accuracy.metrics if result.accuracy else None
+    infer = result.latency.infer if result.latency else None
+    return (
+        result.spec.name,
+        result.file.precision,
+        precision(metrics.AP if metrics else None),
+        precision(metrics.AP50 if metrics else None),
+        milliseconds(infer.p50_ms if infer else None),
+        milliseconds(infer.p90_ms if infer else None),
+        size(result.file.bytes),
+        f"{result.accuracy.dataset}, {metrics.images}" if result.accuracy and metrics else "",
+        series_name(result),
+    )
+
+
+def _row(result: Result) -> Mapping[str, Value]:
+    spec, device, execution = result.spec, result.device, result.execution
+    accuracy, latency = result.accuracy, result.latency
+    row: dict[str, Value] = {
+        "model": spec.name,
+        "backbone": spec.backbone,
+        "detector": spec.detector,
+        "height": spec.input.height,
+        "width": spec.input.width,
+        "file": result.file.path,
+        "format": result.file.format,
+        "precision": result.file.precision,
+        "bytes": result.file.bytes,
+        **{f"device_{name}": value for name, value in vars(device).items()},
+        "accelerator_requested": execution.requested,
+        "accelerator_actual": execution.actual,
+        "delegated_share": execution.delegated_share,
+        "threads": execution.threads,
+        "dataset": accuracy.dataset if accuracy else None,
+        "images": accuracy.metrics.images if accuracy else None,
+        "images_sha256": accuracy.images_sha256 if accuracy else None,
+        "mode": accuracy.mode if accuracy else None,
+        **{name: getattr(accuracy.metrics, name) if accuracy else None for name in NUMBERS},
+        **{name: getattr(latency.infer, name) if latency else None for name in LATENCIES},
+        "fps": latency.plan.fps if latency else None,
+        "dropped": latency.dropped if latency else None,
+        "steady": latency.steady if latency else None,
+        "throttled": latency.infer.throttled if latency else None,
+        "load_ms": latency.load_ms if latency else None,
+        "first_infer_ms": latency.first_infer_ms if latency else None,
+        "memory_bytes": latency.memory_bytes if latency else None,
+        "bundle_sha256": result.bundle_sha256,
+        "created": result.created,
+    }
+    return row
