@@ -1,7 +1,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from mobiledet.evaluation.comparison import compare, short_names
+from mobiledet.evaluation.comparison import compare, short_names, style
 from mobiledet.evaluation.result import Result
 
 Variant = Callable[..., Result]
@@ -61,3 +61,33 @@ def test_short_names(variant: Variant) -> None:
     assert short_names([variant("a-b", "int8"), variant("a-b", "float16")]) == ["int8", "float16"]
     assert short_names([variant("a-b", "int8")]) == ["a-b int8"]
     assert short_names([variant("a-b", "int8"), variant("c", "int8")]) == ["a-b int8", "c int8"]
+
+
+def test_browsers_never_share_an_axis_with_native_runtimes(variant: Variant) -> None:
+    native = variant("a")
+    wasm = dataclasses.replace(native, device=dataclasses.replace(native.device, runtime="litert-wasm"))
+    apart = {comparison.apart: comparison for comparison in compare([native, wasm])}
+    assert set(apart) == {"", "in a browser (litert-wasm)"}
+    assert [len(comparison.points) for comparison in apart.values()] == [1, 1]
+    assert apart["in a browser (litert-wasm)"].title.endswith("6 images, in a browser (litert-wasm)")
+
+
+def test_pace_makes_another_series(variant: Variant) -> None:
+    result = variant("a")
+    assert result.latency
+    plan = dataclasses.replace(result.latency.plan, fps=30)
+    paced = dataclasses.replace(result, latency=dataclasses.replace(result.latency, plan=plan))
+    (comparison,) = compare([result, paced])
+    assert len(comparison.series) == 2
+    assert comparison.series[1].name.endswith(", 30 images/s")
+
+
+def test_ladders_join_the_precisions_of_one_bundle(variant: Variant) -> None:
+    results = [variant("a", "float32", ms=9), variant("a", "int8", ms=4), variant("b", ms=5)]
+    (comparison,) = compare(results)
+    (ladder,) = comparison.series[0].ladders
+    assert [point.result.file.precision for point in ladder] == ["int8", "float32"]
+
+
+def test_first_36_series_look_different() -> None:
+    assert len({style(index) for index in range(36)}) == 36
