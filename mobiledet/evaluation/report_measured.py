@@ -46,7 +46,7 @@ def _comparison(comparison: Comparison) -> Markup:
     if len(comparison.series) > 1:
         note += "Latencies under different marks come from different devices, runtimes or numbers of threads."
     return join(
-        tag("p", comparison.title, class_="soft"),
+        tag("h3", comparison.title, class_="comparison"),
         tiles,
         tag(
             "div",
@@ -67,8 +67,8 @@ def _named(point: Point) -> Markup:
 
 def results_table(results: Sequence[Result]) -> Markup:
     """All results, a row each; a click on a heading sorts."""
-    headings = ["model", "precision", "images", "mAP", "AP50", "AP75", "small", "medium", "large"]
-    headings += ["p50 ms", "p90 ms", "load ms", "first ms", "file", "memory", "remarks", "measured on"]
+    headings = ["model", "precision", "mAP", "p50 ms", "p90 ms", "file", "AP50", "AP75", "small", "medium", "large"]
+    headings += ["load ms", "first ms", "memory", "images", "remarks", "measured on"]
     text = ("model", "precision", "images", "remarks", "measured on")
     table = sortable_table(headings, text, map(_result_cells, results))
     return tag("section", tag("h2", "All results"), table, id="results")
@@ -78,23 +78,26 @@ def _result_cells(result: Result) -> Iterable[Cell]:
     accuracy, latency = result.accuracy, result.latency
     yield result.spec.name, result.spec.name
     yield result.file.precision, result.file.precision
-    images = f"{accuracy.dataset}, {accuracy.metrics.images}" if accuracy else NOT_MEASURED
-    yield images, images
-    for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"):
-        value = getattr(accuracy.metrics, name) if accuracy else None
-        yield precision(value), None if value is None or value < 0 else value
-    for time in (
-        (latency.infer.p50_ms, latency.infer.p90_ms, latency.load_ms, latency.first_infer_ms)
-        if latency
-        else (None,) * 4
-    ):
+    yield _ap(result, "AP")
+    for time in (latency.infer.p50_ms, latency.infer.p90_ms) if latency else (None,) * 2:
         yield milliseconds(time), time
     yield size(result.file.bytes), result.file.bytes
+    for name in ("AP50", "AP75", "APs", "APm", "APl"):
+        yield _ap(result, name)
+    for time in (latency.load_ms, latency.first_infer_ms) if latency else (None,) * 2:
+        yield milliseconds(time), time
     memory = latency.memory_bytes if latency else None
     yield size(memory), memory
+    images = f"{accuracy.dataset}, {accuracy.metrics.images}" if accuracy else NOT_MEASURED
+    yield images, images
     remarks = ", ".join(remarks_of(result))
     yield remarks, remarks
     yield series_name(result), series_name(result)
+
+
+def _ap(result: Result, name: str) -> Cell:
+    value = getattr(result.accuracy.metrics, name) if result.accuracy else None
+    return precision(value), None if value is None or value < 0 else value
 
 
 def remarks_of(result: Result) -> Iterable[str]:
