@@ -62,13 +62,44 @@ class Check:
         classes = [core, *self.jars("core"), *self.jars("test")]
         tests = ANDROID / "mobiledet-core" / "src" / "test"
         self.compile(out, [tests], classes, [f"-Xfriend-paths={core}"])
-        self.junit([out, *classes], tests)
+        self.junit([out, *classes], [tests])
         with tempfile.TemporaryDirectory() as folder, self.replay_agent([out, *classes], Path(folder)) as url:
             command = [sys.executable, "-m", "mobiledet.cli", "agent-check", url, "--token", TOKEN]
             run([*command, "--bundle", str(TESTDATA / "bundles" / "good")])
 
     def shell(self, core: Path) -> None:
-        """Compile the Android library and app against Android's classes."""
+        """Compile the Android library and app against Android's classes; any warning is an error."""
+        platform = [*self.jars("shell"), *self.jars("core"), core]
+        library = self.out / "mobiledet-android.jar"
+        options = [f"-Xjdk-release={OLD_JAVA}", "-Werror", "-Xexplicit-api=strict"]
+        self.compile(library, [ANDROID / "mobiledet-android" / "src" / "main"], platform, options)
+        app = self.out / "app.jar"
+        self.compile(app, [ANDROID / "app" / "src" / "main"], [library, *platform], options)
+        self.shell_tests([app, library, core])
+
+    def shell_tests(self, modules: Sequence[Path]) -> None:
+        """Run in Robolectric what needs neither LiteRT's library nor a camera."""
+        out = self.out / "android-test.jar"
+        tests = [ANDROID / name / "src" / "test" for name in ("mobiledet-android", "app")]
+        robolectric = [*modules, *self.jars("core"), *self.jars("robolectric"), *self.jars("test"), *self.jars("shell")]
+        friends = ",".join(map(str, modules))
+        self.compile(out, tests, robolectric, [f"-Xfriend-paths={friends}"])
+        with tempfile.TemporaryDirectory() as folder:
+            self.configure(Path(folder))
+            sdk = self.jars("robolectric-sdk")[0].parent
+            options = ["-Drobolectric.offline=true", f"-Drobolectric.dependency.dir={sdk}"]
+            # Java 17 reads the classes of Android 14, not those of 16 that the compiler was given
+            platform = [path for path in self.jars("robolectric-platform") if path.name.startswith("android-all")]
+            libraries = [path for path in robolectric if not path.name.startswith("android-all")]
+            for module in tests:  # each in a process of its own, as Gradle does
+                self.junit([Path(folder), out, *libraries, *platform], [module], options)
+
+    def configure(self, folder: Path) -> None:
+        """Tell Robolectric where the manifest lies, as the Android Gradle plugin would."""
+        settings = folder / "com" / "android" / "tools" / "test_config.properties"
+        settings.parent.mkdir(parents=True)
+        manifest = ANDROID / "app" / "src" / "main" / "AndroidManifest.xml"
+        settings.write_text(f"android_merged_manifest={manifest}\nandroid_custom_package=dev.mobiledet.app\n")
 
     def compile(self, out: Path, sources: Sequence[Path], class_path: Sequence[Path], options: Sequence[str]) -> None:
         """Compile every Kotlin file under some folders into a jar."""
@@ -78,9 +109,10 @@ class Check:
         target = ["-jvm-target", "1.8", "-module-name", out.stem, "-cp", joined(class_path), "-d", str(out)]
         run(["java", *tools, *target, *options, *files])
 
-    def junit(self, class_path: Sequence[Path], tests: Path, options: Sequence[str] = ()) -> None:
-        """Run every class ...Test under a folder."""
-        names = [path.relative_to(tests / "kotlin").with_suffix("") for path in sorted(tests.rglob("*Test.kt"))]
+    def junit(self, class_path: Sequence[Path], tests: Sequence[Path], options: Sequence[str] = ()) -> None:
+        """Run every class ...Test under some folders."""
+        roots = [folder / "kotlin" for folder in tests]
+        names = [path.relative_to(root).with_suffix("") for root in roots for path in sorted(root.rglob("*Test.kt"))]
         classes = [".".join(name.parts) for name in names]
         properties = [f"-Dmobiledet.testdata={TESTDATA}", *options]
         run(["java", *properties, "-cp", joined(class_path), "org.junit.runner.JUnitCore", *classes])

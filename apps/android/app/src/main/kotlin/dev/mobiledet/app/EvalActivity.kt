@@ -1,0 +1,116 @@
+package dev.mobiledet.app
+
+import android.app.Activity
+import android.content.Context
+import android.content.Intent
+import android.os.Build
+import android.os.Bundle
+import android.os.Process
+import android.util.Log
+import android.view.WindowManager
+import dev.mobiledet.android.PhoneDevice
+import dev.mobiledet.core.agent.Agent
+import dev.mobiledet.core.agent.AgentServer
+import java.io.File
+import java.io.IOException
+
+private const val TAG = "mobiledet" // the host shows this log
+private const val TOKEN = "token"
+private const val PORT = "port"
+private const val CPUS = "cpus"
+private const val BY_HAND_PORT = 8765
+private val CPU_MASK = Regex("[0-9a-fA-F]{1,16}")
+
+/**
+ * Serves the phone to `mobiledet evaluate` on a computer, as long as it is in front.
+ *
+ * The computer starts it through adb with a fresh token and a port; it listens on 127.0.0.1 of the phone alone, which adb
+ * forwards. Other apps cannot start it: they lack the permission DUMP (see the manifest).
+ */
+public class EvalActivity : Activity() {
+    private var phone: PhoneDevice? = null
+    private var server: AgentServer? = null
+
+    override fun onCreate(savedInstanceState: Bundle?) {
+        super.onCreate(savedInstanceState)
+        stayOn()
+        val token = intent.getStringExtra(TOKEN).orEmpty()
+        val problem = pinToCpus(intent.getStringExtra(CPUS)) ?: serve(token, intent.getIntExtra(PORT, 0))
+        if (problem != null) {
+            Log.e(TAG, problem)
+            return finish()
+        }
+        val screen = Screen(this)
+        screen.text("This phone is being evaluated. Leave the app in front and the phone alone.")
+        if (intent.hasExtra(SHOWN)) {
+            screen.text("adb forward tcp:${server!!.port} tcp:${server!!.port}")
+            screen.text("mobiledet evaluate BUNDLE --device http://127.0.0.1:${server!!.port} --token $token --data DATA")
+        }
+        screen.button("Stop") { finish() }
+        screen.show()
+    }
+
+    override fun onResume() {
+        super.onResume()
+        phone?.isForeground = true
+    }
+
+    override fun onPause() {
+        phone?.isForeground = false
+        super.onPause()
+    }
+
+    override fun onDestroy() {
+        server?.close()
+        super.onDestroy()
+    }
+
+    private fun stayOn() {
+        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
+        if (Build.VERSION.SDK_INT >= 27) {
+            setShowWhenLocked(true)
+            setTurnScreenOn(true)
+        } else {
+            @Suppress("DEPRECATION")
+            window.addFlags(
+                WindowManager.LayoutParams.FLAG_SHOW_WHEN_LOCKED or WindowManager.LayoutParams.FLAG_TURN_SCREEN_ON,
+            )
+        }
+    }
+
+    /** Starts the agent; one line when it cannot. */
+    private fun serve(token: String, port: Int): String? {
+        val device = PhoneDevice(this, PROGRAM)
+        return try {
+            server = AgentServer(Agent(device, File(cacheDir, "agent")), token, port)
+            phone = device
+            null
+        } catch (error: IllegalArgumentException) {
+            "cannot start the agent: ${error.message}"
+        } catch (error: IOException) {
+            "cannot listen on port $port: ${error.message}"
+        }
+    }
+
+    /** Has all threads of this process, and those they start, run on some cores alone; one line when that fails. */
+    private fun pinToCpus(mask: String?): String? {
+        if (mask == null) return null
+        if (!CPU_MASK.matches(mask)) return "cpus '${mask.take(40)}' is no hexadecimal mask"
+        return try {
+            val command = arrayOf("/system/bin/taskset", "-ap", mask, "${Process.myPid()}")
+            val status = Runtime.getRuntime().exec(command).waitFor()
+            if (status == 0) null else "taskset -ap $mask ended with status $status"
+        } catch (error: IOException) {
+            "taskset cannot be run: ${error.message}"
+        }
+    }
+
+    internal companion object {
+        const val PROGRAM = "mobiledet android 0.1.0"
+        private const val SHOWN = "shown"
+
+        /** Starts it without a computer, with a token that the person reads from the screen. */
+        fun byHand(context: Context): Intent = Intent(context, EvalActivity::class.java)
+            .putExtra(TOKEN, AgentServer.newToken()).putExtra(PORT, BY_HAND_PORT).putExtra(SHOWN, true)
+    }
+}

@@ -1,0 +1,67 @@
+package dev.mobiledet.app
+
+import android.app.Activity
+import android.content.Intent
+import android.net.Uri
+import android.os.Bundle
+import android.widget.TextView
+import dev.mobiledet.android.Detection
+import dev.mobiledet.android.Detector
+import dev.mobiledet.android.Pictures
+import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.Orientation
+import dev.mobiledet.core.RgbImage
+import java.io.IOException
+
+/** Boxes on a picture that the person picks. */
+public class PictureActivity : Activity() {
+    private val worker = Worker(this) { status.text = it }
+    private lateinit var status: TextView
+    private lateinit var view: PictureView
+
+    @Volatile
+    private var detector: Detector? = null
+
+    override fun onCreate(savedInstanceState: Bundle?) {
+        super.onCreate(savedInstanceState)
+        val screen = Screen(this)
+        status = screen.text("Reading the bundle…")
+        screen.button("Pick a picture") { pick() }
+        view = screen.rest(PictureView(this))
+        screen.show()
+        worker.run({ Choice.of(intent).open(this).also { detector = it } }) {
+            status.text = "Runs on ${it.execution.actual}"
+            if (savedInstanceState == null) pick()
+        }
+    }
+
+    override fun onDestroy() {
+        worker.close { detector?.close() }
+        super.onDestroy()
+    }
+
+    @Deprecated("the platform's own way without androidx")
+    override fun onActivityResult(requestCode: Int, resultCode: Int, data: Intent?) {
+        val picture = data?.data
+        if (resultCode == RESULT_OK && picture != null) worker.run({ detect(picture) }) { (image, found) -> show(image, found) }
+    }
+
+    @Suppress("DEPRECATION")
+    private fun pick() = startActivityForResult(Intent(Intent.ACTION_GET_CONTENT).setType("image/*"), 0)
+
+    private fun detect(picture: Uri): Pair<RgbImage, List<Detection>> {
+        val content = try {
+            contentResolver.openInputStream(picture)?.use { it.readBytes() }
+        } catch (error: IOException) {
+            throw MobileDetException("the picture cannot be read: ${error.message}", error)
+        } ?: throw MobileDetException("the picture cannot be read")
+        val image = Pictures.decode(content, applyOrientation = true)
+        val ready = detector ?: throw MobileDetException("the bundle is not ready yet")
+        return image to ready.detect(image, Orientation.UPRIGHT, Detector.DEFAULT_SCORE)
+    }
+
+    private fun show(image: RgbImage, found: List<Detection>) {
+        view.show(Pictures.bitmap(image), found)
+        status.text = found.joinToString("\n") { "${it.label} %.2f".format(it.score) }.ifEmpty { "Nothing found." }
+    }
+}

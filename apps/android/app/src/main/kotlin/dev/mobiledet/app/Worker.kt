@@ -1,0 +1,37 @@
+package dev.mobiledet.app
+
+import android.app.Activity
+import dev.mobiledet.core.MobileDetException
+import java.io.Closeable
+import java.util.concurrent.Executors
+import java.util.concurrent.RejectedExecutionException
+
+/** One thread for an activity's slow work; what it finds out is shown on the main thread. */
+internal class Worker(private val activity: Activity, private val showProblem: (String) -> Unit) : Closeable {
+    private val executor = Executors.newSingleThreadExecutor()
+
+    /** Does [work] after what was asked for before, then [show] with its result, unless the activity has gone. */
+    fun <T> run(work: () -> T, show: (T) -> Unit = {}) {
+        try {
+            executor.execute {
+                try {
+                    val result = work()
+                    later { show(result) }
+                } catch (error: MobileDetException) {
+                    later { showProblem(error.message) }
+                }
+            }
+        } catch (_: RejectedExecutionException) { // the activity is closing
+        }
+    }
+
+    /** Lets the running work end, and [last] after it. */
+    fun close(last: () -> Unit) {
+        run(last)
+        executor.shutdown()
+    }
+
+    override fun close() = close {}
+
+    private fun later(show: () -> Unit) = activity.runOnUiThread { if (!activity.isDestroyed) show() }
+}

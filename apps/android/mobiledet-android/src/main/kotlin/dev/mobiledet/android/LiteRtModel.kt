@@ -1,0 +1,163 @@
+package dev.mobiledet.android
+
+import dev.mobiledet.core.Execution
+import dev.mobiledet.core.LoadedModel
+import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.ModelSpec
+import dev.mobiledet.core.RawOutputs
+import dev.mobiledet.core.RgbImage
+import java.io.Closeable
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import org.tensorflow.lite.DataType
+import org.tensorflow.lite.Delegate
+import org.tensorflow.lite.Interpreter
+import org.tensorflow.lite.Tensor
+
+private val OUTPUTS = listOf("boxes", "classes", "scores", "count")
+private const val FLOAT_BYTES = 4
+
+/** A .tflite detector in LiteRT: one raw RGB image in, boxes, classes, scores and count out. */
+internal class LiteRtModel private constructor(
+    private val interpreter: Interpreter,
+    private val delegate: Delegate?,
+    private val signature: String,
+    override val execution: Execution,
+) : LoadedModel {
+    private val inputName = interpreter.getSignatureInputs(signature).single()
+    private val isFloat = interpreter.getInputTensorFromSignature(inputName, signature).dataType() == DataType.FLOAT32
+    private val input = buffer(interpreter.getInputTensorFromSignature(inputName, signature))
+    private val outputs = OUTPUTS.associateWith { buffer(interpreter.getOutputTensorFromSignature(it, signature)) }
+
+    override fun setInput(image: RgbImage) {
+        input.rewind()
+        if (isFloat) {
+            val floats = input.asFloatBuffer()
+            for (value in image.pixels) floats.put((value.toInt() and 0xff).toFloat())
+        } else {
+            input.put(image.pixels)
+        }
+    }
+
+    /** Its time includes the copies between the buffers and the tensors: LiteRT's Java interface has no other way. */
+    override fun invoke() {
+        input.rewind()
+        outputs.values.forEach { it.rewind() }
+        try {
+            interpreter.runSignature(mapOf(inputName to input), outputs, signature)
+        } catch (error: RuntimeException) {
+            throw MobileDetException("LiteRT cannot run the file: ${error.message}", error)
+        }
+    }
+
+    override fun outputs() =
+        RawOutputs(floats("boxes"), floats("classes"), floats("scores"), floats("count").single())
+
+    override fun close() {
+        interpreter.close()
+        (delegate as? Closeable)?.close()
+    }
+
+    private fun floats(name: String): FloatArray {
+        val buffer = outputs.getValue(name).apply { rewind() }.asFloatBuffer()
+        return FloatArray(buffer.remaining()).also { buffer.get(it) }
+    }
+
+    private fun buffer(tensor: Tensor) = ByteBuffer.allocateDirect(tensor.numBytes()).order(ByteOrder.nativeOrder())
+
+    internal companion object {
+        /**
+         * Loads a file; [threads] 0 takes every core.
+         *
+         * @throws MobileDetException it cannot be run so, or is no such detector.
+         */
+        fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int): LiteRtModel {
+            val way = Acceleration.ways[accelerator] ?: throw MobileDetException(
+                "unknown accelerator '$accelerator'; this phone has ${Acceleration.ways.keys.joinToString()}",
+            )
+            val cores = if (threads > 0) threads else Runtime.getRuntime().availableProcessors()
+            val delegate = way.delegate?.invoke()
+            var interpreter: Interpreter? = null
+            try {
+                interpreter = open(file, way.xnnpack, delegate, cores)
+                val signature = signature(interpreter, spec, file.name)
+                return LiteRtModel(interpreter, delegate, signature, execution(file, interpreter, accelerator, way, cores))
+            } catch (error: Throwable) {
+                interpreter?.close()
+                (delegate as? Closeable)?.close()
+                throw error
+            }
+        }
+
+        private fun open(file: File, xnnpack: Boolean, delegate: Delegate?, threads: Int): Interpreter {
+            val options = Interpreter.Options().setNumThreads(threads).setUseXNNPACK(xnnpack)
+            delegate?.let { options.addDelegate(it) }
+            try {
+                return Interpreter(file, options).apply { allocateTensors() }
+            } catch (error: RuntimeException) {
+                throw MobileDetException("LiteRT cannot load ${file.name} so: ${error.message}", error)
+            } catch (error: UnsatisfiedLinkError) {
+                throw MobileDetException("LiteRT's library is not in this app: ${error.message}", error)
+            }
+        }
+
+        /** What really runs the file, and how much of it; a way that takes none of it is refused. */
+        private fun execution(
+            file: File, interpreter: Interpreter, accelerator: String, way: Acceleration.Way, threads: Int,
+        ): Execution {
+            val share = if (way.xnnpack) delegatedShare(file, interpreter) else null
+            if (share == 0.0 && way.delegate != null) {
+                throw MobileDetException("$accelerator takes no operation of ${file.name}; use xnnpack")
+            }
+            val onProcessor = if (!way.xnnpack || share == 0.0) "cpu" else "xnnpack"
+            return Execution(accelerator, if (way.delegate != null) accelerator else onProcessor, share, threads)
+        }
+
+        /** Whether a delegate runs all of the file (1) or nothing (0), from the lengths of the plans with and without it. */
+        private fun delegatedShare(file: File, interpreter: Interpreter): Double? {
+            val length = planLength(interpreter) ?: return null
+            val plain = open(file, xnnpack = false, delegate = null, threads = 1).use { planLength(it) }
+            return if (length == 1) 1.0 else if (length == plain) 0.0 else null
+        }
+
+        /** Operations that the interpreter runs; not public in LiteRT, so null where it has another name. */
+        private fun planLength(interpreter: Interpreter): Int? = try {
+            val method = interpreter.javaClass.superclass!!.getDeclaredMethod("getExecutionPlanLength")
+            method.isAccessible = true
+            method.invoke(interpreter) as? Int
+        } catch (_: ReflectiveOperationException) {
+            null
+        }
+
+        private fun signature(interpreter: Interpreter, spec: ModelSpec, name: String): String {
+            val signature = interpreter.signatureKeys.firstOrNull { key ->
+                interpreter.getSignatureOutputs(key).toList().containsAll(OUTPUTS) && interpreter.getSignatureInputs(key).size == 1
+            } ?: throw unusable(name, "it has no signature with one image and ${OUTPUTS.joinToString()}")
+            val image = interpreter.getInputTensorFromSignature(interpreter.getSignatureInputs(signature).single(), signature)
+            if (image.dataType() != DataType.FLOAT32 && image.dataType() != DataType.UINT8) {
+                throw unusable(name, "its input is ${image.dataType()}, not FLOAT32 or UINT8")
+            }
+            // -1 stands for a dynamic side, with which some runtimes give zeros without a word
+            requireShape(name, image, listOf(1, spec.input.height, spec.input.width, RgbImage.CHANNELS))
+            val rows = spec.nms.maxDetections
+            val shapes = mapOf(
+                "boxes" to listOf(1, rows, 4), "classes" to listOf(1, rows), "scores" to listOf(1, rows), "count" to listOf(1),
+            )
+            for ((output, shape) in shapes) {
+                val tensor = interpreter.getOutputTensorFromSignature(output, signature)
+                requireShape(name, tensor, shape)
+                if (tensor.numBytes() != shape.reduce(Int::times) * FLOAT_BYTES) throw unusable(name, "$output is not FLOAT32")
+            }
+            return signature
+        }
+
+        private fun requireShape(name: String, tensor: Tensor, shape: List<Int>) {
+            val found = tensor.shapeSignature().toList()
+            if (found != shape) throw unusable(name, "${tensor.name()} is $found, not $shape")
+        }
+
+        private fun unusable(name: String, what: String) =
+            MobileDetException("$name is not a mobiledet detector: $what; export it with mobiledet export")
+    }
+}

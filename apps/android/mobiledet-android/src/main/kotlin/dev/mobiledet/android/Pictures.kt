@@ -1,0 +1,72 @@
+package dev.mobiledet.android
+
+import android.graphics.Bitmap
+import android.graphics.BitmapFactory
+import dev.mobiledet.core.Exif
+import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.RgbImage
+import java.nio.ByteBuffer
+
+private const val PIXEL_BYTES = 4
+
+/** Pictures as RGB bytes, without colour management: what the file says, as the host decodes it. */
+public object Pictures {
+    /**
+     * Decodes a JPEG or PNG file; transparency is dropped.
+     *
+     * @param applyOrientation turn it as its EXIF data say.
+     * @throws MobileDetException it is no picture, or too large for the phone.
+     */
+    @JvmStatic
+    public fun decode(file: ByteArray, applyOrientation: Boolean): RgbImage {
+        val options = BitmapFactory.Options().apply {
+            inPreferredConfig = Bitmap.Config.ARGB_8888
+            inScaled = false
+            inPremultiplied = false
+        }
+        val bitmap = try {
+            BitmapFactory.decodeByteArray(file, 0, file.size, options)
+        } catch (error: OutOfMemoryError) {
+            throw MobileDetException("it is too large for the memory of this phone", error)
+        } ?: throw MobileDetException("it is not a picture of a known format, or a broken one")
+        val image = pixels(bitmap)
+        bitmap.recycle()
+        return if (applyOrientation) Exif.orientation(file).turn(image) else image
+    }
+
+    /** The pixels of a bitmap. */
+    @JvmStatic
+    public fun pixels(bitmap: Bitmap): RgbImage {
+        if (bitmap.config != Bitmap.Config.ARGB_8888) {
+            val copy = bitmap.copy(Bitmap.Config.ARGB_8888, false) ?: throw MobileDetException("the bitmap cannot be read")
+            return pixels(copy).also { copy.recycle() }
+        }
+        // not getPixels(), which converts colours to sRGB
+        val raw = ByteBuffer.allocate(bitmap.rowBytes * bitmap.height)
+        bitmap.copyPixelsToBuffer(raw)
+        val source = raw.array()
+        val pixels = ByteArray(bitmap.height * bitmap.width * RgbImage.CHANNELS)
+        var at = 0
+        for (y in 0 until bitmap.height) {
+            var from = y * bitmap.rowBytes
+            for (x in 0 until bitmap.width) {
+                pixels[at++] = source[from]
+                pixels[at++] = source[from + 1]
+                pixels[at++] = source[from + 2]
+                from += PIXEL_BYTES
+            }
+        }
+        return RgbImage(bitmap.height, bitmap.width, pixels)
+    }
+
+    /** A bitmap of an image. */
+    @JvmStatic
+    public fun bitmap(image: RgbImage): Bitmap {
+        val raw = ByteBuffer.allocate(image.height * image.width * PIXEL_BYTES)
+        for (index in image.pixels.indices step RgbImage.CHANNELS) {
+            raw.put(image.pixels, index, RgbImage.CHANNELS).put(-1)
+        }
+        raw.rewind()
+        return Bitmap.createBitmap(image.width, image.height, Bitmap.Config.ARGB_8888).apply { copyPixelsFromBuffer(raw) }
+    }
+}
