@@ -24,10 +24,11 @@ class ExportConfig:
       mobiledet export runs/coco/best.ckpt
       mobiledet export runs/coco/best.ckpt --format tflite --precision float16 --images pictures
       mobiledet export runs/coco/best.ckpt --out x.mobiledet --overwrite --nms-score 0.3 --max-detections 20
+      mobiledet export x.mobiledet --app android apps/android
     """
 
     checkpoint: Positional[Path]
-    """The checkpoint that `mobiledet train` wrote."""
+    """The checkpoint that `mobiledet train` wrote; with --app also a bundle, which is not converted again."""
     out: Path | None = None
     """Bundle folder to write; by default beside the checkpoint, best.ckpt becomes best.mobiledet."""
     format: tuple[Format, ...] = ("tflite", "coreml")
@@ -42,6 +43,9 @@ class ExportConfig:
     """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
     overwrite: bool = False
     """Replace the bundle if it exists."""
+    app: tuple[Literal["android", "ios"], Path] | None = None
+    """Also put the bundle into an app: the platform and the project's folder, such as `android apps/android`. The app
+    gets the model files of its platform alone."""
 
     ios: Ios = 17
     """Oldest iOS that must run the Core ML packages; also macOS, two below it up to 15."""

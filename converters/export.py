@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,9 +15,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mobiledet.bundle import SUFFIX, Bundle, write_bundle
+from mobiledet.bundle import SUFFIX, Bundle, open_bundle, write_bundle
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
+from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.calibration import Calibration, choose_calibration, run_settings
 from mobiledet_converters.checks import ROUNDED_PRECISION, CheckedFile, ask_judge, check_file, golden_cases
 from mobiledet_converters.config import ExportConfig
@@ -37,7 +39,22 @@ MAX_RANK = 4  # of the tensors that GPU delegates take
 def run(config: ExportConfig) -> None:
     """The command ``mobiledet export``."""
     console = Console()
-    bundle = export(config, console)
+    if config.app:
+        folder_of_app(*config.app)  # a wrong one is told before all slow work
+    if config.app and _is_bundle(config.checkpoint):
+        bundle = open_bundle(config.checkpoint)
+    else:
+        bundle = export(config, console)
+        _print_files(bundle, console)
+    if config.app:
+        console.print(f"app: {install(bundle, *config.app)}", highlight=False, soft_wrap=True)
+
+
+def _is_bundle(path: Path) -> bool:
+    return (path / "bundle.json").is_file() or (zipfile.is_zipfile(path) and path.suffix in (SUFFIX, ".zip"))
+
+
+def _print_files(bundle: Bundle, console: Console) -> None:
     table = Table("file", "precision", "size", "mAP", "against PyTorch")
     for file in bundle.files:
         ap = f"{file.map['AP']:.4f} ({-file.map['drop']:+.4f})" if file.map else "not measured"

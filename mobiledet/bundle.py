@@ -212,6 +212,22 @@ def write_bundle(
     return open_bundle(path)
 
 
+def copy_bundle(bundle: Bundle, path: Path, files: Sequence[ModelFile]) -> Bundle:
+    """Write a bundle with some of another one's model files and all its golden cases.
+
+    Args:
+        bundle: is left as it is.
+        path: the folder to make.
+        files: those that the copy holds.
+
+    Raises:
+        UserError: ``path`` exists, or cannot be written.
+    """
+    tolerances = {file.precision: bundle.golden_tolerance(file.precision) for file in files}
+    sources = [(bundle.root / file.path, file) for file in files]
+    return write_bundle(path, bundle.spec, sources, bundle.golden(), tolerances)
+
+
 def listing_sha256(listing: dict[str, Any]) -> str:
     """Checksum of what bundle.json says, apart from the checksum itself and from its layout."""
     content = {key: value for key, value in listing.items() if key != "sha256"}

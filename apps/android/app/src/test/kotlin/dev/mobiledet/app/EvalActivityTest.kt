@@ -44,7 +44,7 @@ class EvalActivityTest {
         val controller = start(TOKEN, port)
         val (status, info) = ask(port, "/v1/info")
         assertEquals(200, status)
-        assertTrue(info, "\"accelerators\":[\"auto\",\"xnnpack\",\"cpu\",\"gpu\",\"npu\"]" in info)
+        assertTrue(info, "\"accelerators\":[\"auto\",\"xnnpack\",\"cpu\",\"gpu\",\"gpu-float32\",\"npu\"]" in info)
         assertEquals(401, ask(port, "/v1/info", "another token of this length").first)
         val flags = controller.get().window.attributes.flags
         assertTrue(flags and WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON != 0)

@@ -6,6 +6,7 @@ import java.util.concurrent.ConcurrentHashMap
 import org.tensorflow.lite.Delegate
 import org.tensorflow.lite.gpu.CompatibilityList
 import org.tensorflow.lite.gpu.GpuDelegate
+import org.tensorflow.lite.gpu.GpuDelegateFactory
 import org.tensorflow.lite.nnapi.NnApiDelegate
 
 private const val NNAPI_DEPRECATED_SINCE = 35 // Android 15
@@ -17,10 +18,19 @@ public object Acceleration {
 
     private val vendors = ConcurrentHashMap<String, Way>()
 
-    /** By name: `auto` and `xnnpack`, `cpu` (LiteRT's own kernels), `gpu`, `npu` up to Android 14, and registered ones. */
+    /**
+     * By name: `auto` and `xnnpack`, `cpu` (LiteRT's own kernels), `gpu` (computes in 16 bits), `gpu-float32`, `npu` up to
+     * Android 14, and registered ones.
+     */
     public val ways: Map<String, Way>
         get() {
-            val known = linkedMapOf("auto" to Way(true), "xnnpack" to Way(true), "cpu" to Way(false), "gpu" to Way(true, ::gpu))
+            val known = linkedMapOf(
+                "auto" to Way(true),
+                "xnnpack" to Way(true),
+                "cpu" to Way(false),
+                "gpu" to Way(true) { gpu(precisionLoss = true) },
+                "gpu-float32" to Way(true) { gpu(precisionLoss = false) },
+            )
             if (Build.VERSION.SDK_INT < NNAPI_DEPRECATED_SINCE) known["npu"] = Way(true, ::nnapi)
             return known + vendors
         }
@@ -35,13 +45,13 @@ public object Acceleration {
         vendors[name] = Way(true, delegate)
     }
 
-    private fun gpu(): Delegate {
+    private fun gpu(precisionLoss: Boolean): Delegate {
         CompatibilityList().use { list ->
             if (!list.isDelegateSupportedOnThisDevice) {
                 throw MobileDetException("LiteRT's GPU delegate does not support the GPU of this phone; use xnnpack")
             }
         }
-        return GpuDelegate()
+        return GpuDelegate(GpuDelegateFactory.Options().setPrecisionLossAllowed(precisionLoss))
     }
 
     private fun nnapi(): Delegate =

@@ -8,9 +8,18 @@ import dev.mobiledet.core.RgbImage
 import java.nio.ByteBuffer
 
 private const val PIXEL_BYTES = 4
+private val PROBE_BYTES = byteArrayOf(10, 20, 30, -1)
+private const val PROBE_COLOUR = 0xff0a141e.toInt()
 
 /** Pictures as RGB bytes, without colour management: what the file says, as the host decodes it. */
 public object Pictures {
+    // where red, green, blue and alpha lie in a pixel's bytes: on phones in this order, but nobody promises it
+    private val places: IntArray by lazy {
+        val probe = Bitmap.createBitmap(1, 1, Bitmap.Config.ARGB_8888).apply { setPixel(0, 0, PROBE_COLOUR) }
+        val raw = ByteBuffer.allocate(PIXEL_BYTES).also { probe.copyPixelsToBuffer(it) }.array()
+        IntArray(PIXEL_BYTES) { channel -> raw.indexOf(PROBE_BYTES[channel]) }
+    }
+
     /**
      * Decodes a JPEG or PNG file; transparency is dropped.
      *
@@ -46,13 +55,14 @@ public object Pictures {
         bitmap.copyPixelsToBuffer(raw)
         val source = raw.array()
         val pixels = ByteArray(bitmap.height * bitmap.width * RgbImage.CHANNELS)
+        val (red, green, blue) = places
         var at = 0
         for (y in 0 until bitmap.height) {
             var from = y * bitmap.rowBytes
             for (x in 0 until bitmap.width) {
-                pixels[at++] = source[from]
-                pixels[at++] = source[from + 1]
-                pixels[at++] = source[from + 2]
+                pixels[at++] = source[from + red]
+                pixels[at++] = source[from + green]
+                pixels[at++] = source[from + blue]
                 from += PIXEL_BYTES
             }
         }
@@ -62,11 +72,13 @@ public object Pictures {
     /** A bitmap of an image. */
     @JvmStatic
     public fun bitmap(image: RgbImage): Bitmap {
-        val raw = ByteBuffer.allocate(image.height * image.width * PIXEL_BYTES)
-        for (index in image.pixels.indices step RgbImage.CHANNELS) {
-            raw.put(image.pixels, index, RgbImage.CHANNELS).put(-1)
+        val raw = ByteArray(image.height * image.width * PIXEL_BYTES)
+        for (pixel in 0 until image.height * image.width) {
+            for (channel in 0 until RgbImage.CHANNELS) {
+                raw[pixel * PIXEL_BYTES + places[channel]] = image.pixels[pixel * RgbImage.CHANNELS + channel]
+            }
+            raw[pixel * PIXEL_BYTES + places[RgbImage.CHANNELS]] = -1
         }
-        raw.rewind()
-        return Bitmap.createBitmap(image.width, image.height, Bitmap.Config.ARGB_8888).apply { copyPixelsFromBuffer(raw) }
+        return Bitmap.createBitmap(image.width, image.height, Bitmap.Config.ARGB_8888).apply { copyPixelsFromBuffer(ByteBuffer.wrap(raw)) }
     }
 }

@@ -55,7 +55,7 @@ class PhoneTest {
 
     @Test
     fun nnapiEndsWithAndroid14() {
-        assertEquals(listOf("auto", "xnnpack", "cpu", "gpu", "npu"), phone.accelerators)
+        assertEquals(listOf("auto", "xnnpack", "cpu", "gpu", "gpu-float32", "npu"), phone.accelerators)
     }
 
     @Test

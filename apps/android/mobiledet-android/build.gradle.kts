@@ -1,0 +1,34 @@
+plugins {
+    alias(libs.plugins.android.library)
+}
+
+android {
+    namespace = "dev.mobiledet.android"
+    compileSdk = libs.versions.compile.sdk.get().toInt()
+
+    defaultConfig {
+        minSdk = libs.versions.min.sdk.get().toInt()
+        consumerProguardFiles("consumer-rules.pro")
+    }
+
+    testOptions {
+        unitTests {
+            isIncludeAndroidResources = true
+            all { it.systemProperty("mobiledet.testdata", rootDir.resolve("../testdata").canonicalPath) }
+        }
+    }
+}
+
+kotlin {
+    explicitApi()
+}
+
+dependencies {
+    api(project(":mobiledet-core"))
+    implementation(libs.litert)
+    api(libs.litert.api) // delegates are registered through it
+    implementation(libs.litert.gpu)
+    implementation(libs.litert.gpu.api)
+    testImplementation(libs.junit)
+    testImplementation(libs.robolectric)
+}

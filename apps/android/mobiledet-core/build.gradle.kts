@@ -1,0 +1,34 @@
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
+plugins {
+    `java-library`
+    alias(libs.plugins.kotlin.jvm)
+}
+
+java {
+    sourceCompatibility = JavaVersion.VERSION_1_8
+    targetCompatibility = JavaVersion.VERSION_1_8
+}
+
+kotlin {
+    explicitApi()
+    compilerOptions {
+        jvmTarget = JvmTarget.JVM_1_8
+        allWarningsAsErrors = true
+    }
+}
+
+tasks.compileKotlin {
+    // what Android 8 has of Java's classes; the tests may use newer ones
+    compilerOptions.freeCompilerArgs.add("-Xjdk-release=8")
+}
+
+dependencies {
+    implementation(libs.gson)
+    testImplementation(libs.junit)
+    testImplementation(libs.json.schema.validator)
+}
+
+tasks.test {
+    systemProperty("mobiledet.testdata", rootDir.resolve("../testdata").canonicalPath)
+}
