@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from replay import Replay
+
 HERE = Path(__file__).resolve().parent
 ANDROID = HERE.parent
 APPS = ANDROID.parent
@@ -63,9 +65,18 @@ class Check:
         tests = ANDROID / "mobiledet-core" / "src" / "test"
         self.compile(out, [tests], classes, [f"-Xfriend-paths={core}"])
         self.junit([out, *classes], [tests])
-        with tempfile.TemporaryDirectory() as folder, self.replay_agent([out, *classes], Path(folder)) as url:
-            command = [sys.executable, "-m", "mobiledet.cli", "agent-check", url, "--token", TOKEN]
-            run([*command, "--bundle", str(TESTDATA / "bundles" / "good")])
+        bundle = TESTDATA / "bundles" / "good"
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            replay = Replay(bundle, folder)
+            (folder / "recordings.json").write_text(replay.recordings(TESTDATA / "recordings.json"))
+            with self.replay_agent([out, *classes], folder) as url:
+                command = [sys.executable, "-m", "mobiledet.cli", "agent-check", url, "--token", TOKEN]
+                run([*command, "--bundle", str(bundle)])
+                differences = list(replay.differences(url, TOKEN))
+        if differences:
+            sys.exit("\n".join(differences))
+        print("android: pictures of all sizes give the host's boxes")
 
     def shell(self, core: Path) -> None:
         """Compile the Android library and app against Android's classes; any warning is an error."""
@@ -119,9 +130,9 @@ class Check:
 
     @contextmanager
     def replay_agent(self, class_path: Sequence[Path], folder: Path) -> Iterator[str]:
-        """The Kotlin agent with a device that replays recorded outputs; gives its URL."""
+        """The Kotlin agent with a device that replays the recordings in a folder; gives its URL."""
         program = ["java", "-cp", joined(class_path), "dev.mobiledet.core.agent.ReplayAgentKt"]
-        arguments = [str(TESTDATA / "recordings.json"), str(folder), TOKEN]
+        arguments = [str(folder / "recordings.json"), str(folder / "agent"), TOKEN]
         with subprocess.Popen(
             [*program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as agent:
