@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-exhaustive test-apps test-android test-adbd lint format clean
+.PHONY: help install quickstart test test-exhaustive test-apps test-android test-ios test-adbd lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -22,13 +22,16 @@ test: lint  ## lint, check types, run the tests
 test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
 	$(BIN)/python -m pytest -q -m exhaustive
 
-test-apps: test-android  ## compile and test the apps' parts that run without a phone
+test-apps: test-android test-ios  ## compile and test the apps' parts that run without a phone
 
 test-android: $(INSTALLED)  ## Kotlin: compile, unit tests, vectors, agent-check (needs a JDK and Maven)
 	$(BIN)/python apps/android/check/check.py
 
 test-adbd: $(INSTALLED)  ## the tests of Android phones against Debian's real adbd, in a network namespace; needs root
 	tests/devices/adb/with_real_adbd.sh build/adbd $(BIN)/python -m pytest -q tests/devices/adb
+
+test-ios: $(INSTALLED)  ## Swift: compile, unit tests, vectors, agent-check (without Swift 6, fetches Debian's: 0.6 GB)
+	PYTHON=$(BIN)/python apps/ios/check.sh
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check

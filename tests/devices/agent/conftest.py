@@ -1,8 +1,9 @@
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,3 +79,45 @@ def serve() -> Callable[..., AbstractContextManager[tuple[str, str]]]:
                 agent.close()
 
     return serving
+
+
+class CuttingProxy:
+    """Passes bytes to an agent and back; cuts each of the first connections after some bytes of the replies."""
+
+    def __init__(self, port: int, cuts: list[int]) -> None:
+        self._port = port
+        self._cuts = cuts
+        self.used: list[int] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                agent = socket.create_connection(("127.0.0.1", self._port))
+            except OSError:
+                return
+            left = self._cuts.pop(0) if self._cuts else 1 << 60
+            self.used.append(left)
+            threading.Thread(target=self._pass, args=(client, agent, 1 << 60), daemon=True).start()
+            threading.Thread(target=self._pass, args=(agent, client, left), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, left: int) -> None:
+        with suppress(OSError):
+            while left > 0 and (data := source.recv(min(left, 4096))):
+                target.sendall(data)
+                left -= len(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="session")
+def cutting_proxy() -> type[CuttingProxy]:
+    """``CuttingProxy`` above."""
+    return CuttingProxy

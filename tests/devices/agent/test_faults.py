@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,49 +26,15 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.result import read_result
 
 
-class CuttingProxy:
-    """Passes bytes to an agent and back; cuts each of the first connections after some bytes of the replies."""
-
-    def __init__(self, port: int, cuts: list[int]) -> None:
-        self._port = port
-        self._cuts = cuts
-        self.used: list[int] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-                agent = socket.create_connection(("127.0.0.1", self._port))
-            except OSError:
-                return
-            left = self._cuts.pop(0) if self._cuts else 1 << 60
-            self.used.append(left)
-            threading.Thread(target=self._pass, args=(client, agent, 1 << 60), daemon=True).start()
-            threading.Thread(target=self._pass, args=(agent, client, left), daemon=True).start()
-
-    def _pass(self, source: socket.socket, target: socket.socket, left: int) -> None:
-        with suppress(OSError):
-            while left > 0 and (data := source.recv(min(left, 4096))):
-                target.sendall(data)
-                left -= len(data)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.mark.usefixtures("impatient")
-def test_connection_that_is_cut_again_and_again(agent: Any, patch_bundle: Bundle, patch_data: Path) -> None:
+def test_connection_that_is_cut_again_and_again(
+    agent: Any, patch_bundle: Bundle, patch_data: Path, cutting_proxy: Any
+) -> None:
     """Cut in headers, in the middle of lines and between them: every detection still comes once, in its order."""
     images = sorted((patch_data / "val2017").glob("*.jpg")) * 10
     file = patch_bundle.select()
     expected = list(open_device("local").load(patch_bundle, file).detect(images))
-    proxy = CuttingProxy(int(agent.url.rpartition(":")[2]), [900, 2500, 100, 6500, 3000, 6500, 1500])
+    proxy = cutting_proxy(int(agent.url.rpartition(":")[2]), [900, 2500, 100, 6500, 3000, 6500, 1500])
     try:
         session = open_device(proxy.url, agent.token).load(patch_bundle, file)
         session.golden()

@@ -1,0 +1,63 @@
+import MobileDetCore
+import MobileDetKit
+import PhotosUI
+import SwiftUI
+
+/// A photo with boxes.
+struct PictureScreen: View {
+    @EnvironmentObject private var models: Models
+    @State private var item: PhotosPickerItem?
+    @State private var picture: UIImage?
+    @State private var objects: [FoundObject] = []
+    @State private var message = ""
+
+    var body: some View {
+        VStack {
+            BundlePicker()
+            ZStack {
+                if let picture {
+                    Image(uiImage: picture).resizable().scaledToFit()
+                    BoxesView(objects: objects, size: picture.size)
+                } else {
+                    ContentUnavailableView("No picture chosen", systemImage: "photo")
+                }
+            }
+            Text(message).font(.footnote)
+            PhotosPicker("Choose a picture", selection: $item, matching: .images).buttonStyle(.borderedProminent)
+        }
+        .padding(.bottom)
+        .onChange(of: item) { Task { await load() } }
+        .onChange(of: models.selected) { (objects, message) = ([], "") }
+    }
+
+    private func load() async {
+        (objects, message) = ([], "")
+        guard let detector = models.detector else { return }
+        do {
+            guard let data = try await item?.loadTransferable(type: Data.self), let image = UIImage(data: data) else {
+                return
+            }
+            let upright = image.upright()
+            picture = upright
+            guard let pixels = upright.cgImage else { return }
+            let started = monotonicNs()
+            let found = try await Task.detached { try detector.detect(pixels) }.value
+            objects = found.filter { $0.score >= 0.4 }
+            message = String(format: "%d objects, %.1f ms", objects.count, Double(monotonicNs() - started) / 1e6)
+        } catch {
+            message = error.localizedDescription
+        }
+    }
+}
+
+extension UIImage {
+    /// The same picture with its pixels turned as it is shown, one pixel a point.
+    fileprivate func upright() -> UIImage {
+        let pixels = CGSize(width: size.width * scale, height: size.height * scale)
+        let format = UIGraphicsImageRendererFormat()
+        format.scale = 1
+        return UIGraphicsImageRenderer(size: pixels, format: format).image { _ in
+            draw(in: CGRect(origin: .zero, size: pixels))
+        }
+    }
+}

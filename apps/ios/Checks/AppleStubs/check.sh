@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Check the types of Sources/MobileDetKit on Linux, against the doubles in this folder.
+#
+#   check.sh MODULES     MODULES: where `swift build` left MobileDetCore.swiftmodule
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+modules=$1
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+flags=(-swift-version 5 -I "$out" -I "$modules" -Xcc "-fmodule-map-file=$modules/../CZlib.build/module.modulemap")
+for name in CoreGraphics CoreVideo ImageIO CoreML Vision; do  # each may import those before it
+  swiftc "${flags[@]}" -emit-module -module-name "$name" -emit-module-path "$out/$name.swiftmodule" "$name.swift"
+done
+# what the kernel tells has no double: DeviceReadings.swift asks Darwin alone
+sources=(Darwin.swift)
+for file in ../../Sources/MobileDetKit/*.swift; do
+  [ "$(basename "$file")" = DeviceReadings.swift ] || sources+=("$file")
+done
+swiftc "${flags[@]}" -warnings-as-errors -typecheck "${sources[@]}"
+# the module alone would leave the bodies of functions unread
+swiftc "${flags[@]}" -enable-testing -emit-module -module-name MobileDetKit \
+  -emit-module-path "$out/MobileDetKit.swiftmodule" "${sources[@]}"
+swiftc "${flags[@]}" -warnings-as-errors -typecheck ../../Tests/MobileDetKitTests/*.swift

@@ -1,0 +1,87 @@
+import Foundation
+
+/// One model file of a bundle.
+public struct ModelFile: Equatable, Sendable {
+    /// Relative to the bundle, with forward slashes; an .mlpackage is a folder.
+    public let path: String
+    /// `tflite` or `coreml`.
+    public let format: String
+    /// `float32`, `float16`, `int8` ...
+    public let precision: String
+    /// Of a Core ML package: `graph` gives boxes, classes, scores and count; `vision` is a pipeline that Vision takes for
+    /// an object detector. Empty for TFLite.
+    public let face: String
+    /// Size, of all its files for a folder.
+    public let bytes: Int
+    public let sha256: String
+}
+
+/// An opened bundle, `NAME.mobiledet`, whose every file has been verified against the checksums in bundle.json.
+///
+/// A bundle is a folder or the same as one zip file; a zip is unpacked into a temporary folder that lives as long as
+/// this object.
+public final class ModelBundle: Sendable {
+    static let mostUnpackedBytes = 4 << 30
+
+    /// What it was opened from.
+    public let url: URL
+    /// The folder that holds the files.
+    public let root: URL
+    public let spec: ModelSpec
+    public let files: [ModelFile]
+    /// Checksum of bundle.json, which holds the checksums of all else: it names the bundle's exact content.
+    public let sha256: String
+    private let temporary: URL?
+
+    /// Open a bundle folder or zip and verify every file in it.
+    ///
+    /// - Throws: `MobileDetError` when nothing is there, it is no bundle, or a file is missing, changed or lies outside.
+    public init(at url: URL) throws {
+        guard FileManager.default.fileExists(atPath: url.path) else { throw MobileDetError("no bundle at \(url.path)") }
+        let name = url.lastPathComponent
+        let folder = isFolder(url) ? nil : try temporaryFolder("mobiledet-unpacked")
+        do {
+            let root = try folder.map { try unpackBundle(url, into: $0) } ?? url
+            let listing = try BundleListing(root, bundle: name)
+            try listing.verifyFiles(root, bundle: name)
+            (self.url, self.root, temporary) = (url, root, folder)
+            (spec, files, sha256) = (listing.spec, listing.files, listing.sha256)
+        } catch {
+            if let folder { try? FileManager.default.removeItem(at: folder) }
+            throw error
+        }
+    }
+
+    deinit {
+        if let temporary { try? FileManager.default.removeItem(at: temporary) }
+    }
+
+    /// The model file called `name`.
+    ///
+    /// - Parameters:
+    ///   - name: a file name, or a precision such as `float16`; empty takes the first file.
+    ///   - format: is preferred where several files are of the precision, or the name is empty. Among Core ML packages
+    ///     the one with the four outputs goes before the one for Vision.
+    /// - Throws: `MobileDetError` when there is none; the message lists what the bundle holds.
+    public func file(_ name: String = "", format: String = "coreml") throws -> ModelFile {
+        let fitting = files.filter { ["", $0.path, $0.precision].contains(name) }
+        func rank(_ file: ModelFile) -> Int {
+            (file.path == name ? 0 : 4) + (file.format == format ? 0 : 2) + (file.face == "vision" ? 1 : 0)
+        }
+        if let best = fitting.min(by: { rank($0) < rank($1) }) { return best }
+        let held = files.isEmpty ? "no model file" : files.map(\.path).joined(separator: ", ")
+        throw MobileDetError("the bundle holds no \(name.isEmpty ? "file" : name); it holds \(held)")
+    }
+
+    /// Where a model file lies.
+    public func url(of file: ModelFile) -> URL {
+        root.appendingPathComponent(file.path)
+    }
+}
+
+/// A new empty folder.
+func temporaryFolder(_ prefix: String) throws -> URL {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("\(prefix)-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    return url
+}

@@ -1,0 +1,81 @@
+import Foundation
+
+/// Serves an agent on this device's loopback address to whoever knows the token.
+///
+/// A computer reaches it through the cable (`iproxy`, `xcrun devicectl`) or, on the same machine, directly.
+public final class AgentServer: Sendable {
+    public static let defaultPort: UInt16 = 8765
+    private static let shortestToken = 16
+    private static let mostConnections = 16
+    private static let silenceSeconds = 60
+
+    public let port: UInt16
+    public let token: String
+    private let agent: Agent
+    private let listener: Socket
+    private let connections = Locked<[ObjectIdentifier: Socket]>([:])
+    private let isStopped = Locked(false)
+
+    /// Listen; nobody is served before `start`.
+    ///
+    /// - Parameters:
+    ///   - token: at least 16 visible ASCII characters.
+    ///   - port: 0 takes a free one.
+    /// - Throws: `MobileDetError` when the token is a bad one or the port cannot be had.
+    public init(_ agent: Agent, token: String, port: UInt16 = AgentServer.defaultPort) throws {
+        guard token.utf8.count >= Self.shortestToken, token.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+            throw MobileDetError("a token has at least \(Self.shortestToken) ASCII characters, without spaces")
+        }
+        (self.agent, self.token) = (agent, token)
+        listener = try Socket.listening(port: port)
+        self.port = listener.port
+    }
+
+    /// A new random token of 24 bytes.
+    public static func newToken() -> String {
+        var random = SystemRandomNumberGenerator()
+        let bytes = (0..<24).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+        return Data(bytes).base64EncodedString()
+            .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+    }
+
+    /// Serve in threads of its own until `stop`.
+    public func start() {
+        detach(accept)
+    }
+
+    /// Close the port and every connection.
+    public func stop() {
+        isStopped.with { $0 = true }
+        listener.interrupt()
+        connections.with { $0.values.forEach { $0.interrupt() } }
+    }
+
+    private func accept() {
+        defer { listener.close() }
+        while !isStopped.with({ $0 }) {
+            do {
+                guard let socket = try listener.accept(timeoutSeconds: Self.silenceSeconds) else { continue }
+                let isWelcome = connections.with { held in
+                    guard held.count < Self.mostConnections else { return false }
+                    held[ObjectIdentifier(socket)] = socket
+                    return true
+                }
+                if isWelcome { detach { self.serve(socket) } } else { socket.close() }
+            } catch {
+                return  // the system took the socket, as iOS does from an app that it suspends
+            }
+        }
+    }
+
+    private func serve(_ socket: Socket) {
+        Router(agent: agent, token: token).serve(HTTPConnection(socket))
+        connections.with { $0[ObjectIdentifier(socket)] = nil }
+    }
+
+    private func detach(_ body: @escaping @Sendable () -> Void) {
+        let thread = Thread(block: body)
+        thread.stackSize = 1 << 20
+        thread.start()
+    }
+}

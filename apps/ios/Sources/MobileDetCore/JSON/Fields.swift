@@ -1,0 +1,47 @@
+/// The fields of a JSON object, read with checks; what is wrong is told with the object's name.
+struct Fields {
+    let value: JSON
+    let source: String
+
+    init(_ value: JSON, source: String) {
+        self.value = value
+        self.source = source
+    }
+
+    func string(_ name: String) throws -> String { try field(name, "a text", \.string) }
+    func integer(_ name: String) throws -> Int { try field(name, "an integer", \.integer) }
+    func number(_ name: String) throws -> Double { try field(name, "a number", \.number) }
+    func array(_ name: String) throws -> [JSON] { try field(name, "a list", \.array) }
+
+    func numbers(_ name: String) throws -> [Double] {
+        try array(name).map { item in
+            guard let number = item.number else { throw problem("\(name) holds something else than numbers") }
+            return number
+        }
+    }
+
+    func object(_ name: String) throws -> Fields {
+        let members = try field(name, "an object", \.members)
+        return Fields(.object(members), source: source)
+    }
+
+    func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+        guard condition else { throw problem(message()) }
+    }
+
+    /// Refuse fields that nobody knows: one that is silently dropped could change what the rest means.
+    func refuseOthers(than known: Set<String>) throws {
+        guard let members = value.members else { throw problem("it is no object") }
+        for member in members where !known.contains(member.name) {
+            throw problem("field \(member.name.prefix(40)) is unknown")
+        }
+    }
+
+    func problem(_ message: String) -> MobileDetError { MobileDetError("\(source): \(message)") }
+
+    private func field<Value>(_ name: String, _ kind: String, _ read: (JSON) -> Value?) throws -> Value {
+        guard let found = value[name] else { throw problem("field \(name) is missing") }
+        guard let value = read(found) else { throw problem("\(name) is not \(kind)") }
+        return value
+    }
+}

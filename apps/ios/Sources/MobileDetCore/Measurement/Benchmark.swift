@@ -1,0 +1,38 @@
+import Foundation
+
+/// A benchmark of a bundle's file on this device, behind the golden gate.
+public struct Benchmark: Sendable {
+    public let execution: Execution
+    public let golden: GoldenReport
+    public let coldStart: ColdStart
+    public let runs: TimedRuns
+    public let latency: LatencyStats
+
+    /// Load a file, replay the golden inputs, then warm up and measure as `plan` says.
+    ///
+    /// - Parameters:
+    ///   - url: of the bundle.
+    ///   - file: a model file of it or a precision; by default the first Core ML file.
+    /// - Throws: `MobileDetError` when the file cannot be run or its outputs are not those of the bundle.
+    public static func run(
+        _ url: URL, _ runtime: any DetectorRuntime, file: String = "", accelerator: String = "auto",
+        plan: BenchmarkPlan = BenchmarkPlan()
+    ) throws -> Benchmark {
+        let bundle = try ModelBundle(at: url), golden = try bundle.golden(), file = try bundle.file(file)
+        let detector = try runtime.load(bundle, file, accelerator: accelerator, threads: 0)
+        let report = try GoldenGate(bundle, golden: golden, file: file).replay(golden.cases) { image in
+            try detector.setInput(image)
+            try detector.invoke()
+            return try detector.detections()
+        }
+        let image = golden.cases[0].image
+        let coldStart = try detector.coldStart(image)
+        let runs = try TimedRuns(
+            Runner(
+                prepare: { try detector.setInput(image) }, invoke: { try autoreleased { try detector.invoke() } },
+                readState: runtime.state, betweenRuns: {}), plan)
+        guard let latency = LatencyStats(runs.inferNs) else { throw MobileDetError("a plan has at least one run") }
+        return Benchmark(
+            execution: detector.execution, golden: report, coldStart: coldStart, runs: runs, latency: latency)
+    }
+}

@@ -1,0 +1,25 @@
+#if canImport(CoreML)
+    import Foundation
+    import MobileDetCore
+
+    /// Core ML on this device, for the agent.
+    public struct CoreMLRuntime: DetectorRuntime {
+        public init() {}
+
+        public var info: DeviceInfo { DeviceReadings.info() }
+        public var accelerators: [String] { ComputeUnit.allCases.map(\.rawValue) }
+
+        public func state() -> DeviceState { DeviceReadings.state() }
+
+        public func decode(_ file: [UInt8], applyOrientation: Bool) throws -> RGBImage {
+            let picture = try RGBImage(file: Data(file))
+            return applyOrientation ? picture.turned(Orientation(ofFile: file)) : picture
+        }
+
+        public func load(
+            _ bundle: ModelBundle, _ file: ModelFile, accelerator: String, threads: Int
+        ) throws -> any LoadedDetector {
+            try CoreMLDetector(bundle, file, accelerator: accelerator)
+        }
+    }
+#endif

@@ -1,0 +1,91 @@
+#if canImport(CoreML)
+    import CoreGraphics
+    import CoreML
+    import CoreVideo
+    import Foundation
+    import MobileDetCore
+
+    /// An object that was found in an image.
+    public struct FoundObject: Sendable {
+        /// Name of its class.
+        public let label: String
+        /// 0...1.
+        public let score: Float
+        /// In pixels of the image, the origin in the top left corner.
+        public let box: CGRect
+    }
+
+    /// Finds objects in images with a bundle that `mobiledet export` wrote.
+    ///
+    /// One image at a time: calls from several threads wait for each other.
+    ///
+    ///     let detector = try await Detector.open(Bundle.main.url(forResource: "Models/model", withExtension: "mobiledet")!)
+    ///     for object in try detector.detect(image) where object.score > 0.5 { print(object.label, object.box) }
+    public final class Detector: Sendable {
+        /// What the model takes and finds.
+        public let spec: ModelSpec
+        /// What really runs it.
+        public let execution: Execution
+        private let model: CoreMLDetector
+        private let lock = NSLock()
+
+        /// Open a bundle, verify every file in it, and load a model file.
+        ///
+        /// The first time Core ML compiles the file, which takes seconds; the result is kept.
+        ///
+        /// - Parameters:
+        ///   - url: of the bundle, a folder or a zip file.
+        ///   - file: a Core ML file of the bundle or its precision, such as `float16`; by default the first one.
+        ///   - accelerator: `auto`, `cpu`, `gpu` or `ane`.
+        /// - Throws: `MobileDetError` with one line for a person.
+        public static func open(_ url: URL, file: String = "", accelerator: String = "auto") async throws -> Detector {
+            // on a thread of its own: it computes for long and must not hold up tasks that wait for a core
+            try await withCheckedThrowingContinuation { continuation in
+                DispatchQueue.global(qos: .userInitiated).async {
+                    continuation.resume(with: Result { try Detector(url, file, accelerator) })
+                }
+            }
+        }
+
+        private init(_ url: URL, _ name: String, _ accelerator: String) throws {
+            let bundle = try ModelBundle(at: url)
+            spec = bundle.spec
+            model = try CoreMLDetector(bundle, bundle.file(name), accelerator: accelerator)
+            execution = model.execution
+        }
+
+        /// Find objects in a picture.
+        ///
+        /// - Parameters:
+        ///   - image: of any size.
+        ///   - orientation: how it lies in memory; boxes are in pixels of the upright picture.
+        public func detect(_ image: CGImage, orientation: Orientation = .upright) throws -> [FoundObject] {
+            try detect(RGBImage(image).turned(orientation))
+        }
+
+        /// Find objects in a frame of a camera (`kCVPixelFormatType_32BGRA`).
+        public func detect(_ frame: CVPixelBuffer, orientation: Orientation = .upright) throws -> [FoundObject] {
+            try detect(RGBImage(frame).turned(orientation))
+        }
+
+        /// Find objects in an image, best score first.
+        public func detect(_ image: RGBImage) throws -> [FoundObject] {
+            let (width, height) = (Float(image.width), Float(image.height))
+            return try run(image).map { detection in
+                let box = detection.box.scaled(width: width, height: height)
+                let rectangle = CGRect(
+                    x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
+                    height: CGFloat(box.y2 - box.y1))
+                return FoundObject(label: spec.labels[detection.classIndex], score: detection.score, box: rectangle)
+            }
+        }
+
+        private func run(_ image: RGBImage) throws -> [Detection] {
+            lock.lock()
+            defer { lock.unlock() }
+            try model.setInput(image.resized(height: spec.input.height, width: spec.input.width))
+            try model.invoke()
+            return try model.detections()
+        }
+    }
+#endif

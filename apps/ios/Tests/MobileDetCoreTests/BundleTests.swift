@@ -1,0 +1,123 @@
+import Foundation
+import XCTest
+
+@testable import MobileDetCore
+
+final class BundleTests: XCTestCase {
+    func testVectorsOpenOrAreRefused() throws {
+        let folder = try temporaryFolder(for: self), before = try unpackedFolders()
+        let bundles = folder.appendingPathComponent("a/b/bundles")
+        try FileManager.default.createDirectory(
+            at: bundles.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(at: Vectors.bundles, to: bundles)
+        for entry in try Vectors.cases("bundles") {
+            let name = try entry.text("file")
+            let url = bundles.appendingPathComponent(name)
+            if try entry.flag("opens") {
+                try checkSound(ModelBundle(at: url), entry)
+            } else {
+                XCTAssertThrowsError(try ModelBundle(at: url), name) { error in
+                    let message = (error as? MobileDetError)?.message ?? "not a MobileDetError: \(error)"
+                    XCTAssert(message.contains(try! entry.text("mentions")), "\(name): \(message)")
+                }
+            }
+        }
+        for case let url as URL in FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)! {
+            XCTAssertNotEqual(url.lastPathComponent, "escaped")
+        }
+        XCTAssertEqual(try unpackedFolders(), before, "temporary folders stay behind")
+    }
+
+    private func unpackedFolders() throws -> Set<String> {
+        let names = try FileManager.default.contentsOfDirectory(atPath: FileManager.default.temporaryDirectory.path)
+        return Set(names.filter { $0.hasPrefix("mobiledet-unpacked-") })
+    }
+
+    private func checkSound(_ bundle: ModelBundle, _ entry: JSON) throws {
+        XCTAssertEqual(bundle.sha256, try entry.text("sha256"))
+        XCTAssertEqual(bundle.spec.name, try entry.text("name"))
+        XCTAssertEqual([bundle.spec.input.height, bundle.spec.input.width], try entry.list("input").map { $0.integer })
+        XCTAssertEqual(bundle.spec.labels, try entry.list("labels").map { $0.string })
+        XCTAssertEqual(bundle.spec.categoryIDs, try entry.list("category_ids").map { $0.integer })
+        let nms = try entry.field("nms")
+        XCTAssertEqual(bundle.spec.nms.iou, Float(try nms.real("iou")))
+        XCTAssertEqual(bundle.spec.nms.score, Float(try nms.real("score")))
+        XCTAssertEqual(bundle.spec.nms.topK, try nms.whole("top_k"))
+        XCTAssertEqual(bundle.spec.nms.maxDetections, try nms.whole("max_detections"))
+        for (file, wanted) in zip(bundle.files, try entry.list("files")) {
+            XCTAssertEqual(file.path, try wanted.text("path"))
+            XCTAssertEqual(file.format, try wanted.text("format"))
+            XCTAssertEqual(file.precision, try wanted.text("precision"))
+            XCTAssertEqual(file.bytes, try wanted.whole("bytes"))
+            XCTAssertEqual(try FileMeasure(of: bundle.url(of: file)).bytes, file.bytes)
+        }
+        XCTAssertEqual(bundle.files.count, try entry.list("files").count)
+        let golden = try bundle.golden()
+        for member in try XCTUnwrap(entry.field("tolerances").members) {
+            let tolerance = Tolerance(
+                iou: Float(try member.value.real("iou")), score: Float(try member.value.real("score")))
+            XCTAssertEqual(golden.tolerances[member.name], tolerance)
+        }
+        XCTAssertEqual(golden.cases.count, try entry.list("golden").count)
+        for (made, wanted) in zip(golden.cases, try entry.list("golden")) {
+            XCTAssertEqual(SHA256.hex(made.image.pixels), try wanted.text("image_sha256"))
+            let sides = try wanted.floats("boxes"), scores = try wanted.floats("scores")
+            XCTAssertEqual(made.expected.count, scores.count)
+            for (row, found) in made.expected.enumerated() {
+                let yxyx = box(sides, row)
+                XCTAssertEqual(found.box, Box(x1: yxyx.y1, y1: yxyx.x1, x2: yxyx.y2, y2: yxyx.x2))
+                XCTAssertEqual(found.score, scores[row])
+                XCTAssertEqual(found.classIndex, try wanted.list("classes")[row].integer)
+            }
+        }
+        let pixels = try entry.list("first_pixels").flatMap { try XCTUnwrap($0.array).map { $0.integer } }
+        XCTAssertEqual(golden.cases[0].image.pixels.prefix(pixels.count).map(Int.init), pixels)
+    }
+
+    func testChecksumOfTheListing() throws {
+        for entry in try Vectors.cases("checksums") {
+            let text = try entry.text("text")
+            let listing = try JSONParser.parse(text.utf8, allowsNonFinite: true)
+            let rest = JSON.object(try XCTUnwrap(listing.members).filter { $0.name != "sha256" })
+            XCTAssertEqual(SHA256.hex(JSONWriter.canonical(rest)), try entry.text("sha256"), text)
+        }
+    }
+
+    func testFileIsChosenAsInPython() throws {
+        let bundle = try ModelBundle(at: Vectors.bundles.appendingPathComponent("good"))
+        XCTAssertEqual(try bundle.file().path, "model.float16.mlpackage")
+        XCTAssertEqual(try bundle.file(format: "tflite").path, "model.float32.tflite")
+        XCTAssertEqual(try bundle.file("float32").path, "model.float32.tflite")
+        XCTAssertEqual(try bundle.file("model.float32.tflite").path, "model.float32.tflite")
+        assertRefused { _ = try bundle.file("int4") }
+    }
+
+    func testLinksInAFolderAreRefused() throws {
+        let folder = try temporaryFolder(for: self).appendingPathComponent("good")
+        try FileManager.default.copyItem(at: Vectors.bundles.appendingPathComponent("good"), to: folder)
+        _ = try ModelBundle(at: folder)
+        let model = folder.appendingPathComponent("model.float32.tflite")
+        let outside = folder.deletingLastPathComponent().appendingPathComponent("outside")
+        try FileManager.default.moveItem(at: model, to: outside)
+        try FileManager.default.createSymbolicLink(at: model, withDestinationURL: outside)
+        assertRefused { _ = try ModelBundle(at: folder) }
+        assertRefused { _ = try ModelBundle(at: folder.appendingPathComponent("nothing")) }
+    }
+
+    func testEveryChangedByteOfAZipIsNoticedOrHarmless() throws {
+        let content = [UInt8](try Data(contentsOf: Vectors.bundles.appendingPathComponent("deflated.zip")))
+        let sound = try ModelBundle(at: Vectors.bundles.appendingPathComponent("deflated.zip")).sha256
+        let url = try temporaryFolder(for: self).appendingPathComponent("changed.zip")
+        for position in stride(from: 0, to: content.count, by: 7) {
+            var changed = content
+            changed[position] ^= 0x5A
+            try Data(changed).write(to: url)
+            do {
+                let opened = try ModelBundle(at: url)
+                XCTAssertEqual(opened.sha256, sound, "byte \(position)")
+            } catch {
+                XCTAssert(error is MobileDetError, "byte \(position): \(error)")
+            }
+        }
+    }
+}

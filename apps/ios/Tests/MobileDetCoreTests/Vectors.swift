@@ -1,0 +1,73 @@
+import Foundation
+import XCTest
+
+@testable import MobileDetCore
+
+/// `apps/testdata`, which every implementation passes; its README says what each file holds.
+enum Vectors {
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../../../testdata").standardizedFileURL
+    static let bundles = folder.appendingPathComponent("bundles")
+
+    static func cases(_ name: String) throws -> [JSON] {
+        let content = try Data(contentsOf: folder.appendingPathComponent("\(name).json"))
+        return try XCTUnwrap(try JSONParser.parse(content)["cases"]?.array)
+    }
+}
+
+extension JSON {
+    var bool: Bool? {
+        if case .bool(let value) = self { return value }
+        return nil
+    }
+
+    func text(_ name: String) throws -> String { try XCTUnwrap(self[name]?.string, name) }
+    func whole(_ name: String) throws -> Int { try XCTUnwrap(self[name]?.integer, name) }
+    func real(_ name: String) throws -> Double { try XCTUnwrap(self[name]?.number, name) }
+    func flag(_ name: String) throws -> Bool { try XCTUnwrap(self[name]?.bool, name) }
+    func list(_ name: String) throws -> [JSON] { try XCTUnwrap(self[name]?.array, name) }
+    func field(_ name: String) throws -> JSON { try XCTUnwrap(self[name], name) }
+    func bytes(_ name: String) throws -> [UInt8] { Array(try XCTUnwrap(Data(base64Encoded: try text(name)))) }
+
+    /// Numbers of 32 bits; the texts `NaN` and `Infinity` stand for themselves.
+    func floats(_ name: String) throws -> [Float] { try list(name).flatMap { try $0.flattened() } }
+
+    private func flattened() throws -> [Float] {
+        switch self {
+        case .array(let values): try values.flatMap { try $0.flattened() }
+        case .string(let text): [try XCTUnwrap(Float(text))]
+        default: [Float(try XCTUnwrap(number))]
+        }
+    }
+
+    func image() throws -> RGBImage {
+        RGBImage(height: try whole("height"), width: try whole("width"), pixels: try bytes("base64"))
+    }
+
+    /// Rows of `boxes_xyxy` with `scores` and `labels`.
+    func detections() throws -> [Detection] {
+        let (sides, scores) = (try floats("boxes_xyxy"), try floats("scores"))
+        return try list("labels").enumerated().map { row, label in
+            Detection(box: box(sides, row), score: scores[row], classIndex: try XCTUnwrap(label.integer))
+        }
+    }
+}
+
+func box(_ sides: [Float], _ row: Int) -> Box {
+    Box(x1: sides[4 * row], y1: sides[4 * row + 1], x2: sides[4 * row + 2], y2: sides[4 * row + 3])
+}
+
+/// A folder that is removed at the end of a test.
+func temporaryFolder(for test: XCTestCase) throws -> URL {
+    let url = try temporaryFolder("mobiledet-test")
+    test.addTeardownBlock { try? FileManager.default.removeItem(at: url) }
+    return url
+}
+
+func assertRefused(
+    _ message: String = "", _ body: () throws -> Void, file: StaticString = #filePath, line: UInt = #line
+) {
+    XCTAssertThrowsError(try body(), message, file: file, line: line) { error in
+        XCTAssert(error is MobileDetError, "\(message): \(error)", file: file, line: line)
+    }
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Compile and run what of apps/ios runs without Apple's systems; `make test-ios` calls this. On a Mac the Core ML part is
+# compiled and tested too. PYTHON names the interpreter that has mobiledet installed.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=$(realpath -s "$(command -v "${PYTHON:-python3}")")
+cd "$here"
+swift() { ./toolchain.sh run swift "$@" --scratch-path "$(./toolchain.sh where)/build" -Xswiftc -warnings-as-errors; }
+
+./toolchain.sh install
+echo "ios: unit tests and vectors"
+swift test --quiet
+if [ "$(uname)" = Linux ]; then
+  ./toolchain.sh run swift-format lint --strict --recursive App Checks Sources Tests Package.swift
+  echo "ios: what needs Apple's systems: parsed, the types of MobileDetKit checked against doubles"
+  find App/Sources Sources/MacAgent -name '*.swift' -exec ./toolchain.sh run swiftc -frontend -parse -swift-version 5 {} +
+  ./toolchain.sh run Checks/AppleStubs/check.sh "$(swift build --show-bin-path)/Modules"
+  echo "ios: the agent, with a device that replays recorded outputs"
+  swift build --quiet --configuration release --product replay-agent
+  agent=$(swift build --configuration release --show-bin-path)/replay-agent
+  cd ../..
+  MOBILEDET_REPLAY_AGENT="$here/toolchain.sh run $agent" "$python" -m pytest -q tests/devices/agent/test_replay_agents.py
+fi
+echo "ios: all checks pass"
