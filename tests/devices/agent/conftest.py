@@ -117,7 +117,30 @@ class CuttingProxy:
                 end.shutdown(socket.SHUT_RDWR)
 
 
+class PulledCable(CuttingProxy):
+    """Passes everything until so many images have been answered, then nothing any more."""
+
+    def __init__(self, port: int, answers: int) -> None:
+        super().__init__(port, [])
+        self._answers = answers
+
+    def _pass(self, source: socket.socket, target: socket.socket, left: int) -> None:
+        with suppress(OSError):
+            while self._answers > 0 and (data := source.recv(4096)):
+                target.sendall(data)
+                self._answers -= data.count(b'"problem"')
+        for end in (source, target, self._listener) if self._answers <= 0 else (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.fixture(scope="session")
 def cutting_proxy() -> type[CuttingProxy]:
     """``CuttingProxy`` above."""
     return CuttingProxy
+
+
+@pytest.fixture(scope="session")
+def pulled_cable() -> type[PulledCable]:
+    """``PulledCable`` above."""
+    return PulledCable

@@ -61,32 +61,20 @@ def test_consumer_that_wants_no_more(agent: Any, patch_bundle: Bundle, patch_dat
     assert len(list(session.detect(images[:3]))) == 3
 
 
-class PulledCable(CuttingProxy):
-    """Passes everything until so many images have been answered, then nothing any more."""
-
-    def __init__(self, port: int, answers: int) -> None:
-        super().__init__(port, [])
-        self._answers = answers
-
-    def _pass(self, source: socket.socket, target: socket.socket, left: int) -> None:
-        with suppress(OSError):
-            while self._answers > 0 and (data := source.recv(4096)):
-                target.sendall(data)
-                self._answers -= data.count(b'"problem"')
-        for end in (source, target, self._listener) if self._answers <= 0 else (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.mark.usefixtures("impatient")
 def test_cable_that_is_pulled_costs_a_batch(
-    agent: Any, patch_bundle: Bundle, many_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    agent: Any,
+    patch_bundle: Bundle,
+    many_images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    pulled_cable: Any,
 ) -> None:
     """The connection dies for good in the middle; with a new cable the rest is run, and nothing twice."""
     out = tmp_path / "result.json"
     data = ["--data", str(many_images), "--limit", "200", "--no-latency"]
     arguments = [*data, "--token", agent.token, "--out"]
-    cable = PulledCable(int(agent.url.rpartition(":")[2]), answers=100)
+    cable = pulled_cable(int(agent.url.rpartition(":")[2]), answers=100)
     assert cli.main(["evaluate", str(patch_bundle.path), "--device", cable.url, *arguments, str(out)]) == 2
     errors = capsys.readouterr().err
     assert "error: cannot reach the agent" in errors

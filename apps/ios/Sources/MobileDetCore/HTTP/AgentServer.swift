@@ -31,12 +31,10 @@ public final class AgentServer: Sendable {
         self.port = listener.port
     }
 
-    /// A new random token of 24 bytes.
+    /// A new random token of 16 bytes, in hexadecimal: it is no option of a command line, whatever it begins with.
     public static func newToken() -> String {
         var random = SystemRandomNumberGenerator()
-        let bytes = (0..<24).map { _ in UInt8.random(in: .min ... .max, using: &random) }
-        return Data(bytes).base64EncodedString()
-            .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+        return (0..<4).map { _ in String(format: "%08x", UInt32.random(in: .min ... .max, using: &random)) }.joined()
     }
 
     /// Serve in threads of its own until `stop`.
