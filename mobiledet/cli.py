@@ -75,6 +75,11 @@ COMMANDS = {
         "mobiledet.evaluation.predict:run",
         "draw the boxes that a bundle finds on pictures",
     ),
+    "devices": Command(
+        "mobiledet.devices.config:DevicesConfig",
+        "mobiledet.devices.reachable:run",
+        "list what evaluate can reach: this machine, phones, agents",
+    ),
     "agent": Command(
         "mobiledet.devices.agent.config:AgentConfig",
         "mobiledet.devices.agent.run:run",

@@ -39,10 +39,16 @@ def _browser(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> 
     return BrowserDevice(address.partition(":")[2], token, mode)
 
 
+def _ios(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Device":
+    from mobiledet.devices.ios.device import IosDevice
+
+    return IosDevice(address, token, mode, phone)
+
+
 Opener = Callable[[str, str, InputMode, PhoneOptions], "Device"]
 # what --device starts with, up to a colon -> how to open the address
-DEVICES: dict[str, Opener] = {"local": _local, "http": _agent, "adb": _adb, "browser": _browser}
-ADDRESSES = ("local", "http://HOST:PORT", "adb:SERIAL", "browser", "browser:localhost", "browser:SERIAL")
+DEVICES: dict[str, Opener] = {"local": _local, "http": _agent, "adb": _adb, "ios": _ios, "browser": _browser}
+ADDRESSES = ("local", "http://HOST:PORT", "adb:SERIAL", "ios:UDID", "browser", "browser:localhost", "browser:SERIAL")
 PHONES = ("adb", "ios")
 
 

@@ -30,15 +30,17 @@ class EvaluateConfig:
       mobiledet evaluate x.mobiledet --no-accuracy --sustained 5m
       mobiledet evaluate x.mobiledet --no-accuracy --fps 30
       mobiledet evaluate x.mobiledet --data /data/coco --device http://192.168.0.7:8765 --token TOKEN
+      mobiledet evaluate x.mobiledet --data /data/coco --device adb --apk mobiledet.apk
     """
 
     bundle: Positional[Path]
     """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
 
     device: str = "local"
-    """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent`, adb:SERIAL an Android phone
-    (adb alone: the only one), browser a page that any phone of this network opens, browser:SERIAL one on an Android
-    phone by cable, browser:localhost one on this machine. `mobiledet devices` lists what is reachable."""
+    """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent`, adb:SERIAL an Android phone,
+    ios:UDID an iPhone (adb or ios alone: the only one), browser a page that any phone of this network opens,
+    browser:SERIAL one on an Android phone by cable, browser:localhost one on this machine. `mobiledet devices` lists
+    what is reachable."""
     token: str = ""
     """Of the agent, which shows it; by default MOBILEDET_AGENT_TOKEN of the environment."""
     mode: InputMode = "image"
@@ -56,6 +58,11 @@ class EvaluateConfig:
     """Threads of the processor; 0 takes every core."""
     phone: Annotated[PhoneOptions, arg(name="")] = ANY_PHONE
     """What is done on a phone first."""
+    tool: Literal["mobiledet", "benchmark_model"] = "mobiledet"
+    """benchmark_model: copy TensorFlow Lite's tool of that name to an Android phone and let it time the file, as a
+    cross-check of our latency. It has no mAP and no golden gate, and `mobiledet report` draws it in no chart."""
+    benchmark_binary: Path | None = None
+    """That tool, built for the phone."""
 
     data: str | None = None
     """A folder in COCO's layout, or `shapes` for the built-in set."""
@@ -113,7 +120,7 @@ class ReportConfig:
     """
 
     results: Positional[tuple[Path, ...]]
-    """JSON files that `mobiledet evaluate` wrote."""
+    """JSON files that `mobiledet evaluate` wrote, cross-checks included."""
 
     out: Path = Path("report.html")
     """The page. An old one is replaced."""

@@ -7,10 +7,11 @@ from mobiledet.atomic import atomic_file
 from mobiledet.drawing.markup import Markup
 from mobiledet.drawing.page import render_page
 from mobiledet.errors import UserError
-from mobiledet.evaluation import report_context, report_measured, report_sustained
+from mobiledet.evaluation import report_context, report_cross_checks, report_measured, report_sustained
 from mobiledet.evaluation.chart_png import write_map_latency
 from mobiledet.evaluation.comparison import compare
 from mobiledet.evaluation.config import ReportConfig
+from mobiledet.evaluation.cross_check import CrossCheck, is_cross_check, read_cross_check
 from mobiledet.evaluation.result import Result, read_result
 from mobiledet.evaluation.tables import write_csv, write_markdown
 
@@ -22,6 +23,7 @@ SECTIONS = {
     "sustained": "Over time",
     "precision": "Precision",
     "classes": "Classes",
+    "cross-checks": "Cross-checks",
     "devices": "Devices",
     "bundles": "Bundles",
     "method": "Method",
@@ -32,8 +34,12 @@ def run(config: ReportConfig) -> None:
     """The command ``mobiledet report``."""
     if not config.results:
         raise UserError("no results; give at least one JSON file that `mobiledet evaluate` wrote")
-    results = [read_result(path) for path in config.results]
-    png = write_report(results, config.out, config.png, config.pictures, config.title)
+    checks = [path for path in config.results if is_cross_check(path)]
+    results = [read_result(path) for path in config.results if path not in checks]
+    if not results:
+        raise UserError("cross-checks alone make no report; give the results that they are to be held against, too")
+    cross_checks = [read_cross_check(path) for path in checks]
+    png = write_report(results, config.out, config.png, config.pictures, config.title, cross_checks)
     print(f"page: {config.out}")
     print(f"tables: {config.out.with_suffix('.csv')} and {config.out.with_suffix('.md')}")
     print(f"chart: {png}" if png else "no chart: no result holds both accuracy and latency")
@@ -45,6 +51,7 @@ def write_report(
     png: Path | None = None,
     pictures: Path | None = None,
     title: str = "On-device detection",
+    cross_checks: Sequence[CrossCheck] = (),
 ) -> Path | None:
     """Write the page, the chart, and the tables beside the page: .csv and .md.
 
@@ -54,6 +61,7 @@ def write_report(
         png: the chart; beside the page by default.
         pictures: folder of pictures to embed.
         title: heading of the page.
+        cross_checks: other tools' latencies, which stand in no chart.
 
     Returns:
         the chart's path, or None when no result holds both accuracy and latency.
@@ -61,7 +69,7 @@ def write_report(
     Raises:
         UserError: a file cannot be written, or the pictures cannot be read.
     """
-    page = render(results, pictures, title)
+    page = render(results, pictures, title, cross_checks)
     with atomic_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_csv(out.with_suffix(".csv"), results)
@@ -74,7 +82,12 @@ def write_report(
     return png
 
 
-def render(results: Sequence[Result], pictures: Path | None = None, title: str = "On-device detection") -> str:
+def render(
+    results: Sequence[Result],
+    pictures: Path | None = None,
+    title: str = "On-device detection",
+    cross_checks: Sequence[CrossCheck] = (),
+) -> str:
     """The page as text."""
     sections = [
         report_measured.charts(compare(results), results),
@@ -84,6 +97,7 @@ def render(results: Sequence[Result], pictures: Path | None = None, title: str =
         report_sustained.sustained(results),
         report_measured.precision_ladder(results),
         report_measured.classes(results),
+        report_cross_checks.cross_checks(cross_checks, results),
         report_context.devices(results),
         report_context.bundles(results),
     ]

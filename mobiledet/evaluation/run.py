@@ -18,20 +18,33 @@ from mobiledet.devices.base import BenchmarkPlan, Device, Session
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import images_sha256, measure_accuracy
 from mobiledet.evaluation.config import EvaluateConfig
+from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
 from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
-from mobiledet.evaluation.summary import print_summary
+from mobiledet.evaluation.summary import print_cross_check, print_summary
 
 HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval", "pycocotools")
 
 
 def run(config: EvaluateConfig) -> None:
     """The command ``mobiledet evaluate``."""
+    if config.tool == "benchmark_model":
+        _cross_check(config)
+        return
     _check(config)
     with closing(open_device(config.device, config.token, config.mode, config.phone)) as device:
         _measure(config, device)
+
+
+def _cross_check(config: EvaluateConfig) -> None:
+    out = config.out or default_cross_check_path(config)
+    _check_writable(out)
+    check = measure_cross_check(config, _command(config.token))
+    write_cross_check(out, check)
+    print_cross_check(check)
+    print(f"cross-check: {out}")
 
 
 def _measure(config: EvaluateConfig, device: Device) -> None:

@@ -1,23 +1,54 @@
 """A result as a few lines on the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from mobiledet.drawing.figures import milliseconds, precision, size
+from mobiledet.evaluation.cross_check import CrossCheck
 from mobiledet.evaluation.result import Accuracy, Latency, Result
 
 
 def print_summary(result: Result) -> None:
     """Print what was measured, of what and where."""
+    _print(_rows(result))
+
+
+def print_cross_check(check: CrossCheck) -> None:
+    """Print what another tool measured."""
+    _print(_cross_check_rows(check))
+
+
+def _print(rows: Iterable[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")  # a long path is told whole
-    for name, text in _rows(result):
+    for name, text in rows:
         table.add_row(f"[bold]{name}[/bold]", text)
     Console().print(table)
+
+
+def _cross_check_rows(check: CrossCheck) -> Iterator[tuple[str, str]]:
+    figures, device = check.figures, check.device
+    mean, deviation, median = (
+        None if us is None else us / 1000
+        for us in (figures.timed.mean_us, figures.timed.std_us, figures.timed.median_us)
+    )
+    yield "model", escape(f"{check.spec.name}, {check.file.path}, {size(check.file.bytes)}")
+    yield "device", escape(f"{device.name}: {device.model}, {device.os}")
+    yield (
+        "tool",
+        f"benchmark_model {device.runtime_version}, {check.execution.actual}, {check.execution.threads} threads",
+    )
+    yield "latency", f"mean [green]{milliseconds(mean)} ms[/green], std {milliseconds(deviation)} ms"
+    yield "", f"median {milliseconds(median)} ms, {figures.timed.count} runs"
+    yield (
+        "cold",
+        f"load {milliseconds(figures.init_us / 1000)} ms, first run {milliseconds(figures.first_us / 1000)} ms",
+    )
+    yield "note", "a cross-check: no golden gate, no mAP; `mobiledet report` shows it beside results, in no chart"
 
 
 def _rows(result: Result) -> Iterator[tuple[str, str]]:

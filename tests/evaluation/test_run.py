@@ -184,7 +184,7 @@ def test_result_that_cannot_be_written_is_found_before_the_measurement(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--no-accuracy", "--device", "adb:0123"), "unknown device 'adb:0123'; valid names: http://HOST:PORT, local"),
+        (("--no-accuracy", "--device", "usb:0123"), "unknown device 'usb:0123'; valid names: adb:SERIAL"),
         (("--no-accuracy", "--accelerator", "npu"), "unknown accelerator 'npu'"),
         (("--no-accuracy", "--file", "model.int8.tflite"), "holds no model.int8.tflite; it holds model.float32.tflite"),
         (("--no-accuracy", "--file", "a", "--precision", "b"), "--file and --precision"),

@@ -1,7 +1,6 @@
 """An Android phone as a device: the app's agent over adb."""
 
 import dataclasses
-import time
 import weakref
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +13,7 @@ from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
 from mobiledet.devices.adb.keeper import Keeper
 from mobiledet.devices.adb.state import merge, phone_state
 from mobiledet.devices.agent.connection import AgentRefusal
-from mobiledet.devices.agent_client import AgentDevice, AgentSession
+from mobiledet.devices.agent_client import AgentSession
 from mobiledet.devices.base import (
     BenchmarkPlan,
     BenchmarkSamples,
@@ -25,10 +24,8 @@ from mobiledet.devices.base import (
     GoldenReport,
 )
 from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.devices.starting import await_agent
 from mobiledet.errors import UserError
-
-ANSWER_SECONDS = 20.0
-POLL_SECONDS = 0.2
 
 
 class AdbDevice:
@@ -60,7 +57,10 @@ class AdbDevice:
             self._app = app.start(self._phone, mask)
             port = self._phone.call("forward", "tcp:0", f"tcp:{self._app.port}")
             stack.callback(_remove_forward, self._phone, port)
-            self._agent = self._greet(f"http://127.0.0.1:{port}", mode)
+            with self.explained():
+                self._agent = await_agent(
+                    f"http://127.0.0.1:{port}", self._app.token, mode, lambda: bool(app.process_id(self._phone))
+                )
             stack.callback(self._agent.close)
             if mask:
                 self._require_cores(mask)
@@ -112,20 +112,6 @@ class AdbDevice:
         if masks != {mask}:
             found = ", ".join(sorted(masks)) or "unknown"
             raise UserError(f"the app on {self.name} runs on the cores {found}, not {mask}; leave out --cpus")
-
-    def _greet(self, url: str, mode: InputMode) -> AgentDevice:
-        """The agent as soon as it answers."""
-        end = time.monotonic() + ANSWER_SECONDS
-        with self.explained():
-            while True:
-                try:
-                    return AgentDevice(url, self._app.token, mode)
-                except AgentRefusal:
-                    raise
-                except UserError:
-                    if time.monotonic() > end or not app.process_id(self._phone):
-                        raise
-                    time.sleep(POLL_SECONDS)
 
 
 class AdbSession:

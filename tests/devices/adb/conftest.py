@@ -15,7 +15,7 @@ import pytest
 
 HERE = Path(__file__).parent
 REAL_FEATURES = "shell_v2,cmd"
-COMMANDS = ("am", "cmd", "date", "dumpsys", "getprop", "logcat", "pidof", "pm", "settings", "svc")
+COMMANDS = ("am", "cmd", "date", "dumpsys", "getprop", "logcat", "nproc", "pidof", "pm", "settings", "svc")
 ACTIVITIES = "  mResumedActivity: ActivityRecord{{1234 u0 {} t12}}\n"
 # written after the source of Android's ThermalManagerService and BatteryService
 THERMAL = """\

@@ -18,6 +18,7 @@ from mobiledet.devices.adb import keeper
 from mobiledet.devices.agent import connection
 from mobiledet.devices.base import BenchmarkPlan
 from mobiledet.devices.options import PhoneOptions
+from mobiledet.devices.reachable import reachable
 from mobiledet.errors import UserError
 from mobiledet.evaluation.result import read_result
 
@@ -167,6 +168,11 @@ def test_which_phone(plug_in: PlugIn, adb: str, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UserError, match="adb:9A281FFAZ00 is not connected; adb sees adb:127"):
         open_device("adb:9A281FFAZ00")
     open_device(f"adb:{open_phone.serial}").close()
+    (open_phone.double.state / "installed").unlink()
+    rows = {row.address: row for row in reachable()}
+    assert (rows[open_phone.address].model, rows[open_phone.address].ready) == ("Double Phone", False)
+    assert "lacks the app: give its file with --app" in rows[open_phone.address].note
+    assert not rows[locked.address].ready
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="adb is not installed; install it"):
         open_device("adb")

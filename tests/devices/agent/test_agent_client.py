@@ -1,5 +1,6 @@
 """The client against the real agent: Any, whose detections must be those of this process."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,13 @@ def test_evaluate_gives_the_same_map(agent: Any, patch_bundle: Bundle, patch_dat
         scores.append(result.accuracy.metrics)
     assert abs(scores[0].AP - scores[1].AP) < 1e-6
     assert scores[0].AP > 0.99
+
+
+def test_devices_greets_agents(agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # phones are no matter of this test
+    monkeypatch.delenv("MOBILEDET_AGENT_TOKEN", raising=False)
+    for token, ready, note in (("", False, "give the token that it shows"), (agent.token, True, "ready: mobiledet")):
+        assert cli.main(["devices", agent.url, "--json", "--token", token]) == 0
+        row = json.loads(capsys.readouterr().out)[-1]
+        assert (row["address"], row["ready"]) == (agent.url, ready)
+        assert note in row["note"]

@@ -1,0 +1,136 @@
+"""``mobiledet devices``: what can be reached, and what is missing where it cannot be used yet."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mobiledet.devices.adb import app
+from mobiledet.devices.adb.client import Phone, find_adb, list_devices
+from mobiledet.devices.agent.connection import AgentConnection, AgentRefusal
+from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, from_bytes
+from mobiledet.devices.agent.token import TOKEN_VARIABLE
+from mobiledet.devices.config import DevicesConfig
+from mobiledet.devices.ios.tools import find_tool
+from mobiledet.devices.local import LocalDevice
+from mobiledet.errors import UserError
+
+AGENT_SECONDS = 5.0
+NO_TOKEN = "no-token-was-given"
+
+
+@dataclass(frozen=True)
+class Reachable:
+    """One device, or a kind of devices that nothing can be said of.
+
+    Attributes:
+        address: for ``--device``.
+        model: what it is; empty where it does not tell.
+        system: its operating system; empty where it does not tell.
+        ready: whether it can be used as it is.
+        note: what runs there, or what to do before it can be used.
+    """
+
+    address: str
+    model: str
+    system: str
+    ready: bool
+    note: str
+
+
+def run(config: DevicesConfig) -> None:
+    """The command ``mobiledet devices``."""
+    rows = list(reachable(config.agents, config.token))
+    if config.json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("device", "model", "system", "state"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        colour = "green" if row.ready else "yellow"
+        table.add_row(escape(row.address), escape(row.model), escape(row.system), f"[{colour}]{escape(row.note)}[/]")
+    Console().print(table)
+
+
+def reachable(agents: Iterable[str] = (), token: str = "") -> Iterator[Reachable]:
+    """Everything that can be reached now.
+
+    Args:
+        agents: addresses to look for agents.
+        token: of the agents.
+    """
+    local = LocalDevice().info()
+    note = f"ready: {local.runtime} {local.runtime_version}, {local.cores} cores"
+    yield Reachable("local", local.model, local.os, True, note)
+    yield from _told("adb:SERIAL", _android)
+    yield from _told("ios:UDID", _ios)
+    for address in agents:
+        yield _agent(address, token)
+
+
+def _told(address: str, look: Callable[[], Iterator[Reachable]]) -> Iterator[Reachable]:
+    """What is found, or why nothing can be."""
+    try:
+        found = list(look())
+    except UserError as error:
+        found = [Reachable(address, "", "", False, str(error))]
+    yield from found
+
+
+def _android() -> Iterator[Reachable]:
+    adb = find_adb()
+    devices = list_devices(adb)
+    if not devices:
+        note = "none: plug an Android phone in and switch USB debugging on in its developer options"
+        yield Reachable("adb:SERIAL", "", "", False, note)
+    for device in devices:
+        phone = Phone(adb, device.serial)
+        if device.problem:
+            yield Reachable(phone.name, device.model, "", False, device.problem)
+            continue
+        try:
+            release = phone.shell("getprop", "ro.build.version.release").output.strip()
+            installed = app.is_installed(phone)
+        except UserError as error:
+            yield Reachable(phone.name, device.model, "", False, str(error))
+            continue
+        system = f"Android {release}" if release else ""
+        note = "ready: the app is installed" if installed else "lacks the app: give its file with --app FILE.apk"
+        yield Reachable(phone.name, device.model, system, installed, note)
+
+
+def _ios() -> Iterator[Reachable]:
+    tool = find_tool()
+    devices = tool.devices()
+    if not devices:
+        note = f"none: {tool.name} sees no iPhone; plug one in and let it trust this computer"
+        yield Reachable("ios:UDID", "", "", False, note)
+    for device in devices:
+        note = device.problem or f"found by {tool.name}"
+        yield Reachable(f"ios:{device.udid}", device.model, device.system, not device.problem, note)
+
+
+def _agent(address: str, token: str) -> Reachable:
+    try:
+        connection = AgentConnection(address, token or os.environ.get(TOKEN_VARIABLE, NO_TOKEN))
+        with closing(connection):
+            content = connection.request("GET", "/v1/info", seconds=AGENT_SECONDS, retries=()).content
+        info: AgentInfo = from_bytes(AgentInfo, content)
+    except AgentRefusal as refusal:
+        note = str(refusal)
+        if refusal.code == "unauthorized":
+            note = f"an agent answers: give the token that it shows with --token or {TOKEN_VARIABLE}"
+        return Reachable(address, "", "", False, note)
+    except (UserError, ValueError) as error:
+        note = str(error) if isinstance(error, UserError) else "what answers there is no agent of this release"
+        return Reachable(address, "", "", False, note)
+    device = info.device
+    note = f"ready: {info.agent}, {device.runtime} {device.runtime_version}, {', '.join(info.accelerators)}"
+    return Reachable(address, device.model, device.os, info.protocol == PROTOCOL, note)

@@ -1,0 +1,36 @@
+"""An agent that has just been started on a phone: wait until it answers."""
+
+import time
+from collections.abc import Callable
+
+from mobiledet.devices import InputMode
+from mobiledet.devices.agent.connection import AgentRefusal
+from mobiledet.devices.agent_client import AgentDevice
+from mobiledet.errors import UserError
+
+ANSWER_SECONDS = 20.0
+POLL_SECONDS = 0.2
+
+
+def await_agent(url: str, token: str, mode: InputMode, is_alive: Callable[[], bool]) -> AgentDevice:
+    """The agent as soon as it answers.
+
+    Args:
+        url: http://HOST:PORT.
+        token: that it was started with.
+        mode: as in ``AgentDevice``.
+        is_alive: whether it still may; asked after each attempt.
+
+    Raises:
+        UserError: it does not answer in time, refuses the token, or is not alive any more.
+    """
+    end = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return AgentDevice(url, token, mode)
+        except AgentRefusal:
+            raise
+        except UserError:
+            if time.monotonic() > end or not is_alive():
+                raise
+            time.sleep(POLL_SECONDS)

@@ -1,0 +1,147 @@
+"""A latency that another tool measured, beside ours: is ours plausible? It holds no accuracy and passed no gate."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mobiledet.atomic import atomic_file
+from mobiledet.bundle import ModelFile, open_bundle
+from mobiledet.devices.adb.benchmark_model import run_benchmark_model
+from mobiledet.devices.adb.benchmark_output import ToolFigures
+from mobiledet.devices.base import BenchmarkPlan, DeviceInfo, DeviceState, Execution
+from mobiledet.errors import UserError
+from mobiledet.evaluation.config import EvaluateConfig
+from mobiledet.evaluation.plan import benchmark_plan
+from mobiledet.records import decode
+from mobiledet.spec import ModelSpec, read_json
+
+KIND = "mobiledet cross-check"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """One model file, timed by a tool that is not ours.
+
+    Attributes:
+        created: UTC, ISO 8601.
+        command: of mobiledet; tool_command is the tool's own.
+        bundle_sha256, spec, file: as in ``Result``.
+        device, execution: as in ``Result``; the runtime is the tool.
+        plan: how long to measure, as asked for.
+        figures: what the tool measured.
+        states: of the device before and after.
+        output: what the tool printed.
+    """
+
+    created: str
+    command: str
+    bundle_sha256: str
+    spec: ModelSpec
+    file: ModelFile
+    device: DeviceInfo
+    execution: Execution
+    plan: BenchmarkPlan
+    figures: ToolFigures
+    states: tuple[DeviceState, ...]
+    tool_command: str
+    output: str
+
+
+def measure_cross_check(config: EvaluateConfig, command: str) -> CrossCheck:
+    """What ``--tool benchmark_model`` does.
+
+    Raises:
+        UserError: options do not fit it, or the tool does not run.
+    """
+    if not config.device.startswith("adb"):
+        raise UserError(f"--tool benchmark_model runs on Android phones, adb:SERIAL, not on {config.device}")
+    if config.benchmark_binary is None:
+        raise UserError(
+            "--tool benchmark_model needs --benchmark-binary FILE: the tool built for the phone, "
+            "as LiteRT's measurement guide says"
+        )
+    if config.data or config.images:
+        raise UserError("benchmark_model has no mAP; leave out --data and --images")
+    plan = benchmark_plan(config)
+    if plan.fps:
+        raise UserError("benchmark_model cannot keep a pace; leave out --fps")
+    bundle = open_bundle(config.bundle)
+    file = bundle.select(config.file or config.precision)
+    if file.format != "tflite":
+        raise UserError(f"benchmark_model runs .tflite files, not {file.path}")
+    run = run_benchmark_model(
+        config.device,
+        config.benchmark_binary,
+        bundle.root / file.path,
+        plan,
+        config.accelerator,
+        config.threads,
+        config.phone,
+    )
+    return CrossCheck(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        bundle_sha256=bundle.sha256,
+        spec=bundle.spec,
+        file=file,
+        device=run.device,
+        execution=run.execution,
+        plan=plan,
+        figures=run.figures,
+        states=run.states,
+        tool_command=run.command,
+        output=run.output,
+    )
+
+
+def default_cross_check_path(config: EvaluateConfig) -> Path:
+    """results/MODEL-SHA256-FILE-DEVICE-benchmark_model.json."""
+    bundle = open_bundle(config.bundle)
+    file = bundle.select(config.file or config.precision)
+    name = f"{bundle.spec.name}-{bundle.sha256[:8]}-{Path(file.path).stem}-{config.device}-benchmark_model.json"
+    return Path("results") / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+
+
+def write_cross_check(path: Path, check: CrossCheck) -> None:
+    """Write it as JSON, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    values = {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(check)}
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def is_cross_check(path: Path) -> bool:
+    """Whether a JSON file says that it is one.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    values = read_json(path)
+    return isinstance(values, dict) and values.get("kind") == KIND
+
+
+def read_cross_check(path: Path) -> CrossCheck:
+    """The cross-check in a JSON file.
+
+    Raises:
+        UserError: the file cannot be read or is none.
+    """
+    values: Any = read_json(path)
+    if not isinstance(values, dict) or values.get("kind") != KIND:
+        raise UserError(f"{path} is no cross-check of mobiledet evaluate --tool benchmark_model")
+    if values.get("schema_version") != SCHEMA_VERSION:
+        version = values.get("schema_version")
+        raise UserError(f"{path}: schema version {version} is not {SCHEMA_VERSION}; use the matching mobiledet")
+    try:
+        fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
+        check: CrossCheck = decode(CrossCheck, fields)
+        return check
+    except ValueError as error:
+        raise UserError(f"{path} is a damaged cross-check: {error}; measure again") from error
