@@ -74,7 +74,7 @@ RECEIVED = (SessionRequest, BenchRequest)
 
 def message_cases() -> list[dict[str, Any]]:
     """Each message of the protocol; and the requests with one thing wrong in them."""
-    cases = [_message(type(message), to_bytes(message)) for message in MESSAGES]
+    cases = [_case(type(message), to_bytes(message), valid=True) for message in MESSAGES]
     for message in MESSAGES:
         if isinstance(message, RECEIVED):
             cases += [_message(type(message), json.dumps(values).encode()) for values in _damaged(message)]
@@ -89,11 +89,15 @@ def message_cases() -> list[dict[str, Any]]:
 
 
 def _message(kind: type, content: bytes) -> dict[str, Any]:
+    """A request, and whether this package's agent takes it."""
     try:
         from_bytes(kind, content)
-        valid = True
     except ValueError:
-        valid = False
+        return _case(kind, content, valid=False)
+    return _case(kind, content, valid=True)
+
+
+def _case(kind: type, content: bytes, valid: bool) -> dict[str, Any]:
     try:
         return {"kind": kind.__name__, "valid": valid, "text": content.decode()}
     except UnicodeDecodeError:
