@@ -70,6 +70,11 @@ COMMANDS = {
         "mobiledet.evaluation.report:run",
         "draw mAP against latency from results: one HTML page and a PNG",
     ),
+    "sweep": Command(
+        "mobiledet.sweep.config:SweepConfig",
+        "mobiledet.sweep.run:run",
+        "evaluate many models on many devices, and draw one report",
+    ),
     "predict": Command(
         "mobiledet.evaluation.config:PredictConfig",
         "mobiledet.evaluation.predict:run",

@@ -1,7 +1,8 @@
 """``mobiledet report``: results as one self-contained HTML page, a PNG, and tables in CSV and Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from mobiledet.atomic import atomic_file
 from mobiledet.drawing.markup import Markup
@@ -19,6 +20,7 @@ SECTIONS = {
     "chart": "mAP against latency",
     "pictures": "Detections",
     "results": "All results",
+    "failures": "Failures",
     "latency": "Latency",
     "sustained": "Over time",
     "precision": "Precision",
@@ -52,6 +54,7 @@ def write_report(
     pictures: Path | None = None,
     title: str = "On-device detection",
     cross_checks: Sequence[CrossCheck] = (),
+    failures: Mapping[str, str] = MappingProxyType({}),
 ) -> Path | None:
     """Write the page, the chart, and the tables beside the page: .csv and .md.
 
@@ -62,6 +65,7 @@ def write_report(
         pictures: folder of pictures to embed.
         title: heading of the page.
         cross_checks: other tools' latencies, which stand in no chart.
+        failures: what was not measured, and why.
 
     Returns:
         the chart's path, or None when no result holds both accuracy and latency.
@@ -69,7 +73,7 @@ def write_report(
     Raises:
         UserError: a file cannot be written, or the pictures cannot be read.
     """
-    page = render(results, pictures, title, cross_checks)
+    page = render(results, pictures, title, cross_checks, failures)
     with atomic_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_csv(out.with_suffix(".csv"), results)
@@ -87,12 +91,14 @@ def render(
     pictures: Path | None = None,
     title: str = "On-device detection",
     cross_checks: Sequence[CrossCheck] = (),
+    failures: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The page as text."""
     sections = [
         report_measured.charts(compare(results), results),
         report_context.pictures(pictures) if pictures else Markup(""),
         report_measured.results_table(results),
+        report_context.failures(failures),
         report_measured.latencies(results),
         report_sustained.sustained(results),
         report_measured.precision_ladder(results),

@@ -1,6 +1,6 @@
 """Sections of the report that say of what, where and how it was measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mobiledet.data.images import list_images, load_rgb
@@ -52,6 +52,14 @@ def _condition(states: Sequence[DeviceState]) -> Iterable[Markup]:
     hottest = [f"{max(state.temperatures_c.values()):.0f}" for state in states if state.temperatures_c]
     for values in (loads, hottest):
         yield tag("td", " → ".join(values) or NOT_MEASURED)
+
+
+def failures(reasons: Mapping[str, str]) -> Markup:
+    """What could not be measured, and why."""
+    if not reasons:
+        return Markup("")
+    facts = definitions(reasons.items())
+    return tag("section", tag("h2", "Failures"), tag("div", facts, class_="card"), id="failures")
 
 
 def bundles(results: Sequence[Result]) -> Markup:

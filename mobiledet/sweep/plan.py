@@ -1,0 +1,128 @@
+"""The steps of a sweep, in order, each a mobiledet command with a file that is there when it has succeeded."""
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mobiledet.errors import UserError
+from mobiledet.sweep.config import SweepConfig
+
+BUNDLE_FILE = "bundle.json"  # names all else in a bundle
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        name: unique, also of its log.
+        kind: which command.
+        arguments: all words after ``mobiledet``.
+        output: the file or folder that it makes.
+        source: what it reads; when that changes, the step is done anew.
+        needs: names of the steps that must have succeeded.
+    """
+
+    name: str
+    kind: Literal["train", "export", "evaluate"]
+    arguments: tuple[str, ...]
+    output: Path
+    source: Path | None = None
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """A bundle that is there, or will be when a step has made it."""
+
+    name: str
+    path: Path
+    needs: tuple[str, ...] = ()
+
+
+def plan(config: SweepConfig) -> list[Step]:
+    """Every step, a model after the other.
+
+    Raises:
+        UserError: nothing is to be done, a path is no model, or options contradict each other.
+    """
+    if not config.models and not config.backbones:
+        raise UserError("nothing to sweep; give bundles, checkpoints or run folders, or --backbones to train")
+    if config.backbones and config.data is None:
+        raise UserError("--backbones are trained on --data; give a folder in COCO's layout or the word shapes")
+    for name in ("precisions", "devices", "threads", "accelerators"):
+        if not getattr(config, name):
+            raise UserError(f"--{name} is empty")
+    steps: list[Step] = []
+    for bundle in itertools.chain(_given(config, steps), _trained(config, steps)):
+        steps.extend(_evaluations(config, bundle))
+    names = [step.name for step in steps]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UserError(f"two models or options of the sweep make the same step {repeated[0]}; give each once")
+    return steps
+
+
+def _given(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
+    """Bundles of the models that are there; exports of checkpoints are added to the steps."""
+    for path in config.models:
+        checkpoint = path / "best.ckpt" if path.is_dir() else path
+        if (path / BUNDLE_FILE).is_file() or (path.is_file() and path.suffix in (".zip", ".mobiledet")):
+            yield _Bundle(_name(path), path)
+        elif checkpoint.is_file() and checkpoint.suffix == ".ckpt":
+            folder = checkpoint.parent
+            name = folder.name if checkpoint.name == "best.ckpt" else f"{folder.name}-{checkpoint.stem}"
+            yield _export(config, steps, name, checkpoint, ())
+        else:
+            raise UserError(f"{path} is no bundle, no checkpoint and no folder of a training run with a best.ckpt")
+
+
+def _trained(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
+    for backbone, detector, side in itertools.product(config.backbones, config.detectors, config.image_sizes):
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", f"{backbone}-{detector}-{side}")
+        run = config.out / "runs" / name
+        network = ("--backbone", backbone, "--detector", detector, "--image-size", str(side))
+        options = ("--data", str(config.data), *_words("train", config.train_options), "--out", str(run))
+        arguments = ("train", *network, *options)
+        steps.append(Step(f"train-{name}", "train", arguments, run / "best.ckpt"))
+        yield _export(config, steps, name, run / "best.ckpt", (f"train-{name}",))
+
+
+def _export(config: SweepConfig, steps: list[Step], name: str, checkpoint: Path, needs: tuple[str, ...]) -> _Bundle:
+    bundle = config.out / "bundles" / f"{name}.mobiledet"
+    options = ("--format", *config.formats, "--precision", *config.precisions, "--overwrite")
+    arguments = ("export", str(checkpoint), *options, *_words("export", config.export_options), "--out", str(bundle))
+    steps.append(Step(f"export-{name}", "export", arguments, bundle, checkpoint, needs))
+    return _Bundle(name, bundle, (*needs, f"export-{name}"))
+
+
+def _evaluations(config: SweepConfig, bundle: _Bundle) -> Iterator[Step]:
+    data = ("--data", config.data, "--limit", str(config.limit)) if config.data else ("--no-accuracy",)
+    for precision, device, threads, accelerator in itertools.product(
+        config.precisions, config.devices, config.threads, config.accelerators
+    ):
+        parts = [bundle.name, precision, device]
+        parts += [f"{threads}t"] if len(config.threads) > 1 else []
+        parts += [accelerator] if len(config.accelerators) > 1 else []
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(parts))
+        result = config.out / "results" / f"{name}.json"
+        options = ("--precision", precision, "--device", device, "--threads", str(threads))
+        more = ("--accelerator", accelerator, *data, *_words("evaluate", config.evaluate_options), "--out", str(result))
+        arguments = ("evaluate", str(bundle.path), *options, *more)
+        yield Step(f"evaluate-{name}", "evaluate", arguments, result, bundle.path, bundle.needs)
+
+
+def _name(bundle: Path) -> str:
+    """Of a bundle: its file's, with the folder's where many are called the same, such as best.mobiledet."""
+    return f"{bundle.absolute().parent.name}-{bundle.stem}" if bundle.stem in ("best", "model") else bundle.stem
+
+
+def _words(command: str, options: str) -> list[str]:
+    try:
+        return shlex.split(options)
+    except ValueError as error:
+        raise UserError(f"--{command}-options {options!r} cannot be read: {str(error).lower()}") from error
