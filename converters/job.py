@@ -62,6 +62,7 @@ class ConversionJob(Job):
         ios: oldest major version of iOS that runs Core ML packages.
         faces: of Core ML packages, see ``ModelFile``.
         int8_input: what a .tflite file with 8-bit activations takes, ``float32`` or ``uint8``.
+        qat_steps: batches of training with quantisation in the loop, for Core ML's W8A8.
     """
 
     checkpoint: Path
@@ -72,6 +73,7 @@ class ConversionJob(Job):
     ios: int = 17
     faces: tuple[str, ...] = (GRAPH, VISION)
     int8_input: str = "float32"
+    qat_steps: int = 0
 
     def calibration_images(self) -> np.ndarray:
         """N x height x width x 3 uint8 RGB, as the model takes them."""

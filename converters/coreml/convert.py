@@ -4,24 +4,27 @@ TensorFlow must not be loaded here: with it in the process, coremltools crashes.
 """
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
 from mobiledet.bundle import GRAPH, VISION
+from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS, ModelSpec
+from mobiledet_converters.coreml.codes import compare_codes
+from mobiledet_converters.coreml.compress import COMPRESSED, compress, weights_report
 from mobiledet_converters.coreml.describe import describe
 from mobiledet_converters.coreml.framework import load_coremltools
-from mobiledet_converters.coreml.lowering import Program, lower
+from mobiledet_converters.coreml.lowering import EXPORT, TRACE, Program, lower
+from mobiledet_converters.coreml.quantize import W8A8, Quantization
 from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.coreml.validate import validate
 from mobiledet_converters.coreml.vision import CANDIDATES, vision_pipeline
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.passes import apply_passes
-from mobiledet_converters.wrapper import CandidateGraph, DetectionGraph
+from mobiledet_converters.wrapper import CandidateGraph, DetectionGraph, ImageGraph
 
 # face -> the network as a graph and its outputs
 FACES: dict[str, tuple[type[DetectionGraph] | type[CandidateGraph], Sequence[str]]] = {
@@ -40,35 +43,95 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     check_target(job.ios, job.precisions)
     detector, spec = job.load()
     job.announce("loading coremltools")
-    ct = load_coremltools()
-    convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
-    example = torch.zeros(1, 3, spec.input.height, spec.input.width)
-    files = []
-    for precision in job.precisions:
-        for face in job.faces:
-            job.announce(f"lowering the network to {precision}, {face}")
-            kind, outputs = FACES[face]
-            size = (spec.input.height, spec.input.width)
-            graph = apply_passes("coreml", kind(detector, spec).eval(), example)
-            program = lower(ct, graph, size, outputs, job.ios, precision != "float32")
-            files.append(_write(ct, job, spec, precision, face, program, convolutions))
-    return files
+    load_coremltools()
+    ladder = Ladder(job, detector, spec)
+    return [file for precision in job.precisions for file in ladder.write(precision)]
 
 
-def _write(
-    ct: ModuleType, job: ConversionJob, spec: ModelSpec, precision: str, face: str, program: Program, convolutions: int
-) -> ConvertedFile:
-    """Save a package and read it back."""
-    model: Any = vision_pipeline(ct, program.model, spec) if face == VISION else program.model
-    describe(model, spec, precision, face)
-    name = package_name(precision, face)
-    model.save(str(job.folder / name))
-    job.announce(f"checking {name}")
-    operations = validate(job.folder / name, spec, face, job.ios)
-    if operations.get("conv", 0) < convolutions:
-        raise UserError(f"{name} has {operations.get('conv', 0)} convolutions of the network's {convolutions}")
-    structure = {"ios": job.ios, "route": program.route, "operations": operations}
-    return ConvertedFile(name, precision, structure, face)
+class Ladder:
+    """The packages of a detector, one precision after the other.
+
+    Args:
+        job: where they go, and their faces.
+        detector: in evaluation mode.
+        spec: of it.
+    """
+
+    def __init__(self, job: ConversionJob, detector: Detector, spec: ModelSpec) -> None:
+        self._ct = load_coremltools()
+        self._job = job
+        self._spec = spec
+        self._size = (spec.input.height, spec.input.width)
+        self._convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
+        graph = DetectionGraph(detector, spec).eval()
+        self._network = apply_passes("coreml", graph, torch.zeros(1, 3, *self._size), job.announce)
+        self._float16: dict[str, Program] = {}  # by face; what is compressed afterwards
+
+    def write(self, precision: str) -> list[ConvertedFile]:
+        """The packages of a precision, one for each face."""
+        network: ImageGraph = self._network
+        report: dict[str, Any] = {}
+        if precision == W8A8:
+            network, report = self._quantize()
+        files = []
+        for face in self._job.faces:
+            self._job.announce(f"lowering the network to {precision}, {face}")
+            program = self._program(network, precision, face)
+            name, structure = self._save(program, precision, face)
+            if precision == W8A8:
+                image = self._job.calibration_images()[0]
+                structure.update(report, codes=compare_codes(network, self._job.folder / name, image))
+            files.append(ConvertedFile(name, precision, structure, face))
+        return files
+
+    def _quantize(self) -> tuple[ImageGraph, dict[str, Any]]:
+        """The network with integers inside, and what is to be told of its training."""
+        job, images = self._job, self._job.calibration_images()
+        job.announce(f"fitting integers to {len(images)} calibration images")
+        quantization = Quantization(self._network, self._size)
+        quantization.calibrate(images)
+        report: dict[str, Any] = {}
+        if job.qat_steps:
+            losses = quantization.train(images, job.qat_steps, job.announce)
+            tenth = max(1, len(losses) // 10)
+            report["training"] = {
+                "steps": len(losses),
+                "first_loss": sum(losses[:tenth]) / tenth,
+                "last_loss": sum(losses[-tenth:]) / tenth,
+            }
+        return quantization.finalize(), report
+
+    def _program(self, network: ImageGraph, precision: str, face: str) -> Program:
+        if precision in COMPRESSED:
+            if face not in self._float16:
+                self._float16[face] = self._program(network, "float16", face)
+            program = self._float16[face]
+            return program._replace(model=compress(self._ct, program.model, precision))
+        kind, outputs = FACES[face]
+        graph = kind(network.detector, self._spec).eval()
+        graph.normalization = network.normalization
+        # torch.export knows no integers
+        routes = (TRACE,) if precision == W8A8 else (EXPORT, TRACE)
+        program = lower(self._ct, graph, self._size, outputs, self._job.ios, precision != "float32", routes)
+        if precision == "float16":
+            self._float16[face] = program
+        return program
+
+    def _save(self, program: Program, precision: str, face: str) -> tuple[str, dict[str, Any]]:
+        """Write a package and read it back: its name and what is in it."""
+        model: Any = vision_pipeline(self._ct, program.model, self._spec) if face == VISION else program.model
+        describe(model, self._spec, precision, face)
+        name = package_name(precision, face)
+        model.save(str(self._job.folder / name))
+        self._job.announce(f"checking {name}")
+        operations = validate(self._job.folder / name, self._spec, face, self._job.ios)
+        convolutions = operations.get("conv", 0)
+        if convolutions < self._convolutions:
+            raise UserError(f"{name} has {convolutions} convolutions of the network's {self._convolutions}")
+        structure = {"ios": self._job.ios, "route": program.route, "operations": operations}
+        if precision in (*COMPRESSED, W8A8):
+            structure["weights"] = weights_report(program.model.get_spec())
+        return name, structure
 
 
 def package_name(precision: str, face: str) -> str:

@@ -25,7 +25,29 @@ def load_coremltools() -> ModuleType:
         finally:
             for name in absent:
                 del sys.modules[name]
+        _mend_cast()
     return sys.modules["coremltools"]
+
+
+def _mend_cast() -> None:
+    """Let traced networks read sizes: coremltools 9 calls ``int`` on arrays of one element, which NumPy 2.4 refuses.
+
+    Every ``x.shape[i]`` of a traced network comes to that, those of a channel shuffle and of a head above all.
+    """
+    import numpy as np
+    from coremltools.converters.mil import Builder as mb
+    from coremltools.converters.mil.frontend.torch import ops
+
+    original = ops._cast
+
+    def cast(context: Any, node: Any, dtype: Any, dtype_name: str) -> None:
+        (value,) = ops._get_inputs(context, node, expected=1)
+        if value.can_be_folded_to_const() and isinstance(value.val, np.ndarray) and value.val.size == 1:
+            context.add(mb.const(val=dtype(value.val.item()), name=node.name), node.name)
+        else:
+            original(context, node, dtype, dtype_name)
+
+    ops._cast = cast
 
 
 class PackageReaders(NamedTuple):

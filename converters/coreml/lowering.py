@@ -14,6 +14,7 @@ from mobiledet_converters.wrapper import PostProcess
 
 KEPT_IN_32_BITS = PostProcess.__name__
 IMAGE = "image"
+EXPORT, TRACE = "torch.export", "torch.jit.trace"
 
 
 class Program(NamedTuple):
@@ -29,12 +30,18 @@ class Program(NamedTuple):
 
 
 def lower(
-    ct: ModuleType, graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], ios: int, is_float16: bool
+    ct: ModuleType,
+    graph: nn.Module,
+    size: tuple[int, int],
+    outputs: Sequence[str],
+    ios: int,
+    is_float16: bool,
+    routes: Sequence[str] = (EXPORT, TRACE),
 ) -> Program:
     """The network as an ML Program that takes an RGB image.
 
-    ``torch.export`` keeps more of the network's structure and is tried first. The trace takes what that refuses, but
-    not everything: coremltools 9 cannot read the shapes inside of a channel shuffle from one under NumPy 2.4.
+    ``torch.export`` keeps more of the network's structure and is tried first. The trace takes what that refuses:
+    integers inside of the network, for one.
 
     Args:
         ct: coremltools.
@@ -43,15 +50,17 @@ def lower(
         outputs: their names, all of them float32.
         ios: oldest major version that runs it.
         is_float16: compute in 16 bits elsewhere.
+        routes: ways to try, in this order.
 
     Raises:
-        UserError: neither way works.
+        UserError: no way works.
     """
     image = torch.zeros(1, 3, *size)
     reasons = []
-    for route, capture in (("torch.export", _export), ("torch.jit.trace", _trace)):
+    for route in routes:
         try:
-            return Program(_convert(ct, capture(graph, image), tuple(image.shape), outputs, ios, is_float16), route)
+            captured = CAPTURES[route](graph, image)
+            return Program(_convert(ct, captured, tuple(image.shape), outputs, ios, is_float16), route)
         except Exception as error:  # both are free to raise what they like
             reasons.append(f"{route}: {' '.join(str(error).split())[:300] or type(error).__name__}")
     raise UserError(f"coremltools cannot lower the network; {'; '.join(reasons)}")
@@ -71,6 +80,9 @@ def _trace(graph: nn.Module, image: torch.Tensor) -> Any:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         return torch.jit.trace(graph, image)
+
+
+CAPTURES = {EXPORT: _export, TRACE: _trace}
 
 
 def _convert(

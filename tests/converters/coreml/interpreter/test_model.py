@@ -1,6 +1,5 @@
 """Packages as they lie on disk: images, pipelines, several functions, damage, and networks of others."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,9 +46,12 @@ NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet_v3_large", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in ("resnet18", "efficientnet_b0"))],
+)
 def test_networks_of_others(coremltools: Any, tmp_path: Path, name: str) -> None:
-    """Equal to PyTorch within 80 dB in 32 bits, and no slower than twice its time."""
+    """Equal to PyTorch within 80 dB in 32 bits."""
     build, target = NETWORKS[name]
     network = randomised(build())
     path = convert(
@@ -66,18 +68,6 @@ def test_networks_of_others(coremltools: Any, tmp_path: Path, name: str) -> None
         expected = network(x).numpy()
     found = model.predict({"x": x.numpy()})[model.outputs[0]]
     assert difference(expected, found).sqnr_db > 80
-    pytorch, interpreter = zip(
-        *[(_seconds(lambda: network(x)), _seconds(lambda: model.predict({"x": x.numpy()}))) for _ in range(15)],
-        strict=True,
-    )
-    assert min(interpreter) < 2 * min(pytorch)
-
-
-@torch.inference_mode()
-def _seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 @pytest.mark.parametrize("colours", ["RGB", "BGR", "GRAYSCALE"])

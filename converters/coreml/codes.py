@@ -1,0 +1,74 @@
+"""Does a package compute with the same integers as the network of PyTorch that it was made of?"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from mobiledet.errors import UserError
+from mobiledet_converters.coreml.distill import to_pixels
+from mobiledet_converters.coreml.interpreter.model import CoreMlModel
+from mobiledet_converters.wrapper import ImageGraph
+
+LEAST_EQUAL = 0.99
+
+
+class _Recorder(TorchFunctionMode):
+    """Keeps what every quantiser of PyTorch gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: list[np.ndarray] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.quantize_per_tensor:
+            self.codes.append(result.int_repr().numpy())
+        return result
+
+
+@torch.inference_mode()
+def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[str, Any]:
+    """Run both on an image and compare what their quantisers give.
+
+    Everything between the quantisers is computed in 32 bits: how a device rounds there is another question, which the
+    detections answer.
+
+    Args:
+        graph: the finalised network of PyTorch.
+        package: made of it.
+        image: height x width x 3 uint8 RGB.
+
+    Returns:
+        JSON values: ``equal``, the share of equal codes; ``tensors``, how many were compared.
+
+    Raises:
+        UserError: too few of them are equal, or the package has lost quantisers.
+    """
+    with _Recorder() as recorder:
+        graph(to_pixels(image[None]))
+    found: dict[tuple[int, ...], list[np.ndarray]] = {}
+
+    def observe(_: str, values: Tensor) -> None:
+        if values.dtype in (torch.int8, torch.uint8):
+            found.setdefault(tuple(values.shape), []).append(values.numpy().copy())
+
+    CoreMlModel(package, round_float16=False).predict({"image": image}, observe)
+    equal = total = lost = 0
+    for codes in recorder.codes:
+        candidates = found.get(codes.shape)
+        if not candidates:
+            lost += 1
+            continue
+        equal += max(int((codes == candidate).sum()) for candidate in candidates)
+        total += codes.size
+    share = equal / total if total else 0.0
+    if share < LEAST_EQUAL or lost > len(recorder.codes) // 4:
+        raise UserError(
+            f"{package.name} does not compute with PyTorch's integers: {share:.2%} of the codes are equal, "
+            f"{LEAST_EQUAL:.0%} are needed; {lost} of {len(recorder.codes)} quantisers have no counterpart"
+        )
+    return {"equal": share, "tensors": len(recorder.codes) - lost}

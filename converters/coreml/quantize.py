@@ -1,0 +1,226 @@
+"""Weights and activations of 8 bits (W8A8): a detector whose networks compute with integers.
+
+coremltools' LinearQuantizer puts a quantiser behind each operation of a network, images of the training set show it
+the values that occur, and what comes out is a network of PyTorch again, whose codes the Core ML package must give.
+Box decoding and suppression, and the proposals of a detector of two stages, keep 32 bits.
+"""
+
+import copy
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.ao.quantization import disable_fake_quant, disable_observer, enable_fake_quant, enable_observer
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mobiledet.detectors import Detector, RawOutputs
+from mobiledet.detectors.two_stage import TwoStageDetector
+from mobiledet_converters.coreml.distill import distill, to_pixels
+from mobiledet_converters.wrapper import ImageGraph
+
+W8A8 = "w8a8"
+# operations of a traced network that move numbers and compute none
+SHAPING = ("permute", "reshape", "flatten", torch.cat, operator.getitem)
+SETTINGS = {
+    "global_config": {
+        "quantization_scheme": "symmetric",
+        "activation_observer": "min_max",
+        "weight_per_channel": True,
+    }
+}
+
+
+class DenseNetwork(nn.Module):
+    """Everything of a dense detector up to its raw outputs, as a tuple."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.detector(images))
+
+
+class FirstStage(nn.Module):
+    """The feature maps of a detector of two stages, then the logits and offsets of its first stage."""
+
+    def __init__(self, detector: TwoStageDetector) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.rpn = detector.backbone, detector.neck, detector.rpn
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        maps = self.neck(self.backbone(images))
+        return (*maps, *self.rpn(maps))
+
+
+class WholeNetwork(nn.Module):
+    """Stands for a backbone, and gives what the whole network gives."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = self.network(images)
+        return outputs
+
+    def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        return self(images)
+
+
+class LastOutputs(nn.Module):
+    """Stands for a head: its outputs are there already, as the last two."""
+
+    def forward(self, outputs: tuple[Tensor, ...]) -> RawOutputs:
+        return RawOutputs(*outputs[-2:])
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a detector.
+
+    Attributes:
+        network: image to raw outputs, or to the first stage's.
+        box_head: of a detector of two stages.
+    """
+
+    network: nn.Module
+    box_head: nn.Module | None = None
+
+
+def networks_of(detector: Detector) -> Networks:
+    """What of a detector can be quantised."""
+    if isinstance(detector, TwoStageDetector):
+        return Networks(FirstStage(detector), detector.box_head)
+    return Networks(DenseNetwork(detector))
+
+
+def with_networks(detector: Detector, networks: Networks) -> Any:
+    """A copy of a detector with other networks inside."""
+    result: Any = copy.deepcopy(detector)
+    result.backbone, result.neck = WholeNetwork(networks.network), nn.Identity()
+    if networks.box_head is None:
+        result.head = LastOutputs()
+    else:
+        result.rpn, result.box_head = LastOutputs(), networks.box_head
+    return result
+
+
+class Quantization:
+    """A detector on its way to integers: prepared, shown images, perhaps trained, finalised.
+
+    Args:
+        graph: in evaluation mode, as it is lowered.
+        size: (height, width) of the image.
+
+    Attributes:
+        detector: with quantisers inside that imitate integers.
+    """
+
+    def __init__(self, graph: ImageGraph, size: tuple[int, int]) -> None:
+        from coremltools.optimize.torch.quantization import LinearQuantizer, LinearQuantizerConfig
+
+        self._graph = graph
+        detector = graph.detector
+        networks = networks_of(detector)
+        config = LinearQuantizerConfig.from_dict(SETTINGS)
+        self._quantizers = [LinearQuantizer(fold_normalisation(n), config) for n in _present(networks)]
+        examples = _example_inputs(detector, size)
+        prepared = [
+            q.prepare(example_inputs=(example,)) for q, example in zip(self._quantizers, examples, strict=False)
+        ]
+        for network in prepared:
+            _release_outputs(network)
+        self.detector = with_networks(detector, Networks(*prepared)).eval()
+
+    @torch.no_grad()
+    def calibrate(self, images: np.ndarray) -> None:
+        """Show the networks N x height x width x 3 uint8 RGB images; scales fit what occurs in them."""
+        self.detector.apply(enable_observer)
+        self.detector.apply(disable_fake_quant)
+        for image in images:
+            self.detector.forward_static(self._graph.normalization(to_pixels(image[None])))
+        self.detector.apply(disable_observer)
+        self.detector.apply(enable_fake_quant)
+
+    def train(self, images: np.ndarray, steps: int, announce: Callable[[str], None]) -> list[float]:
+        """Let the networks learn on the calibration images to live with their integers; see ``distill``."""
+        return distill(self.detector, self._graph, images, steps, announce)
+
+    def finalize(self) -> ImageGraph:
+        """The graph with integers inside, as coremltools reads them."""
+        finished = [quantizer.finalize() for quantizer in self._quantizers]
+        graph = copy.copy(self._graph)
+        graph._modules = dict(self._graph._modules)  # a copy shares it otherwise
+        graph.detector = with_networks(self._graph.detector, Networks(*finished)).eval()
+        return graph
+
+
+def _present(networks: Networks) -> Iterator[nn.Module]:
+    yield networks.network
+    if networks.box_head is not None:
+        yield networks.box_head
+
+
+def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:
+    """One for each network."""
+    image = torch.zeros(1, 3, *size)
+    if not isinstance(detector, TwoStageDetector):
+        return [image]
+    with torch.no_grad():
+        maps = detector.neck(detector.backbone(image))
+        proposals = torch.zeros(1, detector.settings.proposals, 4)
+        return [image, detector.pooling.forward_static(maps, proposals)]
+
+
+def fold_normalisation(network: nn.Module) -> fx.GraphModule:
+    """A copy as a graph in which each normalisation is folded into the convolution before it.
+
+    A convolution that serves several levels with a normalisation each becomes one for each level. PyTorch's preparation
+    for quantisation would fold the first of them into all.
+    """
+    graph = fx.symbolic_trace(copy.deepcopy(network).eval())
+    modules = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        source = node.all_input_nodes[0]
+        conv = modules.get(str(source.target)) if source.op == "call_module" else None
+        if not isinstance(conv, nn.Conv2d) or len(source.users) > 1:
+            continue
+        name = f"{node.target}_folded"
+        graph.add_submodule(name, fuse_conv_bn_eval(conv, norm))
+        with graph.graph.inserting_before(node):
+            node.replace_all_uses_with(graph.graph.call_module(name, source.args, source.kwargs))
+        graph.graph.erase_node(node)
+        graph.graph.erase_node(source)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph
+
+
+def _release_outputs(prepared: fx.GraphModule) -> None:
+    """Take the quantisers off the way from the last operations to the outputs: 256 scores would tie too often, and what
+    follows computes in 32 bits anyway. What an output has in common with the rest of the network keeps them there."""
+    modules = dict(prepared.named_modules(remove_duplicate=False))
+    (output,) = (node for node in prepared.graph.nodes if node.op == "output")
+    way, waiting, quantisers = {output}, list(output.all_input_nodes), []
+    while waiting:
+        node = waiting.pop()
+        is_quantiser = node.op == "call_module" and hasattr(modules[str(node.target)], "fake_quant_enabled")
+        if node in way or not (is_quantiser or node.target in SHAPING):
+            continue
+        way.add(node)
+        waiting.extend(node.all_input_nodes)
+        if is_quantiser:
+            quantisers.append(node)
+    for node in quantisers:
+        node.replace_all_uses_with(node.all_input_nodes[0], delete_user_cb=way.__contains__)
+        if not node.users:
+            prepared.graph.erase_node(node)
+    prepared.recompile()

@@ -1,0 +1,123 @@
+"""The smaller precisions: what is compressed, what it costs, and whether integers are those of PyTorch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mobiledet.checkpoint import load_detector
+from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.errors import UserError
+from mobiledet_converters.coreml.codes import compare_codes
+from mobiledet_converters.coreml.convert import convert
+from mobiledet_converters.coreml.framework import load_coremltools
+from mobiledet_converters.coreml.interpreter.model import CoreMlModel
+from mobiledet_converters.coreml.quantize import DenseNetwork, Quantization, fold_normalisation
+from mobiledet_converters.job import ConversionJob, ConvertedFile
+from mobiledet_converters.raw_outputs import difference
+from mobiledet_converters.wrapper import DetectionGraph
+
+
+@pytest.fixture(scope="module")
+def pixels(scene_folder: Path) -> np.ndarray:
+    return np.stack([resize(load_rgb(path), 96, 96) for path in list_images(scene_folder)])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ladder")
+
+
+@pytest.fixture(scope="module")
+def ladder(scene_checkpoint: Path, pixels: np.ndarray, folder: Path) -> dict[str, ConvertedFile]:
+    np.save(folder / "calibration.npy", pixels)
+    precisions = ("float16", "int8", "palette6", "w8a8")
+    job = ConversionJob(scene_checkpoint, folder, precisions, {}, folder / "calibration.npy", faces=("graph",))
+    return {file.precision: file for file in convert(job)}
+
+
+def size(path: Path) -> int:
+    return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
+
+
+def test_weights_are_compressed_and_what_is_not_is_named(ladder: dict[str, ConvertedFile], folder: Path) -> None:
+    sizes = {precision: size(folder / file.name) for precision, file in ladder.items()}
+    assert sizes["palette6"] < sizes["int8"] < sizes["float16"]
+    for precision in ("int8", "palette6"):
+        report = ladder[precision].structure["weights"]
+        assert report["share"] > 0.9
+        assert 0 < report["compressed"] == report["layers"] - len(report["left_out"])
+        assert "backbone_stages_0_1_branch_1_0" in report["left_out"]  # 24 depthwise kernels of 3 x 3
+    assert ladder["w8a8"].structure["weights"]["share"] == 1.0
+    assert "weights" not in ladder["float16"].structure
+
+
+def test_operations_are_those_of_the_precision(ladder: dict[str, ConvertedFile]) -> None:
+    operations = {precision: file.structure["operations"] for precision, file in ladder.items()}
+    assert operations["int8"]["constexpr_affine_dequantize"] == ladder["int8"].structure["weights"]["compressed"]
+    assert operations["palette6"]["constexpr_lut_to_dense"] == ladder["palette6"].structure["weights"]["compressed"]
+    assert operations["w8a8"]["quantize"] > 100
+    assert "quantize" not in operations["int8"]
+
+
+def test_detections_stay(ladder: dict[str, ConvertedFile], folder: Path, pixels: np.ndarray) -> None:
+    outputs = {p: CoreMlModel(folder / f.name).predict({"image": pixels[0]}) for p, f in ladder.items()}
+    for precision, least_db in {"int8": 25, "palette6": 15, "w8a8": 10}.items():
+        for name in ("scores", "boxes"):
+            assert difference(outputs["float16"][name], outputs[precision][name]).sqnr_db > least_db, (precision, name)
+
+
+def test_integers_are_those_of_pytorch(ladder: dict[str, ConvertedFile]) -> None:
+    found = ladder["w8a8"].structure["codes"]
+    assert found["equal"] > 0.999
+    assert found["tensors"] > 100
+
+
+def test_other_integers_are_refused(
+    ladder: dict[str, ConvertedFile],
+    folder: Path,
+    pixels: np.ndarray,
+    scene_checkpoint: Path,
+) -> None:
+    """A network whose integers were fitted to other images."""
+    load_coremltools()
+    graph = DetectionGraph(*load_detector(scene_checkpoint)).eval()
+    other = Quantization(graph, (96, 96))
+    other.calibrate(pixels[:1] // 2)
+    with pytest.raises(UserError, match="does not compute with PyTorch's integers"):
+        compare_codes(other.finalize(), folder / ladder["w8a8"].name, pixels[0])
+
+
+@pytest.mark.parametrize("kind", ["ssdlite", "ssdlite_fpn"])
+def test_folding_changes_nothing(kind: str) -> None:
+    """Not even where one convolution serves levels with normalisations of their own."""
+    from mobiledet.backbones import build_backbone
+    from mobiledet.detectors import build_detector
+
+    torch.manual_seed(0)
+    detector: Any = build_detector(kind, build_backbone("shufflenet_v2_0.5x"), 3, (64, 64)).eval()
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    images = torch.randn(2, 3, 64, 64)
+    folded = fold_normalisation(DenseNetwork(detector))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    with torch.inference_mode():
+        for ours, theirs in zip(folded(images), detector(images), strict=True):
+            assert difference(theirs.numpy(), ours.numpy()).sqnr_db > 100
+
+
+@pytest.mark.parametrize("kind", ["ssdlite", pytest.param("faster_rcnn_fpn", marks=pytest.mark.exhaustive)])
+def test_training_brings_integers_closer(train_on_scenes: Callable[..., Path], pixels: np.ndarray, kind: str) -> None:
+    load_coremltools()
+    graph = DetectionGraph(*load_detector(train_on_scenes("mobilenet_v1_0.25x", kind, side=64, steps=10))).eval()
+    quantization = Quantization(graph, (64, 64))
+    small = np.ascontiguousarray(pixels[:, ::3, ::3][:, :32, :32].repeat(2, 1).repeat(2, 2))
+    quantization.calibrate(small)
+    losses = quantization.train(small, 12, lambda step: None)
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    assert all(np.isfinite(losses))
