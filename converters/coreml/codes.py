@@ -26,7 +26,7 @@ class _Recorder(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if func is torch.quantize_per_tensor:
-            self.codes.append(result.int_repr().numpy())
+            self.codes.append(result.int_repr().numpy().astype(np.int16))
         return result
 
 
@@ -54,7 +54,9 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
 
     def observe(_: str, values: Tensor) -> None:
         if values.dtype in (torch.int8, torch.uint8):
-            found.setdefault(tuple(values.shape), []).append(values.numpy().copy())
+            # what PyTorch counts from 0 with a zero point of 128, Core ML counts from -128 with none
+            codes = values.numpy().astype(np.int16) + (128 if values.dtype == torch.int8 else 0)
+            found.setdefault(tuple(values.shape), []).append(codes)
 
     CoreMlModel(package, round_float16=False).predict({"image": image}, observe)
     equal = total = lost = 0
