@@ -23,6 +23,7 @@ from mobiledet_converters.coreml.distill import distill, to_pixels
 from mobiledet_converters.wrapper import ImageGraph
 
 W8A8 = "w8a8"
+SMALLEST_SCALE = 2.0**-24  # of 16-bit floats
 # operations of a traced network that move numbers and compute none
 SHAPING = ("permute", "reshape", "flatten", torch.cat, operator.getitem)
 SETTINGS = {
@@ -152,11 +153,14 @@ class Quantization:
         return distill(self.detector, self._graph, images, steps, announce)
 
     def finalize(self) -> ImageGraph:
-        """The graph with integers inside, as coremltools reads them."""
+        """The graph with integers inside, as coremltools reads them, and with no constant that 16 bits would change:
+        else a package, which holds scales and biases in 16 bits, would compute with other integers."""
         finished = [quantizer.finalize() for quantizer in self._quantizers]
-        graph = copy.copy(self._graph)
-        graph._modules = dict(self._graph._modules)  # a copy shares it otherwise
+        for network in finished:
+            _round_constants(network)
+        graph = copy.deepcopy(self._graph)
         graph.detector = with_networks(self._graph.detector, Networks(*finished)).eval()
+        graph.normalization.mean = graph.normalization.mean.half().float()
         return graph
 
 
@@ -202,6 +206,17 @@ def fold_normalisation(network: nn.Module) -> fx.GraphModule:
     graph.delete_all_unused_submodules()
     graph.recompile()
     return graph
+
+
+def _round_constants(network: nn.Module) -> None:
+    """Round scales and biases to 16 bits."""
+    for module in network.modules():
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if "scale" in name:
+                setattr(module, name, buffer.half().float().clamp(min=SMALLEST_SCALE))
+        bias = getattr(module, "bias", None)
+        if isinstance(bias, Tensor):
+            bias.data = bias.data.half().float()
 
 
 def _release_outputs(prepared: fx.GraphModule) -> None:
