@@ -7,7 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 Format = Literal["tflite", "coreml"]
-Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8"]
+Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
 Ios = Literal[15, 16, 17, 18, 26]
 Face = Literal["graph", "vision"]
 
@@ -38,7 +38,8 @@ class ExportConfig:
     float16 for coreml. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in 16); int8-weights is the
     smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs and for CPUs with dot
     products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core ML: float16 computes
-    in 16 bits up to the box decoding, which stays in 32."""
+    in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a palette of 64 weights for
+    each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines from A17 Pro and M4 on."""
     int8_input: Literal["float32", "uint8"] = "float32"
     """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
     overwrite: bool = False
@@ -70,6 +71,9 @@ class ExportConfig:
     max_detections: int | None = None
     """Rows of the output; by default as in the checkpoint."""
 
+    qat_steps: int = 0
+    """Core ML's w8a8: batches of training with quantisation in the loop after the calibration, on the same images. The
+    network of integers learns to give what that of floats gives; 200 take a few minutes on a CPU."""
     calibration: str | None = None
     """Where the images come from that show what values occur in the network, for precisions whose activations are
     integers: a folder of pictures or in COCO's layout, `coco` for the training images of --data, `shapes` for those of

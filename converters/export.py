@@ -84,6 +84,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         check_target(config.ios, choose_precisions("coreml", config.precision, formats))
         if not config.face:
             raise UserError("--face is empty; give graph, vision or both")
+        if config.qat_steps < 0:
+            raise UserError(f"--qat-steps {config.qat_steps} is negative")
     if not config.checkpoint.is_file():  # known before the parents of the bundle are made
         raise UserError(f"no checkpoint at {config.checkpoint}")
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
@@ -216,6 +218,7 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
         ios=config.ios,
         faces=tuple(dict.fromkeys(config.face)),
         int8_input=config.int8_input,
+        qat_steps=config.qat_steps,
     )
 
 

@@ -44,6 +44,8 @@ TOLERANCES = {
     "int8-weights": Gate(iou=0.9, score=0.05, unsettled=0.03, different=0.005),
     "int8": Gate(iou=0.8, score=0.15, unsettled=0.1, different=0.05),
     "int16x8": Gate(iou=0.9, score=0.05, unsettled=0.03, different=0.005),
+    "palette6": Gate(iou=0.8, score=0.15, unsettled=0.1, different=0.05),
+    "w8a8": Gate(iou=0.8, score=0.15, unsettled=0.1, different=0.05),
 }
 
 

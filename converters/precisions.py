@@ -71,6 +71,13 @@ TFLITE = {
 COREML = {
     "float32": Rung(False, False, {"cpu": "32 bits", "gpu": "32 bits", "ane": "none"}),
     "float16": Rung(True, False, {"cpu": "16 bits", "gpu": "16 bits", "ane": "16 bits"}),
+    "int8": Rung(False, False, dict.fromkeys(("cpu", "gpu", "ane"), "16 bits from 8-bit weights")),
+    "palette6": Rung(False, False, dict.fromkeys(("cpu", "gpu", "ane"), "16 bits from palettes of 64 weights")),
+    "w8a8": Rung(
+        False,
+        True,
+        {"cpu": "16 bits", "gpu": "16 bits", "ane": "8 bits, faster from A17 Pro and M4 on"},
+    ),
 }
 RUNGS = {"tflite": TFLITE, "coreml": COREML}
 
