@@ -14,6 +14,12 @@ from mobiledet_converters.wrapper import PostProcess
 
 KEPT_IN_32_BITS = PostProcess.__name__
 IMAGE = "image"
+UNWANTED_PASSES = {
+    # gives every top-k 16-bit indices, without asking whether there are more than 32767 entries
+    "common::add_int16_cast",
+    # divides the scales of a sum of integers by one another, after which the integers are others
+    "common::distributive_quantized_binary_op_scale_normalization",
+}
 EXPORT, TRACE = "torch.export", "torch.jit.trace"
 
 
@@ -89,8 +95,7 @@ def _convert(
     ct: ModuleType, program: Any, shape: tuple[int, ...], outputs: Sequence[str], ios: int, is_float16: bool
 ) -> Any:
     pipeline = ct.PassPipeline()
-    # it gives every top-k 16-bit indices, without asking whether there are more than 32767 entries
-    pipeline.remove_passes({"common::add_int16_cast"})
+    pipeline.remove_passes(UNWANTED_PASSES)
     float16 = ct.transform.FP16ComputePrecision(op_selector=_is_network)
     return ct.convert(
         program,

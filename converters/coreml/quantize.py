@@ -157,6 +157,8 @@ class Quantization:
         else a package, which holds scales and biases in 16 bits, would compute with other integers."""
         finished = [quantizer.finalize() for quantizer in self._quantizers]
         for network in finished:
+            network.graph.eliminate_dead_code()  # quantisers whose output is not used any more
+            network.recompile()
             _round_constants(network)
         graph = copy.deepcopy(self._graph)
         graph.detector = with_networks(self._graph.detector, Networks(*finished)).eval()
