@@ -95,7 +95,7 @@ def test_mistakes(patch_bundle: Bundle, pictures: Path, tmp_path: Path, capsys: 
         ([bundle, str(tmp_path / "broken.jpg")], "broken.jpg"),
         ([bundle, picture, "--score", "30"], "--score 30.0 is not in 0..1"),
         ([bundle, picture, "--file", "int4"], "holds no int4"),
-        ([bundle, picture, "--device", "browser"], "unknown device 'browser'"),
+        ([bundle, picture, "--device", "fridge"], "unknown device 'fridge'"),
         ([bundle, picture, "--out", str(pictures)], "would overwrite a picture"),
         ([bundle, picture, "--out", str(tmp_path / "file")], "cannot write"),
     ):
