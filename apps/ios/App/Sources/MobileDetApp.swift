@@ -1,4 +1,4 @@
-import MobileDetKit
+import MobileDetCore
 import SwiftUI
 
 /// Shows what a bundle finds in the camera picture and in photos, times it, and serves evaluations from a computer.
@@ -14,6 +14,7 @@ struct MobileDetApp: App {
     }
 
     init() {
+        ModelBundle.removeAbandoned()
         // a computer that starts the app for an evaluation gives it a token
         _tab = State(initialValue: LaunchOptions.current.token == nil ? .camera : .evaluation)
     }

@@ -22,3 +22,15 @@ swiftc "${flags[@]}" -warnings-as-errors -typecheck "${sources[@]}"
 swiftc "${flags[@]}" -enable-testing -emit-module -module-name MobileDetKit \
   -emit-module-path "$out/MobileDetKit.swiftmodule" "${sources[@]}"
 swiftc "${flags[@]}" -warnings-as-errors -typecheck ../../Tests/MobileDetKitTests/*.swift
+# what the README tells an app developer to write
+inside=
+while IFS= read -r line; do
+  case $line in
+    '```swift') inside=yes ;;
+    '```') inside= ;;
+    import*) echo "$line; import CoreGraphics; func readme(image: (cgImage: CGImage?, Int)) async throws {" ;;
+    *) [ -z "$inside" ] || echo "$line" ;;
+  esac
+done <../../README.md >"$out/README.swift"
+echo '}' >>"$out/README.swift"
+swiftc "${flags[@]}" -typecheck "$out/README.swift"

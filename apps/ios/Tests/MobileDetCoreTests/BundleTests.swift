@@ -30,7 +30,7 @@ final class BundleTests: XCTestCase {
 
     private func unpackedFolders() throws -> Set<String> {
         let names = try FileManager.default.contentsOfDirectory(atPath: FileManager.default.temporaryDirectory.path)
-        return Set(names.filter { $0.hasPrefix("mobiledet-unpacked-") })
+        return Set(names.filter { $0.hasPrefix(ModelBundle.temporaryPrefix) })
     }
 
     private func checkSound(_ bundle: ModelBundle, _ entry: JSON) throws {

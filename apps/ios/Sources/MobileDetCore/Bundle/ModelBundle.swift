@@ -39,7 +39,7 @@ public final class ModelBundle: Sendable {
     public init(at url: URL) throws {
         guard FileManager.default.fileExists(atPath: url.path) else { throw MobileDetError("no bundle at \(url.path)") }
         let name = url.lastPathComponent
-        let folder = isFolder(url) ? nil : try temporaryFolder("mobiledet-unpacked")
+        let folder = isFolder(url) ? nil : try temporaryFolder(Self.temporaryPrefix)
         do {
             let root = try folder.map { try unpackBundle(url, into: $0) } ?? url
             let listing = try BundleListing(root, bundle: name)
@@ -76,6 +76,19 @@ public final class ModelBundle: Sendable {
     /// Where a model file lies.
     public func url(of file: ModelFile) -> URL {
         root.appendingPathComponent(file.path)
+    }
+}
+
+extension ModelBundle {
+    static let temporaryPrefix = "mobiledet-unpacked"
+
+    /// Remove what an earlier run of this app unpacked and could not remove, because the system ended it. Only for an app
+    /// that has its temporary folder for itself, at its launch.
+    public static func removeAbandoned() {
+        let manager = FileManager.default, folder = manager.temporaryDirectory
+        for name in (try? manager.contentsOfDirectory(atPath: folder.path)) ?? [] where name.hasPrefix(temporaryPrefix) {
+            try? manager.removeItem(at: folder.appendingPathComponent(name))
+        }
     }
 }
 
