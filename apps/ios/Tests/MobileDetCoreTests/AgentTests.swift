@@ -315,6 +315,9 @@ final class AgentTests: XCTestCase {
                         .utf8)),
             as: UTF8.self)
         XCTAssertEqual(two.components(separatedBy: "HTTP/1.1 200 OK").count, 3, "two requests on one connection")
+        let asked = "PUT /v1/bundles/\(good) HTTP/1.1\r\n\(secret)Expect: 100-continue\r\nContent-Length: 2\r\n"
+        let told = String(decoding: try client.raw(Array("\(asked)Connection: close\r\n\r\nab".utf8)), as: UTF8.self)
+        XCTAssert(told.hasPrefix("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 422"), told)
         let head = String(
             decoding: try client.raw(Array("HEAD /v1/info HTTP/1.1\r\n\(secret)Connection: close\r\n\r\n".utf8)),
             as: UTF8.self)

@@ -86,7 +86,8 @@ extension ModelBundle {
     /// that has its temporary folder for itself, at its launch.
     public static func removeAbandoned() {
         let manager = FileManager.default, folder = manager.temporaryDirectory
-        for name in (try? manager.contentsOfDirectory(atPath: folder.path)) ?? [] where name.hasPrefix(temporaryPrefix) {
+        for name in (try? manager.contentsOfDirectory(atPath: folder.path)) ?? [] where name.hasPrefix(temporaryPrefix)
+        {
             try? manager.removeItem(at: folder.appendingPathComponent(name))
         }
     }
