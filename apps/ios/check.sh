@@ -9,7 +9,7 @@ case $python in /*) ;; *) python=$PWD/$python ;; esac
 strict=()
 [ "$(uname)" = Linux ] && strict=(-Xswiftc -warnings-as-errors)  # other compilers warn of other things
 cd "$here"
-swift() { ./toolchain.sh run swift "$@" --scratch-path "$(./toolchain.sh where)/build" "${strict[@]}"; }
+swift() { ./toolchain.sh run swift "$@" --scratch-path "$(./toolchain.sh where)/build" ${strict[@]+"${strict[@]}"}; }
 
 ./toolchain.sh install
 if [ "$(uname)" = Darwin ]; then
@@ -21,8 +21,8 @@ echo "ios: format"
 ./toolchain.sh run swift-format lint --strict --recursive App Checks Sources Tests Package.swift
 echo "ios: unit tests and vectors"
 swift test --disable-swift-testing
-echo "ios: what needs Apple's systems: parsed, the types of MobileDetKit checked against doubles"
-find App/Sources Sources/MacAgent -name '*.swift' -exec ./toolchain.sh run swiftc -frontend -parse -swift-version 5 {} +
+echo "ios: what needs Apple's systems: parsed, its types checked against doubles"
+./toolchain.sh run swiftc -frontend -parse -swift-version 5 Sources/MacAgent/*.swift
 ./toolchain.sh run Checks/AppleStubs/check.sh "$(swift build --show-bin-path)/Modules"
 echo "ios: the agent, with a device that replays recorded outputs"
 swift build --configuration release --product replay-agent

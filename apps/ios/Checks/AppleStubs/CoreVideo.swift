@@ -13,6 +13,7 @@ public struct CVPixelBufferLockFlags: OptionSet, Sendable {
 
 public let kCVReturnSuccess: CVReturn = 0
 public let kCVPixelFormatType_32BGRA: OSType = 0x4247_5241
+public let kCVPixelBufferPixelFormatTypeKey: CFString = "PixelFormatType"
 public let kCVPixelBufferIOSurfacePropertiesKey: CFString = "IOSurfaceProperties"
 
 public func CVPixelBufferCreate(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check the types of Sources/MobileDetKit on Linux, against the doubles in this folder.
+# Check the types of what needs Apple's systems, on Linux, against the doubles in this folder.
 #
 #   check.sh MODULES     MODULES: where `swift build` left MobileDetCore.swiftmodule
 set -euo pipefail
@@ -9,19 +9,18 @@ modules=$1
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 flags=(-swift-version 5 -I "$out" -I "$modules" -Xcc "-fmodule-map-file=$modules/../CZlib.build/module.modulemap")
-for name in CoreGraphics CoreVideo ImageIO CoreML Vision; do  # each may import those before it
+strict=(-warnings-as-errors -typecheck)
+# each may import those before it
+for name in CoreGraphics CoreVideo ImageIO CoreML Vision Combine UIKit AVFoundation SwiftUI PhotosUI; do
   swiftc "${flags[@]}" -emit-module -module-name "$name" -emit-module-path "$out/$name.swiftmodule" "$name.swift"
 done
-# what the kernel tells has no double: DeviceReadings.swift asks Darwin alone
-sources=(Darwin.swift)
-for file in ../../Sources/MobileDetKit/*.swift; do
-  [ "$(basename "$file")" = DeviceReadings.swift ] || sources+=("$file")
-done
-swiftc "${flags[@]}" -warnings-as-errors -typecheck "${sources[@]}"
+kit=(Darwin.swift ../../Sources/MobileDetKit/*.swift)
+swiftc "${flags[@]}" "${strict[@]}" "${kit[@]}"
 # the module alone would leave the bodies of functions unread
 swiftc "${flags[@]}" -enable-testing -emit-module -module-name MobileDetKit \
-  -emit-module-path "$out/MobileDetKit.swiftmodule" "${sources[@]}"
-swiftc "${flags[@]}" -warnings-as-errors -typecheck ../../Tests/MobileDetKitTests/*.swift
+  -emit-module-path "$out/MobileDetKit.swiftmodule" "${kit[@]}"
+swiftc "${flags[@]}" "${strict[@]}" ../../Tests/MobileDetKitTests/*.swift
+swiftc "${flags[@]}" "${strict[@]}" ../../App/Sources/*.swift
 # what the README tells an app developer to write
 inside=
 while IFS= read -r line; do
@@ -33,4 +32,4 @@ while IFS= read -r line; do
   esac
 done <../../README.md >"$out/README.swift"
 echo '}' >>"$out/README.swift"
-swiftc "${flags[@]}" -typecheck "$out/README.swift"
+swiftc "${flags[@]}" "${strict[@]}" "$out/README.swift"
