@@ -1,20 +1,20 @@
 """Compile and run what of apps/android runs without a phone; `make test-android` calls this.
 
 Kotlin's compiler and all libraries come from Maven Central into ~/.cache/mobiledet/android. The core is compiled as for
-the oldest supported Android, its tests run on the JVM with the vectors of apps/testdata, and `mobiledet agent-check` is
-held against its agent. The Android part is compiled against the classes of Android and TensorFlow Lite, and as far as
-Robolectric can run it, it is run.
+the oldest supported Android, its tests run on the JVM with the vectors of apps/testdata, and its agent is held against
+the conformance and fault tests. The Android part is compiled against the classes of Android and TensorFlow Lite, and as
+far as Robolectric can run it, it is run.
 """
 
 import argparse
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from replay import Replay
@@ -23,7 +23,6 @@ HERE = Path(__file__).resolve().parent
 ANDROID = HERE.parent
 APPS = ANDROID.parent
 TESTDATA = APPS / "testdata"
-TOKEN = "token-of-the-replaying-agent"
 COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 OLD_JAVA = "8"  # what Android 8 has of Java's classes
 
@@ -65,15 +64,24 @@ class Check:
         tests = ANDROID / "mobiledet-core" / "src" / "test"
         self.compile(out, [tests], classes, [f"-Xfriend-paths={core}"])
         self.junit([out, *classes], [tests])
-        bundle = TESTDATA / "bundles" / "good"
+        self.agent_tests([out, *classes])
+
+    def agent_tests(self, class_path: Sequence[Path]) -> None:
+        """Conformance, faults and pictures of all sizes, against the agent in a process of its own."""
+        program = ["java", "-cp", joined(class_path), "dev.mobiledet.core.agent.ReplayAgentKt"]
+        os.environ["MOBILEDET_REPLAY_AGENT"] = shlex.join(program)
+        tests = APPS.parent / "tests" / "devices" / "agent" / "test_replay_agents.py"
+        run([sys.executable, "-m", "pytest", "-q", f"--rootdir={APPS.parent}", str(tests)])
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            replay = Replay(bundle, folder)
+            replay = Replay(TESTDATA / "bundles" / "good", folder)
             (folder / "recordings.json").write_text(replay.recordings(TESTDATA / "recordings.json"))
-            with self.replay_agent([out, *classes], folder) as url:
-                command = [sys.executable, "-m", "mobiledet.cli", "agent-check", url, "--token", TOKEN]
-                run([*command, "--bundle", str(bundle)])
-                differences = list(replay.differences(url, TOKEN))
+            arguments = ["--recordings", str(folder / "recordings.json"), "--cache", str(folder / "agent")]
+            with subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, text=True) as agent:
+                assert agent.stdout
+                url, token = (agent.stdout.readline().split()[1].rstrip(",") for _ in range(2))
+                differences = list(replay.differences(url, token))
+                agent.terminate()
         if differences:
             sys.exit("\n".join(differences))
         print("android: pictures of all sizes give the host's boxes")
@@ -127,19 +135,6 @@ class Check:
         classes = [".".join(name.parts) for name in names]
         properties = [f"-Dmobiledet.testdata={TESTDATA}", *options]
         run(["java", *properties, "-cp", joined(class_path), "org.junit.runner.JUnitCore", *classes])
-
-    @contextmanager
-    def replay_agent(self, class_path: Sequence[Path], folder: Path) -> Iterator[str]:
-        """The Kotlin agent with a device that replays the recordings in a folder; gives its URL."""
-        program = ["java", "-cp", joined(class_path), "dev.mobiledet.core.agent.ReplayAgentKt"]
-        arguments = [str(folder / "recordings.json"), str(folder / "agent"), TOKEN]
-        with subprocess.Popen(
-            [*program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as agent:
-            assert agent.stdout
-            assert agent.stdin
-            yield agent.stdout.readline().split()[1]
-            agent.stdin.close()
 
     def jars(self, profile: str) -> list[Path]:
         """The libraries of a profile of pom.xml, from Maven Central when they are not there yet."""

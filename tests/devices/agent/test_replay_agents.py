@@ -1,7 +1,8 @@
 """An agent in another language, whose device is a double: it replays what LiteRT gave here for the same inputs.
 
 MOBILEDET_REPLAY_AGENT is its command; it takes --recordings, --cache, --sessions, --idle-seconds and --body-bytes, and
-prints its address and its token as ``mobiledet agent`` does. ``make test-ios`` sets it.
+prints its address and its token as ``mobiledet agent`` does. ``make test-ios`` and
+``make test-android`` set it.
 """
 
 import hashlib
@@ -196,7 +197,7 @@ def test_agent_stops_in_order(start: Callable[..., Replaying], patch_bundle: Bun
     assert agent.process.wait(20) == 0
     assert agent.process.stdout
     assert agent.process.stdout.read().endswith("agent: stopping\n")
-    assert [path.suffix for path in agent.cache.iterdir()] == [".zip"]
+    assert [path.stem for path in agent.cache.iterdir()] == [patch_bundle.sha256]  # a zip, or a folder
 
 
 def test_wrong_token(replaying: Replaying) -> None:

@@ -2,6 +2,7 @@ package dev.mobiledet.core.agent
 
 import com.google.gson.JsonObject
 import java.io.Closeable
+import java.io.EOFException
 import java.io.File
 import java.io.IOException
 import java.net.InetAddress
@@ -9,6 +10,7 @@ import java.net.InetSocketAddress
 import java.net.ServerSocket
 import java.net.Socket
 import java.net.SocketException
+import java.net.SocketTimeoutException
 import java.security.MessageDigest
 import java.security.SecureRandom
 import java.util.Collections
@@ -120,22 +122,18 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
             // lines that end without their end tell the host that something is wrong
             if (connection.isStreaming) throw IOException(error)
             LOGGER.log(Level.SEVERE, "${request.method} ${request.path}", error)
-            connection.reply(request, statusOf(error), json(Sent.error(refusalOf(error))))
+            val refusal = refusalOf(error)
+            connection.reply(request, refusal.status, json(Sent.error(refusal)))
         }
     }
 
-    private fun isConnectionLost(error: IOException) = error is java.io.EOFException || error is java.net.SocketTimeoutException
+    private fun isConnectionLost(error: IOException) = error is EOFException || error is SocketTimeoutException
 
     private fun refusalOf(error: Throwable): Refusal = when {
-        error is IOException && error.message.orEmpty().contains("ENOSPC") || isFull(error) ->
-            Refusal(507, "no_space", "the device's storage is full")
+        error.isStorageFull -> Refusal(507, "no_space", "the device's storage is full")
         error is OutOfMemoryError -> Refusal(413, "too_large", "the device has no memory for this request")
         else -> Refusal(500, "internal", "the agent failed: ${error.javaClass.simpleName}")
     }
-
-    private fun statusOf(error: Throwable) = refusalOf(error).status
-
-    private fun isFull(error: Throwable) = error is IOException && error.message.orEmpty().contains("No space left")
 
     private fun refuseStranger(request: HttpRequest) {
         val given = request.header("authorization").toByteArray(Charsets.ISO_8859_1)

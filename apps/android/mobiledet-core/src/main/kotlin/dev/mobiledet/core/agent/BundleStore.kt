@@ -2,7 +2,9 @@ package dev.mobiledet.core.agent
 
 import dev.mobiledet.core.Bundle
 import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.ZipArchive
 import java.io.File
+import java.io.IOException
 import java.util.UUID
 
 private val CHECKSUM = Regex("[0-9a-f]{64}")
@@ -33,9 +35,11 @@ internal class BundleStore(private val folder: File, private val limitBytes: Lon
         val unpacked = File(folder, work)
         try {
             receive(zip)
+            refuseWithoutRoom(zip)
             val bundle = try {
                 Bundle.unpack(zip, unpacked, limitBytes)
             } catch (error: MobileDetException) {
+                error.cause?.let { if (it.isStorageFull) throw it }
                 throw bad(error.message.replace(zip.name, "the bundle"))
             }
             if (bundle.sha256 != sha256) throw bad("the bundle's checksum is ${bundle.sha256}, not $sha256")
@@ -76,6 +80,17 @@ internal class BundleStore(private val folder: File, private val limitBytes: Lon
     fun remove(sha256: String) {
         if (!holds(sha256)) throw Refusal(404, "unknown_bundle", "no bundle $sha256 is here")
         if (sha256 in users) removed += sha256 else path(sha256).deleteRecursively()
+    }
+
+    private fun refuseWithoutRoom(zip: File) {
+        val bytes = try {
+            ZipArchive(zip).use { archive -> archive.entries.map { it.size }.filter { it <= limitBytes }.sum() }
+        } catch (_: IOException) { // unpacking tells what is wrong with it
+            return
+        }
+        if (bytes in folder.usableSpace + 1..limitBytes) {
+            throw Refusal(507, "no_space", "no room for $bytes bytes on the device")
+        }
     }
 
     private fun path(sha256: String): File {

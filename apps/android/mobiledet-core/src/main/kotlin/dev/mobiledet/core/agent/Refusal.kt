@@ -1,6 +1,7 @@
 package dev.mobiledet.core.agent
 
 import dev.mobiledet.core.Interruption
+import java.io.IOException
 
 /** The reply to a request that cannot be served: status of HTTP, [code] of apps/PROTOCOL.md, one line for a person. */
 internal class Refusal(val status: Int, val code: String, message: String) :
@@ -13,3 +14,7 @@ internal class Refusal(val status: Int, val code: String, message: String) :
         fun of(interruption: Interruption) = Refusal(409, interruption.code, interruption.reason)
     }
 }
+
+/** Whether the storage has no room; Java tells it only in words. */
+internal val Throwable.isStorageFull: Boolean
+    get() = this is IOException && message.orEmpty().let { "ENOSPC" in it || "No space left" in it }
