@@ -65,7 +65,8 @@ public class ColdStartService : Service() {
         )
         val memoryBefore = PhoneState.memoryBytes()
         val started = System.nanoTime()
-        val model = LiteRtModel.load(file, spec, request.getString(ACCELERATOR)!!, request.getInt(THREADS))
+        val model =
+            LiteRtModel.load(file, spec, request.getString(ACCELERATOR)!!, request.getInt(THREADS), asksShare = false)
         val loaded = System.nanoTime()
         model.setInput(image)
         val ready = System.nanoTime()

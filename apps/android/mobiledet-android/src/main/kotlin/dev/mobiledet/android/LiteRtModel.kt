@@ -70,9 +70,10 @@ internal class LiteRtModel private constructor(
         /**
          * Loads a file; [threads] 0 takes every core.
          *
+         * @param asksShare find out how much of the file is delegated, which loads it a second time.
          * @throws MobileDetException it cannot be run so, or is no such detector.
          */
-        fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int): LiteRtModel {
+        fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int, asksShare: Boolean = true): LiteRtModel {
             val way = Acceleration.ways[accelerator] ?: throw MobileDetException(
                 "unknown accelerator '$accelerator'; this phone has ${Acceleration.ways.keys.joinToString()}",
             )
@@ -82,7 +83,8 @@ internal class LiteRtModel private constructor(
             try {
                 interpreter = open(file, way.xnnpack, delegate, cores)
                 val signature = signature(interpreter, spec, file.name)
-                return LiteRtModel(interpreter, delegate, signature, execution(file, interpreter, accelerator, way, cores))
+                val share = if (asksShare && way.xnnpack) delegatedShare(file, interpreter) else null
+                return LiteRtModel(interpreter, delegate, signature, execution(file.name, share, accelerator, way, cores))
             } catch (error: Throwable) {
                 interpreter?.close()
                 (delegate as? Closeable)?.close()
@@ -104,11 +106,10 @@ internal class LiteRtModel private constructor(
 
         /** What really runs the file, and how much of it; a way that takes none of it is refused. */
         private fun execution(
-            file: File, interpreter: Interpreter, accelerator: String, way: Acceleration.Way, threads: Int,
+            name: String, share: Double?, accelerator: String, way: Acceleration.Way, threads: Int,
         ): Execution {
-            val share = if (way.xnnpack) delegatedShare(file, interpreter) else null
             if (share == 0.0 && way.delegate != null) {
-                throw MobileDetException("$accelerator takes no operation of ${file.name}; use xnnpack")
+                throw MobileDetException("$accelerator takes no operation of $name; use xnnpack")
             }
             val onProcessor = if (!way.xnnpack || share == 0.0) "cpu" else "xnnpack"
             return Execution(accelerator, if (way.delegate != null) accelerator else onProcessor, share, threads)
