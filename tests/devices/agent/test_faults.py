@@ -19,7 +19,15 @@ from mobiledet import cli
 from mobiledet.bundle import Bundle
 from mobiledet.devices import open_device
 from mobiledet.devices.agent import bundle_store
-from mobiledet.devices.agent.messages import AgentInfo, FoundLine
+from mobiledet.devices.agent.messages import (
+    AgentInfo,
+    BenchRequest,
+    ErrorMessage,
+    FoundLine,
+    JobInfo,
+    SessionInfo,
+    SessionRequest,
+)
 from mobiledet.devices.agent.service import Agent
 from mobiledet.devices.base import GoldenReport
 from mobiledet.errors import UserError
@@ -218,6 +226,57 @@ def test_agent_that_lies_is_refused(
     out = tmp_path / "result.json"
     with serve(kind, tmp_path / "agent") as (url, token):
         arguments = ["--device", url, "--token", token, "--data", str(patch_data), "--no-latency", "--out", str(out)]
+        assert cli.main(["evaluate", str(patch_bundle.path), *arguments]) == 2
+    assert reason in capsys.readouterr().err
+    assert not out.exists()
+
+
+class OtherBundle(Agent):
+    """Opens a session, but of another bundle than it was asked for."""
+
+    def open_session(self, request: SessionRequest) -> SessionInfo:
+        return dataclasses.replace(super().open_session(request), bundle="0" * 64)
+
+
+class InBackground(Agent):
+    """An app that leaves the foreground when it has answered a few images, or when it is measured."""
+
+    def images(self, identity: str, batch: bytes, apply_orientation: bool) -> Iterator[Any]:
+        for line in super().images(identity, batch, apply_orientation):
+            yield line
+            if self.answered >= 2:
+                yield ErrorMessage("the app has left the foreground", "background")
+                return
+            self.answered += 1
+
+    answered = 0
+
+    def bench(self, identity: str, request: BenchRequest) -> JobInfo:
+        error = ErrorMessage("the app has left the foreground", "background")
+        return JobInfo(super().bench(identity, request).id, "failed", error=error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "reason"),
+    [
+        (OtherBundle, ["--no-latency"], f"runs bundle {'0' * 12}, not"),
+        (InBackground, ["--no-latency"], "the agent stopped: the app has left the foreground"),
+        (InBackground, ["--min-runs", "1", "--min-seconds", "0"], "failed: the app has left the foreground"),
+    ],
+)
+def test_agent_that_is_not_what_it_was(
+    kind: type[Agent],
+    options: list[str],
+    reason: str,
+    serve: Any,
+    patch_bundle: Bundle,
+    patch_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "result.json"
+    with serve(kind, tmp_path / "agent") as (url, token):
+        arguments = ["--device", url, "--token", token, "--data", str(patch_data), *options, "--out", str(out)]
         assert cli.main(["evaluate", str(patch_bundle.path), *arguments]) == 2
     assert reason in capsys.readouterr().err
     assert not out.exists()
