@@ -177,9 +177,10 @@ def _found_line(line: FoundLine) -> bytes:
     """The same for the message that is sent most often and holds the most numbers."""
     boxes, scores = float32_json(line.boxes), float32_json(line.scores)
     times = json.dumps(vars(line.times) if line.times else None, separators=(",", ":"))
+    labels = ",".join(map(str, line.labels))
     return (
         f'{{"index":{line.index},"height":{line.height},"width":{line.width},"boxes":{boxes},"scores":{scores},'
-        f'"labels":{json.dumps(line.labels)},"times":{times},"problem":{json.dumps(line.problem)}}}'
+        f'"labels":[{labels}],"times":{times},"problem":{json.dumps(line.problem)}}}'
     ).encode()
 
 
