@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,6 +25,18 @@ CELLS = 8
 LABELS = ("red", "green", "blue")
 CATEGORY_IDS = (3, 5, 9)
 TOLERANCES = {"float32": {"iou": 0.99, "score": 1e-3}, "float16": {"iou": 0.95, "score": 0.01}}
+# root needs --no-sandbox; the rest keeps Chromium from looking for Google's hosts
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
 
 Cell = tuple[int, int, int]  # row, column, label
 
@@ -48,6 +62,25 @@ def real_program() -> Callable[[str, str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def open_page(real_program: Callable[[str, str], str]) -> Callable[[str], AbstractContextManager[None]]:
+    """Opens an address in a real Chromium, for as long as a block lasts."""
+    program = real_program("chromium", "chromium")
+
+    @contextmanager
+    def opened(url: str) -> Iterator[None]:
+        with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+            command = [program, *CHROMIUM_FLAGS, f"--user-data-dir={profile}", url]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(20)
+
+    return opened
 
 
 def paint(cells: list[Cell], width: int = SIDE, height: int = SIDE, value: int = 250) -> np.ndarray:

@@ -18,6 +18,9 @@ case "$command $1 $2" in
         exit 255
     fi
     echo "$3" >"$state/fixed_performance" ;;
+"am start -a")
+    echo "$5" >"$state/view.new" && mv "$state/view.new" "$state/view"
+    echo "Starting: Intent { act=$3 dat=$5 }" ;;
 "am start "*)
     echo "Starting: Intent { cmp=dev.mobiledet.app/.EvalActivity (has extras) }"
     if [ -e "$state/no_activity" ]; then

@@ -1,5 +1,3 @@
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,18 +11,6 @@ from mobiledet.devices.browser.server import BrokerServer
 from mobiledet.devices.browser.site import page_folder
 
 TOKEN = "a-token-for-these-tests"
-# root needs --no-sandbox; the rest keeps Chromium from looking for Google's hosts
-CHROMIUM = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
 
 
 @pytest.fixture(scope="session")
@@ -35,25 +21,6 @@ def site(real_program: Callable[[str, str], str]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def open_page(real_program: Callable[[str, str], str]) -> Callable[[str], AbstractContextManager[None]]:
-    """Opens an address in a real Chromium, for as long as a block lasts."""
-    program = real_program("chromium", "chromium")
-
-    @contextmanager
-    def opened(url: str) -> Iterator[None]:
-        with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
-            command = [program, *CHROMIUM, f"--user-data-dir={profile}", url]
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                yield
-            finally:
-                process.terminate()
-                process.wait(20)
-
-    return opened
-
-
-@pytest.fixture(scope="session")
 def serve_site(site: Path) -> Callable[..., AbstractContextManager[tuple[str, Broker]]]:
     """Serves the page in this process, ``(bundle folder)``; gives the address without token, and the broker."""
 
@@ -61,7 +28,7 @@ def serve_site(site: Path) -> Callable[..., AbstractContextManager[tuple[str, Br
     def serving(bundle: Path | None = None, silent_seconds: float = 40) -> Iterator[tuple[str, Broker]]:
         broker = Broker(silent_seconds)
         with BrokerServer(("127.0.0.1", 0), site, broker, TOKEN, bundle) as server:
-            thread = threading.Thread(target=server.serve_forever)
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
             thread.start()
             try:
                 yield f"http://127.0.0.1:{server.server_address[1]}", broker

@@ -28,7 +28,7 @@ def url(broker: Broker, tmp_path: Path) -> Iterator[str]:
     (site / "index.html").write_text("the page")
     (tmp_path / "secret").write_text("not for anybody")
     with BrokerServer(("127.0.0.1", 0), site, broker, TOKEN) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 

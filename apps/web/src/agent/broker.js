@@ -9,6 +9,7 @@ export class Replaced extends Error {}
 
 export class Broker {
   #last = 0;
+  #asked = false;
 
   /**
    * @param {string} token that the page's URL holds
@@ -30,8 +31,10 @@ export class Broker {
   }
 
   async #next() {
-    const query = new URLSearchParams({ page: this.page, after: this.#last, wait: WAIT_SECONDS });
+    // the first answer comes at once and shows that the host is there
+    const query = new URLSearchParams({ page: this.page, after: this.#last, wait: this.#asked ? WAIT_SECONDS : 0 });
     const response = await this.#persist(`next?${query}`, { method: "GET" });
+    this.#asked = true;
     if (response.status === 204) return null;
     const body = new Uint8Array(await response.arrayBuffer());
     const { headers } = response;

@@ -1,0 +1,198 @@
+"""The page as people see it, in a real Chromium at the width of a phone and of a desktop."""
+
+import functools
+import http.server
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mobiledet import cli
+from mobiledet.bundle import Bundle
+from mobiledet.devices import open_device
+from mobiledet.devices.agent_client import zipped
+
+pytestmark = pytest.mark.slow
+SECONDS = 60
+
+
+class Page:
+    """A page under a person's hands."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, url: str, width: int = 1200) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 2, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver.get("about:blank")  # an address that differs behind # alone would not load anew
+        self.driver.get(url)
+
+    def part(self, name: str) -> Any:
+        return self.driver.find_element("id", name)
+
+    def wait(self, ready: Callable[[], Any]) -> None:
+        end = time.monotonic() + SECONDS
+        while not ready():
+            assert time.monotonic() < end, f"still: {self.part('hint').text} | {self.part('problem').text}"
+            time.sleep(0.05)
+
+    def wait_for_model(self) -> None:
+        self.wait(self.part("picture").is_enabled)
+
+    def show(self, picture: Path) -> None:
+        self.part("picture").send_keys(str(picture))
+        self.wait(lambda: self.part("caption").text.startswith(picture.name))
+
+    @property
+    def found(self) -> list[str]:
+        return [item.text for item in self.driver.find_elements("css selector", "#found li")]
+
+
+@pytest.fixture(scope="module")
+def page(real_program: Callable[[str, str], str]) -> Iterator[Page]:
+    selenium = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    options = selenium.ChromeOptions()
+    options.binary_location = real_program("chromium", "chromium")
+    flags = ("headless", "no-sandbox", "disable-gpu", "disable-background-networking", "disable-dev-shm-usage")
+    camera = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
+    for flag in (*flags, *camera):
+        options.add_argument(f"--{flag}")
+    driver = selenium.Chrome(options=options, service=Service(real_program("chromedriver", "chromium-driver")))
+    yield Page(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def address(serve_site: Callable[..., AbstractContextManager[Any]], exported_bundle: Bundle) -> Iterator[str]:
+    """Of a page that offers the bundle, to this machine."""
+    with serve_site(exported_bundle.root) as (url, _):
+        yield url.replace("127.0.0.1", "localhost")
+
+
+def _expected(bundle: Bundle, picture: Path, least: float) -> list[str]:
+    session = open_device("local").load(bundle, bundle.select())
+    (frame,) = session.detect([picture], apply_orientation=True)
+    kept = frame.detections.above(least)
+    return [f"{bundle.spec.labels[label]} {score:.2f}" for label, score in zip(kept.labels, kept.scores, strict=True)]
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_picture_gets_its_boxes(
+    page: Page, address: str, exported_bundle: Bundle, scene_folder: Path, width: int
+) -> None:
+    page.open(address, width)
+    page.wait_for_model()
+    picture = sorted(scene_folder.iterdir())[1]
+    page.show(picture)
+    assert page.found == _expected(exported_bundle, picture, 0.3)
+    page.driver.execute_script(
+        "const s = document.getElementById('score'); s.value = 0.05; s.dispatchEvent(new Event('input'))"
+    )
+    assert page.found == _expected(exported_bundle, picture, 0.05)
+    assert len(page.found) > 3
+    root = "document.documentElement"
+    wide, visible = page.driver.execute_script(f"return [{root}.scrollWidth, {root}.clientWidth]")
+    assert wide <= visible <= width
+    drawn = page.driver.execute_script(
+        "const c = document.getElementById('view');"
+        "return [c.width / c.height, new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size]"
+    )
+    with Image.open(picture) as image:
+        assert drawn[0] == pytest.approx(image.width / image.height, abs=0.01)
+    assert drawn[1] > 30
+    assert not page.part("problem").is_displayed()
+
+
+def test_picture_from_a_phone_is_shown_upright(
+    page: Page, address: str, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path
+) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    with Image.open(sorted(scene_folder.iterdir())[1]) as image:
+        image.crop((0, 0, image.width, image.height // 2)).save(tmp_path / "turned.jpg", exif=turned, quality=95)
+    page.open(address)
+    page.wait_for_model()
+    page.show(tmp_path / "turned.jpg")
+    assert page.driver.execute_script("const c = document.getElementById('view'); return c.height > c.width")
+    assert page.found == _expected(exported_bundle, tmp_path / "turned.jpg", 0.3)
+
+
+def test_camera(page: Page, address: str) -> None:
+    """Chromium's own picture of a camera takes the place of one."""
+    page.open(address)
+    page.wait_for_model()
+    page.part("camera").click()
+    page.wait(lambda: "pictures a second" in page.part("caption").text)
+    assert page.part("camera").text == "Stop the camera"
+    page.part("camera").click()
+    page.wait(lambda: page.part("camera").text == "Start the camera")
+    assert not page.part("problem").is_displayed()
+
+
+def test_mistakes_are_told_and_do_no_harm(page: Page, address: str, exported_bundle: Bundle, tmp_path: Path) -> None:
+    page.open(address)
+    page.wait_for_model()
+    for name in ("odd.zip", "odd.jpg"):
+        (tmp_path / name).write_bytes(b"neither a zip nor a picture")
+    page.part("bundle").send_keys(str(tmp_path / "odd.zip"))
+    page.wait(lambda: page.part("problem").text.startswith("odd.zip: "))
+    page.part("picture").send_keys(str(tmp_path / "odd.jpg"))
+    page.wait(lambda: page.part("problem").text.startswith("odd.jpg is no picture"))
+    with zipped(exported_bundle) as archive:
+        shutil.copy(archive, tmp_path / "sound.zip")
+    page.part("bundle").send_keys(str(tmp_path / "sound.zip"))
+    page.wait(lambda: not page.part("problem").text)
+    page.wait_for_model()
+
+
+def test_page_is_a_device_and_leaves_it_to_the_measurement(
+    page: Page, serve_site: Callable[..., AbstractContextManager[Any]], exported_bundle: Bundle
+) -> None:
+    with serve_site(exported_bundle.root) as (url, broker):
+        page.open(f"{url.replace('127.0.0.1', 'localhost')}/#a-token-for-these-tests", 400)
+        assert broker.wait_for_page(SECONDS)
+        page.wait_for_model()
+        assert "waiting for work" in page.part("device").text
+        session = open_device(url, "a-token-for-these-tests").load(exported_bundle, exported_bundle.select())
+        session.golden()
+        page.wait(lambda: "passed" in page.part("device").text)
+        assert not page.part("picture").is_enabled()
+        assert "model.float32.tflite" in page.part("device").text
+        del session
+        page.wait_for_model()
+
+
+def test_site_on_any_web_server(
+    page: Page, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the two headers there is one thread, and the boxes are the same."""
+    out = tmp_path / "site"
+    assert cli.main(["web", str(exported_bundle.path), "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+    assert not list(out.rglob("*.mlpackage"))
+    handler = functools.partial(_Quiet, directory=out)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.open(f"http://localhost:{server.server_port}/")
+        page.wait_for_model()
+        assert "one thread" in page.part("runtime").text
+        picture = sorted(scene_folder.iterdir())[1]
+        page.show(picture)
+        assert page.found == _expected(exported_bundle, picture, 0.3)
+        server.shutdown()
+    assert cli.main(["web", str(exported_bundle.path), "--out", str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
