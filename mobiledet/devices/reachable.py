@@ -16,6 +16,7 @@ from mobiledet.devices.adb.client import Phone, find_adb, list_devices
 from mobiledet.devices.agent.connection import AgentConnection, AgentRefusal
 from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, from_bytes
 from mobiledet.devices.agent.token import TOKEN_VARIABLE
+from mobiledet.devices.browser.site import page_problem
 from mobiledet.devices.config import DevicesConfig
 from mobiledet.devices.ios.tools import find_tool
 from mobiledet.devices.local import LocalDevice
@@ -71,8 +72,16 @@ def reachable(agents: Iterable[str] = (), token: str = "") -> Iterator[Reachable
     yield Reachable("local", local.model, local.os, True, note)
     yield from _told("adb:SERIAL", _android)
     yield from _told("ios:UDID", _ios)
+    yield _browser()
     for address in agents:
         yield _agent(address, token)
+
+
+def _browser() -> Reachable:
+    """Any browser that opens a page of ours."""
+    problem = page_problem()
+    note = problem or "ready: prints an address for any phone in this network, browser:SERIAL opens it by cable"
+    return Reachable("browser", "", "", not problem, note)
 
 
 def _told(address: str, look: Callable[[], Iterator[Reachable]]) -> Iterator[Reachable]:

@@ -25,16 +25,35 @@ def page_folder() -> Path:
     Raises:
         UserError: Node.js is missing or too old, npm fails, or the environment names a folder without the page.
     """
+    files, out = _planned()
+    if not out.is_dir():
+        _build(files, out)
+    return out
+
+
+def page_problem() -> str:
+    """Why the page cannot be had, as far as can be told without building it; empty where nothing is known against."""
+    try:
+        if not _planned()[1].is_dir():
+            _require_node()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _planned() -> tuple[dict[str, Path], Path]:
+    """The page's sources, and the folder where the built page is or will be.
+
+    Raises:
+        UserError: the environment names a folder without the page, or the sources are missing.
+    """
     given = os.environ.get(SITE_VARIABLE)
     if given:
         if not (Path(given) / "vendor").is_dir():
             raise UserError(f"{SITE_VARIABLE}={given} holds no page; write one with mobiledet web --out {given}")
-        return Path(given)
+        return {}, Path(given)
     files = page_sources()
-    out = cache_folder() / "web" / _digest(files)
-    if not out.is_dir():
-        _build(files, out)
-    return out
+    return files, cache_folder() / "web" / _digest(files)
 
 
 def page_sources() -> dict[str, Path]:

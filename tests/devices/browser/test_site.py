@@ -7,7 +7,8 @@ import pytest
 from mobiledet import cli
 from mobiledet.devices.browser import device
 from mobiledet.devices.browser.address import qr_code
-from mobiledet.devices.browser.site import page_folder
+from mobiledet.devices.browser.site import page_folder, page_problem
+from mobiledet.devices.reachable import reachable
 from mobiledet.errors import UserError
 
 
@@ -28,6 +29,9 @@ def test_without_node(empty_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"node is not installed.*install Node.js 20.19 or newer.*MOBILEDET_WEB_SITE"):
         page_folder()
+    assert page_problem().startswith("node is not installed")
+    (row,) = [row for row in reachable() if row.address == "browser"]
+    assert not row.ready
 
 
 @pytest.mark.parametrize(("version", "reason"), [("v18.20.4", "v18.20.4 is too old"), ("v22.1.0", "no registry today")])
@@ -49,6 +53,7 @@ def test_given_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         page_folder()
     (tmp_path / "vendor").mkdir()
     assert page_folder() == tmp_path
+    assert not page_problem()
 
 
 def test_nobody_opens_the_page(

@@ -81,6 +81,14 @@ def test_detections_are_those_of_litert_in_python(
     _assert_same(expected, list(session.detect(images)))
 
 
+def test_every_tflite_file_passes_its_golden_gate(browser_agent: Any, exported_bundle: Bundle) -> None:
+    files = [file for file in exported_bundle.files if file.format == "tflite"]
+    assert len(files) > 1
+    for file in files:
+        session = open_device(browser_agent.url, browser_agent.token).load(exported_bundle, file)
+        assert session.golden().cases > 0, file.path
+
+
 @pytest.fixture(scope="module")
 def kinds_of_pictures(fifty_images: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A picture in every form that decoders treat in their own ways."""
