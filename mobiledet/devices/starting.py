@@ -8,7 +8,7 @@ from mobiledet.devices.agent.connection import AgentRefusal
 from mobiledet.devices.agent_client import AgentDevice
 from mobiledet.errors import UserError
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
 

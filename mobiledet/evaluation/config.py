@@ -160,6 +160,7 @@ class PredictConfig:
     file: str = ""
     """Model file or precision of the bundle; by default the first .tflite."""
     device: str = "local"
-    """Where to run it: local is this machine, http://HOST:PORT an agent whose token is in MOBILEDET_AGENT_TOKEN."""
+    """Where to run it: local is this machine, adb an Android phone, http://HOST:PORT an agent whose token is in
+    MOBILEDET_AGENT_TOKEN. `mobiledet devices` lists more."""
     threads: int = 0
     """Threads of the processor; 0 takes every core."""

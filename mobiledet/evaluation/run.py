@@ -34,8 +34,35 @@ def run(config: EvaluateConfig) -> None:
         _cross_check(config)
         return
     _check(config)
+    bundle = open_bundle(config.bundle)
+    file = bundle.select(config.file or config.precision)
+    out = config.out or _default_out(bundle, file, config.device)
+    _check_writable(out)
+    dataset = _load(config) if config.accuracy else None
+    plan = benchmark_plan(config) if config.latency else None
+    # last, since opening a phone changes it
     with closing(open_device(config.device, config.token, config.mode, config.phone)) as device:
-        _measure(config, device)
+        result = evaluate(
+            bundle,
+            file,
+            device,
+            dataset,
+            accelerator=config.accelerator,
+            threads=config.threads,
+            scorer=config.scorer,
+            on_bad_data=config.on_bad_data,
+            plan=plan,
+            mode=config.mode,
+            strict=config.strict,
+            log_path=partial_path(out),
+            fresh=config.fresh,
+            command=_command(config.token),
+        )
+    write_result(out, result)
+    if dataset:
+        keep_detections(out)
+    print_summary(result)
+    print(f"result: {out}")
 
 
 def _cross_check(config: EvaluateConfig) -> None:
@@ -45,36 +72,6 @@ def _cross_check(config: EvaluateConfig) -> None:
     write_cross_check(out, check)
     print_cross_check(check)
     print(f"cross-check: {out}")
-
-
-def _measure(config: EvaluateConfig, device: Device) -> None:
-    bundle = open_bundle(config.bundle)
-    file = bundle.select(config.file or config.precision)
-    out = config.out or _default_out(bundle, file, config.device)
-    _check_writable(out)
-    dataset = _load(config) if config.accuracy else None
-    plan = benchmark_plan(config) if config.latency else None
-    result = evaluate(
-        bundle,
-        file,
-        device,
-        dataset,
-        accelerator=config.accelerator,
-        threads=config.threads,
-        scorer=config.scorer,
-        on_bad_data=config.on_bad_data,
-        plan=plan,
-        mode=config.mode,
-        strict=config.strict,
-        log_path=partial_path(out),
-        fresh=config.fresh,
-        command=_command(config.token),
-    )
-    write_result(out, result)
-    if dataset:
-        keep_detections(out)
-    print_summary(result)
-    print(f"result: {out}")
 
 
 def evaluate(

@@ -45,10 +45,13 @@ def install(phone: Phone, apk: Path) -> None:
     """
     if not apk.is_file():
         raise UserError(f"--app {apk}: there is no such file")
-    answer = phone.run("install", "-r", "-g", str(apk), seconds=COPY_SECONDS)
+    # copied first and installed then, which phones of all ages can
+    answer = phone.run("install", "--no-streaming", "-r", "-t", "-g", str(apk), seconds=COPY_SECONDS)
     if answer.status or "Success" not in answer.output:
         reason = next((line for line in answer.lines if "INSTALL_" in line or "Failure" in line), answer.last_line)
-        raise UserError(f"{phone.name} does not install {apk}: {reason.strip()}")
+        hint = "INSTALL_FAILED_UPDATE_INCOMPATIBLE" in reason or "INSTALL_FAILED_VERSION_DOWNGRADE" in reason
+        remedy = f"; remove the other one first: adb -s {phone.serial} uninstall {PACKAGE}" if hint else ""
+        raise UserError(f"{phone.name} does not install {apk}: {reason.strip()}{remedy}")
     if not is_installed(phone):
         raise UserError(f"{apk} is not the app {PACKAGE}; apps/android/README.md says how to build it")
 

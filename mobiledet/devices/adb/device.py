@@ -58,9 +58,7 @@ class AdbDevice:
             port = self._phone.call("forward", "tcp:0", f"tcp:{self._app.port}")
             stack.callback(_remove_forward, self._phone, port)
             with self.explained():
-                self._agent = await_agent(
-                    f"http://127.0.0.1:{port}", self._app.token, mode, lambda: bool(app.process_id(self._phone))
-                )
+                self._agent = await_agent(f"http://127.0.0.1:{port}", self._app.token, mode, self._may_answer)
             stack.callback(self._agent.close)
             if mask:
                 self._require_cores(mask)
@@ -91,9 +89,11 @@ class AdbDevice:
             problem = self._phone.problem()
             if problem:
                 raise UserError(f"{self.name} {problem}, then give the same command again") from error
+            word = app.last_words(self._phone, self._app)
             if not app.process_id(self._phone):
-                reason = app.last_words(self._phone, self._app) or "adb logcat may say why"
-                raise UserError(f"the app on {self.name} has ended: {reason}") from error
+                raise UserError(f"the app on {self.name} has ended: {word or 'adb logcat may say why'}") from error
+            if word:
+                raise UserError(f"{error}; the log of the app ends with: {word}") from error
             raise
 
     def require_foreground(self, state: DeviceState) -> None:
@@ -106,6 +106,10 @@ class AdbDevice:
             raise UserError(
                 f"the app is not in the foreground on {self.name}: unlock the phone, leave it alone and measure again"
             )
+
+    def _may_answer(self) -> bool:
+        """Whether the app runs and has not said why it cannot serve."""
+        return bool(app.process_id(self._phone)) and not app.last_words(self._phone, self._app)
 
     def _require_cores(self, mask: str) -> None:
         masks = app.cpu_masks(self._phone, app.process_id(self._phone))

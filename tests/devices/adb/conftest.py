@@ -112,7 +112,10 @@ class PhoneDouble:
         command = [sys.executable, "-m", "mobiledet.cli", "agent", "--port", extras["port"], "--token-file", str(token)]
         if "cpus" in extras:
             command = ["taskset", extras["cpus"], *command]
-        agent = subprocess.Popen([*command, "--cache", str(self.state / "cache")], stdout=subprocess.PIPE, text=True)
+        command += ["--cache", str(self.state / "cache")]
+        if (self.state / "mute").exists():  # an app that runs, and serves nothing
+            command = ["sleep", "60"]
+        agent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.agents.append(agent)
         self.write("pid", f"{agent.pid}\n")
 

@@ -7,11 +7,13 @@ echo "$command $*" >>"$state/log"
 case "$command $1 $2" in
 "date "*) echo "01-02 03:04:05.000" ;;
 "pm path "*) [ ! -e "$state/installed" ] || echo "package:/data/app/base.apk" ;;
-"pm install "*) touch "$state/installed" && echo Success ;;
-"cmd package install")
-    # the client sends as many bytes of the file as the word behind -S says
-    while [ $# -gt 0 ]; do [ "$1" != -S ] || size=$2; shift; done
-    head -c "$size" >"$state/installed" && echo Success ;;
+"pm install "*)
+    if [ -e "$state/refuses_apps" ]; then
+        cat "$state/refuses_apps"
+        exit 1
+    fi
+    while [ $# -gt 1 ]; do shift; done
+    cat "$1" >"$state/installed" && echo Success ;;
 "cmd power set-fixed-performance-mode-enabled")
     if [ -e "$state/no_fixed_performance" ]; then
         echo "Failed to set FIXED_PERFORMANCE mode"

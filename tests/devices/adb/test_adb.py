@@ -137,17 +137,30 @@ def test_what_is_measured_in_the_background_is_refused(plug_in: PlugIn, patch_bu
             PhoneOptions(fixed_performance=True),
             r"no fixed performance mode \(Failed to set FIX",
         ),
+        ("port in use", PhoneOptions(), "the log of the app ends with: cannot listen on port 20000"),
+        (
+            "other key",
+            PhoneOptions(),
+            "UPDATE_INCOMPATIBLE.*; remove the other one first: adb -s 127",
+        ),
         ("", PhoneOptions(app=Path("nowhere.apk")), "--app nowhere.apk: there is no such file"),
         ("", PhoneOptions(cpus="7-4"), "--cpus '7-4' is no list of cores"),
         ("no app", PhoneOptions(), "the app dev.mobiledet.app is not on adb:.*; install it with --app FILE.apk"),
     ],
 )
 def test_phone_that_is_not_ready_is_told_and_left_alone(
-    plug_in: PlugIn, broken: str, options: PhoneOptions, message: str
+    plug_in: PlugIn, broken: str, options: PhoneOptions, message: str, tmp_path: Path
 ) -> None:
     phone = plug_in()
     if broken == "no app":
         (phone.double.state / "installed").unlink()
+    elif broken == "port in use":
+        phone.double.write("mute", "")
+        phone.double.write("logcat", "E/mobiledet( 12): cannot listen on port 20000\n")
+    elif broken == "other key":
+        options = PhoneOptions(app=tmp_path / "of-others.apk")
+        (tmp_path / "of-others.apk").write_bytes(b"an app that somebody else signed")
+        phone.double.write("refuses_apps", "Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE: signatures do not match]\n")
     elif broken:
         phone.double.write(broken, "")
     with pytest.raises(UserError, match=message):
