@@ -19,8 +19,12 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.detection_log import DetectionLog
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.result import Accuracy
+from mobiledet.matching import Tolerance, compare_lists
 from mobiledet.metrics.coco import CocoEvaluator
 from mobiledet.spec import ModelSpec
+
+# how alike an image must be that is run again: devices may round differently from run to run
+SAME, ODD_SHARE = Tolerance(iou=0.9, score=0.05), 0.1
 
 
 def measure_accuracy(
@@ -45,9 +49,12 @@ def measure_accuracy(
         mode: what the device is given.
 
     Raises:
-        UserError: an image is broken, none is left, or the data set has a category that the model does not know.
+        UserError: an image is broken, none is left, the data set has a category that the model does not know, or the
+            device finds something else in the last known image than before.
     """
     category_ids = match_categories(spec, dataset)
+    if log and log.found:
+        _check_known(session, spec, dataset, log)
     known = dict(log.found) if log else {}
     skipped = list(dataset.skipped)
     waiting = [image for image in dataset.images if image.id not in known]
@@ -92,6 +99,21 @@ def images_sha256(images: Sequence[CocoImage], annotations: Path) -> str:
         digest = hashlib.file_digest(file, "sha256")
     digest.update("".join(f"{image.id} {image.path.name}\n" for image in images).encode())
     return digest.hexdigest()
+
+
+def _check_known(session: Session, spec: ModelSpec, dataset: CocoDataset, log: DetectionLog) -> None:
+    """Run the last known image again: a device that had broken before it was interrupted is found out."""
+    last = next(reversed(log.found))
+    image = next(image for image in dataset.images if image.id == last)
+    (again,) = session.detect([image.path])
+    before = log.found[last].detections
+    compared = compare_lists(before, again.detections, spec.nms.score, spec.nms, SAME)
+    odd = len(compared.missing.unexplained) + len(compared.invented.unexplained)
+    if again.problem or odd > ODD_SHARE * len(before):
+        raise UserError(
+            f"{log.path} holds other detections of {image.path.name} than the device finds now ({odd} of {len(before)} "
+            "differ), so none of it can be trusted; pass --fresh to start anew"
+        )
 
 
 class _Rate(ProgressColumn):

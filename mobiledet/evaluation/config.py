@@ -115,12 +115,12 @@ class ReportConfig:
     page lie the chart as .png and the results as .csv and .md.
 
     For example:
-      mobiledet report results/*.json
+      mobiledet report results
       mobiledet report results/*.json --out site/index.html --pictures predictions
     """
 
     results: Positional[tuple[Path, ...]]
-    """JSON files that `mobiledet evaluate` wrote, cross-checks included."""
+    """JSON files that `mobiledet evaluate` wrote, cross-checks included, or folders of them."""
 
     out: Path = Path("report.html")
     """The page. An old one is replaced."""

@@ -36,8 +36,9 @@ def run(config: ReportConfig) -> None:
     """The command ``mobiledet report``."""
     if not config.results:
         raise UserError("no results; give at least one JSON file that `mobiledet evaluate` wrote")
-    checks = [path for path in config.results if is_cross_check(path)]
-    results = [read_result(path) for path in config.results if path not in checks]
+    paths = [path for given in config.results for path in _files(given)]
+    checks = [path for path in paths if is_cross_check(path)]
+    results = [read_result(path) for path in paths if path not in checks]
     if not results:
         raise UserError("cross-checks alone make no report; give the results that they are to be held against, too")
     cross_checks = [read_cross_check(path) for path in checks]
@@ -45,6 +46,16 @@ def run(config: ReportConfig) -> None:
     print(f"page: {config.out}")
     print(f"tables: {config.out.with_suffix('.csv')} and {config.out.with_suffix('.md')}")
     print(f"chart: {png}" if png else "no chart: no result holds both accuracy and latency")
+
+
+def _files(path: Path) -> list[Path]:
+    """The path itself, or the JSON files of a folder."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.json"))
+    if not found:
+        raise UserError(f"{path} holds no JSON file of a result")
+    return found
 
 
 def write_report(

@@ -145,7 +145,10 @@ class Result:
             raise UserError(f"{source} is not a result of mobiledet evaluate")
         if values.get("schema_version") != SCHEMA_VERSION:
             version = values.get("schema_version")
-            raise UserError(f"{source}: schema version {version} is not {SCHEMA_VERSION}; use the matching mobiledet")
+            raise UserError(
+                f"{source}: schema version {version} is not {SCHEMA_VERSION}; evaluate again, "
+                "or use the mobiledet that wrote it"
+            )
         try:
             fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
             result: Result = decode(cls, fields)

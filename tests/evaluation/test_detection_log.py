@@ -220,7 +220,17 @@ def test_interrupted_evaluation_says_how_to_go_on(
         patch.setattr(DetectionLog, "add", interrupted)
         assert cli.main(arguments) == 130
     assert "3 images are done and kept in" in capsys.readouterr().err
-    lines = (tmp_path / "r.detections.partial").read_text().splitlines()
+    partial = tmp_path / "r.detections.partial"
+    lines = partial.read_text().splitlines()
+
+    # the device had begun to give zeros before it was interrupted
+    last = json.loads(lines[-1])
+    zeros = {**last, "boxes": [[0] * 4] * len(last["boxes"]), "scores": [0] * len(last["scores"])}
+    partial.write_text("\n".join([*lines[:-1], json.dumps(zeros)]) + "\n")
+    assert cli.main(arguments) == 2
+    assert "holds other detections of 002.jpg than the device finds now" in capsys.readouterr().err
+    partial.write_text("\n".join(lines) + "\n")
+
     with monkeypatch.context() as patch:
         patch.setattr(LocalSession, "benchmark", None)  # a call would fail
         assert cli.main(arguments) == 0

@@ -192,7 +192,7 @@ def test_command(
     monkeypatch.chdir(tmp_path)
     for index, result in enumerate(results):
         write_result(tmp_path / f"{index}.json", result)
-    assert cli.main(["report", "0.json", "1.json", "2.json", "--title", "Three"]) == 0
+    assert cli.main(["report", ".", "--title", "Three"]) == 0
     assert "report.html" in capsys.readouterr().out
     page = parse((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Three" in page.text
