@@ -14,7 +14,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
-        .target(name: "MobileDetCore", dependencies: ["CZlib"]),
+        .target(name: "MobileDetCore", dependencies: ["CZlib"], resources: [.copy("PrivacyInfo.xcprivacy")]),
         .target(name: "MobileDetKit", dependencies: ["MobileDetCore"], swiftSettings: asApple),
         .target(name: "Replay", dependencies: ["MobileDetCore"], path: "Checks/Replay"),
         .testTarget(name: "MobileDetCoreTests", dependencies: ["MobileDetCore", "Replay"]),
