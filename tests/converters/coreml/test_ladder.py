@@ -121,3 +121,12 @@ def test_training_brings_integers_closer(train_on_scenes: Callable[..., Path], p
     losses = quantization.train(small, 12, lambda step: None)
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
     assert all(np.isfinite(losses))
+
+
+@pytest.mark.exhaustive
+def test_sizes_of_mobilenet_v2(train_on_scenes: Callable[..., Path], tmp_path: Path) -> None:
+    checkpoint = train_on_scenes("mobilenet_v2_1x", "ssdlite", side=96, steps=1)
+    convert(ConversionJob(checkpoint, tmp_path, ("float16", "int8", "palette6"), {}, faces=("graph",)))
+    float16, int8, palette = (size(tmp_path / f"model.{p}.mlpackage") for p in ("float16", "int8", "palette6"))
+    assert int8 <= 0.55 * float16
+    assert palette <= 0.45 * float16
