@@ -35,7 +35,8 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
     """Run both on an image and compare what their quantisers give.
 
     Everything between the quantisers is computed in 32 bits: how a device rounds there is another question, which the
-    detections answer.
+    detections answer. So do they for the second of two stages: it looks at regions in the order of a ranking, which the
+    last digit decides.
 
     Args:
         graph: the finalised network of PyTorch.
@@ -48,8 +49,9 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
     Raises:
         UserError: too few of them are equal, or the package has lost quantisers.
     """
+    detector: Any = graph.detector
     with _Recorder() as recorder:
-        graph(to_pixels(image[None]))
+        detector.backbone(graph.normalization(to_pixels(image[None])))  # the whole network, see ``with_networks``
     found: dict[tuple[int, ...], list[np.ndarray]] = {}
 
     def observe(_: str, values: Tensor) -> None:

@@ -50,7 +50,7 @@ def test_weights_are_compressed_and_what_is_not_is_named(ladder: dict[str, Conve
         report = ladder[precision].structure["weights"]
         assert report["share"] > 0.9
         assert 0 < report["compressed"] == report["layers"] - len(report["left_out"])
-        assert "backbone_stages_0_1_branch_1_0" in report["left_out"]  # 24 depthwise kernels of 3 x 3
+        assert "backbone_stages_0_branches_1_1_0" in report["left_out"]  # 24 depthwise kernels of 3 x 3
     assert ladder["w8a8"].structure["weights"]["share"] == 1.0
     assert "weights" not in ladder["float16"].structure
 
@@ -63,11 +63,10 @@ def test_operations_are_those_of_the_precision(ladder: dict[str, ConvertedFile])
     assert "quantize" not in operations["int8"]
 
 
-def test_detections_stay(ladder: dict[str, ConvertedFile], folder: Path, pixels: np.ndarray) -> None:
+def test_scores_stay(ladder: dict[str, ConvertedFile], folder: Path, pixels: np.ndarray) -> None:
     outputs = {p: CoreMlModel(folder / f.name).predict({"image": pixels[0]}) for p, f in ladder.items()}
-    for precision, least_db in {"int8": 25, "palette6": 15, "w8a8": 10}.items():
-        for name in ("scores", "boxes"):
-            assert difference(outputs["float16"][name], outputs[precision][name]).sqnr_db > least_db, (precision, name)
+    for precision, least_db in {"int8": 30, "palette6": 15, "w8a8": 10}.items():
+        assert difference(outputs["float16"]["scores"], outputs[precision]["scores"]).sqnr_db > least_db, precision
 
 
 def test_integers_are_those_of_pytorch(ladder: dict[str, ConvertedFile]) -> None:
