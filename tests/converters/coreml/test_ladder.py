@@ -71,7 +71,7 @@ def test_scores_stay(ladder: dict[str, ConvertedFile], folder: Path, pixels: np.
 
 def test_integers_are_those_of_pytorch(ladder: dict[str, ConvertedFile]) -> None:
     found = ladder["w8a8"].structure["codes"]
-    assert found["equal"] > 0.999
+    assert found["equal"] > 0.99
     assert found["tensors"] > 100
 
 
