@@ -151,10 +151,21 @@ class Result:
             )
         try:
             fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
+            if isinstance(fields.get("file"), dict):
+                fields["file"] = {**_file_defaults(), **fields["file"]}
             result: Result = decode(cls, fields)
             return result
         except ValueError as error:
             raise UserError(f"{source} is a damaged result: {error}; evaluate again") from error
+
+
+def _file_defaults() -> dict[str, Any]:
+    """What the description of a model file says where it does not know yet of what bundles tell today."""
+    given = {field.name: field.default for field in dataclasses.fields(ModelFile)}
+    defaults: dict[str, Any] = json.loads(
+        json.dumps({name: value for name, value in given.items() if value is not dataclasses.MISSING})
+    )
+    return defaults
 
 
 def read_result(path: Path) -> Result:

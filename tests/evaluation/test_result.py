@@ -17,6 +17,14 @@ def test_written_and_read_back(tmp_path: Path, result: Result) -> None:
     assert read_result(tmp_path / "result.json") == part
 
 
+def test_result_from_before_bundles_told_more(result: Result) -> None:
+    values = json.loads(json.dumps(result.to_json()))
+    del values["file"]["face"], values["file"]["map"]
+    assert Result.from_json(values, "old.json") == dataclasses.replace(
+        result, file=dataclasses.replace(result.file, face="", map=None)
+    )
+
+
 def test_raw_samples_are_kept(result: Result) -> None:
     assert result.latency is not None
     values = json.loads(json.dumps(result.to_json()))
