@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mobiledet.atomic import atomic_file
@@ -91,4 +92,6 @@ def _name_points(chart: Axes, comparison: Comparison, x_axis: Axis, y_axis: Axis
                 ha="center",
                 va="center",
                 parse_math=False,
+                zorder=4,
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],
             )
