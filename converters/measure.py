@@ -1,7 +1,7 @@
 """mAP of exported files, beside that of the PyTorch detector that they were made from."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,8 +120,3 @@ def beside_pytorch(measured: Mapping[str, dict[str, Any]]) -> dict[str, dict[str
         for name, entry in measured.items()
         if name != PYTORCH
     }
-
-
-def too_low(maps: Mapping[str, dict[str, Any]], max_drop: float) -> Sequence[str]:
-    """Names of the files that lose more mAP than that."""
-    return [name for name, entry in maps.items() if entry["drop"] > max_drop]

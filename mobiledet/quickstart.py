@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MARKER = "quickstart.txt"
 PICTURES = 12  # validation images that predict draws
-PRECISIONS = ("float32", "float16")
+PRECISIONS = ("float32", "float16", "int8")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ def test_every_step_is_a_command_with_valid_options(tmp_path: Path) -> None:
         "export",
         "evaluate",
         "evaluate",
+        "evaluate",
         "predict",
         "report",
     ]

@@ -1,0 +1,79 @@
+"""mAP of files beside PyTorch, and which files it keeps out of the bundle."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobiledet.bundle import Bundle
+from mobiledet.checkpoint import load_detector
+from mobiledet.data.coco import load_split
+from mobiledet.data.images import load_rgb
+from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.errors import UserError
+from mobiledet_converters.measure import PYTORCH, TorchModel, beside_pytorch, load_validation, measure_map
+
+
+def test_a_perfect_file_has_an_ap_of_one(patch_bundle: Bundle, patch_data: Path) -> None:
+    done: list[int] = []
+    model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
+    dataset = load_validation(str(patch_data), {}, limit=0)
+    measured = measure_map({"file": model}, patch_bundle.spec, dataset, done.append)
+    assert measured == {"file": {"AP": 1.0, "AP50": 1.0, "dataset": "patches-val", "images": 6}}
+    assert done == [1, 2, 3, 4, 5, 6]
+
+
+def test_pytorch_is_measured_like_a_file(scene_checkpoint: Path, scene_folder: Path, exported_bundle: Bundle) -> None:
+    detector, spec = load_detector(scene_checkpoint)
+    ours, file = TorchModel(detector, spec), LiteRtDetector(exported_bundle.root / "model.float32.tflite")
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[20:60, 30:70] = 200
+    for model in (ours, file):
+        model.set_input(image)
+        model.invoke()
+    expected, found = ours.detections(192, 288), file.detections(192, 288)
+    assert len(found) == len(expected) > 3
+    np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.05)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+def test_files_are_told_beside_pytorch() -> None:
+    entries = {PYTORCH: {"AP": 0.5}, "a.tflite": {"AP": 0.45, "images": 3}}
+    assert beside_pytorch(entries) == {
+        "a.tflite": {"AP": 0.45, "images": 3, "pytorch": 0.5, "drop": pytest.approx(0.05)}
+    }
+
+
+def test_validation_images_are_those_of_the_run_by_default(patch_data: Path) -> None:
+    assert len(load_validation(None, {"data": str(patch_data)}, limit=4).images) == 4
+    annotations = patch_data / "annotations" / "instances_val2017.json"
+    run = {"data": "shapes", "val_images": str(patch_data / "val2017"), "val_annotations": str(annotations)}
+    assert len(load_validation(None, run, limit=0).images) == 6
+
+
+def test_bad_wishes_are_told(patch_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--measure needs --data"):
+        load_validation(None, {}, limit=0)
+    with pytest.raises(UserError, match="--measure-images -1 is negative"):
+        load_validation(str(patch_data), {}, limit=-1)
+    with pytest.raises(UserError, match="does not exist"):
+        load_validation(str(tmp_path / "nowhere"), {}, limit=0)
+
+
+def test_image_of_another_size_is_named(patch_bundle: Bundle, patch_data: Path, copy_data: Callable[[], Path]) -> None:
+    folder = copy_data()
+    path = sorted((folder / "val2017").iterdir())[0]
+    other = sorted((folder / "val2017").iterdir())[1]
+    path.write_bytes(other.read_bytes())
+    assert load_rgb(path).shape == load_rgb(other).shape
+    model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
+    with pytest.raises(UserError, match=rf"{path.name} is 256 x 64 pixels"):
+        measure_map({"file": model}, patch_bundle.spec, load_split(folder, "val"))
+
+
+@pytest.fixture
+def copy_data(patch_data: Path, tmp_path: Path) -> Callable[[], Path]:
+    import shutil
+
+    return lambda: Path(shutil.copytree(patch_data, tmp_path / "copy"))
