@@ -163,42 +163,6 @@ def test_ready_made_files_pass(ready_made: None, config: ExportConfig) -> None:
     assert [path.name for path in bundle.path.parent.iterdir()] == ["x.mobiledet"]
 
 
-def test_files_that_lose_map_are_not_shipped(
-    ready_made: None, config: ExportConfig, scene_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = dataclasses.replace(config, format=("tflite",), measure=True, data=str(scene_folder.parent))
-    bundle = export(dataclasses.replace(config, max_map_drop=1.0))
-    drops = {file.precision: (file.map or {})["drop"] for file in bundle.files}
-    assert abs(drops["float32"]) < 0.001
-    assert abs(drops["float16"]) < 0.01
-    assert (bundle.files[0].map or {})["images"] == 12
-    assert bundle.select("int8").calibration == {
-        "source": str(scene_folder.parent / "train2017"),
-        "images": 16,
-        "seed": 0,
-    }
-    assert bundle.select("float16").calibration is None
-    assert "XNNPACK" in (bundle.select("int8").accelerators or {})["cpu"]
-
-    strict = dataclasses.replace(config, overwrite=True, max_map_drop=-1.0)
-    with pytest.raises(UserError, match=r"no file keeps its mAP within --max-map-drop -1"):
-        export_module.run(strict)
-    printed = capsys.readouterr().out
-    assert "model.int8.tflite is left out: mAP 0." in " ".join(printed.split())
-    assert open_bundle(bundle.path).sha256 == bundle.sha256  # the old one stays
-    export_module.run(dataclasses.replace(strict, force=True))
-    assert "not measured" not in capsys.readouterr().out
-
-
-def test_integers_without_a_common_image_are_left_out(
-    ready_made: None, config: ExportConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    exact = {"iou": 0.999, "score": 1e-4, "unsettled": 1.0, "different": 1.0}
-    monkeypatch.setitem(checks_module.TOLERANCES, "int8", Gate(**exact))
-    export_module.run(dataclasses.replace(config, format=("tflite",)))
-    assert "model.int8.tflite is left out: no image" in " ".join(capsys.readouterr().out.split())
-
-
 def test_integers_that_differ_are_left_out_or_refused(
     ready_made: None, config: ExportConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
