@@ -18,6 +18,7 @@ from mobiledet.matching import Tolerance, compare_lists
 from mobiledet_converters.job import ConvertedFile
 from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare
 from mobiledet_converters.precisions import RUNGS
+from mobiledet_converters.raw_file import RawLiteRtDetector, open_tflite
 from mobiledet_converters.raw_outputs import Difference, compare_raw_outputs, nearest
 from mobiledet_converters.reference import Reference
 from mobiledet_converters.tflite.judge import judge
@@ -40,7 +41,7 @@ class CheckedFile:
     """
 
     source: Path
-    model: LiteRtDetector | CoreMlDetector = field(repr=False)
+    model: LiteRtDetector | RawLiteRtDetector | CoreMlDetector = field(repr=False)
     entry: ModelFile
     replayable: set[int]
 
@@ -70,7 +71,7 @@ def _check_tflite(
     """Run the file in LiteRT."""
     raw = compare_raw_outputs(source, reference.inputs[0], reference.raw, file.precision)
     how = {"checked": "detections in LiteRT against PyTorch"}
-    return _check_detections(source, "tflite", file, LiteRtDetector(source), reference, rounding, raw, how)
+    return _check_detections(source, "tflite", file, open_tflite(source), reference, rounding, raw, how)
 
 
 def _check_coreml(
@@ -95,7 +96,7 @@ def _check_detections(
     source: Path,
     format: str,
     file: ConvertedFile,
-    model: LiteRtDetector | CoreMlDetector,
+    model: LiteRtDetector | RawLiteRtDetector | CoreMlDetector,
     reference: Reference,
     rounding: ParityReport | None,
     raw: dict[str, Difference],

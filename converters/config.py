@@ -10,6 +10,7 @@ Format = Literal["tflite", "coreml"]
 Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
 Ios = Literal[15, 16, 17, 18, 26]
 Face = Literal["graph", "vision"]
+PostProcess = Literal["graph", "custom-op", "none"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class ExportConfig:
     app: tuple[Literal["android", "ios"], Path] | None = None
     """Also put the bundle into an app: the platform and the project's folder, such as `android apps/android`. The app
     gets the model files of its platform alone."""
+
+    postprocess: PostProcess = "graph"
+    """How TFLite files end. graph: decoding and exact suppression in LiteRT's own operations, boxes inside of the
+    image. custom-op: TFLite_Detection_PostProcess, which LiteRT and MediaPipe bring; a smaller graph, on the CPU alone,
+    and its boxes may leave the image. none: scores and offsets of all anchors, with the anchors appended as
+    anchors.f32, for apps that decode by themselves; `mobiledet evaluate` and the apps cannot run these. Faster R-CNN
+    has graph alone."""
 
     ios: Ios = 17
     """Oldest iOS that must run the Core ML packages; also macOS, two below it up to 15."""

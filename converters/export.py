@@ -31,6 +31,7 @@ from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16
 from mobiledet_converters.selection import common_images, debug, measure
 from mobiledet_converters.tflite.judge import is_available
+from mobiledet_converters.wrapper import require_one_stage
 
 POLL_SECONDS = 0.2
 MAX_RANK = 4  # of the tensors that GPU delegates take
@@ -80,6 +81,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         raise UserError("--format is empty; give tflite, coreml or both")
     for format in formats:
         require_converter(format)
+    if config.postprocess != "graph" and formats != ("tflite",):
+        raise UserError(f"--postprocess {config.postprocess} is a form of TFLite files alone; add --format tflite")
     if "coreml" in formats:
         check_target(config.ios, choose_precisions("coreml", config.precision, formats))
         if not config.face:
@@ -92,6 +95,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     with _working_folder(out, config.overwrite) as folder, ExitStack() as stack:
         jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
         detector, spec = jobs[formats[0]].load()
+        require_one_stage(config.postprocess, detector, spec)
         dataset = (
             load_validation(config.data, run_settings(config.checkpoint), config.measure_images)
             if config.measure
@@ -101,8 +105,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         paths = choose_images(config.checkpoint, config.images, config.parity_images)
         inputs = load_inputs(paths, spec.input)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
-        reference = make_reference(detector, spec, inputs)
-        rounded = make_reference(round_to_float16(detector), spec, inputs)
+        reference = make_reference(detector, spec, inputs, config.postprocess)
+        rounded = make_reference(round_to_float16(detector), spec, inputs, config.postprocess)
         rounding = compare(
             reference.detections, rounded.detections, reference.cuts, spec.nms, TOLERANCES[ROUNDED_PRECISION]
         )
@@ -219,6 +223,7 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
         faces=tuple(dict.fromkeys(config.face)),
         int8_input=config.int8_input,
         qat_steps=config.qat_steps,
+        postprocess=config.postprocess,
     )
 
 

@@ -63,6 +63,7 @@ class ConversionJob(Job):
         faces: of Core ML packages, see ``ModelFile``.
         int8_input: what a .tflite file with 8-bit activations takes, ``float32`` or ``uint8``.
         qat_steps: batches of training with quantisation in the loop, for Core ML's W8A8.
+        postprocess: how .tflite files end, see ``ExportConfig``.
     """
 
     checkpoint: Path
@@ -74,6 +75,7 @@ class ConversionJob(Job):
     faces: tuple[str, ...] = (GRAPH, VISION)
     int8_input: str = "float32"
     qat_steps: int = 0
+    postprocess: str = "graph"
 
     def calibration_images(self) -> np.ndarray:
         """N x height x width x 3 uint8 RGB, as the model takes them."""

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,11 @@ from mobiledet.data.coco import find_split
 from mobiledet.data.images import list_images, load_rgb, resize
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detections import Detections
-from mobiledet.detectors import Detector
+from mobiledet.detectors import Detector, ImageDetections, RawOutputs
+from mobiledet.detectors.dense import DenseDetector
+from mobiledet.detectors.postprocess import select_detections
 from mobiledet.errors import UserError
+from mobiledet.ops.box_coder import decode
 from mobiledet.ops.images import normalize
 from mobiledet.spec import InputSpec, ModelSpec, read_json
 
@@ -81,27 +85,46 @@ class Reference:
 
 
 @torch.inference_mode()
-def make_reference(detector: Detector, spec: ModelSpec, inputs: Sequence[np.ndarray]) -> Reference:
+def make_reference(
+    detector: Detector, spec: ModelSpec, inputs: Sequence[np.ndarray], postprocess: str = "graph"
+) -> Reference:
     """Run the detector on the images, with the dynamic post-processing: it shares little with the one in the files.
 
     Args:
         detector: in evaluation mode.
         spec: of it.
         inputs: height x width x 3 uint8 RGB each.
+        postprocess: of the files, see ``ExportConfig``; the custom operation has other rules than the detector.
     """
     images = normalize(torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2), spec.input)
     raw = detector(images)
+    if postprocess == "custom-op":
+        assert isinstance(detector, DenseDetector), "the converter has refused others"
+        found, cuts = _as_custom_operation(detector, raw, spec), [spec.nms.score] * len(inputs)
+        return Reference(spec, inputs, _to_numpy(found), cuts, _comparable(detector, raw))
     found = detector.postprocess(raw, spec.nms)
     # with next to no suppression all candidates come out, but for equal boxes: half of them tells a full list
     all_candidates = dataclasses.replace(spec.nms, iou=1 - 1e-6, max_detections=spec.nms.top_k)
     scores = [image.scores for image in detector.postprocess(raw, all_candidates)]
-    return Reference(
-        spec,
-        inputs,
-        [Detections(f.boxes_xyxy.numpy(), f.scores.numpy(), f.labels.numpy()) for f in found],
-        [float(s[-1]) if 2 * len(s) >= spec.nms.top_k else spec.nms.score for s in scores],
-        {name: values[:1].numpy() for name, values in detector.comparable(raw).items()},
-    )
+    cuts = [float(s[-1]) if 2 * len(s) >= spec.nms.top_k else spec.nms.score for s in scores]
+    return Reference(spec, inputs, _to_numpy(found), cuts, _comparable(detector, raw))
+
+
+def _as_custom_operation(detector: DenseDetector, raw: RawOutputs, spec: ModelSpec) -> list[ImageDetections]:
+    """By the rules of TFLite_Detection_PostProcess: every pair above the threshold is a candidate, and boxes that reach
+    out of the image stay as they are."""
+    boxes = decode(raw.box_deltas, detector.anchors_xyxy, detector.loss.coder_weights)
+    scores = detector.loss.scores(raw.class_logits)
+    return select_detections(boxes, scores, dataclasses.replace(spec.nms, top_k=scores[0].numel()))
+
+
+def _to_numpy(found: Sequence[ImageDetections]) -> list[Detections]:
+    return [Detections(f.boxes_xyxy.numpy(), f.scores.numpy(), f.labels.numpy()) for f in found]
+
+
+def _comparable(detector: Detector, raw: Any) -> dict[str, np.ndarray]:
+    """Of the first image."""
+    return {name: values[:1].numpy() for name, values in detector.comparable(raw).items()}
 
 
 def round_to_float16(detector: Detector) -> Detector:

@@ -3,10 +3,14 @@
 import copy
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mobiledet.detectors import Detector, StaticDetections
+from mobiledet.detectors import Detector, RawOutputs, StaticDetections
+from mobiledet.detectors.dense import DenseDetector
+from mobiledet.errors import UserError
+from mobiledet.ops.boxes import to_cxcywh
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
 
 
@@ -121,6 +125,74 @@ class DetectionGraph(ImageGraph):
         super().__init__(detector, PostProcess(detector, spec.nms), spec)
 
 
+class ScoredAnchors(NamedTuple):
+    """What is left to decode and suppress, for apps and operations that do it themselves.
+
+    Attributes:
+        deltas: 1 x A x 4 offsets (y, x, height, width) from the anchors.
+        scores: 1 x A x C in 0..1.
+    """
+
+    deltas: Tensor
+    scores: Tensor
+
+
+class AnchorTable(NamedTuple):
+    """What the offsets of ``ScoredAnchors`` mean: centre = anchor centre + offset / weight * anchor side, and
+    side = anchor side * exp(offset / weight).
+
+    Attributes:
+        yxhw: A x 4 centres and sides, fractions of the image.
+        coder_weights: of x, y, width and height.
+    """
+
+    yxhw: np.ndarray
+    coder_weights: tuple[float, ...]
+
+    @classmethod
+    def of(cls, detector: DenseDetector) -> "AnchorTable":
+        height, width = detector.image_size
+        fractions = detector.anchors_xyxy / detector.anchors_xyxy.new_tensor([width, height, width, height])
+        return cls(to_cxcywh(fractions)[:, [1, 0, 3, 2]].numpy(), detector.loss.coder_weights)
+
+
+def require_one_stage(postprocess: str, detector: Detector, spec: ModelSpec) -> None:
+    """Refuse an ending without post-processing in the graph for a detector that has some inside of it.
+
+    Raises:
+        UserError: the detector has no such form.
+    """
+    if postprocess != "graph" and not isinstance(detector, DenseDetector):
+        raise UserError(
+            f"--postprocess {postprocess} is for detectors of one stage; {spec.detector} chooses proposals inside of "
+            "the graph: leave the option out"
+        )
+
+
+class ScoresPostProcess(nn.Module):
+    """Raw outputs of a dense detector to ``ScoredAnchors``; stays in 32 bits like ``PostProcess``."""
+
+    def __init__(self, detector: DenseDetector) -> None:
+        super().__init__()
+        self._scores = detector.loss.scores
+
+    def forward(self, raw: RawOutputs) -> ScoredAnchors:
+        x, y, width, height = raw.box_deltas.split(1, dim=2)
+        return ScoredAnchors(torch.cat((y, x, height, width), dim=2), self._scores(raw.class_logits))
+
+
+class ScoresGraph(ImageGraph):
+    """An image to scores and offsets of all anchors.
+
+    Args:
+        detector: in evaluation mode.
+        spec: its input.
+    """
+
+    def __init__(self, detector: DenseDetector, spec: ModelSpec) -> None:
+        super().__init__(detector, ScoresPostProcess(detector), spec)
+
+
 class CandidateGraph(ImageGraph):
     """An image to what Core ML's suppression takes.
 
@@ -134,22 +206,22 @@ class CandidateGraph(ImageGraph):
 
 
 class ChannelsLastGraph(nn.Module):
-    """1 x H x W x 3 raw RGB, as TFLite and its camera pipelines have it, to named detections.
+    """1 x H x W x 3 raw RGB, as TFLite and its camera pipelines have it, to named outputs.
 
     Whole rows are normalised at once: XNNPACK goes through them number by number where the colours are a dimension of
     their own, which takes 20 times as long (0.28 ms against 0.014 at 320 pixels).
 
     Args:
-        graph: of the detector.
+        graph: of the detector; gives a NamedTuple.
         width: of the image.
     """
 
-    def __init__(self, graph: DetectionGraph, width: int) -> None:
+    def __init__(self, graph: ImageGraph, width: int) -> None:
         super().__init__()
         self.detection = graph  # torch.export cannot take a submodule called graph
         self.normalization = graph.normalization.of_rows(width)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         normalized = self.normalization(image.flatten(2)).view(image.shape)
-        detections: StaticDetections = self.detection.detect(normalized.permute(0, 3, 1, 2))
-        return detections._asdict()
+        outputs: dict[str, Tensor] = self.detection.detect(normalized.permute(0, 3, 1, 2))._asdict()
+        return outputs

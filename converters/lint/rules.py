@@ -243,7 +243,9 @@ def _left_by(graph: FileGraph, taken: frozenset[str], accelerator: str, cost: st
                 accelerator,
                 f"{'post-processing' if post_processing else 'network'}: {by_kind(left)}",
                 places(left),
-                cost if not post_processing else "decoding and suppression run on the CPU, once a picture",
+                cost
+                if not post_processing
+                else "decoding and suppression run on the CPU, in the 32 bits that they need, once a picture",
                 "export with --postprocess none and decode in the app, if it has a faster way"
                 if post_processing
                 else "choose another layer or another backbone",

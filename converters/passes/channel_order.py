@@ -61,7 +61,7 @@ class OrderAbsorber(TorchFunctionMode):
         hook = module.register_forward_hook(lambda module, inputs, output: self._mark(output, order))
         self._handles.append(hook)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, *inputs: Tensor) -> None:
         """Let every reader absorb the orders.
 

@@ -24,7 +24,7 @@ def fold_input_scale(model: nn.Module, example: Tensor) -> nn.Module:
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for graph in [module for module in model.modules() if isinstance(module, ImageGraph)]:
         readers = _Readers(model, graph.normalization)
-        with torch.inference_mode(), readers:
+        with torch.no_grad(), readers:
             model(example)
         std = graph.normalization.std
         if std is not None and readers.convolutions and not readers.others:

@@ -16,10 +16,17 @@ from mobiledet.backbones.shufflenet_v2 import ShuffleNetV2
 from mobiledet_converters.passes.channel_order import OrderAbsorber, permute_inputs, permute_outputs
 
 MOST_PIECES = 5  # that XNNPACK concatenates
+MERGED = 3  # oldest sources that become one where there would be more
+
+Share = dict[int, int]  # numbers of channels by the unit that reads them, in this order
 
 
 class StageWithoutShuffles(nn.Module):
     """The same maps as the stage, their channels in another order.
+
+    Where a unit would read from more than ``MOST_PIECES`` convolutions, what is left of the oldest ones, a few channels
+    each, is brought together by a 1x1 convolution that only permutes; two concatenations in a row would not do, because
+    the converter makes one of them.
 
     Args:
         stage: of a ``ShuffleNetV2`` without normalisations; its weights are changed.
@@ -31,48 +38,87 @@ class StageWithoutShuffles(nn.Module):
     def __init__(self, stage: nn.Sequential) -> None:
         super().__init__()
         units: list[Any] = list(stage)
-        first = units[0]
         branches = [unit.branch for unit in units]
-        self.shortcut = first.shortcut
+        self.shortcut = units[0].shortcut
         self.branches = nn.ModuleList(branches)
-        makers = [first.shortcut[-1][0], *(branch[-1][0] for branch in branches)]
+        makers = [self.shortcut[-1][0], *(branch[-1][0] for branch in branches)]
         half = makers[0].out_channels
         self.exit = len(stage)  # the reader of what leaves the stage
         reader, place = channel_lives(2 * half, len(stage))
-        self.shares = []  # of each maker: numbers of channels by reader
-        read: list[list[Tensor]] = [[] for _ in range(self.exit + 1)]
+        self.shares: list[Share] = []
+        sources: list[dict[int, Tensor]] = []  # places where the channels of each open source are read, by reader
         for maker, readers, places in zip(makers, reader.split(half), place.split(half), strict=True):
             order = readers.argsort(stable=True)
             permute_outputs(maker, order)
-            share = {unit: int((readers == unit).sum()) for unit in readers.unique().tolist()}
-            self.shares.append(share)
-            for unit, members in zip(share, places[order].split(list(share.values())), strict=True):
-                read[unit].append(members)
-        for branch, places_read in zip(branches[1:], read[1:-1], strict=True):
-            permute_inputs(branch[0][0], torch.cat(places_read))
-        self.order = torch.cat(read[-1])
+            self.shares.append({unit: int((readers == unit).sum()) for unit in readers.unique().tolist()})
+            sources.append(_by_reader(places[order], self.shares[-1]))
+
+        self.merge_before: dict[int, Merge] = {}  # by the unit that would read from too many
+        open_sources = sources[:2]
+        for unit in range(1, self.exit + 1):
+            open_sources = [source for source in open_sources if max(source) >= unit]
+            if sum(unit in source for source in open_sources) > MOST_PIECES:
+                oldest, open_sources = open_sources[:MERGED], open_sources[MERGED:]
+                merge = Merge([{u: len(p) for u, p in source.items() if u >= unit} for source in oldest])
+                self.merge_before[unit] = merge
+                open_sources.insert(0, {u: torch.cat([s[u] for s in oldest if u in s]) for u in merge.share})
+            read = torch.cat([source[unit] for source in open_sources if unit in source])
+            if unit < self.exit:
+                permute_inputs(branches[unit][0][0], read)
+                open_sources.append(sources[unit + 1])
+        self.order = read
+        self.merges = nn.ModuleList(self.merge_before.values())
 
     def forward(self, x: Tensor) -> Tensor:
-        waiting: list[list[Tensor]] = [[] for _ in range(self.exit + 1)]
-
-        def hand_out(made: Tensor, share: dict[int, int]) -> None:
-            start = 0
-            for unit, channels in share.items():
-                waiting[unit].append(made[:, start : start + channels])
-                start += channels
-
-        first_share, *shares = self.shares
-        hand_out(self.shortcut(x), first_share)
-        for number, (branch, share) in enumerate(zip(self.branches, shares, strict=True)):
-            hand_out(branch(concatenate(waiting[number]) if number else x), share)
-        return concatenate(waiting[self.exit])
+        made = [(self.shortcut(x), self.shares[0]), (self.branches[0](x), self.shares[1])]
+        for unit in range(1, self.exit + 1):
+            made = [(tensor, share) for tensor, share in made if max(share) >= unit]
+            if unit in self.merge_before:
+                merge = self.merge_before[unit]
+                oldest = [_from(tensor, share, unit) for tensor, share in made[:MERGED]]
+                made = [(merge(oldest), merge.share), *made[MERGED:]]
+            read = torch.cat([_of(tensor, share, unit) for tensor, share in made if unit in share], dim=1)
+            if unit < self.exit:
+                made.append((self.branches[unit](read), self.shares[unit + 1]))
+        return read
 
 
-def concatenate(pieces: list[Tensor]) -> Tensor:
-    """All channels, never more than ``MOST_PIECES`` at once: the first pieces, which are the smallest, move twice."""
-    while len(pieces) > MOST_PIECES:
-        pieces = [torch.cat(pieces[:MOST_PIECES], dim=1), *pieces[MOST_PIECES:]]
-    return torch.cat(pieces, dim=1)
+class Merge(nn.Module):
+    """What is left of several sources, sorted by reader.
+
+    Args:
+        shares: of each source, only the readers to come.
+
+    Attributes:
+        share: of the result.
+    """
+
+    def __init__(self, shares: list[Share]) -> None:
+        super().__init__()
+        readers = torch.tensor([unit for share in shares for unit, count in share.items() for _ in range(count)])
+        order = readers.argsort(stable=True)
+        self.share: Share = {unit: int((readers == unit).sum()) for unit in readers.unique().tolist()}
+        self.sort = nn.Conv2d(len(order), len(order), 1, bias=False)
+        self.sort.weight = nn.Parameter(torch.eye(len(order))[order].view(len(order), -1, 1, 1), requires_grad=False)
+
+    def forward(self, pieces: list[Tensor]) -> Tensor:
+        merged: Tensor = self.sort(torch.cat(pieces, dim=1))
+        return merged
+
+
+def _by_reader(places: Tensor, share: Share) -> dict[int, Tensor]:
+    return dict(zip(share, places.split(list(share.values())), strict=True))
+
+
+def _of(tensor: Tensor, share: Share, unit: int) -> Tensor:
+    """The channels that a unit reads."""
+    start = sum(count for reader, count in share.items() if reader < unit)
+    return tensor[:, start : start + share[unit]]
+
+
+def _from(tensor: Tensor, share: Share, unit: int) -> Tensor:
+    """The channels that this unit and those behind it read."""
+    return tensor[:, sum(count for reader, count in share.items() if reader < unit) :]
 
 
 def remove_shuffles_v2(model: nn.Module, example: Tensor) -> nn.Module:

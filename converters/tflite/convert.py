@@ -9,12 +9,12 @@ from torch import nn
 from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.precisions import needs_calibration
-from mobiledet_converters.tflite.metadata import add_metadata
+from mobiledet_converters.tflite.ending import choose_ending
+from mobiledet_converters.tflite.lower import lower
 from mobiledet_converters.tflite.names import shorten_names
 from mobiledet_converters.tflite.quantize import quantize, take_bytes
 from mobiledet_converters.tflite.ranges import Ranges, measure_ranges
-from mobiledet_converters.tflite.structure import check_structure
-from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph
+from mobiledet_converters.wrapper import ChannelsLastGraph
 
 
 def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
@@ -24,16 +24,13 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
         UserError: the checkpoint cannot be read, or a written file is not as it must be.
     """
     detector, spec = job.load()
-    job.announce("loading LiteRT")
-    import litert_torch
-
     image = torch.zeros(1, spec.input.height, spec.input.width, 3)
-    detection = apply_passes("tflite", DetectionGraph(detector, spec).eval(), image.permute(0, 3, 1, 2), job.announce)
-    graph = ChannelsLastGraph(detection, spec.input.width).eval()
+    ending = choose_ending(job.postprocess, detector, spec)
+    network = apply_passes("tflite", ending.graph.eval(), image.permute(0, 3, 1, 2), job.announce)
+    graph = ChannelsLastGraph(network, spec.input.width).eval()
     job.announce("lowering the network")
-    lowered = litert_torch.convert(graph, sample_kwargs={"image": image})
     converted = job.folder / "raw.float32.tflite"
-    lowered.export(str(converted))
+    lower(graph, image, converted)
     shorten_names(converted)
 
     ranges: Ranges = {}
@@ -53,8 +50,7 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
             if precision == "int8" and job.int8_input == "uint8":
                 take_bytes(raw)
         name = f"model.{precision}.tflite"
-        add_metadata(raw, job.folder / name, spec)
-        structure = check_structure(job.folder / name, spec, convolutions)
+        structure = ending.finish(raw, job.folder / name, convolutions)
         files.append(ConvertedFile(name, precision, asdict(structure)))
     return files
 

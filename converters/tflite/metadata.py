@@ -6,6 +6,7 @@ Field numbers and constants are those of ``metadata_schema.fbs`` (TensorFlow Lit
 import json
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -15,11 +16,20 @@ from mobiledet import __version__
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.tflite.flatbuffer import Byte, Table, UInt, write_table
 
+if TYPE_CHECKING:
+    from mobiledet_converters.wrapper import AnchorTable
+
 IDENTIFIER = b"M001"
 BUFFER_NAME = b"TFLITE_METADATA"
 MIN_PARSER_VERSION = "1.2.0"  # the first that knows tensor groups
 LABELS_FILE = "labels.txt"
 SPEC_FILE = "mobiledet.json"
+ANCHORS_FILE = "anchors.f32"  # A x 4 little-endian float32: centre y, x, height, width in fractions of the image
+RAW_OUTPUTS = {
+    "deltas": "offsets (y, x, height, width) from the anchors; centre = anchor centre + offset / weight * anchor side, "
+    "side = anchor side * exp(offset / weight)",
+    "scores": "0..1 of each anchor and class",
+}
 
 # members of the unions ContentProperties and ProcessUnitOptions
 FEATURE_PROPERTIES, IMAGE_PROPERTIES, BOX_PROPERTIES = Byte(1), Byte(2), Byte(3)
@@ -29,7 +39,7 @@ RGB = Byte(1)  # ColorSpaceType
 BOUNDARIES = Byte(1)  # BoundingBoxType; CoordinateType RATIO is 0, the default
 
 
-def add_metadata(source: Path, target: Path, spec: ModelSpec) -> None:
+def add_metadata(source: Path, target: Path, spec: ModelSpec, anchors: "AnchorTable | None" = None) -> None:
     """Copy a .tflite file, with metadata in it and with the labels and the spec appended as a zip.
 
     Weights that lie behind the flatbuffer are moved into it first: their positions would not survive.
@@ -38,39 +48,42 @@ def add_metadata(source: Path, target: Path, spec: ModelSpec) -> None:
         source: the converter's file; outputs in the order boxes, classes, scores, count.
         target: the file to write.
         spec: of the model.
+        anchors: of a file whose outputs are offsets and scores of all anchors; they are appended too.
     """
     model = read_model(source)
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(metadata_buffer(spec), np.uint8)
+    buffer.data = np.frombuffer(metadata_buffer(spec, raw=anchors is not None), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = BUFFER_NAME, len(model.buffers) - 1
     model.metadata = [m for m in model.metadata or [] if m.name != BUFFER_NAME] + [entry]
     write_model(model, target)
     with zipfile.ZipFile(target, "a") as archive:
-        for name, text in (
-            (LABELS_FILE, "".join(f"{label}\n" for label in spec.labels)),
-            (SPEC_FILE, json.dumps(spec.to_json())),
-        ):
+        values = spec.to_json()
+        files: dict[str, str | bytes] = {LABELS_FILE: "".join(f"{label}\n" for label in spec.labels)}
+        if anchors:
+            files[ANCHORS_FILE] = anchors.yxhw.astype("<f4").tobytes()
+            values["outputs"] = dict(RAW_OUTPUTS)
+            values["anchors"] = {"file": ANCHORS_FILE, "coder_weights_xywh": list(anchors.coder_weights)}
+        for name, content in {**files, SPEC_FILE: json.dumps(values)}.items():
             # a fixed date: the same checkpoint gives the same file
-            archive.writestr(zipfile.ZipInfo(name), text)
+            archive.writestr(zipfile.ZipInfo(name), content)
 
 
-def metadata_buffer(spec: ModelSpec) -> bytes:
-    """The metadata as a flatbuffer of its own."""
-    return write_table(_model(spec), IDENTIFIER)
+def metadata_buffer(spec: ModelSpec, raw: bool = False) -> bytes:
+    """The metadata as a flatbuffer of its own; ``raw`` for a file that ends in offsets and scores of all anchors."""
+    return write_table(_model(spec, raw), IDENTIFIER)
 
 
-def _model(spec: ModelSpec) -> Table:
+def _model(spec: ModelSpec, raw: bool) -> Table:
     trained_on = f", trained on {spec.training.dataset}" if spec.training.dataset else ""
     names = ["location", "category", "score"]
-    graph = Table(
-        {
-            2: [_image(spec)],
-            3: [_boxes(), _classes(), _values("score", "Scores in 0..1, falling."), _count()],
-            8: [Table({0: "detection_result", 1: names})],
-        }
-    )
+    detections = {
+        3: [_boxes(), _classes(), _values("score", "Scores in 0..1, falling."), _count()],
+        8: [Table({0: "detection_result", 1: names})],
+    }
+    offsets = {3: [_values(name, text) for name, text in RAW_OUTPUTS.items()]}
+    graph = Table({2: [_image(spec)], **(offsets if raw else detections)})
     return Table(
         {
             0: spec.name,

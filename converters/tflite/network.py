@@ -27,14 +27,16 @@ class Network(NamedTuple):
     Attributes:
         module: can be pickled.
         input_shape: (C, H, W).
+        passes: whether it is converted as ``mobiledet export`` does it, or as it is.
     """
 
     module: nn.Module
     input_shape: tuple[int, int, int]
+    passes: bool = True
 
 
 class ChannelsLast(nn.Module):
-    """A network with a 1 x H x W x C image, as TFLite has it."""
+    """A network with a 1 x H x W x C image, and maps in the same layout, as TFLite has them."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -42,7 +44,11 @@ class ChannelsLast(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         outputs = self.network(image.permute(0, 3, 1, 2))
-        return tuple(outputs) if isinstance(outputs, tuple) else outputs
+        return tuple(map(_channels_last, outputs)) if isinstance(outputs, tuple) else _channels_last(outputs)
+
+
+def _channels_last(output: Tensor) -> Tensor:
+    return output.permute(0, 2, 3, 1) if output.ndim == 4 else output
 
 
 @dataclass(frozen=True)
@@ -100,21 +106,21 @@ def convert(job: NetworkJob) -> Sequence[ConvertedFile]:
         UserError: a written file has fewer convolutions than the network.
     """
     job.announce("loading LiteRT")
-    import litert_torch
     from ai_edge_litert.tools.flatbuffer_utils import read_model
 
+    from mobiledet_converters.tflite.lower import lower
     from mobiledet_converters.tflite.structure import CONVOLUTIONS, count_operations
 
     networks: dict[str, Network] = torch.load(job.folder / NETWORKS, weights_only=False)  # our own, see above
     files = []
     for number, name in enumerate(job.names, start=1):
         job.announce(f"converting {name} ({number} of {len(job.names)})")
-        module, (channels, height, width) = networks[name]
+        module, (channels, height, width), passes = networks[name]
         image = torch.zeros(1, height, width, channels)
-        module = apply_passes("tflite", module, image.permute(0, 3, 1, 2))
-        lowered = litert_torch.convert(ChannelsLast(module).eval(), sample_kwargs={"image": image})
+        if passes:
+            module = apply_passes("tflite", module, image.permute(0, 3, 1, 2))
         path = job.folder / f"{name}.tflite"
-        lowered.export(str(path))
+        lower(ChannelsLast(module).eval(), image, path)
         operations = dict(count_operations(read_model(path)))
         wanted = sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in module.modules())
         if sum(operations.get(kind, 0) for kind in CONVOLUTIONS) < wanted:

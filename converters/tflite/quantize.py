@@ -14,6 +14,7 @@ from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
 from mobiledet.errors import UserError
 from mobiledet_converters.tflite.float_part import float_operations
 from mobiledet_converters.tflite.ranges import Ranges
+from mobiledet_converters.tflite.shared_ranges import share_ranges
 
 WITH_WEIGHTS = (
     TFLOperationName.CONV_2D,
@@ -103,7 +104,7 @@ def _statistics(source: Path, ranges: Ranges) -> dict[str, dict[str, np.ndarray]
     ranks = {tensor.name.decode(): len(tensor.shape) if tensor.shape is not None else 0 for tensor in graph.tensors}
     return {
         name: {"min": np.full([1] * ranks[name], low, np.float32), "max": np.full([1] * ranks[name], high, np.float32)}
-        for name, (low, high) in {**ranges, image: IMAGE_RANGE}.items()
+        for name, (low, high) in share_ranges(source, {**ranges, image: IMAGE_RANGE}).items()
     }
 
 

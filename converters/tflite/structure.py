@@ -2,6 +2,7 @@
 an empty graph."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mobiledet.spec import ModelSpec
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # of resource variables and of graphs that the converter left half-way: runtimes on phones do not take them
-FORBIDDEN = ("CUSTOM", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "STABLEHLO_")
+FORBIDDEN = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "STABLEHLO_")
 IMAGE_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.UINT8)
 
 
@@ -30,13 +31,21 @@ class Structure:
     max_rank: int
 
 
-def check_structure(path: Path, spec: ModelSpec, convolutions: int) -> Structure:
+def check_structure(
+    path: Path,
+    spec: ModelSpec,
+    convolutions: int,
+    outputs: Mapping[str, tuple[int, ...]] | None = None,
+    custom: str = "",
+) -> Structure:
     """Read the file and hold it against the network that it was made from.
 
     Args:
         path: the .tflite file.
         spec: gives the shapes.
         convolutions: of the PyTorch network; the file must hold at least as many.
+        outputs: shapes of the outputs by name, in order; by default those of the spec.
+        custom: the custom operation that the file must end with; by default it must have none.
 
     Raises:
         UserError: an input, an output or its place, a shape or an operation is not as it must be.
@@ -46,13 +55,16 @@ def check_structure(path: Path, spec: ModelSpec, convolutions: int) -> Structure
         raise UserError(f"the converter wrote a file with {len(model.subgraphs)} graphs instead of one")
     graph = model.subgraphs[0]
     operations = count_operations(model)
+    last = model.operatorCodes[graph.operators[-1].opcodeIndex].customCode if graph.operators else None
+    if (last or b"").decode() != custom or operations["CUSTOM"] != bool(custom):
+        raise UserError(f"the converter wrote {operations['CUSTOM']} custom operations; {custom or 'none'} belongs")
     forbidden = sorted(name for name in operations if name.startswith(FORBIDDEN))
     if forbidden:
         raise UserError(f"the converter wrote operations that runtimes on phones do not have: {', '.join(forbidden)}")
     found = sum(operations[name] for name in CONVOLUTIONS)
     if found < convolutions:
         raise UserError(f"the converter wrote {found} convolutions of the network's {convolutions}")
-    _check_interface(model, spec)
+    _check_interface(model, spec, outputs or spec.output_shapes)
     dynamic = [_name(t) for t in graph.tensors if any(side < 0 for side in _signature(t))]
     if dynamic:
         raise UserError(f"the converter wrote tensors of changing shape, such as {dynamic[0]}")
@@ -65,13 +77,13 @@ def count_operations(model: schema.ModelT) -> Counter[str]:
     return Counter(str(opcode_to_name(model, operator.opcodeIndex)) for operator in operators)
 
 
-def _check_interface(model: schema.ModelT, spec: ModelSpec) -> None:
-    """One input ``image``, floats or bytes; the four float outputs by name, in this order, of constant shape."""
+def _check_interface(model: schema.ModelT, spec: ModelSpec, outputs: Mapping[str, tuple[int, ...]]) -> None:
+    """One input ``image``, floats or bytes; the float outputs by name, in this order, of constant shape."""
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     inputs = {"image": (1, spec.input.height, spec.input.width, 3)}
     for wanted, order, named in (
         (inputs, graph.inputs, signature.inputs),
-        (spec.output_shapes, graph.outputs, signature.outputs),
+        (outputs, graph.outputs, signature.outputs),
     ):
         names = {entry.tensorIndex: entry.name.decode() for entry in named}
         given = {names.get(index, "?"): _shape(graph.tensors[index]) for index in order}

@@ -107,7 +107,8 @@ class DownsamplingUnit(nn.Module):
         self.branch = Branch(in_channels, out_channels - in_channels, bottleneck, groups, first_groups, 2, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(torch.cat((self.pool(x), self.branch(x)), dim=1))
+        # the input has come through a ReLU, so that the figure's last one has nothing to do on its mean
+        return torch.cat((self.pool(x), F.relu(self.branch(x))), dim=1)
 
 
 def bottleneck_channels(out_channels: int, groups: int) -> int:

@@ -18,6 +18,8 @@ def static_nms(boxes_xyxy: Tensor, labels: Tensor, valid: Tensor, iou: float, ro
     all valid boxes, each round applies that rule to the result of the round before; the boxes that are settled after
     round r are those whose chain of dependence is at most r long, so the fixed point is the greedy result.
 
+    Numbers must have 32 bits, as all of the post-processing needs: where a GPU computes in 16, it stays on the CPU.
+
     Args:
         boxes_xyxy: K x 4, best first; any unit, sides not negative.
         labels: K, whole numbers as floats.

@@ -44,3 +44,6 @@ def test_files_find_what_pytorch_finds(
         assert parity["matched"] == parity["expected"] > 20, file.path
         assert parity["lowest_iou"] > 0.999
         assert parity["largest_score_difference"] < 1e-4
+    transposes = (bundle.select("float32").parity or {})["operations"].get("TRANSPOSE", 0)
+    # ShuffleNetV1's shuffles cross groups; the first of each network is absorbed
+    assert transposes == (15 if "shufflenet_v1" in backbone and not backbone.endswith("_g1") else 0)

@@ -52,4 +52,5 @@ def test_job_survives_the_file(tmp_path: Path) -> None:
 
 def test_channels_last_gives_the_same_numbers() -> None:
     image = torch.rand(1, 6, 7, 5)
-    assert torch.equal(ChannelsLast(NETWORK.module)(image), NETWORK.module(image.permute(0, 3, 1, 2)))
+    expected = NETWORK.module(image.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    assert torch.equal(ChannelsLast(NETWORK.module)(image), expected)

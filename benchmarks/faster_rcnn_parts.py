@@ -1,0 +1,68 @@
+"""A whole Faster R-CNN file against the sum of its convolutional parts.
+
+MobileNetV2, one level, 320 pixels, 100 proposals, 80 classes, random weights. The parts are backbone, neck and first
+head as one file, and the second head on 100 regions as another: what is left is the choice of proposals, RoIAlign and
+post-processing. To be reached: under 1.3.
+
+    python benchmarks/faster_rcnn_parts.py --rounds 200
+"""
+
+from typing import cast
+
+from tflite import COCO, SIDE, compare, converted, exported, rounds_from_command_line
+from torch import Tensor, nn
+
+from mobiledet.detectors import detector_from_spec
+from mobiledet.detectors.two_stage import TwoStageDetector
+from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet_converters.tflite.network import Network
+
+BACKBONE, DETECTOR = "mobilenet_v2_1x", "faster_rcnn"
+
+
+class FirstStage(nn.Module):
+    """An image to the map that regions are taken from, and the first head's outputs."""
+
+    def __init__(self, detector: TwoStageDetector) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.rpn = detector.backbone, detector.neck, detector.rpn
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps = self.neck(self.backbone(image))
+        return (*maps, *self.rpn(maps))
+
+
+class SecondStage(nn.Module):
+    """Regions to classes and boxes; they come below each other, as one map."""
+
+    def __init__(self, detector: TwoStageDetector) -> None:
+        super().__init__()
+        self.box_head = detector.box_head
+        self.resolution = detector.pooling.grid.resolution
+
+    def forward(self, regions: Tensor) -> tuple[Tensor, ...]:
+        side, channels = self.resolution, regions.shape[1]
+        rows = regions.permute(0, 2, 3, 1).reshape(-1, side, side, channels).permute(0, 3, 1, 2)
+        outputs: tuple[Tensor, Tensor] = self.box_head(rows)
+        return outputs
+
+
+def main() -> None:
+    rounds = rounds_from_command_line(__doc__)
+    spec = ModelSpec("x", BACKBONE, DETECTOR, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
+    detector = cast(TwoStageDetector, detector_from_spec(spec).eval())
+    side, proposals = detector.pooling.grid.resolution, detector.settings.proposals
+    channels = next(m for m in detector.box_head.modules() if isinstance(m, nn.Conv2d)).in_channels
+    parts = {
+        "first stage": Network(FirstStage(detector), (3, SIDE, SIDE)),
+        "second stage": Network(SecondStage(detector), (channels, proposals * side, side)),
+    }
+    with exported(BACKBONE, DETECTOR) as whole, converted(parts) as files:
+        medians = compare({"whole": whole["graph"], **files}, rounds)
+    for threads, ms in medians.items():
+        sum_of_parts = ms["first stage"] + ms["second stage"]
+        print(f"{threads} threads  the whole takes {ms['whole'] / sum_of_parts:.3f} of its parts")
+
+
+if __name__ == "__main__":
+    main()

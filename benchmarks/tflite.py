@@ -1,0 +1,88 @@
+"""Networks as .tflite files, timed in turn in one run: what the benchmarks of the exporter share."""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from mobiledet.checkpoint import Checkpoint, save_checkpoint
+from mobiledet.detectors import detector_from_spec
+from mobiledet.devices.machine import cpu_name
+from mobiledet.devices.partitions import divide
+from mobiledet.profile.timing import measure_in_turn
+from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet_converters.job import ConversionJob
+from mobiledet_converters.lint.graph import FileGraph
+from mobiledet_converters.process import Conversion
+from mobiledet_converters.tflite.network import Network, convert_networks
+
+SIDE = 320
+THREADS = (1, 2)
+COCO = tuple(f"class {number}" for number in range(80))
+
+
+def rounds_from_command_line(description: str | None, rounds: int = 100) -> int:
+    """How often each file is to run."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds, help="timed runs of each file")
+    return int(parser.parse_args().rounds)
+
+
+@contextmanager
+def converted(networks: Mapping[str, Network]) -> Iterator[dict[str, Path]]:
+    """The files of the networks, for as long as the context lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield convert_networks(networks, Path(folder))
+
+
+@contextmanager
+def exported(backbone: str, detector: str, endings: Sequence[str] = ("graph",)) -> Iterator[dict[str, Path]]:
+    """Float32 files of a detector with random weights for COCO's 80 classes, as ``mobiledet export`` writes them.
+
+    Args:
+        backbone, detector: keys.
+        endings: of ``--postprocess``.
+    """
+    spec = ModelSpec("x", backbone, detector, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        torch.manual_seed(0)
+        save_checkpoint(folder / "random.ckpt", Checkpoint(spec, detector_from_spec(spec).state_dict()))
+        files = {}
+        for ending in endings:
+            (folder / ending).mkdir()
+            job = ConversionJob(folder / "random.ckpt", folder / ending, ("float32",), {}, postprocess=ending)
+            with Conversion("tflite", job) as conversion:
+                (file,) = conversion.answer().files
+            files[ending] = folder / ending / file.name
+        yield files
+
+
+def compare(files: Mapping[str, Path], rounds: int) -> dict[int, dict[str, float]]:
+    """Print a table; the first file is the peer that the others are held against.
+
+    Returns:
+        median milliseconds by threads and name.
+    """
+    print(f"{cpu_name()}, {rounds} rounds in turn")
+    peer = next(iter(files))
+    widths = max(map(len, files))
+    medians = {}
+    for threads in THREADS:
+        measured = measure_in_turn(files, rounds, threads)
+        medians[threads] = {name: stats.p50_ms for name, stats in measured.items()}
+        for name, stats in measured.items():
+            interval = f"{stats.p50_low_ms:.2f} to {stats.p50_high_ms:.2f}"
+            ratio = stats.p50_ms / measured[peer].p50_ms
+            print(f"{threads} threads  {name:<{widths}}  p50 {stats.p50_ms:6.2f} ms ({interval})  {ratio:.3f}")
+    for name, path in files.items():
+        kinds = [operation.kind for operation in FileGraph(path).operations]
+        parts = len(divide(path).delegated)
+        print(
+            f"{name:<{widths}}  {len(kinds)} operations, {kinds.count('TRANSPOSE')} TRANSPOSE, "
+            f"{kinds.count('QUANTIZE')} QUANTIZE, XNNPACK runs {parts} part(s)"
+        )
+    return medians
