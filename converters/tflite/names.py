@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ai_edge_litert.tools.flatbuffer_utils import read_model, write_model
 
+OUTERMOST = b"graph"  # the path of what belongs to no module inside
 # one step of a module path: package.module.Class, then the attribute that holds it (none for the outermost)
 STEP = re.compile(rb"[\w.]+\.[A-Za-z0-9]+(?:_(\w+))?")
 
@@ -19,8 +20,8 @@ def shorten_names(path: Path) -> None:
     model = read_model(path)
     seen: Counter[bytes] = Counter()
     for tensor in model.subgraphs[0].tensors:
-        if b"/" in tensor.name:
-            attributes = attribute_path(tensor.name)
+        if STEP.fullmatch(tensor.name.partition(b";")[0].partition(b"/")[0]) and not tensor.name.startswith(b"arith."):
+            attributes = attribute_path(tensor.name) or OUTERMOST
             tensor.name = b"%b;%d" % (attributes, seen[attributes])
             seen[attributes] += 1
     write_model(model, path)
