@@ -9,7 +9,7 @@ post-processing. To be reached: under 1.3.
 
 from typing import cast
 
-from tflite import COCO, SIDE, compare, converted, exported, rounds_from_command_line
+from tflite import COCO, SIDE, compare, converted, exported, folder_of, options_from_command_line
 from torch import Tensor, nn
 
 from mobiledet.detectors import detector_from_spec
@@ -48,7 +48,7 @@ class SecondStage(nn.Module):
 
 
 def main() -> None:
-    rounds = rounds_from_command_line(__doc__)
+    options = options_from_command_line(__doc__)
     spec = ModelSpec("x", BACKBONE, DETECTOR, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
     detector = cast(TwoStageDetector, detector_from_spec(spec).eval())
     side, proposals = detector.pooling.grid.resolution, detector.settings.proposals
@@ -57,8 +57,9 @@ def main() -> None:
         "first stage": Network(FirstStage(detector), (3, SIDE, SIDE)),
         "second stage": Network(SecondStage(detector), (channels, proposals * side, side)),
     }
-    with exported(BACKBONE, DETECTOR) as whole, converted(parts) as files:
-        medians = compare({"whole": whole["graph"], **files}, rounds)
+    with folder_of(options.keep) as folder:
+        whole = exported(BACKBONE, DETECTOR, folder)["graph"]
+        medians = compare({"whole": whole, **converted(parts, folder)}, options.rounds)
     for threads, ms in medians.items():
         sum_of_parts = ms["first stage"] + ms["second stage"]
         print(f"{threads} threads  the whole takes {ms['whole'] / sum_of_parts:.3f} of its parts")

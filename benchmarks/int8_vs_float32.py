@@ -8,7 +8,7 @@ ShuffleNetV1, and one part in XNNPACK.
 """
 
 import numpy as np
-from tflite import SIDE, compare, converted, rounds_from_command_line
+from tflite import SIDE, compare, converted, folder_of, options_from_command_line
 
 from mobiledet.backbones import build_classifier
 from mobiledet_converters.tflite.network import Network
@@ -26,15 +26,17 @@ PICTURES = 4
 
 
 def main() -> None:
-    rounds = rounds_from_command_line(__doc__)
+    options = options_from_command_line(__doc__)
     pictures = np.random.default_rng(0).integers(0, 256, (PICTURES, SIDE, SIDE, 3), np.uint8)
     networks = {key: Network(build_classifier(key).eval(), (3, SIDE, SIDE)) for key in GOALS}
-    with converted(networks) as files:
+    with folder_of(options.keep) as folder:
+        files = converted(networks, folder)
         for key, goal in GOALS.items():
             integers = files[key].with_suffix(".int8.tflite")
-            quantize("int8", files[key], integers, measure_ranges(files[key], pictures))
+            if not integers.exists():
+                quantize("int8", files[key], integers, measure_ranges(files[key], pictures))
             print(f"{key}, {goal} times to be reached")
-            medians = compare({"float32": files[key], "int8": integers}, rounds)
+            medians = compare({"float32": files[key], "int8": integers}, options.rounds)
             for threads, ms in medians.items():
                 print(f"{threads} threads  int8 is {ms['float32'] / ms['int8']:.2f} times as fast")
 

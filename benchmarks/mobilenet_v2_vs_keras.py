@@ -9,10 +9,8 @@ reached: at most 1.02 of the time of the Keras file.
 import os
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from tflite import SIDE, compare, converted, rounds_from_command_line
+from tflite import SIDE, compare, converted, folder_of, options_from_command_line
 
 from mobiledet.backbones import build_classifier
 from mobiledet_converters.tflite.network import Network
@@ -39,13 +37,14 @@ open(path, "wb").write(data)
 
 
 def main() -> None:
-    rounds = rounds_from_command_line(__doc__)
-    ours = {"mobiledet": Network(build_classifier("mobilenet_v2_1x").eval(), (3, SIDE, SIDE))}
-    with tempfile.TemporaryDirectory() as folder, converted(ours) as files:
-        keras = Path(folder) / "keras.tflite"
-        quiet = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        subprocess.run([sys.executable, "-c", KERAS, str(keras), str(SIDE)], check=True, env=quiet)
-        compare({"Keras, TensorFlow": keras, **files}, rounds)
+    options = options_from_command_line(__doc__)
+    with folder_of(options.keep) as folder:
+        keras = folder / "keras.tflite"
+        if not keras.exists():
+            quiet = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            subprocess.run([sys.executable, "-c", KERAS, str(keras), str(SIDE)], check=True, env=quiet)
+        ours = {"mobiledet": Network(build_classifier("mobilenet_v2_1x").eval(), (3, SIDE, SIDE))}
+        compare({"Keras, TensorFlow": keras, **converted(ours, folder)}, options.rounds)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ threshold: the most work for the custom operation; ours takes the same time what
     python benchmarks/post_processing.py --rounds 200
 """
 
-from tflite import compare, exported, rounds_from_command_line
+from tflite import compare, exported, folder_of, options_from_command_line
 
 ENDINGS = {"none": "raw outputs", "graph": "mobiledet", "custom-op": "TFLite_Detection_PostProcess"}
 
 
 def main() -> None:
-    rounds = rounds_from_command_line(__doc__)
-    with exported("mobilenet_v2_1x", "ssdlite", tuple(ENDINGS)) as files:
-        medians = compare({ENDINGS[ending]: path for ending, path in files.items()}, rounds)
+    options = options_from_command_line(__doc__)
+    with folder_of(options.keep) as folder:
+        files = exported("mobilenet_v2_1x", "ssdlite", folder, tuple(ENDINGS))
+        medians = compare({ENDINGS[ending]: path for ending, path in files.items()}, options.rounds)
     for threads, ms in medians.items():
         raw, *others = ms
         for name in others:

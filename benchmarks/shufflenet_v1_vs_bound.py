@@ -6,7 +6,7 @@ numbers at the least cost. To be reached: at most 1.05 of it. What our other pas
     python benchmarks/shufflenet_v1_vs_bound.py --rounds 200
 """
 
-from tflite import SIDE, compare, converted, rounds_from_command_line
+from tflite import SIDE, compare, converted, folder_of, options_from_command_line
 from torch import nn
 
 from mobiledet.backbones import build_backbone
@@ -26,17 +26,17 @@ def without_shuffles() -> nn.Module:
 
 
 def main() -> None:
-    rounds = rounds_from_command_line(__doc__)
+    options = options_from_command_line(__doc__)
     shape = (3, SIDE, SIDE)
     networks = {
         "bound, plain": Network(without_shuffles(), shape, passes=False),
-        "plain": Network(build_backbone(KEY).eval(), shape, passes=False),
-        "mobiledet": Network(build_backbone(KEY).eval(), shape),
+        "with shuffles, plain": Network(build_backbone(KEY).eval(), shape, passes=False),
+        "with shuffles, mobiledet": Network(build_backbone(KEY).eval(), shape),
         "bound, mobiledet": Network(without_shuffles(), shape),
     }
     print(f"ShuffleNetV1 ({KEY})")
-    with converted(networks) as files:
-        compare(files, rounds)
+    with folder_of(options.keep) as folder:
+        compare(converted(networks, folder), options.rounds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Networks as .tflite files, timed in turn in one run: what the benchmarks of the exporter share."""
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,41 +25,56 @@ THREADS = (1, 2)
 COCO = tuple(f"class {number}" for number in range(80))
 
 
-def rounds_from_command_line(description: str | None, rounds: int = 100) -> int:
-    """How often each file is to run."""
+def options_from_command_line(description: str | None) -> argparse.Namespace:
+    """``rounds``: how often each file is to run; ``keep``: where the files stay."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=rounds, help="timed runs of each file")
-    return int(parser.parse_args().rounds)
+    parser.add_argument("--rounds", type=int, default=100, help="timed runs of each file")
+    parser.add_argument("--keep", type=Path, help="folder where the files stay, and are taken from")
+    return parser.parse_args()
 
 
-@contextmanager
-def converted(networks: Mapping[str, Network]) -> Iterator[dict[str, Path]]:
-    """The files of the networks, for as long as the context lasts."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield convert_networks(networks, Path(folder))
+def converted(networks: Mapping[str, Network], folder: Path) -> dict[str, Path]:
+    """The files of the networks; those that lie in the folder already are taken as they are."""
+    files = {name: folder / f"{name}.tflite" for name in networks}
+    missing = {name: network for name, network in networks.items() if not files[name].exists()}
+    if missing:
+        with tempfile.TemporaryDirectory() as work:
+            for name, path in convert_networks(missing, Path(work)).items():
+                shutil.move(path, files[name])
+    return files
 
 
-@contextmanager
-def exported(backbone: str, detector: str, endings: Sequence[str] = ("graph",)) -> Iterator[dict[str, Path]]:
+def exported(backbone: str, detector: str, folder: Path, endings: Sequence[str] = ("graph",)) -> dict[str, Path]:
     """Float32 files of a detector with random weights for COCO's 80 classes, as ``mobiledet export`` writes them.
 
     Args:
         backbone, detector: keys.
+        folder: for the files; those that lie there already are taken as they are.
         endings: of ``--postprocess``.
     """
     spec = ModelSpec("x", backbone, detector, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        torch.manual_seed(0)
-        save_checkpoint(folder / "random.ckpt", Checkpoint(spec, detector_from_spec(spec).state_dict()))
-        files = {}
-        for ending in endings:
-            (folder / ending).mkdir()
-            job = ConversionJob(folder / "random.ckpt", folder / ending, ("float32",), {}, postprocess=ending)
+    files = {ending: folder / f"{backbone}-{detector}-{ending}.tflite" for ending in endings}
+    for ending in [ending for ending, path in files.items() if not path.exists()]:
+        with tempfile.TemporaryDirectory() as work:
+            checkpoint = Path(work) / "random.ckpt"
+            torch.manual_seed(0)
+            save_checkpoint(checkpoint, Checkpoint(spec, detector_from_spec(spec).state_dict()))
+            job = ConversionJob(checkpoint, Path(work), ("float32",), {}, postprocess=ending)
             with Conversion("tflite", job) as conversion:
                 (file,) = conversion.answer().files
-            files[ending] = folder / ending / file.name
-        yield files
+            shutil.move(Path(work) / file.name, files[ending])
+    return files
+
+
+@contextmanager
+def folder_of(keep: Path | None) -> Iterator[Path]:
+    """The folder that is kept, or one that vanishes."""
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
 
 
 def compare(files: Mapping[str, Path], rounds: int) -> dict[int, dict[str, float]]:
