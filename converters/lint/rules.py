@@ -141,9 +141,9 @@ def cut_network(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
             name = "post-processing" if post_processing else "network"
             yield Finding(
                 f"XNNPACK leaves part of the {name}",
-                "note" if post_processing else "slow",
+                "note" if post_processing or parts == 1 else "slow",  # at its end they cut nothing
                 CPU,
-                f"the {name} runs in {parts} parts; left to LiteRT's own kernels: {by_kind(left)}",
+                f"the {name} runs in {parts} part(s); left to LiteRT's own kernels: {by_kind(left)}",
                 places(left),
                 "these kernels use one thread and no vectors in the main, and each part hands its tensors over",
                 "top-k and row lookups have no other form; they take microseconds"

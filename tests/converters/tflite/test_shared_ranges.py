@@ -6,7 +6,7 @@ from ai_edge_litert.tools.flatbuffer_utils import opcode_to_name, read_model
 
 from mobiledet.bundle import Bundle
 from mobiledet_converters.tflite.float_part import float_operations
-from mobiledet_converters.tflite.shared_ranges import share_ranges
+from mobiledet_converters.tflite.shared_ranges import MOVING, share_ranges
 
 
 def test_parts_of_a_concatenation_share_the_range_of_the_whole(exported_bundle: Bundle) -> None:
@@ -28,7 +28,7 @@ def test_parts_of_a_concatenation_share_the_range_of_the_whole(exported_bundle: 
             assert len({shared[name] for name in tensors}) == 1
             low, high = shared[tensors[0]]
             assert all(low <= ranges[name][0] and ranges[name][1] <= high for name in tensors)
-        if kind in ("CONCATENATION", "SLICE", "RESHAPE", "MAX_POOL_2D"):
+        if kind in MOVING:
             moved |= set(tensors)
     assert concatenations > 10
     assert all(shared[name] == ranges[name] for name in ranges.keys() - moved)

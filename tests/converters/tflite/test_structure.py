@@ -87,7 +87,7 @@ def double(model: Model) -> None:
         (rename_input, "args_0"),
         (make_integer, "other types than float32"),
         (make_dynamic, "changing shape"),
-        (make_custom, "do not have: "),
+        (make_custom, "custom operations; none belongs"),
         (make_variable, "do not have: VAR_HANDLE"),
         (empty, "0 convolutions of the network's"),
         (double, "2 graphs"),
