@@ -117,7 +117,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         answers = _wait(conversions, console)
         files = _check(conversions, answers, config, reference, rounding, calibration, console)
         files = common_images(files, console)
-        if config.judge and "tflite" in formats and is_available():
+        # it compares detections; files that end in raw outputs give none
+        if config.judge and "tflite" in formats and config.postprocess != "none" and is_available():
             (folder / "judge").mkdir()
             files = ask_judge(files, reference, folder / "judge")
         if config.debug_quantization:

@@ -21,6 +21,9 @@ from mobiledet_converters.tflite.ending import choose_ending
 from mobiledet_converters.wrapper import AnchorTable
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def bundles(scene_checkpoint: Path, scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """Float32 files with the custom operation and without any post-processing."""
@@ -33,6 +36,7 @@ def bundles(scene_checkpoint: Path, scene_folder: Path, tmp_path_factory: pytest
                 ("tflite",),
                 ("float32",),
                 postprocess=kind,
+                judge=False,
                 images=scene_folder,
             )
         )
