@@ -20,7 +20,6 @@ from mobiledet_converters.raw_file import RawLiteRtDetector, open_tflite
 from mobiledet_converters.tflite.ending import choose_ending
 from mobiledet_converters.wrapper import AnchorTable
 
-
 pytestmark = pytest.mark.slow
 
 
