@@ -75,7 +75,12 @@ def lower(
 def _export(graph: nn.Module, image: torch.Tensor) -> Any:
     with torch.no_grad():
         program = torch.export.export(graph, (image,)).run_decompositions({})
-    for node in program.graph.nodes:
+    for node in list(program.graph.nodes):
+        # whole slices come as aliases, which coremltools 9 does not know
+        if node.target is torch.ops.aten.alias.default and all(user.op != "output" for user in node.users):
+            node.replace_all_uses_with(node.all_input_nodes[0])
+            program.graph.erase_node(node)
+            continue
         modules = (node.meta.get("nn_module_stack") or {}).values()
         if any(KEPT_IN_32_BITS in str(kind) for _, kind in modules):
             node.meta["stack_trace"] = KEPT_IN_32_BITS  # coremltools hands it on to its operations

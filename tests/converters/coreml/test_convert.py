@@ -107,7 +107,7 @@ def test_bundle_says_what_was_checked(package: dict[str, Any], exported_bundle: 
     assert parity["raw"]["class_logits"]["sqnr_db"] > 40
     operations = [op["type"] for op in package["operations"] if op["type"] != "const"]
     assert parity["operations"] == {kind: operations.count(kind) for kind in set(operations)}
-    assert parity["route"] in ("torch.export", "torch.jit.trace")
+    assert parity["route"] == "torch.export"
     assert parity["ios"] == 17
 
 
