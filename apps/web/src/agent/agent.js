@@ -13,6 +13,7 @@ import { Turn } from "./turn.js";
 export const PROTOCOL = 1;
 export const ACCELERATORS = ["auto", "wasm"];
 const CANCEL_SECONDS = 10;
+const MOST_BUNDLES = 4; // they lie in memory: a phone that brought together a sweep's would close the page
 
 const NDJSON = "application/x-ndjson";
 const JSON_TYPE = "application/json";
@@ -115,7 +116,9 @@ export class Agent {
     if (bundle.sha256 !== sha256) {
       throw new Refusal(422, "bad_bundle", `the bundle's checksum is ${bundle.sha256}, not ${sha256}`);
     }
+    this.#bundles.delete(sha256); // the latest one goes to the end
     this.#bundles.set(sha256, bundle);
+    if (this.#bundles.size > MOST_BUNDLES) this.#bundles.delete(this.#bundles.keys().next().value);
     this.report({ kind: "bundle", bundle });
     return json(isNew ? 201 : 200, { sha256 });
   }
@@ -198,7 +201,8 @@ export class Agent {
     }
     const session = this.#trusted(names[0]);
     const images = badRequest(() => splitBatch(body)).map((file) => file.slice());
-    const detect = (file) => session.engine.call("detectFile", { file, applyOrientation: orientation === "1" });
+    const applyOrientation = orientation === "1";
+    const detect = (file) => session.engine.call("detectFile", { file, applyOrientation }, [file.buffer]);
     return this.#lines(images, detect, send);
   }
 
@@ -211,7 +215,7 @@ export class Agent {
       throw new Refusal(400, "bad_request", message);
     }
     const inputs = Array.from({ length: body.length / size }, (_, i) => body.slice(i * size, (i + 1) * size));
-    return this.#lines(inputs, (image) => session.engine.call("detectInput", { image }), send);
+    return this.#lines(inputs, (image) => session.engine.call("detectInput", { image }, [image.buffer]), send);
   }
 
   /** One line for each item, in order; where the runtime fails, an error is the last line. */

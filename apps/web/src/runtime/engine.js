@@ -2,7 +2,7 @@
 
 const WORKER = new URL("./engine.worker.js", import.meta.url);
 
-/** Runs one model file; calls may overlap, the worker runs one at a time only if its caller waits. */
+/** Runs one model file. Whoever wants true times waits for one call before the next. */
 export class Engine {
   #worker = new Worker(WORKER);
   #waiting = new Map();

@@ -60,7 +60,7 @@ export class LiteRtDetector {
 
   /** An image of the model's size, height x width x 3 RGB bytes, as the runtime takes it; `delete()` it afterwards. */
   prepare(image) {
-    return new Tensor(this.input.dtype === "uint8" ? image : Float32Array.from(image), [...this.input.shape]);
+    return new Tensor(this.input.dtype === "uint8" ? image : new Float32Array(image), [...this.input.shape]);
   }
 
   /** Run the file; the results are to be given to `outputs`. */

@@ -34,9 +34,9 @@ export class DevicePanel {
     this.#status(reason);
   }
 
-  /** Show an event of the agent. */
+  /** Show an event of the agent; the methods below are named after their kinds. */
   show(event) {
-    EVENTS[event.kind]?.(this, event);
+    this[event.kind](event);
   }
 
   #status(text) {
@@ -96,7 +96,3 @@ export class DevicePanel {
     this.#status("done; waiting for work");
   }
 }
-
-const EVENTS = Object.fromEntries(
-  ["bundle", "session", "golden", "image", "benchmark", "closed"].map((kind) => [kind, (panel, event) => panel[kind](event)]),
-);
