@@ -28,7 +28,8 @@ test-android: $(INSTALLED)  ## Kotlin: compile, unit tests, vectors, agent-check
 	$(BIN)/python apps/android/check/check.py
 
 test-adbd: $(INSTALLED)  ## the tests of Android phones against Debian's real adbd, in a network namespace; needs root
-	tests/devices/adb/with_real_adbd.sh build/adbd $(BIN)/python -m pytest -q tests/devices/adb
+	$(BIN)/mobiledet web --out build/page --overwrite
+	MOBILEDET_WEB_SITE=$(CURDIR)/build/page tests/devices/adb/with_real_adbd.sh build/adbd $(BIN)/python -m pytest -q tests/devices/adb
 
 test-ios: $(INSTALLED)  ## Swift: compile, unit tests, vectors, agent-check (without Swift 6, fetches Debian's: 0.6 GB)
 	PYTHON=$(BIN)/python apps/ios/check.sh

@@ -15,7 +15,9 @@ from mobiledet.bundle import Bundle
 from mobiledet.devices import open_device
 from mobiledet.devices.browser.device import BrowserDevice
 
-pytestmark = pytest.mark.skipif("MOBILEDET_ADBD_ROOT" not in os.environ, reason="needs the real adbd: make test-adbd")
+pytestmark = pytest.mark.skipif(
+    not {"MOBILEDET_ADBD_ROOT", "MOBILEDET_WEB_SITE"} <= os.environ.keys(), reason="needs the real adbd: make test-adbd"
+)
 
 
 def test_page_opens_on_the_phone_and_has_threads(
