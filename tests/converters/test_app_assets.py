@@ -7,7 +7,7 @@ import pytest
 from mobiledet import cli
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.errors import UserError
-from mobiledet_converters.app_assets import install
+from mobiledet_converters.app_assets import PLATFORMS, folder_of_app, install
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_apps_of_this_project_take_bundles(project_root: Path) -> None:
-    assert (project_root / "apps" / "android" / "app" / "src" / "main").is_dir()
+    for platform in PLATFORMS:
+        assert folder_of_app(platform, project_root / "apps" / platform)
 
 
 def test_android_gets_one_zip_of_its_own_files(bundle: Bundle, project: Path) -> None:

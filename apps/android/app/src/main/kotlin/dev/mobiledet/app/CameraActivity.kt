@@ -14,6 +14,8 @@ import dev.mobiledet.android.Pictures
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
 import dev.mobiledet.core.RgbImage
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
 
 private const val NS_PER_MS = 1e6
 
@@ -79,7 +81,7 @@ public class CameraActivity : Activity() {
         val ready = detector ?: return
         val upright = orientation.turn(picture)
         val started = System.nanoTime()
-        val done = java.util.concurrent.CountDownLatch(1)
+        val done = CountDownLatch(1)
         worker.run({
             try {
                 ready.detect(upright, Orientation.UPRIGHT, Detector.DEFAULT_SCORE)
@@ -87,7 +89,7 @@ public class CameraActivity : Activity() {
                 done.countDown()
             }
         }) { found -> show(upright, found, (System.nanoTime() - started) / NS_PER_MS) }
-        done.await(2, java.util.concurrent.TimeUnit.SECONDS)
+        done.await(2, TimeUnit.SECONDS)
     }
 
     private fun show(picture: RgbImage, found: List<Detection>, milliseconds: Double) {

@@ -5,10 +5,11 @@ import android.content.Context
 import android.content.Intent
 import android.os.Build
 import android.os.Bundle
-import android.os.Process
 import android.util.Log
 import android.view.WindowManager
+import dev.mobiledet.android.CpuPinning
 import dev.mobiledet.android.PhoneDevice
+import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.agent.Agent
 import dev.mobiledet.core.agent.AgentServer
 import java.io.File
@@ -19,7 +20,6 @@ private const val TOKEN = "token"
 private const val PORT = "port"
 private const val CPUS = "cpus"
 private const val BY_HAND_PORT = 8765
-private val CPU_MASK = Regex("[0-9a-fA-F]{1,16}")
 
 /**
  * Serves the phone to `mobiledet evaluate` on a computer, as long as it is in front.
@@ -35,9 +35,10 @@ public class EvalActivity : Activity() {
         super.onCreate(savedInstanceState)
         stayOn()
         val token = intent.getStringExtra(TOKEN).orEmpty()
-        val problem = pinToCpus(intent.getStringExtra(CPUS)) ?: serve(token, intent.getIntExtra(PORT, 0))
-        if (problem != null) {
-            Log.e(TAG, problem)
+        try {
+            serve(token, intent.getIntExtra(PORT, 0), intent.getStringExtra(CPUS))
+        } catch (error: MobileDetException) {
+            Log.e(TAG, error.message)
             return finish()
         }
         val screen = Screen(this)
@@ -78,31 +79,19 @@ public class EvalActivity : Activity() {
         }
     }
 
-    /** Starts the agent; one line when it cannot. */
-    private fun serve(token: String, port: Int): String? {
-        val device = PhoneDevice(this, PROGRAM)
-        return try {
+    /** Starts the agent, on some processor cores alone if [cpus] is a mask. */
+    private fun serve(token: String, port: Int, cpus: String?) {
+        if (port == 0) throw MobileDetException("the extra '$PORT' is missing, so nobody would know where to ask")
+        cpus?.let(CpuPinning::pin)
+        val device = PhoneDevice(this, PROGRAM, cpus)
+        try {
             server = AgentServer(Agent(device, File(cacheDir, "agent")), token, port)
-            phone = device
-            null
         } catch (error: IllegalArgumentException) {
-            "cannot start the agent: ${error.message}"
+            throw MobileDetException("cannot start the agent: ${error.message}", error)
         } catch (error: IOException) {
-            "cannot listen on port $port: ${error.message}"
+            throw MobileDetException("cannot listen on port $port: ${error.message}", error)
         }
-    }
-
-    /** Has all threads of this process, and those they start, run on some cores alone; one line when that fails. */
-    private fun pinToCpus(mask: String?): String? {
-        if (mask == null) return null
-        if (!CPU_MASK.matches(mask)) return "cpus '${mask.take(40)}' is no hexadecimal mask"
-        return try {
-            val command = arrayOf("/system/bin/taskset", "-ap", mask, "${Process.myPid()}")
-            val status = Runtime.getRuntime().exec(command).waitFor()
-            if (status == 0) null else "taskset -ap $mask ended with status $status"
-        } catch (error: IOException) {
-            "taskset cannot be run: ${error.message}"
-        }
+        phone = device
     }
 
     internal companion object {

@@ -73,6 +73,12 @@ class EvalActivityTest {
     }
 
     @Test
+    fun withoutAPortItEnds() {
+        assertTrue(start(TOKEN, 0).get().isFinishing)
+        assertTrue(problem(), "'port' is missing" in problem())
+    }
+
+    @Test
     fun aPortInUseEndsIt() = ServerSocket(0).use { taken ->
         assertTrue(start(TOKEN, taken.localPort).get().isFinishing)
         assertTrue(problem(), "cannot listen on port ${taken.localPort}" in problem())

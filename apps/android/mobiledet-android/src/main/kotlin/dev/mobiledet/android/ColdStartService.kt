@@ -20,6 +20,7 @@ import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.RgbImage
 import java.io.File
 import java.util.concurrent.ArrayBlockingQueue
+import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 
 private const val PATIENCE_SECONDS = 120L // a GPU may compile for a while
@@ -27,6 +28,7 @@ private const val GREY: Byte = 127
 private const val FILE = "file"
 private const val ACCELERATOR = "accelerator"
 private const val THREADS = "threads"
+private const val CPU_MASK = "cpu_mask"
 private const val LOAD_NS = "load_ns"
 private const val FIRST_INFER_NS = "first_infer_ns"
 private const val MEMORY_BYTES = "memory_bytes"
@@ -58,6 +60,7 @@ public class ColdStartService : Service() {
     }
 
     private fun measureHere(request: Bundle): Bundle {
+        request.getString(CPU_MASK)?.let(CpuPinning::pin) // a new process is not pinned as the one that asks for it
         val file = File(request.getString(FILE)!!)
         val spec = DetectorBundle.open(bundleOf(file)).spec
         val image = RgbImage(
@@ -91,16 +94,19 @@ public class ColdStartService : Service() {
          *
          * @throws MobileDetException the file cannot be run so, or the process does not answer.
          */
-        fun measure(context: Context, file: File, accelerator: String, threads: Int): ColdStart {
+        fun measure(context: Context, file: File, accelerator: String, threads: Int, cpuMask: String?): ColdStart {
             check(Looper.myLooper() != Looper.getMainLooper()) { "not on the main thread: the service answers there" }
             val request = Bundle().apply {
                 putString(FILE, file.path)
                 putString(ACCELERATOR, accelerator)
                 putInt(THREADS, threads)
+                putString(CPU_MASK, cpuMask)
             }
             val answers = ArrayBlockingQueue<Bundle>(2)
             val connection = Connection(request, answers)
-            val bound = context.bindService(Intent(context, ColdStartService::class.java), connection, Context.BIND_AUTO_CREATE)
+            // important: on the cores of the app in front, not on those of the background
+            val flags = Context.BIND_AUTO_CREATE or Context.BIND_IMPORTANT
+            val bound = context.bindService(Intent(context, ColdStartService::class.java), connection, flags)
             try {
                 val answer = if (bound) answers.poll(PATIENCE_SECONDS, TimeUnit.SECONDS) else null
                 val problem = if (answer == null) "the fresh process does not answer" else answer.getString(PROBLEM)
@@ -115,7 +121,7 @@ public class ColdStartService : Service() {
     }
 
     private class Connection(private val request: Bundle, private val answers: ArrayBlockingQueue<Bundle>) : ServiceConnection {
-        private val ended = java.util.concurrent.CountDownLatch(1)
+        private val ended = CountDownLatch(1)
         private val receiver = Messenger(Handler(Looper.getMainLooper()) { answers.offer(Bundle(it.data)) })
 
         override fun onServiceConnected(name: ComponentName, binder: IBinder) {

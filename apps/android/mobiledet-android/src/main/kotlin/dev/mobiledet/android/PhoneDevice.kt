@@ -17,8 +17,13 @@ import org.tensorflow.lite.TensorFlowLite
  * This phone behind the agent protocol.
  *
  * @param program name and version of the app.
+ * @param cpuMask of the cores on which this process has been pinned, for the processes of cold starts; see [CpuPinning].
  */
-public class PhoneDevice(context: Context, override val program: String) : Device {
+public class PhoneDevice @JvmOverloads constructor(
+    context: Context,
+    override val program: String,
+    private val cpuMask: String? = null,
+) : Device {
     private val context = context.applicationContext
     private val state = PhoneState(this.context)
 
@@ -46,7 +51,7 @@ public class PhoneDevice(context: Context, override val program: String) : Devic
     override fun decode(file: ByteArray, applyOrientation: Boolean): RgbImage = Pictures.decode(file, applyOrientation)
 
     override fun coldStart(file: File, spec: ModelSpec, accelerator: String, threads: Int): ColdStart =
-        ColdStartService.measure(context, file, accelerator, threads)
+        ColdStartService.measure(context, file, accelerator, threads, cpuMask)
 
     override fun interruption(): Interruption? =
         if (isForeground) null else Interruption("background", "the app is not in the foreground; bring it back and keep it there")
