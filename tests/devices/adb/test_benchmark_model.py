@@ -45,6 +45,7 @@ def test_tool_runs_on_the_phone_and_is_told_beside_results(
     assert phone.double.read("settings.stay_on_while_plugged_in") == "0"
 
     arguments = ["evaluate", str(patch_bundle.path), "--threads", "2", "--no-accuracy", "--min-seconds", "0.1"]
+    arguments += ["--warmup-limit-seconds", "0.5", "--warmup-seconds", "0.1"]
     assert cli.main([*arguments, "--device", phone.address, "--out", str(result)]) == 0
     ours = read_result(result).latency
     assert ours is not None
