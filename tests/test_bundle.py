@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobiledet.bundle import Bundle, GoldenCase, ModelFile, _listing_sha256, open_bundle, write_bundle
+from mobiledet.bundle import Bundle, GoldenCase, ModelFile, listing_sha256, open_bundle, write_bundle
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
 
@@ -79,7 +79,7 @@ def test_bundle_of_older_code_opens(bundle: Bundle) -> None:
     listing = json.loads((bundle.path / "bundle.json").read_text(encoding="utf-8"))
     for file in listing["files"]:
         del file["face"]
-    listing["sha256"] = _listing_sha256(listing)
+    listing["sha256"] = listing_sha256(listing)
     (bundle.path / "bundle.json").write_text(json.dumps(listing))
     assert open_bundle(bundle.path).select("float16").face == ""
 
