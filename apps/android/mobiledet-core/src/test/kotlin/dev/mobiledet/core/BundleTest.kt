@@ -69,6 +69,41 @@ class BundleTest {
         assertTrue(refused.size > 20)
     }
 
+    /** Whatever byte of a zip is changed: the same bundle, or one line that says no; never another exception or file. */
+    @Test
+    fun aDamagedZipDoesNoHarm() {
+        val sound = File(Vectors.bundles, "deflated.zip").readBytes()
+        val expected = Bundle.open(File(Vectors.bundles, "good")).sha256
+        val zip = File(temporary.root, "damaged.zip")
+        val folder = File(temporary.root, "opened")
+        var refused = 0
+        for (at in sound.indices step 2) {
+            zip.writeBytes(sound.copyOf().also { it[at] = (it[at].toInt() xor if (at % 4 == 0) 0xff else 1).toByte() })
+            try {
+                assertEquals(expected, Bundle.unpack(zip, folder).sha256)
+            } catch (_: MobileDetException) {
+                refused++
+            }
+            folder.deleteRecursively()
+            assertEquals(listOf("damaged.zip"), temporary.root.list()!!.toList())
+        }
+        assertTrue("$refused of ${sound.size / 2}", refused > sound.size / 3)
+    }
+
+    @Test
+    fun damagedJsonIsToldAsSuch() {
+        val sound = File(Vectors.bundles, "good/bundle.json").readBytes()
+        for (at in sound.indices) {
+            for (value in listOf(0, '"'.code, '{'.code, '9'.code, 0xff)) {
+                try {
+                    ModelSpec.read(Json.parse(sound.copyOf().also { it[at] = value.toByte() }), "damaged")
+                } catch (_: IllegalArgumentException) { // no JSON
+                } catch (_: MobileDetException) { // no description of a model
+                }
+            }
+        }
+    }
+
     @Test
     fun theLimitIsThatOfTheCaller() {
         val folder = File(temporary.root, "b")
