@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,8 @@ def write(folder: Path, images: int, detections: int) -> None:
     """Annotations and the log."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
-    listed, annotations = [], []
+    listed: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     with open_log(folder / "log", ORIGIN) as log:
         for index in range(1, images + 1):
             (folder / "images" / f"{index}.jpg").touch()
