@@ -147,6 +147,7 @@ def adb(real_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPa
         port = str(free.getsockname()[1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANDROID_ADB_SERVER_PORT", port)
+        patch.setenv("ADB_LOCAL_TRANSPORT_MAX_PORT", "5554")  # no looking for emulators from 5555 on
         patch.setenv("HOME", str(tmp_path_factory.mktemp("adb-home")))  # it keeps its keys there
         patch.delenv("ANDROID_SERIAL", raising=False)
         yield program
