@@ -85,17 +85,15 @@ class BoxHead(nn.Module):
             nn.init.normal_(layer.weight, std=std)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        return self.after_entry(self.entry(regions))
+    def forward(self, regions: Tensor, entered: bool = False) -> tuple[Tensor, Tensor]:
+        """Of regions, or of what ``entry`` has made of them."""
+        hidden = regions if entered else self.entry(regions)
+        for layer in list(self.layers)[self.entry_size :]:
+            hidden = layer(hidden)
+        return self.classes(hidden), self.boxes(hidden)
 
     def entry(self, regions: Tensor) -> Tensor:
         """The first layers, which look at each region by itself and make less of it; none where no layers do."""
         for layer in list(self.layers)[: self.entry_size]:
             regions = layer(regions)
         return regions
-
-    def after_entry(self, entered: Tensor) -> tuple[Tensor, Tensor]:
-        """The rest of ``forward``."""
-        for layer in list(self.layers)[self.entry_size :]:
-            entered = layer(entered)
-        return self.classes(entered), self.boxes(entered)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -79,13 +80,13 @@ class RegionPooling(nn.Module):
 
     def _sum_of_levels(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
         """Products of matrices on every level, of which all but each box's own give zero."""
-        pooled: Tensor | None = None
-        for feature, (rows, columns) in zip(features, self.post_process_products(boxes_xyxy), strict=False):
+        products = self.post_process_products(boxes_xyxy)
+
+        def pool(feature: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
             is_small = feature.shape[2] * self.grid.resolution < feature.shape[1]
-            bins = (dense_roi_align if is_small else separable_roi_align)(feature, rows, columns)
-            pooled = bins if pooled is None else pooled + bins
-        assert pooled is not None
-        return pooled
+            return (dense_roi_align if is_small else separable_roi_align)(feature, *weights)
+
+        return reduce(torch.add, map(pool, features, products))
 
 
 class RegionGrid:

@@ -177,7 +177,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
             foreground = matched >= 0
             labels = targets.labels.gather(1, matched.clamp(min=0)).where(foreground, -1) + 1  # 0 is background
             boxes = boxes.gather(1, matched.clamp(min=0).unsqueeze(-1).expand(-1, -1, 4))
-        logits, deltas = self.box_head.after_entry(self._enter(features, proposals, sampled))
+        logits, deltas = self.box_head(self._enter(features, proposals, sampled), entered=True)
         labels, foreground = labels[sampled], foreground[sampled]
         losses["classifier"] = F.cross_entropy(logits.float(), labels)
         deltas = deltas[foreground].float().unflatten(1, (deltas.shape[1] // 4, 4))
