@@ -11,7 +11,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,8 +27,8 @@ from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.data.coco import load_split
 from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, ColdStart, DeviceInfo
+from mobiledet.devices.cold_start import cold_start
 from mobiledet.devices.local import LocalDevice, LocalSession
-from mobiledet.devices.machine import memory_bytes
 from mobiledet.devices.outputs import to_detections
 from mobiledet.errors import UserError
 from mobiledet.evaluation.result import write_result
@@ -178,25 +177,11 @@ def verify(
     return written
 
 
-def cold_start(path: Path, unit: str, load: LoadModel = load_model) -> ColdStart:
-    """Times of the first load and the first run; true ones only in a process that has done neither."""
-    before = memory_bytes()
-    started = time.perf_counter_ns()
-    detector = AppleDetector(path, unit, load)
-    loaded = time.perf_counter_ns()
-    detector.set_input(np.full((detector.height, detector.width, 3), 127, np.uint8))
-    ready = time.perf_counter_ns()
-    detector.invoke()
-    done = time.perf_counter_ns()
-    after = memory_bytes()
-    grown = after - before if before is not None and after is not None else None
-    return ColdStart(load_ns=loaded - started, first_infer_ns=done - ready, memory_bytes=grown)
-
-
 def main(arguments: Sequence[str]) -> int:
     """The program; its exit status."""
     if arguments[:1] == ["--cold-start"]:
-        print(json.dumps(dataclasses.asdict(cold_start(Path(arguments[1]), arguments[2]))))
+        path, unit = Path(arguments[1]), arguments[2]
+        print(json.dumps(dataclasses.asdict(cold_start(lambda: AppleDetector(path, unit, load_model)))))
         return 0
     try:
         verify(tyro.cli(VerifyConfig, args=arguments), Console())

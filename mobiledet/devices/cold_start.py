@@ -7,20 +7,32 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from mobiledet.devices.base import ColdStart
-from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.machine import memory_bytes
 
 
-def cold_start(path: Path, accelerator: str, threads: int) -> ColdStart:
+class Loaded(Protocol):
+    """A loaded model file: ``LiteRtDetector`` and its like."""
+
+    height: int
+    width: int
+
+    def set_input(self, image: np.ndarray) -> None: ...
+
+    def invoke(self) -> None: ...
+
+
+def cold_start(load: Callable[[], Loaded]) -> ColdStart:
     """Times of the first load and the first run; true ones only in a process that has done neither."""
     memory_before = memory_bytes()
     started = time.perf_counter_ns()
-    detector = LiteRtDetector(path, accelerator, threads)
+    detector = load()
     loaded = time.perf_counter_ns()
     detector.set_input(np.full((detector.height, detector.width, 3), 127, np.uint8))
     ready = time.perf_counter_ns()
@@ -32,4 +44,7 @@ def cold_start(path: Path, accelerator: str, threads: int) -> ColdStart:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(cold_start(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))))
+    from mobiledet.devices.litert import LiteRtDetector  # other runtimes are timed by the function alone
+
+    path, accelerator, threads = sys.argv[1:]
+    print(json.dumps(dataclasses.asdict(cold_start(lambda: LiteRtDetector(Path(path), accelerator, int(threads))))))
