@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from mobiledet.bundle import Bundle
+from mobiledet.devices import open_device
 from mobiledet.devices.agent import connection
 from mobiledet.devices.agent.messages import Limits
 from mobiledet.devices.agent.server import AgentServer
 from mobiledet.devices.agent.service import Agent
+from mobiledet.devices.base import Frame
 
 TOKEN = "a-token-for-these-tests"
 
@@ -135,12 +138,30 @@ class PulledCable(CuttingProxy):
 
 
 @pytest.fixture(scope="session")
-def cutting_proxy() -> type[CuttingProxy]:
-    """``CuttingProxy`` above."""
-    return CuttingProxy
-
-
-@pytest.fixture(scope="session")
 def pulled_cable() -> type[PulledCable]:
     """``PulledCable`` above."""
     return PulledCable
+
+
+@pytest.fixture
+def detect_through_cuts(
+    patch_bundle: Bundle,
+) -> Callable[[str, str, list[Path]], list[tuple[Frame, Frame]]]:
+    """Detects on an agent, ``(url, token, images)``, whose connection is cut again and again; gives what this process
+    and the agent make of each image, in order."""
+
+    def detect(url: str, token: str, images: list[Path]) -> list[tuple[Frame, Frame]]:
+        file = patch_bundle.select()
+        expected = list(open_device("local").load(patch_bundle, file).detect(images))
+        proxy = CuttingProxy(int(url.rpartition(":")[2]), [900, 2500, 100, 6500, 3000, 6500, 1500])
+        try:
+            session = open_device(proxy.url, token).load(patch_bundle, file)
+            session.golden()
+            found = list(session.detect(images))
+        finally:
+            proxy.close()
+        assert len(proxy.used) >= 5
+        assert [frame.image for frame in found] == images
+        return list(zip(expected, found, strict=True))
+
+    return detect

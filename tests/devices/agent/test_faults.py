@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,29 +29,37 @@ from mobiledet.devices.agent.messages import (
     SessionRequest,
 )
 from mobiledet.devices.agent.service import Agent
-from mobiledet.devices.base import GoldenReport
+from mobiledet.devices.base import Frame, GoldenReport
 from mobiledet.errors import UserError
 from mobiledet.evaluation.result import read_result
+
+Refused = Callable[[type[Agent], list[str], str], None]
+
+
+@pytest.fixture
+def refused(
+    serve: Any, patch_bundle: Bundle, patch_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Refused:
+    """Evaluates on an agent of a kind with some options, which must end with a reason and without a result."""
+
+    def check(kind: type[Agent], options: list[str], reason: str) -> None:
+        out = tmp_path / "result.json"
+        with serve(kind, tmp_path / "agent") as (url, token):
+            arguments = ["--device", url, "--token", token, "--data", str(patch_data), *options, "--out", str(out)]
+            assert cli.main(["evaluate", str(patch_bundle.path), *arguments]) == 2
+        assert reason in capsys.readouterr().err
+        assert not out.exists()
+
+    return check
 
 
 @pytest.mark.usefixtures("impatient")
 def test_connection_that_is_cut_again_and_again(
-    agent: Any, patch_bundle: Bundle, patch_data: Path, cutting_proxy: Any
+    agent: Any, patch_data: Path, detect_through_cuts: Callable[..., list[tuple[Frame, Frame]]]
 ) -> None:
     """Cut in headers, in the middle of lines and between them: every detection still comes once, in its order."""
     images = sorted((patch_data / "val2017").glob("*.jpg")) * 10
-    file = patch_bundle.select()
-    expected = list(open_device("local").load(patch_bundle, file).detect(images))
-    proxy = cutting_proxy(int(agent.url.rpartition(":")[2]), [900, 2500, 100, 6500, 3000, 6500, 1500])
-    try:
-        session = open_device(proxy.url, agent.token).load(patch_bundle, file)
-        session.golden()
-        found = list(session.detect(images))
-    finally:
-        proxy.close()
-    assert len(proxy.used) >= 5
-    assert [frame.image for frame in found] == images
-    for a, b in zip(expected, found, strict=True):
+    for a, b in detect_through_cuts(agent.url, agent.token, images):
         np.testing.assert_allclose(b.detections.boxes_xyxy, a.detections.boxes_xyxy, atol=1e-6)
         np.testing.assert_allclose(b.detections.scores, a.detections.scores, atol=1e-6)
 
@@ -214,21 +222,8 @@ class WrongClass(Liar):
         (WrongClass, "a box, score, class or state that cannot be"),
     ],
 )
-def test_agent_that_lies_is_refused(
-    kind: type[Agent],
-    reason: str,
-    serve: Any,
-    patch_bundle: Bundle,
-    patch_data: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    out = tmp_path / "result.json"
-    with serve(kind, tmp_path / "agent") as (url, token):
-        arguments = ["--device", url, "--token", token, "--data", str(patch_data), "--no-latency", "--out", str(out)]
-        assert cli.main(["evaluate", str(patch_bundle.path), *arguments]) == 2
-    assert reason in capsys.readouterr().err
-    assert not out.exists()
+def test_agent_that_lies_is_refused(kind: type[Agent], reason: str, refused: Refused) -> None:
+    refused(kind, ["--no-latency"], reason)
 
 
 class OtherBundle(Agent):
@@ -264,22 +259,8 @@ class InBackground(Agent):
         (InBackground, ["--min-runs", "1", "--min-seconds", "0"], "failed: the app has left the foreground"),
     ],
 )
-def test_agent_that_is_not_what_it_was(
-    kind: type[Agent],
-    options: list[str],
-    reason: str,
-    serve: Any,
-    patch_bundle: Bundle,
-    patch_data: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    out = tmp_path / "result.json"
-    with serve(kind, tmp_path / "agent") as (url, token):
-        arguments = ["--device", url, "--token", token, "--data", str(patch_data), *options, "--out", str(out)]
-        assert cli.main(["evaluate", str(patch_bundle.path), *arguments]) == 2
-    assert reason in capsys.readouterr().err
-    assert not out.exists()
+def test_agent_that_is_not_what_it_was(kind: type[Agent], options: list[str], reason: str, refused: Refused) -> None:
+    refused(kind, options, reason)
 
 
 class Newer(Agent):

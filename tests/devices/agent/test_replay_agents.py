@@ -14,7 +14,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from mobiledet.bundle import Bundle
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.devices import open_device
 from mobiledet.devices.agent.checks import CHECKS, Subject
+from mobiledet.devices.base import Frame
 from mobiledet.errors import UserError
 
 COMMAND = os.environ.get("MOBILEDET_REPLAY_AGENT", "")
@@ -135,20 +135,9 @@ def test_evaluation_scores_what_this_machine_scores(
 
 @pytest.mark.usefixtures("impatient")
 def test_connection_that_is_cut_again_and_again(
-    replaying: Replaying, patch_bundle: Bundle, pictures: list[Path], cutting_proxy: Any
+    replaying: Replaying, pictures: list[Path], detect_through_cuts: Callable[..., list[tuple[Frame, Frame]]]
 ) -> None:
-    images, file = pictures * 10, patch_bundle.select()
-    expected = list(open_device("local").load(patch_bundle, file).detect(images))
-    proxy = cutting_proxy(int(replaying.url.rpartition(":")[2]), [900, 2500, 100, 6500, 3000, 6500, 1500])
-    try:
-        session = open_device(proxy.url, replaying.token).load(patch_bundle, file)
-        session.golden()
-        found = list(session.detect(images))
-    finally:
-        proxy.close()
-    assert len(proxy.used) >= 5
-    assert [frame.image for frame in found] == images
-    for a, b in zip(expected, found, strict=True):
+    for a, b in detect_through_cuts(replaying.url, replaying.token, pictures * 10):
         np.testing.assert_allclose(b.detections.boxes_xyxy, a.detections.boxes_xyxy, atol=1e-4)
         np.testing.assert_allclose(b.detections.scores, a.detections.scores, atol=1e-6)
         assert b.detections.labels.tolist() == a.detections.labels.tolist()
