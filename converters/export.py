@@ -24,6 +24,7 @@ from mobiledet_converters.checks import ROUNDED_PRECISION, CheckedFile, ask_judg
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
+from mobiledet_converters.lint.accelerators import MAX_RANK
 from mobiledet_converters.measure import load_validation
 from mobiledet_converters.parity import TOLERANCES, ParityReport, compare
 from mobiledet_converters.precisions import choose_precisions, needs_calibration
@@ -34,7 +35,6 @@ from mobiledet_converters.tflite.judge import is_available
 from mobiledet_converters.wrapper import require_one_stage
 
 POLL_SECONDS = 0.2
-MAX_RANK = 4  # of the tensors that GPU delegates take
 
 
 def run(config: ExportConfig) -> None:

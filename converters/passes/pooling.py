@@ -71,7 +71,9 @@ def border_pools_with_zeros(model: nn.Module, example: Tensor) -> nn.Module:
         if isinstance(module, StagedBackbone) and _is_padded(module.pool) and _ends_not_negative(module.stem):
             module.pool = ZeroPaddedMaximum(module.pool)  # type: ignore[arg-type]  # a maximum, see _is_padded
         elif isinstance(module, DownsamplingUnit) and _counts_its_zeros(module.pool):
-            module.pool = MeanAsConvolution(module.pool, module.branch.reduce[0].in_channels)  # type: ignore
+            first = module.branch.reduce[0]
+            assert isinstance(first, nn.Conv2d)
+            module.pool = MeanAsConvolution(module.pool, first.in_channels)  # type: ignore[assignment]
     return model
 
 
