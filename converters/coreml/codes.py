@@ -16,17 +16,24 @@ from mobiledet_converters.wrapper import ImageGraph
 LEAST_EQUAL = 0.99
 
 
-class _Recorder(TorchFunctionMode):
-    """Keeps what every quantiser of PyTorch gives."""
+class MilRounding(TorchFunctionMode):
+    """Lets the quantisers of PyTorch round as those of MIL do, and keeps the codes that they give.
+
+    Sums of scaled integers often lie halfway between two codes. There MIL rounds the quotient to even, and PyTorch
+    multiplies by the reciprocal, whose last digit decides: a code that differs by one spreads through all later layers.
+    So PyTorch is given values that are rounded already, as MIL rounds.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.codes: list[np.ndarray] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func is torch.quantize_per_tensor:
-            self.codes.append(result.int_repr().numpy().astype(np.int16))
+        if func is not torch.quantize_per_tensor:
+            return func(*args, **(kwargs or {}))
+        values, scale, *others = args
+        result = func((values / scale).round() * scale, scale, *others, **(kwargs or {}))
+        self.codes.append(result.int_repr().numpy().astype(np.int16))
         return result
 
 
@@ -50,7 +57,7 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
         UserError: too few of them are equal, or the package has lost quantisers.
     """
     detector: Any = graph.detector
-    with _Recorder() as recorder:
+    with MilRounding() as recorder:
         detector.backbone(graph.normalization(to_pixels(image[None])))  # the whole network, see ``with_networks``
     found: dict[tuple[int, ...], list[np.ndarray]] = {}
 

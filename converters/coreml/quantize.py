@@ -58,6 +58,18 @@ class FirstStage(nn.Module):
         return (*maps, *self.rpn(maps))
 
 
+class SecondStage(nn.Module):
+    """Regions to what the box head says of them."""
+
+    def __init__(self, detector: TwoStageDetector) -> None:
+        super().__init__()
+        self.box_head = detector.box_head
+
+    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        logits, deltas = self.box_head(regions)
+        return logits, deltas
+
+
 class WholeNetwork(nn.Module):
     """Stands for a backbone, and gives what the whole network gives."""
 
@@ -96,7 +108,7 @@ class Networks:
 def networks_of(detector: Detector) -> Networks:
     """What of a detector can be quantised."""
     if isinstance(detector, TwoStageDetector):
-        return Networks(FirstStage(detector), detector.box_head)
+        return Networks(FirstStage(detector), SecondStage(detector))
     return Networks(DenseNetwork(detector))
 
 

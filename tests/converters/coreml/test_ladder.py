@@ -11,11 +11,17 @@ import torch
 from mobiledet.checkpoint import load_detector
 from mobiledet.data.images import list_images, load_rgb, resize
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.codes import compare_codes
+from mobiledet_converters.coreml.codes import MilRounding, compare_codes
 from mobiledet_converters.coreml.convert import convert
 from mobiledet_converters.coreml.framework import load_coremltools
 from mobiledet_converters.coreml.interpreter.model import CoreMlModel
-from mobiledet_converters.coreml.quantize import DenseNetwork, Quantization, fold_normalisation
+from mobiledet_converters.coreml.quantize import (
+    Networks,
+    Quantization,
+    fold_normalisation,
+    networks_of,
+    with_networks,
+)
 from mobiledet_converters.job import ConversionJob, ConvertedFile
 from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.wrapper import DetectionGraph
@@ -90,7 +96,17 @@ def test_other_integers_are_refused(
         compare_codes(other.finalize(), folder / ladder["w8a8"].name, pixels[0])
 
 
-@pytest.mark.parametrize("kind", ["ssdlite", "ssdlite_fpn"])
+def test_halves_are_rounded_as_mil_rounds() -> None:
+    scale = 0.0280303955078125  # of its halves, PyTorch alone rounds 80 otherwise
+    halves = np.arange(-100, 100, dtype=np.float32) + np.float32(0.5)
+    values = torch.from_numpy(halves * np.float32(scale))
+    with MilRounding() as rounding:
+        codes = torch.quantize_per_tensor(values, scale, 128, torch.quint8).int_repr().numpy()
+    np.testing.assert_array_equal(codes, np.round(values.numpy() / np.float32(scale)) + 128)
+    np.testing.assert_array_equal(rounding.codes[0], codes)
+
+
+@pytest.mark.parametrize("kind", ["ssdlite", "ssdlite_fpn", "faster_rcnn", "faster_rcnn_fpn"])
 def test_folding_changes_nothing(kind: str) -> None:
     """Not even where one convolution serves levels with normalisations of their own."""
     from mobiledet.backbones import build_backbone
@@ -103,10 +119,12 @@ def test_folding_changes_nothing(kind: str) -> None:
             module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     images = torch.randn(2, 3, 64, 64)
-    folded = fold_normalisation(DenseNetwork(detector))
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    networks = networks_of(detector)
+    folded = Networks(*(fold_normalisation(n) for n in (networks.network, networks.box_head) if n is not None))
+    other = with_networks(detector, folded)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in other.modules())
     with torch.inference_mode():
-        for ours, theirs in zip(folded(images), detector(images), strict=True):
+        for ours, theirs in zip(other(images), detector(images), strict=True):
             assert difference(theirs.numpy(), ours.numpy()).sqnr_db > 100
 
 
