@@ -30,7 +30,7 @@ def test_ladder_passes_the_gate(
         ("coreml",),
         ("float32", "float16", "int8", "palette6", "w8a8"),
         images=scene_folder,
-        calibration=str(scene_folder),
+        calibration=str(scene_folder.parent),
     )
     bundle = export(config)
     assert len(bundle.files) == 10

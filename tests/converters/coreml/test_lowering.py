@@ -103,7 +103,7 @@ def test_every_detector_on_every_ios(
         tuple(name for name, oldest in OLDEST_IOS.items() if oldest <= ios),  # type: ignore[arg-type]
         ios=ios,  # type: ignore[arg-type]
         images=scene_folder,
-        calibration=str(scene_folder),
+        calibration=str(scene_folder.parent),
     )
     for file in export(config).files:
         parity = file.parity or {}
