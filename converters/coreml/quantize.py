@@ -199,12 +199,16 @@ def fold_normalisation(network: nn.Module) -> fx.GraphModule:
     """A copy as a graph in which each normalisation is folded into the convolution before it.
 
     A convolution that serves several levels with a normalisation each becomes one for each level. PyTorch's preparation
-    for quantisation would fold the first of them into all.
+    for quantisation would fold the first of them into all. Modules that do nothing, as passes leave them where
+    normalisations were, go too: between a convolution and its activation they would be taken for a place to quantise.
     """
     graph = fx.symbolic_trace(copy.deepcopy(network).eval())
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if isinstance(norm, nn.Identity):
+            node.replace_all_uses_with(node.args[0])
+            graph.graph.erase_node(node)
         if not isinstance(norm, nn.BatchNorm2d):
             continue
         source = node.all_input_nodes[0]

@@ -106,6 +106,12 @@ def test_halves_are_rounded_as_mil_rounds() -> None:
     np.testing.assert_array_equal(rounding.codes[0], codes)
 
 
+def test_nothing_stays_between_a_convolution_and_its_activation() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Identity(), torch.nn.ReLU6())
+    left = [node.op for node in fold_normalisation(network).graph.nodes]
+    assert left == ["placeholder", "call_module", "call_module", "output"]
+
+
 @pytest.mark.parametrize("kind", ["ssdlite", "ssdlite_fpn", "faster_rcnn", "faster_rcnn_fpn"])
 def test_folding_changes_nothing(kind: str) -> None:
     """Not even where one convolution serves levels with normalisations of their own."""
