@@ -1,5 +1,6 @@
 """Peers measured in one run: each in a process of its own, as its users have it, taking turns step by step."""
 
+import itertools
 import multiprocessing
 import resource
 import statistics
@@ -19,11 +20,13 @@ class Measured:
 
     Attributes:
         step_s: median seconds of a step.
-        peak_memory_bytes: largest resident memory of its process.
+        peak_memory_bytes: largest resident memory of its process, what the C library keeps for later included.
+        peak_tensor_bytes: largest sum of the tensors that a step makes, beyond what is there between steps.
     """
 
     step_s: float
     peak_memory_bytes: int
+    peak_tensor_bytes: int
 
 
 def take_turns(
@@ -55,16 +58,20 @@ def take_turns(
                 seconds[name].append(taken)
     for line in lines.values():
         line.send(False)
+    tensors = {name: line.recv() for name, line in lines.items()}
     for process in processes:
         process.join()
-    return {name: Measured(statistics.median(taken), memory[name]) for name, taken in seconds.items()}
+    return {name: Measured(statistics.median(taken), memory[name], tensors[name]) for name, taken in seconds.items()}
 
 
 def print_training(measured: dict[str, Measured], batch_size: int) -> None:
     """A line for each peer, and how many times as many images the last one trains as the first."""
     for name, peer in measured.items():
         speed, memory = batch_size / peer.step_s, peer.peak_memory_bytes / 1e9
-        print(f"{name:>12}: {peer.step_s * 1000:7.1f} ms a step, {speed:6.1f} images/s, peak memory {memory:.2f} GB")
+        print(
+            f"{name:>12}: {peer.step_s * 1000:7.1f} ms a step, {speed:6.1f} images/s, peak memory {memory:.2f} GB, "
+            f"{peer.peak_tensor_bytes / 1e6:.0f} MB of it a step's tensors"
+        )
     peers = list(measured)
     ratio = measured[peers[0]].step_s / measured[peers[-1]].step_s
     print(f"{peers[-1]} trains {ratio:.2f} times as many images a second as {peers[0]}")
@@ -79,3 +86,12 @@ def _serve(make: Callable[[], Step], threads: int, line: Connection) -> None:
         step()
         taken = time.perf_counter() - begun
         line.send((taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    line.send(_peak_tensor_bytes(step))
+
+
+def _peak_tensor_bytes(step: Step) -> int:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        step()
+    changes = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = itertools.accumulate(event.nbytes() for event in sorted(changes, key=lambda event: event.start_ns()))
+    return max(held)
