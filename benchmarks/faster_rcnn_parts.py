@@ -10,7 +10,7 @@ post-processing. To be reached: under 1.3.
 from typing import cast
 
 from tflite import COCO, SIDE, compare, converted, exported, folder_of, options_from_command_line
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from mobiledet.detectors import detector_from_spec
 from mobiledet.detectors.two_stage import TwoStageDetector
@@ -33,16 +33,21 @@ class FirstStage(nn.Module):
 
 
 class SecondStage(nn.Module):
-    """Regions to classes and boxes; they come below each other, as one map."""
+    """Regions to classes and boxes; they come below each other, as one map.
+
+    Attributes:
+        channels: of the regions.
+        side: of a region.
+    """
 
     def __init__(self, detector: TwoStageDetector) -> None:
         super().__init__()
         self.box_head = detector.box_head
-        self.resolution = detector.pooling.grid.resolution
+        self.channels = next(m for m in detector.box_head.modules() if isinstance(m, nn.Conv2d)).in_channels
+        self.side = detector.pooling.grid.resolution
 
     def forward(self, regions: Tensor) -> tuple[Tensor, ...]:
-        side, channels = self.resolution, regions.shape[1]
-        rows = regions.permute(0, 2, 3, 1).reshape(-1, side, side, channels).permute(0, 3, 1, 2)
+        rows = regions.permute(0, 2, 3, 1).reshape(-1, self.side, self.side, self.channels).permute(0, 3, 1, 2)
         outputs: tuple[Tensor, Tensor] = self.box_head(rows)
         return outputs
 
@@ -51,11 +56,12 @@ def main() -> None:
     options = options_from_command_line(__doc__)
     spec = ModelSpec("x", BACKBONE, DETECTOR, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
     detector = cast(TwoStageDetector, detector_from_spec(spec).eval())
-    side, proposals = detector.pooling.grid.resolution, detector.settings.proposals
-    channels = next(m for m in detector.box_head.modules() if isinstance(m, nn.Conv2d)).in_channels
+    first, second = FirstStage(detector), SecondStage(detector)
+    rows = detector.settings.proposals * second.side
+    # as graphs, because the converter's process does not know the classes of this script
     parts = {
-        "first stage": Network(FirstStage(detector), (3, SIDE, SIDE)),
-        "second stage": Network(SecondStage(detector), (channels, proposals * side, side)),
+        "first stage": Network(fx.symbolic_trace(first), (3, SIDE, SIDE)),
+        "second stage": Network(fx.symbolic_trace(second), (second.channels, rows, second.side)),
     }
     with folder_of(options.keep) as folder:
         whole = exported(BACKBONE, DETECTOR, folder)["graph"]
