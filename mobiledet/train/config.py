@@ -40,9 +40,9 @@ class TrainConfig:
     starts from instead of --pretrained. The layers that depend on the classes start anew where the classes differ."""
     qat: bool = False
     """Quantisation-aware fine-tuning of the detector in --init, whose backbone, detector and image size are taken: it
-    learns with the rounding of an int8 file, which then loses less. A few epochs at a tenth of the learning rate do:
-    `mobiledet train --qat --init runs/x/best.ckpt --epochs 5 --lr 0.0005 --data ...`, then `mobiledet export` as ever.
-    mAP is that of rounded numbers; normalisation keeps its statistics."""
+    learns with the rounding of an int8 file, which then loses less. `mobiledet train --qat --init runs/x/best.ckpt
+    --data ...`, then `mobiledet export` as ever. Without a recipe the defaults of --epochs and --lr are 3 and 0.0005
+    then. mAP is that of rounded numbers; normalisation keeps its statistics."""
     freeze_backbone: bool = False
     """Leave the backbone as it is, normalisation statistics included; needs --pretrained or --init."""
     detector: str = "ssdlite_fpn"

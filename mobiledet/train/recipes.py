@@ -17,6 +17,9 @@ LIST = "list"
 # torchvision keeps every box whose centre a crop keeps, however little of it is left
 EVERY_BOX = {"min_visibility": 0.0, "min_side": 1.0}
 
+# --qat where no recipe is named: a trained detector has little to learn, and soon forgets
+QAT: dict[str, Any] = {"epochs": 3, "lr": 5e-4}
+
 # changes to data.transforms.Augmentation
 AUGMENTATIONS: dict[str, Mapping[str, Any]] = {
     "default": {},
@@ -202,15 +205,19 @@ def recipe_config(name: str, **changes: Any) -> TrainConfig:
 
 
 def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
-    """What the options of a command line change: the settings of its ``--recipe``, or the defaults.
+    """What the options of a command line change: the settings of its ``--recipe``, or those of ``--qat``, or the
+    defaults.
 
     Raises:
         UserError: there is no such recipe.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe", nargs="?", default="")
-    name = parser.parse_known_args(arguments)[0].recipe
-    return recipe_config(name) if name and name != LIST else TrainConfig()
+    parser.add_argument("--qat", action=argparse.BooleanOptionalAction, default=False)
+    named = parser.parse_known_args(arguments)[0]
+    if named.recipe and named.recipe != LIST:
+        return recipe_config(named.recipe)
+    return TrainConfig(**QAT) if named.qat else TrainConfig()
 
 
 def recipe_list() -> str:

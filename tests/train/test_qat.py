@@ -18,9 +18,10 @@ from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.engine import TrainResult, train
-from mobiledet.train.qat import Range, freeze_statistics, prepare_qat, round_weight
+from mobiledet.train.qat import RECENT, SHARE, Range, freeze_statistics, prepare_qat, round_weight
 from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import load_inputs
+from mobiledet_converters.tflite import ranges
 from mobiledet_converters.tflite.ranges import PreservedTensors
 
 
@@ -44,10 +45,7 @@ def test_weights_have_255_values_in_each_channel() -> None:
 
 def test_zero_is_exact_and_gradients_pass() -> None:
     values = torch.tensor([-0.31, 0.0, 0.77, 1.9], requires_grad=True)
-    known = Range()
-    known.take(values)
-    assert (known.low, known.high) == (pytest.approx(-0.31), pytest.approx(1.9))
-    known.high = 1.0
+    known = Range(low=-0.31, high=1.0)
     rounded = known.round(values)
     assert float(rounded[1]) == 0
     assert float(rounded[3]) == pytest.approx(1.0, abs=0.01)  # cut off
@@ -56,13 +54,23 @@ def test_zero_is_exact_and_gradients_pass() -> None:
     assert values.grad.tolist() == [1, 1, 1, 0]
 
 
-def test_ranges_rise_at_once_and_fall_slowly() -> None:
+def test_ranges_are_what_most_of_the_recent_images_stay_within() -> None:
     known = Range()
-    known.take(torch.tensor([-1.0, 4.0]))
-    known.take(torch.tensor([0.5, 2.0]))
-    assert known.high == pytest.approx(3.98)
-    assert known.low == pytest.approx(-0.985)
-    assert Range(0.0, 1.0).low == 0
+    highs = torch.rand(3 * RECENT)
+    highs[RECENT] = 1000.0  # an outlier, which is forgotten
+    for batch in highs.split(8):
+        known.take(torch.stack((batch, -0.5 * batch), dim=1))
+        assert known.high < 1
+    recent = highs[-RECENT:].numpy()
+    assert known.high == pytest.approx(np.quantile(recent, 0.99))
+    assert known.low == pytest.approx(-0.5 * np.quantile(recent, 0.99))
+    assert SHARE == ranges.SHARE  # in the exported file too
+
+
+def test_range_holds_zero() -> None:
+    known = Range()
+    known.take(torch.tensor([[1.0, 2.0], [1.5, 2.0]]))
+    assert (known.low, known.high) == (0, 2)
 
 
 def test_rounded_detector_is_nearer_to_the_int8_file_than_the_float_one(

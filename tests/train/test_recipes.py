@@ -51,6 +51,14 @@ def test_option_wins_over_recipe_and_recipe_over_default() -> None:
     assert from_words() == TrainConfig()
 
 
+def test_qat_is_short_and_careful_by_default() -> None:
+    config = from_words("--qat", "--init", "best.ckpt")
+    assert (config.qat, config.epochs, config.lr) == (True, 3, 5e-4)
+    assert from_words("--qat", "--lr=0.1", "--epochs", "9").lr == 0.1
+    assert from_words("--no-qat") == TrainConfig()
+    assert from_words("--qat", "--recipe=torchvision_ssdlite").lr == 0.15
+
+
 def test_recipe_keeps_its_meaning_with_another_batch() -> None:
     assert highest_lr(recipe_config("torchvision_ssdlite")) == 0.15
     assert highest_lr(recipe_config("torchvision_ssdlite", batch_size=64)) == pytest.approx(0.05)
