@@ -1,16 +1,13 @@
 """The export command: a checkpoint becomes a bundle, whole and checked, or not at all."""
 
-import shutil
-import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -19,6 +16,7 @@ from mobiledet.bundle import SUFFIX, Bundle, open_bundle, write_bundle
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.app_assets import folder_of_app, install
+from mobiledet_converters.arrays import save_array
 from mobiledet_converters.calibration import Calibration, choose_calibration, run_settings
 from mobiledet_converters.checks import ROUNDED_PRECISION, CheckedFile, ask_judge, check_file, golden_cases
 from mobiledet_converters.config import ExportConfig
@@ -32,6 +30,7 @@ from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16
 from mobiledet_converters.selection import common_images, debug, measure
 from mobiledet_converters.tflite.judge import is_available
+from mobiledet_converters.working_folder import working_folder
 from mobiledet_converters.wrapper import require_one_stage
 
 POLL_SECONDS = 0.2
@@ -92,7 +91,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     if not config.checkpoint.is_file():  # known before the parents of the bundle are made
         raise UserError(f"no checkpoint at {config.checkpoint}")
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
-    with _working_folder(out, config.overwrite) as folder, ExitStack() as stack:
+    with working_folder(out, config.overwrite) as folder, ExitStack() as stack:
         jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
         detector, spec = jobs[formats[0]].load()
         require_one_stage(config.postprocess, detector, spec)
@@ -150,7 +149,7 @@ def _calibrate(
     if calibration.warning:
         console.print(calibration.warning, highlight=False)
     path = jobs[needing[0]].folder.parent / "calibration.npy"
-    np.save(path, calibration.load(spec.input))
+    save_array(path, calibration.load(spec.input))
     jobs.update({format: replace(jobs[format], calibration=path) for format in needing})
     console.print(
         f"calibration with {len(calibration.images)} images of {calibration.source}, seed {calibration.seed}",
@@ -188,26 +187,6 @@ def _check(
                 checked = replace(checked, entry=replace(checked.entry, calibration=calibration.record()))
             files.append(checked)
     return files
-
-
-@contextmanager
-def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder beside ``out`` that vanishes at the end; shows before all slow work whether ``out`` can be written."""
-    if out.exists():
-        if not overwrite:
-            raise UserError(f"{out} exists already; choose another --out or pass --overwrite")
-        if not (out / "bundle.json").is_file():
-            raise UserError(f"{out} is not a mobiledet bundle, so it is not replaced; choose another --out")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".work", dir=out.parent)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UserError(f"cannot write {out}: {reason}; choose another --out") from error
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mobiledet.atomic import atomic_file
+from mobiledet.atomic import atomic_file, is_full
 from mobiledet.bundle import GRAPH, VISION
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec, read_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 JOB = "job.json"
 ANSWER = "answer.json"
 STEP = "step.txt"
+DISK_FULL = 28  # exit status of a converter that could not even leave an answer
 
 
 class Job:
@@ -154,11 +155,16 @@ def serve(convert: Callable[[Any], Sequence[ConvertedFile]], kind: type[Job] = C
     job = kind.read(Path(sys.argv[1]))
     started = time.monotonic()
     try:
-        files = tuple(convert(job))
-        answer = ConversionAnswer(files, time.monotonic() - started, _peak_memory_bytes())
-    except UserError as error:
-        answer = ConversionAnswer(error=str(error))
-    (job.folder / ANSWER).write_text(json.dumps(dataclasses.asdict(answer)), encoding="utf-8")
+        try:
+            files = tuple(convert(job))
+            answer = ConversionAnswer(files, time.monotonic() - started, _peak_memory_bytes())
+        except UserError as error:
+            answer = ConversionAnswer(error=str(error))
+        (job.folder / ANSWER).write_text(json.dumps(dataclasses.asdict(answer)), encoding="utf-8")
+    except OSError as error:
+        if not is_full(error):
+            raise
+        sys.exit(DISK_FULL)
 
 
 def _peak_memory_bytes() -> int:

@@ -1,5 +1,6 @@
 """A converter in a process of its own: the frameworks cannot crash each other, and one that crashes is told apart."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,10 +9,11 @@ from contextlib import suppress
 from importlib.util import find_spec
 
 from mobiledet.errors import UserError
-from mobiledet_converters.job import ANSWER, STEP, ConversionAnswer, Job
+from mobiledet_converters.job import ANSWER, DISK_FULL, STEP, ConversionAnswer, Job
 
 LOG = "log.txt"
 LOG_LINES = 30  # of a failed conversion that are shown
+NO_SPACE = os.strerror(errno.ENOSPC)  # how libraries that abort, such as LLVM, end their log
 
 # format, or another kind of job -> the module that converts and the packages it needs
 CONVERTERS = {
@@ -93,14 +95,18 @@ class Conversion:
                 raise UserError(answer.error)
             return answer
         lines = (self.job.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
+        if status == DISK_FULL or NO_SPACE in last:
+            raise UserError(
+                f"the {self.format} converter failed while {self.step}: no space left on the disk; choose another --out"
+            )
         print(*lines[-LOG_LINES:], sep="\n", file=sys.stderr)
-        cause = _cause(status, lines)
-        raise UserError(f"the {self.format} converter failed while {self.step}: {cause}; its log is above")
+        raise UserError(
+            f"the {self.format} converter failed while {self.step}: {_cause(status, last)}; its log is above"
+        )
 
 
-def _cause(status: int, lines: list[str]) -> str:
+def _cause(status: int, last: str) -> str:
     if status == -signal.SIGKILL:
         return "it was killed, perhaps for want of memory"
-    if status < 0:
-        return f"it crashed with signal {signal.Signals(-status).name}"
-    return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
+    return f"it crashed with signal {signal.Signals(-status).name}" if status < 0 else last

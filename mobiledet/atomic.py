@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all: written under a temporary name, then renamed."""
 
+import errno
 import os
 import shutil
 import uuid
@@ -54,26 +55,31 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of space: on the disk, in a quota, or in the size of one file."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 def _temporary_name(path: Path) -> Path:
     return path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
 
 
 def _replace_folder(new: Path, path: Path) -> None:
-    """Rename ``new`` to ``path``; what stood there before is removed only after the rename."""
+    """Rename ``new`` to ``path``; what stood there before is removed only after the rename, and put back without it."""
     if not path.exists():
         os.replace(new, path)
         return
     old = _temporary_name(path)
-    os.replace(path, old)
     try:
+        os.replace(path, old)
         os.replace(new, path)
-    except OSError:
-        os.replace(old, path)
-        raise
-    if old.is_dir():
-        shutil.rmtree(old)
-    else:
-        old.unlink()
+    finally:  # also when a signal came between the two
+        if not path.exists():
+            os.replace(old, path)
+        elif old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
 
 
 @contextmanager

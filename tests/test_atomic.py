@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,32 @@ def test_a_folder_appears_at_the_end_and_replaces_only_when_asked(tmp_path: Path
     with atomic_folder(path, overwrite=True) as temporary:
         (temporary / "y").write_text("2")
     assert names(path) == ["y"]
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_signal_between_two_renames_leaves_one_whole_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    path = tmp_path / "a"
+    with atomic_folder(path) as temporary:
+        (temporary / "x").write_text("1")
+    real, done = os.replace, []
+
+    def replace(source: Path, target: Path) -> None:
+        real(source, target)
+        done.append(target)
+        if len(done) == renames:
+            raise KeyboardInterrupt
+
+    def write() -> None:
+        with atomic_folder(path, overwrite=True) as temporary:
+            (temporary / "x").write_text("2")
+            monkeypatch.setattr(os, "replace", replace)
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert (path / "x").read_text() == str(renames)
     assert names(tmp_path) == ["a"]
 
 

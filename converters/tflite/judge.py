@@ -15,6 +15,7 @@ import numpy as np
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS
+from mobiledet_converters.arrays import save_array
 from mobiledet_converters.process import ENVIRONMENT
 
 IMAGES, ANSWERS = "images.npy", "answers.npz"
@@ -40,7 +41,7 @@ def judge(files: Sequence[Path], images: Sequence[np.ndarray], folder: Path) -> 
     Raises:
         UserError: TensorFlow cannot run a file.
     """
-    np.save(folder / IMAGES, np.stack(images))
+    save_array(folder / IMAGES, np.stack(images))
     (folder / "files.txt").write_text("".join(f"{path.absolute()}\n" for path in files), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "mobiledet_converters.tflite.judge", str(folder)],

@@ -26,8 +26,8 @@ from mobiledet.detectors import Detector
 
 LEVELS = 255
 WEIGHT_LEVELS = 127
-# As the ranges of an exported file do, those here hold what this share of the images stays within. Ranges that followed
-# the extremes cost the hard case of benchmarks/qat_gain.py 0.009 mAP that its file does not lose.
+# As in an exported file, a range holds what this share of the images stays within: the extremes alone are wider, and
+# would round more coarsely than the file does.
 SHARE = 0.99
 RECENT = 256  # images that a range is taken from: weights change, and with them what occurs
 WITH_WEIGHTS = (torch.conv2d, F.linear)

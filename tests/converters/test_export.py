@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,46 +19,7 @@ from mobiledet_converters import export as export_module
 from mobiledet_converters import process
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.export import export
-from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
 from mobiledet_converters.parity import Gate
-
-
-class ReadyMade:
-    """Stands for a conversion: gives files that were converted before."""
-
-    source: Bundle
-
-    def __init__(self, format: str, job: ConversionJob) -> None:
-        self.format, self.job, self.running, self.step = format, job, False, "done"
-
-    def __enter__(self) -> "ReadyMade":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def answer(self) -> ConversionAnswer:
-        files = [f for f in self.source.files if f.format == self.format and f.precision in self.job.precisions]
-        for file in files:
-            copy = shutil.copytree if (self.source.root / file.path).is_dir() else shutil.copyfile
-            copy(self.source.root / file.path, self.job.folder / file.path)
-        converted = tuple(ConvertedFile(f.path, f.precision, {"max_rank": 4}, f.face) for f in files)
-        return ConversionAnswer(converted, 1.0, 1)
-
-
-@pytest.fixture
-def ready_made(exported_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ReadyMade, "source", exported_bundle, raising=False)
-    monkeypatch.setattr(export_module, "Conversion", ReadyMade)
-
-
-@pytest.fixture
-def config(scene_checkpoint: Path, scene_folder: Path, tmp_path: Path) -> ExportConfig:
-    calibration = str(scene_folder.parent)
-    out = tmp_path / "out" / "x.mobiledet"
-    return ExportConfig(
-        scene_checkpoint, out, images=scene_folder, parity_images=4, calibration=calibration, judge=False
-    )
 
 
 def altered(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:

@@ -76,6 +76,22 @@ def test_unforeseen_failure_shows_its_log(started: Start, capfd: pytest.CaptureF
     assert "Traceback" in log
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise OSError(28, 'No space left on device')",
+        "sys.stderr.write('LLVM ERROR: IO failure on output stream: No space left on device'); os._exit(1)",
+    ],
+)
+def test_full_disk_is_told_in_one_line(started: Start, capfd: pytest.CaptureFixture[str], body: str) -> None:
+    with (
+        started(body) as conversion,
+        pytest.raises(UserError, match="converter failed while trying hard: no space left on the disk; choose another"),
+    ):
+        conversion.answer()
+    assert capfd.readouterr().err == ""
+
+
 def test_running_process_is_ended(started: Start) -> None:
     with started("import time; time.sleep(100)") as conversion:
         assert conversion.running

@@ -1,6 +1,5 @@
 """What every endpoint of the agent protocol has in common over HTTP/1.1, with Python's own server."""
 
-import errno
 import hmac
 import math
 import re
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
+from mobiledet.atomic import is_full
 from mobiledet.devices.agent.messages import ErrorMessage, from_bytes, to_bytes
 from mobiledet.devices.agent.refusal import Refusal
 
@@ -73,8 +73,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
                 traceback.print_exc()
                 self.close_connection = True
                 return
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            if full:
+            if isinstance(error, OSError) and is_full(error):
                 self._refuse(HTTPStatus.INSUFFICIENT_STORAGE, "no_space", "the device's storage is full")
             else:
                 traceback.print_exc()

@@ -1,6 +1,8 @@
 """The metadata of an exported file, read by those it is made for."""
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -14,12 +16,13 @@ from mediapipe.tasks.python.components.containers import DetectionResult
 
 from mobiledet.bundle import Bundle
 from mobiledet.data.images import list_images
+from mobiledet.data.shapes import write_shapes
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.reference import load_inputs
 from mobiledet_converters.tflite.metadata import BUFFER_NAME, metadata_buffer
 
-PRECISIONS = ("float32", "float16")
+PRECISIONS = ("float32", "float16", "int8")
 
 
 def model_path(bundle: Bundle, precision: str) -> Path:
@@ -122,6 +125,20 @@ def test_mediapipe_finds_what_litert_finds(exported_bundle: Bundle, scene_folder
             assert difference.max() < 1.01
             at_edge += int(((found.boxes_xyxy == 0) | (found.boxes_xyxy == 96)).any(axis=1).sum())
     assert at_edge > 3
+
+
+@pytest.mark.exhaustive
+def test_mediapipe_agrees_on_fifty_images_in_every_precision(
+    exported_bundle: Bundle, project_root: Path, tmp_path: Path
+) -> None:
+    """At the model's size and at the images' own; the detector has seen none of them."""
+    write_shapes(tmp_path / "set", train=0, val=50, seed=9, workers=1)
+    script = project_root / "benchmarks" / "mediapipe_agreement.py"
+    command = [sys.executable, str(script), str(exported_bundle.path), "--images", str(tmp_path / "set" / "val2017")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if "50 images" in line]
+    assert [line.split(",")[0] for line in lines] == [p for p in PRECISIONS for _ in range(2)]
 
 
 def from_mediapipe(result: DetectionResult) -> tuple[list[str], np.ndarray, np.ndarray]:

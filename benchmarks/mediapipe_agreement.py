@@ -1,0 +1,126 @@
+"""MediaPipe Tasks' ObjectDetector on the .tflite files of a bundle, against what our runner finds with them.
+
+Twice for every precision: with images stretched to the model's size beforehand, where both must find the same, and with
+images of their own sizes, which each stretches by a bilinear kernel of its own. MediaPipe gives boxes in whole pixels;
+ours are rounded likewise before they are compared. Ends with 1 where detections differ that nothing explains (see
+``mobiledet/matching.py``).
+
+    python benchmarks/mediapipe_agreement.py runs/quickstart/model.mobiledet --images runs/quickstart/shapes/val2017
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mediapipe
+import numpy as np
+from mediapipe.tasks.python import BaseOptions, vision
+
+from mobiledet.bundle import open_bundle
+from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.detections import Detections
+from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.matching import Tolerance, compare_lists
+from mobiledet.spec import ModelSpec
+
+SAME_IMAGE = Tolerance(iou=0.5, score=1e-5)
+SAME_PICTURE = Tolerance(iou=0.5, score=0.05)
+
+
+@dataclass
+class Agreement:
+    """Counts over images, and the worst of the pairs.
+
+    Attributes:
+        ours, theirs: detections.
+        paired: of both, on one object and of one class, within the tolerance.
+        unexplained: of either, without a partner.
+        score, pixels: largest differences within the pairs, pixels of any side of the boxes.
+    """
+
+    ours: int = 0
+    theirs: int = 0
+    paired: int = 0
+    unexplained: int = 0
+    score: float = 0.0
+    pixels: float = 0.0
+
+    def add(self, ours: Detections, theirs: Detections, spec: ModelSpec, tolerance: Tolerance) -> None:
+        """Count the detections of one image."""
+        compared = compare_lists(ours, theirs, spec.nms.score, spec.nms, tolerance)
+        pairs = compared.pairs[compared.good]
+        self.ours += len(ours)
+        self.theirs += len(theirs)
+        self.paired += len(pairs)
+        self.unexplained += len(compared.missing.unexplained) + len(compared.invented.unexplained)
+        boxes = ours.boxes_xyxy[pairs["expected"]] - theirs.boxes_xyxy[pairs["found"]]
+        self.score = max(self.score, float(pairs["score_difference"].max(initial=0)))
+        self.pixels = max(self.pixels, float(np.abs(boxes).max(initial=0)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=50)
+    options = parser.parse_args()
+    bundle = open_bundle(options.bundle)
+    spec, paths = bundle.spec, list_images(options.images)[: options.count]
+    unexplained = 0
+    for file in bundle.files:
+        if file.format == "tflite":
+            for stretched, tolerance in ((True, SAME_IMAGE), (False, SAME_PICTURE)):
+                agreement = Agreement()
+                for ours, theirs in detections(bundle.root / file.path, spec, pictures(paths, spec, stretched)):
+                    agreement.add(ours, theirs, spec, tolerance)
+                size = "of the model's size" if stretched else "of their own sizes"
+                print(f"{file.precision}, {len(paths)} images {size}, scores within {tolerance.score}: {agreement}")
+                unexplained += agreement.unexplained
+    sys.exit(unexplained > 0)
+
+
+def pictures(paths: Iterable[Path], spec: ModelSpec, stretched: bool) -> Iterator[np.ndarray]:
+    """H x W x 3 uint8 RGB."""
+    for path in paths:
+        pixels = load_rgb(path)
+        yield resize(pixels, spec.input.height, spec.input.width) if stretched else pixels
+
+
+def detections(path: Path, spec: ModelSpec, images: Iterable[np.ndarray]) -> Iterator[tuple[Detections, Detections]]:
+    """What we and MediaPipe find in each image, boxes in whole pixels of it, those without area left out."""
+    runner = LiteRtDetector(path)
+    options = vision.ObjectDetectorOptions(
+        base_options=BaseOptions(model_asset_path=str(path)), score_threshold=0.0, max_results=-1
+    )
+    with vision.ObjectDetector.create_from_options(options) as theirs:
+        for image in images:
+            height, width = image.shape[:2]
+            runner.set_input(resize(image, spec.input.height, spec.input.width))
+            runner.invoke()
+            found = runner.detections(height, width)
+            corners, sizes = found.boxes_xyxy[:, :2], found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
+            given = theirs.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))).detections
+            rows = [(d.bounding_box, c) for d in given for c in d.categories]
+            yield (
+                whole(corners, sizes, found.scores, found.labels),
+                whole(
+                    np.array([(box.origin_x, box.origin_y) for box, _ in rows]).reshape(-1, 2),
+                    np.array([(box.width, box.height) for box, _ in rows]).reshape(-1, 2),
+                    np.array([category.score for _, category in rows]),
+                    np.array([spec.labels.index(category.category_name) for _, category in rows], int),
+                ),
+            )
+
+
+def whole(corners: np.ndarray, sizes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Detections:
+    """Detections with corner and size rounded down, as MediaPipe does it."""
+    corners, sizes = np.floor(corners), np.floor(sizes)
+    kept = [index for index in np.argsort(-scores, kind="stable") if (sizes[index] > 0).all()]
+    boxes = np.concatenate((corners, corners + sizes), axis=1).astype(np.float32)
+    return Detections(boxes[kept], scores[kept].astype(np.float32), labels[kept])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The folder that an export works in: it vanishes whatever ends the export, an error, a full disk or a signal."""
+
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mobiledet.atomic import is_full
+from mobiledet.errors import UserError
+
+
+@contextmanager
+def working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder beside ``out`` for the time of a block; shows before all slow work whether ``out`` can be written.
+
+    SIGTERM ends the block as Ctrl-C does.
+
+    Args:
+        out: of the export.
+        overwrite: whether it may exist, as a bundle.
+
+    Raises:
+        UserError: ``out`` exists or cannot be written, or the disk became full within the block.
+        KeyboardInterrupt: a signal came within the block.
+    """
+    if out.exists():
+        if not overwrite:
+            raise UserError(f"{out} exists already; choose another --out or pass --overwrite")
+        if not (out / "bundle.json").is_file():
+            raise UserError(f"{out} is not a mobiledet bundle, so it is not replaced; choose another --out")
+    with _sigterm_as_interrupt():
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".work", dir=out.parent)
+        except OSError as error:
+            raise _unwritable(out, error) from error
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise _unwritable(out, error) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {out}: {(error.strerror or str(error)).lower()}; choose another --out")
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Python delivers signals to the main thread alone; elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
