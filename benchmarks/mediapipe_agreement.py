@@ -90,8 +90,8 @@ def main() -> None:
     for file in (file for file in bundle.files if file.format == "tflite"):
         for case in CASES:
             found = Agreement()
-            for pair in detections(bundle.root / file.path, spec, pictures(paths, spec, case.stretched)):
-                found.add(*(confident(side, case.least) for side in pair), case.tolerance)
+            for ours, theirs in detections(bundle.root / file.path, spec, pictures(paths, spec, case.stretched)):
+                found.add(confident(ours, case.least), confident(theirs, case.least), case.tolerance)
             print(f"{file.precision}, {len(paths)} {case.title}, within {case.tolerance}: {found}", flush=True)
             agree &= found.same >= (1 if case.stretched else options.share) * max(found.ours, found.theirs)
     sys.exit(not agree)
