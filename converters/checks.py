@@ -56,7 +56,7 @@ def check_file(
         source: where the file lies.
         file: what the converter says of it.
         reference: what PyTorch finds.
-        rounding: what numbers of 16 bits do in PyTorch itself, see ``parity.check``.
+        rounding: the most that numbers of 16 bits do in PyTorch itself, see ``parity.check``.
 
     Raises:
         UserError: it cannot be run, or does not find what PyTorch finds.
@@ -168,7 +168,7 @@ def _replayable_images(reference: Reference, found: Sequence[Detections], tolera
     return numbers
 
 
-def golden_cases(reference: Reference, rounded: Reference, files: Sequence[CheckedFile]) -> list[GoldenCase]:
+def golden_cases(reference: Reference, rounded: Sequence[Reference], files: Sequence[CheckedFile]) -> list[GoldenCase]:
     """Images that any runtime can be asked to reproduce, those with the most confident detections.
 
     Every file agrees with PyTorch on them. Those are preferred whose detections are the same in a network of 16-bit
@@ -180,7 +180,8 @@ def golden_cases(reference: Reference, rounded: Reference, files: Sequence[Check
     agreed = set.intersection(*(file.replayable for file in files))
     if not agreed:
         raise UserError("no image on which all files agree with PyTorch in every detection; give more --parity-images")
-    steady = _replayable_images(reference, rounded.detections, TOLERANCES[ROUNDED_PRECISION])
+    tolerance = TOLERANCES[ROUNDED_PRECISION]
+    steady = set.intersection(*(_replayable_images(reference, other.detections, tolerance) for other in rounded))
 
     def preference(index: int) -> tuple[bool, float]:
         return index not in steady, -float(reference.detections[index].scores.max(initial=0))

@@ -5,8 +5,8 @@ everything else counts as different.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -128,6 +128,16 @@ def compare(
     )
 
 
+def worst(reports: Iterable[ParityReport]) -> ParityReport:
+    """One with the most differences and the most unsettled detections of all."""
+    reports = list(reports)
+    return replace(
+        reports[0],
+        different=max(report.different for report in reports),
+        unsettled=max(report.unsettled for report in reports),
+    )
+
+
 def check(report: ParityReport, tolerance: Gate, name: str, rounding: ParityReport | None = None) -> None:
     """Let a file pass or not.
 
@@ -135,8 +145,8 @@ def check(report: ParityReport, tolerance: Gate, name: str, rounding: ParityRepo
         report: of its comparison.
         tolerance: the one that it was made with.
         name: of the file, for the message.
-        rounding: what numbers of the file's precision do in PyTorch itself. A detector that ranks proposals takes
-            others after the least change; the file may differ by up to ``ROUNDING_MARGIN`` times as much.
+        rounding: the most that numbers of the file's precision do in PyTorch itself. A detector that ranks proposals
+            takes others after the least change; the file may differ by up to ``ROUNDING_MARGIN`` times as much.
 
     Raises:
         UserError: the file does not find what PyTorch finds.

@@ -9,7 +9,7 @@ import pytest
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError
 from mobiledet.spec import NmsSpec
-from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare
+from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare, worst
 
 NMS = NmsSpec(iou=0.5, score=0.1, top_k=20, max_detections=6)
 TOLERANCE = TOLERANCES["float32"]
@@ -120,6 +120,13 @@ def test_twice_as_many_may_differ_as_rounding_makes_differ() -> None:
     check(dataclasses.replace(one_wrong, different=4), TOLERANCE, "model", rounding=one_wrong)
     with pytest.raises(UserError, match=r"5 differ \(4 allowed\)"):
         check(dataclasses.replace(one_wrong, different=5), TOLERANCE, "model", rounding=one_wrong)
+
+
+def test_worst_has_the_most_of_each() -> None:
+    right, wrong = compared(EXPECTED), compared(edited(EXPECTED, 0, labels=1))
+    assert (worst([right, wrong]).different, worst([right]).different) == (2, 0)
+    report = worst([dataclasses.replace(right, unsettled=7), wrong])
+    assert (report.different, report.unsettled) == (2, 7)
 
 
 def test_two_empty_lists_agree() -> None:
