@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--lr", type=float, default=TrainConfig.lr, help="mobiledet's; torchvision has its own")
     parser.add_argument("--ema-decay", type=float, default=0.998, help="mobiledet's; short runs want a short memory")
+    parser.add_argument("--only", choices=("torchvision", "mobiledet"), help="train one of the two, to compare later")
     arguments = parser.parse_args()
 
     peer = PEERS[arguments.detector]
@@ -158,13 +159,16 @@ def main() -> None:
             ("torchvision", partial(train_torchvision, peer, folder, arguments)),
             ("mobiledet", partial(train_mobiledet, peer, folder, Path(scratch) / "run", arguments)),
         ):
+            if arguments.only not in (None, name):
+                continue
             if name == "mobiledet":
                 keep_freed_memory()
             torch.manual_seed(0)
             begun = time.monotonic()
             results[name] = run()
             print(f"{name:>12}: mAP {results[name]:.4f} after {time.monotonic() - begun:.0f} s")
-    print(f"mobiledet is {results['mobiledet'] - results['torchvision']:+.4f} mAP from torchvision")
+    if not arguments.only:
+        print(f"mobiledet is {results['mobiledet'] - results['torchvision']:+.4f} mAP from torchvision")
 
 
 if __name__ == "__main__":
