@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from mobiledet.checkpoint import load_detector
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS
+from mobiledet_converters.coreml.compress import compress
 from mobiledet_converters.coreml.framework import load_coremltools
 from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 from mobiledet_converters.coreml.lowering import EXPORT, TRACE, lower
 from mobiledet_converters.coreml.targets import OLDEST_IOS
+from mobiledet_converters.coreml.validate import read_program
 from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.wrapper import DetectionGraph
 
@@ -72,7 +74,7 @@ def test_both_reasons_are_told(ct: Any) -> None:
 def test_every_ios(ct: Any, tmp_path: Path, ios: int, version: int) -> None:
     class Small(nn.Sequential):
         def __init__(self) -> None:
-            super().__init__(nn.Conv2d(3, 4, 3, 2), nn.ReLU6(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(4, 2, 1))
+            super().__init__(nn.Conv2d(3, 4, 3, 2), nn.ReLU6(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(4, 64, 3))
 
     torch.manual_seed(0)
     network = Small().eval()
@@ -81,6 +83,14 @@ def test_every_ios(ct: Any, tmp_path: Path, ios: int, version: int) -> None:
     with torch.inference_mode():
         expected = network(torch.from_numpy(PIXELS).permute(2, 0, 1)[None].float()).numpy()
     assert difference(expected, run(program, tmp_path / "x.mlpackage")["y"]).sqnr_db > 80
+    written = [program.model]
+    if ios >= OLDEST_IOS["palette6"]:
+        float16 = lower(ct, network, (96, 96), ("y",), ios, True)
+        written.append(compress(ct, float16.model, "palette6"))
+    for model in written:
+        operations, problems = read_program(model.get_spec(), model.weights_dir)
+        assert operations["conv"] == 2
+        assert not problems
 
 
 Train = Callable[..., Path]
