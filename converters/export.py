@@ -34,7 +34,7 @@ from mobiledet_converters.working_folder import working_folder
 from mobiledet_converters.wrapper import require_one_stage
 
 POLL_SECONDS = 0.2
-ROUNDINGS = 4  # ways of PyTorch to compute in 16 bits that a file is held against
+ROUNDINGS = 12  # ways of PyTorch to compute in 16 bits that a file is held against
 
 
 def run(config: ExportConfig) -> None:
