@@ -253,7 +253,10 @@ def _release_outputs(prepared: fx.GraphModule) -> None:
         if is_quantiser:
             quantisers.append(node)
     for node in quantisers:
-        node.replace_all_uses_with(node.all_input_nodes[0], delete_user_cb=way.__contains__)
+        # whoever asks for the shape alone would keep a quantiser that nobody needs
+        node.replace_all_uses_with(
+            node.all_input_nodes[0], delete_user_cb=lambda user: user in way or user.target is getattr
+        )
         if not node.users:
             prepared.graph.erase_node(node)
     prepared.recompile()
