@@ -2,7 +2,7 @@
 
 Both see the same augmented pictures of the built-in shapes in the same order and batches, from random weights, at 320
 pixels. Each has its own anchors, loss, optimiser and learning rate: torchvision those of its reference training,
-scaled linearly to the batch, mobiledet its own defaults. Both are scored by COCO's mAP on the same validation images.
+scaled linearly to the batch, mobiledet its own. Both are scored by COCO's mAP on the same validation images.
 
     python benchmarks/train_quality.py --detector ssdlite --images 2000 --epochs 5
     python benchmarks/train_quality.py --detector faster_rcnn_fpn --images 2000 --epochs 5
@@ -45,6 +45,7 @@ class Peer(NamedTuple):
         batch: that ``lr`` is meant for.
         weight_decay: of all weights.
         backbone: the same one here.
+        own_lr: mobiledet's, of AdamW.
     """
 
     build: Callable[..., nn.Module]
@@ -52,16 +53,20 @@ class Peer(NamedTuple):
     batch: int
     weight_decay: float
     backbone: str
+    own_lr: float
 
 
 PEERS = {
-    "ssdlite": Peer(ssdlite320_mobilenet_v3_large, 0.15, 192, 4e-5, "torchvision:mobilenet_v3_large-reduced_tail"),
+    "ssdlite": Peer(
+        ssdlite320_mobilenet_v3_large, 0.15, 192, 4e-5, "torchvision:mobilenet_v3_large-reduced_tail", TrainConfig.lr
+    ),
     "faster_rcnn_fpn": Peer(
         partial(fasterrcnn_mobilenet_v3_large_320_fpn, trainable_backbone_layers=6, min_size=SIDE, max_size=SIDE),
         0.02,
         16,
         1e-4,
         "torchvision:mobilenet_v3_large",
+        2 * TrainConfig.lr,
     ),
 }
 
@@ -128,7 +133,7 @@ def train_mobiledet(peer: Peer, folder: Path, out: Path, arguments: argparse.Nam
         image_size=SIDE,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
-        lr=arguments.lr,
+        lr=arguments.lr or peer.own_lr,
         warmup_steps=WARM_UP,
         ema_decay=arguments.ema_decay,
         eval_every=arguments.epochs,
@@ -145,7 +150,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=TrainConfig.lr, help="mobiledet's; torchvision has its own")
+    parser.add_argument("--lr", type=float, help="mobiledet's; torchvision has its own")
     parser.add_argument("--ema-decay", type=float, default=0.998, help="mobiledet's; short runs want a short memory")
     parser.add_argument("--only", choices=("torchvision", "mobiledet"), help="train one of the two, to compare later")
     arguments = parser.parse_args()
