@@ -15,24 +15,13 @@ from torch import Tensor, fx, nn
 from mobiledet.detectors import detector_from_spec
 from mobiledet.detectors.two_stage import TwoStageDetector
 from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet_converters.coreml.quantize import FirstStage
 from mobiledet_converters.tflite.network import Network
 
 BACKBONE, DETECTOR = "mobilenet_v2_1x", "faster_rcnn"
 
 
-class FirstStage(nn.Module):
-    """An image to the map that regions are taken from, and the first head's outputs."""
-
-    def __init__(self, detector: TwoStageDetector) -> None:
-        super().__init__()
-        self.backbone, self.neck, self.rpn = detector.backbone, detector.neck, detector.rpn
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        maps = self.neck(self.backbone(image))
-        return (*maps, *self.rpn(maps))
-
-
-class SecondStage(nn.Module):
+class StackedSecondStage(nn.Module):
     """Regions to classes and boxes; they come below each other, as one map.
 
     Attributes:
@@ -56,7 +45,7 @@ def main() -> None:
     options = options_from_command_line(__doc__)
     spec = ModelSpec("x", BACKBONE, DETECTOR, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
     detector = cast(TwoStageDetector, detector_from_spec(spec).eval())
-    first, second = FirstStage(detector), SecondStage(detector)
+    first, second = FirstStage(detector), StackedSecondStage(detector)
     rows = detector.settings.proposals * second.side
     # as graphs, because the converter's process does not know the classes of this script
     parts = {
