@@ -104,6 +104,12 @@ class Networks:
     network: nn.Module
     box_head: nn.Module | None = None
 
+    def __iter__(self) -> Iterator[nn.Module]:
+        """Those that there are."""
+        yield self.network
+        if self.box_head is not None:
+            yield self.box_head
+
 
 def networks_of(detector: Detector) -> Networks:
     """What of a detector can be quantised."""
@@ -141,7 +147,7 @@ class Quantization:
         detector = graph.detector
         networks = networks_of(detector)
         config = LinearQuantizerConfig.from_dict(SETTINGS)
-        self._quantizers = [LinearQuantizer(fold_normalisation(n), config) for n in _present(networks)]
+        self._quantizers = [LinearQuantizer(fold_normalisation(n), config) for n in networks]
         examples = _example_inputs(detector, size)
         prepared = [
             q.prepare(example_inputs=(example,)) for q, example in zip(self._quantizers, examples, strict=False)
@@ -176,12 +182,6 @@ class Quantization:
         graph.detector = with_networks(self._graph.detector, Networks(*finished)).eval()
         graph.normalization.mean = graph.normalization.mean.half().float()
         return graph
-
-
-def _present(networks: Networks) -> Iterator[nn.Module]:
-    yield networks.network
-    if networks.box_head is not None:
-        yield networks.box_head
 
 
 def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:

@@ -125,9 +125,7 @@ def test_folding_changes_nothing(kind: str) -> None:
             module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     images = torch.randn(2, 3, 64, 64)
-    networks = networks_of(detector)
-    folded = Networks(*(fold_normalisation(n) for n in (networks.network, networks.box_head) if n is not None))
-    other = with_networks(detector, folded)
+    other = with_networks(detector, Networks(*map(fold_normalisation, networks_of(detector))))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in other.modules())
     with torch.inference_mode():
         for ours, theirs in zip(other(images), detector(images), strict=True):
