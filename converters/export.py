@@ -13,11 +13,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mobiledet.bundle import SUFFIX, Bundle, open_bundle, write_bundle
+from mobiledet.data.config import OnBadData
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
-from mobiledet_converters.calibration import Calibration, choose_calibration, run_settings
+from mobiledet_converters.calibration import Calibration, choose_calibration
 from mobiledet_converters.checks import ROUNDED_PRECISION, CheckedFile, ask_judge, check_file, golden_cases
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.coreml.targets import check_target
@@ -30,6 +31,7 @@ from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16
 from mobiledet_converters.selection import common_images, debug, measure
 from mobiledet_converters.tflite.judge import is_available
+from mobiledet_converters.trained_on import trained_on
 from mobiledet_converters.working_folder import working_folder
 from mobiledet_converters.wrapper import require_one_stage
 
@@ -97,13 +99,13 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         detector, spec = jobs[formats[0]].load()
         require_one_stage(config.postprocess, detector, spec)
         dataset = (
-            load_validation(config.data, run_settings(config.checkpoint), config.measure_images)
+            load_validation(config.data, trained_on(config.checkpoint), config.measure_images, config.on_bad_data)
             if config.measure
             else None
         )
         calibration = _calibrate(jobs, config, spec, console)
-        paths = choose_images(config.checkpoint, config.images, config.parity_images)
-        inputs = load_inputs(paths, spec.input)
+        pictures = choose_images(config.checkpoint, config.images, config.parity_images, _on_bad_data(config))
+        inputs = load_inputs(pictures, spec.input)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
         reference = make_reference(detector, spec, inputs, config.postprocess)
         rounded = [
@@ -115,7 +117,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
             compare(reference.detections, other.detections, reference.cuts, spec.nms, tolerance) for other in rounded
         )
         count = sum(map(len, reference.detections))
-        console.print(f"PyTorch finds {count} objects in {len(paths)} images of {paths[0].parent}", highlight=False)
+        where = pictures[0].path.parent
+        console.print(f"PyTorch finds {count} objects in {len(pictures)} images of {where}", highlight=False)
         if not count:
             console.print("nothing but raw outputs can be compared; give --images with objects")
         answers = _wait(conversions, console)
@@ -137,6 +140,13 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
             {name: {"iou": t.iou, "score": t.score} for name, t in TOLERANCES.items()},
             config.overwrite,
         )
+
+
+def _on_bad_data(config: ExportConfig) -> OnBadData:
+    """As asked for, or as in training."""
+    run = trained_on(config.checkpoint)
+    recorded: OnBadData = run.options["on_bad_data"] if run else "error"
+    return config.on_bad_data or recorded
 
 
 def _calibrate(

@@ -1,22 +1,22 @@
 """mAP of exported files, beside that of the PyTorch detector that they were made from."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from mobiledet.data.categories import match_categories
-from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.data.categories import match_labels
+from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.record import DataRecord
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoEvaluator
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
+from mobiledet_converters.trained_on import DEFAULTS, load_part
 
 PYTORCH = "PyTorch"
 
@@ -51,31 +51,36 @@ class TorchModel:
         return Detections(boxes, self._found.scores.numpy(), self._found.labels.numpy())
 
 
-def load_validation(data: str | None, run: Mapping[str, Any], limit: int) -> CocoDataset:
+def load_validation(
+    data: str | None, run: DataRecord | None, limit: int, on_bad_data: str | None = None
+) -> DetectionSet:
     """The images that mAP is measured on.
 
     Args:
-        data: a folder in COCO's layout or ``shapes``, whose validation part is taken; None takes what the training run
-            was validated on.
-        run: the settings of that run, empty if they are not known.
+        data: a folder of annotated images or ``shapes``, whose validation part is taken; None takes what the training
+            run was validated on.
+        run: what the checkpoint tells of its data, None if nothing.
         limit: images at most; 0 takes all.
+        on_bad_data: as in ``check.checked``; None does as the run did.
 
     Raises:
-        UserError: there is none, or it is not COCO.
+        UserError: there is none, its data is bad, or it has no box to find.
     """
     if limit < 0:
         raise UserError(f"--measure-images {limit} is negative")
-    if data is None and run.get("val_images"):
-        dataset = load_coco(Path(run["val_images"]), Path(run["val_annotations"]), run.get("on_bad_data", "error"))
-    elif data or run.get("data"):
-        dataset = load_split(data or run["data"], "val", run.get("on_bad_data", "error"))
-    else:
-        raise UserError("--measure needs --data, a folder in COCO's layout or the word shapes")
-    return dataclasses.replace(dataset, images=dataset.images[: limit or None])
+    options = dict(run.options if run else DEFAULTS)
+    if on_bad_data:
+        options["on_bad_data"] = on_bad_data
+    if not (data or options["data"] or options["val_images"]):
+        raise UserError("--measure needs --data, a folder of annotated images or the word shapes")
+    dataset = load_part(options, "val", data).first(limit)
+    if not any(dataset.objects):
+        raise UserError(f"{dataset.annotations} has no box to find, so there is no mAP to measure; give other --data")
+    return dataset
 
 
 def measure_map(
-    models: Mapping[str, Model], spec: ModelSpec, dataset: CocoDataset, tell: Callable[[int], None] = lambda _: None
+    models: Mapping[str, Model], spec: ModelSpec, dataset: DetectionSet, tell: Callable[[int], None] = lambda _: None
 ) -> dict[str, dict[str, Any]]:
     """Run every model on every image, each of which is decoded once, and score.
 
@@ -92,11 +97,10 @@ def measure_map(
         UserError: an image is broken or not of its annotated size, or the data set has a category that the model does
             not know.
     """
-    category_ids = match_categories(spec, dataset)
-    ids = [image.id for image in dataset.images]
-    evaluators = {name: CocoEvaluator(dataset.annotations, category_ids, ids) for name in models}
+    label_of = match_labels(spec, dataset)
+    evaluators = {name: CocoEvaluator(spec.labels, dataset.truth(), label_of) for name in models}
     for number, image in enumerate(dataset.images, start=1):
-        rgb = load_rgb(image.path)
+        rgb = load_rgb(image.path, image.apply_orientation)
         height, width = rgb.shape[:2]
         problem = image.size_problem(height, width, dataset.annotations)
         if problem:
@@ -108,7 +112,7 @@ def measure_map(
             evaluators[name].add(image.id, model.detections(height, width, spec.num_classes))
         tell(number)
     scores = {name: evaluator.score() for name, evaluator in evaluators.items()}
-    about = {"dataset": dataset.name, "images": len(ids)}
+    about = {"dataset": dataset.name, "images": len(dataset.images)}
     return {name: {"AP": score.AP, "AP50": score.AP50, **about} for name, score in scores.items()}
 
 

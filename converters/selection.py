@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mobiledet.data.coco import CocoDataset
+from mobiledet.data.dataset import DetectionSet
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet_converters.checks import CheckedFile
@@ -41,7 +41,7 @@ def measure(
     config: ExportConfig,
     detector: Detector,
     reference: Reference,
-    dataset: CocoDataset,
+    dataset: DetectionSet,
     console: Console,
 ) -> list[CheckedFile]:
     """Note the mAP of each file, and leave out those that lose more than allowed.

@@ -16,6 +16,11 @@ from mobiledet.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
+ORIENTATION_TAG = 0x0112  # of EXIF
+
+# of values in pictures of 32-bit integers and of floats
+GREY_RANGES = {"I": (255.0, 65535.0, 2.0**32 - 1), "F": (1.0, 255.0, 65535.0, 2.0**32 - 1)}
+
 # what Pillow raises on files that are truncated, broken, or not pictures
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -23,10 +28,12 @@ _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Imag
 def load_rgb(path: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
     """Decode a picture of any kind; grayscale, palette, CMYK become RGB, transparency is dropped.
 
+    Grey of more than 8 bits is scaled down: integers of 16 bits by 256, those of 32 bits and floats by the smallest of
+    the ranges 0..1 (floats alone), 0..255, 0..65535 and 0..2^32-1 that holds them.
+
     Args:
         path: the file.
-        apply_orientation: turn the picture as its EXIF tag says. COCO annotations ignore that tag; photographs
-            that a person will look at need it.
+        apply_orientation: turn the picture as its EXIF tag says, see ``headers.choose_reading``.
 
     Returns:
         H x W x 3, uint8, RGB.
@@ -34,13 +41,13 @@ def load_rgb(path: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
     Raises:
         UserError: the file is missing, truncated or cannot be decoded.
     """
-    with _opened(path, path) as image:
+    with opened(path, path) as image:
         return _decoded(image, apply_orientation)
 
 
 def decode_rgb(content: bytes, name: str, apply_orientation: bool = False) -> NDArray[np.uint8]:
     """The same for the bytes of a file; errors call it ``name``."""
-    with _opened(io.BytesIO(content), name) as image:
+    with opened(io.BytesIO(content), name) as image:
         return _decoded(image, apply_orientation)
 
 
@@ -49,24 +56,26 @@ def _decoded(image: Image.Image, apply_orientation: bool) -> NDArray[np.uint8]:
     return _rgb(ImageOps.exif_transpose(image) if apply_orientation else image)
 
 
-def load_reduced(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def load_reduced(
+    path: Path, height: int, width: int, apply_orientation: bool = False
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
 
     For a JPEG this leaves out most of the work: libjpeg scales the cosine transform of each block, so that a pixel is
     about the mean of those it stands for. A picture whose half is too small already is decoded in full.
 
     Returns:
-        the pixels as in ``load_rgb``, and (height, width) of the picture in the file.
+        the pixels as in ``load_rgb``, and (height, width) of the picture in full.
 
     Raises:
         UserError: the file is missing, truncated or cannot be decoded.
     """
-    with _opened(path, path) as image:
-        original = image.height, image.width
+    with opened(path, path) as image:
+        turned = apply_orientation and image.getexif().get(ORIENTATION_TAG, 1) >= 5
+        original = (image.width, image.height) if turned else (image.height, image.width)
         factor = _reduction(original, (height, width))
-        image.draft("RGB", (width, height))
-        image.load()
-        pixels = _rgb(image)
+        image.draft("RGB", (height, width) if turned else (width, height))
+        pixels = _decoded(image, apply_orientation)
     if factor > 1 and pixels.shape[:2] == original:  # not a JPEG
         pixels = np.array(Image.fromarray(pixels).reduce(factor))
     return pixels, original
@@ -84,8 +93,8 @@ def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO, name: object) -> Iterator[Image.Image]:
-    """A picture file; whatever goes wrong in the block is told as a ``UserError`` that names it."""
+def opened(source: Path | BinaryIO, name: object) -> Iterator[Image.Image]:
+    """A picture file, not decoded yet; whatever goes wrong in the block is told as a ``UserError`` that names it."""
     try:
         with Image.open(source) as image:
             yield image
@@ -100,7 +109,18 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     """The pixels of a decoded picture."""
     if image.mode.startswith("I;16"):  # 16 bits a pixel: convert() would clip them instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):  # 32 bits: the same
+        image = Image.fromarray(_scaled(np.asarray(image), GREY_RANGES[image.mode]))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _scaled(grey: NDArray[np.generic], tops: tuple[float, ...]) -> NDArray[np.uint8]:
+    """Grey of many bits in 0..255, by the smallest of some ranges that holds it; negative and no numbers are black."""
+    values = np.nan_to_num(np.asarray(grey, np.float64), nan=0, posinf=0, neginf=0)
+    top = next((top for top in tops if values.max(initial=0) <= top), tops[-1])
+    if top > 1:
+        return np.clip(values // ((top + 1) / 256), 0, 255).astype(np.uint8)  # bits are cut off, as of 16-bit pictures
+    return np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from mobiledet.bundle import Bundle
 from mobiledet.data.categories import match_categories
-from mobiledet.data.coco import CocoDataset, load_split
+from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.read import load_split
 from mobiledet.devices.base import Session
 from mobiledet.devices.local import LocalDevice
 from mobiledet.errors import UserError
@@ -28,7 +29,7 @@ def data(patch_data: Path, tmp_path: Path) -> Path:
     return shutil.copytree(patch_data, tmp_path / "patches")
 
 
-def _edit(data: Path, change: Callable[[dict], None]) -> CocoDataset:
+def _edit(data: Path, change: Callable[[dict], None]) -> DetectionSet:
     path = data / "annotations" / "instances_val2017.json"
     listing = json.loads(path.read_text())
     change(listing)
