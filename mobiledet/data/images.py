@@ -21,6 +21,11 @@ ORIENTATION_TAG = 0x0112  # of EXIF
 # of values in pictures of 32-bit integers and of floats
 GREY_RANGES = {"I": (255.0, 65535.0, 2.0**32 - 1), "F": (1.0, 255.0, 65535.0, 2.0**32 - 1)}
 
+# of files that hold pictures, or drawings, which are not decoded here
+OTHER_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".psd", ".svg", ".pdf"}
+)
+
 # what Pillow raises on files that are truncated, broken, or not pictures
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -133,6 +138,9 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 def list_images(path: Path) -> list[Path]:
     """The pictures that ``path`` stands for: itself if it is a file, else those directly in the folder, sorted.
 
+    What a Mac leaves beside a picture (``._NAME``) is none. Others that are passed over are told by
+    ``unread_pictures``.
+
     Raises:
         UserError: ``path`` does not exist, or is a folder without pictures.
     """
@@ -140,7 +148,22 @@ def list_images(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"cannot find {path}; give an image or a folder of images")
-    images = sorted(child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES and child.is_file())
+    images = sorted(child for child in path.iterdir() if _is_picture(child))
     if not images:
-        raise UserError(f"folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        others = unread_pictures(path)
+        also = f"; it cannot read {others[0].name} and its like, {len(others)} in all" if others else ""
+        raise UserError(f"folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){also}")
     return images
+
+
+def unread_pictures(path: Path) -> list[Path]:
+    """Files directly in a folder that are pictures of kinds that ``list_images`` passes over, and ``._NAME`` files that
+    look like pictures."""
+    if not path.is_dir():
+        return []
+    kinds = IMAGE_SUFFIXES | OTHER_SUFFIXES
+    return sorted(c for c in path.iterdir() if c.suffix.lower() in kinds and c.is_file() and not _is_picture(c))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._") and path.is_file()

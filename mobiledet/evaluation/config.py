@@ -137,7 +137,9 @@ class ReportConfig:
 class PredictConfig:
     """Run a bundle on pictures and draw what it finds.
 
-    Pictures are turned as their EXIF tag says. Each is written whole or not at all.
+    Pictures are turned as their EXIF orientation says, unless the bundle was trained with --exif ignore. Each is
+    written whole or not at all. One that cannot be read does not stop the others; it is told at the end, with exit
+    status 2.
 
     For example:
       mobiledet predict x.mobiledet cat.jpg dog.png
