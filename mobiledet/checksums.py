@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from mobiledet.errors import UserError
 
 SUMS = "SHA256SUMS"
-_LINE = re.compile(r"([0-9a-f]{64})  (.+)", re.DOTALL)
+# no control character in a path, a line end of Windows among them
+_LINE = re.compile(r"([0-9a-f]{64})  ([^\0-\x1f\x7f]+)")
 
 
 def write_checksums(folder: Path) -> None:
@@ -33,7 +34,7 @@ def verified_checksums(folder: Path, source: Path) -> dict[str, str]:
     """
     if not (folder / SUMS).is_file():
         raise UserError(f"{source}: {SUMS} is missing, as in bundles of an older mobiledet; export or copy it again")
-    checksums = _parse((folder / SUMS).read_bytes(), source)
+    checksums = parse_checksums((folder / SUMS).read_bytes(), source)
     for name, sha256 in checksums.items():
         path = inside(folder, name, source)
         if not path.is_file():
@@ -68,16 +69,17 @@ def inside(folder: Path, name: str, source: Path) -> Path:
     return folder / name
 
 
-def _parse(content: bytes, source: Path) -> dict[str, str]:
+def parse_checksums(content: bytes, source: Path) -> dict[str, str]:
+    """Checksum of each path in the text of a ``SHA256SUMS``; see ``verified_checksums``."""
     checksums: dict[str, str] = {}
-    *lines, rest = content.decode(errors="replace").split("\n")
+    try:
+        *lines, rest = content.decode().split("\n")
+    except ValueError as error:
+        raise UserError(f"{source}: {SUMS} is not UTF-8; copy the bundle again") from error
     for number, line in enumerate([*lines, *([rest] if rest else [])], start=1):
         found = _LINE.fullmatch(line)
-        # no control characters (a line end of Windows among them), no byte that is not UTF-8
-        if not found or number > len(lines) or not found[2].isprintable() or "\ufffd" in line:
-            raise UserError(
-                f"{source}: line {number} of {SUMS} is no checksum and path; copy or export the bundle again"
-            )
+        if not found or number > len(lines):
+            raise UserError(f"{source}: line {number} of {SUMS} is no checksum and path; copy the bundle again")
         if found[2] in checksums or found[2] == SUMS:
             raise UserError(f"{source}: {SUMS} lists {found[2]} twice, or itself; export the bundle again")
         checksums[found[2]] = found[1]

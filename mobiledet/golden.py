@@ -258,6 +258,7 @@ class _Index:
 
 def _read_input(folder: Path, name: str, spec: ModelSpec) -> GoldenInput:
     _require(bool(_NAME.fullmatch(name)), f"input {name!r} is no name of a .rgb or .png file in golden/")
+    _require((folder / name).is_file(), f"input {name} is missing")
     content = (folder / name).read_bytes()
     if name.endswith(".png"):
         return GoldenInput(content, encoded=True)

@@ -168,7 +168,7 @@ def _damaged(index: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     yield changed("cases", 0, "input", value="../labels.txt"), "'../labels.txt' is no name"
     yield changed("cases", 0, "input", value="golden.json"), "'golden.json' is no name"
     yield changed("cases", 0, "input", value="/etc/passwd.png"), "is no name"
-    yield changed("cases", 0, "input", value="7.rgb"), "No such file"
+    yield changed("cases", 0, "input", value="7.rgb"), "input 7.rgb is missing"
     yield changed("cases", 0, "input", value=7), "not of type str"
     yield changed("unknown", value=1), "unknown is unknown"
     yield changed("files", value={}), f"{', '.join(sorted(NAMES))} has no outputs"

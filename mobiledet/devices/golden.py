@@ -51,11 +51,12 @@ def replay_golden(
         replayed.append(Replayed(case, found, passes=not problem))
         compared.append(comparison)
         problems.append(problem)
-    if total and not any(each.found.scores.any() for each in replayed):
-        problems = [problem or f"it finds nothing where {total} detections are expected" for problem in problems]
     matched = np.concatenate([comparison.pairs[comparison.good] for comparison in compared])
-    if total >= FEW and 2 * len(matched) < total and not any(problems):
-        problems[0] = f"{len(matched)} of {total} detections are there"
+    if not any(problems):
+        if total and not any(each.found.scores.any() for each in replayed):
+            problems[0] = f"it finds nothing where {total} detections are expected"
+        elif total >= FEW and 2 * len(matched) < total:
+            problems[0] = f"{len(matched)} of {total} detections are there"
     failed = [index for index, problem in enumerate(problems) if problem]
     if failed:
         reason = diagnose(replayed, bundle.spec)
