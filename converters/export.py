@@ -110,7 +110,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Exported:
         blame([file for file in files if file not in kept], reference, console)
         if left_out and (config.strict or not kept):
             raise UserError(_nothing_written(left_out))
-        golden = make_golden(kept, reference, paths, rounding)
+        golden = make_golden(kept, detector, reference, paths, rounding)
         bundle = write_bundle(out, spec, [(file.source, file.entry) for file in kept], golden, config.overwrite)
     print_summary(bundle, left_out, unmeasured, console)
     return Exported(bundle, tuple(left_out))
