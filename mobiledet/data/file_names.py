@@ -45,9 +45,7 @@ class FolderIndex:
         reaches_out = os.path.isabs(plain) or PureWindowsPath(name).drive or ".." in plain.split("/")
         if reaches_out and not self._inside(plain):
             return None, f"points outside {self.folder}; file names have to be relative to that folder"
-        near = self._in_other_case(plain)
-        hint = f"; there is {near}, in another letter case" if near else ""
-        return None, f"has no file in {self.folder}{hint}"
+        return None, f"has no file in {self.folder}{self._hint(plain)}"
 
     def _candidates(self, name: str) -> list[str]:
         """Relative paths that ``name`` may mean, the likeliest first."""
@@ -107,6 +105,14 @@ class FolderIndex:
                     composed.setdefault(unicodedata.normalize("NFC", name), []).append(name)
             self._entries[folder] = _Entries(names, composed)
         return self._entries[folder]
+
+    def _hint(self, relative: str) -> str:
+        """What the name may have meant."""
+        near = self._in_other_case(relative)
+        if near:
+            return f"; there is {near}, in another letter case"
+        below = next((name for name in sorted(self._list("").names) if self._lookup(f"{name}/{relative}")), "")
+        return f"; there is {below}/{relative}, so give {self.folder / below} as the folder" if below else ""
 
     def _in_other_case(self, relative: str) -> str:
         parent, _, base = relative.rpartition("/")

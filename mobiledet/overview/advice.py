@@ -22,6 +22,7 @@ def advise(
     detector: str,
     image_size: int,
     has_validation: bool,
+    suspicious: int,
 ) -> list[str]:
     """Advice, the most pressing first."""
     train = parts[0]
@@ -31,6 +32,7 @@ def advise(
         *_copies(copies),
         *_size(train, detector, image_size),
         *_classes(train),
+        *([f"{suspicious} labels look suspicious: see their pictures below."] if suspicious else []),
     ]
 
 

@@ -79,6 +79,7 @@ def measure(source: Source, parts: list[DetectionSet], has_validation: bool, con
     copies, undecodable = CopyFacts(), list[str]()
     if config.pixels:
         copies, undecodable = measure_pixels(parts, names, source.folder, quiet=False)
+    found = find_suspicions(parts)
     return Overview(
         name=source.name,
         format=source.format,
@@ -89,8 +90,8 @@ def measure(source: Source, parts: list[DetectionSet], has_validation: bool, con
         classes=class_facts(parts, names, side, side),
         copies=copies,
         undecodable=undecodable,
-        suspicions=find_suspicions(parts),
-        advice=advise(parts, facts, copies, undecodable, config.detector, side, has_validation),
+        suspicions=found,
+        advice=advise(parts, facts, copies, undecodable, config.detector, side, has_validation, len(found)),
     )
 
 

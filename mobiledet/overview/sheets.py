@@ -60,7 +60,10 @@ def _sheet(boxes: Sequence[tuple[LabelledImage, int]]) -> NDArray[np.uint8] | No
             tiles.append(_tile(image, box))
         except UserError:  # told elsewhere
             continue
-    return np.asarray(contact_sheet(tiles, columns=PER_SHEET, tile=TILE)) if tiles else None
+    if not tiles:
+        return None
+    blank = np.full((TILE, TILE, 3), 255, np.uint8)  # so that all sheets have one scale
+    return np.asarray(contact_sheet(tiles + [blank] * (PER_SHEET - len(tiles)), columns=PER_SHEET, tile=TILE))
 
 
 def _tile(image: LabelledImage, box: int) -> NDArray[np.uint8]:

@@ -90,7 +90,7 @@ def test_damaged_image_stops_or_is_left_out(
     dataset = load_split(folder, "val")
     dataset.images[1].path.write_bytes(dataset.images[1].path.read_bytes()[:300])
     model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
-    with pytest.raises(UserError, match="cannot decode image .*pass --on-bad-data skip"):
+    with pytest.raises(UserError, match=r"cannot decode image .*pass --on-bad-data skip"):
         measure_map({"file": model}, patch_bundle.spec, dataset)
     measured = measure_map({"file": model}, patch_bundle.spec, dataset, on_bad_data="skip")
     assert (measured["file"]["AP"], measured["file"]["images"]) == (1.0, 5)

@@ -12,7 +12,8 @@ import torch
 from mobiledet.checkpoint import load_detector
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
-from mobiledet_converters.reference import choose_images, load_inputs, make_reference, round_to_float16
+from mobiledet_converters.reference import choose_images, load_inputs, make_reference
+from mobiledet_converters.rounding import round_to_float16
 
 
 def test_images_are_spread_over_the_folder(scene_folder: Path, tmp_path: Path) -> None:

@@ -398,12 +398,15 @@ def test_unicode_forms_of_a_file_name(listed: str, stored: str, tmp_path: Path) 
         ("..\\train\\a.jpg", "points outside"),
         ("C:\\set\\d.jpg", "points outside"),
         ("D.JPG", r"has no file in .*; there is d\.jpg, in another letter case"),
+        ("e.jpg", r"has no file in .*; there is deep/e\.jpg, so give"),
         ("d.jpg\u0000", "is no name of a file"),
         ("", "is no name of a file"),
     ],
 )
 def test_file_names_that_are_refused(name: str, reason: str, tmp_path: Path) -> None:
     retold(tmp_path, lambda listing: listing["images"][0].update(file_name=name))
+    (tmp_path / "val" / "deep").mkdir()
+    (tmp_path / "val" / "deep" / "e.jpg").touch()
     with pytest.raises(UserError, match=reason):
         load_split(tmp_path, "val")
 
