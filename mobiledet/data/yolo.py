@@ -63,7 +63,9 @@ def _description(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     for path in files:
         try:
             values = yaml.safe_load(_read_text(path))
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
+        except (yaml.YAMLError, RecursionError, ValueError, UserError) as error:
+            if path.stem != "data":  # some other file
+                continue
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise UserError(f"{path} is not YAML: {reason}") from error
         if isinstance(values, dict) and "names" in values and any(values.get(part) for part in PARTS):

@@ -39,6 +39,7 @@ from mobiledet.train.run_folder import RunFolder
 from mobiledet.train.samples import draw_samples
 from mobiledet.train.setup import (
     check_settings,
+    changed_data,
     choose_workers,
     data_record,
     describe_data,
@@ -144,6 +145,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     state.data = data_record(config, train_set, val_set).to_json()
     if before and config.resume:
         state.load(before, source)
+        console.print(changed_data(before.data, state.data), end="")
         if state.epoch > config.epochs:
             raise UserError(f"--epochs {config.epochs}: {config.resume} has done {state.epoch} already")
     folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state) if fabric.is_global_zero else None))

@@ -8,9 +8,11 @@ from mobiledet.errors import UserError
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.run_folder import RunFolder
 
-# what neither the weights learnt so far nor the order of the images depends on, and the length of the run
+# what neither the weights learnt so far nor the order of the images depends on, the length of the run, and where the data
+# lies now
 MAY_CHANGE = frozenset(
     {
+        "data",
         "epochs",
         "eval_every",
         "save_every_minutes",

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -159,6 +159,14 @@ def data_record(config: TrainConfig, train_set: DetectionSet, val_set: Detection
     return DataRecord(
         options, PictureList.of(train_set, train_root), PictureList.of(val_set, config.val_images or root)
     )
+
+
+def changed_data(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """A line that says so where a run goes on with other pictures or boxes than it began with; else empty."""
+    if before is None:
+        return ""
+    parts = [part for part in ("train", "val") if before[part]["sha256"] != now[part]["sha256"]]
+    return f"the data is not what the run began with: {' and '.join(parts)} differ\n" if parts else ""
 
 
 def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet, val_set: DetectionSet) -> list[str]:
