@@ -132,8 +132,8 @@ class TrainConfig(DataOptions):
     out: Path | None = None
     """Run folder; default runs/NAME-DATE."""
     resume: Path | None = None
-    """Run folder to go on with. Its own settings are used, but for these, which may be given anew: --data (where it was moved), --epochs,
-    --eval-every, --save-every-minutes, --workers, --devices, --nodes, --accelerator, --precision, --cache-images,
-    --scorer and --on-bad-data."""
+    """Run folder to go on with. Its own settings are used, but for these, which may be given anew: --data (where it
+    was moved), --epochs, --eval-every, --save-every-minutes, --workers, --devices, --nodes, --accelerator,
+    --precision, --cache-images, --scorer and --on-bad-data."""
     save_every_minutes: float = 10.0
     """Between checkpoints within an epoch; each epoch ends with one too."""

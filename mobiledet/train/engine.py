@@ -38,8 +38,8 @@ from mobiledet.train.resume import resumed
 from mobiledet.train.run_folder import RunFolder
 from mobiledet.train.samples import draw_samples
 from mobiledet.train.setup import (
-    check_settings,
     changed_data,
+    check_settings,
     choose_workers,
     data_record,
     describe_data,

@@ -8,7 +8,8 @@ from mobiledet.errors import UserError
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.run_folder import RunFolder
 
-# what neither the weights learnt so far nor the order of the images depends on, the length of the run, and where the data
+# what neither the weights learnt so far nor the order of the images depends on, the length of the run, and where the
+# data
 # lies now
 MAY_CHANGE = frozenset(
     {
