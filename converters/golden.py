@@ -45,7 +45,7 @@ def make_golden(
     """
     spec = reference.spec
     changed = [
-        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(paths))],
+        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(pictures))],
         *(_other_kernels(file, reference) for file in files if file.gate.is_coarse and _has_kernels(file)),
     ]
 
