@@ -309,7 +309,7 @@ def _train_epoch(run: Run) -> None:
     """
     config, fabric, state = run.config, run.fabric, run.state
     lr = learning_rate(config, run.steps_per_epoch)
-    watch = LossWatch(lambda index: str(run.train_loader.dataset.dataset.images[index].path))
+    watch = LossWatch(lambda index: run.train_loader.dataset.dataset.images[index].path.name)
     saved = time.monotonic()
     run.detector.train()
     if config.freeze_backbone:
