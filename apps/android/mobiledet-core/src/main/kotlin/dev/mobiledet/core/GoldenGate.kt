@@ -95,6 +95,9 @@ public class GoldenGate(private val spec: ModelSpec, private val tolerance: Tole
 
     private fun differences(case: GoldenCase, found: Detections, pairs: List<Pair>): Differences {
         val expected = case.expected
+        if (expected.size > 0 && found.size > 0 && found.scores.none { it != 0f }) {
+            return Differences("all scores are zero where ${expected.size} detections are expected", 0)
+        }
         var most = 0
         for ((verb, ours, theirs) in listOf(Triple("misses", expected, found), Triple("invents", found, expected))) {
             val paired = pairs.map { if (ours === expected) it.expected else it.found }.toSet()
