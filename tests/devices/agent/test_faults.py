@@ -214,7 +214,7 @@ class WrongClass(Liar):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Zeros, "gives: all scores are zero; golden case 0: it misses"),
+        (Zeros, "gives: all scores are zero; golden case 0: all scores are zero where 3"),
         (AnotherImage, "it answers the cases in another order"),
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
