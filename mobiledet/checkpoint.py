@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mobiledet.spec import ModelSpec
 from mobiledet.weights import CHECKPOINT_FORMAT, first_line, load_weights, read_tensors
 
 VERSION = 1
+MOST_DATA_BYTES = 2**30  # of the list of pictures, unpacked
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,14 @@ class Checkpoint:
         spec: the network that the weights belong to.
         weights: its state dict; the averaged weights where training keeps an average.
         training: optimiser, raw weights, progress; None in a checkpoint meant for use alone.
+        data: the lists of pictures that the run learnt from and was validated on, as JSON values (``data.record``);
+            None in one that tells nothing of them.
     """
 
     spec: ModelSpec
     weights: dict[str, Tensor]
     training: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = None) -> None:
@@ -51,6 +56,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = 
             "spec": json.dumps(checkpoint.spec.to_json()),
             "weights": checkpoint.weights,
             "training": checkpoint.training,
+            "data": _packed(checkpoint.data),
         }
         try:
             torch.save(content, temporary)
@@ -75,9 +81,27 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     try:
         spec = ModelSpec.from_json(json.loads(content["spec"]), source=str(path))
-        return Checkpoint(spec, dict(content["weights"]), content["training"])
-    except (KeyError, TypeError, ValueError) as error:
+        return Checkpoint(spec, dict(content["weights"]), content["training"], _unpacked(content.get("data")))
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise UserError(f"{path} is a damaged checkpoint: {first_line(error)}") from error
+
+
+def _packed(data: dict[str, Any] | None) -> Tensor | None:
+    """JSON, compressed: a hundred thousand names take less than a megabyte."""
+    if data is None:
+        return None
+    return torch.frombuffer(bytearray(zlib.compress(json.dumps(data).encode())), dtype=torch.uint8)
+
+
+def _unpacked(packed: Tensor | None) -> dict[str, Any] | None:
+    if packed is None:
+        return None
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(packed.numpy().tobytes(), MOST_DATA_BYTES)
+    if not unpacking.eof:
+        raise ValueError("its list of pictures is too long or cut off")
+    values: dict[str, Any] = json.loads(text)
+    return values
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelSpec]:

@@ -5,12 +5,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mobiledet.errors import UserError
 
 SCHEMA_VERSION = 1
 RESIZE_RULES = ("stretch",)
+EXIF_RULES = ("auto", "apply", "ignore")
 # in the order that detection apps expect
 OUTPUTS = {"boxes": "yxyx in 0..1", "classes": "index into labels", "scores": "0..1", "count": "valid rows"}
 
@@ -33,6 +34,8 @@ class InputSpec:
         mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
         resize: how an image becomes height x width: ``stretch`` scales both sides to fit, bilinear.
         channels: the order of the channels.
+        exif: whether a photograph is turned as its EXIF orientation says: ``apply``, ``ignore``, or ``auto``, which
+            applies it unless annotations speak of the stored pixels.
     """
 
     height: int
@@ -41,6 +44,7 @@ class InputSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     resize: str = "stretch"
     channels: str = "RGB"
+    exif: Literal["auto", "apply", "ignore"] = "auto"
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
@@ -52,6 +56,7 @@ class InputSpec:
         _require(all(v > 0 for v in self.std), f"std {self.std} is not positive")
         _require(self.resize in RESIZE_RULES, f"resize rule {self.resize!r} is not one of {', '.join(RESIZE_RULES)}")
         _require(self.channels == "RGB", f"channels {self.channels!r} is not RGB")
+        _require(self.exif in EXIF_RULES, f"exif rule {self.exif!r} is not one of {', '.join(EXIF_RULES)}")
 
 
 @dataclass(frozen=True)
@@ -170,18 +175,20 @@ class ModelSpec:
 
 
 def read_json(path: Any) -> Any:
-    """Decode a JSON file.
+    """Decode a JSON file in UTF-8, with or without a byte order mark, or in UTF-16.
 
     Raises:
-        UserError: the file is missing, unreadable or not JSON.
+        UserError: the file is missing, unreadable or not JSON, or nested beyond reason.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        with open(path, "rb") as file:
+            return json.loads(file.read())
     except OSError as error:
         raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply to be read") from error
 
 
 def _from_fields(record: type, values: Any) -> Any:

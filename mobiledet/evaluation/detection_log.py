@@ -25,6 +25,7 @@ from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.errors import UserError
 from mobiledet.records import decode, float32_json
+from mobiledet.truth import ImageId
 
 KIND = "mobiledet detections"
 SCHEMA_VERSION = 1
@@ -41,7 +42,7 @@ class Origin:
         device: that ran it.
         execution: accelerator and threads.
         mode: ``image`` or ``tensor``.
-        images: sha256 of the list of images and the annotations.
+        images: sha256 of the list of images and what is on them.
         labels: the classes that ``labels`` of a line count from 0.
     """
 
@@ -62,7 +63,7 @@ class Origin:
 class _Line:
     """One image; boxes (x1, y1, x2, y2) in its pixels."""
 
-    image_id: int
+    image_id: ImageId
     height: int
     width: int
     boxes: Any
@@ -81,7 +82,7 @@ class DetectionLog:
 
     def __init__(self, path: Path, origin: Origin, file: FileIO) -> None:
         self.path = path
-        self.found: dict[int, Frame] = {}
+        self.found: dict[ImageId, Frame] = {}
         self._file = file
         self._synced = time.monotonic()
         self._benchmarks: list[tuple[BenchmarkPlan, BenchmarkSamples]] = []
@@ -95,7 +96,7 @@ class DetectionLog:
         else:
             self._write(_json({"kind": KIND, "schema_version": SCHEMA_VERSION, "origin": origin}))
 
-    def add(self, image_id: int, frame: Frame) -> None:
+    def add(self, image_id: ImageId, frame: Frame) -> None:
         """Keep what was found in an image.
 
         Raises:
@@ -214,18 +215,19 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, default=dataclasses.asdict, allow_nan=False, separators=(",", ":"))
 
 
-def _line_json(image_id: int, frame: Frame) -> str:
+def _line_json(image_id: ImageId, frame: Frame) -> str:
     found = frame.detections
     boxes, scores = float32_json(found.boxes_xyxy.tolist()), float32_json(found.scores.tolist())
     return (
-        f'{{"image_id":{image_id},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
+        f'{{"image_id":{json.dumps(image_id)},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
         f'"labels":{json.dumps(found.labels.tolist())},"times":{_json(vars(frame.times))}}}'
     )
 
 
 def _frame(value: dict[str, Any]) -> Frame:
     line = _Line(**{**value, "times": decode(StageTimes, value["times"], "times")})
-    for name in ("image_id", "height", "width"):
+    decode(str if isinstance(line.image_id, str) else int, line.image_id, "image_id")
+    for name in ("height", "width"):
         decode(int, getattr(line, name), name)
     boxes = np.asarray(line.boxes, np.float32).reshape(-1, 4)
     found = Detections(boxes, np.asarray(line.scores, np.float32), np.asarray(line.labels, np.int64))

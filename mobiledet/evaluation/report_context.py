@@ -9,7 +9,9 @@ from mobiledet.drawing.figures import NOT_MEASURED, precision, size
 from mobiledet.drawing.markup import Markup, join, tag
 from mobiledet.drawing.page import definitions, figure
 from mobiledet.evaluation.comparison import full_name, series_name, short_names
-from mobiledet.evaluation.result import Result
+from mobiledet.evaluation.result import Accuracy, Result
+
+MOST_LEFT_OUT = 20  # entries of a result that are named
 
 
 def devices(results: Sequence[Result]) -> Markup:
@@ -129,7 +131,7 @@ def method(results: Sequence[Result]) -> Markup:
         tag("li", f"{full_name(result)}: {problem}")
         for result in results
         if result.accuracy
-        for problem in result.accuracy.skipped
+        for problem in _left_out(result.accuracy)
     ]
     commands = [
         tag(
@@ -153,3 +155,11 @@ def method(results: Sequence[Result]) -> Markup:
 
 def _score(result: Result) -> str:
     return f"mAP {precision(result.accuracy.metrics.AP)}" if result.accuracy else series_name(result)
+
+
+def _left_out(accuracy: Accuracy) -> list[str]:
+    """The first entries of what was left out, and a line that counts all where there are more."""
+    if len(accuracy.skipped) <= MOST_LEFT_OUT:
+        return list(accuracy.skipped)
+    counted = f"{len(accuracy.skipped)} in all: {accuracy.skipped_by_reason}"
+    return [*accuracy.skipped[:MOST_LEFT_OUT], counted]

@@ -28,9 +28,11 @@ class Accuracy:
     Attributes:
         metrics: COCO's numbers.
         dataset: name of the data set and split.
-        annotations: the COCO JSON that holds the truth.
-        images_sha256: of image ids, file names and annotations; only results with the same one are comparable.
+        annotations: the file or folder that the truth was read from.
+        images_sha256: of image ids, file names and objects; only results with the same one are comparable.
         skipped: broken data that was left out, one text each.
+        skipped_by_reason: the same counted, in words.
+        notes: what else a reader of the score should know.
         scorer: what computed the numbers.
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came.
@@ -44,6 +46,8 @@ class Accuracy:
     scorer: str
     mode: InputMode
     stages: dict[str, LatencyStats]
+    skipped_by_reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,8 @@ class Result:
             )
         try:
             fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
+            if isinstance(fields.get("accuracy"), dict):
+                fields["accuracy"] = {"skipped_by_reason": "", "notes": [], **fields["accuracy"]}
             if isinstance(fields.get("file"), dict):
                 fields["file"] = {**_file_defaults(), **fields["file"]}
             result: Result = decode(cls, fields)

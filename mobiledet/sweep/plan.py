@@ -53,7 +53,7 @@ def plan(config: SweepConfig) -> list[Step]:
     if not config.models and not config.backbones:
         raise UserError("nothing to sweep; give bundles, checkpoints or run folders, or --backbones to train")
     if config.backbones and config.data is None:
-        raise UserError("--backbones are trained on --data; give a folder in COCO's layout or the word shapes")
+        raise UserError("--backbones are trained on --data; give a folder of annotated images or the word shapes")
     for name in ("precisions", "devices", "threads", "accelerators"):
         if not getattr(config, name):
             raise UserError(f"--{name} is empty")

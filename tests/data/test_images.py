@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mobiledet.data.images import list_images, load_reduced, load_rgb, reduced_size, resize
+from mobiledet.data.images import list_images, load_reduced, load_rgb, reduced_size, resize, unread_pictures
 from mobiledet.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -126,3 +126,31 @@ def test_list_images(tmp_path: Path) -> None:
         list_images(tmp_path / "folder.jpg")
     with pytest.raises(UserError, match="cannot find"):
         list_images(tmp_path / "nothing")
+
+
+def test_grey_of_many_bits_is_scaled_and_not_clipped(tmp_path: Path) -> None:
+    grey = np.array([[0, 1, 64, 128, 255]], np.uint8)
+    wide = grey.astype(np.int64) * 257
+    floats = {"unit": grey / 255, "bytes": grey, "words": wide}
+    Image.fromarray(wide.astype(np.uint16)).save(tmp_path / "16.png")
+    Image.fromarray(wide.astype(np.int32)).save(tmp_path / "i32.tif")
+    Image.fromarray(grey.astype(np.int32)).save(tmp_path / "i8.tif")
+    for name, values in floats.items():
+        Image.fromarray(values.astype(np.float32)).save(tmp_path / f"{name}.tif")
+    for name in ("16.png", "i32.tif", "i8.tif", *(f"{name}.tif" for name in floats)):
+        np.testing.assert_array_equal(load_rgb(tmp_path / name)[..., 0], grey, err_msg=name)
+
+
+def test_numbers_that_are_none_are_black(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[np.nan, -3, np.inf, 1]], np.float32)).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(load_rgb(tmp_path / "a.tif")[0, :, 0], [0, 0, 0, 255])
+
+
+def test_what_is_passed_over_in_a_folder_is_known(tmp_path: Path) -> None:
+    for name in ("a.jpg", "._a.jpg", "b.HEIC", "notes.txt"):
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == [tmp_path / "a.jpg"]
+    assert unread_pictures(tmp_path) == [tmp_path / "._a.jpg", tmp_path / "b.HEIC"]
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(UserError, match=r"holds no images .*; it cannot read \._a\.jpg and its like, 2 in all"):
+        list_images(tmp_path)
