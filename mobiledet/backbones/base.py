@@ -39,8 +39,8 @@ class Published(NamedTuple):
 class Backbone(nn.Module):
     """Base of all backbones.
 
-    ``forward`` takes N x 3 x H x W normalised images, H and W multiples of 32, and returns one map for each entry of
-    ``feature_info``, finest first.
+    ``forward`` takes N x 3 x H x W normalised images and returns one map for each entry of ``feature_info``, finest
+    first. A map has H and W over its stride, rounded up.
     """
 
     feature_info: tuple[FeatureInfo, ...]
@@ -48,6 +48,13 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError
+
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        """Refuse an image size (height, width) for which the maps would not be as promised.
+
+        Raises:
+            UserError: says what is needed.
+        """
 
     @property
     def ssd_info(self) -> tuple[FeatureInfo, ...]:

@@ -48,11 +48,12 @@ def build_detector(
         key: of ``DETECTORS``.
         backbone: gives the feature maps.
         num_classes: without background.
-        image_size: (height, width) in pixels, multiples of 32.
+        image_size: (height, width) in pixels.
         options: of this detector, such as ``anchors``.
 
     Raises:
-        UserError: the key is unknown, and the message names the nearest ones; or an option is unknown or not valid.
+        UserError: the key is unknown, and the message names the nearest ones; an option is unknown or not valid; or
+            backbone or detector cannot work at this image size.
     """
     if key not in DETECTORS:
         raise unknown_name("detector", key, DETECTORS)
@@ -61,6 +62,7 @@ def build_detector(
         signature(build).bind(backbone, num_classes, image_size, **options)
     except TypeError as error:
         raise UserError(f"detector {key}: {error}") from error
+    backbone.check_size(image_size)
     return build(backbone, num_classes, image_size, **options)
 
 
@@ -71,7 +73,8 @@ def detector_from_spec(spec: ModelSpec) -> Detector:
         UserError: backbone, detector or an option is unknown.
     """
     size = (spec.input.height, spec.input.width)
-    return build_detector(spec.detector, build_backbone(spec.backbone), spec.num_classes, size, **spec.detector_options)
+    backbone = build_backbone(spec.backbone, options=spec.backbone_options)
+    return build_detector(spec.detector, backbone, spec.num_classes, size, **spec.detector_options)
 
 
 __all__ = [

@@ -15,7 +15,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from mobiledet.backbones import Backbone, FeatureInfo
 from mobiledet.detectors.box_heads import BoxHead
-from mobiledet.detectors.dense import level_shapes
+from mobiledet.detectors.dense import level_shapes, require_multiples
 from mobiledet.detectors.fpn import FeaturePyramid
 from mobiledet.detectors.heads import PyramidHead
 from mobiledet.detectors.regions import RegionPooling
@@ -32,22 +32,6 @@ CANONICAL_SIDE = 112  # half of the pyramid paper's, for images of half the size
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 PYRAMID_EXTRA_LEVELS = 1  # beyond the backbone's, for anchors alone
 LAYERS = ("light", "full")
-# options of ``faster_rcnn_fpn`` for the network and the settings of torchvision's fasterrcnn_mobilenet_v3_large_320_fpn
-TORCHVISION_320_OPTIONS = {
-    "layers": "full",
-    "channels": 256,
-    "anchor_offset": 0.0,
-    "canonical_side": 224,
-    "box_head": "two_layer",
-    "hidden": 1024,
-    "class_agnostic": False,
-    "candidates": 150,
-    "proposals": 150,
-    "proposal_score": 0.05,
-    "train_candidates": 2000,
-    "train_proposals": 2000,
-    "samples": 512,
-}
 
 
 class ContextNeck(nn.Module):
@@ -163,6 +147,7 @@ def _assemble(
     box_head: str = "separable",
     hidden: int = 256,
     class_agnostic: bool = True,
+    unused_logits: int = 0,
     **settings: Any,
 ) -> TwoStageDetector:
     """Both stages on a neck.
@@ -175,12 +160,13 @@ def _assemble(
         strides: of the levels that regions are taken from, finest first.
         anchor_offset: see ``grid_anchors``.
         resolution, sampling_ratio, canonical_side: see ``RegionPooling``.
-        box_head, hidden, class_agnostic: see ``BoxHead``.
+        box_head, hidden, class_agnostic, unused_logits: see ``BoxHead``.
         settings: see ``TwoStageSettings``.
 
     Raises:
         UserError: an option is unknown or not valid.
     """
+    require_multiples("Faster R-CNN", image_size, backbone.feature_info[-1].stride)
     if len(anchors) != len(shapes):
         raise UserError(f"anchors are given for {len(anchors)} levels, but this detector has {len(shapes)}")
     per_cell = len(anchors[0])
@@ -196,7 +182,7 @@ def _assemble(
         neck,
         rpn,
         RegionPooling(strides, image_size, resolution, sampling_ratio, canonical_side),
-        BoxHead(box_head, channels, resolution, hidden, num_classes, class_agnostic, norm_layer),
+        BoxHead(box_head, channels, resolution, hidden, num_classes, class_agnostic, norm_layer, unused_logits),
         grid_anchors(anchors, shapes, image_size, anchor_offset),
         [rows * columns * per_cell for rows, columns in shapes],
         image_size,
