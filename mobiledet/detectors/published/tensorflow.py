@@ -94,10 +94,7 @@ def _predictor_name(name: str, backbone: str) -> str | None:
         return None
     level, kind, depthwise, part = match.groups()
     place = "0" if depthwise or backbone.startswith("mobilenet_v1") else "1"
-    if depthwise:
-        inner = tensorflow_names.PARTS.get(part)
-    else:
-        inner = {"weights": "weight", "biases": "bias"}.get(part)
+    inner = tensorflow_names.PARTS.get(part) if depthwise else {"weights": "weight", "biases": "bias"}.get(part)
     return f"head.{HEADS[kind]}.{level}.{place}.{inner}" if inner else None
 
 
@@ -125,7 +122,7 @@ def _num_logits(weights: dict[str, Tensor], anchors: AnchorSizes, graph: Graph) 
 
 
 def _anchors(graph: Graph) -> AnchorSizes:
-    """Width scale * sqrt(ratio), height scale / sqrt(ratio): a level's scales are divided by the roots of its ratios."""
+    """Width scale * sqrt(ratio), height scale / sqrt(ratio): each level's scales are divided by roots of its ratios."""
     levels: list[list[tuple[float, float]]] = []
     for node in graph.nodes.values():
         if node.op != "RealDiv" or len(node.inputs) != 2:
