@@ -5,11 +5,35 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from mobiledet.errors import unknown_name
+
 NormLayer = Callable[[int], nn.Module]
 ActivationLayer = Callable[[], nn.Module]
 
 ReLU: ActivationLayer = partial(nn.ReLU, inplace=True)
 ReLU6: ActivationLayer = partial(nn.ReLU6, inplace=True)
+LeakyReLU: ActivationLayer = partial(nn.LeakyReLU, 0.1, inplace=True)
+
+# what options of networks call them
+ACTIVATIONS: dict[str, ActivationLayer] = {"relu": ReLU, "relu6": ReLU6, "leaky_relu": LeakyReLU}
+
+
+def activation_layer(name: str) -> ActivationLayer:
+    """Raises UserError for a name that is not in ``ACTIVATIONS``."""
+    if name not in ACTIVATIONS:
+        raise unknown_name("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]
+
+
+def replace_activations(network: nn.Module, activation: ActivationLayer) -> int:
+    """Put another activation in place of every ReLU and ReLU6 of a network; returns how many there were."""
+    replaced = 0
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.ReLU | nn.ReLU6):
+                setattr(parent, name, activation())
+                replaced += 1
+    return replaced
 
 
 class ConvNormAct(nn.Sequential):

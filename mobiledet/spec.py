@@ -98,6 +98,7 @@ class ModelSpec:
         labels: class names; a model's class index is a position in this list.
         category_ids: the dataset's own id of each label (COCO: 1..90 with gaps).
         nms: suppression settings.
+        backbone_options: keyword arguments of the backbone, see ``BACKBONE_OPTIONS``; plain JSON values, mostly none.
         detector_options: keyword arguments of the detector beyond backbone, classes and input; plain JSON values.
         training: where the weights come from.
     """
@@ -109,6 +110,7 @@ class ModelSpec:
     labels: tuple[str, ...]
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
     detector_options: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingInfo = TrainingInfo()
 
@@ -133,7 +135,10 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""
-        return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self), "outputs": dict(OUTPUTS)}
+        values = dataclasses.asdict(self)
+        if not self.backbone_options:  # as in files from before there were any
+            del values["backbone_options"]
+        return {"schema_version": SCHEMA_VERSION, **values, "outputs": dict(OUTPUTS)}
 
     @classmethod
     def from_json(cls, values: Any, source: str) -> "ModelSpec":
@@ -160,6 +165,7 @@ class ModelSpec:
                 labels=tuple(values["labels"]),
                 category_ids=tuple(int(i) for i in values["category_ids"]),
                 nms=_from_fields(NmsSpec, values["nms"]),
+                backbone_options=dict(values.get("backbone_options", {})),
                 detector_options=dict(values["detector_options"]),
                 training=_from_fields(TrainingInfo, values["training"]),
             )

@@ -1,7 +1,9 @@
 """Backbones, one paper a file. ``BACKBONES`` is the whole table; ``build_backbone`` is the way in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from torch import nn
 
@@ -15,8 +17,8 @@ from mobiledet.backbones.pretrained import load_pretrained
 from mobiledet.backbones.shufflenet_v1 import ShuffleNetV1
 from mobiledet.backbones.shufflenet_v2 import ShuffleNetV2
 from mobiledet.backbones.torchvision_features import PREFIX, TorchvisionFeatures, torchvision_names
-from mobiledet.errors import unknown_name
-from mobiledet.layers import NormLayer
+from mobiledet.errors import UserError, unknown_name
+from mobiledet.layers import NormLayer, activation_layer, replace_activations
 
 # key -> builder, called with norm_layer
 BACKBONES: dict[str, Callable[..., Backbone]] = {
@@ -69,6 +71,16 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
 }
 
 
+def _choose_activation(backbone: Backbone, name: str) -> None:
+    """Another activation in place of ReLU and ReLU6, as NanoDet-Plus has LeakyReLU in its ShuffleNetV2."""
+    if not replace_activations(backbone, activation_layer(name)):
+        raise UserError(f"backbone option activation {name}: this backbone has no ReLU or ReLU6 to replace")
+
+
+# what differs from the paper's network, by the names that a spec's ``backbone_options`` have
+BACKBONE_OPTIONS: dict[str, Callable[[Backbone, Any], None]] = {"activation": _choose_activation}
+
+
 def check_backbone(key: str) -> None:
     """Refuse a key that ``build_backbone`` does not know.
 
@@ -82,22 +94,33 @@ def check_backbone(key: str) -> None:
         raise unknown_name("backbone", key, BACKBONES)
 
 
-def build_backbone(key: str, pretrained: str | None = None, norm_layer: NormLayer = nn.BatchNorm2d) -> Backbone:
+def build_backbone(
+    key: str,
+    pretrained: str | None = None,
+    norm_layer: NormLayer = nn.BatchNorm2d,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Backbone:
     """The feature form of a backbone.
 
     Args:
         key: of ``BACKBONES``, or ``torchvision:NAME``.
         pretrained: ``imagenet`` or a file, see ``load_pretrained``; random weights by default.
         norm_layer: makes the normalisation from a number of channels.
+        options: by the names of ``BACKBONE_OPTIONS``.
 
     Raises:
-        UserError: the key is unknown, or the weights cannot be had.
+        UserError: the key or an option is unknown or not valid, or the weights cannot be had.
     """
     check_backbone(key)
+    for name in options:
+        if name not in BACKBONE_OPTIONS:
+            raise unknown_name("backbone option", name, BACKBONE_OPTIONS)
     if key.startswith(PREFIX):
         backbone: Backbone = TorchvisionFeatures(key.removeprefix(PREFIX), norm_layer)
     else:
         backbone = BACKBONES[key](norm_layer=norm_layer)
+    for name, value in options.items():
+        BACKBONE_OPTIONS[name](backbone, value)
     if pretrained:
         load_pretrained(backbone, key, pretrained)
     return backbone
@@ -110,6 +133,7 @@ def build_classifier(key: str, num_classes: int = 1000, norm_layer: NormLayer = 
 
 __all__ = [
     "BACKBONES",
+    "BACKBONE_OPTIONS",
     "Backbone",
     "Classifier",
     "FeatureInfo",

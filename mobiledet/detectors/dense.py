@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobiledet.backbones import Backbone
@@ -91,10 +92,13 @@ class DenseDetector(Detector):
         height, width = self.image_size
         # fractions instead of pixels: areas of pixel boxes overflow float16
         anchors = self.anchors_xyxy / self.anchors_xyxy.new_tensor([width, height, width, height])
+
+        def boxes_of(rows: Tensor) -> Tensor:
+            deltas = F.embedding(rows, raw.box_deltas[0])
+            return decode(deltas, F.embedding(rows, anchors), self.loss.coder_weights).clamp(0, 1)
+
         ranks = self.loss.ranks(raw.class_logits[0])
-        return select_candidates_static(
-            ranks, self.loss.scores_of_ranks, raw.box_deltas[0], anchors, self.loss.coder_weights, nms.top_k
-        )
+        return select_candidates_static(ranks, self.loss.scores_of_ranks, boxes_of, nms.top_k)
 
     def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
         return suppress_static(self.candidates_static(raw, nms), nms)

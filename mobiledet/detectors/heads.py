@@ -32,8 +32,10 @@ class SSDLiteHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
         return RawOutputs(
-            _flatten([layer(feature) for layer, feature in zip(self.classes, features, strict=True)], self.num_logits),
-            _flatten([layer(feature) for layer, feature in zip(self.boxes, features, strict=True)], 4),
+            flatten_levels(
+                [layer(feature) for layer, feature in zip(self.classes, features, strict=True)], self.num_logits
+            ),
+            flatten_levels([layer(feature) for layer, feature in zip(self.boxes, features, strict=True)], 4),
         )
 
 
@@ -71,8 +73,8 @@ class PyramidHead(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
         features = self.tower(features)
         return RawOutputs(
-            _flatten([self.classes(feature) for feature in features], self.num_logits),
-            _flatten([self.boxes(feature) for feature in features], 4),
+            flatten_levels([self.classes(feature) for feature in features], self.num_logits),
+            flatten_levels([self.boxes(feature) for feature in features], 4),
         )
 
 
@@ -94,6 +96,6 @@ class SharedBlock(nn.Module):
         return outputs
 
 
-def _flatten(maps: list[Tensor], width: int) -> Tensor:
+def flatten_levels(maps: list[Tensor], width: int) -> Tensor:
     """N x (a * width) x H x W maps to N x A x width, rows before columns before the anchors of a cell."""
     return torch.cat([m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, width) for m in maps], dim=1)

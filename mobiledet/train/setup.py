@@ -120,7 +120,7 @@ def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | N
     Args:
         config: the settings.
         train_set: gives the classes.
-        before: of the checkpoint that the weights come from; its normalisation and its detector's options are kept.
+        before: of the checkpoint that the weights come from; its normalisation and its options are kept.
 
     Raises:
         UserError: the image size is not valid.
@@ -128,6 +128,8 @@ def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | N
     options = dict(before.detector_options) if before else {}
     if config.loss != "default":
         options["loss"] = config.loss
+    if config.anchors == "fit" and not DETECTORS[config.detector].levels:
+        raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
     if config.anchors == "fit":
         options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
     try:
@@ -144,6 +146,7 @@ def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | N
         input=input_spec,
         labels=train_set.labels,
         category_ids=train_set.category_ids,
+        backbone_options=dict(before.backbone_options) if before else {},
         detector_options=options,
         training=TrainingInfo(dataset=train_set.name, split="train", seed=config.seed),
     )
