@@ -14,6 +14,7 @@ from mobiledet.detectors.base import (
     TwoStageOutputs,
 )
 from mobiledet.detectors.faster_rcnn import PYRAMID_SCALES, faster_rcnn, faster_rcnn_fpn
+from mobiledet.detectors.nanodet_plus import nanodet_plus
 from mobiledet.detectors.ssdlite import LEVELS, PYRAMID_LEVELS, ssdlite, ssdlite_fpn
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import ModelSpec
@@ -24,7 +25,7 @@ class DetectorEntry(NamedTuple):
 
     Attributes:
         build: called with backbone, num_classes, image_size and the detector's own options.
-        levels: feature levels, each with anchors of its own.
+        levels: feature levels, each with anchors of its own; 0 for a detector without anchors.
     """
 
     build: Callable[..., Detector]
@@ -36,6 +37,7 @@ DETECTORS = {
     "ssdlite_fpn": DetectorEntry(ssdlite_fpn, levels=PYRAMID_LEVELS),
     "faster_rcnn": DetectorEntry(faster_rcnn, levels=1),
     "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, levels=len(PYRAMID_SCALES)),
+    "nanodet_plus": DetectorEntry(nanodet_plus, levels=0),
 }
 
 

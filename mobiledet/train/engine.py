@@ -196,6 +196,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
 def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
     """The network on its device: the averaged weights and the optimiser hold on to its very tensors."""
     detector = detector_from_spec(spec)
+    detector.add_training_parts()
     if config.pretrained and not config.init and not config.resume:
         with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
             load_pretrained(detector.backbone, config.backbone, config.pretrained)
@@ -275,6 +276,7 @@ def _train_epoch(run: Run) -> None:
     watch = LossWatch()
     saved = time.monotonic()
     run.detector.train()
+    state.detector.start_epoch(state.epoch)
     if config.freeze_backbone:
         state.detector.backbone.eval()
     if config.qat:

@@ -131,6 +131,8 @@ def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | N
         options.pop("unused_logits", None)
     if config.loss != "default":
         options["loss"] = config.loss
+    if config.anchors == "fit" and not DETECTORS[config.detector].levels:
+        raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
     if config.anchors == "fit":
         options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
     try:

@@ -1,7 +1,7 @@
 """The published detectors: their networks, their figures, and where their weights are. Imports no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mobiledet.spec import IMAGENET_MEAN, IMAGENET_STD, NmsSpec
@@ -9,6 +9,7 @@ from mobiledet.spec import IMAGENET_MEAN, IMAGENET_STD, NmsSpec
 Kind = Literal["nanodet", "torchvision_ssdlite", "torchvision_faster_rcnn", "tensorflow_ssd"]
 HALF_RANGE = (127.5, 127.5, 127.5)
 VAL2017 = "val2017"
+DEFAULT_NMS = NmsSpec()
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class ZooEntry:
     detector_options: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    nms: NmsSpec = NmsSpec()
+    nms: NmsSpec = DEFAULT_NMS
 
     @property
     def file_name(self) -> str:
         """Of the published weights."""
-        return self.url.rpartition("/")[2].rpartition("id=")[2]
+        name = self.url.rpartition("/")[2]
+        return name if "?" not in name else f"{name.rpartition('id=')[2]}.pth"
 
 
 # options of ``faster_rcnn_fpn`` for torchvision's network and its settings
@@ -88,7 +90,37 @@ TORCHVISION = "https://download.pytorch.org/models"
 NANODET_DRIVE = "https://drive.google.com/uc?export=download&id="
 NANODET_RELEASE = "https://github.com/RangiLyu/nanodet/releases/download/v1.0.0-alpha-1"
 
+_NANODET = ZooEntry(
+    "nanodet",
+    "shufflenet_v2_1x",
+    "nanodet_plus",
+    320,
+    "NanoDet (RangiLyu/nanodet)",
+    f"{NANODET_DRIVE}1Dq0cTIdJDUhQxJe45z6rWncbZmOyh1Tv",
+    "Apache-2.0",
+    27.0,
+    published_parameters=1_170_000,
+    backbone_options={"activation": "leaky_relu"},
+    nms=NmsSpec(iou=0.6, score=0.05),
+)
+_NANODET_15 = replace(
+    _NANODET,
+    backbone="shufflenet_v2_1.5x",
+    url=f"{NANODET_DRIVE}1Xdlgu5lxiS3w6ER7GE1mZpY663wmpcyY",
+    published_map=29.9,
+    published_parameters=2_440_000,
+    detector_options={"channels": 128},
+)
+
 ZOO = {
+    "nanodet_plus_m_320": _NANODET,
+    "nanodet_plus_m_416": replace(
+        _NANODET, side=416, published_map=30.4, url=f"{NANODET_RELEASE}/nanodet-plus-m_416_checkpoint.ckpt"
+    ),
+    "nanodet_plus_m_1.5x_320": _NANODET_15,
+    "nanodet_plus_m_1.5x_416": replace(
+        _NANODET_15, side=416, published_map=34.1, url=f"{NANODET_DRIVE}16FJJJgUt5VrSKG7RM_ImdKKzhJ-Mu45I"
+    ),
     "ssdlite320_mobilenet_v3_large": ZooEntry(
         "torchvision_ssdlite",
         "torchvision:mobilenet_v3_large-reduced_tail",

@@ -12,7 +12,8 @@ from torch import Tensor
 from mobiledet.backbones.weight_files import tensors_of
 from mobiledet.checkpoint import Checkpoint, save_checkpoint
 from mobiledet.detectors import detector_from_spec
-from mobiledet.detectors.published import tensorflow, torchvision
+from mobiledet.detectors.nanodet_plus import GUIDANCE
+from mobiledet.detectors.published import nanodet_plus, tensorflow, torchvision
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.graph_def import read_graph
 from mobiledet.spec import InputSpec, ModelSpec, Origin, TrainingInfo
@@ -200,6 +201,14 @@ def _labels(given: tuple[str, ...], logits: int, path: Path) -> Labels:
     )
 
 
+def _read_nanodet(path: Path, entry: ZooEntry, given: tuple[str, ...]) -> Found:
+    weights, num_classes, note = nanodet_plus.translate(tensors_of(read_tensors(path), path), path)
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith(f"{GUIDANCE}.")}
+    if len(kept) < len(weights):
+        note += f"; {len(weights) - len(kept)} of the auxiliary head, which training alone uses, left out"
+    return Found(kept, _labels(given, num_classes + 1, path), {}, {}, note)
+
+
 def _read_torchvision_ssdlite(path: Path, entry: ZooEntry, given: tuple[str, ...]) -> Found:
     tensors = tensors_of(read_tensors(path), path)
     labels = _labels(given, torchvision.ssdlite_logits(tensors, SSDLITE_ANCHORS, path), path)
@@ -225,6 +234,7 @@ def _read_tensorflow_ssd(path: Path, entry: ZooEntry, given: tuple[str, ...]) ->
 
 
 _READERS: dict[str, Callable[[Path, ZooEntry, tuple[str, ...]], Found]] = {
+    "nanodet": _read_nanodet,
     "torchvision_ssdlite": _read_torchvision_ssdlite,
     "torchvision_faster_rcnn": _read_torchvision_faster_rcnn,
     "tensorflow_ssd": _read_tensorflow_ssd,

@@ -112,7 +112,7 @@ NETWORKS = {
     "shufflenet_v1_2x_g8": lambda: Authors(48, (768, 1536, 3072), None, 8),
     "shufflenet_v2_0.5x": lambda: Authors(24, (48, 96, 192), 1024),
 }
-# V2: their first unit is not ours, the shortcut keeps 24 channels; V1: their shuffle connects the groups in other numbers
+# V1's shuffle connects the groups in other numbers; V2's first unit leaves 24 channels to the shortcut
 OTHER_NETWORKS = {
     "shufflenet_v1_1x_g8": lambda: Authors(24, (384, 768, 1536), None, 8),
     "shufflenet_v2_1x": lambda: Authors(24, (116, 232, 464), 1024),
