@@ -4,8 +4,8 @@ python frozen_graphs.py FOLDER
 
 The zoo's own files cannot be had without a network. These are its networks written out again with TensorFlow's
 operations and the zoo's names, with random weights: SSD on MobileNetV1 with 91 scores an anchor and SSDLite on
-MobileNetV2 with 2, the steps of the post-processing included. NAME.pb is the graph, NAME.npz an image of noise and the
-detections.
+MobileNetV2 with 2, the steps of the post-processing included. NAME.pb is the graph, NAME/saved_model the same as a saved
+model, NAME.npz an image of noise and the detections.
 """
 
 import os
@@ -17,6 +17,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 v1 = tf.compat.v1
 SIDE = 300
@@ -182,6 +183,10 @@ def write(folder: Path) -> None:
             outputs = detector(features, lite, classes, Builder())
             boxes, scores, labels = session.run(outputs, {"image_tensor:0": pixels})
             (folder / f"{name}.pb").write_bytes(graph.as_graph_def().SerializeToString())
+            saved = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+            saved.meta_graphs.add().graph_def.CopyFrom(graph.as_graph_def())
+            (folder / name / "saved_model").mkdir(parents=True, exist_ok=True)
+            (folder / name / "saved_model" / "saved_model.pb").write_bytes(saved.SerializeToString())
         np.savez(folder / f"{name}.npz", pixels=pixels, boxes=boxes, scores=scores, labels=labels)
 
 
