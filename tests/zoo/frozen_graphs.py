@@ -4,8 +4,8 @@ python frozen_graphs.py FOLDER
 
 The zoo's own files cannot be had without a network. These are its networks written out again with TensorFlow's
 operations and the zoo's names, with random weights: SSD on MobileNetV1 with 91 scores an anchor and SSDLite on
-MobileNetV2 with 2, the steps of the post-processing included. NAME.pb is the graph, NAME/saved_model the same as a saved
-model, NAME.npz an image of noise and the detections.
+MobileNetV2 with 2, the steps of the post-processing included. NAME.pb is the graph, NAME/saved_model the same as a
+saved model, NAME.npz an image of noise and the detections.
 """
 
 import os
