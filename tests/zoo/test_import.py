@@ -162,6 +162,8 @@ def test_backbone_out_of_a_detectors_file(ssdlite_checkpoint: Path, frozen_graph
     needs = needs_of("mobilenet_v2_1x", graph, build_backbone("mobilenet_v2_1x"))
     assert needs == ((127.5,) * 3, (127.5,) * 3, {"padding": "same", "norm_eps": 1e-3})
     build_backbone("mobilenet_v2_1x", pretrained=str(graph), options=needs.options)
+    with pytest.raises(UserError, match="with the backbone option padding=same, without which"):
+        build_backbone("mobilenet_v2_1x", pretrained=str(graph))
     with pytest.raises(UserError, match="another backbone than mobilenet_v1_1x"):
         build_backbone("mobilenet_v1_1x", pretrained=str(graph))
     with pytest.raises(UserError, match=r"hold weights of .*, not of ghostnet_1x"):
