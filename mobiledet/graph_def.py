@@ -22,7 +22,7 @@ MAX_FILE_BYTES = 1 << 30
 MAX_NODES = 200_000
 MAX_ELEMENTS = 1 << 27  # of a constant
 FROZEN, SAVED = "frozen_inference_graph.pb", "saved_model.pb"
-ARCHIVES = (".tar", ".tar.gz", ".tgz")
+ARCHIVES = (".tar.gz", ".tgz")  # .tar alone is what some scripts call PyTorch's files
 VARIABLES = {"Variable", "VariableV2", "VarHandleOp"}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 # DataType: its numbers, and the field of a tensor that lists few values
@@ -101,7 +101,7 @@ def read_graph(path: Path) -> Graph:
         content = _content(path)
         nodes = _nodes(_graph_of_saved_model(content) or content)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     except ValueError as error:
         raise UserError(f"{path} is not a graph of TensorFlow: {error}") from error
     variables = [name for name, node in nodes.items() if node.op in VARIABLES]

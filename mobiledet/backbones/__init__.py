@@ -113,6 +113,7 @@ def build_backbone(
     for name, change in BACKBONE_OPTIONS.items():
         if name in options:
             change(backbone, options[name])
+    backbone.built_with = dict(options)
     if pretrained:
         load_pretrained(backbone, key, pretrained)
     return backbone

@@ -1,7 +1,8 @@
 """What every backbone offers: named feature maps with declared channels and strides, and its paper's classifier."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -45,6 +46,7 @@ class Backbone(nn.Module):
 
     feature_info: tuple[FeatureInfo, ...]
     published: Published | None = None
+    built_with: Mapping[str, Any] = MappingProxyType({})  # options, see ``variants.BACKBONE_OPTIONS``
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError

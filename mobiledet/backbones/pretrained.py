@@ -81,9 +81,7 @@ def needs_of(key: str, source: str | Path, backbone: Backbone | None = None) -> 
         return Needs(mean, std, {})
     assert backbone is not None, "a file's needs depend on the network's size"
     file = read_weight_file(Path(source), key)
-    options = dict(file.options)
-    if file.layout and file.layout.reorder and released_order_needed(backbone):
-        options["order"] = "released"
+    options = _options_of(file, backbone)
     (red, green, blue), (red_std, green_std, blue_std) = file.input.mean, file.input.std
     return Needs((red, green, blue), (red_std, green_std, blue_std), options)
 
@@ -106,11 +104,23 @@ def load_pretrained(model: Backbone | Classifier, key: str, source: str | Path) 
         origin, file = f"the ImageNet weights of {key}", _published(_fetch(key), key)
     else:
         origin, file = str(source), read_weight_file(Path(source), key)
+    for name, value in _options_of(file, backbone).items():
+        if name not in backbone.built_with:
+            raise UserError(
+                f"{origin} has weights of a {key} with the backbone option {name}={value}, without which the network "
+                "computes something else; build it so, as `mobiledet train --pretrained` does"
+            )
     weights = _in_our_layout(file, key, backbone, origin)
     if isinstance(model, Classifier):
         load_weights(model, weights, origin)
     else:
         load_weights(model, _of_backbone(weights), origin)
+
+
+def _options_of(file: WeightFile, backbone: Backbone) -> dict[str, Any]:
+    """Those that a backbone must have for the weights of a file."""
+    needs_order = file.layout and file.layout.reorder and released_order_needed(backbone)
+    return {**file.options, **({"order": "released"} if needs_order else {})}
 
 
 def _published(weights: Weights, key: str) -> WeightFile:
@@ -174,11 +184,6 @@ def _in_our_layout(file: WeightFile, key: str, backbone: Backbone, origin: str) 
     reorder = file.layout.reorder if file.layout else None
     if reorder is None or getattr(backbone, "released", False):
         return weights
-    if released_order_needed(backbone):
-        raise UserError(
-            f"{origin} has weights of {key} in the order of its authors' released code, for which the backbone must be "
-            "built with the option order=released, as `mobiledet train --pretrained` does"
-        )
     return reorder(weights, backbone)
 
 

@@ -23,7 +23,7 @@ from mobiledet.detectors.rpn import FullHead
 from mobiledet.detectors.two_stage import TwoStageDetector, TwoStageSettings
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
-from mobiledet.ops.anchors import AnchorSizes, aspect_ratio_anchor_sizes, grid_anchors
+from mobiledet.ops.anchors import AnchorSizes, aspect_ratio_anchor_sizes, grid_anchors, pixel_anchor_sizes
 
 CHANNELS = 96
 SCALES = (0.08, 0.14, 0.25, 0.45, 0.8)  # of anchors, in fractions of the image's side
@@ -99,6 +99,7 @@ def faster_rcnn_fpn(
     norm_layer: NormLayer = nn.BatchNorm2d,
     channels: int = CHANNELS,
     layers: str = "light",
+    anchor_sides: Sequence[float] = (),
     **options: Any,
 ) -> TwoStageDetector:
     """The backbone's levels and a coarser one; by default two scales of anchors a level in three aspect
@@ -110,12 +111,15 @@ def faster_rcnn_fpn(
         norm_layer: makes the normalisation from a number of channels.
         channels: of every level.
         layers: of the pyramid and the first stage, of ``LAYERS``.
+        anchor_sides: in pixels, the same on every level, in place of ``anchors``; see ``pixel_anchor_sizes``.
         options: see ``_assemble``.
     """
     info = backbone.feature_info
     strides = [level.stride for level in info]
     extra_shapes = level_shapes(image_size, strides[-1], 1 + PYRAMID_EXTRA_LEVELS)[1:]
     shapes = [(image_size[0] // stride, image_size[1] // stride) for stride in strides] + list(extra_shapes)
+    if anchor_sides and not anchors:
+        anchors = pixel_anchor_sizes(anchor_sides, ASPECT_RATIOS, image_size, len(shapes))
     sizes = anchors or aspect_ratio_anchor_sizes(PYRAMID_SCALES, ASPECT_RATIOS, image_size)
     if layers not in LAYERS:
         raise unknown_name("kind of layers", layers, LAYERS)

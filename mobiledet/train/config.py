@@ -16,6 +16,8 @@ class TrainConfig:
 
     recipe: str = ""
     """Published settings to begin with; `--recipe list` shows them. Options that are given win over the recipe's."""
+    json: bool = False
+    """With `--recipe list`: print JSON, with the parameters of the network that each recipe builds."""
 
     data: str = "shapes"
     """A folder in COCO's layout (annotations/instances_{train,val}2017.json, {train,val}2017/*.jpg), or `shapes` for
@@ -49,7 +51,11 @@ class TrainConfig:
     """ssdlite (levels from stride 16, as in the papers), ssdlite_fpn (a small pyramid from stride 8), faster_rcnn (one
     level, as in the papers) or faster_rcnn_fpn."""
     image_size: int = 320
-    """Side of the square input in pixels, a multiple of 32."""
+    """Side of the square input in pixels; a multiple of 32 for detectors with a pyramid."""
+    detector_options: tuple[str, ...] = ()
+    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256."""
+    backbone_options: tuple[str, ...] = ()
+    """Options of the backbone, such as activation=\"leaky_relu\"."""
     anchors: Literal["default", "fit"] = "default"
     """default: the detector's own (ssdlite: SSD's boxes, ssdlite_fpn: one square a cell); fit: three a cell, clustered
     from the training boxes."""

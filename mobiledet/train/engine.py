@@ -32,6 +32,7 @@ from mobiledet.train.meter import LossWatch
 from mobiledet.train.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
 from mobiledet.train.progress import TrainProgress
 from mobiledet.train.qat import freeze_statistics, prepare_qat
+from mobiledet.train.recipe_networks import recipe_json
 from mobiledet.train.recipes import LIST, recipe_list
 from mobiledet.train.report import write_report
 from mobiledet.train.run_folder import RunFolder
@@ -77,7 +78,7 @@ class TrainResult:
 def run(config: TrainConfig) -> int:
     """The command ``mobiledet train``; returns its exit status."""
     if config.recipe == LIST:
-        print(recipe_list())
+        print(recipe_json() if config.json else recipe_list())
         return 0
     try:
         train(config, quiet=False)

@@ -5,12 +5,16 @@ normalisation out, and the warm-up lasts at most a tenth of the run.
 """
 
 import argparse
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mobiledet.errors import unknown_name
 from mobiledet.train.config import TrainConfig
+from mobiledet.train.options import option_words
+from mobiledet.zoo.catalogue import FASTER_RCNN_320, FASTER_RCNN_800, FASTER_RCNN_BACKBONE, ZOO
+from mobiledet.zoo.coco import LAST_ID
 
 LIST = "list"
 
@@ -61,19 +65,25 @@ class Recipe:
         target_map: COCO box mAP in percent that the source reports; None where it reports none.
         split: that it was measured on.
         settings: of ``TrainConfig``; the others keep their defaults.
+        published_parameters: of the network that the mAP belongs to, as its source counts them; None where it does not.
+        classes: that they are counted for.
     """
 
     source: str
     target_map: float | None
     split: str
     settings: Mapping[str, Any]
+    published_parameters: int | None = None
+    classes: int = 80
 
 
 # references/detection/train.py with its defaults: 8 GPUs, 2 images on each
 _TORCHVISION_FASTER_RCNN: dict[str, Any] = {
     "backbone": "torchvision:mobilenet_v3_large",
+    "backbone_options": option_words(FASTER_RCNN_BACKBONE),
     "pretrained": "imagenet",
     "detector": "faster_rcnn_fpn",
+    "detector_options": option_words(FASTER_RCNN_320),
     "image_size": 320,
     "augmentation": "flip",
     "epochs": 26,
@@ -113,22 +123,27 @@ _NANODET: dict[str, Any] = {
 _SHUFFLENET_FASTER_RCNN: dict[str, Any] = {
     **_TORCHVISION_FASTER_RCNN,
     "backbone": "shufflenet_v1_2x_g3",
+    "backbone_options": (),
     "pretrained": "",
     "detector": "faster_rcnn",
+    "detector_options": (),
 }
 
+_FASTER_RCNN_DIFFERS = (
+    "background has no box here, and normalisation learns; there the shorter side of an image is scaled to"
+)
 _SHUFFLENET_SOURCE = (
     "ShuffleNet (arXiv:1707.01083, table 7), 2x g3; the paper starts from its ImageNet weights (--pretrained FILE) and "
-    "names no schedule: this one is torchvision's"
+    "names no schedule and no head: these are torchvision's and this project's"
 )
 
 RECIPES = {
-    "torchvision_ssdlite": Recipe(
+    "ssdlite320_mobilenet_v3_large": Recipe(
         "torchvision ssdlite320_mobilenet_v3_large, references/detection",
         21.3,
         "val2017",
         {
-            "backbone": "torchvision:mobilenet_v3_large",
+            "backbone": "torchvision:mobilenet_v3_large-reduced_tail",
             "detector": "ssdlite",
             "image_size": 320,
             "augmentation": "ssdlite",
@@ -145,18 +160,24 @@ RECIPES = {
             "ema_decay": 0.0,
             "eval_every": 10,
         },
+        ZOO["ssdlite320_mobilenet_v3_large"].published_parameters,
+        LAST_ID,
     ),
-    "torchvision_faster_rcnn_320": Recipe(
-        "torchvision fasterrcnn_mobilenet_v3_large_320_fpn, references/detection; it scales the shorter side to 320",
+    "fasterrcnn_mobilenet_v3_large_320_fpn": Recipe(
+        f"torchvision fasterrcnn_mobilenet_v3_large_320_fpn, references/detection; {_FASTER_RCNN_DIFFERS} 320",
         22.8,
         "val2017",
         _TORCHVISION_FASTER_RCNN,
+        ZOO["fasterrcnn_mobilenet_v3_large_320_fpn"].published_parameters,
+        LAST_ID,
     ),
-    "torchvision_faster_rcnn_800": Recipe(
-        "torchvision fasterrcnn_mobilenet_v3_large_fpn, references/detection; it scales the shorter side to 800",
+    "fasterrcnn_mobilenet_v3_large_fpn": Recipe(
+        f"torchvision fasterrcnn_mobilenet_v3_large_fpn, references/detection; {_FASTER_RCNN_DIFFERS} 800",
         32.8,
         "val2017",
-        {**_TORCHVISION_FASTER_RCNN, "image_size": 800},
+        {**_TORCHVISION_FASTER_RCNN, "detector_options": option_words(FASTER_RCNN_800), "image_size": 800},
+        ZOO["fasterrcnn_mobilenet_v3_large_fpn"].published_parameters,
+        LAST_ID,
     ),
     "nanodet_320": Recipe(
         "NanoDet-Plus-m, config/nanodet-plus-m_320.yml; without its auxiliary head and distribution loss",
@@ -226,9 +247,9 @@ def recipe_list() -> str:
     for name, recipe in RECIPES.items():
         target = f"mAP {recipe.target_map} on {recipe.split}" if recipe.target_map else "no published mAP"
         options = " ".join(
-            f"--{key.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+            f"--{key.replace('_', '-')} {shlex.join(map(str, value)) if isinstance(value, tuple) else value}"
             for key, value in recipe.settings.items()
-            if value != ""
+            if value not in ("", ())
         )
         paragraphs.append(f"{name}: {target}\n  {recipe.source}\n  {options}")
     return "\n".join(paragraphs)

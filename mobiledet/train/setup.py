@@ -18,6 +18,7 @@ from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
 from mobiledet.train.config import TrainConfig
+from mobiledet.train.options import read_options
 from mobiledet.train.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
@@ -126,7 +127,10 @@ def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | N
     Raises:
         UserError: the image size is not valid.
     """
-    options = dict(before.detector_options) if before else {}
+    options = {
+        **(before.detector_options if before else {}),
+        **read_options(config.detector_options, "--detector-options"),
+    }
     if before and before.labels != train_set.labels:
         options.pop("unused_logits", None)
     if config.loss != "default":
@@ -157,10 +161,12 @@ def make_spec(config: TrainConfig, train_set: CocoDataset, before: ModelSpec | N
 
 
 def _needs(config: TrainConfig, before: ModelSpec | None) -> Needs:
+    given = read_options(config.backbone_options, "--backbone-options")
     if before:
-        return Needs(before.input.mean, before.input.std, dict(before.backbone_options))
+        return Needs(before.input.mean, before.input.std, {**before.backbone_options, **given})
     is_file = config.pretrained not in ("", IMAGENET)
-    return needs_of(config.backbone, config.pretrained, build_backbone(config.backbone) if is_file else None)
+    needs = needs_of(config.backbone, config.pretrained, build_backbone(config.backbone) if is_file else None)
+    return needs._replace(options={**needs.options, **given})
 
 
 def _fitted_anchors(dataset: CocoDataset, levels: int, seed: int) -> AnchorSizes:

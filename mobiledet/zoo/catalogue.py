@@ -18,8 +18,8 @@ class ZooEntry:
 
     Attributes:
         kind: how its file is read.
-        backbone, backbone_options, detector, detector_options: the network here; anchors that depend on the image size
-            or stand in the file are added by the import.
+        backbone, backbone_options, detector, detector_options: the network here; anchors that stand in the file are
+            added by the import.
         side: of the square image in pixels.
         resizing: how its publisher scales images, where that differs from stretching them to the square.
         mean, std: of each channel in 0..255.
@@ -60,6 +60,7 @@ class ZooEntry:
 
 # options of ``faster_rcnn_fpn`` for torchvision's network and its settings
 FASTER_RCNN_320: dict[str, Any] = {
+    "anchor_sides": [32, 64, 128, 256, 512],
     "layers": "full",
     "channels": 256,
     "anchor_offset": 0.0,
@@ -78,9 +79,6 @@ FASTER_RCNN_800 = {**FASTER_RCNN_320, "candidates": 1000, "proposals": 1000}
 # both of its maps have stride 32; its normalisation is the plain one, not MobileNetV3's
 FASTER_RCNN_BACKBONE = {"features": ["features.13", "features.16"], "norm_eps": 1e-5}
 FASTER_RCNN_NMS = NmsSpec(iou=0.5, score=0.05)
-# the sides of the anchors in pixels, on every level, in these ratios of height to width
-FASTER_RCNN_ANCHORS = (32, 64, 128, 256, 512)
-FASTER_RCNN_RATIOS = (0.5, 1.0, 2.0)
 
 TENSORFLOW_BACKBONE = {"padding": "same", "norm_eps": 1e-3}
 TENSORFLOW_SSD = {"loss": "sigmoid_hard_negative", "padding": "same", "clip_last": True}
@@ -201,19 +199,3 @@ ZOO = {
         nms=TENSORFLOW_NMS,
     ),
 }
-
-
-def faster_rcnn_anchors(image_size: tuple[int, int]) -> list[list[tuple[float, float]]]:
-    """Torchvision's anchors for three levels as (width, height) in fractions of the image; half their sides are whole
-    pixels.
-
-    Args:
-        image_size: (height, width) in pixels.
-    """
-    height, width = image_size
-    level = [
-        (2 * round(side / ratio**0.5 / 2) / width, 2 * round(side * ratio**0.5 / 2) / height)
-        for ratio in FASTER_RCNN_RATIOS
-        for side in FASTER_RCNN_ANCHORS
-    ]
-    return [level] * 3

@@ -18,7 +18,7 @@ from mobiledet.errors import UserError, unknown_name
 from mobiledet.graph_def import read_graph
 from mobiledet.spec import InputSpec, ModelSpec, Origin, TrainingInfo
 from mobiledet.weights import load_weights, read_tensors
-from mobiledet.zoo.catalogue import ZOO, ZooEntry, faster_rcnn_anchors
+from mobiledet.zoo.catalogue import ZOO, ZooEntry
 from mobiledet.zoo.coco import COCO, LAST_ID, category_ids
 from mobiledet.zoo.config import ImportConfig
 from mobiledet.zoo.fetch import cached_file, digest, fetch
@@ -147,8 +147,6 @@ def _image_size(given: tuple[int, ...]) -> tuple[int, int] | None:
 
 def _spec(config: ImportConfig, entry: ZooEntry, found: Found, size: tuple[int, int], path: Path) -> ModelSpec:
     options = {**entry.detector_options, **found.options}
-    if entry.kind == "torchvision_faster_rcnn":
-        options["anchors"] = faster_rcnn_anchors(size)
     if found.labels.unused:
         options["unused_logits"] = found.labels.unused
     try:

@@ -47,19 +47,13 @@ def run(config: ZooConfig) -> None:
 
 def zoo_records() -> Iterator[ZooRecord]:
     """All published detectors, their networks counted without computing anything."""
-    import torch
-
-    from mobiledet.complexity import count_macs, count_parameters
     from mobiledet.zoo.catalogue import ZOO
-    from mobiledet.zoo.networks import network_of
+    from mobiledet.zoo.networks import count_network
 
     for name, entry in ZOO.items():
-        with torch.device("meta"):
-            detector = network_of(entry)
         yield ZooRecord(
             name,
-            count_parameters(detector),
-            count_macs(detector, entry.side, entry.side),
+            *count_network(entry),
             (entry.side, entry.side),
             entry.published_map,
             entry.published_split,

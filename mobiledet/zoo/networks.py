@@ -3,10 +3,14 @@
 import itertools
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from mobiledet.backbones import build_backbone
+from mobiledet.complexity import count_macs, count_parameters
 from mobiledet.detectors import Detector, build_detector
 from mobiledet.ops.anchors import AnchorSizes
-from mobiledet.zoo.catalogue import ZooEntry, faster_rcnn_anchors
+from mobiledet.zoo.catalogue import ZooEntry
 from mobiledet.zoo.coco import COCO, LAST_ID
 
 # SSD's scales and ratios in TensorFlow's detection zoo; the finest level has three of them
@@ -20,12 +24,29 @@ def network_of(entry: ZooEntry) -> Detector:
     options: dict[str, Any] = dict(entry.detector_options)
     if entry.kind != "nanodet":
         options["unused_logits"] = LAST_ID - len(COCO)
-    if entry.kind == "torchvision_faster_rcnn":
-        options["anchors"] = faster_rcnn_anchors(size)
     if entry.kind == "tensorflow_ssd":
         options["anchors"] = tensorflow_anchors()
     backbone = build_backbone(entry.backbone, options=entry.backbone_options)
     return build_detector(entry.detector, backbone, len(COCO), size, **options)
+
+
+def count_network(entry: ZooEntry) -> tuple[int, int]:
+    """Parameters and multiply-adds of the published network, counted without computing anything."""
+    with torch.device("meta"):
+        detector = network_of(entry)
+        macs = count_macs(StaticForward(detector), entry.side, entry.side)
+    return count_parameters(detector), macs
+
+
+class StaticForward(nn.Module):
+    """A detector whose proposals have constant shapes, which can be counted without numbers."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, image: Tensor) -> Any:
+        return self.detector.forward_static(image)
 
 
 def tensorflow_anchors() -> AnchorSizes:

@@ -166,7 +166,7 @@ def test_weights_that_need_the_released_order(key: str, tmp_path: Path) -> None:
     ours = Classifier(build_backbone(key, options=needs.options), CLASSES)
     load_pretrained(ours, key, path)
     assert_same_logits(ours, peer)
-    with pytest.raises(UserError, match="option order=released") as error:
+    with pytest.raises(UserError, match="backbone option order=released") as error:
         build_backbone(key, pretrained=str(path))
     assert "\n" not in str(error.value)
 

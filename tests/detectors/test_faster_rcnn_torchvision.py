@@ -73,7 +73,7 @@ def ours(theirs: FasterRCNN) -> TwoStageDetector:
         CLASSES,
         (SIDE, SIDE),
         anchors=anchors,
-        **{**FASTER_RCNN_320, "samples": SAMPLES},
+        **{**FASTER_RCNN_320, "samples": SAMPLES, "anchor_sides": ()},
     )
     assert isinstance(detector, TwoStageDetector)
     detector.neck.layers.load_state_dict(theirs.backbone.fpn.state_dict())
