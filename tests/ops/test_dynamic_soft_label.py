@@ -17,9 +17,7 @@ def assign_one_by_one(
     """One image, without padding."""
     priors, wanted = range(len(points)), range(len(boxes))
     matched, overlaps = [-1] * len(points), [0.0] * len(points)
-    inside = [
-        any(b[0] < x < b[2] and b[1] < y < b[3] for b in boxes.tolist()) for x, y in points.tolist()
-    ]
+    inside = [any(b[0] < x < b[2] and b[1] < y < b[3] for b in boxes.tolist()) for x, y in points.tolist()]
     iou = box_iou(boxes, predicted).tolist()
     cost: list[dict[int, float]] = []
     for m in wanted:
