@@ -105,12 +105,13 @@ def _unpacked(packed: Tensor | None) -> dict[str, Any] | None:
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelSpec]:
-    """The trained detector of a checkpoint, in evaluation mode on the CPU.
+    """The trained detector of a checkpoint, in evaluation mode on the CPU, without what only training has.
 
     Raises:
         UserError: the file cannot be read, or its weights do not fit its own spec.
     """
     checkpoint = load_checkpoint(path)
     detector = detector_from_spec(checkpoint.spec)
-    load_weights(detector, checkpoint.weights, path)
+    weights = {name: t for name, t in checkpoint.weights.items() if not detector.is_training_part(name)}
+    load_weights(detector, weights, path)
     return detector.eval(), checkpoint.spec

@@ -60,6 +60,16 @@ COMMANDS = {
         "train a detector on COCO, on annotated images of your own, or on shapes",
         "mobiledet.train.recipes:settings_before_options",
     ),
+    "zoo": Command(
+        "mobiledet.zoo.config:ZooConfig",
+        "mobiledet.zoo.listing:run",
+        "list published detectors that can be had by name: size, cost, mAP, licence",
+    ),
+    "import": Command(
+        "mobiledet.zoo.config:ImportConfig",
+        "mobiledet.zoo.importing:run",
+        "turn a published detector's weights into a checkpoint",
+    ),
     "export": Command(
         "mobiledet_converters.config:ExportConfig",
         "mobiledet_converters.export:run",
@@ -87,8 +97,8 @@ COMMANDS = {
     ),
     "predict": Command(
         "mobiledet.evaluation.config:PredictConfig",
-        "mobiledet.evaluation.predict:run",
-        "draw the boxes that a bundle finds on pictures",
+        "mobiledet.zoo_bundle:predict",
+        "draw the boxes that a bundle, or a published detector, finds on pictures",
     ),
     "devices": Command(
         "mobiledet.devices.config:DevicesConfig",

@@ -12,6 +12,7 @@ from mobiledet.errors import UserError
 SCHEMA_VERSION = 1
 RESIZE_RULES = ("stretch",)
 EXIF_RULES = ("auto", "apply", "ignore")
+LEAST_SIDE = 32  # pixels
 # in the order that detection apps expect
 OUTPUTS = {"boxes": "yxyx in 0..1", "classes": "index into labels", "scores": "0..1", "count": "valid rows"}
 
@@ -30,7 +31,7 @@ class InputSpec:
     """The image a model takes: 1 x height x width x 3, RGB, raw values 0..255; normalisation is inside the graph.
 
     Attributes:
-        height, width: pixels; multiples of 32.
+        height, width: pixels, at least ``LEAST_SIDE``; a network that needs multiples of 32 says so when it is built.
         mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
         resize: how an image becomes height x width: ``stretch`` scales both sides to fit, bilinear.
         channels: the order of the channels.
@@ -48,9 +49,8 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
-            _require(
-                isinstance(side, int) and side >= 32 and side % 32 == 0, f"input side {side} is not a multiple of 32"
-            )
+            is_valid = isinstance(side, int) and not isinstance(side, bool) and side >= LEAST_SIDE
+            _require(is_valid, f"input side {side} is not a whole number of at least {LEAST_SIDE}")
         _require(len(self.mean) == 3 and len(self.std) == 3, "mean and std need three values, one for each channel")
         _require(all(math.isfinite(v) for v in (*self.mean, *self.std)), "mean and std must be finite")
         _require(all(v > 0 for v in self.std), f"std {self.std} is not positive")
@@ -93,6 +93,28 @@ class TrainingInfo:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Whose weights an imported model has.
+
+    Attributes:
+        name: of the zoo.
+        source: the address that the file came from, or its name where the user gave it.
+        sha256: of that file.
+        licence: of the weights; empty where the file is not known to be the published one.
+        published_map: COCO box mAP in percent that the publisher reports; None where the file is not known to be the
+            published one.
+        published_split: that it was measured on; empty without an mAP.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    licence: str = ""
+    published_map: float | None = None
+    published_split: str = ""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything that another machine needs to build the network, feed it and read its outputs.
 
@@ -103,8 +125,10 @@ class ModelSpec:
         labels: class names; a model's class index is a position in this list.
         category_ids: the dataset's own id of each label (COCO: 1..90 with gaps).
         nms: suppression settings.
+        backbone_options: keyword arguments of the backbone, see ``BACKBONE_OPTIONS``; plain JSON values, mostly none.
         detector_options: keyword arguments of the detector beyond backbone, classes and input; plain JSON values.
         training: where the weights come from.
+        origin: of imported weights.
     """
 
     name: str
@@ -114,8 +138,10 @@ class ModelSpec:
     labels: tuple[str, ...]
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
     detector_options: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingInfo = TrainingInfo()
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         _require(bool(self.labels), "labels are empty")
@@ -138,7 +164,12 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""
-        return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self), "outputs": dict(OUTPUTS)}
+        values = dataclasses.asdict(self)
+        if not self.backbone_options:  # as in files from before there were any
+            del values["backbone_options"]
+        if self.origin is None:
+            del values["origin"]
+        return {"schema_version": SCHEMA_VERSION, **values, "outputs": dict(OUTPUTS)}
 
     @classmethod
     def from_json(cls, values: Any, source: str) -> "ModelSpec":
@@ -165,8 +196,10 @@ class ModelSpec:
                 labels=tuple(values["labels"]),
                 category_ids=tuple(int(i) for i in values["category_ids"]),
                 nms=_from_fields(NmsSpec, values["nms"]),
+                backbone_options=dict(values.get("backbone_options", {})),
                 detector_options=dict(values["detector_options"]),
                 training=_from_fields(TrainingInfo, values["training"]),
+                origin=_from_fields(Origin, values["origin"]) if "origin" in values else None,
             )
         except KeyError as error:
             raise UserError(f"{source}: field {error} is missing from the model description") from error

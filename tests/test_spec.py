@@ -36,7 +36,7 @@ def test_json_round_trip() -> None:
         (lambda v: v.update(labels=["cat", ""]), "every label must be a non-empty text"),
         (lambda v: v.update(category_ids=[1]), "2 labels but 1 category ids"),
         (lambda v: v.update(category_ids=[1, 1]), "category ids repeat"),
-        (lambda v: v["input"].update(height=100), "input side 100 is not a multiple of 32"),
+        (lambda v: v["input"].update(height=20), "input side 20 is not a whole number of at least 32"),
         (lambda v: v["input"].update(std=[1, 0, 1]), "is not positive"),
         (lambda v: v["input"].update(resize="crop"), "resize rule 'crop'"),
         (lambda v: v["input"].update(colour="red"), "colour"),

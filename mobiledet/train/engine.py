@@ -32,6 +32,7 @@ from mobiledet.train.meter import LossWatch
 from mobiledet.train.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
 from mobiledet.train.progress import TrainProgress
 from mobiledet.train.qat import freeze_statistics, prepare_qat
+from mobiledet.train.recipe_networks import recipe_json
 from mobiledet.train.recipes import LIST, recipe_list
 from mobiledet.train.report import write_report
 from mobiledet.train.resume import resumed
@@ -81,7 +82,7 @@ class TrainResult:
 def run(config: TrainConfig) -> int:
     """The command ``mobiledet train``; returns its exit status."""
     if config.recipe == LIST:
-        print(recipe_list())
+        print(recipe_json() if config.json else recipe_list())
         return 0
     try:
         train(config, quiet=False)
@@ -209,6 +210,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
 def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
     """The network on its device: the averaged weights and the optimiser hold on to its very tensors."""
     detector = detector_from_spec(spec)
+    detector.add_training_parts()
     if config.pretrained and not config.init and not config.resume:
         with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
             load_pretrained(detector.backbone, config.backbone, config.pretrained)
@@ -312,6 +314,7 @@ def _train_epoch(run: Run) -> None:
     watch = LossWatch(lambda index: str(run.train_loader.dataset.dataset.images[index].path))
     saved = time.monotonic()
     run.detector.train()
+    state.detector.start_epoch(state.epoch)
     if config.freeze_backbone:
         state.detector.backbone.eval()
     if config.qat:

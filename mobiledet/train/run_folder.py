@@ -147,7 +147,8 @@ def config_from_json(record: Any, source: Path) -> TrainConfig:
         values = dict(record["config"])
         paths = [field.name for field in dataclasses.fields(TrainConfig) if "Path" in str(field.type)]
         values.update({name: Path(values[name]) for name in paths if values.get(name) is not None})
-        values["lr_steps"] = tuple(values.get("lr_steps", ()))
+        for name in ("lr_steps", "detector_options", "backbone_options"):
+            values[name] = tuple(values.get(name, ()))
         return TrainConfig(**values)
     except (KeyError, TypeError) as error:
         raise UserError(f"{source} does not hold the settings of a training run: {error}") from error

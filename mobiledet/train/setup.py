@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-from mobiledet.backbones import check_backbone
-from mobiledet.backbones.pretrained import input_statistics
+from mobiledet.backbones import build_backbone, check_backbone
+from mobiledet.backbones.pretrained import IMAGENET, Needs, needs_of
 from mobiledet.cores import usable_cores
 from mobiledet.data.coco import load_coco
 from mobiledet.data.config import DataOptions
@@ -23,8 +23,9 @@ from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
-from mobiledet.spec import InputSpec, ModelSpec, TrainingInfo
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
 from mobiledet.train.config import TrainConfig
+from mobiledet.train.options import read_options
 from mobiledet.train.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
@@ -212,21 +213,29 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
     Args:
         config: the settings.
         train_set: gives the classes.
-        before: of the checkpoint that the weights come from; its normalisation and its detector's options are kept.
+        before: of the checkpoint that the weights come from; its normalisation, its suppression settings and the
+            options of its backbone and its detector are kept. Logits that name no class go with the classes.
 
     Raises:
         UserError: the image size is not valid.
     """
-    options = dict(before.detector_options) if before else {}
+    options = {
+        **(before.detector_options if before else {}),
+        **read_options(config.detector_options, "--detector-options"),
+    }
+    if before and before.labels != train_set.labels:
+        options.pop("unused_logits", None)
     if config.loss != "default":
         options["loss"] = config.loss
+    if config.anchors == "fit" and not DETECTORS[config.detector].levels:
+        raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
     if config.anchors == "fit":
         options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
     try:
-        statistics = (
-            (before.input.mean, before.input.std) if before else input_statistics(config.backbone, config.pretrained)
-        )
-        input_spec = InputSpec(config.image_size, config.image_size, *statistics, exif=config.exif)
+        needs = _needs(config, before)
+        input_spec = InputSpec(config.image_size, config.image_size, needs.mean, needs.std, exif=config.exif)
+        if before and config.qat:
+            input_spec = dataclasses.replace(before.input, exif=config.exif)
     except ValueError as error:
         raise UserError(f"--image-size {config.image_size}: {error}") from error
     return ModelSpec(
@@ -236,9 +245,20 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
         input=input_spec,
         labels=train_set.labels,
         category_ids=train_set.category_ids,
+        nms=before.nms if before else NmsSpec(),
+        backbone_options=needs.options,
         detector_options=options,
         training=TrainingInfo(dataset=train_set.name, split="train", seed=config.seed),
     )
+
+
+def _needs(config: TrainConfig, before: ModelSpec | None) -> Needs:
+    given = read_options(config.backbone_options, "--backbone-options")
+    if before:
+        return Needs(before.input.mean, before.input.std, {**before.backbone_options, **given})
+    is_file = config.pretrained not in ("", IMAGENET)
+    needs = needs_of(config.backbone, config.pretrained, build_backbone(config.backbone) if is_file else None)
+    return needs._replace(options={**needs.options, **given})
 
 
 def _fitted_anchors(dataset: DetectionSet, levels: int, seed: int) -> AnchorSizes:
