@@ -10,9 +10,11 @@ import numpy as np
 from mobiledet.bundle import GoldenCase, ModelFile
 from mobiledet.cores import usable_cores
 from mobiledet.detections import Detections
+from mobiledet.devices.coreai import RUNTIME, TESTED, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.golden import UNSETTLED_SHARE
 from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.devices.served import ServedDetector
 from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance, compare_lists
 from mobiledet_converters.job import ConvertedFile
@@ -27,6 +29,7 @@ GOLDEN_CASES = 3
 ROUNDED_PRECISION = "float16"  # what ``reference.round_to_float16`` imitates
 # of the head's outputs; the interpreter is torch too
 LOWEST_COREML_SQNR_DB = {"float32": 80.0, "float16": 30.0, "int8": 12.0, "palette6": 6.0, "w8a8": 6.0}
+LOWEST_COREAI_SQNR_DB = {"float32": 80.0, "float16": 30.0}  # Apple's kernels add up in another order
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class CheckedFile:
     """
 
     source: Path
-    model: LiteRtDetector | RawLiteRtDetector | CoreMlDetector = field(repr=False)
+    model: LiteRtDetector | RawLiteRtDetector | ServedDetector = field(repr=False)
     entry: ModelFile
     replayable: set[int]
 
@@ -52,7 +55,7 @@ def check_file(
     """Hold a file against PyTorch.
 
     Args:
-        format: ``tflite`` or ``coreml``.
+        format: ``tflite``, ``coreml`` or ``coreai``.
         source: where the file lies.
         file: what the converter says of it.
         reference: what PyTorch finds.
@@ -89,14 +92,29 @@ def _check_coreml(
     return _check_detections(source, "coreml", file, model, reference, rounding, raw, how)
 
 
-_CHECKS = {"tflite": _check_tflite, "coreml": _check_coreml}
+def _check_coreai(
+    source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport | None
+) -> CheckedFile:
+    """Run the asset in Apple's runtime, on this machine's processor."""
+    model = CoreAiDetector(source, threads=usable_cores())
+    shapes = [shape for values in reference.raw.values() for shape in (values.shape, values.shape[1:])]
+    found = model.tensors(reference.inputs[0], shapes)
+    raw = nearest(reference.raw, found, LOWEST_COREAI_SQNR_DB[file.precision], source.name)
+    how = {
+        "checked": "detections in Apple's runtime against PyTorch",
+        "verified": f"run in Apple's runtime ({RUNTIME} {TESTED[RUNTIME]}) on a CPU, not on a device",
+    }
+    return _check_detections(source, "coreai", file, model, reference, rounding, raw, how)
+
+
+_CHECKS = {"tflite": _check_tflite, "coreml": _check_coreml, "coreai": _check_coreai}
 
 
 def _check_detections(
     source: Path,
     format: str,
     file: ConvertedFile,
-    model: LiteRtDetector | RawLiteRtDetector | CoreMlDetector,
+    model: LiteRtDetector | RawLiteRtDetector | ServedDetector,
     reference: Reference,
     rounding: ParityReport | None,
     raw: dict[str, Difference],

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-Format = Literal["tflite", "coreml"]
+Format = Literal["tflite", "coreml", "coreai"]
 Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
 Ios = Literal[15, 16, 17, 18, 26]
 Face = Literal["graph", "vision"]
@@ -19,7 +19,8 @@ class ExportConfig:
 
     Every file takes a raw RGB image and gives final boxes: normalisation, decoding and suppression are in its graph.
     Each file is run on real images and must find what PyTorch finds, or no bundle is written. There is no Core ML
-    runtime outside Apple systems: those files are run by a reference interpreter, and the bundle says so.
+    runtime outside Apple systems: those files are run by a reference interpreter, and the bundle says so. Core AI files
+    are run in Apple's own runtime, on this machine's processor.
 
     Examples:
       mobiledet export runs/coco/best.ckpt
@@ -33,14 +34,16 @@ class ExportConfig:
     out: Path | None = None
     """Bundle folder to write; by default beside the checkpoint, best.ckpt becomes best.mobiledet."""
     format: tuple[Format, ...] = ("tflite", "coreml")
-    """Kinds of model files."""
+    """Kinds of model files. coreai is Apple's format from iOS and macOS 27 on, whose files are run here in Apple's own
+    runtime; it is a beta, and so not among the defaults."""
     precision: tuple[Precision, ...] = ()
     """Precisions of every format, each format takes those it has; by default float32, float16 and int8 for tflite,
-    float16 for coreml. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in 16); int8-weights is the
-    smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs and for CPUs with dot
-    products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core ML: float16 computes
-    in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a palette of 64 weights for
-    each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines from A17 Pro and M4 on."""
+    float16 for coreml, float32 and float16 for coreai. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in
+    16); int8-weights is the smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs
+    and for CPUs with dot products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core ML:
+    float16 computes in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a palette of
+    64 weights for each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines from A17 Pro
+    and M4 on. Core AI: float32, and float16 as for Core ML."""
     int8_input: Literal["float32", "uint8"] = "float32"
     """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
     overwrite: bool = False

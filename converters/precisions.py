@@ -79,7 +79,11 @@ COREML = {
         {"cpu": "16 bits", "gpu": "16 bits", "ane": "8 bits, faster from A17 Pro and M4 on"},
     ),
 }
-RUNGS = {"tflite": TFLITE, "coreml": COREML}
+COREAI = {
+    "float32": Rung(True, False, {"cpu": "32 bits", "gpu": "32 bits", "ane": "none"}),
+    "float16": Rung(True, False, {"cpu": "16 bits", "gpu": "16 bits", "ane": "16 bits"}),
+}
+RUNGS = {"tflite": TFLITE, "coreml": COREML, "coreai": COREAI}
 
 
 def choose_precisions(format: str, wanted: Sequence[str], formats: Sequence[str]) -> tuple[str, ...]:
