@@ -38,7 +38,7 @@ class ExportConfig:
     runtime; it is a beta, and so not among the defaults."""
     precision: tuple[Precision, ...] = ()
     """Precisions of every format, each format takes those it has; by default float32, float16 and int8 for tflite,
-    float16 for coreml, float32 and float16 for coreai. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in
+    float16 for coreml, float16 and float32 for coreai. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in
     16); int8-weights is the smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs
     and for CPUs with dot products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core
     ML: float16 computes in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a

@@ -153,7 +153,7 @@ public final class Agent: Sendable {
                 let gate = try GoldenGate(bundle, golden: golden, file: file)
                 let detector = try runtime.load(
                     bundle, file, accelerator: request.accelerator, threads: request.threads)
-                return Session(request, bundle, golden, gate, runtime.info, detector)
+                return Session(request, bundle, golden, gate, runtime.info(running: file), detector)
             } catch let error as MobileDetError {
                 throw Refusal(422, "refused", error.message)
             }
