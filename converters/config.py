@@ -43,7 +43,8 @@ class ExportConfig:
     and for CPUs with dot products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core
     ML: float16 computes in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a
     palette of 64 weights for each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines
-    from A17 Pro and M4 on. Core AI: float32, and float16 as for Core ML."""
+    from A17 Pro and M4 on. Core AI: float32; float16 as for Core ML; int8-weights the same
+    from 8-bit weights."""
     int8_input: Literal["float32", "uint8"] = "float32"
     """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
     overwrite: bool = False

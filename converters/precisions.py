@@ -82,6 +82,7 @@ COREML = {
 COREAI = {  # the faster one first: an app that names none takes that
     "float16": Rung(True, False, {"cpu": "16 bits", "gpu": "16 bits", "ane": "16 bits"}),
     "float32": Rung(True, False, {"cpu": "32 bits", "gpu": "32 bits", "ane": "none"}),
+    "int8-weights": Rung(False, False, dict.fromkeys(("cpu", "gpu", "ane"), "16 bits from 8-bit weights")),
 }
 RUNGS = {"tflite": TFLITE, "coreml": COREML, "coreai": COREAI}
 

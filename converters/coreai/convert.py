@@ -34,7 +34,7 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     files = []
     for precision in job.precisions:
         job.announce(f"lowering the network to {precision}")
-        program = lower(graph, size, tuple(OUTPUTS), precision == "float16")
+        program = lower(graph, size, tuple(OUTPUTS), precision)
         name = asset_name(precision)
         program.save_asset(Path(job.folder / name), metadata=metadata(spec, precision))
         job.announce(f"checking {name}")

@@ -19,6 +19,7 @@ def load_coreai_torch() -> ModuleType:
         warnings.filterwarnings("ignore", message=".*only been validated with torch.*")
         try:
             import coreai_torch
+            import coreai_torch._compression.custom_layers  # makes the operations known that read compressed weights
         except (ImportError, OSError) as error:
             raise UserError(f"coreai-torch does not load here ({' '.join(str(error).split())})") from error
     return coreai_torch

@@ -13,9 +13,10 @@ from mobiledet_converters.coreai.framework import load_coreai_torch
 from mobiledet_converters.coreai.sixteen_bits import SixteenBits
 
 IMAGE = "image"
+INTEGERS = "int8-weights"
 
 
-def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], is_float16: bool) -> Any:
+def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], precision: str) -> Any:
     """The network as a program that takes a raw RGB image, 1 x 3 x height x width in 0..255.
 
     The input is an array, not Core AI's image type: the runtime takes that on Apple's systems alone, and what is
@@ -25,7 +26,7 @@ def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], is_fl
         graph: takes that array; modules of ``KEPT_IN_32_BITS`` stay in 32 bits.
         size: (height, width) of the image.
         outputs: their names, all of them float32.
-        is_float16: compute in 16 bits elsewhere.
+        precision: ``float32``, or else the network computes in 16 bits, with ``int8-weights`` from weights of 8.
 
     Raises:
         UserError: PyTorch cannot capture the network, or Core AI lacks one of its operations.
@@ -34,8 +35,8 @@ def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], is_fl
     image = torch.zeros(1, 3, *size)
     program = _capture(graph, image)
     _refuse_unknown(program, coreai_torch)
-    if is_float16:
-        program = _capture(SixteenBits(program), image)
+    if precision != "float32":
+        program = _capture(SixteenBits(program, has_integers=precision == INTEGERS), image)
     converter = coreai_torch.TorchConverter(mode=coreai_torch.TorchConverter.Mode.RELEASE)
     try:
         converter.add_exported_program(program, input_names=[IMAGE], output_names=list(outputs))
