@@ -18,6 +18,7 @@ from mobiledet.devices.coreai_process import METADATA, check_whole
 from mobiledet.errors import UserError
 
 DIALECT = re.compile(r"^coreai\.(decomposable\.)?")
+CALLEE = re.compile(r"^.*@([\w.]+?)(_[a-z]{8})?\b.*$")  # the last letters of its name are drawn anew each time
 TENSOR = re.compile(r"^tensor<((?:(?:\d+|\?)x)*)([a-z]\w*)")
 
 
@@ -120,7 +121,8 @@ def _operations(graph: Any, start: int) -> list[Operation]:
         if kind in ("constant", "output", "yield"):
             continue
         if kind == "invoke":
-            kind += f" {str(operation.attributes['callee']).lstrip('@')}"
+            callee = CALLEE.match(str(operation.attributes["callee"]))
+            kind += f" {callee[1] if callee else 'unknown'}"
         sources = tuple(dict.fromkeys(places[v] for v in operation.operands if v in places))
         index = start + len(found)
         places.update(dict.fromkeys(operation.results, index))
@@ -137,7 +139,8 @@ def _walk(operation: Any) -> Iterator[Any]:
 
 
 def _named(attributes: Any, kinds: Any) -> dict[str, Tensor]:
-    names = [str(attribute["coreai.name"]).strip('"') for attribute in attributes]
+    # the inner graphs of composite operations name nothing
+    names = [str(a["coreai.name"]).strip('"') if "coreai.name" in a else str(i) for i, a in enumerate(attributes)]
     return {name: tensor for name, kind in zip(names, kinds, strict=True) if (tensor := _tensor(str(kind)))}
 
 

@@ -4,9 +4,12 @@ One file, so that one process converts: the bundle of its fixture serves all tes
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -28,9 +31,10 @@ from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance, compare_lists
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.config import ExportConfig
-from mobiledet_converters.coreai.read import Asset, read_apart
+from mobiledet_converters.coreai.read import Asset, Operation, Tensor, read_apart
 from mobiledet_converters.coreai.validate import validate
 from mobiledet_converters.export import export
+from mobiledet_converters.lint.asset_rules import check_asset
 from mobiledet_converters.lint.run import lint_file
 from mobiledet_converters.parity import TOLERANCES
 from mobiledet_converters.process import missing_package
@@ -227,6 +231,75 @@ def test_lint_finds_nothing_to_mend(bundle: Bundle, tmp_path: Path) -> None:
     assert float16["operations"] > 100
 
 
+FAULTY = """
+import sys
+from pathlib import Path
+import torch
+from mobiledet.errors import UserError
+from mobiledet_converters.coreai.lowering import lower
+
+class Faulty(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(12, 3000)
+
+    def forward(self, image):
+        rows = torch.nn.functional.hardswish(self.linear(image.reshape(1, -1)))
+        best, places = rows.topk(5)
+        return best, places.float(), rows.argmax(1).float()
+
+class Bessel(torch.nn.Module):
+    def forward(self, values):
+        return torch.special.bessel_j0(values)
+
+class Unknown(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.neck = torch.nn.Sequential(torch.nn.Identity(), Bessel())
+
+    def forward(self, image):
+        return self.neck(image)
+
+program = lower(Faulty(), (2, 2), ("best", "places", "index"), "float16")
+program.save_asset(Path(sys.argv[1]))
+try:
+    lower(Unknown(), (2, 2), ("values",), "float32")
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """An asset with the forms that Apple's accelerators compute wrongly, and what an unknown operation is told as."""
+    path = tmp_path_factory.mktemp("faulty") / "faulty.aimodel"
+    done = subprocess.run([sys.executable, "-c", FAULTY, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return path, done.stdout.splitlines()[-1]
+
+
+def test_lint_tells_what_accelerators_compute_wrongly(faulty: tuple[Path, str]) -> None:
+    findings = {finding.rule: finding for finding in lint_file(faulty[0]).findings}
+    assert {rule: finding.level for rule, finding in findings.items()} == {
+        "index of 16-bit numbers": "broken",
+        "top-k of 16-bit numbers": "broken",
+        "product before hard swish": "broken",
+    }
+    assert findings["index of 16-bit numbers"].found == "1 argmax on 16-bit numbers (coreai-torch issue 116)"
+
+
+def test_unknown_operation_is_told_with_its_place(faulty: tuple[Path, str]) -> None:
+    assert faulty[1] == "Core AI has no form of aten.special_bessel_j0.default in neck.1 (Bessel)"
+
+
+def test_lint_rules_on_shapes() -> None:
+    """What no network of ours has, as records."""
+    empty = Operation(0, "split", (Tensor((1, 4), "f32"),), (Tensor((1, 4), "f32"), Tensor((1, 0), "f32")), ())
+    changing = Operation(1, "add", (Tensor((-1, 4), "f32"),), (Tensor((-1, 4), "f32"),), ())
+    rules = [finding.rule for finding in check_asset(Asset("x", {}, {}, {}, (empty, changing)))]
+    assert rules == ["empty tensor", "changing shape"]
+
+
 def copied(asset: Path, folder: Path) -> Path:
     return Path(shutil.copytree(asset, folder / asset.name))
 
@@ -243,7 +316,7 @@ def test_damage_is_told(asset: Path, tmp_path: Path) -> None:
 
     cut = copied(asset, tmp_path / "cut")
     (cut / "main.mlirb").write_bytes(b"ML\xefR" + bytes(100))
-    (cut / "main.hash").write_bytes(__import__("hashlib").sha256((cut / "main.mlirb").read_bytes()).digest())
+    (cut / "main.hash").write_bytes(hashlib.sha256((cut / "main.mlirb").read_bytes()).digest())
     with pytest.raises(UserError, match=r"cannot load .*cut|Apple's runtime of .*cut.* has ended"):
         CoreAiDetector(cut)
 
