@@ -15,6 +15,7 @@ from typing import Any
 
 from mobiledet.devices.coreai import require_tested
 from mobiledet.devices.coreai_process import METADATA, check_whole
+from mobiledet.devices.served import why_ended
 from mobiledet.errors import UserError
 
 DIALECT = re.compile(r"^coreai\.(decomposable\.)?")
@@ -102,8 +103,8 @@ def read_apart(path: Path) -> Asset:
     """
     done = subprocess.run([sys.executable, "-m", __spec__.name, str(path)], capture_output=True, text=True)
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
-        raise UserError(lines[-1] if done.returncode == 2 else f"reading {path} has failed: {lines[-1]}")
+        reason = why_ended(done.stderr)
+        raise UserError(reason if done.returncode == 2 else f"{path} cannot be read ({reason}); export it again")
     values = json.loads(done.stdout)
     tables = {role: {f: _tensors(named) for f, named in values[role].items()} for role in ("inputs", "outputs")}
     operations = [

@@ -101,12 +101,17 @@ class ServedDetector:
         answer = receive(self._process.stdout)
         if answer is None:
             self._log.seek(0)
-            lines = self._log.read().decode(errors="replace").split("\n")
-            reason = next((line.strip() for line in reversed(lines) if line.strip()), "no word of it")
+            reason = why_ended(self._log.read().decode(errors="replace"))
             raise UserError(f"{self._role} of {self._path} has ended: {reason}")
         if "error" in answer:
             raise UserError(str(answer["error"]))
         return answer
+
+
+def why_ended(log: str) -> str:
+    """The line of its log that says why a process has ended: the first that a compiler calls an error, or the last."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()] or ["no word of it"]
+    return next((line.partition(" error: ")[2] for line in lines if " error: " in line), lines[-1])
 
 
 def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
