@@ -105,7 +105,7 @@ def test_asset_tells_what_it_is(bundle: Bundle, content: Asset) -> None:
     about = content.metadata
     assert about["author"].startswith("mobiledet ")
     assert about["license"] == "Apache-2.0"
-    assert "ssdlite on shufflenet_v2_0.5x: circle, square" in about["modelDescription"]
+    assert "ssdlite on shufflenet_v2_0.5x: circle, square" in about["description"]
     own = about["creatorDefinedMetadata"]
     assert own["labels"] == list(bundle.spec.labels)
     assert own["precision"] == "float32"
