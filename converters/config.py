@@ -18,9 +18,11 @@ class ExportConfig:
     """Turn a checkpoint into a bundle: model files for phones, checked against PyTorch.
 
     Every file takes a raw RGB image and gives final boxes: normalisation, decoding and suppression are in its graph.
-    Each file is run on real images and must find what PyTorch finds, or no bundle is written. There is no Core ML
-    runtime outside Apple systems: those files are run by a reference interpreter, and the bundle says so. Core AI files
-    are run in Apple's own runtime, on this machine's processor.
+    Each file is run on real images and must find what PyTorch finds, or it is left out. There is no Core ML runtime
+    outside Apple systems: those files are run by a reference interpreter, and the bundle says so. Core AI files are run
+    in Apple's own runtime, on this machine's processor.
+
+    Ends with 0, with 3 if a bundle was written without some of its files, and with 2 if none was written.
 
     Examples:
       mobiledet export runs/coco/best.ckpt
@@ -43,8 +45,7 @@ class ExportConfig:
     and for CPUs with dot products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core
     ML: float16 computes in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a
     palette of 64 weights for each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines
-    from A17 Pro and M4 on. Core AI: float32; float16 as for Core ML; int8-weights the same
-    from 8-bit weights."""
+    from A17 Pro and M4 on. Core AI: float32; float16 as for Core ML; int8-weights the same from 8-bit weights."""
     int8_input: Literal["float32", "uint8"] = "float32"
     """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
     overwrite: bool = False
@@ -99,14 +100,18 @@ class ExportConfig:
     """A folder in COCO's layout, or `shapes` for the built-in set: its validation part for --measure, its training part
     for --calibration coco. By default what the checkpoint was trained on."""
 
-    measure: bool = False
-    """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle."""
-    measure_images: int = 0
-    """Images for that; 0 takes all."""
+    measure: bool = True
+    """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle. By
+    default those of the training run, if they are still there."""
+    measure_images: int = 200
+    """Images for that, spread evenly over the validation set; 0 takes all."""
     max_map_drop: float = 0.02
-    """With --measure: a file that loses more mAP than this is not shipped, and the layers to blame are named."""
+    """A file that loses more mAP than this is left out, and the layers to blame are named."""
     force: bool = False
-    """Ship it all the same."""
+    """Ship files that lose more, and files of integers whose detections are not those of PyTorch, all the same."""
+    strict: bool = False
+    """Write no bundle if any file has to be left out, and end with 2. Without it the others are written, the last lines
+    name those that are missing, and the exit status is 3."""
     debug_quantization: bool = False
     """Show what each layer of the smaller .tflite files loses against float32, and write it as tables and pictures
     beside the bundle, into NAME.quantization/."""

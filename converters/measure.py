@@ -1,12 +1,14 @@
 """mAP of exported files, beside that of the PyTorch detector that they were made from."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobiledet.data.categories import match_categories
 from mobiledet.data.coco import CocoDataset, load_coco, load_split
@@ -17,6 +19,8 @@ from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoEvaluator
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
+from mobiledet_converters.checks import CheckedFile
+from mobiledet_converters.config import ExportConfig
 
 PYTORCH = "PyTorch"
 
@@ -51,27 +55,39 @@ class TorchModel:
         return Detections(boxes, self._found.scores.numpy(), self._found.labels.numpy())
 
 
-def load_validation(data: str | None, run: Mapping[str, Any], limit: int) -> CocoDataset:
-    """The images that mAP is measured on.
+def load_validation(config: ExportConfig, run: Mapping[str, Any]) -> tuple[CocoDataset | None, str]:
+    """The images that mAP is measured on, spread evenly over a validation set.
 
     Args:
-        data: a folder in COCO's layout or ``shapes``, whose validation part is taken; None takes what the training run
-            was validated on.
+        config: the set and how many; where none is given, what the training run was validated on.
         run: the settings of that run, empty if they are not known.
-        limit: images at most; 0 takes all.
+
+    Returns:
+        the images, and why there are none.
 
     Raises:
-        UserError: there is none, or it is not COCO.
+        UserError: the set that ``config`` names cannot be used.
     """
-    if limit < 0:
-        raise UserError(f"--measure-images {limit} is negative")
-    if data is None and run.get("val_images"):
-        dataset = load_coco(Path(run["val_images"]), Path(run["val_annotations"]), run.get("on_bad_data", "error"))
-    elif data or run.get("data"):
-        dataset = load_split(data or run["data"], "val", run.get("on_bad_data", "error"))
+    if config.measure_images < 0:
+        raise UserError(f"--measure-images {config.measure_images} is negative")
+    if not config.measure:
+        return None, "because of --no-measure"
+    if config.data:
+        dataset = load_split(config.data, "val", run.get("on_bad_data", "error"))
     else:
-        raise UserError("--measure needs --data, a folder in COCO's layout or the word shapes")
-    return dataclasses.replace(dataset, images=dataset.images[: limit or None])
+        try:
+            dataset = _of_run(run)
+        except (UserError, KeyError, TypeError):
+            return None, "for no validation images are at hand; give --data"
+    images = dataset.images
+    steps = np.linspace(0, len(images) - 1, min(config.measure_images or len(images), len(images))).round().astype(int)
+    return dataclasses.replace(dataset, images=tuple(images[step] for step in steps)), ""
+
+
+def _of_run(run: Mapping[str, Any]) -> CocoDataset:
+    if run.get("val_images"):
+        return load_coco(Path(run["val_images"]), Path(run["val_annotations"]), run.get("on_bad_data", "error"))
+    return load_split(run["data"], "val", run.get("on_bad_data", "error"))
 
 
 def measure_map(
@@ -112,11 +128,34 @@ def measure_map(
     return {name: {"AP": score.AP, "AP50": score.AP50, **about} for name, score in scores.items()}
 
 
-def beside_pytorch(measured: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def beside_pytorch(scores: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The entries of the files, each with ``pytorch``, the AP of the detector, and ``drop``, how much less it has."""
-    base = measured[PYTORCH]["AP"]
+    base = scores[PYTORCH]["AP"]
     return {
         name: {**entry, "pytorch": base, "drop": base - entry["AP"]}
-        for name, entry in measured.items()
+        for name, entry in scores.items()
         if name != PYTORCH
     }
+
+
+def measure(
+    files: Sequence[CheckedFile],
+    detector: Detector,
+    spec: ModelSpec,
+    dataset: CocoDataset,
+    console: Console,
+) -> list[CheckedFile]:
+    """Note the mAP of each file.
+
+    Raises:
+        UserError: an image is bad.
+    """
+    models: dict[str, Model] = {PYTORCH: TorchModel(detector, spec)}
+    models.update({file.entry.path: file.model for file in files})
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"mAP of {len(models)} models", total=len(dataset.images))
+        maps = beside_pytorch(measure_map(models, spec, dataset, lambda done: progress.update(task, completed=done)))
+    return [
+        dataclasses.replace(file, entry=dataclasses.replace(file.entry, map=maps[file.entry.path])) for file in files
+    ]

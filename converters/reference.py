@@ -1,16 +1,13 @@
 """What PyTorch finds in real images: the reference that model files are held against."""
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from mobiledet.data.coco import find_split
 from mobiledet.data.images import list_images, load_rgb, resize
@@ -126,28 +123,3 @@ def _to_numpy(found: Sequence[ImageDetections]) -> list[Detections]:
 def _comparable(detector: Detector, raw: Any) -> dict[str, np.ndarray]:
     """Of the first image."""
     return {name: values[:1].numpy() for name, values in detector.comparable(raw).items()}
-
-
-def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
-    """A copy that computes as a GPU with 16-bit numbers would, up to the order of sums: weights and the results of
-    convolutions and fully connected layers are rounded. In 32-bit arithmetic, because a CPU's 16-bit convolutions take
-    fifteen times as long.
-
-    Args:
-        detector: left as it is.
-        seed: of a factor for each layer, by which its weights are multiplied before rounding and its results divided
-            afterwards. So each seed rounds to other numbers, and all are as near: what a detector finds with one of
-            them tells little where proposals are ranked, what it finds with several tells how far it may stray.
-    """
-    detector = copy.deepcopy(detector).eval()  # a copy of a traced network starts in training
-    random = np.random.default_rng(seed)
-    for module in detector.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            factor = random.uniform(1, 2)
-            module.weight.data = (module.weight.data * factor).half().float() / factor
-            module.register_forward_hook(partial(_round_output, factor))
-    return detector
-
-
-def _round_output(factor: float, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-    return (output * factor).half().float() / factor

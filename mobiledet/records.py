@@ -1,6 +1,8 @@
-"""Frozen dataclasses from JSON values, checked by their type annotations; and float32 numbers as JSON."""
+"""Frozen dataclasses from JSON values, checked by their type annotations; strict JSON; and float32 numbers as JSON."""
 
 import dataclasses
+import json
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -37,11 +39,24 @@ def decode(kind: Any, value: Any, where: str = "") -> Any:
         item = get_args(kind)[1]
         return {key: decode(item, entry, f"{where}.{key}") for key, entry in value.items()}
     if kind is float:
-        _check(isinstance(value, int | float) and not isinstance(value, bool), value, where, "a number")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        _check(is_number and abs(value) <= sys.float_info.max, value, where, "a number")
         return float(value)
     expected = types.NoneType if kind is None else kind
     _check(type(value) is expected, value, where, f"of type {expected.__name__}")
     return value
+
+
+def load_json(content: bytes) -> Any:
+    """Decode JSON, in which NaN and infinity do not exist.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return json.loads(content, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def float32_json(values: Sequence[float] | Sequence[Sequence[float]]) -> str:
@@ -62,6 +77,10 @@ def float32_json(values: Sequence[float] | Sequence[Sequence[float]]) -> str:
     if "n" in text:
         raise ValueError("NaN and infinity are no numbers of JSON")
     return text
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, StageTimes
-from mobiledet.records import decode, float32_json
+from mobiledet.records import decode, float32_json, load_json
 
 PROTOCOL = 1
 LENGTH_BYTES = 4  # before each image of a batch, highest byte first
@@ -53,7 +53,7 @@ class AgentInfo:
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """A bundle that the agent holds; ``sha256`` is that of its bundle.json, which names its exact content."""
+    """A bundle that the agent holds; ``sha256`` is that of its SHA256SUMS, which names its exact content."""
 
     sha256: str
 
@@ -191,19 +191,3 @@ def from_bytes(kind: Any, content: bytes) -> Any:
         ValueError: it is not JSON, or a field is missing, unknown or of another type.
     """
     return decode(kind, load_json(content))
-
-
-def load_json(content: bytes) -> Any:
-    """Decode JSON, in which NaN and infinity do not exist.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return json.loads(content, parse_constant=_no_number)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not a number of JSON")

@@ -36,7 +36,7 @@ from mobiledet_converters.coreai.validate import validate
 from mobiledet_converters.export import export
 from mobiledet_converters.lint.asset_rules import check_asset
 from mobiledet_converters.lint.run import lint_file
-from mobiledet_converters.parity import TOLERANCES
+from mobiledet_converters.precisions import COREAI
 from mobiledet_converters.process import missing_package
 
 FAMILIES = (
@@ -176,7 +176,7 @@ def cross_check(bundle: Bundle, precision: str, inputs: Sequence[np.ndarray], cl
         inputs: images.
         closest: how far boxes (as fractions) and scores may be; None compares as sets, by the gate of the precision.
     """
-    nms, gate = bundle.spec.nms, TOLERANCES[precision]
+    nms, gate = bundle.spec.nms, COREAI[precision].gate
     tolerance = Tolerance(gate.iou, closest) if closest else gate
     ours = found_by(CoreMlDetector(bundle.root / f"model.{precision}.mlpackage"), inputs)
     theirs = found_by(CoreAiDetector(bundle.root / f"model.{precision}.aimodel"), inputs)
