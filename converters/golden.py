@@ -9,6 +9,7 @@ import numpy as np
 
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.detectors import Detector
+from mobiledet.devices.coreai import RUNTIME
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.spec import InputSpec
 from mobiledet_converters.checks import CheckedFile, detect
@@ -78,4 +79,6 @@ def _answers(file: CheckedFile, asked: Reference) -> GoldenFile:
 def _runtime(format: str) -> str:
     if format == "coreml":
         return f"mobiledet's interpreter of MIL, {platform.machine()}"
+    if format == "coreai":
+        return f"{RUNTIME} {version(RUNTIME)}, {platform.machine()}"
     return f"litert {version('ai-edge-litert')}, {platform.machine()}"

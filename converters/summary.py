@@ -10,6 +10,7 @@ from mobiledet.bundle import Bundle, ModelFile
 from mobiledet_converters.selection import LeftOut
 
 INTERPRETED = "i"  # marks a file that no runtime of its format has run
+OFF_DEVICE = "a"  # and one that Apple's runtime has run on this processor
 
 
 def print_summary(bundle: Bundle, left_out: Sequence[LeftOut], unmeasured: str, console: Console) -> None:
@@ -40,6 +41,11 @@ def print_summary(bundle: Bundle, left_out: Sequence[LeftOut], unmeasured: str, 
             f"{INTERPRETED}: run by the reference interpreter, for there is no Core ML runtime outside Apple systems",
             highlight=False,
         )
+    if any(file.format == "coreai" for file in bundle.files):
+        console.print(
+            f"{OFF_DEVICE}: run in Apple's runtime on this processor; how Apple's accelerators compute it is unknown",
+            highlight=False,
+        )
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
     for file in left_out:
         console.print(str(file), style="yellow", highlight=False, soft_wrap=True)
@@ -47,7 +53,8 @@ def print_summary(bundle: Bundle, left_out: Sequence[LeftOut], unmeasured: str, 
 
 def _row(file: ModelFile) -> tuple[str, ...]:
     parity: dict[str, Any] = file.parity or {}
-    mark = f" {INTERPRETED}" if file.format == "coreml" else ""
+    marks = {"coreml": f" {INTERPRETED}", "coreai": f" {OFF_DEVICE}"}
+    mark = marks.get(file.format, "")
     ap, change = (f"{file.map['AP']:.4f}", f"{-file.map['drop']:+.4f}") if file.map else ("", "")
     return (
         file.path + mark,
