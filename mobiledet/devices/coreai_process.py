@@ -34,7 +34,7 @@ async def serve(path: Path, requests: IO[bytes], answers: IO[bytes]) -> None:
         return
     told = False
     try:
-        async with AIModelAsset.load(path).executable() as model:
+        async with AIModelAsset.load(path).executable(_on_the_processor()) as model:
             function = model.load_function(FUNCTION)
             send(answers, size=image_size(path, function.desc))
             told = True
@@ -124,6 +124,15 @@ def _logger(model: Any, shapes: set[tuple[int, ...]], inside: list[np.ndarray]) 
                 inside.append(np.array(NDArray._wrap(array).numpy(), np.float32))
 
     return IntermediateLogger([CompileIdentifiers(number) for number in sorted(operations)], keep)
+
+
+def _on_the_processor() -> Any:
+    """The options that keep accelerators out, which only Apple's systems have."""
+    if sys.platform != "darwin":
+        return None
+    from coreai.runtime import SpecializationOptions
+
+    return SpecializationOptions.cpu_only()
 
 
 def _limit_cores(threads: int) -> None:

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.checkpoint import load_detector
 from mobiledet.cli import main
+from mobiledet.data.coco import load_coco
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.detections import Detections
 from mobiledet.detectors import DETECTORS
@@ -36,6 +38,7 @@ from mobiledet_converters.coreai.validate import validate
 from mobiledet_converters.export import export
 from mobiledet_converters.lint.asset_rules import check_asset
 from mobiledet_converters.lint.run import lint_file
+from mobiledet_converters.measure import PYTORCH, TorchModel, measure_map
 from mobiledet_converters.precisions import COREAI
 from mobiledet_converters.process import missing_package
 
@@ -138,23 +141,22 @@ def test_golden_cases_and_no_latency(bundle: Bundle) -> None:
     assert (device.info().runtime, device.info().runtime_version) == ("coreai-core", "1.0.0b3")
 
 
-def test_evaluate_gives_the_accuracy_of_core_ml(
-    bundle: Bundle, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_evaluate_gives_the_accuracy_of_pytorch(
+    bundle: Bundle, scene_checkpoint: Path, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The whole command; both files come from one network."""
+    """The whole command."""
     annotations = (scene_folder.parent / "annotations" / "instances_val2017.json").read_text(encoding="utf-8")
     (tmp_path / "truth.json").write_text(annotations.replace('"star"', '"étoile"'), encoding="utf-8")
-    data = ["--images", str(scene_folder), "--annotations", str(tmp_path / "truth.json")]
-    ap = {}
-    for file in ("model.float32.aimodel", "model.float32.mlpackage"):
-        out = tmp_path / f"{file}.json"
-        assert main(["evaluate", str(bundle.path), "--file", file, "--out", str(out), *data]) == 0
-        result = json.loads(out.read_text())
-        ap[file] = result["accuracy"]["metrics"]["AP"]
-        assert result["latency"] is None
-        assert "latency not measured" in " ".join(capsys.readouterr().out.split())
-    assert ap["model.float32.aimodel"] > 0.1
-    assert abs(ap["model.float32.aimodel"] - ap["model.float32.mlpackage"]) < 1e-3
+    truth, out = tmp_path / "truth.json", tmp_path / "result.json"
+    data = ["--images", str(scene_folder), "--annotations", str(truth)]
+    assert main(["evaluate", str(bundle.path), "--file", "model.float32.aimodel", "--out", str(out), *data]) == 0
+    result = json.loads(out.read_text())
+    assert result["latency"] is None
+    assert "latency not measured: Apple's runtime" in " ".join(capsys.readouterr().out.split())
+    detector, spec = load_detector(scene_checkpoint)
+    expected = measure_map({PYTORCH: TorchModel(detector, spec)}, spec, load_coco(scene_folder, truth))[PYTORCH]["AP"]
+    assert expected > 0.1
+    assert abs(result["accuracy"]["metrics"]["AP"] - expected) < 1e-3
 
 
 def found_by(detector: ServedDetector, inputs: Sequence[np.ndarray]) -> list[Detections]:
