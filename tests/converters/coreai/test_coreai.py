@@ -127,7 +127,7 @@ def test_another_spec_is_told(bundle: Bundle, content: Asset) -> None:
 def test_post_processing_stays_in_32_bits(bundle: Bundle) -> None:
     operations = read_apart(bundle.root / "model.float16.aimodel").operations
     convolutions = [o for o in operations if o.kind == "conv2d"]
-    assert {tensor.dtype for o in convolutions for tensor in o.inputs} == {"f16"}
+    assert {tensor.dtype for o in convolutions for tensor in o.inputs[:2]} == {"f16"}  # then strides and the like
     ranking = [o for o in operations if o.kind in ("sort", "argsort")]
     assert {tensor.dtype for o in ranking for tensor in o.inputs if tensor.shape} == {"f32"}
 
