@@ -10,6 +10,7 @@ from mobiledet.data.images import load_rgb, resize
 from mobiledet.data.record import Picture
 from mobiledet.detectors import Detector
 from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.devices.coreai import RUNTIME
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import compare_lists
 from mobiledet.spec import InputSpec
@@ -102,4 +103,6 @@ def _answers(file: CheckedFile, asked: Reference) -> GoldenFile:
 def _runtime(format: str) -> str:
     if format == "coreml":
         return f"mobiledet's interpreter of MIL, {platform.machine()}"
+    if format == "coreai":
+        return f"{RUNTIME} {version(RUNTIME)}, {platform.machine()}"
     return f"litert {version('ai-edge-litert')}, {platform.machine()}"

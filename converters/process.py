@@ -20,6 +20,7 @@ CONVERTERS = {
     "tflite": ("mobiledet_converters.tflite.convert", ("litert_torch", "ai_edge_quantizer", "flatbuffers")),
     "network": ("mobiledet_converters.tflite.network", ("litert_torch", "flatbuffers")),
     "coreml": ("mobiledet_converters.coreml.convert", ("coremltools",)),
+    "coreai": ("mobiledet_converters.coreai.convert", ("coreai_torch", "coreai")),
 }
 # The converters compute nothing worth a GPU: they must not take memory there from a training that runs.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}

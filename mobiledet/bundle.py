@@ -5,6 +5,7 @@ bundle.json            the ModelSpec and, for each model file, its size and meas
 labels.txt             one class name a line
 model.float16.tflite   ...
 model.float16.mlpackage/
+model.float16.aimodel/
 golden/                pictures and what each model file gives for them (see ``mobiledet.golden``)
 """
 
@@ -39,15 +40,15 @@ class ModelFile:
     """One model file of a bundle.
 
     Attributes:
-        path: relative to the bundle, with forward slashes; an .mlpackage is a folder.
-        format: ``tflite`` or ``coreml``.
+        path: relative to the bundle, with forward slashes; an .mlpackage and an .aimodel are folders.
+        format: ``tflite``, ``coreml`` or ``coreai``.
         precision: ``float32``, ``float16``, ``int8`` ...
         bytes: size, of all its files for a folder.
         sha256: of the file, or of the lines of SHA256SUMS for a folder; not in bundle.json.
         parity: figures of the comparison with the PyTorch detector at export; ``checked`` says how.
         map: measured COCO mAP with its dataset and number of images, or None when not measured.
         face: of a Core ML package, ``graph`` (the four outputs of a .tflite file) or ``vision`` (a pipeline that Vision
-            takes for an object detector); both find the same. Empty for tflite.
+            takes for an object detector); both find the same. Empty for the others.
         calibration: the images that integer activations were fitted to: ``source``, ``images`` (how many) and ``seed``.
         accelerators: what computes such a file and in which numbers, by kind of processor; None in older bundles.
     """

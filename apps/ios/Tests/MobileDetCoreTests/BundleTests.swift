@@ -111,7 +111,9 @@ final class BundleTests: XCTestCase {
     func testFileIsChosenAsInPython() throws {
         let bundle = try ModelBundle(at: Vectors.bundles.appendingPathComponent("good"))
         XCTAssertEqual(try bundle.file().path, "model.float16.mlpackage")
-        XCTAssertEqual(try bundle.file(format: "tflite").path, "model.float32.tflite")
+        XCTAssertEqual(try bundle.file(formats: ["tflite"]).path, "model.float32.tflite")
+        XCTAssertEqual(try bundle.file(formats: ["coreai", "coreml"]).path, "model.float16.mlpackage")
+        XCTAssertEqual(try bundle.file(formats: ["coreai", "tflite", "coreml"]).path, "model.float32.tflite")
         XCTAssertEqual(try bundle.file("float32").path, "model.float32.tflite")
         XCTAssertEqual(try bundle.file("model.float32.tflite").path, "model.float32.tflite")
         assertRefused { _ = try bundle.file("int4") }

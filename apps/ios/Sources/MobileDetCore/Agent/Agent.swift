@@ -152,7 +152,7 @@ public final class Agent: Sendable {
                 let golden = try bundle.golden(file)
                 let detector = try runtime.load(
                     bundle, file, accelerator: request.accelerator, threads: request.threads)
-                return Session(request, bundle, golden, runtime.info, detector)
+                return Session(request, bundle, golden, runtime.info(running: file), detector)
             } catch let error as MobileDetError {
                 throw Refusal(422, "refused", error.message)
             }

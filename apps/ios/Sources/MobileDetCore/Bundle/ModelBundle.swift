@@ -2,14 +2,14 @@ import Foundation
 
 /// One model file of a bundle.
 public struct ModelFile: Equatable, Sendable {
-    /// Relative to the bundle, with forward slashes; an .mlpackage is a folder.
+    /// Relative to the bundle, with forward slashes; an .mlpackage and an .aimodel are folders.
     public let path: String
-    /// `tflite` or `coreml`.
+    /// `tflite`, `coreml` or `coreai`.
     public let format: String
     /// `float32`, `float16`, `int8` ...
     public let precision: String
     /// Of a Core ML package: `graph` gives boxes, classes, scores and count; `vision` is a pipeline that Vision takes for
-    /// an object detector. Empty for TFLite.
+    /// an object detector. Empty for the others.
     public let face: String
     /// Size, of all its files for a folder.
     public let bytes: Int
@@ -61,13 +61,14 @@ public final class ModelBundle: Sendable {
     ///
     /// - Parameters:
     ///   - name: a file name, or a precision such as `float16`; empty takes the first file.
-    ///   - format: is preferred where several files are of the precision, or the name is empty. Among Core ML packages
-    ///     the one with the four outputs goes before the one for Vision.
+    ///   - formats: are preferred in this order where several files are of the precision, or the name is empty. Among
+    ///     Core ML packages the one with the four outputs goes before the one for Vision.
     /// - Throws: `MobileDetError` when there is none; the message lists what the bundle holds.
-    public func file(_ name: String = "", format: String = "coreml") throws -> ModelFile {
+    public func file(_ name: String = "", formats: [String] = ["coreml"]) throws -> ModelFile {
         let fitting = files.filter { ["", $0.path, $0.precision].contains(name) }
         func rank(_ file: ModelFile) -> Int {
-            (file.path == name ? 0 : 4) + (file.format == format ? 0 : 2) + (file.face == "vision" ? 1 : 0)
+            let place = formats.firstIndex(of: file.format) ?? formats.count
+            return (file.path == name ? 0 : 2 * (formats.count + 1)) + 2 * place + (file.face == "vision" ? 1 : 0)
         }
         if let best = fitting.min(by: { rank($0) < rank($1) }) { return best }
         let held = files.isEmpty ? "no model file" : files.map(\.path).joined(separator: ", ")
