@@ -11,10 +11,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 import weakref
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,12 +19,17 @@ from typing import Any
 
 import numpy as np
 
+from mobiledet.archive import unpack
 from mobiledet.atomic import atomic_folder
 from mobiledet.errors import UserError
+from mobiledet.leftovers import make_scratch_folder
+from mobiledet.locks import locked_target
+from mobiledet.records import Count, decode
 from mobiledet.spec import ModelSpec, read_json
 
 SUFFIX = ".mobiledet"
 MAX_UNPACKED_BYTES = 4 << 30
+LISTING_BYTES = 16 << 20
 GRAPH, VISION = "graph", "vision"  # faces of a Core ML package
 REQUIRED_EXTRAS = {"labels.txt", "golden/golden.json"}
 
@@ -53,7 +55,7 @@ class ModelFile:
     path: str
     format: str
     precision: str
-    bytes: int
+    bytes: Count
     sha256: str
     parity: dict[str, Any] | None = None
     map: dict[str, Any] | None = None
@@ -159,9 +161,10 @@ def open_bundle(path: Path) -> Bundle:
         raise UserError(f"no bundle at {path}")
     if path.is_dir():
         return _verified(path, path)
-    folder = tempfile.mkdtemp(prefix="mobiledet-bundle-")
+    folder = make_scratch_folder("bundle")
     try:
-        bundle = _verified(path, _unpack(path, Path(folder)))
+        unpack(path, folder, MAX_UNPACKED_BYTES)
+        bundle = _verified(path, _top(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -189,7 +192,7 @@ def write_bundle(
     Raises:
         UserError: ``path`` exists, or cannot be written.
     """
-    with atomic_folder(path, overwrite) as folder:
+    with locked_target(path, "writing a bundle"), atomic_folder(path, overwrite) as folder:
         files = []
         for source, entry in sources:
             target = folder / entry.path
@@ -256,15 +259,17 @@ def _verified(path: Path, root: Path) -> Bundle:
     listing_path = root / "bundle.json"
     if not listing_path.is_file():
         raise UserError(f"{path} is not a mobiledet bundle: bundle.json is missing")
-    listing = read_json(listing_path)
-    spec = ModelSpec.from_json(listing, source=f"{path}: bundle.json")
+    listing = read_json(listing_path, LISTING_BYTES)
+    spec = ModelSpec.from_json(listing, source=f"{path}: bundle.json", beside=("files", "extras", "sha256"))
     try:
-        files = tuple(ModelFile(**entry) for entry in listing["files"])
-        checksums = {**{file.path: file.sha256 for file in files}, **listing["extras"]}
-        if listing["sha256"] != listing_sha256(listing) or REQUIRED_EXTRAS - checksums.keys():
-            raise UserError(f"{path}: bundle.json has changed (checksum differs); copy or export the bundle again")
-    except (KeyError, TypeError, AttributeError) as error:
+        files: tuple[ModelFile, ...] = decode(
+            tuple[ModelFile, ...], listing["files"], "files", filled=(ModelFile,)
+        )
+        checksums = {**{file.path: file.sha256 for file in files}, **decode(dict[str, str], listing["extras"], "extras")}
+    except (KeyError, ValueError) as error:
         raise UserError(f"{path}: bundle.json lists its files in a form that cannot be read: {error}") from error
+    if listing.get("sha256") != listing_sha256(listing) or REQUIRED_EXTRAS - checksums.keys():
+        raise UserError(f"{path}: bundle.json has changed (checksum differs); copy or export the bundle again")
     for name, sha256 in checksums.items():
         target = _inside(root, name, path)
         if not target.exists():
@@ -285,18 +290,8 @@ def _inside(root: Path, name: Any, path: Path) -> Path:
     return target
 
 
-def _unpack(path: Path, folder: Path) -> Path:
-    """Extract a zip; returns the folder with bundle.json (the top one, or its single sub-folder)."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise UserError(f"{path} unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB; do not use this bundle")
-            for info in archive.infolist():
-                _inside(folder, info.filename, path)
-            archive.extractall(folder)
-    # a changed byte can look like a broken stream, an encrypted entry or an unknown method
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path} is not a mobiledet bundle: neither a folder nor a readable zip ({error})") from error
+def _top(folder: Path) -> Path:
+    """The folder with bundle.json: the given one, or its single sub-folder."""
     inner = [entry for entry in folder.iterdir() if entry.is_dir()]
     if not (folder / "bundle.json").exists() and len(inner) == 1:
         return inner[0]
