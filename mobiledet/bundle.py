@@ -262,10 +262,11 @@ def _verified(path: Path, root: Path) -> Bundle:
     listing = read_json(listing_path, LISTING_BYTES)
     spec = ModelSpec.from_json(listing, source=f"{path}: bundle.json", beside=("files", "extras", "sha256"))
     try:
-        files: tuple[ModelFile, ...] = decode(
-            tuple[ModelFile, ...], listing["files"], "files", filled=(ModelFile,)
-        )
-        checksums = {**{file.path: file.sha256 for file in files}, **decode(dict[str, str], listing["extras"], "extras")}
+        files: tuple[ModelFile, ...] = decode(tuple[ModelFile, ...], listing["files"], "files", filled=(ModelFile,))
+        checksums = {
+            **{file.path: file.sha256 for file in files},
+            **decode(dict[str, str], listing["extras"], "extras"),
+        }
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: bundle.json lists its files in a form that cannot be read: {error}") from error
     if listing.get("sha256") != listing_sha256(listing) or REQUIRED_EXTRAS - checksums.keys():

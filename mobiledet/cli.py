@@ -6,9 +6,12 @@ help appears at once.
 
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
-            return _dispatch(arguments)
+            with _sigterm_as_exit():
+                return _dispatch(arguments)
         finally:
             sys.stdout.flush()
     except UserError as error:
@@ -156,6 +160,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`| head`): nothing may be written any more, the interpreter's last flush included.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """SIGTERM ends the process like the end of a command does: what is temporary is removed."""
+    is_ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
+    if is_ours:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -225,7 +244,9 @@ def _overview() -> str:
 def _fail(message: str, status: int) -> int:
     if os.environ.get("MOBILEDET_DEBUG") == "1":
         traceback.print_exc()
-    print(message, file=sys.stderr)
+    # what a file or a device says becomes part of messages: one line, and no control of the terminal
+    shown = "".join(character if character.isprintable() else " " for character in message)
+    print(shown.encode(sys.stderr.encoding or "utf-8", "backslashreplace").decode(errors="replace"), file=sys.stderr)
     return status
 
 

@@ -14,6 +14,7 @@ import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 DEPTH = 32  # of JSON in fields that may hold anything
@@ -25,7 +26,7 @@ _SHORT.maxstring = _SHORT.maxother = 40
 
 @dataclass(frozen=True)
 class Range:
-    """In ``Annotated``: the lowest and the highest value of a number, or the fewest and most items of a tuple."""
+    """In ``Annotated``: lowest and highest value of a number, or fewest and most items of a tuple or text."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -38,8 +39,8 @@ class Range:
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
         """The same in JSON Schema, for the agents of other languages; pydantic writes it in a test."""
         schema: dict[str, Any] = handler(core_schema)
-        names = ("minItems", "maxItems") if schema.get("type") == "array" else ("minimum", "maximum")
-        limits = zip(names, (self.low, self.high), strict=True)
+        names = {"array": ("minItems", "maxItems"), "string": ("minLength", "maxLength")}
+        limits = zip(names.get(schema.get("type", ""), ("minimum", "maximum")), (self.low, self.high), strict=True)
         return {**schema, **{name: limit for name, limit in limits if math.isfinite(limit)}}
 
 
@@ -48,23 +49,27 @@ Count = Annotated[int, Range(0)]
 Positive = Annotated[float, Range(math.ulp(0))]
 
 
-def parse_json(content: bytes) -> Any:
+def load_json(content: bytes, any_number: bool = False) -> Any:
     """Decode JSON in UTF-8.
+
+    Args:
+        content: of a file or message.
+        any_number: let NaN and infinity pass, which JSON does not have; ``decode`` refuses them all the same.
 
     Raises:
         ValueError: it is none, or nested too deeply.
     """
     try:
-        return json.loads(content.decode("utf-8-sig"))
+        return json.loads(content.decode("utf-8-sig"), parse_constant=None if any_number else _no_number)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
 def decode(kind: Any, value: Any, where: str = "", filled: Collection[type] = ()) -> Any:
-    """Build what a type annotation says from what ``parse_json`` gave; the inverse of ``dataclasses.asdict``.
+    """Build what a type annotation says from what ``load_json`` gave; the inverse of ``dataclasses.asdict``.
 
-    Known are dataclasses, tuples, dicts with text keys, unions, literals, str, int, float, bool, None, Any, and each of
-    them in ``Annotated`` with a ``Range``.
+    Known are dataclasses, tuples, dicts with text keys, unions, literals, str, int, float, bool, None, Path, Any, and
+    each of them in ``Annotated`` with a ``Range``.
 
     Args:
         kind: the annotation.
@@ -106,6 +111,10 @@ def decode(kind: Any, value: Any, where: str = "", filled: Collection[type] = ()
         for key in value:
             _check_scalar(key, where)
         return {key: decode(item, entry, f"{where}.{key}", filled) for key, entry in value.items()}
+    if kind is Path:
+        _check(isinstance(value, str) and "\0" not in value, value, where, "a path")
+        _check_scalar(value, where)
+        return Path(value)
     if kind is float:
         _check(isinstance(value, int | float) and not isinstance(value, bool), value, where, "a number")
         _check_scalar(value, where)
@@ -134,6 +143,10 @@ def float32_json(values: Sequence[float] | Sequence[Sequence[float]]) -> str:
     if "n" in text:
         raise ValueError("NaN and infinity are no numbers of JSON")
     return text
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from mobiledet.errors import UserError
-from mobiledet.records import Range, decode, parse_json
+from mobiledet.records import Range, decode, load_json
 
 SCHEMA_VERSION = 1
 # what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
@@ -190,7 +190,7 @@ def read_json(path: Any, most_bytes: int | None = None) -> Any:
             content = file.read(-1 if most_bytes is None else most_bytes + 1)
         if most_bytes is not None and len(content) > most_bytes:
             raise UserError(f"{path} has more than {most_bytes >> 20} MiB, too much for what it should hold")
-        return parse_json(content)
+        return load_json(content, any_number=True)
     except OSError as error:
         raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # also of a path with a null character

@@ -1,8 +1,11 @@
 """Pictures: found, decoded and resized. Training, evaluation and devices all use these functions. No torch."""
 
 import io
+import math
 import struct
-from collections.abc import Iterator
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -16,25 +19,49 @@ from mobiledet.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
+# the decoders that may see a file from outside; Pillow has others that start programs, such as that of EPS
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+# about 1 GB to decode: more than the largest cameras of phones but one give, and less than a small file can pretend
+MOST_PIXELS = 120_000_000
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
+SizeCheck = Callable[[int, int], str]  # of a height and a width: what is wrong with them, else empty
+
 # what Pillow raises on files that are truncated, broken, or not pictures
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+_DECODE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    ZeroDivisionError,
+)
 
 
-def load_rgb(path: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
+def load_rgb(path: Path, apply_orientation: bool = False, check_size: SizeCheck | None = None) -> NDArray[np.uint8]:
     """Decode a picture of any kind; grayscale, palette, CMYK become RGB, transparency is dropped.
+
+    The size that its header tells is looked at before anything is decoded.
 
     Args:
         path: the file.
         apply_orientation: turn the picture as its EXIF tag says. COCO annotations ignore that tag; photographs
             that a person will look at need it.
+        check_size: refuses a height and a width, as they lie on disk.
 
     Returns:
         H x W x 3, uint8, RGB.
 
     Raises:
-        UserError: the file is missing, truncated or cannot be decoded.
+        UserError: the file is missing, truncated, too large or cannot be decoded; or what ``check_size`` says.
     """
-    with _opened(path, path) as image:
+    with _opened(path, path, check_size) as image:
         return _decoded(image, apply_orientation)
 
 
@@ -49,7 +76,9 @@ def _decoded(image: Image.Image, apply_orientation: bool) -> NDArray[np.uint8]:
     return _rgb(ImageOps.exif_transpose(image) if apply_orientation else image)
 
 
-def load_reduced(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def load_reduced(
+    path: Path, height: int, width: int, check_size: SizeCheck | None = None
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
 
     For a JPEG this leaves out most of the work: libjpeg scales the cosine transform of each block, so that a pixel is
@@ -59,9 +88,9 @@ def load_reduced(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8]
         the pixels as in ``load_rgb``, and (height, width) of the picture in the file.
 
     Raises:
-        UserError: the file is missing, truncated or cannot be decoded.
+        UserError: as in ``load_rgb``.
     """
-    with _opened(path, path) as image:
+    with _opened(path, path, check_size) as image:
         original = image.height, image.width
         factor = _reduction(original, (height, width))
         image.draft("RGB", (width, height))
@@ -84,13 +113,24 @@ def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO, name: object) -> Iterator[Image.Image]:
+def _opened(source: Path | BinaryIO, name: object, check_size: SizeCheck | None = None) -> Iterator[Image.Image]:
     """A picture file; whatever goes wrong in the block is told as a ``UserError`` that names it."""
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=FORMATS) as image:
+            pixels = math.prod(image.size)
+            if pixels > MOST_PIXELS:
+                size = f"{image.width} x {image.height}"
+                raise UserError(
+                    f"cannot decode image {name}: {size} pixels are more than {MOST_PIXELS // 10**6} million"
+                )
+            problem = check_size(image.height, image.width) if check_size else ""
+            if problem:
+                raise UserError(problem)
             yield image
     except UnidentifiedImageError as error:
         raise UserError(f"cannot decode image {name}: it is not a picture of a known format") from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise UserError(f"cannot decode image {name}: it has too many pixels for the memory") from error
     except _DECODE_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(f"cannot decode image {name}: {' '.join(reason.split()).lower()}") from error

@@ -17,14 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Annotated, Any
 
 from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.errors import UserError
-from mobiledet.records import decode, float32_json
+from mobiledet.records import Range, decode, float32_json, load_json
 
 KIND = "mobiledet detections"
 SCHEMA_VERSION = 1
@@ -63,12 +61,23 @@ class _Line:
     """One image; boxes (x1, y1, x2, y2) in its pixels."""
 
     image_id: int
-    height: int
-    width: int
+    height: Annotated[int, Range(1)]
+    width: Annotated[int, Range(1)]
     boxes: Any
     scores: Any
     labels: Any
     times: StageTimes
+
+
+_ARRAYS = ("boxes", "scores", "labels")
+
+
+@dataclass(frozen=True)
+class _Benchmark:
+    """A line of its own."""
+
+    plan: BenchmarkPlan
+    samples: BenchmarkSamples
 
 
 class DetectionLog:
@@ -134,8 +143,8 @@ class DetectionLog:
 
     def _read(self, lines: list[bytes], origin: Origin) -> None:
         try:
-            header = json.loads(lines[0])
-            if header["kind"] != KIND or header["schema_version"] != SCHEMA_VERSION:
+            header = load_json(lines[0])
+            if header["kind"] != KIND or header["schema_version"] != SCHEMA_VERSION or len(header) != 3:
                 raise ValueError("it is of another version")
             others = decode(Origin, header["origin"]).differences(origin)
             if others:
@@ -144,12 +153,15 @@ class DetectionLog:
                     "pass --fresh to drop it, or choose another --out"
                 )
             for line in lines[1:]:
-                value = json.loads(line)
+                value = load_json(line)
                 if "plan" in value:
-                    samples = decode(BenchmarkSamples, value["samples"])
-                    self._benchmarks.append((decode(BenchmarkPlan, value["plan"]), samples))
+                    measured = decode(_Benchmark, value)
+                    self._benchmarks.append((measured.plan, measured.samples))
                 else:
-                    self.found[value["image_id"]] = _frame(value)
+                    image_id, frame = _frame(value, len(origin.labels))
+                    if image_id in self.found:
+                        raise ValueError(f"image {image_id} stands there twice")
+                    self.found[image_id] = frame
         except (ValueError, TypeError, KeyError) as error:
             message = f"{self.path} is damaged ({error}), so it cannot go on; pass --fresh to start anew"
             raise UserError(message) from error
@@ -223,13 +235,10 @@ def _line_json(image_id: int, frame: Frame) -> str:
     )
 
 
-def _frame(value: dict[str, Any]) -> Frame:
-    line = _Line(**{**value, "times": decode(StageTimes, value["times"], "times")})
-    for name in ("image_id", "height", "width"):
-        decode(int, getattr(line, name), name)
-    boxes = np.asarray(line.boxes, np.float32).reshape(-1, 4)
-    found = Detections(boxes, np.asarray(line.scores, np.float32), np.asarray(line.labels, np.int64))
-    return Frame(Path(), found, line.times, height=line.height, width=line.width)
+def _frame(value: dict[str, Any], class_count: int) -> tuple[int, Frame]:
+    line = decode(_Line, {**value, **dict.fromkeys(_ARRAYS)})  # the arrays are checked as a whole
+    found = Detections.from_json(*(value[name] for name in _ARRAYS), class_count)
+    return line.image_id, Frame(Path(), found, line.times, height=line.height, width=line.width)
 
 
 def _comparable(origin: Origin, name: str) -> Any:

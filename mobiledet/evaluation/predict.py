@@ -17,7 +17,7 @@ from mobiledet.bundle import open_bundle
 from mobiledet.data.images import list_images, load_rgb
 from mobiledet.detections import Detections
 from mobiledet.devices import open_device
-from mobiledet.devices.base import Session
+from mobiledet.devices.base import MOST_THREADS, Session
 from mobiledet.drawing.pictures import contact_sheet, draw_detections
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
@@ -45,6 +45,8 @@ def run(config: PredictConfig) -> None:
     """The command ``mobiledet predict``."""
     if not 0 <= config.score <= 1:
         raise UserError(f"--score {config.score} is not in 0..1")
+    if not 0 <= config.threads <= MOST_THREADS:
+        raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")
     images = [image for path in config.images for image in list_images(path)]
     if not images:
         raise UserError("no pictures; give at least one picture or a folder of pictures")

@@ -14,7 +14,7 @@ from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.data.coco import CocoDataset, load_coco, load_split
 from mobiledet.data.config import OnBadData
 from mobiledet.devices import InputMode, open_device
-from mobiledet.devices.base import BenchmarkPlan, Device, Session
+from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import images_sha256, measure_accuracy
 from mobiledet.evaluation.config import EvaluateConfig
@@ -169,9 +169,9 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("--images and --annotations belong together; give both")
     if config.accuracy and (config.data is None) == (config.images is None):
         raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
-    for name in ("threads", "limit"):
-        if getattr(config, name) < 0:
-            raise UserError(f"--{name} {getattr(config, name)} is negative")
+    for name, most in (("threads", MOST_THREADS), ("limit", sys.maxsize)):
+        if not 0 <= getattr(config, name) <= most:
+            raise UserError(f"--{name} {getattr(config, name)} is not in 0..{most}")
     benchmark_plan(config)
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+MOST_EPOCHS = 1_000_000
+
 
 @dataclass(frozen=True)
 class TrainConfig:

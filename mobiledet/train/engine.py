@@ -15,6 +15,7 @@ from rich.console import Console
 from torch import nn
 
 from mobiledet.backbones import load_pretrained
+from mobiledet.checkpoint import check_size
 from mobiledet.complexity import count_parameters
 from mobiledet.data.coco import CocoDataset
 from mobiledet.data.loader import Batch, DetectionLoader
@@ -121,6 +122,8 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     before = load_start(source, config) if config.init and not config.resume else None
     if config.resume:
         before, source, problem = RunFolder(config.resume).newest_checkpoint()
+        if before:
+            check_size(before, source)
         if problem:
             console.print(f"{problem}; goes on from {source}")
     spec = make_spec(config, train_set, before.spec if before else None)

@@ -13,6 +13,7 @@ from mobiledet import __version__
 from mobiledet.atomic import atomic_file
 from mobiledet.checkpoint import Checkpoint, load_checkpoint
 from mobiledet.errors import UserError
+from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
 from mobiledet.train.config import TrainConfig
 
@@ -65,7 +66,7 @@ class RunFolder:
         """
         if not (self.path / CONFIG).is_file():
             raise UserError(f"{self.path} holds no {CONFIG} to resume from; give the folder of a run that was begun")
-        return config_from_json(read_json(self.path / CONFIG), self.path / CONFIG)
+        return config_from_json(read_json(self.path / CONFIG, RECORD_BYTES), self.path / CONFIG)
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, Path, str]:
         """The newest checkpoint that can be read.
@@ -108,10 +109,10 @@ class RunFolder:
 
 
 def _epoch(line: str) -> float:
-    """Of a line of metrics.jsonl; infinite for one that is cut off."""
+    """Of a line of metrics.jsonl; infinite for one that is cut off or damaged."""
     try:
         return float(json.loads(line)["epoch"])
-    except ValueError:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return math.inf
 
 
@@ -122,12 +123,11 @@ def config_to_json(config: TrainConfig) -> dict[str, Any]:
 
 def config_from_json(record: Any, source: Path) -> TrainConfig:
     try:
-        values = dict(record["config"])
-        paths = [field.name for field in dataclasses.fields(TrainConfig) if "Path" in str(field.type)]
-        values.update({name: Path(values[name]) for name in paths if values.get(name) is not None})
-        values["lr_steps"] = tuple(values.get("lr_steps", ()))
-        return TrainConfig(**values)
-    except (KeyError, TypeError) as error:
+        if not isinstance(record, dict):
+            raise ValueError("it is no object")
+        config: TrainConfig = decode(TrainConfig, record.get("config"), "config", filled=(TrainConfig,))
+        return config
+    except ValueError as error:
         raise UserError(f"{source} does not hold the settings of a training run: {error}") from error
 
 
