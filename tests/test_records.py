@@ -116,7 +116,7 @@ def test_a_deep_value_where_something_else_is_wanted_is_told_briefly() -> None:
     deep: Any = []
     for _ in range(900):
         deep = [deep]
-    with pytest.raises(ValueError, match="size is .*, not a number") as told:
+    with pytest.raises(ValueError, match=r"size is .*, not a number") as told:
         decode(Inner, {"name": "a", "size": deep})
     assert len(str(told.value)) < 200
 

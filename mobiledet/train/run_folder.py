@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import time
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mobiledet import __version__
 from mobiledet.atomic import atomic_file
 from mobiledet.checkpoint import Checkpoint, load_checkpoint
 from mobiledet.errors import UserError
+from mobiledet.locks import locked_folder
 from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
 from mobiledet.train.config import TrainConfig
@@ -43,20 +45,30 @@ class RunFolder:
         self.report = path / "report.html"
 
     @classmethod
-    def create(cls, config: TrainConfig, name: str) -> "RunFolder":
+    def create(cls, config: TrainConfig, name: str, stack: ExitStack) -> "RunFolder":
         """Make the folder and write config.json.
 
+        Args:
+            config: of the run.
+            name: of the model, part of the folder's name where the settings give none.
+            stack: keeps other processes from training into the folder until it is closed.
+
         Raises:
-            UserError: a run is there already, or the folder cannot be written.
+            UserError: a run is there already or is being trained, or the folder cannot be written.
         """
-        path = config.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        path = config.out or _free(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
         folder = cls(path)
+        stack.enter_context(folder.locked())
         if any(checkpoint.exists() for checkpoint in (folder.best, folder.last, folder.previous)):
             raise UserError(f"{path} holds a run already; choose another --out, or go on with --resume {path}")
         with atomic_file(path / CONFIG) as temporary:
             record = {"config": config_to_json(config), "environment": environment(), "started": _now()}
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         return folder
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keeps other processes from training into the folder, which is made; errors as in ``locked_folder``."""
+        return locked_folder(self.path, "training")
 
     def load_config(self) -> TrainConfig:
         """The settings that a run to be resumed was started with.
@@ -106,6 +118,12 @@ class RunFolder:
             kept = [line for line in lines if _epoch(line) <= epoch]
             with atomic_file(self.metrics) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _free(path: Path) -> Path:
+    """The path itself, or with a number where it is taken, as by a run that began in the same second."""
+    names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000)))
+    return next(name for name in names if not name.exists())
 
 
 def _epoch(line: str) -> float:
