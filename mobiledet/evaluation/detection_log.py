@@ -69,9 +69,6 @@ class _Line:
     times: StageTimes
 
 
-_ARRAYS = ("boxes", "scores", "labels")
-
-
 @dataclass(frozen=True)
 class _Benchmark:
     """A line of its own."""
@@ -236,8 +233,9 @@ def _line_json(image_id: int, frame: Frame) -> str:
 
 
 def _frame(value: dict[str, Any], class_count: int) -> tuple[int, Frame]:
-    line = decode(_Line, {**value, **dict.fromkeys(_ARRAYS)})  # the arrays are checked as a whole
-    found = Detections.from_json(*(value[name] for name in _ARRAYS), class_count)
+    # the arrays are checked as a whole
+    line: _Line = decode(_Line, {**value, "boxes": None, "scores": None, "labels": None})
+    found = Detections.from_json(value["boxes"], value["scores"], value["labels"], class_count)
     return line.image_id, Frame(Path(), found, line.times, height=line.height, width=line.width)
 
 

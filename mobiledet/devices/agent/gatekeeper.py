@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
@@ -38,6 +39,7 @@ class _Guest:
     connection: socket.socket
     since: float = field(default_factory=time.monotonic)
     known: bool = False
+    shown_out: bool = False
 
 
 class GuardedServer(ThreadingHTTPServer):
@@ -114,12 +116,11 @@ class GuardedServer(ThreadingHTTPServer):
         """Break off connections that have not shown the token for so long, the oldest first."""
         latest = time.monotonic() - after_seconds
         with self._guard:
-            waiting = [guest for guest in self._guests.values() if not guest.known and guest.since <= latest]
-        for guest in waiting[:most]:
-            try:
+            strangers = [guest for guest in self._guests.values() if not (guest.known or guest.shown_out)]
+        for guest in [guest for guest in strangers if guest.since <= latest][:most]:
+            guest.shown_out = True
+            with suppress(OSError):
                 guest.connection.shutdown(socket.SHUT_RDWR)  # its thread finds the end, and closes it
-            except OSError:
-                continue
 
 
 def refuse_foreign(names: Collection[str], hosts: list[str], origins: list[str]) -> None:
@@ -139,7 +140,8 @@ def refuse_foreign(names: Collection[str], hosts: list[str], origins: list[str])
     if name is None or not (name in names or _is_address(name)):
         message = "Host is none of this machine's names; use its address, or give the name at the start with --name"
         raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", message)
-    if origins and (len(origins) > 1 or urlsplit(origins[0]).netloc.lower() != hosts[0].strip().lower()):
+    own = hosts[0].strip().lower()
+    if any(origin.strip().lower() not in (f"http://{own}", f"https://{own}") for origin in origins):
         raise Refusal(HTTPStatus.FORBIDDEN, "wrong_origin", "requests of other pages are not served")
 
 

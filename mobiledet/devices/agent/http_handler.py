@@ -63,7 +63,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
     server: ProtocolServer
     _content_policy = NO_CONTENT_POLICY
     _headers_buffer: list[bytes]  # of the base class
-    _body: bytes = b""
+    _content: bytes = b""
 
     def answer(self) -> None:
         """Serve any request."""
@@ -204,12 +204,12 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         if self.command != "HEAD" and status != HTTPStatus.NO_CONTENT:
-            self._body = content
+            self._content = content
         self.end_headers()
 
     def flush_headers(self) -> None:
         """Send the headers, and with them in one packet a short body."""
-        body, self._body = memoryview(self._body), b""
+        body, self._content = memoryview(self._content), b""
         head, self._headers_buffer = b"".join(self._headers_buffer), []
         self._write(head + body[:WRITE_BYTES])
         self._write(body[WRITE_BYTES:])
