@@ -5,16 +5,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mobiledet.bundle import GoldenCase, ModelFile
+from mobiledet.bundle import ModelFile
 from mobiledet.cores import usable_cores
+from mobiledet.data.images import resize
 from mobiledet.detections import Detections
 from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.golden import UNSETTLED_SHARE
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
+from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import Tolerance, compare_lists
+from mobiledet.spec import ModelSpec
 from mobiledet_converters.job import ConvertedFile
 from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare
 from mobiledet_converters.precisions import RUNGS
@@ -168,8 +169,9 @@ def _replayable_images(reference: Reference, found: Sequence[Detections], tolera
     return numbers
 
 
-def golden_cases(reference: Reference, rounded: Sequence[Reference], files: Sequence[CheckedFile]) -> list[GoldenCase]:
-    """Images that any runtime can be asked to reproduce, those with the most confident detections.
+def golden_cases(reference: Reference, rounded: Sequence[Reference], files: Sequence[CheckedFile]) -> Golden:
+    """Images that any runtime can be asked to reproduce, those with the most confident detections; the first one as a
+    picture of another size besides.
 
     Every file agrees with PyTorch on them. Those are preferred whose detections are the same in a network of 16-bit
     numbers too: on the others a phone's GPU may rightly come to another result.
@@ -186,10 +188,21 @@ def golden_cases(reference: Reference, rounded: Sequence[Reference], files: Sequ
     def preference(index: int) -> tuple[bool, float]:
         return index not in steady, -float(reference.detections[index].scores.max(initial=0))
 
-    size = np.array([reference.spec.input.height, reference.spec.input.width] * 2, np.float32)
-    cases = []
-    for index in sorted(agreed, key=preference)[:GOLDEN_CASES]:
-        found = reference.detections[index]
-        boxes_yxyx = found.boxes_xyxy[:, [1, 0, 3, 2]] / size
-        cases.append(GoldenCase(reference.inputs[index], boxes_yxyx, found.labels, found.scores))
-    return cases
+    spec, chosen = reference.spec, sorted(agreed, key=preference)[:GOLDEN_CASES]
+    cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in chosen]
+    larger = resize(reference.inputs[chosen[0]], spec.input.height * 5 // 4, spec.input.width * 3 // 2)
+    cases.append(GoldenInput.of_picture(larger))
+    return Golden(tuple(cases), {file.entry.path: _golden_file(file, cases, spec) for file in files})
+
+
+def _golden_file(file: CheckedFile, cases: Sequence[GoldenInput], spec: ModelSpec) -> GoldenFile:
+    """What a file gives for the cases in the runtime at hand."""
+    outputs = []
+    for case in cases:
+        file.model.set_input(case.pixels(spec))
+        file.model.invoke()
+        outputs.append(GoldenOutputs.of(file.model.detections(1, 1, spec.num_classes), 1, 1))
+    gate = TOLERANCES[file.entry.precision]
+    tolerance = Tolerance(gate.iou, gate.score)
+    runtime = "litert" if file.entry.format == "tflite" else "interpreter"
+    return GoldenFile(tuple(outputs), runtime, tolerance, tolerance)

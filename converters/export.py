@@ -134,7 +134,6 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
             spec,
             [(file.source, file.entry) for file in files],
             golden_cases(reference, rounded, files),
-            {name: {"iou": t.iou, "score": t.score} for name, t in TOLERANCES.items()},
             config.overwrite,
         )
 

@@ -1,10 +1,11 @@
 """The bundle on disk: ``NAME.mobiledet/`` or the same as one zip file. Opened verified, written atomically. No torch.
 
-bundle.json            the ModelSpec and, for each model file, its size, checksum and measured figures
+SHA256SUMS             checksum of each other file (see ``mobiledet.checksums``)
+bundle.json            the ModelSpec and, for each model file, its size and measured figures
 labels.txt             one class name a line
 model.float16.tflite   ...
 model.float16.mlpackage/
-golden/                inputs and expected outputs that any runtime can replay (see ``GoldenCase``)
+golden/                pictures and what each model file gives for them (see ``mobiledet.golden``)
 """
 
 import dataclasses
@@ -12,16 +13,16 @@ import hashlib
 import json
 import shutil
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mobiledet.archive import unpack
 from mobiledet.atomic import atomic_folder
+from mobiledet.checksums import SUMS, checksum_of, inside, verified_checksums, write_checksums
 from mobiledet.errors import UserError
+from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
 from mobiledet.leftovers import make_scratch_folder
 from mobiledet.locks import locked_target
 from mobiledet.records import Count, decode
@@ -31,7 +32,7 @@ SUFFIX = ".mobiledet"
 MAX_UNPACKED_BYTES = 4 << 30
 LISTING_BYTES = 16 << 20
 GRAPH, VISION = "graph", "vision"  # faces of a Core ML package
-REQUIRED_EXTRAS = {"labels.txt", "golden/golden.json"}
+LISTING, LABELS, GOLDEN = "bundle.json", "labels.txt", "golden"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ModelFile:
         format: ``tflite`` or ``coreml``.
         precision: ``float32``, ``float16``, ``int8`` ...
         bytes: size, of all its files for a folder.
-        sha256: of the file, or of the sorted list of (path, checksum) for a folder.
+        sha256: of the file, or of the lines of SHA256SUMS for a folder; not in bundle.json.
         parity: figures of the comparison with the PyTorch detector at export; ``checked`` says how.
         map: measured COCO mAP with its dataset and number of images, or None when not measured.
         face: of a Core ML package, ``graph`` (the four outputs of a .tflite file) or ``vision`` (a pipeline that Vision
@@ -65,23 +66,6 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class GoldenCase:
-    """An input and the outputs that every runtime must reproduce within the tolerance of its precision.
-
-    Attributes:
-        image: height x width x 3 uint8 RGB, the model's input; on disk ``golden/N.rgb``, raw bytes.
-        boxes: K x 4 (ymin, xmin, ymax, xmax) in 0..1, valid rows only.
-        classes: K class indices.
-        scores: K scores.
-    """
-
-    image: np.ndarray
-    boxes: np.ndarray
-    classes: np.ndarray
-    scores: np.ndarray
-
-
-@dataclass(frozen=True)
 class Bundle:
     """An opened bundle whose files have been verified.
 
@@ -90,17 +74,19 @@ class Bundle:
         root: the folder that holds the files (a temporary one for a zip, removed with this object).
         spec: the model's description.
         files: the model files.
+        recorded: the golden cases, and what each model file gives for them.
     """
 
     path: Path
     root: Path
     spec: ModelSpec
     files: tuple[ModelFile, ...]
+    recorded: Golden = field(repr=False)
 
     @property
     def sha256(self) -> str:
-        """Checksum of bundle.json, which holds the checksums of all else: it names the bundle's exact content."""
-        return hashlib.sha256((self.root / "bundle.json").read_bytes()).hexdigest()
+        """Checksum of SHA256SUMS, which holds the checksums of all else: it names the bundle's exact content."""
+        return hashlib.sha256((self.root / SUMS).read_bytes()).hexdigest()
 
     def select(self, name: str = "", format: str = "tflite") -> ModelFile:
         """The model file called ``name``.
@@ -119,35 +105,16 @@ class Bundle:
             raise UserError(f"{self.path} holds no {name or 'file'}; it holds {held}")
         return min(candidates, key=lambda f: (f.path != name, f.format != format, f.face == VISION))
 
-    def golden(self) -> tuple[GoldenCase, ...]:
-        """The golden cases, in order.
+    def golden(self, file: ModelFile) -> tuple[GoldenCase, ...]:
+        """The golden cases of a model file, in order.
 
         Raises:
-            UserError: the bundle holds none, or they are malformed.
+            UserError: a picture cannot be decoded.
         """
-        index = self.root / "golden" / "golden.json"
         try:
-            return tuple(self._golden_case(case) for case in read_json(index)["cases"])
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise UserError(f"{index} cannot be used: {error}; export the bundle again") from error
-
-    def _golden_case(self, case: dict[str, Any]) -> GoldenCase:
-        path = _inside(self.root, f"golden/{case['image']}", self.path)
-        image = np.frombuffer(path.read_bytes(), np.uint8)
-        return GoldenCase(
-            image.reshape(self.spec.input.height, self.spec.input.width, 3),
-            np.asarray(case["boxes"], np.float32).reshape(-1, 4),
-            np.asarray(case["classes"], np.int64),
-            np.asarray(case["scores"], np.float32),
-        )
-
-    def golden_tolerance(self, precision: str) -> dict[str, float]:
-        """``{"iou": lowest IoU of a matched pair, "score": largest score difference}`` for a precision."""
-        content = read_json(self.root / "golden" / "golden.json")
-        tolerances = content.get("tolerances") if isinstance(content, dict) else None
-        if not isinstance(tolerances, dict) or precision not in tolerances:
-            raise UserError(f"{self.path}: no golden tolerance for precision {precision}")
-        return dict(tolerances[precision])
+            return golden_cases(self.recorded, file.path, self.spec)
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}; export the bundle again") from error
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -176,8 +143,7 @@ def write_bundle(
     path: Path,
     spec: ModelSpec,
     sources: Sequence[tuple[Path, ModelFile]],
-    golden: Sequence[GoldenCase],
-    tolerances: dict[str, dict[str, float]],
+    golden: Golden,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle folder: whole or not at all.
@@ -185,12 +151,11 @@ def write_bundle(
     Args:
         path: the folder to make.
         sources: where each model file lies now, and its entry; size and checksum are filled in here.
-        golden: replayable cases.
-        tolerances: by precision, ``{"iou": …, "score": …}``.
+        golden: the cases, and what each of the model files gives for them.
         overwrite: replace what is there.
 
     Raises:
-        UserError: ``path`` exists, or cannot be written.
+        UserError: ``path`` exists, or cannot be written, or the golden cases do not fit the files.
     """
     with locked_target(path, "writing a bundle"), atomic_folder(path, overwrite) as folder:
         files = []
@@ -200,19 +165,15 @@ def write_bundle(
                 shutil.copytree(source, target)
             else:
                 shutil.copyfile(source, target)
-            size, sha256 = _measure(target)
-            files.append(dataclasses.replace(entry, bytes=size, sha256=sha256))
-        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in spec.labels), encoding="utf-8")
-        _write_golden(folder / "golden", golden, tolerances)
-        extras = [folder / "labels.txt", *sorted((folder / "golden").iterdir())]
-        listing = {
-            **spec.to_json(),
-            "files": [dataclasses.asdict(file) for file in files],
-            "extras": {extra.relative_to(folder).as_posix(): _measure(extra)[1] for extra in extras},
-        }
-        listing["sha256"] = listing_sha256(listing)
-        (folder / "bundle.json").write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
-    return open_bundle(path)
+            files.append({name: value for name, value in dataclasses.asdict(entry).items() if name != "sha256"})
+            files[-1]["bytes"] = sum(file.stat().st_size for file in (target, *target.rglob("*")) if file.is_file())
+        (folder / LABELS).write_text("".join(f"{label}\n" for label in spec.labels), encoding="utf-8")
+        write_golden(folder / GOLDEN, golden)
+        listing = json.dumps({**spec.to_json(), "files": files}, indent=1, allow_nan=False)
+        (folder / LISTING).write_text(listing + "\n", encoding="utf-8")
+        write_checksums(folder)
+        bundle = _verified(path, folder)
+    return dataclasses.replace(bundle, root=path)
 
 
 def copy_bundle(bundle: Bundle, path: Path, files: Sequence[ModelFile]) -> Bundle:
@@ -226,88 +187,46 @@ def copy_bundle(bundle: Bundle, path: Path, files: Sequence[ModelFile]) -> Bundl
     Raises:
         UserError: ``path`` exists, or cannot be written.
     """
-    tolerances = {file.precision: bundle.golden_tolerance(file.precision) for file in files}
     sources = [(bundle.root / file.path, file) for file in files]
-    return write_bundle(path, bundle.spec, sources, bundle.golden(), tolerances)
-
-
-def listing_sha256(listing: dict[str, Any]) -> str:
-    """Checksum of what bundle.json says, apart from the checksum itself and from its layout."""
-    content = {key: value for key, value in listing.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _write_golden(folder: Path, golden: Sequence[GoldenCase], tolerances: dict[str, dict[str, float]]) -> None:
-    folder.mkdir()
-    cases = []
-    for index, case in enumerate(golden):
-        name = f"{index}.rgb"
-        (folder / name).write_bytes(np.ascontiguousarray(case.image, np.uint8).tobytes())
-        cases.append(
-            {
-                "image": name,
-                "boxes": case.boxes.astype(float).tolist(),
-                "classes": case.classes.astype(int).tolist(),
-                "scores": case.scores.astype(float).tolist(),
-            }
-        )
-    text = json.dumps({"cases": cases, "tolerances": tolerances}, indent=1)
-    (folder / "golden.json").write_text(text + "\n", encoding="utf-8")
+    return write_bundle(path, bundle.spec, sources, bundle.recorded.of([file.path for file in files]))
 
 
 def _verified(path: Path, root: Path) -> Bundle:
-    listing_path = root / "bundle.json"
-    if not listing_path.is_file():
-        raise UserError(f"{path} is not a mobiledet bundle: bundle.json is missing")
-    listing = read_json(listing_path, LISTING_BYTES)
-    spec = ModelSpec.from_json(listing, source=f"{path}: bundle.json", beside=("files", "extras", "sha256"))
-    try:
-        files: tuple[ModelFile, ...] = decode(tuple[ModelFile, ...], listing["files"], "files", filled=(ModelFile,))
-        checksums = {
-            **{file.path: file.sha256 for file in files},
-            **decode(dict[str, str], listing["extras"], "extras"),
-        }
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: bundle.json lists its files in a form that cannot be read: {error}") from error
-    if listing.get("sha256") != listing_sha256(listing) or REQUIRED_EXTRAS - checksums.keys():
-        raise UserError(f"{path}: bundle.json has changed (checksum differs); copy or export the bundle again")
-    for name, sha256 in checksums.items():
-        target = _inside(root, name, path)
-        if not target.exists():
+    if not (root / LISTING).is_file():
+        raise UserError(f"{path} is not a mobiledet bundle: {LISTING} is missing")
+    checksums = verified_checksums(root, path)
+    for name in (LISTING, LABELS, f"{GOLDEN}/{INDEX}"):
+        if name not in checksums:
             raise UserError(f"{path}: {name} is missing; copy or export the bundle again")
-        if _measure(target)[1] != sha256:
-            raise UserError(f"{path}: {name} has changed (checksum differs); copy or export the bundle again")
-    return Bundle(path, root, spec, files)
+    listing = read_json(root / LISTING, LISTING_BYTES)
+    spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}", beside=("files",))
+    entries = listing.get("files")
+    try:
+        if not isinstance(entries, list):
+            raise ValueError("files is no list")
+        files = tuple(_model_file(entry, checksums, f"files[{index}]") for index, entry in enumerate(entries))
+        if len({file.path for file in files}) < len(files):
+            raise ValueError("files names one twice")
+    except ValueError as error:
+        raise UserError(f"{path}: {LISTING} lists its files in a form that cannot be read: {error}") from error
+    for file in files:
+        inside(root, file.path, path)
+        if not file.sha256:
+            raise UserError(f"{path}: {file.path} is missing; copy or export the bundle again")
+    return Bundle(path, root, spec, files, read_golden(root / GOLDEN, spec, [file.path for file in files], path))
 
 
-def _inside(root: Path, name: Any, path: Path) -> Path:
-    """``root / name`` when that stays inside of ``root``."""
-    parts = PurePosixPath(str(name)).parts
-    target = root / str(name)
-    if not parts or ".." in parts or PurePosixPath(str(name)).is_absolute() or "\\" in str(name):
-        raise UserError(f"{path}: file name {str(name)!r} leads out of the bundle; do not use this bundle")
-    if not target.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{path}: {name} is a link out of the bundle; do not use this bundle")
-    return target
+def _model_file(entry: Any, checksums: Mapping[str, str], where: str) -> ModelFile:
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or "sha256" in entry:
+        raise ValueError(f"{where} is no description of a file")
+    known = {**entry, "sha256": checksum_of(entry["path"], checksums)}
+    file: ModelFile = decode(ModelFile, known, where, filled=(ModelFile,))  # which grew since bundles were written
+    return file
 
 
 def _top(folder: Path) -> Path:
     """The folder with bundle.json: the given one, or its single sub-folder."""
     inner = [entry for entry in folder.iterdir() if entry.is_dir()]
-    if not (folder / "bundle.json").exists() and len(inner) == 1:
+    if not (folder / LISTING).exists() and len(inner) == 1:
         return inner[0]
     return folder
-
-
-def _measure(path: Path) -> tuple[int, str]:
-    """Size in bytes and checksum of a file, or of a folder by its sorted relative paths and their checksums."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    size = 0
-    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
-        file_size, file_sha256 = _measure(file_path)
-        size += file_size
-        digest.update(f"{file_path.relative_to(path).as_posix()}\0{file_sha256}\n".encode())
-    return size, digest.hexdigest()

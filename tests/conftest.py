@@ -17,14 +17,16 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from mobiledet.bundle import Bundle, GoldenCase, ModelFile, write_bundle
+from mobiledet.bundle import Bundle, ModelFile, write_bundle
+from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
+from mobiledet.matching import Tolerance
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
 
 SIDE = 64
 CELLS = 8
 LABELS = ("red", "green", "blue")
 CATEGORY_IDS = (3, 5, 9)
-TOLERANCES = {"float32": {"iou": 0.99, "score": 1e-3}, "float16": {"iou": 0.95, "score": 0.01}}
+TOLERANCES = {"float32": Tolerance(0.99, 1e-3), "float16": Tolerance(0.95, 0.01)}
 # root needs --no-sandbox; the rest keeps Chromium from looking for Google's hosts
 CHROMIUM_FLAGS = (
     "--headless",
@@ -106,11 +108,10 @@ def patch_files(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-def golden_case(cells: list[Cell], value: int) -> GoldenCase:
+def golden_outputs(cells: list[Cell], value: int) -> GoldenOutputs:
     """What the detector must find, worked out by hand."""
     corners = np.array([(row, column, row + 1, column + 1) for row, column, _ in cells], np.float32)
-    return GoldenCase(
-        image=paint(cells, value=value),
+    return GoldenOutputs(
         boxes=corners.reshape(-1, 4) / CELLS,
         classes=np.array([label for _, _, label in cells], np.int64),
         scores=np.full(len(cells), value / 255, np.float32),
@@ -119,7 +120,7 @@ def golden_case(cells: list[Cell], value: int) -> GoldenCase:
 
 @pytest.fixture(scope="session")
 def write_patch_bundle(patch_files: Path) -> Callable[..., Bundle]:
-    """Writes a bundle of one of the detectors under the names of two precisions: ``(folder, variant, golden)``."""
+    """Writes a bundle of one of the detectors under the names of two precisions: ``(folder, variant)``."""
     spec = ModelSpec(
         name="patch-64",
         backbone="patch",
@@ -129,12 +130,18 @@ def write_patch_bundle(patch_files: Path) -> Callable[..., Bundle]:
         category_ids=CATEGORY_IDS,
         nms=NmsSpec(score=0.5, top_k=20, max_detections=20),
     )
-    sound = [golden_case([(0, 0, 0), (3, 5, 1), (7, 7, 2)], 250), golden_case([(2, 2, 2)], 200)]
+    few, one = [(0, 0, 0), (3, 5, 1), (7, 7, 2)], [(2, 2, 2)]
+    cases = (GoldenInput.of_pixels(paint(few)), GoldenInput.of_picture(paint(one, 160, 96, value=200)))
+    outputs = (golden_outputs(few, 250), golden_outputs(one, 200))
+    recorded = {
+        f"model.{precision}.tflite": GoldenFile(outputs, "by hand", tolerance, tolerance)
+        for precision, tolerance in TOLERANCES.items()
+    }
 
-    def write(folder: Path, variant: str = "patch", golden: list[GoldenCase] = sound) -> Bundle:
+    def write(folder: Path, variant: str = "patch") -> Bundle:
         model = patch_files / f"{variant}.tflite"
         files = [(model, ModelFile(f"model.{p}.tflite", "tflite", p, 0, "")) for p in TOLERANCES]
-        return write_bundle(folder / f"{variant}.mobiledet", spec, files, golden, TOLERANCES)
+        return write_bundle(folder / f"{variant}.mobiledet", spec, files, Golden(cases, recorded))
 
     return write
 

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vectors.bundles import bundle_cases, checksum_cases, recordings
+from vectors.bundles import bundle_cases, recordings
 from vectors.decoding import detection_cases, gate_cases
+from vectors.formats import golden_file_cases, sums_cases
 from vectors.geometry import exif_cases, orientation_cases, resize_cases
 from vectors.latency import latency_cases, steady_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
@@ -22,7 +23,8 @@ def write(folder: Path) -> None:
     (folder / "bundles").mkdir(parents=True, exist_ok=True)
     for name, cases in (
         ("bundles", bundle_cases(folder / "bundles")),
-        ("checksums", checksum_cases()),
+        ("sums", sums_cases()),
+        ("golden", golden_file_cases()),
         ("recordings", recordings()),
         ("resize", resize_cases()),
         ("orientation", orientation_cases()),

@@ -22,9 +22,8 @@ from mobiledet.devices.agent.batch import (
     Item,
     batches,
     file_item,
-    picture_item,
+    golden_item,
     prepared_item,
-    tensor_item,
 )
 from mobiledet.devices.agent.connection import AgentConnection, AgentRefusal
 from mobiledet.devices.agent.messages import (
@@ -48,7 +47,7 @@ from mobiledet.devices.base import (
     Frame,
     GoldenReport,
 )
-from mobiledet.devices.golden import replay_golden
+from mobiledet.devices.golden import as_fractions, replay_golden
 from mobiledet.errors import UserError
 from mobiledet.leftovers import scratch_folder
 
@@ -157,10 +156,9 @@ class AgentSession:
         The agent's own word is not enough: it may be broken in the very way that the gate is there to find.
         """
         self._connection.ask(GoldenReport, "POST", f"{self._path}/golden", seconds=LOAD_SECONDS)
-        prepare = tensor_item if self._mode == "tensor" else picture_item
-        items = [prepare(case.image, index) for index, case in enumerate(self._bundle.golden())]
-        found = (_fractions(frame) for frame in self._frames(items, apply_orientation=False))
-        return replay_golden(self._bundle, self._file, lambda image: next(found))
+        items = [golden_item(case, index, self._mode) for index, case in enumerate(self._bundle.golden(self._file))]
+        found = (as_fractions(frame) for frame in self._frames(items, apply_orientation=False))
+        return replay_golden(self._bundle, self._file, self.execution.actual, lambda case: next(found))
 
     def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         if self._mode == "image":
@@ -235,14 +233,6 @@ def _collect(batch: Sequence[Item], answer: Future[list[Frame]], size: BatchSize
     answers = iter(frames)
     for item in batch:
         yield Frame(item.path, Detections.empty(), None, item.problem) if item.problem else next(answers)
-
-
-def _fractions(frame: Frame) -> Detections:
-    """Detections with boxes as fractions of the image."""
-    if frame.problem:
-        raise UserError(f"the agent {frame.problem}")
-    size = np.array([frame.width, frame.height] * 2, np.float32)
-    return dataclasses.replace(frame.detections, boxes_xyxy=frame.detections.boxes_xyxy / size)
 
 
 @contextmanager

@@ -208,10 +208,10 @@ class Session(Protocol):
         """How the file is executed."""
 
     def golden(self) -> GoldenReport:
-        """Replay the bundle's golden cases; nothing may be reported of a session that fails.
+        """Replay the golden cases of the file; nothing may be reported of a session that fails.
 
         Raises:
-            UserError: the outputs are not those of the bundle within the tolerance of the file's precision.
+            UserError: the outputs are not what the file gives, within its tolerance for the session's accelerator.
         """
 
     def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:

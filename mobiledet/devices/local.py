@@ -29,11 +29,12 @@ from mobiledet.devices.base import (
     StageTimes,
 )
 from mobiledet.devices.coreml import CoreMlDetector
-from mobiledet.devices.golden import replay_golden
+from mobiledet.devices.golden import as_fractions, replay_golden
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.machine import cpu_name, machine_model, machine_state, os_name
 from mobiledet.devices.timing import Runner, time_runs
 from mobiledet.errors import UserError
+from mobiledet.golden import GoldenCase
 
 COLD_STARTS = 3
 
@@ -101,7 +102,14 @@ class LocalSession:
         self.execution = Execution(accelerator, detector.accelerator, detector.delegated_share, threads)
 
     def golden(self) -> GoldenReport:
-        return replay_golden(self._bundle, self._file, lambda image: self.detect_input(image)[0])
+        return replay_golden(self._bundle, self._file, self.execution.actual, self._replay)
+
+    def _replay(self, case: GoldenCase) -> Detections:
+        """What the file finds in a golden case, boxes as fractions."""
+        if not case.encoded:
+            return self.detect_input(case.image)[0]
+        (frame,) = self.detect_encoded([case.encoded])
+        return as_fractions(frame)
 
     def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         for image in images:
@@ -149,7 +157,7 @@ class LocalSession:
         """See ``Session.benchmark``; ``between_runs`` is called outside of the timed part and may raise to end it."""
         if isinstance(self._detector, CoreMlDetector):
             return None
-        image, detector = self._bundle.golden()[0].image, self._detector
+        image, detector = self._bundle.golden(self._file)[0].image, self._detector
         cold_starts = []
         for _ in range(COLD_STARTS):
             between_runs()

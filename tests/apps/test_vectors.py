@@ -75,7 +75,9 @@ def test_bundles_open_or_are_refused(folder: Path, tmp_path: Path) -> None:
                 case["name"],
                 case["labels"],
             )
-            assert len(bundle.golden()) == len(case["golden"])
+            assert set(bundle.recorded.files) == set(case["golden"])
+            for file in bundle.files:
+                assert len(bundle.golden(file)) == len(case["golden"][file.path]["cases"])
             continue
         with pytest.raises(Refusal):
             store.add("0" * 64, [path.read_bytes()])

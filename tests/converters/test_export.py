@@ -11,9 +11,11 @@ import torch
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mobiledet.cli import main
+from mobiledet.detections import Detections
 from mobiledet.devices.golden import replay_golden
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
+from mobiledet.golden import GoldenCase
 from mobiledet_converters import checks as checks_module
 from mobiledet_converters import export as export_module
 from mobiledet_converters import process
@@ -61,13 +63,13 @@ def test_golden_cases_can_be_replayed(exported_bundle: Bundle, precision: str, a
     file = exported_bundle.select(precision)
     detector = LiteRtDetector(exported_bundle.root / file.path, accelerator)
 
-    def detect(image):  # type: ignore[no-untyped-def]
-        detector.set_input(image)
+    def detect(case: GoldenCase) -> Detections:
+        detector.set_input(case.image)
         detector.invoke()
         return detector.detections(1, 1)
 
-    report = replay_golden(exported_bundle, file, detect)
-    assert report.cases == 3
+    report = replay_golden(exported_bundle, file, accelerator, detect)
+    assert report.cases == 4
     assert report.detections > 20
 
 

@@ -15,7 +15,7 @@ from mobiledet_converters.reference import Reference, make_reference
 @pytest.fixture(scope="module")
 def reference(scene_checkpoint: Path, exported_bundle: Bundle) -> Reference:
     detector, spec = load_detector(scene_checkpoint)
-    return make_reference(detector, spec, [exported_bundle.golden()[0].image])
+    return make_reference(detector, spec, [exported_bundle.golden(exported_bundle.files[0])[0].image])
 
 
 def test_figures() -> None:

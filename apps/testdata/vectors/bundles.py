@@ -5,25 +5,33 @@ import hashlib
 import json
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mobiledet.bundle import GoldenCase, ModelFile, listing_sha256, write_bundle
+from mobiledet.bundle import Bundle, ModelFile, open_bundle, write_bundle
+from mobiledet.checksums import SUMS, write_checksums
+from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
+from mobiledet.matching import Tolerance
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LINK = stat.S_IFLNK | 0o777
 TEBIBYTE = 1 << 40
 SIDE = 32
-FILE_FIELDS = ("path", "format", "precision", "bytes", "sha256", "parity", "map", "face")
-MODEL = "model.float32.tflite"
-TOLERANCES = {"float32": {"iou": 0.99, "score": 1e-3}, "float16": {"iou": 0.95, "score": 0.01}}
+FILE_FIELDS = ("path", "format", "precision", "bytes", "parity", "map", "face")
+MODEL, PACKAGE = "model.float32.tflite", "model.float16.mlpackage"
+TOLERANCES = {
+    MODEL: (Tolerance(0.99, 1e-3), Tolerance(0.95, 0.01)),
+    PACKAGE: (Tolerance(0.96, 0.015625), Tolerance(0.9, 0.03125)),
+}
 SPEC = ModelSpec(
     name="tiny",
     backbone="shufflenet_v2_0.5x",
@@ -35,22 +43,53 @@ SPEC = ModelSpec(
     detector_options={"ratios": [1.0, 0.5, 1e-05]},
     training=TrainingInfo(dataset="none", split="none", epochs=1.5, commit="", seed=3),
 )
+# boxes, classes, scores and cut of each case; those of the package are lower by a 64th
 GOLDEN_OUTPUTS = (
-    ([[0.125, 0.25, 0.5, 0.75], [0.0, 0.0, 0.30000001, 0.40000001]], [1, 0], [0.875, 0.5]),
-    ([[0.5, 0.5, 1.0, 1.0]], [2], [0.93750012]),
+    ([[0.125, 0.25, 0.5, 0.75], [0.0, 0.0, 0.30000001, 0.40000001]], [1, 0], [0.875, 0.5], 0.0),
+    ([[0.5, 0.5, 1.0, 1.0]], [2], [0.93750012], 0.0),
+    ([[0.25, 0.125, 0.75, 0.5], [0.0, 0.5, 0.5, 1.0], [0.5, 0.0, 1.0, 0.25]], [0, 0, 1], [0.75, 0.625, 0.25], 0.125),
 )
 
 Files = dict[str, bytes]
 
 
-def golden_cases() -> list[GoldenCase]:
-    """Two inputs and what is in them, by decree."""
-    cases = []
-    for index, (boxes, classes, scores) in enumerate(GOLDEN_OUTPUTS):
-        ramp = np.arange(SIDE * SIDE * 3).reshape(SIDE, SIDE, 3) * (index + 3)
-        boxes_yxyx = np.array(boxes, np.float32)
-        cases.append(GoldenCase(ramp.astype(np.uint8), boxes_yxyx, np.array(classes), np.array(scores, np.float32)))
-    return cases
+def golden() -> Golden:
+    """Two inputs and a picture, and what each file gives for them, by decree."""
+    ramps = [np.arange(SIDE * SIDE * 3).reshape(SIDE, SIDE, 3) * (index + 3) for index in range(2)]
+    picture = np.random.RandomState(4).randint(0, 256, (24, 40, 3)).astype(np.uint8)
+    cases = [
+        *(GoldenInput.of_pixels(ramp.astype(np.uint8)) for ramp in ramps),
+        GoldenInput(_png(picture), encoded=True),
+    ]
+    files = {
+        MODEL: GoldenFile(_outputs(0.0), "litert, x86-64, XNNPACK", *TOLERANCES[MODEL]),
+        PACKAGE: GoldenFile(_outputs(1 / 64), "interpreter", *TOLERANCES[PACKAGE]),
+    }
+    return Golden(tuple(cases), files)
+
+
+def _outputs(lower: float) -> tuple[GoldenOutputs, ...]:
+    return tuple(
+        GoldenOutputs(
+            np.array(boxes, np.float32), np.array(classes), np.array(scores, np.float32) - np.float32(lower), cut
+        )
+        for boxes, classes, scores, cut in GOLDEN_OUTPUTS
+    )
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """A PNG file that is the same with every version of zlib: nothing in it is packed."""
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows, 0)),
+        (b"IEND", b""),
+    ]
+    framed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
 @contextmanager
@@ -65,14 +104,14 @@ def good_bundle() -> Iterator[Path]:
         (package / "Data" / "weights.bin").write_bytes(b"no weights")
         sources = [
             (tflite, ModelFile(MODEL, "tflite", "float32", 0, "", parity={"checked": "no", "worst": 1e-07})),
-            (package, ModelFile("model.float16.mlpackage", "coreml", "float16", 0, "")),
+            (package, ModelFile(PACKAGE, "coreml", "float16", 0, "")),
         ]
-        root = write_bundle(folder / "tiny.mobiledet", SPEC, sources, golden_cases(), TOLERANCES).root
+        root = write_bundle(folder / "tiny.mobiledet", SPEC, sources, golden()).root
         listing = json.loads((root / "bundle.json").read_text())
         # the fields of today: those that files get later have defaults, and older bundles still open
         listing["files"] = [{field: file[field] for field in FILE_FIELDS} for file in listing["files"]]
-        listing["sha256"] = listing_sha256(listing)
         (root / "bundle.json").write_text(json.dumps(listing, indent=1) + "\n")
+        write_checksums(root)
         yield root
 
 
@@ -90,36 +129,45 @@ def bundle_cases(folder: Path) -> list[dict[str, Any]]:
     for name, content in good.items():
         (folder / "good" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "good" / name).write_bytes(content)
+    bundle = open_bundle(folder / "good")
     _zip(folder / "good.zip", good)
     _zip(folder / "deflated.zip", good, zipfile.ZIP_DEFLATED)
     _zip(folder / "in-a-folder.zip", {f"tiny.mobiledet/{name}": content for name, content in good.items()})
-    sound = [{"file": name, **_described(good)} for name in ("good", "good.zip", "deflated.zip", "in-a-folder.zip")]
+    sound = [{"file": name, **_described(bundle)} for name in ("good", "good.zip", "deflated.zip", "in-a-folder.zip")]
     return [*sound, *_refused(folder, good)]
 
 
-def _described(files: Files) -> dict[str, Any]:
-    listing = json.loads(files["bundle.json"])
-    (first, _) = golden_cases()
+def _described(bundle: Bundle) -> dict[str, Any]:
     return {
         "opens": True,
-        "sha256": _sha256(files["bundle.json"]),
+        "sha256": bundle.sha256,
         "name": SPEC.name,
         "input": [SPEC.input.height, SPEC.input.width],
         "labels": SPEC.labels,
         "category_ids": SPEC.category_ids,
         "nms": dataclasses.asdict(SPEC.nms),
-        "files": [{key: file[key] for key in ("path", "format", "precision", "bytes")} for file in listing["files"]],
-        "tolerances": TOLERANCES,
-        "golden": [
+        "files": [{key: getattr(f, key) for key in ("path", "format", "precision", "bytes")} for f in bundle.files],
+        "golden": {file.path: _recorded(bundle, file) for file in bundle.files},
+        "first_pixels": bundle.golden(bundle.files[0])[0].image[0, :4].tolist(),
+    }
+
+
+def _recorded(bundle: Bundle, file: ModelFile) -> dict[str, Any]:
+    recorded = bundle.recorded.files[file.path]
+    return {
+        "runtime": recorded.runtime,
+        "tolerance": {"cpu": vars(recorded.cpu), "accelerated": vars(recorded.accelerated)},
+        "cases": [
             {
                 "image_sha256": _sha256(case.image.tobytes()),
-                "boxes": case.boxes.tolist(),
-                "classes": case.classes.tolist(),
-                "scores": case.scores.tolist(),
+                "encoded": bool(case.encoded),
+                "boxes_xyxy": case.expected.boxes_xyxy.tolist(),
+                "classes": case.expected.labels.tolist(),
+                "scores": case.expected.scores.tolist(),
+                "cut": case.cut,
             }
-            for case in golden_cases()
+            for case in bundle.golden(file)
         ],
-        "first_pixels": first.image[0, :4].tolist(),
     }
 
 
@@ -131,29 +179,53 @@ def _refused(folder: Path, good: Files) -> list[dict[str, Any]]:
         _zip(folder / f"{name}.zip", files)
         cases.append({"file": f"{name}.zip", "opens": False, "kind": kind, "mentions": mentions})
 
-    def relisted(change: Mapping[str, Any]) -> Files:
-        """Another listing whose own checksum is right."""
+    def relisted(change: Mapping[str, Any], without: str = "") -> Files:
+        """Another listing, of the right checksum."""
         listing = {**json.loads(good["bundle.json"]), **change}
-        return {**good, "bundle.json": json.dumps({**listing, "sha256": listing_sha256(listing)}).encode()}
+        listing.pop(without, None)
+        return with_sums({**good, "bundle.json": json.dumps(listing).encode()})
+
+    def resummed(change: Callable[[str], str]) -> Files:
+        return {**good, SUMS: change(good[SUMS].decode()).encode()}
+
+    def without(*names: str) -> Files:
+        return {name: content for name, content in good.items() if name not in names}
 
     listing = json.loads(good["bundle.json"])
     (first, second) = listing["files"]
     case("changed-model", "checksum", MODEL, {**good, MODEL: good[MODEL].replace(b"no", b"No", 1)})
-    changed_weights = {**good, "model.float16.mlpackage/Data/weights.bin": b"no Weights"}
-    case("changed-package", "checksum", "model.float16.mlpackage", changed_weights)
+    case("changed-package", "checksum", PACKAGE, {**good, f"{PACKAGE}/Data/weights.bin": b"no Weights"})
     case("changed-golden", "checksum", "golden/1.rgb", {**good, "golden/1.rgb": bytes(SIDE * SIDE * 3)})
-    changed_listing = good["bundle.json"].replace(b"0.45", b"0.46")
-    case("changed-listing", "checksum", "bundle.json", {**good, "bundle.json": changed_listing})
-    case("missing-model", "missing", MODEL, {name: content for name, content in good.items() if name != MODEL})
-    case("missing-golden", "checksum", "bundle.json", relisted({"extras": {}}))
+    case(
+        "changed-listing",
+        "checksum",
+        "bundle.json",
+        {**good, "bundle.json": good["bundle.json"].replace(b"0.45", b"0.46")},
+    )
+    case("changed-sums", "checksum", MODEL, resummed(lambda text: text.replace(_sha256(good[MODEL]), "0" * 64)))
+    case("missing-model", "missing", MODEL, without(MODEL))
+    case("missing-package", "missing", PACKAGE, with_sums({k: v for k, v in good.items() if not k.startswith(PACKAGE)}))
+    case("missing-labels", "missing", "labels.txt", with_sums(without("labels.txt")))
+    case("missing-golden", "missing", "golden/golden.json", with_sums(without("golden/golden.json")))
+    case("missing-picture", "missing", "golden/2.png", without("golden/2.png"))
+    case("no-sums", "missing", SUMS, without(SUMS))
+    case("not-listed", "unlisted", "notes.txt", {**good, "notes.txt": b"forgotten"})
+    case("not-listed-in-package", "unlisted", f"{PACKAGE}/.DS_Store", {**good, f"{PACKAGE}/.DS_Store": b""})
+    case("malformed-sums", "sums", SUMS, resummed(lambda text: text.replace("  ", " ")))
+    older = json.dumps({"cases": [], "tolerances": {}}).encode()
+    case("older-golden", "golden", "older mobiledet", with_sums({**good, "golden/golden.json": older}))
+    case(
+        "malformed-golden", "golden", "golden/golden.json", with_sums({**good, "golden/golden.json": b'{"version": 2}'})
+    )
     case("no-listing", "no_bundle", "bundle.json", {"labels.txt": good["labels.txt"]})
-    case("listing-is-no-json", "no_bundle", "bundle.json", {**good, "bundle.json": b"{"})
+    case("listing-is-no-json", "no_bundle", "bundle.json", with_sums({**good, "bundle.json": b"{"}))
     case("newer-schema", "schema", "schema version 2", relisted({"schema_version": 2}))
-    case("missing-field", "schema", "labels", relisted_without(good, "labels"))
+    case("missing-field", "schema", "labels", relisted({}, without="labels"))
     odd_input = {**listing["input"], "height": 33}
     case("odd-input", "schema", "33", relisted({"input": odd_input}))
     case("listed-escape", "path", "../", relisted({"files": [{**first, "path": f"../{MODEL}"}, second]}))
     case("listed-absolute", "path", "/etc/hostname", relisted({"files": [{**first, "path": "/etc/hostname"}, second]}))
+    case("summed-escape", "path", "../escaped", resummed(lambda text: text + f"{'0' * 64}  ../escaped\n"))
     case("entry-escape", "path", "../escaped", {**good, "../escaped": b"evil"})
     case("entry-hidden-escape", "path", "golden/../../escaped", {**good, "golden/../../escaped": b"evil"})
     case("entry-absolute", "path", "/escaped", {**good, "/escaped": b"evil"})
@@ -168,40 +240,24 @@ def _refused(folder: Path, good: Files) -> list[dict[str, Any]]:
     return cases
 
 
-def relisted_without(good: Files, field: str) -> Files:
-    """The bundle without a field of its listing, whose own checksum is right."""
-    listing = {key: value for key, value in json.loads(good["bundle.json"]).items() if key != field}
-    return {**good, "bundle.json": json.dumps({**listing, "sha256": listing_sha256(listing)}).encode()}
-
-
-def checksum_cases() -> list[dict[str, str]]:
-    """JSON objects and the checksum that bundle.json holds of its own content."""
-    objects: list[dict[str, Any]] = [
-        {},
-        {"b": 1, "a": 2, "B": [], "é": {}, "": None, "a.b": True, "a/b": False},
-        {"text": 'quotes " backslash \\ slash / tab \t newline \n return \r bell \b feed \f null \0 delete \x7f'},
-        {"unicode": "é 鳥 😀 \u2028", "😀": 1, "\uffff": 2},
-        {"numbers": [0, -1, 1 << 53, 0.1, -0.0, 1e-07, 1.5e300, 123.675, 1e16, 1e22, 5e-324]},
-        {"nested": {"z": [{"y": [[], [1, [2]]]}, {}], "a": {"c": 1, "b": {"e": 1, "d": 2}}}, "sha256": "is left out"},
-        json.loads(good_files()["bundle.json"]),
-    ]
-    spaced = [json.dumps(objects[-1], indent=3, ensure_ascii=False), json.dumps(objects[4], separators=(",", ":"))]
-    texts = [*(json.dumps(content) for content in objects), *spaced]
-    return [{"text": text, "sha256": listing_sha256(json.loads(text))} for text in texts]
+def with_sums(files: Mapping[str, bytes]) -> Files:
+    """The files with their checksums."""
+    named = sorted((name, content) for name, content in files.items() if name != SUMS)
+    return {**files, SUMS: "".join(f"{_sha256(content)}  {name}\n" for name, content in named).encode()}
 
 
 def recordings() -> list[dict[str, Any]]:
     """Outputs for each golden input of the sound bundle, as its model file would give them; padded to all rows."""
-    rows, found = SPEC.nms.max_detections, []
-    for case in golden_cases():
-        missing = rows - len(case.scores)
+    rows, found, made = SPEC.nms.max_detections, [], golden()
+    for case, outputs in zip(made.cases, made.files[MODEL].outputs, strict=True):
+        missing = rows - len(outputs.scores)
         found.append(
             {
-                "input_sha256": _sha256(case.image.tobytes()),
-                "boxes": [*case.boxes.tolist(), *([[0.0] * 4] * missing)],
-                "classes": [*case.classes.astype(float).tolist(), *([0.0] * missing)],
-                "scores": [*case.scores.tolist(), *([0.0] * missing)],
-                "count": float(len(case.scores)),
+                "input_sha256": _sha256(case.pixels(SPEC).tobytes()),
+                "boxes": [*outputs.boxes.tolist(), *([[0.0] * 4] * missing)],
+                "classes": [*outputs.classes.astype(float).tolist(), *([0.0] * missing)],
+                "scores": [*outputs.scores.tolist(), *([0.0] * missing)],
+                "count": float(len(outputs.scores)),
             }
         )
     return found

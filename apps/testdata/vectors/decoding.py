@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from mobiledet.bundle import Bundle, GoldenCase, ModelFile
+from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.detections import Detections
 from mobiledet.devices.golden import replay_golden
 from mobiledet.devices.outputs import to_detections
 from mobiledet.errors import UserError
+from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
+from mobiledet.matching import Tolerance
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
 
 LABELS = ("circle", "square", "ring")
 CATEGORY_IDS = (3, 5, 90)
-TOLERANCE = {"iou": 0.99, "score": 0.001}
+TOLERANCES = {"cpu": {"iou": 0.99, "score": 0.001}, "accelerated": {"iou": 0.9, "score": 0.05}}
 # JSON knows no other numbers than finite ones
 NOT_NUMBERS = {"NaN": math.nan, "Infinity": math.inf}
 
@@ -109,12 +111,24 @@ def gate_cases() -> list[dict[str, Any]]:
         _gate("the same in a list with room", [_pick(edge, range(5))], [_pick(edge, [0, 1, 2, 3, 5])], rows=6),
         _gate("just above the lowest score", [edge], [_pick(edge, range(4))], lowest_score=0.6),
         _gate("twins", [_pick(steady, [0, 0])], [_pick(steady, [0])], rows=8),
-        _gate("no case", [], []),
+        _gate("below the last candidate", [edge], [_pick(edge, range(4))], cut=0.6),
+        _gate("invented below the last candidate", [_pick(edge, range(4))], [edge], cut=0.605),
+        _gate("just one of two lists is cut", [_pick(edge, range(4)), edge], [_pick(edge, range(4)), edge], cut=0.6),
     ]
+    near = dataclasses.replace(steady, scores=scores - np.float32(0.01))
+    for accelerator in ("cpu", "xnnpack", "wasm", "interpreter", "gpu", "npu", "ane", "nnapi", "CPU", "replay", ""):
+        cases.append(_gate(f"a hundredth off on {accelerator!r}", [steady], [near], accelerator=accelerator))
+    weak = Detections(some.boxes_xyxy[:2], np.array([0.0108, 0.0104], np.float32), some.labels[:2])
+    cases.append(_gate("one at the threshold is lost", [weak], [_pick(weak, [0])]))
+    cases.append(_gate("all at the threshold are lost", [weak, weak], [Detections.empty(), Detections.empty()]))
+    cases.append(_gate("all at the threshold are zero", [weak], [dataclasses.replace(weak, scores=weak.scores * 0)]))
     left = np.arange(40, dtype=np.float32)[:, None] * np.float32(0.025)
     row = np.concatenate([left, left * 0, left + np.float32(0.012), left * 0 + np.float32(0.5)], axis=1)
     fence = Detections(row, np.linspace(0.95, 0.6, 40, dtype=np.float32), np.zeros(40, np.int64))
-    for count in (1, 2):
+    faint = dataclasses.replace(fence, scores=np.full(40, 0.0104, np.float32))
+    for count in (20, 19):
+        cases.append(_gate(f"{count} of 40 at the threshold are there", [faint], [_pick(faint, range(count))], rows=50))
+    for count in (1, 2, 3):
         moved = row.copy()
         moved[:count, [1, 3]] += np.float32(0.16)  # overlaps its old place by about the threshold of suppression
         name = f"{count} of 40 suppressed differently"
@@ -123,7 +137,13 @@ def gate_cases() -> list[dict[str, Any]]:
 
 
 def _gate(
-    name: str, expected: list[Detections], found: list[Detections], rows: int = 20, lowest_score: float = 0.01
+    name: str,
+    expected: list[Detections],
+    found: list[Detections],
+    rows: int = 20,
+    lowest_score: float = 0.01,
+    cut: float = 0.0,
+    accelerator: str = "xnnpack",
 ) -> dict[str, Any]:
     spec = ModelSpec(
         name="gate",
@@ -134,37 +154,31 @@ def _gate(
         category_ids=CATEGORY_IDS,
         nms=NmsSpec(iou=0.5, score=lowest_score, top_k=rows, max_detections=rows),
     )
-    image = np.zeros((32, 32, 3), np.uint8)
-    golden = [GoldenCase(image, e.boxes_xyxy[:, [1, 0, 3, 2]], e.labels, e.scores) for e in expected]
-    bundle = _Expecting(golden, spec)
-    answers = iter(found)
+    file = ModelFile("m.tflite", "tflite", "float32", 0, "")
+    cases = (GoldenInput.of_pixels(np.zeros((32, 32, 3), np.uint8)),) * len(expected)
+    outputs = tuple(GoldenOutputs.of(each, 1, 1, cut) for each in expected)
+    tolerances = {name: Tolerance(**values) for name, values in TOLERANCES.items()}
+    golden = Golden(cases, {file.path: GoldenFile(outputs, "none", **tolerances)})
+    bundle, answers = Bundle(Path("gate"), Path("gate"), spec, (file,), golden), iter(found)
     case = {
         "name": name,
         "labels": LABELS,
         "nms": dataclasses.asdict(spec.nms),
-        "tolerance": TOLERANCE,
+        "tolerance": TOLERANCES,
+        "accelerator": accelerator,
+        "cut": max(cut, lowest_score),
         "expected": [_detections(e) for e in expected],
         "found": [_detections(f) for f in found],
     }
     try:
-        report = replay_golden(bundle, ModelFile("m.tflite", "tflite", "float32", 0, ""), lambda image: next(answers))
+        report = replay_golden(bundle, file, accelerator, lambda case: next(answers))
     except UserError as error:
-        return {**case, "opens": False, "problem": str(error).partition(" here: ")[2].partition(";")[0]}
+        return {
+            **case,
+            "opens": False,
+            "problem": str(error).split("; golden case ")[1].split(": ", 1)[1].split("; its results")[0],
+        }
     return {**case, "opens": True, "report": dataclasses.asdict(report)}
-
-
-class _Expecting(Bundle):
-    """A bundle of golden cases alone."""
-
-    def __init__(self, golden: list[GoldenCase], spec: ModelSpec) -> None:
-        super().__init__(Path("gate"), Path("gate"), spec, ())
-        object.__setattr__(self, "cases", tuple(golden))
-
-    def golden(self) -> tuple[GoldenCase, ...]:
-        return self.cases  # type: ignore[attr-defined, no-any-return]
-
-    def golden_tolerance(self, precision: str) -> dict[str, float]:
-        return TOLERANCE
 
 
 def _random(random: np.random.RandomState, count: int) -> Detections:

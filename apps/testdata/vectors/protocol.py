@@ -144,7 +144,7 @@ def exchange_cases(bundles: Path) -> list[dict[str, Any]]:
 
     None of them needs a model that runs. ``auth`` is the value of the header; TOKEN stands for the agent's token.
     """
-    good = hashlib.sha256((bundles / "good" / "bundle.json").read_bytes()).hexdigest()
+    good = hashlib.sha256((bundles / "good" / "SHA256SUMS").read_bytes()).hexdigest()
     there, elsewhere = f"/v1/bundles/{good}", f"/v1/bundles/{'0' * 64}"
     session = json.dumps({**dataclasses.asdict(SESSION_REQUEST), "bundle": good})
     cases: list[dict[str, Any]] = []

@@ -1,16 +1,14 @@
 """Images on their way to an agent, and how many of them travel together."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from mobiledet.data.images import load_rgb, resize
+from mobiledet.devices import InputMode
 from mobiledet.devices.agent.messages import LENGTH_BYTES
 from mobiledet.errors import UserError
+from mobiledet.golden import GoldenCase, GoldenInput
 
 FIRST_IMAGES, MOST_IMAGES = 4, 32
 SECONDS = 1.0  # a batch that the device computes for so long is lost when the connection is
@@ -77,16 +75,12 @@ def prepared_item(path: Path, height: int, width: int, apply_orientation: bool) 
     return Item(path, resize(rgb, height, width).tobytes(), height=rgb.shape[0], width=rgb.shape[1])
 
 
-def tensor_item(image: np.ndarray, index: int) -> Item:
-    """A golden input as it is."""
-    return Item(Path(f"golden case {index}"), image.tobytes(), height=1, width=1)
-
-
-def picture_item(image: np.ndarray, index: int) -> Item:
-    """A golden input as a picture without loss."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return _encoded_item(Path(f"golden case {index}"), buffer.getvalue())
+def golden_item(case: GoldenCase, index: int, mode: InputMode) -> Item:
+    """A golden case: as a tensor, or as a picture file, which it is already or becomes without loss."""
+    path = Path(f"golden case {index}")
+    if mode == "tensor":
+        return Item(path, case.image.tobytes(), height=1, width=1)
+    return _encoded_item(path, case.encoded or GoldenInput.of_picture(case.image).content)
 
 
 def _encoded_item(path: Path, content: bytes) -> Item:

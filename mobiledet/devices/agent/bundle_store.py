@@ -43,7 +43,7 @@ class BundleStore:
         """Keep a zipped bundle, whole or not at all.
 
         Args:
-            sha256: of its bundle.json.
+            sha256: of its SHA256SUMS.
             content: blocks of the zip file.
 
         Returns:

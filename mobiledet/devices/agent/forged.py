@@ -22,12 +22,13 @@ def fresh_copy(bundle: Bundle, file: ModelFile, folder: Path, wrong_golden: bool
         wrong_golden: expect every box half as large as it is.
     """
     name = f"{bundle.spec.name}-{secrets.token_hex(4)}"
-    golden = bundle.golden()
+    golden = bundle.recorded.of([file.path])
     if wrong_golden:
-        golden = tuple(dataclasses.replace(case, boxes=case.boxes / 2) for case in golden)
-    tolerances = {file.precision: bundle.golden_tolerance(file.precision)}
+        recorded = golden.files[file.path]
+        halved = tuple(dataclasses.replace(each, boxes=each.boxes / 2) for each in recorded.outputs)
+        golden = dataclasses.replace(golden, files={file.path: dataclasses.replace(recorded, outputs=halved)})
     spec = dataclasses.replace(bundle.spec, name=name)
-    return write_bundle(folder / f"{name}.mobiledet", spec, [(bundle.root / file.path, file)], golden, tolerances)
+    return write_bundle(folder / f"{name}.mobiledet", spec, [(bundle.root / file.path, file)], golden)
 
 
 def with_entry(archive: Path, name: str) -> bytes:

@@ -53,7 +53,7 @@ class AgentInfo:
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """A bundle that the agent holds; ``sha256`` is that of its bundle.json, which names its exact content."""
+    """A bundle that the agent holds; ``sha256`` is that of its SHA256SUMS, which names its exact content."""
 
     sha256: str
 

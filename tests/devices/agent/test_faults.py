@@ -214,8 +214,8 @@ class WrongClass(Liar):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Zeros, "all scores are zero where 3 detections are expected"),
-        (AnotherImage, "fails golden case 0 here"),
+        (Zeros, "gives: all scores are zero; golden case 0: it misses"),
+        (AnotherImage, "it answers the cases in another order"),
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
         (WrongUnit, "must be nanoseconds of a monotonic clock"),

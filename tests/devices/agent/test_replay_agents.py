@@ -61,7 +61,7 @@ def recordings(patch_bundle: Bundle, pictures: list[Path], tmp_path_factory: pyt
     runner = Interpreter(str(patch_bundle.root / patch_bundle.select().path)).get_signature_runner()
     ((name, details),) = runner.get_input_details().items()
     size = patch_bundle.spec.input
-    inputs = [case.image for case in patch_bundle.golden()]
+    inputs = [case.image for case in patch_bundle.golden(patch_bundle.select())]
     inputs += [resize(load_rgb(path), size.height, size.width) for path in pictures]
     cases = []
     for image in inputs:

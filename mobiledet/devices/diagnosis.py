@@ -1,0 +1,269 @@
+"""A word about what is wrong with a runtime that fails the golden gate: which mistake explains what it gives?
+
+Each mistake is undone on what was found; the one after which the most detections lie where they should is named. It
+helps to find the fault and decides nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mobiledet.detections import Detections
+from mobiledet.golden import GoldenCase
+from mobiledet.matching import match, pairwise_iou
+from mobiledet.spec import ModelSpec
+
+SAME_IOU, SAME_SCORE = 0.75, 0.1  # a detection is back in its place
+EXPLAINED = 0.75  # share of detections that a mistake must put right
+LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A golden case and what a runtime found in it.
+
+    Attributes:
+        case: with what is expected.
+        found: boxes as fractions.
+        passes: whether that is the same.
+    """
+
+    case: GoldenCase
+    found: Detections
+    passes: bool
+
+
+def diagnose(replayed: Sequence[Replayed], spec: ModelSpec) -> str:
+    """What seems to be wrong, in words.
+
+    Args:
+        replayed: every case; at least one does not pass.
+        spec: of the model.
+    """
+    expected, found = [each.case.expected for each in replayed], [each.found for each in replayed]
+    if not any(each.scores.any() for each in found):
+        return "all scores are zero" if any(map(len, found)) else "it finds nothing at all"
+    pictures = [each for each in replayed if each.case.encoded]
+    inputs = [each for each in replayed if not each.case.encoded]
+    if pictures and inputs and all(each.passes for each in inputs):
+        expected, found = [each.case.expected for each in pictures], [each.found for each in pictures]
+        word = _mistake(expected, found, _TURNS, spec)
+        return (
+            f"it decodes or resizes pictures otherwise ({word or 'the input of the model itself gives what it must'})"
+        )
+    now = _agreement(expected, found)
+    word = (
+        _other_case(expected, found)
+        or _part(expected, found, spec)
+        or _mistake(expected, found, {**_BOXES, **_TURNS}, spec)
+        or _wrong_classes(expected, found)
+        or _wrong_scores(expected, found)
+        or _offset(expected, found)
+    )
+    if word:
+        return word
+    places = _agreement(expected, found, iou=0.5, score=np.inf, labels=False)
+    if places < 0.1:
+        return "next to nothing lies where it should: another picture's answer, or a picture prepared otherwise"
+    return (
+        f"{100 * now:.0f} % of the detections are right: its input is prepared otherwise (channels, scale, "
+        "normalisation), or it runs other weights"
+    )
+
+
+def _agreement(
+    expected: Sequence[Detections],
+    found: Sequence[Detections],
+    iou: float = SAME_IOU,
+    score: float = SAME_SCORE,
+    labels: bool = True,
+) -> float:
+    """Share of detections that have a partner, 0..1."""
+    paired = total = 0
+    for ours, theirs in zip(expected, found, strict=True):
+        pairs, _ = match(*((ours, theirs) if labels else (_one_class(ours), _one_class(theirs))))
+        paired += int(((pairs["iou"] >= iou) & (pairs["score_difference"] <= score)).sum())
+        total += max(len(ours), len(theirs))
+    return paired / max(total, 1)
+
+
+def _one_class(found: Detections) -> Detections:
+    return replace(found, labels=np.zeros_like(found.labels))
+
+
+def _other_case(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
+    """Whether the answers are those of other cases."""
+    sources = []
+    for index, theirs in enumerate(found):
+        scores = [_agreement([ours], [theirs]) if len(ours) else 0.0 for ours in expected]
+        sources.append(index if scores[index] >= max(scores) else int(np.argmax(scores)))
+        if max(scores) < EXPLAINED:
+            return ""
+    if sources == list(range(len(found))):
+        return ""
+    if sorted(sources) == list(range(len(found))):
+        return "it answers the cases in another order"
+    swapped = next(index for index, source in enumerate(sources) if source != index)
+    return f"for case {swapped} it gives another picture's answer, that of case {sources[swapped]}"
+
+
+def _part(expected: Sequence[Detections], found: Sequence[Detections], spec: ModelSpec) -> str:
+    """Whether one side is a part of the other."""
+    count, given = sum(map(len, expected)), sum(map(len, found))
+    paired = _agreement(expected, found) * sum(max(len(a), len(b)) for a, b in zip(expected, found, strict=True))
+    if given < count and paired >= 0.95 * given:
+        if all(len(theirs) <= 1 for theirs in found):
+            return "it gives the best detection of each picture alone"
+        lost = f"{count - given} of {count} detections are lost, those that it gives are right"
+        kept = all(
+            len(theirs) >= len(ours)
+            or ours.scores[np.argsort(-ours.scores)][len(theirs)] <= theirs.scores.min(initial=1)
+            for ours, theirs in zip(expected, found, strict=True)
+        )
+        return lost + (" and the best: its list is cut short" if kept else "")
+    if given > count and paired >= 0.95 * count:
+        if any(_overlap(theirs) > spec.nms.iou + 0.05 for theirs in found):
+            return "boxes of one object are not suppressed"
+        return f"it gives {given - count} detections besides the {count} right ones"
+    if any(
+        _overlap(theirs) > max(spec.nms.iou, _overlap(ours)) + 0.05
+        for ours, theirs in zip(expected, found, strict=True)
+    ):
+        return "boxes of one object are not suppressed"
+    return ""
+
+
+def _overlap(found: Detections) -> float:
+    """The largest IoU of two boxes of one class."""
+    iou = pairwise_iou(found.boxes_xyxy, found.boxes_xyxy) * (found.labels[:, None] == found.labels)
+    return float(np.triu(iou, 1).max(initial=0))
+
+
+Boxes = Callable[[np.ndarray, ModelSpec], np.ndarray]
+# the right boxes (x1, y1, x2, y2) out of the wrong ones
+_BOXES: dict[str, Boxes] = {
+    "its boxes are x before y, or y before x, where the other is meant": lambda b, spec: b[:, [1, 0, 3, 2]],
+    "its boxes are in pixels of the input, not fractions": lambda b, spec: (
+        b / np.array([spec.input.width, spec.input.height] * 2, np.float32)
+    ),
+    "its boxes are centre and size, not corners": lambda b, spec: np.concatenate(
+        (b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2), axis=1
+    ),
+    "its boxes are corner and size, not two corners": lambda b, spec: np.concatenate(
+        (b[:, :2], b[:, :2] + b[:, 2:]), axis=1
+    ),
+    "its boxes are half as large": lambda b, spec: b * 2,
+    "its boxes are twice as large": lambda b, spec: b / 2,
+}
+_TURNS: dict[str, Boxes] = {
+    "the picture is mirrored, left for right": lambda b, spec: np.stack(
+        (1 - b[:, 2], b[:, 1], 1 - b[:, 0], b[:, 3]), axis=1
+    ),
+    "the picture is upside down and mirrored": lambda b, spec: np.stack(
+        (b[:, 0], 1 - b[:, 3], b[:, 2], 1 - b[:, 1]), axis=1
+    ),
+    "the picture is turned by 180 degrees": lambda b, spec: 1 - b[:, [2, 3, 0, 1]],
+    "the picture is turned by 90 degrees to the right": lambda b, spec: np.stack(
+        (b[:, 1], 1 - b[:, 2], b[:, 3], 1 - b[:, 0]), axis=1
+    ),
+    "the picture is turned by 90 degrees to the left": lambda b, spec: np.stack(
+        (1 - b[:, 3], b[:, 0], 1 - b[:, 1], b[:, 2]), axis=1
+    ),
+    "rows and columns of the picture are exchanged": lambda b, spec: b[:, [1, 0, 3, 2]],
+}
+
+
+def _mistake(
+    expected: Sequence[Detections], found: Sequence[Detections], table: dict[str, Boxes], spec: ModelSpec
+) -> str:
+    """The best row of a table of mistakes in the boxes, if it explains what was found."""
+    explained = {
+        word: _agreement(expected, [replace(each, boxes_xyxy=undo(each.boxes_xyxy, spec)) for each in found])
+        for word, undo in table.items()
+    }
+    best = max(explained, key=explained.__getitem__)
+    return best if explained[best] >= EXPLAINED else ""
+
+
+def _wrong_classes(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
+    """Whether boxes and scores are right, and the classes are not."""
+    if _agreement(expected, found, labels=False) < EXPLAINED or _agreement(expected, found) >= EXPLAINED:
+        return ""
+    ours, theirs = _paired(expected, found, SAME_IOU)
+    if not (np.concatenate([each.labels for each in found])).any():
+        return "every class is 0; boxes and scores are right"
+    shift, count = np.unique(theirs.labels - ours.labels, return_counts=True)
+    if count.max() >= EXPLAINED * count.sum() and shift[count.argmax()]:
+        return f"its classes are shifted by {shift[count.argmax()]:+d}; boxes and scores are right"
+    return "its boxes and scores are right, the classes are others (channels swapped, or another list of labels)"
+
+
+def _wrong_scores(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
+    """Whether boxes and classes are right, and the scores are not."""
+    if _agreement(expected, found, score=np.inf) < EXPLAINED or _agreement(expected, found) >= EXPLAINED:
+        return ""
+    ours, theirs = _paired(expected, found, SAME_IOU, labels=True)
+    a, b = ours.scores.astype(np.float64), theirs.scores.astype(np.float64)
+    if np.median(np.abs(_sigmoid(b) - a)) < 0.01:
+        return "its scores have not passed the sigmoid; boxes and classes are right"
+    if np.median(np.abs(_sigmoid(a) - b)) < 0.01:
+        return "its scores have passed the sigmoid twice; boxes and classes are right"
+    ratios = b / np.maximum(a, LEAST)
+    if np.ptp(np.quantile(ratios, (0.1, 0.9))) < 0.05 * np.median(ratios):
+        return f"its scores are {np.median(ratios):.2g} times as high; boxes and classes are right"
+    return "its scores are others; boxes and classes are right"
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-values.clip(-50, 50))))
+
+
+def _offset(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
+    """Whether all boxes are shifted by the same."""
+    ours, theirs = _nearest(expected, found)
+    if not len(ours):
+        return ""
+    shift = np.median(theirs.boxes_xyxy - ours.boxes_xyxy, axis=0)
+    moved = [replace(each, boxes_xyxy=each.boxes_xyxy - shift) for each in found]
+    if _agreement(expected, moved) < EXPLAINED or _agreement(expected, found, iou=0.98) >= EXPLAINED:
+        return ""
+    x, y = (shift[:2] + shift[2:]) / 2
+    return f"its boxes are shifted by ({x:+.3f}, {y:+.3f}) of the picture"
+
+
+def _nearest(expected: Sequence[Detections], found: Sequence[Detections]) -> tuple[Detections, Detections]:
+    """Each expected detection with that of its class whose centre is the nearest."""
+    pairs = []
+    for ours, theirs in zip(expected, found, strict=True):
+        if len(ours) and len(theirs):
+            centres = [each.boxes_xyxy[:, :2] + each.boxes_xyxy[:, 2:] for each in (ours, theirs)]
+            distance = np.abs(centres[0][:, None] - centres[1][None]).sum(axis=2)
+            distance = np.where(ours.labels[:, None] == theirs.labels, distance, np.inf)
+            near = np.isfinite(distance.min(axis=1))
+            pairs.append((_rows(ours, near), _rows(theirs, distance.argmin(axis=1)[near])))
+    return _joined([pair[0] for pair in pairs]), _joined([pair[1] for pair in pairs])
+
+
+def _paired(
+    expected: Sequence[Detections], found: Sequence[Detections], iou: float, labels: bool = False
+) -> tuple[Detections, Detections]:
+    """The detections that lie on one another."""
+    sides: tuple[list[Detections], list[Detections]] = ([], [])
+    for ours, theirs in zip(expected, found, strict=True):
+        pairs, _ = match(*((ours, theirs) if labels else (_one_class(ours), _one_class(theirs))))
+        pairs = pairs[pairs["iou"] >= iou]
+        sides[0].append(_rows(ours, pairs["expected"]))
+        sides[1].append(_rows(theirs, pairs["found"]))
+    return _joined(sides[0]), _joined(sides[1])
+
+
+def _rows(found: Detections, rows: np.ndarray) -> Detections:
+    return Detections(found.boxes_xyxy[rows], found.scores[rows], found.labels[rows])
+
+
+def _joined(parts: Sequence[Detections]) -> Detections:
+    parts = [Detections.empty(), *parts]
+    return Detections(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes_xyxy", "scores", "labels"))
+    )

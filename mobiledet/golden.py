@@ -1,0 +1,308 @@
+"""Golden cases: pictures, and what each model file of a bundle gives for them in its reference runtime. No torch.
+
+golden/golden.json     version, cases, and by path of each model file its outputs, runtime and tolerances
+golden/0.rgb           a case as raw pixels of the model's input
+golden/1.png           a case as a picture of another size, which a runtime decodes and resizes itself
+
+Whether a file computes what its PyTorch detector computes was asked at export. These cases ask the other question:
+does this runtime compute what the file gives? So what is expected is the file's own, down to its quantisation.
+"""
+
+import dataclasses
+import io
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobiledet.data.images import decode_rgb, resize
+from mobiledet.detections import Detections
+from mobiledet.errors import UserError
+from mobiledet.matching import Tolerance
+from mobiledet.records import decode, load_json
+from mobiledet.spec import ModelSpec
+
+VERSION = 2
+INDEX = "golden.json"
+INDEX_BYTES = 64 << 20
+# what sessions call the processor itself; everything else may compute in numbers of 16 bits
+PROCESSORS = frozenset({"cpu", "xnnpack", "wasm", "interpreter"})
+_NAME = re.compile(r"[A-Za-z0-9_-]+\.(rgb|png)")
+
+
+@dataclass(frozen=True)
+class GoldenInput:
+    """A picture that every runtime is given.
+
+    Attributes:
+        content: height x width x 3 bytes of the model's input, RGB, row by row; or a PNG file of another size.
+        encoded: whether it is the file.
+    """
+
+    content: bytes
+    encoded: bool = False
+
+    @classmethod
+    def of_pixels(cls, pixels: NDArray[np.uint8]) -> "GoldenInput":
+        """The model's input itself, height x width x 3 RGB."""
+        return cls(np.ascontiguousarray(pixels, np.uint8).tobytes())
+
+    @classmethod
+    def of_picture(cls, pixels: NDArray[np.uint8]) -> "GoldenInput":
+        """A picture of any size, H x W x 3 RGB, as a PNG file: every decoder gives the same pixels."""
+        buffer = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels, np.uint8)).save(buffer, format="PNG")
+        return cls(buffer.getvalue(), encoded=True)
+
+    def pixels(self, spec: ModelSpec) -> NDArray[np.uint8]:
+        """The model's input: height x width x 3 uint8 RGB.
+
+        Raises:
+            UserError: the picture cannot be decoded.
+        """
+        height, width = spec.input.height, spec.input.width
+        if self.encoded:
+            return resize(decode_rgb(self.content, "of a golden case"), height, width)
+        return np.frombuffer(self.content, np.uint8).reshape(height, width, 3)
+
+
+@dataclass(frozen=True)
+class GoldenOutputs:
+    """What a file gives for one case.
+
+    Attributes:
+        boxes: K x 4 float32, (ymin, xmin, ymax, xmax) as fractions of the picture, valid rows only.
+        classes: K int64 class indices.
+        scores: K float32.
+        cut: score below which the file had no room for candidates (``NmsSpec.top_k``), at most the lowest of
+            ``scores``; 0 when the threshold of the spec alone cut the list. Runtimes differ just there.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    cut: float = 0.0
+
+    @classmethod
+    def of(cls, found: Detections, height: int, width: int, cut: float = 0.0) -> "GoldenOutputs":
+        """Detections whose boxes are in pixels of an image of height x width."""
+        size = np.array([height, width] * 2, np.float32)
+        return cls(found.boxes_xyxy[:, [1, 0, 3, 2]] / size, found.labels, found.scores, cut)
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """What a model file gives.
+
+    Attributes:
+        outputs: one for each case.
+        runtime: what computed them, such as ``litert 2.3.0, x86-64, XNNPACK``.
+        cpu: how far another runtime may be that runs the file on a processor.
+        accelerated: and one that runs it elsewhere.
+    """
+
+    outputs: tuple[GoldenOutputs, ...]
+    runtime: str
+    cpu: Tolerance
+    accelerated: Tolerance
+
+    def tolerance(self, accelerator: str) -> Tolerance:
+        """That of a session whose actual accelerator is called so."""
+        return self.cpu if accelerator in PROCESSORS else self.accelerated
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The golden cases of a bundle.
+
+    Attributes:
+        cases: the pictures.
+        files: by path of each model file, what it gives for them.
+    """
+
+    cases: tuple[GoldenInput, ...]
+    files: Mapping[str, GoldenFile]
+
+    def of(self, paths: Collection[str]) -> "Golden":
+        """The same with some of the files."""
+        return dataclasses.replace(self, files={path: self.files[path] for path in paths})
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """A case of one model file, ready to be replayed.
+
+    Attributes:
+        image: height x width x 3 uint8 RGB, the model's input; for an encoded case made here.
+        expected: boxes as fractions, that is in an image of 1 x 1.
+        cut: see ``GoldenOutputs``; the threshold of the spec at least.
+        encoded: the picture file that a runtime decodes and resizes; empty when ``image`` itself is given to it.
+    """
+
+    image: NDArray[np.uint8]
+    expected: Detections
+    cut: float
+    encoded: bytes = b""
+
+
+def golden_cases(golden: Golden, path: str, spec: ModelSpec) -> tuple[GoldenCase, ...]:
+    """The cases of a model file, in order.
+
+    Raises:
+        UserError: a picture cannot be decoded.
+    """
+    cases = []
+    for picture, outputs in zip(golden.cases, golden.files[path].outputs, strict=True):
+        expected = Detections.from_graph_outputs(
+            outputs.boxes, outputs.classes, outputs.scores, len(outputs.scores), 1, 1
+        )
+        encoded = picture.content if picture.encoded else b""
+        cases.append(GoldenCase(picture.pixels(spec), expected, max(outputs.cut, spec.nms.score), encoded))
+    return tuple(cases)
+
+
+def write_golden(folder: Path, golden: Golden) -> None:
+    """Write a new folder, which ``read_golden`` reads."""
+    folder.mkdir()
+    names = [f"{index}.{'png' if case.encoded else 'rgb'}" for index, case in enumerate(golden.cases)]
+    for name, case in zip(names, golden.cases, strict=True):
+        (folder / name).write_bytes(case.content)
+    files = {
+        path: {
+            "runtime": file.runtime,
+            "tolerance": {"cpu": vars(file.cpu), "accelerated": vars(file.accelerated)},
+            "outputs": [
+                {
+                    "boxes": [_numbers(box) for box in outputs.boxes],
+                    "classes": outputs.classes.astype(int).tolist(),
+                    "scores": _numbers(outputs.scores),
+                    "cut": _numbers(np.array([outputs.cut]))[0],
+                }
+                for outputs in file.outputs
+            ],
+        }
+        for path, file in golden.files.items()
+    }
+    content = {"version": VERSION, "cases": [{"input": name} for name in names], "files": files}
+    (folder / INDEX).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def read_golden(folder: Path, spec: ModelSpec, paths: Collection[str], source: Path) -> Golden:
+    """Read the golden cases of a bundle, strictly: types, ranges and lengths.
+
+    Args:
+        folder: of the cases.
+        spec: of the model.
+        paths: of the bundle's model files, each of which must have its outputs.
+        source: of the bundle, for messages.
+
+    Raises:
+        UserError: they are of an older or newer mobiledet, or malformed.
+    """
+    try:
+        size = (folder / INDEX).stat().st_size
+        _require(size <= INDEX_BYTES, f"it has {size} bytes, more than {INDEX_BYTES}")
+        values = load_json((folder / INDEX).read_bytes())
+        version = values.get("version") if isinstance(values, dict) else None
+        if version is None or version == 1:
+            raise UserError(f"{source}: golden cases of an older mobiledet; export it again")
+        if version != VERSION or type(version) is not int:
+            raise UserError(f"{source}: golden cases of version {version!r}, not {VERSION}; use the matching mobiledet")
+        index: _Index = decode(_Index, values)
+        _require(bool(index.cases), "there is no case")
+        cases = tuple(_read_input(folder, case.input, spec) for case in index.cases)
+        missing, unknown = set(paths) - set(index.files), set(index.files) - set(paths)
+        _require(not missing, f"{', '.join(sorted(missing))} has no outputs")
+        _require(not unknown, f"{', '.join(sorted(unknown))} is no model file of the bundle")
+        return Golden(cases, {path: _read_file(path, index.files[path], len(cases), spec) for path in paths})
+    except (ValueError, OverflowError, OSError) as error:
+        raise UserError(f"{source}: golden/{INDEX} cannot be used: {error}; export the bundle again") from error
+
+
+@dataclass(frozen=True)
+class _Case:
+    input: str
+
+
+@dataclass(frozen=True)
+class _Tolerances:
+    cpu: Tolerance
+    accelerated: Tolerance
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    boxes: tuple[tuple[float, float, float, float], ...]
+    classes: tuple[int, ...]
+    scores: tuple[float, ...]
+    cut: float
+
+
+@dataclass(frozen=True)
+class _File:
+    runtime: str
+    tolerance: _Tolerances
+    outputs: tuple[_Outputs, ...]
+
+
+@dataclass(frozen=True)
+class _Index:
+    """``golden.json``."""
+
+    version: int
+    cases: tuple[_Case, ...]
+    files: dict[str, _File]
+
+
+def _read_input(folder: Path, name: str, spec: ModelSpec) -> GoldenInput:
+    _require(bool(_NAME.fullmatch(name)), f"input {name!r} is no name of a .rgb or .png file in golden/")
+    _require((folder / name).is_file(), f"input {name} is missing")
+    content = (folder / name).read_bytes()
+    if name.endswith(".png"):
+        return GoldenInput(content, encoded=True)
+    size = spec.input.height * spec.input.width * 3
+    _require(len(content) == size, f"input {name} holds {len(content)} bytes, the model takes {size}")
+    return GoldenInput(content)
+
+
+def _read_file(path: str, file: _File, count: int, spec: ModelSpec) -> GoldenFile:
+    for name, tolerance in vars(file.tolerance).items():
+        _require(0.5 < tolerance.iou <= 1, f"{path}: tolerance.{name}.iou is {tolerance.iou}, not above 0.5 and to 1")
+        _require(0 <= tolerance.score <= 0.5, f"{path}: tolerance.{name}.score is {tolerance.score}, not in 0..0.5")
+    _require(len(file.outputs) == count, f"{path}: {len(file.outputs)} outputs for {count} cases")
+    outputs = tuple(_read_outputs(f"{path}: outputs[{index}]", each, spec) for index, each in enumerate(file.outputs))
+    return GoldenFile(outputs, file.runtime, file.tolerance.cpu, file.tolerance.accelerated)
+
+
+def _read_outputs(where: str, outputs: _Outputs, spec: ModelSpec) -> GoldenOutputs:
+    count = len(outputs.scores)
+    _require(
+        len(outputs.boxes) == count and len(outputs.classes) == count,
+        f"{where}: {len(outputs.boxes)} boxes, {len(outputs.classes)} classes and {count} scores do not agree",
+    )
+    _require(count <= spec.nms.max_detections, f"{where}: {count} detections in {spec.nms.max_detections} rows")
+    _require(
+        all(0 <= label < spec.num_classes for label in outputs.classes),
+        f"{where}: a class is not in 0..{spec.num_classes - 1}",
+    )
+    _require(all(0 <= score <= 1 for score in outputs.scores), f"{where}: a score is not in 0..1")
+    boxes = np.array(outputs.boxes, np.float64).reshape(-1, 4)
+    _require(bool((np.abs(boxes) <= np.finfo(np.float32).max).all()), f"{where}: a box is too large")
+    _require(0 <= outputs.cut <= min((1, *outputs.scores)), f"{where}: cut {outputs.cut} is not in 0..lowest score")
+    classes, scores = np.array(outputs.classes, np.int64), np.array(outputs.scores, np.float32)
+    return GoldenOutputs(boxes.astype(np.float32), classes, scores, outputs.cut)
+
+
+def _numbers(values: np.ndarray) -> list[float]:
+    """32-bit numbers to the nine digits that give them back."""
+    return [float(f"{value:.9g}") for value in values.astype(np.float32).tolist()]
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
