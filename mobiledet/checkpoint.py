@@ -71,8 +71,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         version = str(content.get("version"))[:20]
         raise UserError(f"{path}: checkpoint version {version} is not {VERSION}; use the matching mobiledet")
     try:
-        if content.keys() != {"format", "version", "spec", "weights", "training"}:
-            raise ValueError(f"it holds {', '.join(map(str, content))}")
+        odd = content.keys() ^ {"format", "version", "spec", "weights", "training"}
+        if odd:
+            raise ValueError(f"{str(min(odd, key=str))[:40]} is missing or unknown")
         spec = ModelSpec.from_json(load_json(content["spec"].encode()), source=str(path))
         weights = dict(content["weights"])
         if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()):

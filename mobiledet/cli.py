@@ -244,9 +244,7 @@ def _overview() -> str:
 def _fail(message: str, status: int) -> int:
     if os.environ.get("MOBILEDET_DEBUG") == "1":
         traceback.print_exc()
-    # what a file or a device says becomes part of messages: one line, and no control of the terminal
-    shown = "".join(character if character.isprintable() else " " for character in message)
-    print(shown.encode(sys.stderr.encoding or "utf-8", "backslashreplace").decode(errors="replace"), file=sys.stderr)
+    print(message, file=sys.stderr)
     return status
 
 

@@ -183,9 +183,13 @@ def _decode_union(kind: Any, value: Any, where: str, filled: Collection[type]) -
     if value is None and types.NoneType in options:
         return None
     remaining = [option for option in options if option is not types.NoneType]
-    if len(remaining) > 1:
-        raise TypeError(f"{kind}: only unions of one type and None can be decoded")
-    return decode(remaining[0], value, where, filled)
+    if len(remaining) == 1:
+        return decode(remaining[0], value, where, filled)
+    if not all(option in (int, str, bool) for option in remaining):
+        raise TypeError(f"{kind}: of unions only those of plain types, or of one type and None, can be decoded")
+    names = " or ".join(option.__name__ for option in remaining)
+    _check(type(value) in remaining, value, where, f"of type {names}")
+    return decode(type(value), value, where, filled)
 
 
 def _decode_tuple(kind: Any, value: Any, where: str, filled: Collection[type]) -> Any:

@@ -106,6 +106,15 @@ def test_values_out_of_range_are_named(field: str, value: Any, message: str) -> 
         decode(Bounded, {"share": 0, field: value}, filled=(Bounded,))
 
 
+def test_unions_of_plain_types() -> None:
+    assert [decode(int | str, value, "id") for value in (1, "a")] == [1, "a"]
+    for value in (1.5, None, True, [1]):
+        with pytest.raises(ValueError, match=r"^id is .*, not of type int or str$"):
+            decode(int | str, value, "id")
+    with pytest.raises(TypeError, match="unions"):
+        decode(Inner | Outer, {}, "")
+
+
 def test_fields_may_be_missing_only_where_that_is_said() -> None:
     assert decode(Bounded, {"share": 1}, filled=(Bounded,)) == Bounded(1.0)
     with pytest.raises(ValueError, match="is missing"):

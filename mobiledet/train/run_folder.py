@@ -114,7 +114,7 @@ class RunFolder:
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink()
         if self.metrics.is_file():
-            lines = self.metrics.read_text(encoding="utf-8").splitlines()
+            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
             kept = [line for line in lines if _epoch(line) <= epoch]
             with atomic_file(self.metrics) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
