@@ -7,49 +7,50 @@ from typing import Any
 
 from mobiledet.bundle import ModelFile
 from mobiledet.cores import usable_cores
-from mobiledet.data.images import resize
 from mobiledet.detections import Detections
 from mobiledet.devices.coreml import CoreMlDetector
-from mobiledet.devices.golden import UNSETTLED_SHARE
 from mobiledet.devices.litert import LiteRtDetector
-from mobiledet.errors import UserError
-from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
-from mobiledet.matching import Tolerance, compare_lists
-from mobiledet.spec import ModelSpec
 from mobiledet_converters.job import ConvertedFile
-from mobiledet_converters.parity import TOLERANCES, ParityReport, check, compare
-from mobiledet_converters.precisions import RUNGS
+from mobiledet_converters.parity import ParityReport, compare, problem, shift
+from mobiledet_converters.precisions import PRECISIONS, Gate
 from mobiledet_converters.raw_file import RawLiteRtDetector, open_tflite
-from mobiledet_converters.raw_outputs import Difference, compare_raw_outputs, nearest
+from mobiledet_converters.raw_outputs import Difference, inside_coreml, inside_tflite, raw_problem
 from mobiledet_converters.reference import Reference
+from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.tflite.judge import judge
 
-GOLDEN_CASES = 3
-ROUNDED_PRECISION = "float16"  # what ``reference.round_to_float16`` imitates
-# of the head's outputs; the interpreter is torch too
-LOWEST_COREML_SQNR_DB = {"float32": 80.0, "float16": 30.0, "int8": 12.0, "palette6": 6.0, "w8a8": 6.0}
+AnyDetector = LiteRtDetector | RawLiteRtDetector | CoreMlDetector
+LEAST_AGREEMENT = 0.5  # a coarse file with less than this is not asked for its mAP
 
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A model file that has passed.
+    """A model file that has been held against PyTorch.
 
     Attributes:
         source: where it lies.
         model: that runs it.
         entry: for the bundle.
-        replayable: numbers of the images that can be golden cases for it.
+        problem: what tells it from PyTorch, in words; empty where it passes.
+        is_doubtful: whether the problem is one that integers bring: the file may be sound all the same, its mAP tells.
     """
 
     source: Path
-    model: LiteRtDetector | RawLiteRtDetector | CoreMlDetector = field(repr=False)
+    model: AnyDetector = field(repr=False)
     entry: ModelFile
-    replayable: set[int]
+    problem: str = ""
+    is_doubtful: bool = False
+
+    @property
+    def gate(self) -> Gate:
+        return PRECISIONS[self.entry.format][self.entry.precision].gate
+
+    def noting(self, **figures: Any) -> "CheckedFile":
+        """The same with more figures of its comparison."""
+        return replace(self, entry=replace(self.entry, parity={**(self.entry.parity or {}), **figures}))
 
 
-def check_file(
-    format: str, source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport
-) -> CheckedFile:
+def check_file(format: str, source: Path, file: ConvertedFile, reference: Reference, rounding: Rounding) -> CheckedFile:
     """Hold a file against PyTorch.
 
     Args:
@@ -57,70 +58,70 @@ def check_file(
         source: where the file lies.
         file: what the converter says of it.
         reference: what PyTorch finds.
-        rounding: the most that numbers of 16 bits do in PyTorch itself, see ``parity.check``.
+        rounding: what numbers of 16 bits do in PyTorch itself.
 
     Raises:
-        UserError: it cannot be run, or does not find what PyTorch finds.
+        UserError: it cannot be run.
     """
-    own = rounding if file.precision == ROUNDED_PRECISION else None
-    return _CHECKS[format](source, file, reference, own)
+    model, raw, how = _OPENERS[format](source, reference)
+    gate = PRECISIONS[format][file.precision].gate
+    found = [detect(model, image, reference) for image in reference.inputs]
+    report = compare(reference.detections, found, reference.cuts, reference.spec.nms, gate)
+    rounded = rounding.report(gate) if gate.is_rounded else None
+    trouble = raw_problem(raw, gate.sqnr_db) or problem(report, gate, rounded)
+    entry = ModelFile(
+        path=file.name,
+        format=format,
+        precision=file.precision,
+        bytes=0,
+        sha256="",
+        parity={
+            **how,
+            **asdict(report),
+            "raw": {name: asdict(difference) for name, difference in raw.items()},
+            **file.structure,
+        },
+        face=file.face,
+        accelerators=dict(PRECISIONS[format][file.precision].accelerators),
+    )
+    return CheckedFile(source, model, entry, trouble, bool(trouble) and _may_be_sound(report, gate))
 
 
-def _check_tflite(
-    source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport | None
-) -> CheckedFile:
-    """Run the file in LiteRT."""
-    raw = compare_raw_outputs(source, reference.inputs[0], reference.raw, file.precision)
-    how = {"checked": "detections in LiteRT against PyTorch"}
-    return _check_detections(source, "tflite", file, open_tflite(source), reference, rounding, raw, how)
+def _may_be_sound(report: ParityReport, gate: Gate) -> bool:
+    """Whether mAP may overrule what the detections of a few images say: not where all scores or boxes are off, which
+    mAP does not see, and not where most of what is found has no counterpart."""
+    agreement = min(report.recall, report.precision, 1 - report.flipped)
+    return gate.is_coarse and agreement >= LEAST_AGREEMENT and not shift(report, gate)
 
 
-def _check_coreml(
-    source: Path, file: ConvertedFile, reference: Reference, rounding: ParityReport | None
-) -> CheckedFile:
-    """Run the package in the interpreter, for there is no Core ML runtime outside Apple systems."""
+def detect(model: AnyDetector, image: Any, reference: Reference) -> Detections:
+    """What a loaded file finds in an image of the model's size, boxes in its pixels."""
+    spec = reference.spec
+    model.set_input(image)
+    model.invoke()
+    return model.detections(spec.input.height, spec.input.width, spec.num_classes)
+
+
+Opened = tuple[AnyDetector, dict[str, Difference], dict[str, str]]
+
+
+def _open_tflite(source: Path, reference: Reference) -> Opened:
+    """The file in LiteRT."""
+    raw = inside_tflite(source, reference.inputs[0], reference.raw)
+    return open_tflite(source), raw, {"checked": "detections in LiteRT against PyTorch"}
+
+
+def _open_coreml(source: Path, reference: Reference) -> Opened:
+    """The package in the interpreter, for there is no Core ML runtime outside Apple systems."""
     model = CoreMlDetector(source, threads=usable_cores())
-    shapes = [shape for values in reference.raw.values() for shape in (values.shape, values.shape[1:])]
-    found = model.tensors(reference.inputs[0], shapes)
-    raw = nearest(reference.raw, found, LOWEST_COREML_SQNR_DB[file.precision], source.name)
     how = {
         "checked": "detections in the interpreter against PyTorch",
         "verified": "interpreter-verified, not device-verified",
     }
-    return _check_detections(source, "coreml", file, model, reference, rounding, raw, how)
+    return model, inside_coreml(model, reference.inputs[0], reference.raw), how
 
 
-_CHECKS = {"tflite": _check_tflite, "coreml": _check_coreml}
-
-
-def _check_detections(
-    source: Path,
-    format: str,
-    file: ConvertedFile,
-    model: LiteRtDetector | RawLiteRtDetector | CoreMlDetector,
-    reference: Reference,
-    rounding: ParityReport | None,
-    raw: dict[str, Difference],
-    how: dict[str, str],
-) -> CheckedFile:
-    """Run the loaded file on every image, compare, and put the findings together."""
-    spec, tolerance = reference.spec, TOLERANCES[file.precision]
-    found = []
-    for image in reference.inputs:
-        model.set_input(image)
-        model.invoke()
-        found.append(model.detections(spec.input.height, spec.input.width, spec.num_classes))
-    report = compare(reference.detections, found, reference.cuts, spec.nms, tolerance)
-    check(report, tolerance, file.name, rounding)
-    parity: dict[str, Any] = {
-        **how,
-        **asdict(report),
-        "raw": {name: asdict(difference) for name, difference in raw.items()},
-        **file.structure,
-    }
-    accelerators = RUNGS[format][file.precision].accelerators
-    entry = ModelFile(file.name, format, file.precision, 0, "", parity, face=file.face, accelerators=dict(accelerators))
-    return CheckedFile(source, model, entry, _replayable_images(reference, found, tolerance))
+_OPENERS = {"tflite": _open_tflite, "coreml": _open_coreml}
 
 
 def ask_judge(files: Sequence[CheckedFile], reference: Reference, folder: Path) -> list[CheckedFile]:
@@ -128,81 +129,23 @@ def ask_judge(files: Sequence[CheckedFile], reference: Reference, folder: Path) 
 
     Args:
         files: all files; others are handed back as they are.
-        reference: gives the image.
+        reference: gives the image, the one with the most confident detection.
         folder: an empty one to work in.
 
     Raises:
-        UserError: they do not agree.
+        UserError: TensorFlow cannot run a file.
     """
     asked = [file for file in files if file.entry.format == "tflite"]
-    number = min(set.intersection(*(file.replayable for file in files)), default=0)
+    best = [float(found.scores.max(initial=0)) for found in reference.detections]
+    number = best.index(max(best))
     image, nms = reference.inputs[number], reference.spec.nms
     noted = {}
     for file, (found,) in zip(asked, judge([file.source for file in asked], [image], folder), strict=True):
-        file.model.set_input(image)
-        file.model.invoke()
-        size = reference.spec.input
-        ours = file.model.detections(size.height, size.width, reference.spec.num_classes)
-        gate = TOLERANCES[file.entry.precision]
-        report = compare([ours], [found], [reference.cuts[number]], nms, gate)
-        if report.different > gate.different * report.expected:
-            raise UserError(
-                f"{file.entry.path}: LiteRT and TensorFlow's reference kernels disagree, {report.matched} of "
-                f"{report.expected} detections match; {report.example}"
-            )
+        report = compare([detect(file.model, image, reference)], [found], [reference.cuts[number]], nms, file.gate)
         opinion = {"matched": report.matched, "expected": report.expected, "different": report.different}
-        parity = {**(file.entry.parity or {}), "reference_kernels": opinion}
-        noted[file.entry.path] = replace(file, entry=replace(file.entry, parity=parity))
+        trouble = problem(report, file.gate)
+        file = file.noting(reference_kernels=opinion)
+        if trouble and not file.problem:
+            file = replace(file, problem=f"TensorFlow's reference kernels find otherwise than LiteRT: {trouble}")
+        noted[file.entry.path] = file
     return [noted.get(file.entry.path, file) for file in files]
-
-
-def _replayable_images(reference: Reference, found: Sequence[Detections], tolerance: Tolerance) -> set[int]:
-    """Numbers of the images with which a runtime that replays them passes the golden gate."""
-    nms = reference.spec.nms
-    numbers = set()
-    for number, (ours, theirs) in enumerate(zip(reference.detections, found, strict=True)):
-        compared = compare_lists(ours, theirs, nms.score, nms, tolerance)
-        sides = compared.missing, compared.invented
-        unsettled = sum(len(side.unsettled) for side in sides)
-        if not any(len(side.unexplained) for side in sides) and unsettled <= UNSETTLED_SHARE * len(ours):
-            numbers.add(number)
-    return numbers
-
-
-def golden_cases(reference: Reference, rounded: Sequence[Reference], files: Sequence[CheckedFile]) -> Golden:
-    """Images that any runtime can be asked to reproduce, those with the most confident detections; the first one as a
-    picture of another size besides.
-
-    Every file agrees with PyTorch on them. Those are preferred whose detections are the same in a network of 16-bit
-    numbers too: on the others a phone's GPU may rightly come to another result.
-
-    Raises:
-        UserError: there is none.
-    """
-    agreed = set.intersection(*(file.replayable for file in files))
-    if not agreed:
-        raise UserError("no image on which all files agree with PyTorch in every detection; give more --parity-images")
-    tolerance = TOLERANCES[ROUNDED_PRECISION]
-    steady = set.intersection(*(_replayable_images(reference, other.detections, tolerance) for other in rounded))
-
-    def preference(index: int) -> tuple[bool, float]:
-        return index not in steady, -float(reference.detections[index].scores.max(initial=0))
-
-    spec, chosen = reference.spec, sorted(agreed, key=preference)[:GOLDEN_CASES]
-    cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in chosen]
-    larger = resize(reference.inputs[chosen[0]], spec.input.height * 5 // 4, spec.input.width * 3 // 2)
-    cases.append(GoldenInput.of_picture(larger))
-    return Golden(tuple(cases), {file.entry.path: _golden_file(file, cases, spec) for file in files})
-
-
-def _golden_file(file: CheckedFile, cases: Sequence[GoldenInput], spec: ModelSpec) -> GoldenFile:
-    """What a file gives for the cases in the runtime at hand."""
-    outputs = []
-    for case in cases:
-        file.model.set_input(case.pixels(spec))
-        file.model.invoke()
-        outputs.append(GoldenOutputs.of(file.model.detections(1, 1, spec.num_classes), 1, 1))
-    gate = TOLERANCES[file.entry.precision]
-    tolerance = Tolerance(gate.iou, gate.score)
-    runtime = "litert" if file.entry.format == "tflite" else "interpreter"
-    return GoldenFile(tuple(outputs), runtime, tolerance, tolerance)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from mobiledet.data.config import OnBadData
+
 Format = Literal["tflite", "coreml"]
 Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
 Ios = Literal[15, 16, 17, 18, 26]
@@ -18,8 +20,10 @@ class ExportConfig:
     """Turn a checkpoint into a bundle: model files for phones, checked against PyTorch.
 
     Every file takes a raw RGB image and gives final boxes: normalisation, decoding and suppression are in its graph.
-    Each file is run on real images and must find what PyTorch finds, or no bundle is written. There is no Core ML
-    runtime outside Apple systems: those files are run by a reference interpreter, and the bundle says so.
+    Each file is run on real images and must find what PyTorch finds, or it is left out. There is no Core ML runtime
+    outside Apple systems: those files are run by a reference interpreter, and the bundle says so.
+
+    Ends with 0, with 3 if a bundle was written without some of its files, and with 2 if none was written.
 
     Examples:
       mobiledet export runs/coco/best.ckpt
@@ -62,6 +66,9 @@ class ExportConfig:
     """Forms of each Core ML package. graph gives boxes, classes, scores and count, as a TFLite file does; vision gives
     VNRecognizedObjectObservations when an app runs it by Apple's Vision, and the preview of Xcode knows it."""
 
+    on_bad_data: OnBadData | None = None
+    """error: a damaged picture for the calibration, the comparison or the measurement stops the export; skip: it is
+    passed over. By default as in training."""
     images: Path | None = None
     """Pictures for the comparison with PyTorch, such as validation images; by default those of the training run if
     they are still there, else the built-in shapes."""
@@ -84,7 +91,7 @@ class ExportConfig:
     network of integers learns to give what that of floats gives; 200 take a few minutes on a CPU."""
     calibration: str | None = None
     """Where the images come from that show what values occur in the network, for precisions whose activations are
-    integers: a folder of pictures or in COCO's layout, `coco` for the training images of --data, `shapes` for those of
+    integers: a folder of pictures or of a data set, `coco` for the training images of --data, `shapes` for those of
     the built-in set. By default the training images of the run that wrote the checkpoint, if they are still there,
     else built-in shapes. Never validation images."""
     calibration_images: int = 128
@@ -92,17 +99,21 @@ class ExportConfig:
     calibration_seed: int = 0
     """Which of them."""
     data: str | None = None
-    """A folder in COCO's layout, or `shapes` for the built-in set: its validation part for --measure, its training part
-    for --calibration coco. By default what the checkpoint was trained on."""
+    """A folder of annotated images, or `shapes` for the built-in set: its validation part for --measure, its training
+    part for --calibration coco. By default what the checkpoint was trained on; give it where that was moved."""
 
-    measure: bool = False
-    """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle."""
-    measure_images: int = 0
-    """Images for that; 0 takes all."""
+    measure: bool = True
+    """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle. By
+    default those of the training run, if they are still there."""
+    measure_images: int = 200
+    """Images for that, spread evenly over the validation set; 0 takes all."""
     max_map_drop: float = 0.02
-    """With --measure: a file that loses more mAP than this is not shipped, and the layers to blame are named."""
+    """A file that loses more mAP than this is left out, and the layers to blame are named."""
     force: bool = False
-    """Ship it all the same."""
+    """Ship files that lose more, and files of integers whose detections are not those of PyTorch, all the same."""
+    strict: bool = False
+    """Write no bundle if any file has to be left out, and end with 2. Without it the others are written, the last lines
+    name those that are missing, and the exit status is 3."""
     debug_quantization: bool = False
     """Show what each layer of the smaller .tflite files loses against float32, and write it as tables and pictures
     beside the bundle, into NAME.quantization/."""

@@ -4,78 +4,129 @@ import time
 import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from mobiledet.bundle import SUFFIX, Bundle, open_bundle, write_bundle
+from mobiledet.data.config import OnBadData
+from mobiledet.data.record import Picture
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
-from mobiledet_converters.calibration import Calibration, choose_calibration, run_settings
-from mobiledet_converters.checks import ROUNDED_PRECISION, CheckedFile, ask_judge, check_file, golden_cases
+from mobiledet_converters.calibration import Calibration, choose_calibration
+from mobiledet_converters.checks import CheckedFile, ask_judge, check_file
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.coreml.targets import check_target
+from mobiledet_converters.golden import make_golden
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
 from mobiledet_converters.lint.accelerators import MAX_RANK
-from mobiledet_converters.measure import load_validation
-from mobiledet_converters.parity import TOLERANCES, ParityReport, compare, worst
+from mobiledet_converters.measure import load_validation, measure
 from mobiledet_converters.precisions import choose_precisions, needs_calibration
 from mobiledet_converters.process import Conversion, require_converter
-from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference, round_to_float16
-from mobiledet_converters.selection import common_images, debug, measure
+from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference
+from mobiledet_converters.rounding import Rounding
+from mobiledet_converters.selection import LeftOut, blame, debug, select
+from mobiledet_converters.summary import print_summary
 from mobiledet_converters.tflite.judge import is_available
+from mobiledet_converters.trained_on import trained_on
 from mobiledet_converters.working_folder import working_folder
 from mobiledet_converters.wrapper import require_one_stage
 
 POLL_SECONDS = 0.2
-ROUNDINGS = 12  # ways of PyTorch to compute in 16 bits that a file is held against
+EXIT_INCOMPLETE = 3  # a bundle was written, but not with all files that were asked for
 
 
-def run(config: ExportConfig) -> None:
-    """The command ``mobiledet export``."""
+def run(config: ExportConfig) -> int:
+    """The command ``mobiledet export``; returns its exit status."""
     console = Console()
     if config.app:
         folder_of_app(*config.app)  # a wrong one is told before all slow work
     if config.app and _is_bundle(config.checkpoint):
-        bundle = open_bundle(config.checkpoint)
+        exported = Exported(open_bundle(config.checkpoint))
     else:
-        bundle = export(config, console)
-        _print_files(bundle, console)
+        exported = export(config, console)
     if config.app:
-        console.print(f"app: {install(bundle, *config.app)}", highlight=False, soft_wrap=True)
+        console.print(f"app: {install(exported.bundle, *config.app)}", highlight=False, soft_wrap=True)
+    return EXIT_INCOMPLETE if exported.left_out else 0
 
 
 def _is_bundle(path: Path) -> bool:
     return (path / "bundle.json").is_file() or (zipfile.is_zipfile(path) and path.suffix in (SUFFIX, ".zip"))
 
 
-def _print_files(bundle: Bundle, console: Console) -> None:
-    table = Table("file", "precision", "size", "mAP", "against PyTorch")
-    for file in bundle.files:
-        ap = f"{file.map['AP']:.4f} ({-file.map['drop']:+.4f})" if file.map else "not measured"
-        table.add_row(file.path, file.precision, f"{file.bytes / 1e6:.2f} MB", ap, _in_words(file.parity or {}))
-    console.print(table)
-    console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
+@dataclass(frozen=True)
+class Exported:
+    """What an export made.
+
+    Attributes:
+        bundle: as written.
+        left_out: files that were asked for and are not in it.
+    """
+
+    bundle: Bundle
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def export(config: ExportConfig, console: Console | None = None) -> Bundle:
+def export(config: ExportConfig, console: Console | None = None) -> Exported:
     """Convert a checkpoint, hold the files against PyTorch, and write the bundle.
 
     Args:
         config: what to export.
-        console: where progress is drawn; nowhere by default.
+        console: where progress and the summary are drawn; nowhere by default.
 
     Raises:
-        UserError: the checkpoint, the images or the output folder cannot be used, a converter is missing or fails, or
-            a file does not find what PyTorch finds. Nothing is written then.
+        UserError: the checkpoint, the images or the output folder cannot be used, a converter is missing or fails, no
+            file finds what PyTorch finds, or one does not and ``config.strict`` is set. Nothing is written then.
     """
     console = console or Console(quiet=True)
+    formats = _check(config)
+    out = config.out or config.checkpoint.with_suffix(SUFFIX)
+    with working_folder(out, config.overwrite) as folder, ExitStack() as stack:
+        jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
+        detector, spec = jobs[formats[0]].load()
+        require_one_stage(config.postprocess, detector, spec)
+        run = trained_on(config.checkpoint)
+        on_bad_data: OnBadData = config.on_bad_data or (run.options["on_bad_data"] if run else "error")
+        validation, unmeasured = load_validation(config, run)
+        calibration = _calibrate(jobs, config, spec, console)
+        pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data)
+        conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
+        reference = make_reference(detector, spec, load_inputs(pictures, spec.input), config.postprocess)
+        _tell_reference(reference, pictures, console)
+        rounding = Rounding(detector, reference, config.postprocess)
+
+        answers = _wait(conversions, console)
+        files, unusable = _check_files(conversions, answers, reference, rounding, calibration, console)
+        # it compares detections; files that end in raw outputs give none
+        if config.judge and "tflite" in formats and config.postprocess != "none" and is_available():
+            (folder / "judge").mkdir()
+            files = ask_judge(files, reference, folder / "judge")
+        if config.debug_quantization:
+            debug(files, reference, out.with_suffix(".quantization"), console)
+        if validation:
+            files = measure(files, detector, spec, validation, console, on_bad_data)
+        kept, left_out = select(files, config)
+        left_out = [*unusable, *left_out]
+        blame([file for file in files if file not in kept], reference, console)
+        if left_out and (config.strict or not kept):
+            raise UserError(_nothing_written(left_out))
+        golden = make_golden(kept, detector, reference, pictures, rounding)
+        bundle = write_bundle(out, spec, [(file.source, file.entry) for file in kept], golden, config.overwrite)
+    print_summary(bundle, left_out, unmeasured, console)
+    return Exported(bundle, tuple(left_out))
+
+
+def _check(config: ExportConfig) -> tuple[str, ...]:
+    """Refuse options that contradict each other or the machine, before any work; the formats to write.
+
+    Raises:
+        UserError: they do.
+    """
     formats = tuple(dict.fromkeys(config.format))
     if not formats:
         raise UserError("--format is empty; give tflite, coreml or both")
@@ -91,51 +142,21 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
             raise UserError(f"--qat-steps {config.qat_steps} is negative")
     if not config.checkpoint.is_file():  # known before the parents of the bundle are made
         raise UserError(f"no checkpoint at {config.checkpoint}")
-    out = config.out or config.checkpoint.with_suffix(SUFFIX)
-    with working_folder(out, config.overwrite) as folder, ExitStack() as stack:
-        jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
-        detector, spec = jobs[formats[0]].load()
-        require_one_stage(config.postprocess, detector, spec)
-        dataset = (
-            load_validation(config.data, run_settings(config.checkpoint), config.measure_images)
-            if config.measure
-            else None
-        )
-        calibration = _calibrate(jobs, config, spec, console)
-        paths = choose_images(config.checkpoint, config.images, config.parity_images)
-        inputs = load_inputs(paths, spec.input)
-        conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
-        reference = make_reference(detector, spec, inputs, config.postprocess)
-        rounded = [
-            make_reference(round_to_float16(detector, seed), spec, inputs, config.postprocess)
-            for seed in range(ROUNDINGS)
-        ]
-        tolerance = TOLERANCES[ROUNDED_PRECISION]
-        rounding = worst(
-            compare(reference.detections, other.detections, reference.cuts, spec.nms, tolerance) for other in rounded
-        )
-        count = sum(map(len, reference.detections))
-        console.print(f"PyTorch finds {count} objects in {len(paths)} images of {paths[0].parent}", highlight=False)
-        if not count:
-            console.print("nothing but raw outputs can be compared; give --images with objects")
-        answers = _wait(conversions, console)
-        files = _check(conversions, answers, config, reference, rounding, calibration, console)
-        files = common_images(files, console)
-        # it compares detections; files that end in raw outputs give none
-        if config.judge and "tflite" in formats and config.postprocess != "none" and is_available():
-            (folder / "judge").mkdir()
-            files = ask_judge(files, reference, folder / "judge")
-        if config.debug_quantization:
-            debug(files, reference, out.with_suffix(".quantization"), console)
-        if dataset:
-            files = measure(files, config, detector, reference, dataset, console)
-        return write_bundle(
-            out,
-            spec,
-            [(file.source, file.entry) for file in files],
-            golden_cases(reference, rounded, files),
-            config.overwrite,
-        )
+    return formats
+
+
+def _tell_reference(reference: Reference, pictures: Sequence[Picture], console: Console) -> None:
+    count = sum(map(len, reference.detections))
+    console.print(
+        f"PyTorch finds {count} objects in {len(pictures)} images of {pictures[0].path.parent}", highlight=False
+    )
+    if not count:
+        console.print("nothing but raw outputs can be compared; give --images with objects")
+
+
+def _nothing_written(left_out: Sequence[LeftOut]) -> str:
+    more = f" ({len(left_out)} files in all)" if len(left_out) > 1 else ""
+    return f"{left_out[0]}{more}; no bundle is written"
 
 
 def _calibrate(
@@ -162,35 +183,28 @@ def _calibrate(
     return calibration
 
 
-def _check(
+def _check_files(
     conversions: Sequence[Conversion],
     answers: Sequence[ConversionAnswer],
-    config: ExportConfig,
     reference: Reference,
-    rounding: ParityReport,
+    rounding: Rounding,
     calibration: Calibration | None,
     console: Console,
-) -> list[CheckedFile]:
-    """Hold every file against PyTorch. One of integers that nobody asked for is left out if it fails.
-
-    Raises:
-        UserError: another one fails.
-    """
-    files = []
+) -> tuple[list[CheckedFile], list[LeftOut]]:
+    """Hold every file against PyTorch; those that cannot even be run come second."""
+    files, unusable = [], []
     for conversion, answer in zip(conversions, answers, strict=True):
         for file in answer.files:
             _warn_of_rank(file, console)
             try:
                 checked = check_file(conversion.format, conversion.job.folder / file.name, file, reference, rounding)
             except UserError as error:
-                if file.precision.startswith("float") or file.precision in config.precision:
-                    raise
-                console.print(f"left out: {error}", highlight=False)
+                unusable.append(LeftOut(file.name, str(error), "please report it with this line"))
                 continue
             if calibration and needs_calibration(conversion.format, file.precision):
                 checked = replace(checked, entry=replace(checked.entry, calibration=calibration.record()))
             files.append(checked)
-    return files
+    return files, unusable
 
 
 def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
@@ -234,11 +248,3 @@ def _warn_of_rank(file: ConvertedFile, console: Console) -> None:
     rank = file.structure.get("max_rank", 0)
     if rank > MAX_RANK:
         console.print(f"{file.name} holds tensors of {rank} dimensions; GPU delegates take at most {MAX_RANK}")
-
-
-def _in_words(parity: dict[str, Any]) -> str:
-    return (
-        f"{parity['matched']} of {parity['expected']} detections in {parity['images']} images, "
-        f"IoU {parity['lowest_iou']:.4f} or better, score to {parity['largest_score_difference']:.0e}"
-        + (f"; {parity['verified']}" if "verified" in parity else "")
-    )

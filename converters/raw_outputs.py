@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from mobiledet.errors import UserError
-
-LOWEST_SQNR_DB = {"float32": 60.0, "float16": 30.0, "int8-weights": 12.0, "int8": 6.0, "int16x8": 12.0}
+from mobiledet.devices.coreml import CoreMlDetector
 
 
 @dataclass(frozen=True)
@@ -35,25 +33,13 @@ def difference(expected: np.ndarray, found: np.ndarray) -> Difference:
     return Difference(float(error.max(initial=0)), float(error.mean()), min(sqnr_db, 200.0))
 
 
-def compare_raw_outputs(
-    path: Path, image: np.ndarray, expected: dict[str, np.ndarray], precision: str
-) -> dict[str, Difference]:
-    """Run a file on one image and compare the tensors inside that hold the head's outputs.
-
-    The file does not name them: of all tensors of the right shape the nearest is taken, which for other values than
-    the expected ones is not near at all.
+def inside_tflite(path: Path, image: np.ndarray, expected: dict[str, np.ndarray]) -> dict[str, Difference]:
+    """Run a .tflite file on one image and compare the tensors inside that hold the head's outputs; see ``nearest``.
 
     Args:
-        path: the .tflite file.
+        path: the file.
         image: height x width x 3, RGB in 0..255.
         expected: PyTorch's, 1 x A x anything, by name.
-        precision: chooses the lowest signal-to-noise ratio.
-
-    Returns:
-        by name, for those that have a tensor in the file.
-
-    Raises:
-        UserError: one is further away than the precision can explain.
     """
     interpreter = Interpreter(
         str(path),
@@ -64,39 +50,46 @@ def compare_raw_outputs(
     (detail,) = interpreter.get_input_details()
     interpreter.set_tensor(detail["index"], image[None].astype(detail["dtype"]))
     interpreter.invoke()
-    shapes = {shape for values in expected.values() for shape in (values.shape, values.shape[1:])}
+    shapes = _shapes(expected)
     indices = [d["index"] for d in interpreter.get_tensor_details() if tuple(d["shape"]) in shapes]
-    found = [interpreter.get_tensor(index) for index in indices]
-    return nearest(expected, found, LOWEST_SQNR_DB[precision], path.name)
+    return nearest(expected, [interpreter.get_tensor(index) for index in indices])
 
 
-def nearest(
-    expected: dict[str, np.ndarray], found: Sequence[np.ndarray], lowest_db: float, file: str
-) -> dict[str, Difference]:
+def inside_coreml(model: CoreMlDetector, image: np.ndarray, expected: dict[str, np.ndarray]) -> dict[str, Difference]:
+    """The same for a Core ML package."""
+    return nearest(expected, model.tensors(image, _shapes(expected)))
+
+
+def _shapes(expected: dict[str, np.ndarray]) -> set[tuple[int, ...]]:
+    """With or without the first dimension of one."""
+    return {shape for values in expected.values() for shape in (values.shape, values.shape[1:])}
+
+
+def nearest(expected: dict[str, np.ndarray], found: Sequence[np.ndarray]) -> dict[str, Difference]:
     """How far the nearest of the tensors inside of a file is from each of the expected ones.
+
+    A file does not name them: of all tensors of the right shape the nearest is taken, which for other values than the
+    expected ones is not near at all.
 
     Args:
         expected: by name.
         found: with or without their first dimension of one.
-        lowest_db: signal-to-noise ratio that is needed.
-        file: its name, for the message.
 
     Returns:
         by name, for those that have a tensor of their shape in the file.
-
-    Raises:
-        UserError: one is further away than that.
     """
     result = {}
     for name, values in expected.items():
         fitting = [tensor for tensor in found if tensor.shape in (values.shape, values.shape[1:])]
-        if not fitting:
-            continue
         differences = [difference(values, tensor.reshape(values.shape)) for tensor in fitting]
-        result[name] = max(differences, key=lambda d: d.sqnr_db)
-        if result[name].sqnr_db < lowest_db:
-            raise UserError(
-                f"{file} does not compute what PyTorch computes: {name} is {result[name].sqnr_db:.0f} dB above "
-                f"its error, {lowest_db:.0f} are needed"
-            )
+        if differences:
+            result[name] = max(differences, key=lambda d: d.sqnr_db)
     return result
+
+
+def raw_problem(raw: dict[str, Difference], lowest_db: float) -> str:
+    """Which of the outputs is not far enough above its error, in words; empty where all are."""
+    for name, found in raw.items():
+        if found.sqnr_db < lowest_db:
+            return f"{name} is {found.sqnr_db:.0f} dB above its error, {lowest_db:.0f} are needed"
+    return ""

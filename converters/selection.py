@@ -1,86 +1,84 @@
 """Which of the written files go into the bundle: those that find what PyTorch finds, and keep its mAP."""
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mobiledet.data.coco import CocoDataset
-from mobiledet.detectors import Detector
-from mobiledet.errors import UserError
 from mobiledet_converters.checks import CheckedFile
 from mobiledet_converters.config import ExportConfig
-from mobiledet_converters.measure import PYTORCH, Model, TorchModel, beside_pytorch, measure_map
 from mobiledet_converters.reference import Reference
 from mobiledet_converters.tflite.error_table import as_table, error_table, to_blame, write_table
 
+KEPT_DROP = 0.01  # a file of integers that loses no more mAP than this is sound, whatever single detections do
 SHOWN = 10  # layers of a quantised file; the others are in the files
 FLOAT_FILE = "raw.float32.tflite"  # what the converter leaves beside the files
 
 
-def common_images(files: Sequence[CheckedFile], console: Console) -> list[CheckedFile]:
-    """Leave out files without a golden case in common with the others, the worst first; floats are never left out."""
-    kept = list(files)
-    while len(kept) > 1 and not set.intersection(*(file.replayable for file in kept)):
-        integers = [file for file in kept if not file.entry.precision.startswith("float")]
-        if not integers:
-            break
-        worst = min(integers, key=lambda file: len(file.replayable))
-        kept.remove(worst)
-        console.print(
-            f"{worst.entry.path} is left out: no image on which it and the others agree with PyTorch; give more "
-            "--parity-images"
-        )
-    return kept
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that does not ship.
 
-
-def measure(
-    files: Sequence[CheckedFile],
-    config: ExportConfig,
-    detector: Detector,
-    reference: Reference,
-    dataset: CocoDataset,
-    console: Console,
-) -> list[CheckedFile]:
-    """Note the mAP of each file, and leave out those that lose more than allowed.
-
-    Raises:
-        UserError: an image is bad, or no file is left.
+    Attributes:
+        path: in the bundle, had it been shipped.
+        reason, advice: in words.
     """
-    models: dict[str, Model] = {PYTORCH: TorchModel(detector, reference.spec)}
-    models.update({file.entry.path: file.model for file in files})
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"mAP of {len(models)} models", total=len(dataset.images))
-        maps = beside_pytorch(
-            measure_map(models, reference.spec, dataset, lambda done: progress.update(task, completed=done))
-        )
-    kept = []
+
+    path: str
+    reason: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is left out: {self.reason}; {self.advice}"
+
+
+def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[CheckedFile], list[LeftOut]]:
+    """The files that ship, and those that do not.
+
+    A file whose detections are not those of PyTorch ships only if that is what integers do to a sound file, which its
+    mAP tells; --force ships such a file, and one that loses too much mAP, all the same.
+
+    Args:
+        files: checked, and measured where there are images for it.
+        config: how much mAP may be lost.
+    """
+    kept, left_out = [], []
     for file in files:
-        entry = maps[file.entry.path]
-        if entry["drop"] <= config.max_map_drop or config.force:
-            kept.append(dataclasses.replace(file, entry=dataclasses.replace(file.entry, map=entry)))
-            continue
-        console.print(
-            f"{file.entry.path} is left out: mAP {entry['AP']:.4f} in place of {entry['pytorch']:.4f}, "
-            f"{entry['drop']:.4f} less (--max-map-drop {config.max_map_drop:g}; --force ships it all the same)"
-        )
-        blame(file, reference, console)
-    if not kept:
-        raise UserError(
-            f"no file keeps its mAP within --max-map-drop {config.max_map_drop:g}, so no bundle is written; see above"
-        )
-    return kept
+        drop = file.entry.map["drop"] if file.entry.map else None
+        is_overruled = file.is_doubtful and (config.force or (drop is not None and drop <= KEPT_DROP))
+        if file.problem and not is_overruled:
+            left_out.append(LeftOut(file.entry.path, file.problem, _advice(file, drop)))
+        elif drop is not None and drop > config.max_map_drop and not config.force:
+            left_out.append(_loses_too_much(file, drop, config.max_map_drop))
+        else:
+            kept.append(file.noting(overruled=file.problem) if file.problem else file)
+    return kept, left_out
 
 
-def blame(file: CheckedFile, reference: Reference, console: Console) -> None:
-    """Name the layers of a quantised file that lose the most, where its format can tell."""
-    if _float_file(file).is_file() and file.entry.precision != "float32":
-        worst = to_blame(error_table(_float_file(file), file.source, reference.inputs))
-        console.print(as_table(f"what loses the most in {file.entry.path}", worst))
-        console.print("`mobiledet train --qat` trains what int8 loses back; int8-weights and float16 lose less")
+def _advice(file: CheckedFile, drop: float | None) -> str:
+    if not file.is_doubtful:
+        return "this is no matter of precision but a wrong file; please report it with this line"
+    if drop is None:
+        return "give --data with validation images, so that its mAP decides, or --force to ship it all the same"
+    return f"it loses {drop:.4f} mAP; `mobiledet train --qat` wins that back, --force ships it all the same"
+
+
+def _loses_too_much(file: CheckedFile, drop: float, limit: float) -> LeftOut:
+    measured = file.entry.map or {}
+    return LeftOut(
+        file.entry.path,
+        f"mAP {measured['AP']:.4f} in place of {measured['pytorch']:.4f}, {drop:.4f} less",
+        f"allow more with --max-map-drop (now {limit:g}), train with --qat, or ship it all the same with --force",
+    )
+
+
+def blame(files: Sequence[CheckedFile], reference: Reference, console: Console) -> None:
+    """Name the layers of quantised files that lose the most, where their format can tell."""
+    for file in files:
+        if _float_file(file).is_file() and file.entry.precision != "float32":
+            worst = to_blame(error_table(_float_file(file), file.source, reference.inputs))
+            console.print(as_table(f"what loses the most in {file.entry.path}", worst))
 
 
 def debug(files: Sequence[CheckedFile], reference: Reference, folder: Path, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mobiledet.spec import ModelSpec
 from mobiledet.weights import CHECKPOINT_FORMAT, check_weights, first_line, load_weights, read_tensors
 
 VERSION = 1
+MOST_DATA_BYTES = 2**30  # of the list of pictures, unpacked
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class Checkpoint:
         spec: the network that the weights belong to.
         weights: its state dict; the averaged weights where training keeps an average.
         training: optimiser, raw weights, progress; None in a checkpoint meant for use alone.
+        data: the lists of pictures that the run learnt from and was validated on, as JSON values (``data.record``);
+            None in one that tells nothing of them.
     """
 
     spec: ModelSpec
     weights: dict[str, Tensor]
     training: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = None) -> None:
@@ -52,6 +57,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = 
             "spec": json.dumps(checkpoint.spec.to_json()),
             "weights": checkpoint.weights,
             "training": checkpoint.training,
+            "data": _packed(checkpoint.data),
         }
         _save(content, temporary, path)
         if previous and path.is_file():
@@ -71,7 +77,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         version = str(content.get("version"))[:20]
         raise UserError(f"{path}: checkpoint version {version} is not {VERSION}; use the matching mobiledet")
     try:
-        odd = content.keys() ^ {"format", "version", "spec", "weights", "training"}
+        odd = content.keys() - {"data"} ^ {"format", "version", "spec", "weights", "training"}
         if odd:
             raise ValueError(f"{str(min(odd, key=str))[:40]} is missing or unknown")
         spec = ModelSpec.from_json(load_json(content["spec"].encode()), source=str(path))
@@ -80,9 +86,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise ValueError("its weights are no tensors with names")
         if not isinstance(content["training"], dict | None):
             raise ValueError("its state of training is none")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        data = _unpacked(content.get("data"))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, zlib.error) as error:
         raise UserError(f"{path} is a damaged checkpoint: {first_line(error)}") from error
-    return Checkpoint(spec, weights, content["training"])
+    return Checkpoint(spec, weights, content["training"], data)
 
 
 def check_size(checkpoint: Checkpoint, path: Path) -> None:
@@ -111,6 +118,28 @@ def _save(content: dict[str, Any], temporary: Path, path: Path) -> None:
         if full or "unexpected pos" in str(error) or "PytorchStreamWriter" in str(error):
             raise DiskFull(f"cannot write {path}: no space left on the disk, or not so much for one file") from error
         raise UserError(f"cannot write {path}: {first_line(error)}; check the disk") from error
+
+
+def _packed(data: dict[str, Any] | None) -> Tensor | None:
+    """JSON, compressed: a hundred thousand names take less than a megabyte."""
+    if data is None:
+        return None
+    return torch.frombuffer(bytearray(zlib.compress(json.dumps(data).encode())), dtype=torch.uint8)
+
+
+def _unpacked(packed: Tensor | None) -> dict[str, Any] | None:
+    if packed is None:
+        return None
+    if packed.dtype != torch.uint8 or packed.ndim != 1:
+        raise ValueError("its list of pictures is no row of bytes")
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(packed.numpy().tobytes(), MOST_DATA_BYTES)
+    if not unpacking.eof:
+        raise ValueError("its list of pictures is too long or cut off")
+    values = load_json(text)
+    if not isinstance(values, dict):
+        raise ValueError("its list of pictures is no object")
+    return values
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelSpec]:

@@ -47,10 +47,20 @@ COMMANDS = {
         "mobiledet.quickstart:run",
         "the whole way in minutes: data, training, export, evaluation, report",
     ),
+    "data": Command(
+        "mobiledet.overview.config:DataConfig",
+        "mobiledet.overview.run:run",
+        "show what is in a data set and what is wrong with it",
+    ),
+    "convert-data": Command(
+        "mobiledet.overview.config:ConvertConfig",
+        "mobiledet.overview.convert:run",
+        "write a data set in COCO's, YOLO's or Pascal VOC's format",
+    ),
     "train": Command(
         "mobiledet.train.config:TrainConfig",
         "mobiledet.train.engine:run",
-        "train a detector on COCO, on data in COCO's layout, or on shapes",
+        "train a detector on COCO, on annotated images of your own, or on shapes",
         "mobiledet.train.recipes:settings_before_options",
     ),
     "export": Command(

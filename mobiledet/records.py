@@ -49,18 +49,19 @@ Count = Annotated[int, Range(0)]
 Positive = Annotated[float, Range(math.ulp(0))]
 
 
-def load_json(content: bytes, any_number: bool = False) -> Any:
+def load_json(content: bytes, lenient: bool = False) -> Any:
     """Decode JSON in UTF-8.
 
     Args:
         content: of a file or message.
-        any_number: let NaN and infinity pass, which JSON does not have; ``decode`` refuses them all the same.
+        lenient: also UTF-16, and NaN and infinity, which JSON does not have; ``decode`` refuses them all the same.
 
     Raises:
         ValueError: it is none, or nested too deeply.
     """
     try:
-        return json.loads(content.decode("utf-8-sig"), parse_constant=None if any_number else _no_number)
+        encoding = json.detect_encoding(content) if lenient else "utf-8-sig"
+        return json.loads(content.decode(encoding), parse_constant=None if lenient else _no_number)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from mobiledet.errors import UserError
 from mobiledet.records import Range, decode, load_json
@@ -15,6 +15,7 @@ SCHEMA_VERSION = 1
 # what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
 MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 100_000
 RESIZE_RULES = ("stretch",)
+EXIF_RULES = ("auto", "apply", "ignore")
 # in the order that detection apps expect
 OUTPUTS = {"boxes": "yxyx in 0..1", "classes": "index into labels", "scores": "0..1", "count": "valid rows"}
 
@@ -37,6 +38,8 @@ class InputSpec:
         mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
         resize: how an image becomes height x width: ``stretch`` scales both sides to fit, bilinear.
         channels: the order of the channels.
+        exif: whether a photograph is turned as its EXIF orientation says: ``apply``, ``ignore``, or ``auto``, which
+            applies it unless annotations speak of the stored pixels.
     """
 
     height: int
@@ -45,6 +48,7 @@ class InputSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     resize: str = "stretch"
     channels: str = "RGB"
+    exif: Literal["auto", "apply", "ignore"] = "auto"
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
@@ -57,6 +61,7 @@ class InputSpec:
         _require(all(v > 0 for v in self.std), f"std {self.std} is not positive")
         _require(self.resize in RESIZE_RULES, f"resize rule {self.resize!r} is not one of {', '.join(RESIZE_RULES)}")
         _require(self.channels == "RGB", f"channels {self.channels!r} is not RGB")
+        _require(self.exif in EXIF_RULES, f"exif rule {self.exif!r} is not one of {', '.join(EXIF_RULES)}")
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ class ModelSpec:
 
 
 def read_json(path: Any, most_bytes: int | None = None) -> Any:
-    """Decode a JSON file.
+    """Decode a JSON file in UTF-8, with or without a byte order mark, or in UTF-16.
 
     Args:
         path: the file.
@@ -190,7 +195,7 @@ def read_json(path: Any, most_bytes: int | None = None) -> Any:
             content = file.read(-1 if most_bytes is None else most_bytes + 1)
         if most_bytes is not None and len(content) > most_bytes:
             raise UserError(f"{path} has more than {most_bytes >> 20} MiB, too much for what it should hold")
-        return load_json(content, any_number=True)
+        return load_json(content, lenient=True)
     except OSError as error:
         raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # also of a path with a null character

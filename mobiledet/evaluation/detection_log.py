@@ -23,6 +23,7 @@ from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.errors import UserError
 from mobiledet.records import Range, decode, float32_json, load_json
+from mobiledet.truth import ImageId
 
 KIND = "mobiledet detections"
 SCHEMA_VERSION = 1
@@ -39,7 +40,7 @@ class Origin:
         device: that ran it.
         execution: accelerator and threads.
         mode: ``image`` or ``tensor``.
-        images: sha256 of the list of images and the annotations.
+        images: sha256 of the list of images and what is on them.
         labels: the classes that ``labels`` of a line count from 0.
     """
 
@@ -60,7 +61,7 @@ class Origin:
 class _Line:
     """One image; boxes (x1, y1, x2, y2) in its pixels."""
 
-    image_id: int
+    image_id: Any
     height: Annotated[int, Range(1)]
     width: Annotated[int, Range(1)]
     boxes: Any
@@ -87,7 +88,7 @@ class DetectionLog:
 
     def __init__(self, path: Path, origin: Origin, file: FileIO) -> None:
         self.path = path
-        self.found: dict[int, Frame] = {}
+        self.found: dict[ImageId, Frame] = {}
         self._file = file
         self._synced = time.monotonic()
         self._benchmarks: list[tuple[BenchmarkPlan, BenchmarkSamples]] = []
@@ -101,7 +102,7 @@ class DetectionLog:
         else:
             self._write(_json({"kind": KIND, "schema_version": SCHEMA_VERSION, "origin": origin}))
 
-    def add(self, image_id: int, frame: Frame) -> None:
+    def add(self, image_id: ImageId, frame: Frame) -> None:
         """Keep what was found in an image.
 
         Raises:
@@ -223,20 +224,23 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, default=dataclasses.asdict, allow_nan=False, separators=(",", ":"))
 
 
-def _line_json(image_id: int, frame: Frame) -> str:
+def _line_json(image_id: ImageId, frame: Frame) -> str:
     found = frame.detections
     boxes, scores = float32_json(found.boxes_xyxy.tolist()), float32_json(found.scores.tolist())
     return (
-        f'{{"image_id":{image_id},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
+        f'{{"image_id":{json.dumps(image_id)},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
         f'"labels":{json.dumps(found.labels.tolist())},"times":{_json(vars(frame.times))}}}'
     )
 
 
-def _frame(value: dict[str, Any], class_count: int) -> tuple[int, Frame]:
-    # the arrays are checked as a whole
-    line: _Line = decode(_Line, {**value, "boxes": None, "scores": None, "labels": None})
+def _frame(value: dict[str, Any], class_count: int) -> tuple[ImageId, Frame]:
+    image_id = value["image_id"]
+    if type(image_id) not in (int, str):
+        raise ValueError(f"image_id is a {type(image_id).__name__}")
+    # the arrays are checked as a whole, an id may be larger than 64 bits
+    line: _Line = decode(_Line, {**value, **dict.fromkeys(("image_id", "boxes", "scores", "labels"))})
     found = Detections.from_json(value["boxes"], value["scores"], value["labels"], class_count)
-    return line.image_id, Frame(Path(), found, line.times, height=line.height, width=line.width)
+    return image_id, Frame(Path(), found, line.times, height=line.height, width=line.width)
 
 
 def _comparable(origin: Origin, name: str) -> Any:

@@ -25,7 +25,7 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.records import RECORD_BYTES, Range, decode
-from mobiledet.spec import ModelSpec, read_json
+from mobiledet.spec import InputSpec, ModelSpec, read_json
 
 KIND = "mobiledet result"
 SCHEMA_VERSION = 2
@@ -38,9 +38,11 @@ class Accuracy:
     Attributes:
         metrics: COCO's numbers.
         dataset: name of the data set and split.
-        annotations: the COCO JSON that holds the truth.
-        images_sha256: of image ids, file names and annotations; only results with the same one are comparable.
+        annotations: the file or folder that the truth was read from.
+        images_sha256: of image ids, file names and objects; only results with the same one are comparable.
         skipped: broken data that was left out, one text each.
+        skipped_by_reason: the same counted, in words.
+        notes: what else a reader of the score should know.
         scorer: what computed the numbers.
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came.
@@ -54,6 +56,8 @@ class Accuracy:
     scorer: str
     mode: InputMode
     stages: dict[str, LatencyStats]
+    skipped_by_reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,8 @@ class Result:
             )
         try:
             fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
-            result: Result = decode(cls, fields, filled=(ModelFile,))  # which grew since results were written
+            # which grew since results were written
+            result: Result = decode(cls, fields, filled=(ModelFile, InputSpec, Accuracy))
             _check(result)
             return result
         except ValueError as error:

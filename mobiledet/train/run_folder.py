@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from mobiledet import __version__
 from mobiledet.atomic import atomic_file
 from mobiledet.checkpoint import Checkpoint, load_checkpoint
+from mobiledet.data.dataset import LeftOut
 from mobiledet.errors import UserError
 from mobiledet.locks import locked_folder
 from mobiledet.records import RECORD_BYTES, decode
@@ -33,6 +35,7 @@ class RunFolder:
         metrics: a line for each evaluation.
         curves: a line for each note of loss, learning rate and speed; see ``train.curves``.
         report: the page for people.
+        left_out: what is bad in the data and not used, a line each.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,6 +46,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.curves = path / "curves.jsonl"
         self.report = path / "report.html"
+        self.left_out = path / "left_out.txt"
 
     @classmethod
     def create(cls, config: TrainConfig, name: str, stack: ExitStack) -> "RunFolder":
@@ -61,14 +65,32 @@ class RunFolder:
         stack.enter_context(folder.locked())
         if any(checkpoint.exists() for checkpoint in (folder.best, folder.last, folder.previous)):
             raise UserError(f"{path} holds a run already; choose another --out, or go on with --resume {path}")
-        with atomic_file(path / CONFIG) as temporary:
-            record = {"config": config_to_json(config), "environment": environment(), "started": _now()}
-            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        folder.write_config(config)
         return folder
 
     def locked(self) -> AbstractContextManager[None]:
         """Keeps other processes from training into the folder, which is made; errors as in ``locked_folder``."""
         return locked_folder(self.path, "training")
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write config.json.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        record = {"config": config_to_json(config), "environment": environment(), "started": _now()}
+        with atomic_file(self.path / CONFIG) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    def write_left_out(self, entries: Sequence[LeftOut]) -> None:
+        """Write the list of what is not used.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        with atomic_file(self.left_out) as temporary:
+            lines = (f"{entry.reason}: {entry.text}\n" for entry in entries)
+            temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
     def load_config(self) -> TrainConfig:
         """The settings that a run to be resumed was started with.

@@ -34,6 +34,7 @@ class TrainState:
         step: steps done since then.
         meter: losses of those steps.
         best: the best evaluation so far.
+        data: of the checkpoints, see ``Checkpoint``.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TrainState:
         self.step = 0
         self.meter = Meter()
         self.best: CocoMetrics | None = None
+        self.data: dict[str, Any] | None = None
         self._fabric = fabric
 
     def next_epoch(self) -> None:
@@ -61,8 +63,9 @@ class TrainState:
         self.meter = Meter()
 
     def take(self, metrics: CocoMetrics) -> bool:
-        """Note an evaluation of the averaged weights; returns whether it is the best so far."""
-        if self.best is not None and metrics.AP <= self.best.AP:
+        """Note an evaluation of the averaged weights; returns whether they are to be kept as the best: those that score
+        highest, and the newest where there is no score, for want of boxes."""
+        if self.best is not None and metrics.has_score and metrics.AP <= self.best.AP:
             return False
         self.best = metrics
         return True
@@ -91,7 +94,7 @@ class TrainState:
     def _write(self, path: Path, training: dict[str, Any] | None, previous: Path | None = None) -> None:
         info = dataclasses.replace(self.spec.training, epochs=self.epoch, commit=code_commit())
         spec = dataclasses.replace(self.spec, training=info)
-        save_checkpoint(path, Checkpoint(spec, self.average.model.state_dict(), training), previous)
+        save_checkpoint(path, Checkpoint(spec, self.average.model.state_dict(), training, self.data), previous)
 
     def load(self, checkpoint: Checkpoint, source: Path) -> None:
         """Take up where ``save`` left off.

@@ -41,10 +41,13 @@ def _without_full_disk(fault: threading.ExceptHookArgs, before: Any = threading.
 def log_evaluation(log: "SummaryWriter", validation: Validation, step: int) -> None:
     """Write mAP, AP50 and AP75, the AP of each class, and precision against recall, mean over the classes."""
     metrics, curves = validation.metrics, validation.curves
-    for name, value in (("mAP", metrics.AP), ("AP50", metrics.AP50), ("AP75", metrics.AP75)):
-        log.add_scalar(f"validation/{name}", value, step)
-    for name, value in metrics.per_class.items():
-        log.add_scalar(f"class AP/{name}", value, step)
+    totals = {
+        f"validation/{name}": v for name, v in (("mAP", metrics.AP), ("AP50", metrics.AP50), ("AP75", metrics.AP75))
+    }
+    classes = {f"class AP/{name}": value for name, value in metrics.per_class.items()}
+    for name, value in (totals | classes).items():
+        if value >= 0:  # else there is no box to find
+            log.add_scalar(name, value, step)
     present = np.array(curves.objects) > 0
     if present.any():
         counts = np.zeros_like(

@@ -8,8 +8,8 @@ import pytest
 
 from mobiledet.bundle import Bundle
 from mobiledet.checkpoint import load_detector
-from mobiledet.data.coco import load_split
 from mobiledet.data.images import load_rgb
+from mobiledet.data.read import load_split
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet_converters.measure import PYTORCH, TorchModel, beside_pytorch, load_validation, measure_map

@@ -148,7 +148,7 @@ def test_a_size_that_is_not_wanted_is_refused_before_the_picture_is_decoded(tmp_
     path = tmp_path / "cut.png"
     Image.fromarray(PICTURE).save(path)
     path.write_bytes(path.read_bytes()[:60])  # the header alone
-    for load in (load_rgb, lambda p, check_size: load_reduced(p, 8, 8, check_size)):
+    for load in (load_rgb, lambda p, check_size: load_reduced(p, 8, 8, check_size=check_size)):
         with pytest.raises(UserError, match=r"^40 wide is odd$"):
             load(path, check_size=lambda height, width: f"{width} wide is odd")  # type: ignore[operator]
 

@@ -15,7 +15,7 @@ import pytest
 
 from mobiledet import cli
 from mobiledet.bundle import Bundle
-from mobiledet.data.coco import load_split
+from mobiledet.data.read import load_split
 from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.devices.local import LocalDevice, LocalSession

@@ -101,7 +101,9 @@ def test_bundles_with_changed_bytes(trials: Trials, bundle: Bundle) -> None:
 def _result() -> Result:
     stats = LatencyStats.of([1_000_000 + 1000 * i for i in range(30)])
     stages = {stage.name: stats for stage in dataclasses.fields(StageTimes)}
-    numbers = dict.fromkeys(("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"), 0.5)
+    numbers = dict.fromkeys(
+        ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"), 0.5
+    )
     latency = Latency(
         infer=stats,
         plan=BenchmarkPlan(),

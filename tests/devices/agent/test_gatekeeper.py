@@ -205,7 +205,10 @@ sys.stdin.readline()
 def test_at_the_limit_of_descriptors_it_waits_and_recovers(tmp_path: Path) -> None:
     """It used to ask for connections without a pause: a core was gone, and with it the latencies that were measured."""
     command = [sys.executable, "-c", STARVED, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process, ExitStack() as s:
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+        ExitStack() as s,
+    ):
         assert process.stdout
         assert process.stdin
         port = int(process.stdout.readline())

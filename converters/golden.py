@@ -1,0 +1,85 @@
+"""The golden cases of a bundle: which images, and what each file gives for them in its reference runtime."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.record import Picture
+from mobiledet.detectors import Detector
+from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
+from mobiledet.spec import InputSpec
+from mobiledet_converters.checks import CheckedFile, detect
+from mobiledet_converters.precisions import PRECISIONS
+from mobiledet_converters.reference import Reference, make_reference
+from mobiledet_converters.rounding import Rounding
+
+PIXELS, PICTURES = 2, 1  # cases that hold the model's input, and those that hold an encoded picture
+LONGEST_SIDE = 640  # of an encoded picture: larger ones are reduced, the bundle travels
+CROP = 8  # a picture of just the model's size loses an eighth of its width, so that it must be resized
+
+
+def make_golden(
+    files: Sequence[CheckedFile],
+    detector: Detector,
+    reference: Reference,
+    pictures: Sequence[Picture],
+    rounding: Rounding,
+) -> Golden:
+    """Let each file answer the same few images.
+
+    Any image would do, because what is expected of a file is its own answer. Those are preferred that 16-bit numbers
+    change the least, for a phone's GPU may rightly come to another result on others, then those with the most confident
+    detection.
+
+    Args:
+        files: that go into the bundle.
+        detector: that they were made from.
+        reference: the images, and what PyTorch finds in them.
+        pictures: files of the images.
+        rounding: what numbers of 16 bits do to them.
+    """
+    spec = reference.spec
+    tolerance = PRECISIONS["tflite"]["float16"].gate
+
+    def preference(index: int) -> tuple[bool, float, float]:
+        found = reference.detections[index]
+        changed = rounding.differing(index, tolerance) / max(len(found), 1)
+        return not len(found), changed, -float(found.scores.max(initial=0))
+
+    ranked = sorted(range(len(pictures)), key=preference)
+    cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in ranked[:PIXELS]]
+    for index in ranked[-PICTURES:] if len(ranked) <= PIXELS else ranked[PIXELS : PIXELS + PICTURES]:
+        cases.append(GoldenInput.of_picture(_picture(pictures[index], spec.input)))
+    # where PyTorch has no room for more candidates, a file has none either
+    asked = make_reference(detector, spec, [case.pixels(spec) for case in cases])
+    return Golden(tuple(cases), {file.entry.path: _answers(file, asked) for file in files})
+
+
+def _picture(picture: Picture, spec: InputSpec) -> np.ndarray:
+    """An image of another size than the model's, H x W x 3 uint8 RGB."""
+    pixels = load_rgb(picture.path, picture.apply_orientation)
+    scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
+    pixels = resize(pixels, *(max(1, round(side * scale)) for side in pixels.shape[:2]))
+    if pixels.shape[:2] == (spec.height, spec.width):
+        pixels = pixels[:, : -(spec.width // CROP)]
+    return pixels
+
+
+def _answers(file: CheckedFile, asked: Reference) -> GoldenFile:
+    spec = asked.spec
+    outputs = []
+    for image, cut in zip(asked.inputs, asked.cuts, strict=True):
+        found = detect(file.model, image, asked)
+        lowest = min((cut, *found.scores.tolist())) if cut > spec.nms.score else 0.0
+        outputs.append(GoldenOutputs.of(found, spec.input.height, spec.input.width, lowest))
+    precision = PRECISIONS[file.entry.format][file.entry.precision]
+    return GoldenFile(tuple(outputs), _runtime(file.entry.format), precision.cpu, precision.accelerated)
+
+
+def _runtime(format: str) -> str:
+    if format == "coreml":
+        return f"mobiledet's interpreter of MIL, {platform.machine()}"
+    return f"litert {version('ai-edge-litert')}, {platform.machine()}"

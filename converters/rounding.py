@@ -1,0 +1,85 @@
+"""What numbers of 16 bits do to a detector: they round, and a detector that ranks proposals then takes others."""
+
+import copy
+from collections.abc import Sequence
+from functools import cached_property, partial
+
+import numpy as np
+from torch import Tensor, nn
+
+from mobiledet.detections import Detections
+from mobiledet.detectors import Detector
+from mobiledet.matching import Tolerance, compare_lists
+from mobiledet_converters.parity import ParityReport, compare, worst
+from mobiledet_converters.reference import Reference, make_reference
+
+WAYS = 12  # of PyTorch to compute in 16 bits that a file is held against
+
+
+class Rounding:
+    """What PyTorch finds in the images of a reference when it computes in 16 bits, in several ways.
+
+    Computed when it is first asked for: only some files need it.
+
+    Args:
+        detector: in evaluation mode.
+        reference: what it finds in 32 bits.
+        postprocess: see ``make_reference``.
+    """
+
+    def __init__(self, detector: Detector, reference: Reference, postprocess: str = "graph") -> None:
+        self._detector = detector
+        self._reference = reference
+        self._postprocess = postprocess
+
+    @cached_property
+    def detections(self) -> Sequence[list[Detections]]:
+        """For each way the detections in each image."""
+        reference = self._reference
+        return [
+            make_reference(
+                round_to_float16(self._detector, seed), reference.spec, reference.inputs, self._postprocess
+            ).detections
+            for seed in range(WAYS)
+        ]
+
+    def report(self, tolerance: Tolerance) -> ParityReport:
+        """The most by which one of the ways differs from 32 bits."""
+        reference = self._reference
+        return worst(
+            compare(reference.detections, found, reference.cuts, reference.spec.nms, tolerance)
+            for found in self.detections
+        )
+
+    def differing(self, image: int, tolerance: Tolerance) -> int:
+        """Detections of an image that rounding changes at worst."""
+        ours, nms, cut = self._reference.detections[image], self._reference.spec.nms, self._reference.cuts[image]
+        compared = [compare_lists(ours, found[image], cut, nms, tolerance) for found in self.detections]
+        return max(
+            sum(len(side.unexplained) + len(side.unsettled) for side in (c.missing, c.invented)) for c in compared
+        )
+
+
+def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
+    """A copy that computes as a GPU with 16-bit numbers would, up to the order of sums: weights and the results of
+    convolutions and fully connected layers are rounded. In 32-bit arithmetic, because a CPU's 16-bit convolutions take
+    fifteen times as long.
+
+    Args:
+        detector: left as it is.
+        seed: of a factor for each layer, by which its weights are multiplied before rounding and its results divided
+            afterwards. So each seed rounds to other numbers, and all are as near: what a detector finds with one of
+            them tells little where proposals are ranked, what it finds with several tells how far it may stray.
+    """
+    detector = copy.deepcopy(detector).eval()  # a copy of a traced network starts in training
+    random = np.random.default_rng(seed)
+    for module in detector.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            factor = random.uniform(1, 2)
+            module.weight.data = (module.weight.data * factor).half().float() / factor
+            module.register_forward_hook(partial(_round_output, factor))
+    return detector
+
+
+def _round_output(factor: float, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    return (output * factor).half().float() / factor

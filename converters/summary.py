@@ -1,0 +1,59 @@
+"""What an export says at its end: a table of 80 columns, and a last line that tells what is not there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mobiledet.bundle import Bundle, ModelFile
+from mobiledet_converters.selection import LeftOut
+
+INTERPRETED = "i"  # marks a file that no runtime of its format has run
+
+
+def print_summary(bundle: Bundle, left_out: Sequence[LeftOut], unmeasured: str, console: Console) -> None:
+    """Show what the bundle holds.
+
+    Args:
+        bundle: as written.
+        left_out: the files that it does not hold; the last thing that is said.
+        unmeasured: why no mAP was measured; empty where one was.
+        console: where to.
+    """
+    table = Table(box=None, pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    for column in ("MB", "mAP", "change", "as PyTorch", "score"):
+        table.add_column(column, justify="right", no_wrap=True)
+    measured = next((file.map for file in bundle.files if file.map), None)
+    if measured:
+        table.add_row("PyTorch", "", f"{measured['pytorch']:.4f}", "", "", "")
+    for file in bundle.files:
+        table.add_row(*_row(file))
+    console.print(table)
+    if measured:
+        console.print(f"mAP: {measured['images']} images of {measured['dataset']}", highlight=False)
+    else:
+        console.print(f"mAP: not measured, {unmeasured}", highlight=False)
+    if any(file.format == "coreml" for file in bundle.files):
+        console.print(
+            f"{INTERPRETED}: run by the reference interpreter, for there is no Core ML runtime outside Apple systems",
+            highlight=False,
+        )
+    console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
+    for file in left_out:
+        console.print(str(file), style="yellow", highlight=False, soft_wrap=True)
+
+
+def _row(file: ModelFile) -> tuple[str, ...]:
+    parity: dict[str, Any] = file.parity or {}
+    mark = f" {INTERPRETED}" if file.format == "coreml" else ""
+    ap, change = (f"{file.map['AP']:.4f}", f"{-file.map['drop']:+.4f}") if file.map else ("", "")
+    return (
+        file.path + mark,
+        f"{file.bytes / 1e6:.2f}",
+        ap,
+        change,
+        f"{parity['matched']} of {parity['expected']}",
+        f"±{parity['largest_score_difference']:.0e}",
+    )
