@@ -31,9 +31,9 @@ def test_the_second_process_is_told_who_is_first_and_takes_over_when_it_is_kille
     folder = tmp_path / "run"
     first = _holder(folder)
     try:
-        with pytest.raises(UserError, match=rf"run is in use: process {first.pid} on .* is training there since"):
-            with locked_folder(folder, "training"):
-                pytest.fail("two hold it")
+        told = pytest.raises(UserError, match=rf"run is in use: process {first.pid} on .* is training there since")
+        with told, locked_folder(folder, "training"):
+            pytest.fail("two hold it")
     finally:
         first.kill()
         first.wait()
@@ -83,9 +83,9 @@ def test_a_lock_whose_file_says_nothing(content: bytes, tmp_path: Path) -> None:
     first = _holder(tmp_path)
     try:
         (tmp_path / LOCK).write_bytes(content)
-        with pytest.raises(UserError, match="is in use: another process is at work there"):
-            with locked_folder(tmp_path, "training"):
-                pass
+        told = pytest.raises(UserError, match="is in use: another process is at work there")
+        with told, locked_folder(tmp_path, "training"):
+            pass
     finally:
         first.kill()
         first.wait()

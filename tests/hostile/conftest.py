@@ -1,14 +1,14 @@
 """Trials that an enemy, a full disk or a kill would make; ``make test-hostile`` makes all of them and prints how many.
 
-A trial holds when the program does what it should or says in one line why not (``UserError``): no traceback, no hang, no
-orphan, nothing left behind. By default each kind makes a few; MOBILEDET_HOSTILE=1 makes all.
+A trial holds when the program does what it should or says in one line why not (``UserError``): no traceback, no hang,
+no orphan, nothing left behind. By default each kind makes a few; MOBILEDET_HOSTILE=1 makes all.
 """
 
 import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -62,9 +62,9 @@ class Trials:
 
 
 @pytest.fixture
-def trials(request: pytest.FixtureRequest) -> Iterator[Trials]:
+def trials(request: pytest.FixtureRequest) -> Trials:
     """Of the kind that the test's name says."""
-    yield Trials(request.node.originalname.removeprefix("test_"), os.environ.get("MOBILEDET_HOSTILE") == "1")
+    return Trials(request.node.originalname.removeprefix("test_"), os.environ.get("MOBILEDET_HOSTILE") == "1")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

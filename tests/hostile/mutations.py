@@ -93,7 +93,7 @@ def mutated_text(value: Any, rng: random.Random) -> bytes:
     text = json.dumps(value).encode()
     if way < 0.78:
         depth = rng.choice(DEPTHS)
-        key = rng.choice([key for key in value] if isinstance(value, dict) and value else ["a"])
+        key = rng.choice(list(value) if isinstance(value, dict) and value else ["a"])
         deep = b"[" * depth + b"]" * depth
         return json.dumps({**value, key: "DEEP"}).encode().replace(b'"DEEP"', deep) if isinstance(value, dict) else deep
     return mutated_bytes(text, rng)

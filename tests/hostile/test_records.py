@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,7 @@ def test_checkpoint_heads(trials: Trials, checkpoint: Path, tmp_path: Path) -> N
             torch.save(head, path)
         except (UnicodeEncodeError, OverflowError):  # not even pickle writes that
             continue
-        trials.attempt(lambda: use(weights))
+        trials.attempt(partial(use, weights))
 
 
 def test_checkpoints_with_changed_bytes(trials: Trials, checkpoint: Path, tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ def test_annotation_files(trials: Trials, patch_data: Path, tmp_path: Path) -> N
     path = tmp_path / "x.json"
     for index in range(trials.count(200, 3000)):
         path.write_bytes(mutated_text(sound, trials.rng))
-        trials.attempt(lambda: load_coco(images, path, "skip" if index % 2 else "error"))
+        trials.attempt(partial(load_coco, images, path, "skip" if index % 2 else "error"))
 
 
 def test_detection_logs(trials: Trials, tmp_path: Path) -> None:
@@ -327,6 +328,6 @@ def test_messages_of_hosts_and_agents(trials: Trials) -> None:
     for index in range(trials.count(300, 3000)):
         kind, message = sound[index % len(sound)]
         content = mutated_text(json.loads(json.dumps(message)), trials.rng)
-        trials.attempt(lambda: read(kind, content))
+        trials.attempt(partial(read, kind, content))
         found = mutated_text(line, trials.rng).replace(b"\n", b" ")
-        trials.attempt(lambda: read_lines(found, 1, 1.0, 2))
+        trials.attempt(partial(read_lines, found, 1, 1.0, 2))

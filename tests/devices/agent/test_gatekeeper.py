@@ -205,15 +205,13 @@ sys.stdin.readline()
 def test_at_the_limit_of_descriptors_it_waits_and_recovers(tmp_path: Path) -> None:
     """It used to ask for connections without a pause: a core was gone, and with it the latencies that were measured."""
     command = [sys.executable, "-c", STARVED, str(tmp_path)]
-    with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
-        ExitStack() as s,
-    ):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process, ExitStack() as stack:
         assert process.stdout
         assert process.stdin
         port = int(process.stdout.readline())
         for _ in range(100):
-            s.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
         before, started = _cpu_seconds(process.pid), time.monotonic()
         time.sleep(2)
         used = (_cpu_seconds(process.pid) - before) / (time.monotonic() - started)
