@@ -9,7 +9,7 @@ from typing import Literal
 
 from mobiledet.atomic import atomic_file
 from mobiledet.errors import UserError
-from mobiledet.records import decode
+from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
 from mobiledet.sweep.plan import BUNDLE_FILE, Step
 
@@ -50,7 +50,7 @@ class Journal:
         self.outcomes: dict[str, Outcome] = {}
         if path.exists():
             try:
-                values = read_json(path)
+                values = read_json(path, RECORD_BYTES)
                 if values["kind"] != KIND:
                     raise ValueError("it is of another kind")
                 self.outcomes = decode(dict[str, Outcome], values["steps"])

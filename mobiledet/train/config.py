@@ -6,6 +6,8 @@ from typing import Literal
 
 from mobiledet.data.config import DataOptions, Exif
 
+MOST_EPOCHS = 1_000_000
+
 
 @dataclass(frozen=True)
 class TrainConfig(DataOptions):

@@ -1,6 +1,7 @@
 """From the settings of a run to its data, its model description and the machine's part in it."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +25,28 @@ from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
-from mobiledet.train.config import TrainConfig
+from mobiledet.train.config import MOST_EPOCHS, TrainConfig
 from mobiledet.train.options import read_options
 from mobiledet.train.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16
+# least and most of settings that are plain numbers
+LIMITS = {
+    "epochs": (1, MOST_EPOCHS),
+    "batch_size": (1, 1 << 20),
+    "accumulate": (1, 1 << 20),
+    "devices": (1, 1024),
+    "nodes": (1, 1 << 16),
+    "eval_every": (1, MOST_EPOCHS),
+    "lr_batch_size": (0, 1 << 20),
+    "warmup_steps": (0, 1 << 40),
+    "weight_decay": (0, 1e6),
+    "clip_norm": (0, 1e9),
+    "seed": (0, (1 << 63) - 1),
+    "workers": (-1, 256),
+    "save_every_minutes": (0, 1e9),
+}
 
 
 def check_settings(config: TrainConfig) -> None:
@@ -41,26 +58,12 @@ def check_settings(config: TrainConfig) -> None:
     check_backbone(config.backbone)
     if config.detector not in DETECTORS:
         raise unknown_name("detector", config.detector, DETECTORS)
-    limits = {
-        "epochs": 1,
-        "batch_size": 1,
-        "accumulate": 1,
-        "devices": 1,
-        "nodes": 1,
-        "eval_every": 1,
-        "lr_batch_size": 0,
-        "warmup_steps": 0,
-        "weight_decay": 0,
-        "clip_norm": 0,
-        "seed": 0,
-        "save_every_minutes": 0,
-    }
-    for name, least in limits.items():
-        if getattr(config, name) < least:
-            raise UserError(f"{_option(config, name)} is below {least}")
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(config, name) <= most:  # also where it is no number
+            raise UserError(f"{_option(config, name)} is not in {least:g}..{most:g}")
     for name in ("lr", "lr_gamma"):
-        if not getattr(config, name) > 0:
-            raise UserError(f"{_option(config, name)} is not above 0")
+        if not 0 < getattr(config, name) < math.inf:
+            raise UserError(f"{_option(config, name)} is not above 0, or no number")
     if config.val_share and config.val_set:
         raise UserError("--val-share and --val-set both say what is validated on; give one of them")
     if (config.train_images or config.val_images) and config.val_share:

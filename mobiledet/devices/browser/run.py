@@ -30,7 +30,7 @@ def run(config: WebConfig) -> None:
         return
     token = own_token(config.token_file)
     where = THIS_MACHINE if config.local else ""
-    with serve_page(where, Broker(), token, config.port, bundle.root if bundle else None) as page:
+    with serve_page(where, Broker(), token, config.port, bundle.root if bundle else None, config.name) as page:
         print(page.invitation)
         print(f"agent: {page.url}, while the page is open", f"token: {token}", sep="\n", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)

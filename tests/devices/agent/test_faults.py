@@ -219,7 +219,7 @@ class WrongClass(Liar):
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
         (WrongUnit, "must be nanoseconds of a monotonic clock"),
-        (WrongClass, "a box, score, class or state that cannot be"),
+        (WrongClass, "holds what no detector gives: labels has a value"),
     ],
 )
 def test_agent_that_lies_is_refused(kind: type[Agent], reason: str, refused: Refused) -> None:

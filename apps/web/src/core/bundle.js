@@ -93,10 +93,12 @@ export async function bundleFromZip(archive, limitBytes) {
  * The bundle in a folder of a web server.
  *
  * @param {string} url of the folder, with a slash at its end
+ * @param {string} token that the server asks for; empty where it asks for none
  */
-export async function bundleFromFolder(url) {
+export async function bundleFromFolder(url, token = "") {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
   return Bundle.open(async (path) => {
-    const reply = await fetch(url + path.split("/").map(encodeURIComponent).join("/"));
+    const reply = await fetch(url + path.split("/").map(encodeURIComponent).join("/"), { headers });
     return reply.ok ? new Uint8Array(await reply.arrayBuffer()) : null;
   });
 }
