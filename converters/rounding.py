@@ -37,8 +37,9 @@ class Rounding:
         """For each way the detections in each image."""
         reference = self._reference
         return [
-            make_reference(round_to_float16(self._detector, seed), reference.spec, reference.inputs, self._postprocess)
-            .detections
+            make_reference(
+                round_to_float16(self._detector, seed), reference.spec, reference.inputs, self._postprocess
+            ).detections
             for seed in range(WAYS)
         ]
 
