@@ -6,8 +6,8 @@ Figure 2 (b, c) gives the units, table 1 the network. Choices where the paper sa
   to a multiple of them: the bottlenecks of g = 2 at 0.25x and 0.5x and 1.5x, of g = 4 at 0.25x, 0.5x and 1.5x; the
   stems of g = 4 at 0.25x and of g = 8 at 0.25x and 0.5x.
 - The average pool counts its zero padding, as in the authors' released code.
-- That code shuffles behind the depthwise convolution and by the inverse permutation; ``use_released_order`` does so too,
-  for weights that fit no other way.
+- That code shuffles behind the depthwise convolution and by the inverse permutation; ``use_released_order`` does so for
+  weights that fit no other way.
 """
 
 import torch

@@ -309,7 +309,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["zoo", "--json"]) == 0
     records = {record["name"]: record for record in json.loads(capsys.readouterr().out)}
     assert list(records) == list(ZOO)
-    # torchvision's own counts; of Faster R-CNN with its normalisation, which torchvision freezes and does not count, and
+    # torchvision's own counts; of Faster R-CNN with its normalisation, which is frozen and not counted there, but
     # without the boxes of eleven logits that name no class
     assert records[SSDLITE]["parameters"] == 3_440_060
     assert records[SSDLITE]["macs"] / 1e9 == pytest.approx(0.583, rel=0.001)
