@@ -116,7 +116,7 @@ def shuffle_blocks_v1(model: nn.Module, example: Tensor) -> nn.Module:
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, Branch) and child.groups > 1 and child.shuffle_groups == child.groups:
+            if isinstance(child, Branch) and child.groups > 1 and not child.released:
                 setattr(parent, name, _without_shuffle(child))
     return model
 

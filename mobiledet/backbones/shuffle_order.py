@@ -5,6 +5,8 @@ Their code shuffles by the inverse permutation (V1), or takes even and odd chann
 theirs that is made by the same convolution and read by the same one.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,7 @@ def released_order_needed(backbone: Backbone) -> bool:
     if isinstance(backbone, shufflenet_v2.ShuffleNetV2):
         return backbone.feature_info[0].channels != 2 * shufflenet_v2.STEM_CHANNELS
     branches = [module for module in backbone.modules() if isinstance(module, shufflenet_v1.Branch)]
-    shapes = {(b.groups, b.expand[0].weight.shape[1]) for b in branches if b.groups > 1}
+    shapes = {(b.groups, cast(nn.Conv2d, b.expand[0]).in_channels // b.groups) for b in branches if b.groups > 1}
     return any(_branch_order(groups, width) is None for groups, width in shapes)
 
 

@@ -6,7 +6,8 @@ Figure 2 (b, c) gives the units, table 1 the network. Choices where the paper sa
   to a multiple of them: the bottlenecks of g = 2 at 0.25x and 0.5x and 1.5x, of g = 4 at 0.25x, 0.5x and 1.5x; the
   stems of g = 4 at 0.25x and of g = 8 at 0.25x and 0.5x.
 - The average pool counts its zero padding, as in the authors' released code.
-- That code shuffles by the inverse permutation; ``use_released_order`` does so too, for weights that fit no other way.
+- That code shuffles behind the depthwise convolution and by the inverse permutation; ``use_released_order`` does so for
+  weights that fit no other way.
 """
 
 import torch
@@ -60,6 +61,8 @@ class Branch(nn.Module):
         norm_layer: makes the normalisation from a number of channels.
     """
 
+    released = False  # whether it shuffles as the authors' released code
+
     def __init__(
         self,
         in_channels: int,
@@ -72,16 +75,18 @@ class Branch(nn.Module):
     ) -> None:
         super().__init__()
         self.groups = groups
-        self.shuffle_groups = groups
         self.reduce = ConvNormAct(in_channels, bottleneck, groups=first_groups, norm_layer=norm_layer)
         self.depthwise = ConvNormAct(bottleneck, bottleneck, 3, stride, bottleneck, norm_layer, activation=None)
         self.expand = ConvNormAct(bottleneck, out_channels, groups=groups, norm_layer=norm_layer, activation=None)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(x)
-        if self.groups > 1:
-            x = channel_shuffle(x, self.shuffle_groups)
-        x = self.expand(self.depthwise(x))
+        if self.groups > 1 and not self.released:
+            x = channel_shuffle(x, self.groups)
+        x = self.depthwise(x)
+        if self.groups > 1 and self.released:
+            x = channel_shuffle(x, x.shape[1] // self.groups)
+        x = self.expand(x)
         return x
 
 
@@ -147,13 +152,11 @@ class ShuffleNetV1(StagedBackbone):
         super().__init__(stem, stages, pool, PUBLISHED.get((width, groups)))
 
     def use_released_order(self) -> None:
-        """Shuffle by the inverse permutation, as the authors' released code."""
+        """Shuffle where and how the authors' released code does."""
         self.released = True
         for branch in self.modules():
             if isinstance(branch, Branch):
-                convolution = branch.reduce[0]
-                assert isinstance(convolution, nn.Conv2d)
-                branch.shuffle_groups = convolution.out_channels // branch.groups
+                branch.released = True
 
     def classifier_head(self, num_classes: int) -> nn.Module:
         return nn.Sequential(*pooled_classifier(self.feature_info[-1].channels, num_classes))

@@ -53,7 +53,7 @@ def tensorflow_anchors() -> AnchorSizes:
     """(width, height) in fractions of a square image, by the zoo's SSD anchor generator with its reduced finest
     level."""
     levels = [[(0.1, 0.1), *((0.2 * r**0.5, 0.2 / r**0.5) for r in TENSORFLOW_RATIOS[1:3])]]
-    for scale, following in itertools.pairwise(TENSORFLOW_SCALES):
+    for scale, following in itertools.pairwise(TENSORFLOW_SCALES[1:]):
         between = (scale * following) ** 0.5
         levels.append([*((scale * r**0.5, scale / r**0.5) for r in TENSORFLOW_RATIOS), (between, between)])
     return levels
