@@ -9,8 +9,8 @@ import numpy as np
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.data.record import Picture
 from mobiledet.detectors import Detector
-from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.coreai import RUNTIME
+from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import compare_lists
 from mobiledet.spec import InputSpec
@@ -46,7 +46,7 @@ def make_golden(
     """
     spec = reference.spec
     changed = [
-        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(paths))],
+        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(pictures))],
         *(_other_kernels(file, reference) for file in files if file.gate.is_coarse and _has_kernels(file)),
     ]
 
