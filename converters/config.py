@@ -8,6 +8,8 @@ from tyro.conf import Positional
 
 from mobiledet.data.config import OnBadData
 
+EXIT_INCOMPLETE = 3  # a bundle was written, but not with all files that were asked for
+
 Format = Literal["tflite", "coreml", "coreai"]
 Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
 Ios = Literal[15, 16, 17, 18, 26]

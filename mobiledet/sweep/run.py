@@ -20,6 +20,7 @@ from mobiledet.locks import locked_folder
 from mobiledet.sweep.config import SweepConfig
 from mobiledet.sweep.journal import Journal
 from mobiledet.sweep.plan import Step, plan
+from mobiledet_converters.config import EXIT_INCOMPLETE
 
 ERROR = "error: "
 
@@ -81,7 +82,9 @@ def _execute(step: Step, config: SweepConfig) -> str:
         except KeyboardInterrupt:
             _end(process)  # a training saves itself first
             raise
-    if status == 0 and step.output.exists():
+    # the evaluations of files that an export has left out tell that these are not there
+    is_done = status == 0 or (step.kind == "export" and status == EXIT_INCOMPLETE)
+    if is_done and step.output.exists():
         return ""
     return _reason(log, status)
 
