@@ -131,8 +131,8 @@ def method(results: Sequence[Result]) -> Markup:
     notes = [
         "mAP is COCO's AP at IoU 0.50 to 0.95, of the exported file itself"
         + (f", computed by {' and '.join(scorers)}." if scorers else "."),
-        "Two questions were asked. At export: does the file find what PyTorch finds? On the device, before and after each "
-        "measurement: does this runtime compute what the file gave at export (the golden gate)?",
+        "Two questions were asked. At export: does the file find what PyTorch finds? On the device, before and after "
+        "each measurement: does this runtime compute what the file gave at export (the golden gate)?",
         "Percentiles are linear between neighbouring samples. The cold start is the median over fresh processes; "
         "memory is what such a process grows by.",
     ]
