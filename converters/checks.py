@@ -50,9 +50,7 @@ class CheckedFile:
         return replace(self, entry=replace(self.entry, parity={**(self.entry.parity or {}), **figures}))
 
 
-def check_file(
-    format: str, source: Path, file: ConvertedFile, reference: Reference, rounding: Rounding
-) -> CheckedFile:
+def check_file(format: str, source: Path, file: ConvertedFile, reference: Reference, rounding: Rounding) -> CheckedFile:
     """Hold a file against PyTorch.
 
     Args:

@@ -55,9 +55,7 @@ def inside_tflite(path: Path, image: np.ndarray, expected: dict[str, np.ndarray]
     return nearest(expected, [interpreter.get_tensor(index) for index in indices])
 
 
-def inside_coreml(
-    model: CoreMlDetector, image: np.ndarray, expected: dict[str, np.ndarray]
-) -> dict[str, Difference]:
+def inside_coreml(model: CoreMlDetector, image: np.ndarray, expected: dict[str, np.ndarray]) -> dict[str, Difference]:
     """The same for a Core ML package."""
     return nearest(expected, model.tensors(image, _shapes(expected)))
 
