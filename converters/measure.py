@@ -83,13 +83,15 @@ def load_validation(config: ExportConfig, run: DataRecord | None) -> tuple[Detec
     else:
         try:
             dataset = load_part(options, "val")
-        except UserError:
-            return None, "for no validation images are at hand; give --data"
-        if not any(dataset.objects):
-            return None, f"for {dataset.annotations} has no box to find; give other --data"
+        except UserError as error:
+            why = f"the validation images cannot be used ({error})" if run else "no validation images are at hand"
+            return None, f"for {why}; give --data"
     images = dataset.images
     steps = np.linspace(0, len(images) - 1, min(config.measure_images or len(images), len(images))).round().astype(int)
-    return dataclasses.replace(dataset, images=tuple(images[step] for step in steps)), ""
+    chosen = dataclasses.replace(dataset, images=tuple(images[step] for step in steps))
+    if not any(chosen.objects):
+        return None, f"for {dataset.annotations} has no box to find in {len(steps)} images; give other --data"
+    return chosen, ""
 
 
 def require_boxes(dataset: DetectionSet) -> None:

@@ -45,14 +45,19 @@ def trained_on(checkpoint: Path) -> DataRecord | None:
 
 
 def _listed(options: dict[str, Any], role: str) -> PictureList:
-    """The pictures of a part that is still where it was; else none."""
-    folder = Path(options[f"{role}_images"] or options["data"] or "")
+    """The pictures of a part that is still where it was; else none, and none of the built-in set, which is drawn
+    anew."""
+    images, annotations = options[f"{role}_images"], options[f"{role}_annotations"]
+    files: list[Path] = []
     try:
-        dataset = load_part(options, role)
-        return PictureList.of(dataset, dataset.images_dir)
+        if images and not annotations:
+            files = list_images(Path(images))
+        elif images or options["data"] != BUILT_IN:
+            dataset = load_part(options, role)
+            return PictureList.of(dataset, dataset.images_dir)
     except (UserError, TypeError):
-        files = list_images(folder) if options[f"{role}_images"] and folder.is_dir() else []
-    return PictureList(role, str(folder), tuple(str(path.absolute()) for path in files), (), (), "")
+        files = []
+    return PictureList(role, "", tuple(str(path.absolute()) for path in files), (), (), "")
 
 
 def load_part(options: dict[str, Any], role: str, data: str | None = None) -> DetectionSet:
