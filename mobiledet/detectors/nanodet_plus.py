@@ -180,6 +180,8 @@ def nanodet_plus(
     """
     if not isinstance(channels, int) or channels < GROUPS // 2 or 2 * channels % GROUPS:
         raise UserError(f"nanodet_plus: channels {channels} is not a multiple of {GROUPS // 2}")
+    if not isinstance(guidance, bool) or isinstance(detach_epoch, bool) or not isinstance(detach_epoch, int):
+        raise UserError("nanodet_plus: guidance must be true or false, and detach_epoch a whole number")
     info = backbone.feature_info
     if any(side % info[-1].stride for side in image_size):
         raise UserError(

@@ -49,11 +49,13 @@ class TrainConfig:
     """Leave the backbone as it is, normalisation statistics included; needs --pretrained or --init."""
     detector: str = "ssdlite_fpn"
     """ssdlite (levels from stride 16, as in the papers), ssdlite_fpn (a small pyramid from stride 8), faster_rcnn (one
-    level, as in the papers) or faster_rcnn_fpn."""
+    level, as in the papers), faster_rcnn_fpn, or nanodet_plus (a pyramid from stride 8, no anchors)."""
     image_size: int = 320
     """Side of the square input in pixels; a multiple of 32 for detectors with a pyramid."""
     detector_options: tuple[str, ...] = ()
-    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256."""
+    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256.
+    nanodet_plus has channels (96), activation (leaky_relu, relu or relu6), guidance (true; false trains without the
+    auxiliary head, in a fraction of the time) and detach_epoch (10)."""
     backbone_options: tuple[str, ...] = ()
     """Options of the backbone, such as activation=\"leaky_relu\"."""
     anchors: Literal["default", "fit"] = "default"

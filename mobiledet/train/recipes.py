@@ -102,8 +102,9 @@ _TORCHVISION_FASTER_RCNN: dict[str, Any] = {
 # config/nanodet-plus-m_320.yml
 _NANODET: dict[str, Any] = {
     "backbone": "shufflenet_v2_1x",
+    "backbone_options": option_words(ZOO["nanodet_plus_m_320"].backbone_options),
     "pretrained": "imagenet",
-    "detector": "ssdlite_fpn",
+    "detector": "nanodet_plus",
     "image_size": 320,
     "augmentation": "nanodet",
     "epochs": 300,
@@ -119,6 +120,15 @@ _NANODET: dict[str, Any] = {
     "ema_decay": 0.9998,
     "eval_every": 10,
 }
+
+# config/nanodet-plus-m-1.5x_320.yml
+_NANODET_WIDE: dict[str, Any] = {
+    **_NANODET,
+    "backbone": "shufflenet_v2_1.5x",
+    "detector_options": option_words(ZOO["nanodet_plus_m_1.5x_320"].detector_options),
+}
+
+_NANODET_DIFFERENCES = "their average of weights starts another way, and they evaluate with score 0.05 and overlap 0.6"
 
 _SHUFFLENET_FASTER_RCNN: dict[str, Any] = {
     **_TORCHVISION_FASTER_RCNN,
@@ -179,17 +189,33 @@ RECIPES = {
         ZOO["fasterrcnn_mobilenet_v3_large_fpn"].published_parameters,
         LAST_ID,
     ),
-    "nanodet_320": Recipe(
-        "NanoDet-Plus-m, config/nanodet-plus-m_320.yml; without its auxiliary head and distribution loss",
+    "nanodet_plus_m_320": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m_320.yml; {_NANODET_DIFFERENCES}",
         27.0,
         "val2017",
         _NANODET,
+        ZOO["nanodet_plus_m_320"].published_parameters,
     ),
-    "nanodet_416": Recipe(
-        "NanoDet-Plus-m, config/nanodet-plus-m_416.yml; without its auxiliary head and distribution loss",
+    "nanodet_plus_m_416": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m_416.yml; {_NANODET_DIFFERENCES}",
         30.4,
         "val2017",
         {**_NANODET, "image_size": 416},
+        ZOO["nanodet_plus_m_416"].published_parameters,
+    ),
+    "nanodet_plus_m_1.5x_320": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m-1.5x_320.yml; {_NANODET_DIFFERENCES}",
+        29.9,
+        "val2017",
+        _NANODET_WIDE,
+        ZOO["nanodet_plus_m_1.5x_320"].published_parameters,
+    ),
+    "nanodet_plus_m_1.5x_416": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m-1.5x_416.yml; {_NANODET_DIFFERENCES}",
+        34.1,
+        "val2017",
+        {**_NANODET_WIDE, "image_size": 416},
+        ZOO["nanodet_plus_m_1.5x_416"].published_parameters,
     ),
     "shufflenet_faster_rcnn_300": Recipe(
         _SHUFFLENET_SOURCE, 18.7, "5,000 images of val2014 (minival)", {**_SHUFFLENET_FASTER_RCNN, "image_size": 320}

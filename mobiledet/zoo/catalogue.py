@@ -58,6 +58,10 @@ class ZooEntry:
         return name if "?" not in name else f"{name.rpartition('id=')[2]}.pth"
 
 
+NANODET_NMS = NmsSpec(iou=0.6, score=0.05)
+# its 3598 cells propose more than the default's candidates: on 128 pictures of val2017 300 give AP 0.369, 500 0.373
+NANODET_416_NMS = replace(NANODET_NMS, top_k=500)
+
 # options of ``faster_rcnn_fpn`` for torchvision's network and its settings
 FASTER_RCNN_320: dict[str, Any] = {
     "anchor_sides": [32, 64, 128, 256, 512],
@@ -99,7 +103,7 @@ _NANODET = ZooEntry(
     27.0,
     published_parameters=1_170_000,
     backbone_options={"activation": "leaky_relu"},
-    nms=NmsSpec(iou=0.6, score=0.05),
+    nms=NANODET_NMS,
 )
 _NANODET_15 = replace(
     _NANODET,
@@ -113,11 +117,19 @@ _NANODET_15 = replace(
 ZOO = {
     "nanodet_plus_m_320": _NANODET,
     "nanodet_plus_m_416": replace(
-        _NANODET, side=416, published_map=30.4, url=f"{NANODET_RELEASE}/nanodet-plus-m_416_checkpoint.ckpt"
+        _NANODET,
+        side=416,
+        published_map=30.4,
+        url=f"{NANODET_RELEASE}/nanodet-plus-m_416_checkpoint.ckpt",
+        nms=NANODET_416_NMS,
     ),
     "nanodet_plus_m_1.5x_320": _NANODET_15,
     "nanodet_plus_m_1.5x_416": replace(
-        _NANODET_15, side=416, published_map=34.1, url=f"{NANODET_DRIVE}16FJJJgUt5VrSKG7RM_ImdKKzhJ-Mu45I"
+        _NANODET_15,
+        side=416,
+        published_map=34.1,
+        url=f"{NANODET_DRIVE}16FJJJgUt5VrSKG7RM_ImdKKzhJ-Mu45I",
+        nms=NANODET_416_NMS,
     ),
     "ssdlite320_mobilenet_v3_large": ZooEntry(
         "torchvision_ssdlite",

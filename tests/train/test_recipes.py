@@ -53,7 +53,7 @@ def test_option_wins_over_recipe_and_recipe_over_default() -> None:
     assert (config.epochs, config.lr) == (5, 0.1)
     assert (config.optimizer, config.weight_decay, config.lr_batch_size) == ("sgd", 4e-5, 192)
     assert config.workers == TrainConfig().workers
-    assert from_words("--recipe=nanodet_416").image_size == 416
+    assert from_words("--recipe=nanodet_plus_m_416").image_size == 416
     assert from_words() == TrainConfig()
 
 
@@ -96,6 +96,14 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 BOX = 1024 + 1  # weights and bias of one number of a box in torchvision's Faster R-CNN
 
+# of the networks that the authors' code builds without their auxiliary head
+NANODET_PARAMETERS = {"shufflenet_v2_1x": 1_197_924, "shufflenet_v2_1.5x": 2_477_792}
+
+
+def count_weights(network: torch.nn.Module) -> int:
+    """Of convolutions without biases and normalisation, as NanoDet's authors count them."""
+    return sum(module.weight.numel() for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_builds_the_network_whose_map_it_quotes(name: str) -> None:
@@ -109,6 +117,9 @@ def test_a_recipe_builds_the_network_whose_map_it_quotes(name: str) -> None:
         assert published == parameters - frozen + 4 * BOX
     elif published is not None and name.startswith("ssdlite"):
         assert parameters == published
+    elif name.startswith("nanodet_plus"):
+        assert count_weights(recipe_network(name)) == pytest.approx(published, abs=5000)
+        assert parameters == NANODET_PARAMETERS[RECIPES[name].settings["backbone"]]
     elif published is not None:
         assert parameters == pytest.approx(published, rel=0.03)
 
