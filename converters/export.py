@@ -4,14 +4,14 @@ import time
 import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from mobiledet.bundle import SUFFIX, Bundle, open_bundle, write_bundle
+from mobiledet.bundle import SUFFIX, Bundle, LeftOut, open_bundle, write_bundle
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.app_assets import folder_of_app, install
@@ -28,7 +28,7 @@ from mobiledet_converters.precisions import choose_precisions, needs_calibration
 from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference
 from mobiledet_converters.rounding import Rounding
-from mobiledet_converters.selection import LeftOut, blame, debug, select
+from mobiledet_converters.selection import blame, debug, select
 from mobiledet_converters.summary import print_summary
 from mobiledet_converters.tflite.judge import is_available
 from mobiledet_converters.working_folder import working_folder
@@ -43,33 +43,17 @@ def run(config: ExportConfig) -> int:
     console = Console()
     if config.app:
         folder_of_app(*config.app)  # a wrong one is told before all slow work
-    if config.app and _is_bundle(config.checkpoint):
-        exported = Exported(open_bundle(config.checkpoint))
-    else:
-        exported = export(config, console)
+    bundle = open_bundle(config.checkpoint) if config.app and _is_bundle(config.checkpoint) else export(config, console)
     if config.app:
-        console.print(f"app: {install(exported.bundle, *config.app)}", highlight=False, soft_wrap=True)
-    return EXIT_INCOMPLETE if exported.left_out else 0
+        console.print(f"app: {install(bundle, *config.app)}", highlight=False, soft_wrap=True)
+    return EXIT_INCOMPLETE if bundle.left_out else 0
 
 
 def _is_bundle(path: Path) -> bool:
     return (path / "bundle.json").is_file() or (zipfile.is_zipfile(path) and path.suffix in (SUFFIX, ".zip"))
 
 
-@dataclass(frozen=True)
-class Exported:
-    """What an export made.
-
-    Attributes:
-        bundle: as written.
-        left_out: files that were asked for and are not in it.
-    """
-
-    bundle: Bundle
-    left_out: tuple[LeftOut, ...] = ()
-
-
-def export(config: ExportConfig, console: Console | None = None) -> Exported:
+def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     """Convert a checkpoint, hold the files against PyTorch, and write the bundle.
 
     Args:
@@ -111,9 +95,10 @@ def export(config: ExportConfig, console: Console | None = None) -> Exported:
         if left_out and (config.strict or not kept):
             raise UserError(_nothing_written(left_out))
         golden = make_golden(kept, detector, reference, paths, rounding)
-        bundle = write_bundle(out, spec, [(file.source, file.entry) for file in kept], golden, config.overwrite)
-    print_summary(bundle, left_out, unmeasured, console)
-    return Exported(bundle, tuple(left_out))
+        sources = [(file.source, file.entry) for file in kept]
+        bundle = write_bundle(out, spec, sources, golden, config.overwrite, left_out)
+    print_summary(bundle, unmeasured, console)
+    return bundle
 
 
 def _check(config: ExportConfig) -> tuple[str, ...]:

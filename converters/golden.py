@@ -10,7 +10,9 @@ import numpy as np
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.detectors import Detector
 from mobiledet.devices.coreai import RUNTIME
+from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
+from mobiledet.matching import compare_lists
 from mobiledet.spec import InputSpec
 from mobiledet_converters.checks import CheckedFile, detect
 from mobiledet_converters.precisions import PRECISIONS
@@ -27,9 +29,9 @@ def make_golden(
 ) -> Golden:
     """Let each file answer the same few images.
 
-    Any image would do, because what is expected of a file is its own answer. Those are preferred that 16-bit numbers
-    change the least, for a phone's GPU may rightly come to another result on others, then those with the most confident
-    detection.
+    Any image would do, because what is expected of a file is its own answer. Those are preferred that sound runtimes
+    agree on: a phone's GPU, which computes in 16 bits, and other kernels for integers than XNNPACK's; then those with
+    the most confident detection.
 
     Args:
         files: that go into the bundle.
@@ -39,20 +41,38 @@ def make_golden(
         rounding: what numbers of 16 bits do to them.
     """
     spec = reference.spec
-    tolerance = PRECISIONS["tflite"]["float16"].gate
+    changed = [
+        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(paths))],
+        *(_other_kernels(file, reference) for file in files if file.gate.is_coarse and _has_kernels(file)),
+    ]
 
     def preference(index: int) -> tuple[bool, float, float]:
         found = reference.detections[index]
-        changed = rounding.differing(index, tolerance) / max(len(found), 1)
-        return not len(found), changed, -float(found.scores.max(initial=0))
+        worst = max(counts[index] for counts in changed) / max(len(found), 1)
+        return not len(found), worst, -float(found.scores.max(initial=0))
 
     ranked = sorted(range(len(paths)), key=preference)
     cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in ranked[:PIXELS]]
-    for index in ranked[-PICTURES:] if len(ranked) <= PIXELS else ranked[PIXELS : PIXELS + PICTURES]:
+    for index in ranked[PIXELS : PIXELS + PICTURES] or ranked[:PICTURES]:
         cases.append(GoldenInput.of_picture(_picture(paths[index], spec.input)))
     # where PyTorch has no room for more candidates, a file has none either
     asked = make_reference(detector, spec, [case.pixels(spec) for case in cases])
     return Golden(tuple(cases), {file.entry.path: _answers(file, asked) for file in files})
+
+
+def _has_kernels(file: CheckedFile) -> bool:
+    return isinstance(file.model, LiteRtDetector)
+
+
+def _other_kernels(file: CheckedFile, reference: Reference) -> list[int]:
+    """Of each image, how many detections of a .tflite file are others with LiteRT's own kernels."""
+    other, tolerance = LiteRtDetector(file.source, "cpu"), PRECISIONS["tflite"][file.entry.precision].cpu
+    return [
+        compare_lists(
+            detect(file.model, image, reference), detect(other, image, reference), cut, reference.spec.nms, tolerance
+        ).differing
+        for image, cut in zip(reference.inputs, reference.cuts, strict=True)
+    ]
 
 
 def _picture(path: Path, spec: InputSpec) -> np.ndarray:

@@ -132,7 +132,9 @@ def beside_pytorch(scores: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, 
     """The entries of the files, each with ``pytorch``, the AP of the detector, and ``drop``, how much less it has."""
     base = scores[PYTORCH]["AP"]
     return {
-        name: {**entry, "pytorch": base, "drop": base - entry["AP"]} for name, entry in scores.items() if name != PYTORCH
+        name: {**entry, "pytorch": base, "drop": base - entry["AP"]}
+        for name, entry in scores.items()
+        if name != PYTORCH
     }
 
 

@@ -2,7 +2,7 @@
 and which accelerators take it. One row says all of it. No torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance
@@ -59,10 +59,12 @@ ROUNDED = Gate(0.95, 0.01, different=3e-3, unsettled=0.02, score_ratio=1.01, off
 FINE = Gate(0.9, 0.05, different=0.02, unsettled=0.04, score_ratio=1.05, offset=0.01, sqnr_db=12)
 COARSE = Gate(0.7, 0.2, different=0.06, unsettled=0.1, score_ratio=1.25, offset=0.04, sqnr_db=6, is_coarse=True)
 
-# How runtimes differ: in the order of sums; in 16 bits; by a step of 8-bit activations that lie between two.
+# How runtimes differ: in the order of sums; in 16 bits; in how 8-bit sums are rounded. Measured on 12 crowded images of
+# blood cells (500 detections), XNNPACK against LiteRT's own kernels: floats and 16-bit activations differ by 1e-6 in
+# scores, 8-bit activations leave 2.6 % unsettled within OTHER_STEPS and 9 % within IoU 0.9 and score 0.05.
 SAME_NUMBERS = Tolerance(0.99, 1e-3)
 HALF_NUMBERS = Tolerance(0.95, 0.01)
-SAME_STEPS = Tolerance(0.9, 0.05)
+FINE_STEPS = Tolerance(0.9, 0.05)
 OTHER_STEPS = Tolerance(0.8, 0.15)
 
 TFLITE = {
@@ -100,7 +102,7 @@ TFLITE = {
     ),
     "int8": Precision(
         COARSE,
-        SAME_STEPS,
+        OTHER_STEPS,
         OTHER_STEPS,
         {
             "cpu": "XNNPACK, 8 bits; fast on processors with dot products (Arm v8.2, VNNI)",
@@ -113,7 +115,7 @@ TFLITE = {
     "int16x8": Precision(
         FINE,
         HALF_NUMBERS,
-        SAME_STEPS,
+        FINE_STEPS,
         {
             "cpu": "LiteRT's own kernels alone, many times slower than float32: not in XNNPACK",
             "gpu": "none",
@@ -123,7 +125,12 @@ TFLITE = {
     ),
 }
 COREML = {
-    "float32": Precision(EXACT, SAME_NUMBERS, HALF_NUMBERS, {"cpu": "32 bits", "gpu": "32 bits", "ane": "none"}),
+    "float32": Precision(
+        replace(EXACT, sqnr_db=80),
+        SAME_NUMBERS,
+        HALF_NUMBERS,
+        {"cpu": "32 bits", "gpu": "32 bits", "ane": "none"},
+    ),
     "float16": Precision(
         ROUNDED, HALF_NUMBERS, HALF_NUMBERS, {"cpu": "16 bits", "gpu": "16 bits", "ane": "16 bits"}, is_default=True
     ),
@@ -135,7 +142,7 @@ COREML = {
     ),
     "w8a8": Precision(
         COARSE,
-        SAME_STEPS,
+        OTHER_STEPS,
         OTHER_STEPS,
         {"cpu": "16 bits", "gpu": "16 bits", "ane": "8 bits, faster from A17 Pro and M4 on"},
         needs_calibration=True,

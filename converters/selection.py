@@ -1,11 +1,11 @@
 """Which of the written files go into the bundle: those that find what PyTorch finds, and keep its mAP."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from mobiledet.bundle import LeftOut
 from mobiledet_converters.checks import CheckedFile
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.reference import Reference
@@ -14,23 +14,6 @@ from mobiledet_converters.tflite.error_table import as_table, error_table, to_bl
 KEPT_DROP = 0.01  # a file of integers that loses no more mAP than this is sound, whatever single detections do
 SHOWN = 10  # layers of a quantised file; the others are in the files
 FLOAT_FILE = "raw.float32.tflite"  # what the converter leaves beside the files
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that does not ship.
-
-    Attributes:
-        path: in the bundle, had it been shipped.
-        reason, advice: in words.
-    """
-
-    path: str
-    reason: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.path} is left out: {self.reason}; {self.advice}"
 
 
 def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[CheckedFile], list[LeftOut]]:

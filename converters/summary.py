@@ -1,24 +1,21 @@
 """What an export says at its end: a table of 80 columns, and a last line that tells what is not there."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet_converters.selection import LeftOut
 
 INTERPRETED = "i"  # marks a file that no runtime of its format has run
 OFF_DEVICE = "a"  # and one that Apple's runtime has run on this processor
 
 
-def print_summary(bundle: Bundle, left_out: Sequence[LeftOut], unmeasured: str, console: Console) -> None:
-    """Show what the bundle holds.
+def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
+    """Show what the bundle holds, and as the last thing what it does not.
 
     Args:
         bundle: as written.
-        left_out: the files that it does not hold; the last thing that is said.
         unmeasured: why no mAP was measured; empty where one was.
         console: where to.
     """
@@ -47,8 +44,8 @@ def print_summary(bundle: Bundle, left_out: Sequence[LeftOut], unmeasured: str, 
             highlight=False,
         )
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
-    for file in left_out:
-        console.print(str(file), style="yellow", highlight=False, soft_wrap=True)
+    for missing in bundle.left_out:
+        console.print(str(missing), style="yellow", highlight=False, soft_wrap=True)
 
 
 def _row(file: ModelFile) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from mobiledet.atomic import atomic_folder
 from mobiledet.checksums import SUMS, checksum_of, inside, verified_checksums, write_checksums
 from mobiledet.errors import UserError
 from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
-from mobiledet.records import load_json
+from mobiledet.records import decode, load_json
 from mobiledet.spec import ModelSpec
 
 SUFFIX = ".mobiledet"
@@ -66,6 +66,23 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A model file that was asked for and did not pass at export.
+
+    Attributes:
+        path: that it would have.
+        reason, advice: in words.
+    """
+
+    path: str
+    reason: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is left out: {self.reason}; {self.advice}"
+
+
+@dataclass(frozen=True)
 class Bundle:
     """An opened bundle whose files have been verified.
 
@@ -75,6 +92,7 @@ class Bundle:
         spec: the model's description.
         files: the model files.
         recorded: the golden cases, and what each model file gives for them.
+        left_out: files that the export was asked for and did not ship.
     """
 
     path: Path
@@ -82,6 +100,7 @@ class Bundle:
     spec: ModelSpec
     files: tuple[ModelFile, ...]
     recorded: Golden = field(repr=False)
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -144,6 +163,7 @@ def write_bundle(
     sources: Sequence[tuple[Path, ModelFile]],
     golden: Golden,
     overwrite: bool = False,
+    left_out: Sequence[LeftOut] = (),
 ) -> Bundle:
     """Write a bundle folder: whole or not at all.
 
@@ -152,6 +172,7 @@ def write_bundle(
         sources: where each model file lies now, and its entry; size and checksum are filled in here.
         golden: the cases, and what each of the model files gives for them.
         overwrite: replace what is there.
+        left_out: files that are missing from ``sources``, and why.
 
     Raises:
         UserError: ``path`` exists, or cannot be written, or the golden cases do not fit the files.
@@ -168,8 +189,8 @@ def write_bundle(
             files[-1]["bytes"] = sum(file.stat().st_size for file in (target, *target.rglob("*")) if file.is_file())
         (folder / LABELS).write_text("".join(f"{label}\n" for label in spec.labels), encoding="utf-8")
         write_golden(folder / GOLDEN, golden)
-        listing = json.dumps({**spec.to_json(), "files": files}, indent=1, allow_nan=False)
-        (folder / LISTING).write_text(listing + "\n", encoding="utf-8")
+        listing = {**spec.to_json(), "files": files, "left_out": [dataclasses.asdict(file) for file in left_out]}
+        (folder / LISTING).write_text(json.dumps(listing, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         write_checksums(folder)
         bundle = _verified(path, folder)
     return dataclasses.replace(bundle, root=path)
@@ -204,13 +225,15 @@ def _verified(path: Path, root: Path) -> Bundle:
     spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}")
     try:
         files = tuple(_model_file(entry, checksums) for entry in listing["files"])
+        left_out = decode(tuple[LeftOut, ...], listing["left_out"], "left_out")
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {LISTING} lists its files in a form that cannot be read: {error}") from error
     for file in files:
         inside(root, file.path, path)
         if not file.sha256:
             raise UserError(f"{path}: {file.path} is missing; copy or export the bundle again")
-    return Bundle(path, root, spec, files, read_golden(root / GOLDEN, spec, [file.path for file in files], path))
+    golden = read_golden(root / GOLDEN, spec, [file.path for file in files], path)
+    return Bundle(path, root, spec, files, golden, left_out)
 
 
 def _model_file(entry: Any, checksums: Mapping[str, str]) -> ModelFile:

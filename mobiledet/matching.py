@@ -54,6 +54,11 @@ class Comparison:
     missing: Side
     invented: Side
 
+    @property
+    def differing(self) -> int:
+        """Detections of either list without a partner, but for those where lists are cut."""
+        return sum(len(side.unsettled) + len(side.unexplained) for side in (self.missing, self.invented))
+
 
 def compare_lists(
     expected: Detections, found: Detections, cut: float, nms: NmsSpec, tolerance: Tolerance

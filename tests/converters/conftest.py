@@ -50,3 +50,15 @@ def config(scene_checkpoint: Path, scene_folder: Path, tmp_path: Path) -> Export
     return ExportConfig(
         scene_checkpoint, out, images=scene_folder, parity_images=4, calibration=calibration, judge=False
     )
+
+
+@pytest.fixture
+def scenes(scene_folder: Path, tmp_path: Path) -> Path:
+    """The scenes under the names that the detector has for their classes."""
+    folder = tmp_path / "scenes"
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "val2017").symlink_to(scene_folder)
+    listing = folder / "annotations" / "instances_val2017.json"
+    own = (scene_folder.parent / "annotations" / listing.name).read_text()
+    listing.write_text(own.replace('"star"', '"étoile"'))
+    return folder

@@ -11,7 +11,8 @@ from mobiledet.checkpoint import load_detector
 from mobiledet.detections import Detections
 from mobiledet.detectors import DETECTORS, detector_from_spec
 from mobiledet.spec import InputSpec, ModelSpec
-from mobiledet_converters.parity import TOLERANCES, compare
+from mobiledet_converters.parity import compare
+from mobiledet_converters.precisions import EXACT
 from mobiledet_converters.reference import choose_images, load_inputs, make_reference
 from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph
 
@@ -40,8 +41,8 @@ def test_graph_finds_what_the_dynamic_form_finds(kind: str, scene_folder: Path, 
             rows = (out["boxes"][0], out["classes"][0], out["scores"][0])
             found.append(Detections.from_graph_outputs(*rows, count, 96, 96))
             assert all(not row[count:].any() for row in rows)
-    report = compare(reference.detections, found, reference.cuts, spec.nms, TOLERANCES["float32"])
-    assert report.is_exact
+    report = compare(reference.detections, found, reference.cuts, spec.nms, EXACT)
+    assert (report.unsettled, report.different) == (0, 0)
     assert report.expected == sum(map(len, found)) > 100
 
 

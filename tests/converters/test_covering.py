@@ -1,0 +1,82 @@
+"""Sound files ship, whatever the network and the pictures: each family with several detectors, each detector on sparse
+and on crowded pictures, in every precision of both formats; short trainings, so that scores are of all sorts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobiledet.devices.golden import replay_golden
+from mobiledet.devices.litert import LiteRtDetector
+from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.export import export
+
+# backbone, detector, pictures: each family and each detector meets both kinds of pictures
+COMBINATIONS = (
+    ("mobilenet_v1_0.25x", "ssdlite", "sparse"),
+    ("mobilenet_v1_0.25x", "faster_rcnn", "crowded"),
+    ("mobilenet_v1_0.25x", "nanodet_plus", "crowded"),
+    ("mobilenet_v2_0.35x", "ssdlite_fpn", "crowded"),
+    ("mobilenet_v2_0.35x", "faster_rcnn_fpn", "sparse"),
+    ("shufflenet_v1_0.25x_g3", "ssdlite", "crowded"),
+    ("shufflenet_v1_0.25x_g3", "faster_rcnn_fpn", "crowded"),
+    ("shufflenet_v1_0.25x_g3", "nanodet_plus", "sparse"),
+    ("shufflenet_v2_0.5x", "ssdlite_fpn", "sparse"),
+    ("shufflenet_v2_0.5x", "faster_rcnn", "sparse"),
+    ("shufflenet_v2_0.5x", "nanodet_plus", "crowded"),
+    ("ghostnet_0.5x", "ssdlite", "crowded"),
+    ("ghostnet_0.5x", "nanodet_plus", "sparse"),
+    ("ghostnet_0.5x", "faster_rcnn_fpn", "sparse"),
+    ("fd_mobilenet_0.25x", "ssdlite_fpn", "crowded"),
+    ("fd_mobilenet_0.25x", "faster_rcnn", "sparse"),
+)
+
+
+@pytest.fixture(scope="session")
+def pictures(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The scenes themselves, and pictures of nine scenes each."""
+    crowded = tmp_path_factory.mktemp("crowded")
+    scenes = [np.asarray(Image.open(path).convert("RGB").resize((96, 96))) for path in sorted(scene_folder.iterdir())]
+    for number in range(8):
+        nine = [scenes[(number + step) % len(scenes)] for step in range(9)]
+        rows = [np.concatenate(nine[start : start + 3], axis=1) for start in (0, 3, 6)]
+        Image.fromarray(np.concatenate(rows)).save(crowded / f"{number}.png")
+    return {"sparse": scene_folder, "crowded": crowded}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("backbone", "detector", "kind"), COMBINATIONS)
+def test_every_file_ships_and_passes_its_golden_cases(
+    backbone: str,
+    detector: str,
+    kind: str,
+    pictures: dict[str, Path],
+    train_on_scenes: Callable[..., Path],
+    scene_folder: Path,
+    tmp_path: Path,
+) -> None:
+    config = ExportConfig(
+        train_on_scenes(backbone, detector),
+        tmp_path / "x.mobiledet",
+        precision=("float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"),
+        face=("graph",),
+        images=pictures[kind],
+        calibration=str(scene_folder.parent),
+    )
+    bundle = export(config)
+    assert bundle.left_out == ()
+    assert len(bundle.files) == 10
+    for file in bundle.files:
+        if file.format == "tflite":
+            for accelerator in ("xnnpack", "cpu"):
+                model = LiteRtDetector(bundle.root / file.path, accelerator)
+
+                def detect(case, model=model):  # type: ignore[no-untyped-def]
+                    model.set_input(case.image)
+                    model.invoke()
+                    return model.detections(1, 1)
+
+                assert replay_golden(bundle, file, accelerator, detect).cases == 3
