@@ -14,7 +14,7 @@ from mobiledet.metrics.coco import NUMBERS
 LATENCIES = ("p50_ms", "p50_low_ms", "p50_high_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "n")
 HEADINGS = ("model", "precision", "mAP", "AP50", "p50 ms", "p90 ms", "file", "images", "measured on")
 
-SPECIAL = re.compile(r"[\\`*\[\]<>&|#!~]|_(?=\W|$)|(?<!\w)_")  # of Markdown, and of HTML within it
+SPECIAL = re.compile(r"[\\`*\[\]<>&#!~]|_(?=\W|$)|(?<!\w)_")  # of Markdown, and of HTML within it
 FORMULA = ("=", "+", "-", "@")
 
 Value = str | float | None
@@ -49,7 +49,7 @@ def write_markdown(path: Path, results: Sequence[Result]) -> None:
 def _plain(text: str) -> str:
     """A text from outside in Markdown: one line that is shown as it is, no markup, no HTML, no link."""
     line = "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
-    return SPECIAL.sub(lambda match: f"&#{ord(match[0])};", line)
+    return SPECIAL.sub(lambda match: f"&#{ord(match[0])};", line).replace("|", r"\|")
 
 
 def _no_formula(value: Value) -> Value:

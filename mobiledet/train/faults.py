@@ -38,7 +38,7 @@ def told_faults(folder: Path, processes: int) -> Iterator[None]:
     except DiskFull as error:
         raise UserError(f"{error}; make room and {how_to_go_on(folder)}") from error
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or isinstance(error, BrokenPipeError):  # the reader of the words has gone (`| head`)
             raise
         reason = "no space left on the disk" if is_full(error) else (error.strerror or str(error)).lower()
         raise UserError(f"cannot write {folder}: {reason}; {how_to_go_on(folder)}") from error
