@@ -20,7 +20,7 @@ from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
 from mobiledet_converters.calibration import Calibration, choose_calibration
 from mobiledet_converters.checks import CheckedFile, ask_judge, check_file
-from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.config import EXIT_INCOMPLETE, ExportConfig
 from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.golden import make_golden
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
@@ -38,7 +38,6 @@ from mobiledet_converters.working_folder import working_folder
 from mobiledet_converters.wrapper import require_one_stage
 
 POLL_SECONDS = 0.2
-EXIT_INCOMPLETE = 3  # a bundle was written, but not with all files that were asked for
 
 
 def run(config: ExportConfig) -> int:

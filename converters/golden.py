@@ -9,6 +9,7 @@ import numpy as np
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.data.record import Picture
 from mobiledet.detectors import Detector
+from mobiledet.devices.coreai import RUNTIME
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import compare_lists
@@ -93,8 +94,9 @@ def _answers(file: CheckedFile, asked: Reference) -> GoldenFile:
     outputs = []
     for image, cut in zip(asked.inputs, asked.cuts, strict=True):
         found = detect(file.model, image, asked)
-        lowest = min((cut, *found.scores.tolist())) if cut > spec.nms.score else 0.0
-        outputs.append(GoldenOutputs.of(found, spec.input.height, spec.input.width, lowest))
+        # scores of integers are those of PyTorch but for a step: the file's own list tells where it was cut
+        own_cut = float(found.scores.min(initial=1)) if cut > spec.nms.score and len(found) else 0.0
+        outputs.append(GoldenOutputs.of(found, spec.input.height, spec.input.width, own_cut))
     precision = PRECISIONS[file.entry.format][file.entry.precision]
     return GoldenFile(tuple(outputs), _runtime(file.entry.format), precision.cpu, precision.accelerated)
 
@@ -102,4 +104,6 @@ def _answers(file: CheckedFile, asked: Reference) -> GoldenFile:
 def _runtime(format: str) -> str:
     if format == "coreml":
         return f"mobiledet's interpreter of MIL, {platform.machine()}"
+    if format == "coreai":
+        return f"{RUNTIME} {version(RUNTIME)}, {platform.machine()}"
     return f"litert {version('ai-edge-litert')}, {platform.machine()}"

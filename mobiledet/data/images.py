@@ -1,8 +1,11 @@
 """Pictures: found, decoded and resized. Training, evaluation and devices all use these functions. No torch."""
 
 import io
+import math
 import struct
-from collections.abc import Iterator
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +19,12 @@ from mobiledet.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
+# the decoders that may see a file from outside; Pillow has others that start programs, such as that of EPS
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+# about 1 GB to decode: more than the largest cameras of phones but one give, and less than a small file can pretend
+MOST_PIXELS = 120_000_000
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
+SizeCheck = Callable[[int, int], str]  # of a height and a width: what is wrong with them, else empty
 ORIENTATION_TAG = 0x0112  # of EXIF
 
 # of values in pictures of 32-bit integers and of floats
@@ -27,26 +36,42 @@ OTHER_SUFFIXES = frozenset(
 )
 
 # what Pillow raises on files that are truncated, broken, or not pictures
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+_DECODE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    ZeroDivisionError,
+)
 
 
-def load_rgb(path: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
+def load_rgb(path: Path, apply_orientation: bool = False, check_size: SizeCheck | None = None) -> NDArray[np.uint8]:
     """Decode a picture of any kind; grayscale, palette, CMYK become RGB, transparency is dropped.
 
     Grey of more than 8 bits is scaled down: integers of 16 bits by 256, those of 32 bits and floats by the smallest of
-    the ranges 0..1 (floats alone), 0..255, 0..65535 and 0..2^32-1 that holds them.
+    the ranges 0..1 (floats alone), 0..255, 0..65535 and 0..2^32-1 that holds them. The size that the header tells is
+    looked at before anything is decoded.
 
     Args:
         path: the file.
         apply_orientation: turn the picture as its EXIF tag says, see ``headers.choose_reading``.
+        check_size: refuses a height and a width, those of the result.
 
     Returns:
         H x W x 3, uint8, RGB.
 
     Raises:
-        UserError: the file is missing, truncated or cannot be decoded.
+        UserError: the file is missing, truncated, too large or cannot be decoded; or what ``check_size`` says.
     """
-    with opened(path, path) as image:
+    with opened(path, path, check_size, apply_orientation) as image:
         return _decoded(image, apply_orientation)
 
 
@@ -62,7 +87,11 @@ def _decoded(image: Image.Image, apply_orientation: bool) -> NDArray[np.uint8]:
 
 
 def load_reduced(
-    path: Path, height: int, width: int, apply_orientation: bool = False
+    path: Path,
+    height: int,
+    width: int,
+    apply_orientation: bool = False,
+    check_size: SizeCheck | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
 
@@ -73,10 +102,10 @@ def load_reduced(
         the pixels as in ``load_rgb``, and (height, width) of the picture in full.
 
     Raises:
-        UserError: the file is missing, truncated or cannot be decoded.
+        UserError: as in ``load_rgb``.
     """
-    with opened(path, path) as image:
-        turned = apply_orientation and image.getexif().get(ORIENTATION_TAG, 1) >= 5
+    with opened(path, path, check_size, apply_orientation) as image:
+        turned = apply_orientation and _is_turned(image)
         original = (image.width, image.height) if turned else (image.height, image.width)
         factor = _reduction(original, (height, width))
         image.draft("RGB", (height, width) if turned else (width, height))
@@ -97,14 +126,34 @@ def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
     return next((factor for factor in (8, 4, 2) if factor <= fits), 1)
 
 
+def _is_turned(image: Image.Image) -> bool:
+    """Whether its EXIF tag has height and width change places."""
+    return bool(image.getexif().get(ORIENTATION_TAG, 1) >= 5)
+
+
 @contextmanager
-def opened(source: Path | BinaryIO, name: object) -> Iterator[Image.Image]:
+def opened(
+    source: Path | BinaryIO, name: object, check_size: SizeCheck | None = None, apply_orientation: bool = False
+) -> Iterator[Image.Image]:
     """A picture file, not decoded yet; whatever goes wrong in the block is told as a ``UserError`` that names it."""
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=FORMATS) as image:
+            pixels = math.prod(image.size)
+            if pixels > MOST_PIXELS:
+                size = f"{image.width} x {image.height}"
+                raise UserError(
+                    f"cannot decode image {name}: {size} pixels are more than {MOST_PIXELS // 10**6} million"
+                )
+            if check_size:
+                width, height = image.size[::-1] if apply_orientation and _is_turned(image) else image.size
+                problem = check_size(height, width)
+                if problem:
+                    raise UserError(problem)
             yield image
     except UnidentifiedImageError as error:
         raise UserError(f"cannot decode image {name}: it is not a picture of a known format") from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise UserError(f"cannot decode image {name}: it has too many pixels for the memory") from error
     except _DECODE_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(f"cannot decode image {name}: {' '.join(reason.split()).lower()}") from error

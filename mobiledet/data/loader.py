@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -157,12 +158,13 @@ class DetectionDataset(Dataset[Sample | UserError]):
 
     def _load(self, source: LabelledImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """The pixels, and height and width of the picture in the file."""
+        check = partial(source.size_problem, annotations=self.dataset.annotations)  # before anything is decoded
         if self.transform is None:
-            image = load_rgb(source.path, source.apply_orientation)
+            image = load_rgb(source.path, source.apply_orientation, check)
             return image, (image.shape[0], image.shape[1])
         if self.disk_cache:
             return self.disk_cache.load(source)
-        return load_reduced(source.path, *least_size(self.height, self.width), source.apply_orientation)
+        return load_reduced(source.path, *least_size(self.height, self.width), source.apply_orientation, check)
 
     def _sample(self, image: NDArray[np.uint8], epoch: int, index: int, bad_images: tuple[str, ...]) -> Sample:
         source = self.dataset.images[index]

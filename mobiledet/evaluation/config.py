@@ -139,16 +139,19 @@ class PredictConfig:
 
     Pictures are turned as their EXIF orientation says, unless the bundle was trained with --exif ignore. Each is
     written whole or not at all. One that cannot be read does not stop the others; it is told at the end, with exit
-    status 2.
+    status 2. The name of a published detector (`mobiledet zoo`) stands for its bundle: its weights are fetched and
+    exported once and kept in the cache.
 
     For example:
+      mobiledet predict ssdlite320_mobilenet_v3_large photo.jpg
       mobiledet predict x.mobiledet cat.jpg dog.png
       mobiledet predict x.mobiledet holiday/ --score 0.5 --out drawn
       mobiledet predict x.mobiledet cat.jpg --json > boxes.json
     """
 
     bundle: Positional[Path]
-    """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
+    """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it; or the name of a published
+    detector, where no file or folder is called so."""
     images: Positional[tuple[Path, ...]]
     """Pictures, or folders of pictures."""
 

@@ -18,7 +18,7 @@ from mobiledet.bundle import open_bundle
 from mobiledet.data.images import list_images, load_rgb, unread_pictures
 from mobiledet.detections import Detections
 from mobiledet.devices import open_device
-from mobiledet.devices.base import Session
+from mobiledet.devices.base import MOST_THREADS, Session
 from mobiledet.drawing.pictures import contact_sheet, draw_detections
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
@@ -47,6 +47,8 @@ def run(config: PredictConfig) -> int:
     """The command ``mobiledet predict``; returns 2 if a picture could not be read."""
     if not 0 <= config.score <= 1:
         raise UserError(f"--score {config.score} is not in 0..1")
+    if not 0 <= config.threads <= MOST_THREADS:
+        raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")
     images = [image for path in config.images for image in list_images(path)]
     passed_over = [other for path in config.images for other in unread_pictures(path)]
     if not images:

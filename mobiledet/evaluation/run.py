@@ -15,7 +15,7 @@ from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.read import load_split
 from mobiledet.devices import InputMode, open_device
-from mobiledet.devices.base import BenchmarkPlan, Device, Session
+from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
 from mobiledet.evaluation.config import EvaluateConfig
@@ -172,9 +172,9 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("--images and --annotations belong together; give both")
     if config.accuracy and (config.data is None) == (config.images is None):
         raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
-    for name in ("threads", "limit"):
-        if getattr(config, name) < 0:
-            raise UserError(f"--{name} {getattr(config, name)} is negative")
+    for name, most in (("threads", MOST_THREADS), ("limit", sys.maxsize)):
+        if not 0 <= getattr(config, name) <= most:
+            raise UserError(f"--{name} {getattr(config, name)} is not in 0..{most}")
     benchmark_plan(config)
 
 

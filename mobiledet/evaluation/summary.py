@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mobiledet.devices.coreai import RUNTIME as COREAI
 from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.evaluation.cross_check import CrossCheck
 from mobiledet.evaluation.result import Accuracy, Latency, Result
@@ -64,6 +65,8 @@ def _rows(result: Result) -> Iterator[tuple[str, str]]:
         yield from _latency_rows(result.latency)
     elif "interpreter" in device.runtime:
         yield "latency", "not measured: this is a reference interpreter, its times say nothing of a device"
+    elif device.runtime == COREAI:
+        yield "latency", "not measured: Apple's runtime on this processor, its times say nothing of Apple's systems"
 
 
 def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:

@@ -4,17 +4,21 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from mobiledet.detections import Detections
 from mobiledet.errors import unknown_name
+from mobiledet.records import Count, Range
 from mobiledet.truth import ImageId, Truth
 
 SCORERS = ("faster-coco-eval", "pycocotools")
 # in the order of COCOeval.stats
 NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+Precision = Annotated[float, Range(-1, 1)]  # or recall
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,25 @@ class CocoMetrics:
         detections: detections scored.
     """
 
-    AP: float
-    AP50: float
-    AP75: float
-    APs: float
-    APm: float
-    APl: float
-    AR1: float
-    AR10: float
-    AR100: float
-    ARs: float
-    ARm: float
-    ARl: float
-    per_class: dict[str, float] = field(default_factory=dict)
-    images: int = 0
-    detections: int = 0
+    AP: Precision
+    AP50: Precision
+    AP75: Precision
+    APs: Precision
+    APm: Precision
+    APl: Precision
+    AR1: Precision
+    AR10: Precision
+    AR100: Precision
+    ARs: Precision
+    ARm: Precision
+    ARl: Precision
+    per_class: dict[str, Precision] = field(default_factory=dict)
+    images: Count = 0
+    detections: Count = 0
+
+    def __post_init__(self) -> None:
+        if any(-1 < value < 0 for value in (*(getattr(self, name) for name in NUMBERS), *self.per_class.values())):
+            raise ValueError("a precision or recall lies between -1 and 0")
 
     @property
     def has_score(self) -> bool:

@@ -41,7 +41,7 @@ class SweepConfig:
 
     precisions: tuple[str, ...] = ("float32", "float16", "int8")
     """Files of each bundle to evaluate; checkpoints are exported to these."""
-    formats: tuple[Literal["tflite", "coreml"], ...] = ("tflite",)
+    formats: tuple[Literal["tflite", "coreml", "coreai"], ...] = ("tflite",)
     """Kinds of files that checkpoints are exported to."""
     export_options: str = ""
     """More options of `mobiledet export`."""

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mobiledet.checksums import SUMS
 from mobiledet.errors import UserError
 from mobiledet.sweep.config import SweepConfig
-
-BUNDLE_FILE = "bundle.json"  # names all else in a bundle
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _given(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
     """Bundles of the models that are there; exports of checkpoints are added to the steps."""
     for path in config.models:
         checkpoint = path / "best.ckpt" if path.is_dir() else path
-        if (path / BUNDLE_FILE).is_file() or (path.is_file() and path.suffix in (".zip", ".mobiledet")):
+        if (path / SUMS).is_file() or (path.is_file() and path.suffix in (".zip", ".mobiledet")):
             yield _Bundle(_name(path), path)
         elif checkpoint.is_file() and checkpoint.suffix == ".ckpt":
             folder = checkpoint.parent

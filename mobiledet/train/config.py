@@ -6,6 +6,8 @@ from typing import Literal
 
 from mobiledet.data.config import DataOptions, Exif
 
+MOST_EPOCHS = 1_000_000
+
 
 @dataclass(frozen=True)
 class TrainConfig(DataOptions):
@@ -19,6 +21,8 @@ class TrainConfig(DataOptions):
 
     recipe: str = ""
     """Published settings to begin with; `--recipe list` shows them. Options that are given win over the recipe's."""
+    json: bool = False
+    """With `--recipe list`: print JSON, with the parameters of the network that each recipe builds."""
 
     data: str = "shapes"
     """A folder of annotated images: COCO's layout, Roboflow's, YOLO's or Pascal VOC's (see --data-format), or `shapes`
@@ -53,9 +57,15 @@ class TrainConfig(DataOptions):
     """Leave the backbone as it is, normalisation statistics included; needs --pretrained or --init."""
     detector: str = "ssdlite_fpn"
     """ssdlite (levels from stride 16, as in the papers), ssdlite_fpn (a small pyramid from stride 8), faster_rcnn (one
-    level, as in the papers) or faster_rcnn_fpn."""
+    level, as in the papers), faster_rcnn_fpn, or nanodet_plus (a pyramid from stride 8, no anchors)."""
     image_size: int = 320
-    """Side of the square input in pixels, a multiple of 32."""
+    """Side of the square input in pixels; a multiple of 32 for detectors with a pyramid."""
+    detector_options: tuple[str, ...] = ()
+    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256.
+    nanodet_plus has channels (96), activation (leaky_relu, relu or relu6), guidance (true; false trains without the
+    auxiliary head, in a fraction of the time) and detach_epoch (10)."""
+    backbone_options: tuple[str, ...] = ()
+    """Options of the backbone, such as activation=\"leaky_relu\"."""
     anchors: Literal["default", "fit"] = "default"
     """default: the detector's own (ssdlite: SSD's boxes, ssdlite_fpn: one square a cell); fit: three a cell, clustered
     from the training boxes."""

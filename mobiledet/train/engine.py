@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from torch import nn
 
 from mobiledet.backbones import load_pretrained
+from mobiledet.checkpoint import check_size
 from mobiledet.complexity import count_parameters
 from mobiledet.data.dataset import DetectionSet, LeftOut, count_by_reason
 from mobiledet.data.loader import Batch, DetectionLoader
@@ -25,6 +27,7 @@ from mobiledet.spec import ModelSpec
 from mobiledet.train.allocator import keep_freed_memory
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.curves import CurvePoint, append_point
+from mobiledet.train.faults import told_faults
 from mobiledet.train.finetune import like_start, load_start, start_from
 from mobiledet.train.interruption import Interrupted, Interruption
 from mobiledet.train.launch import adopt_environment, launch, make_fabric
@@ -32,6 +35,7 @@ from mobiledet.train.meter import LossWatch
 from mobiledet.train.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
 from mobiledet.train.progress import TrainProgress
 from mobiledet.train.qat import freeze_statistics, prepare_qat
+from mobiledet.train.recipe_networks import recipe_json
 from mobiledet.train.recipes import LIST, recipe_list
 from mobiledet.train.report import write_report
 from mobiledet.train.resume import resumed
@@ -81,7 +85,7 @@ class TrainResult:
 def run(config: TrainConfig) -> int:
     """The command ``mobiledet train``; returns its exit status."""
     if config.recipe == LIST:
-        print(recipe_list())
+        print(recipe_json() if config.json else recipe_list())
         return 0
     try:
         train(config, quiet=False)
@@ -106,12 +110,25 @@ def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
     config = adopt_environment(config)
     check_settings(config)
     # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
-    folder, metrics, seconds = launch(make_fabric(config), partial(_train, config=config, quiet=quiet))
+    folder, metrics, seconds = launch(
+        make_fabric(config), partial(_train, config=config, quiet=quiet), config.resume or config.out
+    )
     return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
 
 
 def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict[str, Any], float]:
     """The run of one process; returns the run folder, the best metrics and the seconds it took."""
+    with ExitStack() as stack:
+        existing = config.resume or config.out
+        if fabric.is_global_zero and existing and existing.is_dir():  # before its checkpoints are looked at
+            stack.enter_context(RunFolder(existing).locked())
+        return _train_alone(fabric, config, quiet, stack)
+
+
+def _train_alone(
+    fabric: Fabric, config: TrainConfig, quiet: bool, stack: ExitStack
+) -> tuple[Path, dict[str, Any], float]:
+    """The same; ``stack`` holds the run folder."""
     started = time.monotonic()
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False, soft_wrap=True)
     torch.manual_seed(config.seed)
@@ -123,6 +140,8 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     before = load_start(source, config) if config.init and not config.resume else None
     if config.resume:
         before, source, problem = RunFolder(config.resume).newest_checkpoint()
+        if before:
+            check_size(before, source)
         if problem:
             console.print(f"{problem}; goes on from {source}")
     spec = make_spec(config, train_set, before.spec if before else None)
@@ -148,7 +167,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
         console.print(changed_data(before.data, state.data), end="")
         if state.epoch > config.epochs:
             raise UserError(f"--epochs {config.epochs}: {config.resume} has done {state.epoch} already")
-    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state) if fabric.is_global_zero else None))
+    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state, stack) if fabric.is_global_zero else None))
     left_out = _LeftOut(console, folder if fabric.is_global_zero else None)
     left_out.tell((*train_set.left_out, *val_set.left_out, *_unreadable(train_loader, val_loader)))
     console.print(
@@ -165,6 +184,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     steps_per_epoch = len(train_set.images) // config.batch_size
     done_steps = state.epoch * steps_per_epoch + state.step
     with (
+        told_faults(folder.path, fabric.world_size),
         Interruption() as interruption,
         TrainProgress(console, config.epochs * steps_per_epoch, done_steps, config.epochs) as progress,
     ):
@@ -209,6 +229,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
 def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
     """The network on its device: the averaged weights and the optimiser hold on to its very tensors."""
     detector = detector_from_spec(spec)
+    detector.add_training_parts()
     if config.pretrained and not config.init and not config.resume:
         with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
             load_pretrained(detector.backbone, config.backbone, config.pretrained)
@@ -221,9 +242,9 @@ def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
     return detector.to(fabric.device).to(memory_format=torch.channels_last)
 
 
-def _open_folder(config: TrainConfig, state: TrainState) -> RunFolder:
+def _open_folder(config: TrainConfig, state: TrainState, stack: ExitStack) -> RunFolder:
     if not config.resume:
-        return RunFolder.create(config, state.spec.name)
+        return RunFolder.create(config, state.spec.name, stack)
     folder = RunFolder(config.resume)
     folder.rewind(state.epoch)
     folder.write_config(dataclasses.replace(config, resume=None))
@@ -312,6 +333,7 @@ def _train_epoch(run: Run) -> None:
     watch = LossWatch(lambda index: run.train_loader.dataset.dataset.images[index].path.name)
     saved = time.monotonic()
     run.detector.train()
+    state.detector.start_epoch(state.epoch)
     if config.freeze_backbone:
         state.detector.backbone.eval()
     if config.qat:

@@ -1,6 +1,7 @@
 """From the settings of a run to its data, its model description and the machine's part in it."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,8 +9,8 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-from mobiledet.backbones import check_backbone
-from mobiledet.backbones.pretrained import input_statistics
+from mobiledet.backbones import build_backbone, check_backbone
+from mobiledet.backbones.pretrained import IMAGENET, Needs, needs_of
 from mobiledet.cores import usable_cores
 from mobiledet.data.coco import load_coco
 from mobiledet.data.config import DataOptions
@@ -23,12 +24,29 @@ from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
-from mobiledet.spec import InputSpec, ModelSpec, TrainingInfo
-from mobiledet.train.config import TrainConfig
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
+from mobiledet.train.config import MOST_EPOCHS, TrainConfig
+from mobiledet.train.options import read_options
 from mobiledet.train.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16
+# least and most of settings that are plain numbers
+LIMITS = {
+    "epochs": (1, MOST_EPOCHS),
+    "batch_size": (1, 1 << 20),
+    "accumulate": (1, 1 << 20),
+    "devices": (1, 1024),
+    "nodes": (1, 1 << 16),
+    "eval_every": (1, MOST_EPOCHS),
+    "lr_batch_size": (0, 1 << 20),
+    "warmup_steps": (0, 1 << 40),
+    "weight_decay": (0, 1e6),
+    "clip_norm": (0, 1e9),
+    "seed": (0, (1 << 63) - 1),
+    "workers": (-1, 256),
+    "save_every_minutes": (0, 1e9),
+}
 
 
 def check_settings(config: TrainConfig) -> None:
@@ -40,26 +58,12 @@ def check_settings(config: TrainConfig) -> None:
     check_backbone(config.backbone)
     if config.detector not in DETECTORS:
         raise unknown_name("detector", config.detector, DETECTORS)
-    limits = {
-        "epochs": 1,
-        "batch_size": 1,
-        "accumulate": 1,
-        "devices": 1,
-        "nodes": 1,
-        "eval_every": 1,
-        "lr_batch_size": 0,
-        "warmup_steps": 0,
-        "weight_decay": 0,
-        "clip_norm": 0,
-        "seed": 0,
-        "save_every_minutes": 0,
-    }
-    for name, least in limits.items():
-        if getattr(config, name) < least:
-            raise UserError(f"{_option(config, name)} is below {least}")
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(config, name) <= most:  # also where it is no number
+            raise UserError(f"{_option(config, name)} is not in {least:g}..{most:g}")
     for name in ("lr", "lr_gamma"):
-        if not getattr(config, name) > 0:
-            raise UserError(f"{_option(config, name)} is not above 0")
+        if not 0 < getattr(config, name) < math.inf:
+            raise UserError(f"{_option(config, name)} is not above 0, or no number")
     if config.val_share and config.val_set:
         raise UserError("--val-share and --val-set both say what is validated on; give one of them")
     if (config.train_images or config.val_images) and config.val_share:
@@ -212,21 +216,29 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
     Args:
         config: the settings.
         train_set: gives the classes.
-        before: of the checkpoint that the weights come from; its normalisation and its detector's options are kept.
+        before: of the checkpoint that the weights come from; its normalisation, its suppression settings and the
+            options of its backbone and its detector are kept. Logits that name no class go with the classes.
 
     Raises:
         UserError: the image size is not valid.
     """
-    options = dict(before.detector_options) if before else {}
+    options = {
+        **(before.detector_options if before else {}),
+        **read_options(config.detector_options, "--detector-options"),
+    }
+    if before and before.labels != train_set.labels:
+        options.pop("unused_logits", None)
     if config.loss != "default":
         options["loss"] = config.loss
+    if config.anchors == "fit" and not DETECTORS[config.detector].levels:
+        raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
     if config.anchors == "fit":
         options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
     try:
-        statistics = (
-            (before.input.mean, before.input.std) if before else input_statistics(config.backbone, config.pretrained)
-        )
-        input_spec = InputSpec(config.image_size, config.image_size, *statistics, exif=config.exif)
+        needs = _needs(config, before)
+        input_spec = InputSpec(config.image_size, config.image_size, needs.mean, needs.std, exif=config.exif)
+        if before and config.qat:
+            input_spec = dataclasses.replace(before.input, exif=config.exif)
     except ValueError as error:
         raise UserError(f"--image-size {config.image_size}: {error}") from error
     return ModelSpec(
@@ -236,9 +248,20 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
         input=input_spec,
         labels=train_set.labels,
         category_ids=train_set.category_ids,
+        nms=before.nms if before else NmsSpec(),
+        backbone_options=needs.options,
         detector_options=options,
         training=TrainingInfo(dataset=train_set.name, split="train", seed=config.seed),
     )
+
+
+def _needs(config: TrainConfig, before: ModelSpec | None) -> Needs:
+    given = read_options(config.backbone_options, "--backbone-options")
+    if before:
+        return Needs(before.input.mean, before.input.std, {**before.backbone_options, **given})
+    is_file = config.pretrained not in ("", IMAGENET)
+    needs = needs_of(config.backbone, config.pretrained, build_backbone(config.backbone) if is_file else None)
+    return needs._replace(options={**needs.options, **given})
 
 
 def _fitted_anchors(dataset: DetectionSet, levels: int, seed: int) -> AnchorSizes:

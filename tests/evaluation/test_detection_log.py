@@ -26,7 +26,9 @@ from mobiledet.evaluation.result import read_result
 from mobiledet.evaluation.run import evaluate
 
 DEVICE = DeviceInfo("local", "board", "Linux", "cpu", 2, "litert", "2")
-ORIGIN = Origin("b" * 64, "model.tflite", DEVICE, Execution("auto", "xnnpack", 0.5, 1), "image", "i" * 64, ("a", "b"))
+ORIGIN = Origin(
+    "b" * 64, "model.tflite", DEVICE, Execution("auto", "xnnpack", 0.5, 1), "image", "i" * 64, ("a", "b", "c")
+)
 QUICK = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=5, seconds=0)
 
 
