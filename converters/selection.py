@@ -12,6 +12,7 @@ from mobiledet_converters.reference import Reference
 from mobiledet_converters.tflite.error_table import as_table, error_table, to_blame, write_table
 
 KEPT_DROP = 0.01  # a file of integers that loses no more mAP than this is sound, whatever single detections do
+REPORT = "please report it with this line"
 SHOWN = 10  # layers of a quantised file; the others are in the files
 FLOAT_FILE = "raw.float32.tflite"  # what the converter leaves beside the files
 
@@ -20,14 +21,20 @@ def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[Che
     """The files that ship, and those that do not.
 
     A file whose detections are not those of PyTorch ships only if that is what integers do to a sound file, which its
-    mAP tells; --force ships such a file, and one that loses too much mAP, all the same.
+    mAP tells; --force ships such a file, and one that loses too much mAP, all the same. A file of floats that is wrong
+    takes those of its format with it: the bounds of integers are too wide to find in them what is wrong in it.
 
     Args:
         files: checked, and measured where there are images for it.
         config: how much mAP may be lost.
     """
     kept, left_out = [], []
+    wrong = {file.entry.format: file.entry.path for file in reversed(files) if file.problem and _is_float(file)}
     for file in files:
+        if not file.problem and file.entry.format in wrong:
+            reason = f"it comes of the same conversion as {wrong[file.entry.format]}, which is wrong"
+            left_out.append(LeftOut(file.entry.path, reason, REPORT))
+            continue
         drop = file.entry.map["drop"] if file.entry.map else None
         is_overruled = file.is_doubtful and (config.force or (drop is not None and drop <= KEPT_DROP))
         if file.problem and not is_overruled:
@@ -39,9 +46,13 @@ def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[Che
     return kept, left_out
 
 
+def _is_float(file: CheckedFile) -> bool:
+    return file.entry.precision.startswith("float")
+
+
 def _advice(file: CheckedFile, drop: float | None) -> str:
     if not file.is_doubtful:
-        return "this is no matter of precision but a wrong file; please report it with this line"
+        return f"this is no matter of precision but a wrong file; {REPORT}"
     if drop is None:
         return "give --data with validation images, so that its mAP decides, or --force to ship it all the same"
     return f"it loses {drop:.4f} mAP; `mobiledet train --qat` wins that back, --force ships it all the same"

@@ -10,6 +10,7 @@ from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.precisions import needs_calibration
 from mobiledet_converters.tflite.ending import choose_ending
+from mobiledet_converters.tflite.equalize import equalize, has_leaky_relu
 from mobiledet_converters.tflite.lower import lower
 from mobiledet_converters.tflite.names import shorten_names
 from mobiledet_converters.tflite.quantize import quantize, take_bytes
@@ -34,10 +35,14 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     shorten_names(converted)
 
     ranges: Ranges = {}
+    for_integers = converted
     if job.calibration:
         images = job.calibration_images()
+        if has_leaky_relu(converted):
+            for_integers = job.folder / "equalized.float32.tflite"
+            equalize(converted, for_integers, images, lambda done: job.announce(f"equalising channels, image {done}"))
         ranges = measure_ranges(
-            converted, images, lambda done: job.announce(f"calibrating, image {done} of {len(images)}")
+            for_integers, images, lambda done: job.announce(f"calibrating, image {done} of {len(images)}")
         )
     convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
     files = []
@@ -46,8 +51,12 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
         raw = converted
         if precision != "float32":
             raw = job.folder / f"raw.{precision}.tflite"
-            quantize(precision, converted, raw, ranges if needs_calibration("tflite", precision) else {})
-            if precision == "int8" and job.int8_input == "uint8":
+            takes_bytes = precision == "int8" and job.int8_input == "uint8"
+            if needs_calibration("tflite", precision):
+                quantize(precision, for_integers, raw, ranges, early_float=not takes_bytes)
+            else:
+                quantize(precision, converted, raw, {})
+            if takes_bytes:
                 take_bytes(raw)
         name = f"model.{precision}.tflite"
         structure = ending.finish(raw, job.folder / name, convolutions)

@@ -1,5 +1,7 @@
 """The operations of a detector that must be computed in floats: decoding, suppression, the choice of proposals."""
 
+import re
+
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools.flatbuffer_utils import opcode_to_name
 
@@ -9,6 +11,12 @@ FLOAT_NAMES = ("post_process", "PostProcess", "serving_default")
 # Products of activations and row lookups cut regions out of feature maps; as integers they have no fast kernel: with
 # them in 8 bits Faster R-CNN on ShuffleNetV2 0.5x took 9.2 ms in place of 3.4 ms in 32.
 FLOAT_KINDS = ("BATCH_MATMUL", "EMBEDDING_LOOKUP", "GATHER", "GATHER_ND")
+# From the image to the end of the first stage. A LeakyReLU is an operation of its own: what it takes is rounded besides
+# what it gives, and half of that range is negative numbers, of which a tenth is left. Early maps suffer most.
+# NanoDet-Plus-m at 320 pixels, channels equalised, AP on 128 pictures of val2017 (float 0.351): all in 8 bits 0.320,
+# with the stem in floats 0.335, with the first stage 0.326, with both 0.348; with the second stage alone 0.316.
+EARLY = re.compile(r"(graph|normalization|detector/backbone/(stem|pool|0))(/|;|$)")
+BACKBONE = "detector/backbone/"
 LAYOUT = ("RESHAPE", "CONCATENATION", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "SQUEEZE", "EXPAND_DIMS")
 
 
@@ -33,3 +41,14 @@ def float_operations(model: schema.ModelT) -> set[str]:
         if is_named or is_between or kind in FLOAT_KINDS:
             stays.add(number)
     return {names[tensor] for number in stays for tensor in graph.operators[number].outputs}
+
+
+def early_operations(model: schema.ModelT) -> set[str]:
+    """Names of the output tensors of the operations that stay float besides where activations have 8 bits: the early
+    ones of a backbone with LeakyReLU, else none."""
+    graph = model.subgraphs[0]
+    names = [(tensor.name or b"").decode() for tensor in graph.tensors]
+    made = [(str(opcode_to_name(model, o.opcodeIndex)), names[tensor]) for o in graph.operators for tensor in o.outputs]
+    if not any(kind == "LEAKY_RELU" and name.startswith(BACKBONE) for kind, name in made):
+        return set()
+    return {name for _, name in made if EARLY.match(name)}

@@ -12,7 +12,7 @@ from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
 
 from mobiledet.errors import UserError
-from mobiledet_converters.tflite.float_part import float_operations
+from mobiledet_converters.tflite.float_part import early_operations, float_operations
 from mobiledet_converters.tflite.ranges import Ranges
 from mobiledet_converters.tflite.shared_ranges import share_ranges
 
@@ -26,7 +26,7 @@ WITH_WEIGHTS = (
 IMAGE_RANGE = (0.0, 255.0)
 
 
-def quantize(precision: str, source: Path, target: Path, ranges: Ranges) -> None:
+def quantize(precision: str, source: Path, target: Path, ranges: Ranges, early_float: bool = True) -> None:
     """Copy a float32 file in another precision.
 
     Args:
@@ -34,9 +34,13 @@ def quantize(precision: str, source: Path, target: Path, ranges: Ranges) -> None
         source: the float32 file.
         target: the file to write.
         ranges: of its tensors, where activations become integers; else empty.
+        early_float: whether the first operations may stay float where 8 bits would cost too much, see
+            ``early_operations``; the image cannot be given as bytes then.
     """
     work = quantizer.Quantizer(str(source))
     QUANTIZERS[precision](work, source)
+    if precision == "int8" and early_float:
+        _keep_float(work, early_operations(read_model(source)))
     values = _statistics(source, ranges) if ranges else None
     result = work.quantize(values, enable_progress_bar=False, enable_progress_report=False)
     result.export_model(str(target), overwrite=True)
@@ -87,14 +91,20 @@ QUANTIZERS: dict[str, Callable[[quantizer.Quantizer, Path], None]] = {
 
 def _keep_float_part(work: quantizer.Quantizer, source: Path) -> None:
     """Leave out what must be float, the graph's inputs and outputs among it."""
-    names = "|".join(re.escape(name) for name in sorted(float_operations(read_model(source))))
+    _keep_float(work, float_operations(read_model(source)))
+    for operation in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+        work.update_quantization_recipe(".*", operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
+
+
+def _keep_float(work: quantizer.Quantizer, outputs: set[str]) -> None:
+    """Leave out the operations that make the named tensors."""
+    if not outputs:
+        return
+    names = "|".join(re.escape(name) for name in sorted(outputs))
     # an operation is known by the names of its outputs, each followed by a semicolon
-    for regex, operation in (
-        (f"(^|;)({names})(;|$)", TFLOperationName.ALL_SUPPORTED),
-        (".*", TFLOperationName.INPUT),
-        (".*", TFLOperationName.OUTPUT),
-    ):
-        work.update_quantization_recipe(regex, operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    work.update_quantization_recipe(
+        f"(^|;)({names})(;|$)", TFLOperationName.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE
+    )
 
 
 def _statistics(source: Path, ranges: Ranges) -> dict[str, dict[str, np.ndarray]]:

@@ -171,7 +171,7 @@ def _train_alone(
     left_out = _LeftOut(console, folder if fabric.is_global_zero else None)
     left_out.tell((*train_set.left_out, *val_set.left_out, *_unreadable(train_loader, val_loader)))
     console.print(
-        f"{spec.name}: {count_parameters(detector) / 1e6:.2f} M parameters, "
+        f"{spec.name}: {_parameters_in_words(detector)}, "
         f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}"
     )
     if highest_lr(config) != config.lr:
@@ -240,6 +240,13 @@ def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
     if config.freeze_backbone:
         detector.backbone.requires_grad_(False)
     return detector.to(fabric.device).to(memory_format=torch.channels_last)
+
+
+def _parameters_in_words(detector: Detector) -> str:
+    """Those of the network that is exported, and those of what only training has."""
+    extra = sum(p.numel() for name, p in detector.named_parameters() if detector.is_training_part(name))
+    words = f"{(count_parameters(detector) - extra) / 1e6:.2f} M parameters"
+    return f"{words} (and {extra / 1e6:.2f} M in training alone)" if extra else words
 
 
 def _open_folder(config: TrainConfig, state: TrainState, stack: ExitStack) -> RunFolder:

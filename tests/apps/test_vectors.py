@@ -65,7 +65,7 @@ def test_files_are_those_that_the_generator_writes(folder: Path, tmp_path: Path)
 
 
 def test_bundles_open_or_are_refused(folder: Path, tmp_path: Path) -> None:
-    store = BundleStore(tmp_path / "store", 1 << 30)
+    store = BundleStore(tmp_path / "store", 1 << 30, 1 << 30)
     for case in _cases(folder, "bundles"):
         path = folder / "bundles" / case["file"]
         if case["opens"]:

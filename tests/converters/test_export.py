@@ -17,10 +17,10 @@ from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase
 from mobiledet_converters import export as export_module
-from mobiledet_converters import process
+from mobiledet_converters import process, selection
 from mobiledet_converters.config import EXIT_INCOMPLETE, ExportConfig
 from mobiledet_converters.export import export
-from mobiledet_converters.precisions import EXACT, TFLITE
+from mobiledet_converters.precisions import COARSE, TFLITE
 
 
 def altered(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
@@ -68,7 +68,7 @@ def test_golden_cases_can_be_replayed(exported_bundle: Bundle, precision: str, a
         return detector.detections(1, 1)
 
     report = replay_golden(exported_bundle, file, accelerator, detect)
-    assert report.cases == 4
+    assert report.cases == 3
     assert report.detections > 20
 
 
@@ -123,7 +123,7 @@ def test_ready_made_files_pass(ready_made: None, config: ExportConfig) -> None:
 @pytest.fixture
 def strict_int8(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets no int8 file pass."""
-    gate = dataclasses.replace(EXACT, sqnr_db=0, is_coarse=True)
+    gate = dataclasses.replace(COARSE, iou=0.9, score=0.05, different=0.0, unsettled=0.0)
     monkeypatch.setitem(TFLITE, "int8", dataclasses.replace(TFLITE["int8"], gate=gate))
 
 
@@ -152,11 +152,12 @@ def test_strict_writes_nothing_if_a_file_is_left_out(ready_made: None, strict_in
 
 
 def test_map_overrules_what_integers_change(
-    ready_made: None, strict_int8: None, config: ExportConfig, scenes: Path
+    ready_made: None, strict_int8: None, config: ExportConfig, scenes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = dataclasses.replace(config, format=("tflite",), precision=("int8",), data=str(scenes))
+    monkeypatch.setattr(selection, "KEPT_DROP", 0.5)  # the detector is hardly trained
+    config = dataclasses.replace(config, format=("tflite",), precision=("int8",), data=str(scenes), max_map_drop=0.5)
     (file,) = export(config).files
-    assert (file.map or {})["drop"] <= 0.01
+    assert 0.01 < (file.map or {})["drop"] <= 0.5
     assert (file.parity or {})["overruled"].startswith("it ")
 
 
@@ -244,6 +245,8 @@ def test_command_prints_a_table(
     arguments += ["--calibration", str(config.calibration), "--no-judge"]
     assert main([*arguments, "--format", "tflite", "coreml"]) == 0
     printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines()[2:-1])) <= 80
+    printed = " ".join(printed.split())
     for text in ("model.float32.tflite", "float16", "MB", "as PyTorch", "mAP: not measured, for no validation images"):
         assert text in printed
     assert "i: run by the reference interpreter, for there is no Core ML runtime outside Apple systems" in printed

@@ -33,6 +33,16 @@ def test_map_overrules_what_integers_change(drop: float) -> None:
     assert kept.entry.parity == {"overruled": "it misses 30.0%"}
 
 
+def test_a_wrong_file_of_floats_takes_its_format_with_it() -> None:
+    sound, other = checked(drop=0.0), checked(drop=0.0)
+    entry = dataclasses.replace(sound.entry, path="model.float32.tflite", precision="float32")
+    wrong = dataclasses.replace(sound, entry=entry, problem="class_logits is 20 dB above its error")
+    other = dataclasses.replace(other, entry=dataclasses.replace(other.entry, format="coreml", precision="w8a8"))
+    kept, left_out = select([wrong, sound, other], CONFIG)
+    assert kept == [other]
+    assert "it comes of the same conversion as model.float32.tflite, which is wrong" in str(left_out[1])
+
+
 def test_force_ships_doubtful_files_alone() -> None:
     forced = dataclasses.replace(CONFIG, force=True)
     assert len(select([checked("it misses 30.0%", is_doubtful=True)], forced)[0]) == 1

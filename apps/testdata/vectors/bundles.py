@@ -221,8 +221,8 @@ def _refused(folder: Path, good: Files) -> list[dict[str, Any]]:
     case("listing-is-no-json", "no_bundle", "bundle.json", with_sums({**good, "bundle.json": b"{"}))
     case("newer-schema", "schema", "schema version 2", relisted({"schema_version": 2}))
     case("missing-field", "schema", "labels", relisted({}, without="labels"))
-    odd_input = {**listing["input"], "height": 33}
-    case("odd-input", "schema", "33", relisted({"input": odd_input}))
+    odd_input = {**listing["input"], "height": 31}
+    case("odd-input", "schema", "31", relisted({"input": odd_input}))
     case("listed-escape", "path", "../", relisted({"files": [{**first, "path": f"../{MODEL}"}, second]}))
     case("listed-absolute", "path", "/etc/hostname", relisted({"files": [{**first, "path": "/etc/hostname"}, second]}))
     case("summed-escape", "path", "../escaped", resummed(lambda text: text + f"{'0' * 64}  ../escaped\n"))

@@ -19,7 +19,7 @@ FAMILIES = (
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("detector", ["ssdlite", "ssdlite_fpn", "faster_rcnn", "faster_rcnn_fpn"])
+@pytest.mark.parametrize("detector", ["ssdlite", "ssdlite_fpn", "faster_rcnn", "faster_rcnn_fpn", "nanodet_plus"])
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_ladder_passes_the_gate(
     backbone: str, detector: str, train_on_scenes: Callable[..., Path], scene_folder: Path, tmp_path: Path

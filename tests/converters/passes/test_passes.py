@@ -14,7 +14,7 @@ from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.passes.batch_norm import fold_batch_norm
 from mobiledet_converters.passes.channel_order import OrderAbsorber
 from mobiledet_converters.passes.input_scale import fold_input_scale
-from mobiledet_converters.passes.pooling import MeanAsConvolution, ZeroPaddedMaximum, border_pools_with_zeros
+from mobiledet_converters.passes.pooling import BorderedMaximum, MeanAsConvolution, border_pools_with_zeros
 from mobiledet_converters.passes.shufflenet_v1 import AbsorbedBranch, BlockBranch, shuffle_blocks_v1
 from mobiledet_converters.passes.shufflenet_v2 import MOST_PIECES, StageWithoutShuffles, remove_shuffles_v2
 from mobiledet_converters.passes.upsampling import DoubledByConcatenation, double_by_concatenation
@@ -144,7 +144,7 @@ def test_pools(key: str, side: int) -> None:
     changed = border_pools_with_zeros(network, picture(side))
     for found, expected in zip(changed(picture(side)), network(picture(side)), strict=True):
         assert_same(found, expected)
-    assert isinstance(changed.pool, ZeroPaddedMaximum)
+    assert isinstance(changed.pool, BorderedMaximum)
     assert sum(isinstance(m, MeanAsConvolution) for m in changed.modules()) == (3 if "v1" in key else 0)
 
 
@@ -153,13 +153,31 @@ def test_pools(key: str, side: int) -> None:
 def test_zero_padded_maximum(kernel: int, stride: int, padding: int, side: int) -> None:
     pool = nn.MaxPool2d(kernel, stride, padding)
     x = torch.rand(2, 3, side, side + 3)
-    assert torch.equal(ZeroPaddedMaximum(pool)(x), pool(x))
+    assert torch.equal(BorderedMaximum(pool, zeros=True)(x), pool(x))
+    assert torch.equal(BorderedMaximum(pool, zeros=False)(x - 1), pool(x - 1))
 
 
-def test_a_maximum_of_negative_numbers_keeps_its_padding() -> None:
-    network = build_backbone("shufflenet_v2_0.5x")
-    network.stem.append(nn.Hardswish())
-    assert isinstance(border_pools_with_zeros(network, picture()).pool, nn.MaxPool2d)
+def test_a_maximum_of_negative_numbers_is_bordered_by_its_own_lines() -> None:
+    network = build_backbone("shufflenet_v2_0.5x").eval()
+    network.stem = nn.Sequential(*list(network.stem)[:2])
+    changed = border_pools_with_zeros(network, picture())
+    assert isinstance(changed.pool, BorderedMaximum)
+    assert not changed.pool.zeros
+    assert_same_maps(changed, network)
+
+
+def test_leaky_relu_goes_behind_the_maximum() -> None:
+    network = lively(build_backbone("shufflenet_v2_0.5x", options={"activation": "leaky_relu"}))
+    changed = border_pools_with_zeros(network, picture())
+    assert isinstance(list(changed.pool.modules())[-1], nn.LeakyReLU)
+    assert not any(isinstance(module, nn.LeakyReLU) for module in changed.stem.modules())
+    assert_same_maps(changed, network)
+
+
+def assert_same_maps(changed: nn.Module, network: nn.Module) -> None:
+    with torch.inference_mode():
+        for found, expected in zip(changed(picture()), network(picture()), strict=True):
+            assert_same(found, expected)
 
 
 def test_only_the_scale_of_the_normalisation_is_folded() -> None:

@@ -1,0 +1,132 @@
+"""Channels of one tensor brought to one range, so that the scale of 8-bit numbers suits all of them.
+
+Cross-layer equalisation (Nagel et al., arXiv:1906.04721, section 4.1) between an ordinary or depthwise convolution and
+the depthwise convolution that alone reads it. What a channel of the first is multiplied by, the second is divided by,
+and ReLU and LeakyReLU in between do not notice. Both have a scale for the weights of each channel, so that their
+rounding stays as it is: nothing is lost for what the tensor in between wins. Unlike in the paper, ranges are those of
+the activations on calibration images, not those of the weights.
+
+NanoDet-Plus-m at 320 pixels in 8 bits, early maps in floats, AP on 128 pictures of val2017 (float 0.3507): 0.3389
+without, 0.3481 with it. Networks without LeakyReLU have not been measured, and are left as they are.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools.flatbuffer_utils import opcode_to_name, read_model, write_model
+
+from mobiledet_converters.tflite.ranges import SHARE, PreservedTensors
+
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+# what may stand in between: each channel by itself, and a positive factor goes through
+HOMOGENEOUS = ("LEAKY_RELU", "PAD")
+FUSED = (schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU)
+IMAGES = 32  # that the ranges of channels are taken from
+LARGEST_FACTOR = 64.0  # for channels that are all but silent
+
+
+class Pair(NamedTuple):
+    """Two convolutions with nothing but activations between them.
+
+    Attributes:
+        first, second: operators of the graph, the second one depthwise.
+        between: the tensor that the second one's activation range is that of.
+    """
+
+    first: schema.OperatorT
+    second: schema.OperatorT
+    between: int
+
+
+def has_leaky_relu(path: Path) -> bool:
+    """Whether a .tflite file has one."""
+    model = read_model(path)
+    return any(str(opcode_to_name(model, o.opcodeIndex)) == "LEAKY_RELU" for o in model.subgraphs[0].operators)
+
+
+def find_pairs(model: schema.ModelT) -> list[Pair]:
+    """All pairs of a graph whose tensors in between nobody else reads."""
+    graph = model.subgraphs[0]
+    maker = {int(tensor): operator for operator in graph.operators for tensor in operator.outputs}
+    readers: dict[int, int] = {}
+    for operator in graph.operators:
+        for tensor in operator.inputs:
+            readers[int(tensor)] = readers.get(int(tensor), 0) + 1
+
+    def kind(operator: schema.OperatorT) -> str:
+        return str(opcode_to_name(model, operator.opcodeIndex))
+
+    pairs = []
+    for second in graph.operators:
+        if kind(second) != "DEPTHWISE_CONV_2D":
+            continue
+        tensor = between = int(second.inputs[0])
+        while readers[tensor] == 1 and tensor in maker and kind(maker[tensor]) in HOMOGENEOUS:
+            if kind(maker[tensor]) == "LEAKY_RELU":
+                between = tensor
+            tensor = int(maker[tensor].inputs[0])
+        first = maker.get(tensor)
+        if first is None or readers[tensor] != 1 or kind(first) not in CONVOLUTIONS:
+            continue
+        if first.builtinOptions.fusedActivationFunction in FUSED:
+            pairs.append(Pair(first, second, between))
+    return pairs
+
+
+def equalize(source: Path, target: Path, images: np.ndarray, tell: Callable[[int], None] = lambda _: None) -> int:
+    """Copy a float file with equalised channels; it computes the same up to rounding.
+
+    Args:
+        source: the float .tflite file.
+        target: the file to write.
+        images: N x height x width x 3, RGB in 0..255; some of them are run.
+        tell: is told the number of images done.
+
+    Returns:
+        how many pairs of convolutions were changed.
+    """
+    model = read_model(source)
+    pairs = find_pairs(model)
+    largest = [np.zeros(0)] * len(pairs)
+    if pairs:
+        tensors = PreservedTensors.open(source)
+        chosen = np.linspace(0, len(images) - 1, min(IMAGES, len(images))).round().astype(int)
+        seen: list[list[np.ndarray]] = [[] for _ in pairs]
+        for done, index in enumerate(chosen, start=1):
+            tensors.run(images[index])
+            for pair, values in zip(pairs, seen, strict=True):
+                activation = tensors.interpreter.get_tensor(pair.between)
+                values.append(np.abs(activation).reshape(-1, activation.shape[-1]).max(0))
+            tell(done)
+        largest = [np.quantile(np.array(values), SHARE, axis=0) for values in seen]
+    for pair, channels in zip(pairs, largest, strict=True):
+        factors = channels.max() / np.maximum(channels, channels.max() / LARGEST_FACTOR) if channels.any() else 1.0
+        _scale(model, pair, np.broadcast_to(np.asarray(factors, np.float32), channels.shape))
+    write_model(model, target)
+    return len(pairs)
+
+
+def _scale(model: schema.ModelT, pair: Pair, factors: np.ndarray) -> None:
+    """Multiply the channels of the first convolution, and divide the second one's weights."""
+    weights, bias = (int(index) for index in pair.first.inputs[1:3])
+    is_depthwise = len(_values(model, weights)) == 1 and len(factors) > 1
+    _replace(model, weights, lambda w: w * (factors if is_depthwise else factors.reshape(-1, 1, 1, 1)))
+    _replace(model, bias, lambda b: b * factors)
+    _replace(model, int(pair.second.inputs[1]), lambda w: w / factors)
+
+
+def _values(model: schema.ModelT, index: int) -> np.ndarray:
+    tensor = model.subgraphs[0].tensors[index]
+    return np.frombuffer(bytes(model.buffers[tensor.buffer].data), "<f4").reshape(tensor.shape)
+
+
+def _replace(model: schema.ModelT, index: int, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Give a constant other values, in a buffer of its own: several tensors may share one."""
+    values = change(_values(model, index)).astype("<f4")
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    model.subgraphs[0].tensors[index].buffer = len(model.buffers) - 1
