@@ -13,8 +13,6 @@ from mobiledet.evaluation import predict as prediction
 from mobiledet.evaluation.config import PredictConfig
 from mobiledet.zoo.catalogue import ZOO
 
-PRECISIONS = ("float32", "float16")  # what needs no images to calibrate with
-
 
 def predict(config: PredictConfig) -> None:
     """The command ``mobiledet predict``."""
@@ -61,7 +59,8 @@ def zoo_bundle(name: str, tell: Callable[[str], None] = lambda line: None) -> Pa
     with tempfile.TemporaryDirectory(prefix="mobiledet-zoo-") as folder:
         checkpoint = Path(folder) / "detector.ckpt"
         import_detector(ImportConfig(name, checkpoint), tell)
-        export(ExportConfig(checkpoint, out, format=("tflite",), precision=PRECISIONS, overwrite=True))
+        # precisions that need no images to calibrate with
+        export(ExportConfig(checkpoint, out, format=("tflite",), precision=("float32", "float16"), overwrite=True))
     return out
 
 

@@ -18,6 +18,7 @@ from mobiledet import cli
 from mobiledet.backbones import build_backbone
 from mobiledet.backbones.pretrained import needs_of
 from mobiledet.checkpoint import load_checkpoint, load_detector
+from mobiledet.detectors import ImageDetections
 from mobiledet.detectors.dense import DenseDetector
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
@@ -51,17 +52,27 @@ def ssdlite_checkpoint(ssdlite: SSD, folder: Path) -> Path:
     return folder / "ssdlite.ckpt"
 
 
-def assert_same(
-    found: Any, expected: dict[str, Tensor], ids: tuple[int, ...], least: int, tolerance: float = 1e-5
+def assert_same_set(
+    found: ImageDetections, boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, score: float, pixels: float
 ) -> None:
+    """Each expected detection is found once, those of nearly equal scores in any order."""
+    apart = (found.scores.unsqueeze(1) - scores).abs() / score
+    apart = torch.maximum(apart, (found.boxes_xyxy.unsqueeze(1) - boxes_xyxy).abs().amax(2) / pixels)
+    apart = apart.masked_fill(found.labels.unsqueeze(1) != labels, torch.inf)
+    nearest = apart.min(0)
+    assert nearest.values.max() <= 1
+    assert len(nearest.indices.unique()) == len(scores)
+
+
+def assert_same(found: ImageDetections, expected: dict[str, Tensor], ids: tuple[int, ...], least: int) -> None:
     """Theirs have the numbers without a name among them, and stop at as many detections."""
     named = torch.tensor([int(label) in COCO for label in expected["labels"]], dtype=torch.bool)
     count = int(named.sum())
     assert count >= least
-    assert len(found.scores) >= count
-    torch.testing.assert_close(found.scores[:count], expected["scores"][named], rtol=0, atol=tolerance)
-    torch.testing.assert_close(found.boxes_xyxy[:count], expected["boxes"][named], rtol=0, atol=2e-2)
-    assert torch.equal(torch.tensor(ids)[found.labels[:count]], expected["labels"][named])
+    found = ImageDetections(found.boxes_xyxy, found.scores, torch.tensor(ids)[found.labels])
+    # scores of random networks with steepened last layers differ by more than rounding
+    assert_same_set(found, *(expected[name][named] for name in ("boxes", "scores", "labels")), 2e-4, 0.05)
+    torch.testing.assert_close(found.scores[:count], expected["scores"][named], rtol=0, atol=2e-4)
 
 
 def test_ssdlite_finds_what_torchvisions_finds(ssdlite: SSD, ssdlite_checkpoint: Path, noise: Tensor) -> None:
@@ -95,7 +106,7 @@ def test_faster_rcnn_finds_what_torchvisions_finds(faster_rcnn: FasterRCNN, fold
         found = detector.postprocess(detector(normalize(noise * 255, spec.input)), nms)
         expected = faster_rcnn(list(noise))
     for mine, theirs in zip(found, expected, strict=True):
-        assert_same(mine, theirs, spec.category_ids, 20, 2e-4)  # its scores are 60 times as steep as a random network's
+        assert_same(mine, theirs, spec.category_ids, 20)
 
 
 @pytest.mark.timeout(900)  # TensorFlow's start on a busy machine
@@ -124,15 +135,14 @@ def assert_equal_to_tensorflow(checkpoint: Path, expected: Any) -> None:
     scores = torch.from_numpy(expected["scores"][named])
     count = len(scores)
     assert count > 10
-    # random weights, unlike trained ones, let differences of rounding grow on their way through the network
-    torch.testing.assert_close(found.scores[:count], scores, rtol=0, atol=2e-3)
     boxes = torch.from_numpy(expected["boxes"][named])[:, [1, 0, 3, 2]] * 300
-    torch.testing.assert_close(found.boxes_xyxy[:count], boxes, rtol=0, atol=0.1)
-    assert torch.equal(
-        torch.tensor(spec.category_ids)[found.labels[:count]], torch.from_numpy(expected["labels"][named]).long()
-    )
+    labels = torch.from_numpy(expected["labels"][named]).long()
+    ours = ImageDetections(found.boxes_xyxy, found.scores, torch.tensor(spec.category_ids)[found.labels])
+    # random weights, unlike trained ones, let differences of rounding grow on their way through the network
+    assert_same_set(ours, boxes, scores, labels, 2e-3, 0.5)
+    torch.testing.assert_close(found.scores[:count], scores, rtol=0, atol=2e-3)
     best = min(count, 20)  # fewer candidates in the static form change what follows later
-    torch.testing.assert_close(static.boxes[0, :best] * 300, boxes[:best][:, [1, 0, 3, 2]], rtol=0, atol=0.1)
+    torch.testing.assert_close(static.scores[0, :best], found.scores[:best], rtol=0, atol=1e-5)
 
 
 def test_other_classes_learn_from_an_imported_file(ssdlite_checkpoint: Path) -> None:
