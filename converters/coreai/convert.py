@@ -34,12 +34,12 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     files = []
     for precision in job.precisions:
         job.announce(f"lowering the network to {precision}")
-        program = lower(graph, size, tuple(OUTPUTS), precision)
+        lowered = lower(graph, size, tuple(OUTPUTS), precision)
         name = asset_name(precision)
-        program.save_asset(Path(job.folder / name), metadata=metadata(spec, precision))
+        lowered.program.save_asset(Path(job.folder / name), metadata=metadata(spec, precision))
         job.announce(f"checking {name}")
         operations = validate(read_asset(job.folder / name), spec, convolutions)
-        files.append(ConvertedFile(name, precision, {"operations": operations}))
+        files.append(ConvertedFile(name, precision, {"operations": operations, **lowered.structure}))
     return files
 
 

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -16,7 +16,20 @@ IMAGE = "image"
 INTEGERS = "int8-weights"
 
 
-def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], precision: str) -> Any:
+class Lowered(NamedTuple):
+    """A lowered network.
+
+    Attributes:
+        program: coreai's AIProgram.
+        structure: what is to be told of it, as JSON values: ``integers``, how many weights became such, and
+            ``too_large``, names of the weights that are kept in 32 bits for that; absent where there are none.
+    """
+
+    program: Any
+    structure: dict[str, Any]
+
+
+def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], precision: str) -> Lowered:
     """The network as a program that takes a raw RGB image, 1 x 3 x height x width in 0..255.
 
     The input is an array, not Core AI's image type: the runtime takes that on Apple's systems alone, and what is
@@ -35,12 +48,16 @@ def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], preci
     image = torch.zeros(1, 3, *size)
     program = _capture(graph, image)
     _refuse_unknown(program, coreai_torch)
+    structure: dict[str, Any] = {}
     if precision != "float32":
-        program = _capture(SixteenBits(program, has_integers=precision == INTEGERS), image)
+        network = SixteenBits(program, has_integers=precision == INTEGERS)
+        found = {"integers": sum(network.integers.values()), "too_large": network.too_large}
+        structure = {name: value for name, value in found.items() if value}
+        program = _capture(network, image)
     converter = coreai_torch.TorchConverter(mode=coreai_torch.TorchConverter.Mode.RELEASE)
     try:
         converter.add_exported_program(program, input_names=[IMAGE], output_names=list(outputs))
-        return converter.to_coreai()
+        return Lowered(converter.to_coreai(), structure)
     except Exception as error:  # it is free to raise what it likes
         raise UserError(f"coreai-torch cannot lower the network: {_one_line(error)}") from error
 

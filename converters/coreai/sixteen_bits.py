@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_map
 from mobiledet_converters.wrapper import Normalization, PostProcess
 
 LARGEST_CODE = 127
+LARGEST_HALF = torch.finfo(torch.float16).max
 FEWEST_WEIGHTS = 2048  # of a layer whose weights get 8 bits: of smaller ones there is nothing to gain
 # names of modules whose operations stay in 32 bits: indices above 2048 and corners of boxes do not survive 16, nor do
 # the values of an image less its mean
@@ -26,7 +27,8 @@ class SixteenBits(nn.Module):
     """Runs the operations of a program, each in its precision; to be captured again.
 
     Weights of operations of 16 bits are rounded once and kept so, or as integers of 8 bits with a factor for each
-    output channel.
+    output channel. An operation whose weights 16 bits cannot hold stays in 32: a convolution has such after a batch
+    normalisation was folded into it, if one of its channels is nearly dead.
 
     Args:
         program: captured in 32 bits.
@@ -34,16 +36,30 @@ class SixteenBits(nn.Module):
 
     Attributes:
         integers: names of the weights that did, and how many numbers each has.
+        too_large: names of the weights that 16 bits cannot hold.
     """
 
     def __init__(self, program: torch.export.ExportedProgram, has_integers: bool = False) -> None:
         super().__init__()
         self._has_integers = has_integers
         self.integers: dict[str, int] = {}
+        self.too_large: list[str] = []
         self.program = program.module(check_guards=False)
         kept = {node.name for node in program.graph.nodes if node.op == "call_function" and is_kept(node)}
+        kept |= self._users_of_large_weights()
         self._round_weights(kept)
         self._kept = kept
+
+    def _users_of_large_weights(self) -> set[str]:
+        users: set[str] = set()
+        for node in self.program.graph.nodes:
+            if node.op == "get_attr":
+                owner, _, name = node.target.rpartition(".")
+                values = getattr(self.program.get_submodule(owner), name)
+                if values.dtype == torch.float32 and values.numel() and values.abs().max() > LARGEST_HALF:
+                    self.too_large.append(node.target)
+                    users |= {user.name for user in node.users}
+        return users
 
     def _round_weights(self, kept: Collection[str]) -> None:
         for node in self.program.graph.nodes:

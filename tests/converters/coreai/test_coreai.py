@@ -262,8 +262,8 @@ class Unknown(torch.nn.Module):
     def forward(self, image):
         return self.neck(image)
 
-program = lower(Faulty(), (2, 2), ("best", "places", "index"), "float16")
-program.save_asset(Path(sys.argv[1]))
+lowered = lower(Faulty(), (2, 2), ("best", "places", "index"), "float16")
+lowered.program.save_asset(Path(sys.argv[1]))
 try:
     lower(Unknown(), (2, 2), ("values",), "float32")
 except UserError as error:
