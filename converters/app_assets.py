@@ -19,13 +19,13 @@ class Platform:
     """How the apps of a platform take bundles.
 
     Attributes:
-        format: of the model files that they run; others would only make the app larger.
+        formats: of the model files that they run; others would only make the app larger.
         sources: where a project, or a module of one, keeps what is packed into the app; the first that exists is taken.
         folder: below it, for bundles; the apps list it, so that a new one needs no other change.
         write: puts the files of a bundle there.
     """
 
-    format: str
+    formats: tuple[str, ...]
     sources: tuple[str, ...]
     folder: str
     write: Callable[[Bundle, Path], None]
@@ -60,10 +60,11 @@ def install(bundle: Bundle, platform: str, project: Path) -> Path:
         UserError: ``project`` is none of this platform, the bundle holds no file for it, or it cannot be written.
     """
     folder, kind = folder_of_app(platform, project), PLATFORMS[platform]
-    files = [file for file in bundle.files if file.format == kind.format]
+    files = [file for file in bundle.files if file.format in kind.formats]
     if not files:
         raise UserError(
-            f"{bundle.path} holds no {kind.format} file for {platform}; export it with --format {kind.format}"
+            f"{bundle.path} holds no {' or '.join(kind.formats)} file for {platform}; "
+            f"export it with --format {kind.formats[0]}"
         )
     target = folder / f"{re.sub('[^A-Za-z0-9._-]+', '-', bundle.spec.name)}{SUFFIX}"
     with tempfile.TemporaryDirectory(prefix="mobiledet-app-") as work:
@@ -80,7 +81,7 @@ def _write_zip(bundle: Bundle, target: Path) -> None:
 
 
 def _write_folder(bundle: Bundle, target: Path) -> None:
-    """A folder, because Core ML packages are such."""
+    """A folder, because the files of Apple's formats are such."""
     with atomic_folder(target, overwrite=True) as temporary:
         for path in sorted(path for path in bundle.root.rglob("*") if path.is_file()):
             copy = temporary / path.relative_to(bundle.root)
@@ -89,6 +90,6 @@ def _write_folder(bundle: Bundle, target: Path) -> None:
 
 
 PLATFORMS = {
-    "android": Platform("tflite", ("app/src/main", "src/main"), "assets/bundles", _write_zip),
-    "ios": Platform("coreml", ("App",), "Models", _write_folder),
+    "android": Platform(("tflite",), ("app/src/main", "src/main"), "assets/bundles", _write_zip),
+    "ios": Platform(("coreml", "coreai"), ("App",), "Models", _write_folder),
 }

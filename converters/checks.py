@@ -8,18 +8,20 @@ from typing import Any
 from mobiledet.bundle import ModelFile
 from mobiledet.cores import usable_cores
 from mobiledet.detections import Detections
+from mobiledet.devices.coreai import RUNTIME, TESTED, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.litert import LiteRtDetector
+from mobiledet.devices.served import ServedDetector
 from mobiledet_converters.job import ConvertedFile
 from mobiledet_converters.parity import ParityReport, compare, problem, shift
 from mobiledet_converters.precisions import PRECISIONS, Gate
 from mobiledet_converters.raw_file import RawLiteRtDetector, open_tflite
-from mobiledet_converters.raw_outputs import Difference, inside_coreml, inside_tflite, raw_problem
+from mobiledet_converters.raw_outputs import Difference, inside_served, inside_tflite, raw_problem
 from mobiledet_converters.reference import Reference
 from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.tflite.judge import judge
 
-AnyDetector = LiteRtDetector | RawLiteRtDetector | CoreMlDetector
+AnyDetector = LiteRtDetector | RawLiteRtDetector | ServedDetector
 LEAST_AGREEMENT = 0.5  # a coarse file with less than this is not asked for its mAP
 
 
@@ -54,7 +56,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     """Hold a file against PyTorch.
 
     Args:
-        format: ``tflite`` or ``coreml``.
+        format: ``tflite``, ``coreml`` or ``coreai``.
         source: where the file lies.
         file: what the converter says of it.
         reference: what PyTorch finds.
@@ -118,10 +120,20 @@ def _open_coreml(source: Path, reference: Reference) -> Opened:
         "checked": "detections in the interpreter against PyTorch",
         "verified": "interpreter-verified, not device-verified",
     }
-    return model, inside_coreml(model, reference.inputs[0], reference.raw), how
+    return model, inside_served(model, reference.inputs[0], reference.raw), how
 
 
-_OPENERS = {"tflite": _open_tflite, "coreml": _open_coreml}
+def _open_coreai(source: Path, reference: Reference) -> Opened:
+    """The asset in Apple's runtime, on this machine's processor."""
+    model = CoreAiDetector(source, threads=usable_cores())
+    how = {
+        "checked": "detections in Apple's runtime against PyTorch",
+        "verified": f"run in Apple's runtime ({RUNTIME} {TESTED[RUNTIME]}) on a CPU, not on a device",
+    }
+    return model, inside_served(model, reference.inputs[0], reference.raw), how
+
+
+_OPENERS = {"tflite": _open_tflite, "coreml": _open_coreml, "coreai": _open_coreai}
 
 
 def ask_judge(files: Sequence[CheckedFile], reference: Reference, folder: Path) -> list[CheckedFile]:

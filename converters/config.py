@@ -6,7 +6,11 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-Format = Literal["tflite", "coreml"]
+from mobiledet.data.config import OnBadData
+
+EXIT_INCOMPLETE = 3  # a bundle was written, but not with all files that were asked for
+
+Format = Literal["tflite", "coreml", "coreai"]
 Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
 Ios = Literal[15, 16, 17, 18, 26]
 Face = Literal["graph", "vision"]
@@ -19,7 +23,8 @@ class ExportConfig:
 
     Every file takes a raw RGB image and gives final boxes: normalisation, decoding and suppression are in its graph.
     Each file is run on real images and must find what PyTorch finds, or it is left out. There is no Core ML runtime
-    outside Apple systems: those files are run by a reference interpreter, and the bundle says so.
+    outside Apple systems: those files are run by a reference interpreter, and the bundle says so. Core AI files are run
+    in Apple's own runtime, on this machine's processor.
 
     Ends with 0, with 3 if a bundle was written without some of its files, and with 2 if none was written.
 
@@ -35,14 +40,16 @@ class ExportConfig:
     out: Path | None = None
     """Bundle folder to write; by default beside the checkpoint, best.ckpt becomes best.mobiledet."""
     format: tuple[Format, ...] = ("tflite", "coreml")
-    """Kinds of model files."""
+    """Kinds of model files. coreai is Apple's format from iOS and macOS 27 on, whose files are run here in Apple's own
+    runtime; it is a beta, and so not among the defaults."""
     precision: tuple[Precision, ...] = ()
     """Precisions of every format, each format takes those it has; by default float32, float16 and int8 for tflite,
-    float16 for coreml. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in 16); int8-weights is the
-    smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs and for CPUs with dot
-    products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core ML: float16 computes
-    in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a palette of 64 weights for
-    each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines from A17 Pro and M4 on."""
+    float16 for coreml, float16 and float32 for coreai. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in
+    16); int8-weights is the smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs
+    and for CPUs with dot products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core
+    ML: float16 computes in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a
+    palette of 64 weights for each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines
+    from A17 Pro and M4 on. Core AI: float32; float16 as for Core ML; int8-weights the same from 8-bit weights."""
     int8_input: Literal["float32", "uint8"] = "float32"
     """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
     overwrite: bool = False
@@ -64,6 +71,9 @@ class ExportConfig:
     """Forms of each Core ML package. graph gives boxes, classes, scores and count, as a TFLite file does; vision gives
     VNRecognizedObjectObservations when an app runs it by Apple's Vision, and the preview of Xcode knows it."""
 
+    on_bad_data: OnBadData | None = None
+    """error: a damaged picture for the calibration, the comparison or the measurement stops the export; skip: it is
+    passed over. By default as in training."""
     images: Path | None = None
     """Pictures for the comparison with PyTorch, such as validation images; by default those of the training run if
     they are still there, else the built-in shapes."""
@@ -86,7 +96,7 @@ class ExportConfig:
     network of integers learns to give what that of floats gives; 200 take a few minutes on a CPU."""
     calibration: str | None = None
     """Where the images come from that show what values occur in the network, for precisions whose activations are
-    integers: a folder of pictures or in COCO's layout, `coco` for the training images of --data, `shapes` for those of
+    integers: a folder of pictures or of a data set, `coco` for the training images of --data, `shapes` for those of
     the built-in set. By default the training images of the run that wrote the checkpoint, if they are still there,
     else built-in shapes. Never validation images."""
     calibration_images: int = 128
@@ -94,8 +104,8 @@ class ExportConfig:
     calibration_seed: int = 0
     """Which of them."""
     data: str | None = None
-    """A folder in COCO's layout, or `shapes` for the built-in set: its validation part for --measure, its training part
-    for --calibration coco. By default what the checkpoint was trained on."""
+    """A folder of annotated images, or `shapes` for the built-in set: its validation part for --measure, its training
+    part for --calibration coco. By default what the checkpoint was trained on; give it where that was moved."""
 
     measure: bool = True
     """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle. By
@@ -116,11 +126,12 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class LintConfig:
-    """Tell what will hold a TFLite file up on a CPU, a GPU or an NPU, before it is shipped.
+    """Tell what will hold a TFLite or Core AI file up on a CPU, a GPU or an NPU, before it is shipped.
 
-    Looks at every .tflite file of a bundle, at one .tflite file whoever made it, or at what export would make of a
-    checkpoint. Each finding says what it costs and what to do. How LiteRT divides the file between XNNPACK and its own
-    kernels is asked of the runtime; TensorFlow's analyser is asked about GPUs where it is installed.
+    Looks at every .tflite and .aimodel file of a bundle, at one such file whoever made it, or at the .tflite file that
+    export would make of a checkpoint. Each finding says what it costs and what to do. How LiteRT divides the file
+    between XNNPACK and its own kernels is asked of the runtime; TensorFlow's analyser is asked about GPUs where it is
+    installed. Of a Core AI file it tells the forms that Apple's accelerators are known to compute wrongly.
 
     Ends with 0, or with 1 if there is a finding of the level --fail-on or above.
 
@@ -131,7 +142,7 @@ class LintConfig:
     """
 
     path: Positional[Path]
-    """A bundle, a .tflite file, or a checkpoint, which is converted to a float32 file first."""
+    """A bundle, a .tflite or .aimodel file, or a checkpoint, which is converted to a float32 .tflite file first."""
     precision: tuple[str, ...] = ()
     """Only the files of these precisions; by default all of the bundle."""
     fail_on: Literal["note", "slow", "broken", "never"] = "broken"

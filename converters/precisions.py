@@ -148,7 +148,18 @@ COREML = {
         needs_calibration=True,
     ),
 }
-PRECISIONS = {"tflite": TFLITE, "coreml": COREML}
+COREAI = {  # the faster one first: an app that names none takes that
+    "float16": Precision(
+        ROUNDED, HALF_NUMBERS, HALF_NUMBERS, {"cpu": "16 bits", "gpu": "16 bits", "ane": "16 bits"}, is_default=True
+    ),
+    "float32": Precision(
+        EXACT, SAME_NUMBERS, HALF_NUMBERS, {"cpu": "32 bits", "gpu": "32 bits", "ane": "none"}, is_default=True
+    ),
+    "int8-weights": Precision(
+        FINE, HALF_NUMBERS, HALF_NUMBERS, dict.fromkeys(("cpu", "gpu", "ane"), "16 bits from 8-bit weights")
+    ),
+}
+PRECISIONS = {"tflite": TFLITE, "coreml": COREML, "coreai": COREAI}
 
 
 def choose_precisions(format: str, wanted: Sequence[str], formats: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
+from mobiledet.child import child_command
 from mobiledet.errors import UserError
 from mobiledet_converters.job import ANSWER, DISK_FULL, STEP, ConversionAnswer, Job
 
@@ -20,6 +21,7 @@ CONVERTERS = {
     "tflite": ("mobiledet_converters.tflite.convert", ("litert_torch", "ai_edge_quantizer", "flatbuffers")),
     "network": ("mobiledet_converters.tflite.network", ("litert_torch", "flatbuffers")),
     "coreml": ("mobiledet_converters.coreml.convert", ("coremltools",)),
+    "coreai": ("mobiledet_converters.coreai.convert", ("coreai_torch", "coreai")),
 }
 # The converters compute nothing worth a GPU: they must not take memory there from a training that runs.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -52,7 +54,7 @@ class Conversion:
         module, _ = CONVERTERS[format]
         with (job.folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(job.save())],
+                child_command(module, str(job.save())),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

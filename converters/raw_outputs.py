@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from mobiledet.devices.coreml import CoreMlDetector
+from mobiledet.devices.served import ServedDetector
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def inside_tflite(path: Path, image: np.ndarray, expected: dict[str, np.ndarray]
     return nearest(expected, [interpreter.get_tensor(index) for index in indices])
 
 
-def inside_coreml(model: CoreMlDetector, image: np.ndarray, expected: dict[str, np.ndarray]) -> dict[str, Difference]:
-    """The same for a Core ML package."""
+def inside_served(model: ServedDetector, image: np.ndarray, expected: dict[str, np.ndarray]) -> dict[str, Difference]:
+    """The same for a file that another process runs."""
     return nearest(expected, model.tensors(image, _shapes(expected)))
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from mobiledet.bundle import Bundle, ModelFile
 
 INTERPRETED = "i"  # marks a file that no runtime of its format has run
+OFF_DEVICE = "a"  # and one that Apple's runtime has run on this processor
 
 
 def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
@@ -37,6 +38,11 @@ def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
             f"{INTERPRETED}: run by the reference interpreter, for there is no Core ML runtime outside Apple systems",
             highlight=False,
         )
+    if any(file.format == "coreai" for file in bundle.files):
+        console.print(
+            f"{OFF_DEVICE}: run in Apple's runtime on this processor; how Apple's accelerators compute it is unknown",
+            highlight=False,
+        )
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
     for missing in bundle.left_out:
         console.print(str(missing), style="yellow", highlight=False, soft_wrap=True)
@@ -44,7 +50,8 @@ def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
 
 def _row(file: ModelFile) -> tuple[str, ...]:
     parity: dict[str, Any] = file.parity or {}
-    mark = f" {INTERPRETED}" if file.format == "coreml" else ""
+    marks = {"coreml": f" {INTERPRETED}", "coreai": f" {OFF_DEVICE}"}
+    mark = marks.get(file.format, "")
     ap, change = (f"{file.map['AP']:.4f}", f"{-file.map['drop']:+.4f}") if file.map else ("", "")
     return (
         file.path + mark,

@@ -5,6 +5,7 @@ bundle.json            the ModelSpec and, for each model file, its size and meas
 labels.txt             one class name a line
 model.float16.tflite   ...
 model.float16.mlpackage/
+model.float16.aimodel/
 golden/                pictures and what each model file gives for them (see ``mobiledet.golden``)
 """
 
@@ -12,24 +13,25 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 import weakref
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mobiledet.archive import unpack
 from mobiledet.atomic import atomic_folder
 from mobiledet.checksums import SUMS, checksum_of, inside, verified_checksums, write_checksums
 from mobiledet.errors import UserError
 from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
-from mobiledet.records import decode, load_json
-from mobiledet.spec import ModelSpec
+from mobiledet.leftovers import make_scratch_folder
+from mobiledet.locks import locked_target
+from mobiledet.records import Count, decode
+from mobiledet.spec import ModelSpec, read_json
 
 SUFFIX = ".mobiledet"
 MAX_UNPACKED_BYTES = 4 << 30
+LISTING_BYTES = 16 << 20
 GRAPH, VISION = "graph", "vision"  # faces of a Core ML package
 LISTING, LABELS, GOLDEN = "bundle.json", "labels.txt", "golden"
 
@@ -39,15 +41,15 @@ class ModelFile:
     """One model file of a bundle.
 
     Attributes:
-        path: relative to the bundle, with forward slashes; an .mlpackage is a folder.
-        format: ``tflite`` or ``coreml``.
+        path: relative to the bundle, with forward slashes; an .mlpackage and an .aimodel are folders.
+        format: ``tflite``, ``coreml`` or ``coreai``.
         precision: ``float32``, ``float16``, ``int8`` ...
         bytes: size, of all its files for a folder.
         sha256: of the file, or of the lines of SHA256SUMS for a folder; not in bundle.json.
         parity: figures of the comparison with the PyTorch detector at export; ``checked`` says how.
         map: measured COCO mAP with its dataset and number of images, or None when not measured.
         face: of a Core ML package, ``graph`` (the four outputs of a .tflite file) or ``vision`` (a pipeline that Vision
-            takes for an object detector); both find the same. Empty for tflite.
+            takes for an object detector); both find the same. Empty for the others.
         calibration: the images that integer activations were fitted to: ``source``, ``images`` (how many) and ``seed``.
         accelerators: what computes such a file and in which numbers, by kind of processor; None in older bundles.
     """
@@ -55,7 +57,7 @@ class ModelFile:
     path: str
     format: str
     precision: str
-    bytes: int
+    bytes: Count
     sha256: str
     parity: dict[str, Any] | None = None
     map: dict[str, Any] | None = None
@@ -146,9 +148,10 @@ def open_bundle(path: Path) -> Bundle:
         raise UserError(f"no bundle at {path}")
     if path.is_dir():
         return _verified(path, path)
-    folder = tempfile.mkdtemp(prefix="mobiledet-bundle-")
+    folder = make_scratch_folder("bundle")
     try:
-        bundle = _verified(path, _unpack(path, Path(folder)))
+        unpack(path, folder, MAX_UNPACKED_BYTES)
+        bundle = _verified(path, _top(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -176,7 +179,7 @@ def write_bundle(
     Raises:
         UserError: ``path`` exists, or cannot be written, or the golden cases do not fit the files.
     """
-    with atomic_folder(path, overwrite) as folder:
+    with locked_target(path, "writing a bundle"), atomic_folder(path, overwrite) as folder:
         files = []
         for source, entry in sources:
             target = folder / entry.path
@@ -217,15 +220,17 @@ def _verified(path: Path, root: Path) -> Bundle:
     for name in (LISTING, LABELS, f"{GOLDEN}/{INDEX}"):
         if name not in checksums:
             raise UserError(f"{path}: {name} is missing; copy or export the bundle again")
+    listing = read_json(root / LISTING, LISTING_BYTES)
+    spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}", beside=("files", "left_out"))
+    entries = listing.get("files")
     try:
-        listing = load_json((root / LISTING).read_bytes())
+        if not isinstance(entries, list):
+            raise ValueError("files is no list")
+        files = tuple(_model_file(entry, checksums, f"files[{index}]") for index, entry in enumerate(entries))
+        if len({file.path for file in files}) < len(files):
+            raise ValueError("files names one twice")
+        left_out = decode(tuple[LeftOut, ...], listing.get("left_out", []), "left_out")
     except ValueError as error:
-        raise UserError(f"{path}: {LISTING} is not JSON: {error}; export the bundle again") from error
-    spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}")
-    try:
-        files = tuple(_model_file(entry, checksums) for entry in listing["files"])
-        left_out = decode(tuple[LeftOut, ...], listing["left_out"], "left_out")
-    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {LISTING} lists its files in a form that cannot be read: {error}") from error
     for file in files:
         inside(root, file.path, path)
@@ -235,26 +240,16 @@ def _verified(path: Path, root: Path) -> Bundle:
     return Bundle(path, root, spec, files, golden, left_out)
 
 
-def _model_file(entry: Any, checksums: Mapping[str, str]) -> ModelFile:
-    file = ModelFile(**entry, sha256=checksum_of(entry["path"], checksums))
-    for name, kind in (("path", str), ("format", str), ("precision", str), ("bytes", int), ("face", str)):
-        if type(getattr(file, name)) is not kind:
-            raise ValueError(f"{name} of {file.path} is {getattr(file, name)!r}")
+def _model_file(entry: Any, checksums: Mapping[str, str], where: str) -> ModelFile:
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or "sha256" in entry:
+        raise ValueError(f"{where} is no description of a file")
+    known = {**entry, "sha256": checksum_of(entry["path"], checksums)}
+    file: ModelFile = decode(ModelFile, known, where, filled=(ModelFile,))  # which grew since bundles were written
     return file
 
 
-def _unpack(path: Path, folder: Path) -> Path:
-    """Extract a zip; returns the folder with bundle.json (the top one, or its single sub-folder)."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise UserError(f"{path} unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB; do not use this bundle")
-            for info in archive.infolist():
-                inside(folder, info.filename, path)
-            archive.extractall(folder)
-    # a changed byte can look like a broken stream, an encrypted entry or an unknown method
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path} is not a mobiledet bundle: neither a folder nor a readable zip ({error})") from error
+def _top(folder: Path) -> Path:
+    """The folder with bundle.json: the given one, or its single sub-folder."""
     inner = [entry for entry in folder.iterdir() if entry.is_dir()]
     if not (folder / LISTING).exists() and len(inner) == 1:
         return inner[0]

@@ -27,7 +27,7 @@ from rich.text import Text
 from mobiledet.cores import usable_cores
 
 Status = Literal["ok", "warning", "problem"]
-Extra = Literal["train", "evaluate", "pretrained", "tflite", "coreml", "dev"]
+Extra = Literal["train", "evaluate", "pretrained", "tflite", "coreml", "coreai", "dev"]
 
 NEEDS: dict[Extra, str] = {
     "train": "mobiledet train",
@@ -35,6 +35,7 @@ NEEDS: dict[Extra, str] = {
     "pretrained": "mobiledet train --pretrained imagenet with weights of timm",
     "tflite": "mobiledet export --format tflite",
     "coreml": "mobiledet export --format coreml",
+    "coreai": "mobiledet export --format coreai, and evaluate of its files",
     "dev": "the project's own tests",
 }
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"  # only in a checkout; a wheel knows the ranges alone
@@ -54,12 +55,13 @@ print(json.dumps({
 }))
 """
 PROBE_LITERT = "from ai_edge_litert.interpreter import Interpreter"
+PROBE_COREAI = "from coreai.authoring import AIModelAsset"
 PROBE_OPENCV = "import cv2, numpy; assert cv2.imencode('.jpg', numpy.zeros((8, 8, 3), 'uint8'))[0]"
 
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """Check this machine: Python, packages, torch and torchvision, LiteRT, processor, memory, disk."""
+    """Check this machine: Python, packages, torch and torchvision, LiteRT, Core AI, processor, memory, disk."""
 
     need: tuple[Extra, ...] = ("train", "evaluate")
     """Sets of packages that must be complete; what the others lack is a warning."""
@@ -110,6 +112,8 @@ def examine(need: tuple[Extra, ...]) -> Iterator[Check]:
     yield check_opencv()
     if _installed("ai-edge-litert") or "evaluate" in need:
         yield check_import("LiteRT", PROBE_LITERT, "ai-edge-litert")
+    if _installed("coreai-core") or "coreai" in need:
+        yield check_import("Core AI", PROBE_COREAI, "coreai-core")
     yield check_cores()
     yield check_memory()
     yield check_disk("disk, working folder", Path.cwd())

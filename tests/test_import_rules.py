@@ -16,6 +16,8 @@ FRAMEWORKS = {
     "lightning",
     "tensorflow",
     "coremltools",
+    "coreai_torch",
+    "coreai",
     "litert_torch",
     "ai_edge_quantizer",
     "jax",

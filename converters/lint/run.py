@@ -1,4 +1,5 @@
-"""``mobiledet lint``: findings on the .tflite files of a bundle, on one file, or on what a checkpoint gives."""
+"""``mobiledet lint``: findings on the .tflite and .aimodel files of a bundle, on one file, or on what a checkpoint
+gives."""
 
 import json
 import tempfile
@@ -17,14 +18,17 @@ from mobiledet.bundle import open_bundle
 from mobiledet.devices.partitions import Partitions, divide
 from mobiledet.errors import UserError
 from mobiledet_converters.config import LintConfig
+from mobiledet_converters.coreai.read import read_apart
 from mobiledet_converters.job import ConversionJob
 from mobiledet_converters.lint.analyzer import ask_analyzer
+from mobiledet_converters.lint.asset_rules import check_asset
 from mobiledet_converters.lint.findings import LEVELS, Finding
 from mobiledet_converters.lint.graph import FileGraph
 from mobiledet_converters.lint.rules import check_file
 from mobiledet_converters.process import Conversion, require_converter
 
-FILE_SUFFIX = ".tflite"
+FILE_SUFFIX, ASSET_SUFFIX = ".tflite", ".aimodel"
+FORMATS = ("tflite", "coreai")
 CHECKPOINT_SUFFIX = ".ckpt"
 COLOURS = {"broken": "red", "slow": "yellow", "note": "dim"}
 
@@ -36,15 +40,15 @@ class FileReport:
     Attributes:
         file: its name.
         operations: how many.
-        partitions: parts that XNNPACK runs.
-        delegated_share: part of the operations that it runs, 0..1.
+        partitions: parts that XNNPACK runs; None for what LiteRT does not run.
+        delegated_share: part of the operations that it runs, 0..1; None likewise.
         findings: of all rules.
     """
 
     file: str
     operations: int
-    partitions: int
-    delegated_share: float
+    partitions: int | None
+    delegated_share: float | None
     findings: tuple[Finding, ...]
 
 
@@ -66,15 +70,18 @@ def run(config: LintConfig) -> int:
 
 
 def lint_file(path: Path, analyzer: bool = False) -> FileReport:
-    """Look at one .tflite file.
+    """Look at one .tflite file or .aimodel asset.
 
     Args:
         path: the file.
-        analyzer: whether TensorFlow's analyser is asked too.
+        analyzer: whether TensorFlow's analyser is asked too, about a .tflite file.
 
     Raises:
         UserError: it cannot be read.
     """
+    if path.suffix == ASSET_SUFFIX:
+        asset = read_apart(path)
+        return FileReport(path.name, len(asset.operations), None, None, tuple(check_asset(asset)))
     graph = FileGraph(path)
     findings: list[Finding] = []
     try:
@@ -101,11 +108,11 @@ def to_json(source: Path, reports: list[FileReport]) -> dict[str, Any]:
 
 @contextmanager
 def _files(config: LintConfig, console: Console) -> Iterator[list[Path]]:
-    """The .tflite files to look at; those of a checkpoint vanish at the end."""
+    """The files to look at; those of a checkpoint vanish at the end."""
     path = config.path
     if not path.exists():
-        raise UserError(f"{path} does not exist; give a bundle, a .tflite file or a checkpoint")
-    if path.suffix == FILE_SUFFIX:
+        raise UserError(f"{path} does not exist; give a bundle, a .tflite or .aimodel file or a checkpoint")
+    if path.suffix in (FILE_SUFFIX, ASSET_SUFFIX):
         yield [path]
     elif path.suffix == CHECKPOINT_SUFFIX:
         require_converter("tflite")
@@ -119,17 +126,19 @@ def _files(config: LintConfig, console: Console) -> Iterator[list[Path]]:
             yield [Path(name) / file.name for file in answer.files]
     else:
         bundle = open_bundle(path)
-        tflite = [file for file in bundle.files if file.format == "tflite"]
-        chosen = [file for file in tflite if not config.precision or file.precision in config.precision]
+        files = [file for file in bundle.files if file.format in FORMATS]
+        chosen = [file for file in files if not config.precision or file.precision in config.precision]
         if not chosen:
-            there = ", ".join(file.precision for file in tflite) or "none"
-            raise UserError(f"{path} has no such .tflite file; its precisions: {there}")
+            there = ", ".join(dict.fromkeys(file.precision for file in files)) or "none"
+            raise UserError(f"{path} has no such .tflite or .aimodel file; its precisions: {there}")
         yield [bundle.root / file.path for file in chosen]
 
 
 def _print(report: FileReport, console: Console) -> None:
     """A table of what was found, then of each what it costs and what to do."""
-    share = f"XNNPACK runs {report.delegated_share:.0%} of {report.operations} operations in {report.partitions} parts"
+    share = f"{report.operations} operations"
+    if report.delegated_share is not None:
+        share = f"XNNPACK runs {report.delegated_share:.0%} of {share} in {report.partitions} parts"
     console.print(f"[bold]{escape(report.file)}[/]: {share}", highlight=False)
     if not report.findings:
         console.print("nothing found")

@@ -22,10 +22,11 @@ SHARED: tuple[Pass, ...] = (
     fold_input_scale,
     remove_shuffles_v2,
 )
-# format -> its passes; the second part was measured in LiteRT, and is of no use to Core ML
+# format -> its passes; the second part was measured in LiteRT, and is of no use to Apple's formats
 PASSES: dict[str, tuple[Pass, ...]] = {
     "tflite": (*SHARED, border_pools_with_zeros, double_by_concatenation, shuffle_blocks_v1),
     "coreml": SHARED,
+    "coreai": SHARED,
 }
 
 

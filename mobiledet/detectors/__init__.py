@@ -72,11 +72,18 @@ def detector_from_spec(spec: ModelSpec) -> Detector:
     """The network that a spec describes, randomly initialised.
 
     Raises:
-        UserError: backbone, detector or an option is unknown.
+        UserError: backbone, detector or an option is unknown, or an option has a value that the detector cannot take.
     """
     size = (spec.input.height, spec.input.width)
     backbone = build_backbone(spec.backbone, options=spec.backbone_options)
-    return build_detector(spec.detector, backbone, spec.num_classes, size, **spec.detector_options)
+    try:
+        return build_detector(spec.detector, backbone, spec.num_classes, size, **spec.detector_options)
+    except UserError:
+        raise
+    except Exception as error:  # the options come from a file, and each detector stumbles over other values in its way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        options = ", ".join(spec.detector_options) or "none"
+        raise UserError(f"detector {spec.detector} cannot be built with the options {options}: {reason}") from error
 
 
 __all__ = [

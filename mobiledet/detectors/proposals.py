@@ -103,7 +103,7 @@ class ProposalPostProcess(nn.Module):
             level_boxes.append(boxes)
         scores, boxes, kept = torch.cat(level_scores), torch.cat(level_boxes), torch.cat(level_kept)
         # positive for what is kept, in the order of the logits: sigmoids of good scores are all one
-        order = (scores - scores.amin() + 1) * kept
+        order = (scores - scores.amin(0) + 1) * kept
         count = min(rule.limit, order.shape[0])
         best, index = torch.topk(order, count)
         proposals = F.embedding(index, boxes) * (best > 0).float().unsqueeze(1)

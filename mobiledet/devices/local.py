@@ -1,8 +1,7 @@
-"""This machine as a device: LiteRT on its processor, and an interpreter for what that does not run."""
+"""This machine as a device: LiteRT and Apple's Core AI runtime on its processor, an interpreter for Core ML."""
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
@@ -13,10 +12,12 @@ import numpy as np
 
 import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.child import child_command
 from mobiledet.cores import usable_cores
 from mobiledet.data.images import decode_rgb, load_rgb, resize
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
+    MOST_THREADS,
     BenchmarkPlan,
     BenchmarkSamples,
     ColdStart,
@@ -27,10 +28,12 @@ from mobiledet.devices.base import (
     GoldenReport,
     StageTimes,
 )
+from mobiledet.devices.coreai import RUNTIME, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.golden import as_fractions, replay_golden
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.machine import cpu_name, machine_model, machine_state, os_name
+from mobiledet.devices.served import ServedDetector
 from mobiledet.devices.timing import Runner, time_runs
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase
@@ -59,17 +62,24 @@ class LocalDevice:
         return machine_state()
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> "LocalSession":
-        """Load a .tflite file, or a Core ML package into the interpreter; see ``Device.load``."""
+        """Load a .tflite file, a Core ML package into the interpreter, or a Core AI asset; see ``Device.load``."""
+        if not 0 <= threads <= MOST_THREADS:
+            raise UserError(f"{threads} threads are asked for, a model file takes 1 to {MOST_THREADS}")
         path, threads = bundle.root / file.path, threads or usable_cores()
-        detector: LiteRtDetector | CoreMlDetector
+        detector: LiteRtDetector | ServedDetector
         if file.format == "tflite":
             detector = LiteRtDetector(path, accelerator, threads)
             self._runtime = ("litert", version("ai-edge-litert"))
         elif file.format == "coreml":
             detector = CoreMlDetector(path, accelerator, threads)
             self._runtime = ("mobiledet MIL interpreter", mobiledet.__version__)
+        elif file.format == "coreai":
+            detector = CoreAiDetector(path, accelerator, threads)
+            self._runtime = (RUNTIME, version(RUNTIME))
         else:
-            raise UserError(f"{bundle.path}: {file.path} is {file.format}; this machine runs tflite and coreml files")
+            raise UserError(
+                f"{bundle.path}: {file.path} is {file.format}; this machine runs tflite, coreml and coreai files"
+            )
         return LocalSession(bundle, file, detector, accelerator, threads)
 
     def close(self) -> None:
@@ -83,7 +93,7 @@ class LocalSession:
         self,
         bundle: Bundle,
         file: ModelFile,
-        detector: LiteRtDetector | CoreMlDetector,
+        detector: LiteRtDetector | ServedDetector,
         accelerator: str,
         threads: int,
     ) -> None:
@@ -152,7 +162,7 @@ class LocalSession:
         self, plan: BenchmarkPlan, between_runs: Callable[[], None] = lambda: None
     ) -> BenchmarkSamples | None:
         """See ``Session.benchmark``; ``between_runs`` is called outside of the timed part and may raise to end it."""
-        if isinstance(self._detector, CoreMlDetector):
+        if isinstance(self._detector, ServedDetector):
             return None
         image, detector = self._bundle.golden(self._file)[0].image, self._detector
         cold_starts = []
@@ -164,7 +174,7 @@ class LocalSession:
 
     def _cold_start(self) -> ColdStart:
         path = str(self._bundle.root / self._file.path)
-        program = [sys.executable, "-m", "mobiledet.devices.cold_start", path]
+        program = child_command("mobiledet.devices.cold_start", path)
         arguments = [self.execution.requested, str(self.execution.threads)]
         done = subprocess.run([*program, *arguments], capture_output=True, text=True)
         if done.returncode:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mobiledet.devices.coreai import RUNTIME as COREAI
 from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.evaluation.cross_check import CrossCheck
 from mobiledet.evaluation.result import Accuracy, Latency, Result
@@ -64,6 +65,8 @@ def _rows(result: Result) -> Iterator[tuple[str, str]]:
         yield from _latency_rows(result.latency)
     elif "interpreter" in device.runtime:
         yield "latency", "not measured: this is a reference interpreter, its times say nothing of a device"
+    elif device.runtime == COREAI:
+        yield "latency", "not measured: Apple's runtime on this processor, its times say nothing of Apple's systems"
 
 
 def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
@@ -71,8 +74,11 @@ def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
     yield "mAP", f"[green]{precision(m.AP)}[/green] on {escape(accuracy.dataset)}, {m.images} images"
     yield "", f"AP50 {precision(m.AP50)}, AP75 {precision(m.AP75)}"
     yield "", f"small {precision(m.APs)}, medium {precision(m.APm)}, large {precision(m.APl)}"
-    for problem in accuracy.skipped:
-        yield "skipped", escape(problem)
+    for note in accuracy.notes:
+        yield "note", escape(note)
+    if accuracy.skipped:
+        yield "skipped", escape(f"{len(accuracy.skipped)}: {accuracy.skipped_by_reason}; all are listed in the result")
+        yield "", escape(f"such as {accuracy.skipped[0]}")
 
 
 def _latency_rows(latency: Latency) -> Iterator[tuple[str, str]]:

@@ -41,7 +41,7 @@ class SweepConfig:
 
     precisions: tuple[str, ...] = ("float32", "float16", "int8")
     """Files of each bundle to evaluate; checkpoints are exported to these."""
-    formats: tuple[Literal["tflite", "coreml"], ...] = ("tflite",)
+    formats: tuple[Literal["tflite", "coreml", "coreai"], ...] = ("tflite",)
     """Kinds of files that checkpoints are exported to."""
     export_options: str = ""
     """More options of `mobiledet export`."""
@@ -55,7 +55,7 @@ class SweepConfig:
     token: str = ""
     """Of the agents; by default MOBILEDET_AGENT_TOKEN of the environment."""
     data: str | None = None
-    """A folder in COCO's layout, or `shapes` for the built-in set; without it latency alone is measured."""
+    """A folder of annotated images, or `shapes` for the built-in set; without it latency alone is measured."""
     limit: int = 0
     """Only the first N validation images; 0 takes all."""
     evaluate_options: str = ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from mobiledet.checkpoint import Checkpoint, load_checkpoint
+from mobiledet.checkpoint import Checkpoint, check_size, load_checkpoint
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
@@ -20,6 +20,7 @@ def load_start(path: Path, config: TrainConfig) -> Checkpoint:
         UserError: it cannot be read, or holds another backbone or detector than the settings name.
     """
     checkpoint = load_checkpoint(path)
+    check_size(checkpoint, path)
     spec = checkpoint.spec
     if (spec.backbone, spec.detector) != (config.backbone, config.detector):
         raise UserError(

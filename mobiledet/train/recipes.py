@@ -8,6 +8,7 @@ import argparse
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mobiledet.errors import unknown_name
@@ -252,16 +253,21 @@ def recipe_config(name: str, **changes: Any) -> TrainConfig:
 
 
 def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
-    """What the options of a command line change: the settings of its ``--recipe``, or those of ``--qat``, or the
-    defaults.
+    """What the options of a command line change: the settings of the run that it resumes, of its ``--recipe``, or
+    those of ``--qat``, or the defaults.
 
     Raises:
-        UserError: there is no such recipe.
+        UserError: there is no such run or recipe.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe", nargs="?", default="")
     parser.add_argument("--qat", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--resume", nargs="?", default="")
     named = parser.parse_known_args(arguments)[0]
+    if named.resume:
+        from mobiledet.train.resume import settings_of_run  # loads torch
+
+        return settings_of_run(Path(named.resume))
     if named.recipe and named.recipe != LIST:
         return recipe_config(named.recipe)
     return TrainConfig(**QAT) if named.qat else TrainConfig()

@@ -2,11 +2,12 @@
     import Foundation
     import MobileDetCore
 
-    /// Core ML on this device, for the agent.
+    /// Core ML, and Core AI where the system offers it, on this device, for the agent.
     public struct CoreMLRuntime: DetectorRuntime {
         public init() {}
 
         public var info: DeviceInfo { DeviceReadings.info() }
+        public func info(running file: ModelFile) -> DeviceInfo { DeviceReadings.info(runtime: file.format) }
         public var accelerators: [String] { ComputeUnit.allCases.map(\.rawValue) }
 
         public func state() -> DeviceState { DeviceReadings.state() }
@@ -19,7 +20,7 @@
         public func load(
             _ bundle: ModelBundle, _ file: ModelFile, accelerator: String, threads: Int
         ) throws -> any LoadedDetector {
-            try CoreMLDetector(bundle, file, accelerator: accelerator)
+            try ModelFormat.load(bundle, file, accelerator: accelerator)
         }
     }
 #endif

@@ -26,16 +26,18 @@
         public let spec: ModelSpec
         /// What really runs it.
         public let execution: Execution
-        private let model: CoreMLDetector
+        private let model: any LoadedDetector
         private let lock = NSLock()
 
         /// Open a bundle, verify every file in it, and load a model file.
         ///
-        /// The first time Core ML compiles the file, which takes seconds; the result is kept.
+        /// Where the system offers Core AI (iOS 27) and the bundle holds a file for it, that is taken if it finds what the
+        /// bundle says; otherwise a Core ML file. The first time the system compiles the file, which takes seconds; the
+        /// result is kept.
         ///
         /// - Parameters:
         ///   - url: of the bundle, a folder or a zip file.
-        ///   - file: a Core ML file of the bundle or its precision, such as `float16`; by default the first one.
+        ///   - file: a file of the bundle or its precision, such as `float16`; by default the first one.
         ///   - accelerator: `auto`, `cpu`, `gpu` or `ane`.
         /// - Throws: `MobileDetError` with one line for a person.
         public static func open(_ url: URL, file: String = "", accelerator: String = "auto") async throws -> Detector {
@@ -50,7 +52,7 @@
         private init(_ url: URL, _ name: String, _ accelerator: String) throws {
             let bundle = try ModelBundle(at: url)
             spec = bundle.spec
-            model = try CoreMLDetector(bundle, bundle.file(name), accelerator: accelerator)
+            model = try ModelFormat.loadBest(bundle, name, accelerator: accelerator)
             execution = model.execution
         }
 

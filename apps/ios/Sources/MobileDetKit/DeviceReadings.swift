@@ -8,7 +8,7 @@
 
     /// What the system tells of this device.
     enum DeviceReadings {
-        static func info() -> DeviceInfo {
+        static func info(runtime: String = ModelFormat.coreML.rawValue) -> DeviceInfo {
             let system = ProcessInfo.processInfo.operatingSystemVersionString
             #if os(iOS)
                 let name = "iOS", cpu = text("hw.machine")
@@ -18,7 +18,7 @@
             return DeviceInfo(
                 name: "local", model: text(name == "iOS" ? "hw.machine" : "hw.model"), os: "\(name) \(system)",
                 cpu: cpu,
-                cores: ProcessInfo.processInfo.activeProcessorCount, runtime: "coreml", runtimeVersion: system)
+                cores: ProcessInfo.processInfo.activeProcessorCount, runtime: runtime, runtimeVersion: system)
         }
 
         static func state() -> DeviceState {

@@ -2,21 +2,22 @@ import Foundation
 
 /// One model file of a bundle.
 public struct ModelFile: Equatable, Sendable {
-    /// Relative to the bundle, with forward slashes; an .mlpackage is a folder.
+    /// Relative to the bundle, with forward slashes; an .mlpackage and an .aimodel are folders.
     public let path: String
-    /// `tflite` or `coreml`.
+    /// `tflite`, `coreml` or `coreai`.
     public let format: String
     /// `float32`, `float16`, `int8` ...
     public let precision: String
     /// Of a Core ML package: `graph` gives boxes, classes, scores and count; `vision` is a pipeline that Vision takes for
-    /// an object detector. Empty for TFLite.
+    /// an object detector. Empty for the others.
     public let face: String
     /// Size, of all its files for a folder.
     public let bytes: Int
+    /// Of the file; of the lines of SHA256SUMS for a folder.
     public let sha256: String
 }
 
-/// An opened bundle, `NAME.mobiledet`, whose every file has been verified against the checksums in bundle.json.
+/// An opened bundle, `NAME.mobiledet`, whose every file has been verified against SHA256SUMS.
 ///
 /// A bundle is a folder or the same as one zip file; a zip is unpacked into a temporary folder that lives as long as
 /// this object.
@@ -29,8 +30,9 @@ public final class ModelBundle: Sendable {
     public let root: URL
     public let spec: ModelSpec
     public let files: [ModelFile]
-    /// Checksum of bundle.json, which holds the checksums of all else: it names the bundle's exact content.
+    /// Checksum of SHA256SUMS, which holds the checksums of all else: it names the bundle's exact content.
     public let sha256: String
+    private let golden: [String: GoldenFile]
     private let temporary: URL?
 
     /// Open a bundle folder or zip and verify every file in it.
@@ -43,9 +45,8 @@ public final class ModelBundle: Sendable {
         do {
             let root = try folder.map { try unpackBundle(url, into: $0) } ?? url
             let listing = try BundleListing(root, bundle: name)
-            try listing.verifyFiles(root, bundle: name)
             (self.url, self.root, temporary) = (url, root, folder)
-            (spec, files, sha256) = (listing.spec, listing.files, listing.sha256)
+            (spec, files, golden, sha256) = (listing.spec, listing.files, listing.golden, listing.sha256)
         } catch {
             if let folder { try? FileManager.default.removeItem(at: folder) }
             throw error
@@ -60,17 +61,24 @@ public final class ModelBundle: Sendable {
     ///
     /// - Parameters:
     ///   - name: a file name, or a precision such as `float16`; empty takes the first file.
-    ///   - format: is preferred where several files are of the precision, or the name is empty. Among Core ML packages
-    ///     the one with the four outputs goes before the one for Vision.
+    ///   - formats: are preferred in this order where several files are of the precision, or the name is empty. Among
+    ///     Core ML packages the one with the four outputs goes before the one for Vision.
     /// - Throws: `MobileDetError` when there is none; the message lists what the bundle holds.
-    public func file(_ name: String = "", format: String = "coreml") throws -> ModelFile {
+    public func file(_ name: String = "", formats: [String] = ["coreml"]) throws -> ModelFile {
         let fitting = files.filter { ["", $0.path, $0.precision].contains(name) }
         func rank(_ file: ModelFile) -> Int {
-            (file.path == name ? 0 : 4) + (file.format == format ? 0 : 2) + (file.face == "vision" ? 1 : 0)
+            let place = formats.firstIndex(of: file.format) ?? formats.count
+            return (file.path == name ? 0 : 2 * (formats.count + 1)) + 2 * place + (file.face == "vision" ? 1 : 0)
         }
         if let best = fitting.min(by: { rank($0) < rank($1) }) { return best }
         let held = files.isEmpty ? "no model file" : files.map(\.path).joined(separator: ", ")
         throw MobileDetError("the bundle holds no \(name.isEmpty ? "file" : name); it holds \(held)")
+    }
+
+    /// What a model file of this bundle gives for the golden cases.
+    public func golden(_ file: ModelFile) throws -> GoldenFile {
+        guard let found = golden[file.path] else { throw MobileDetError("\(file.path) is of another bundle") }
+        return found
     }
 
     /// Where a model file lies.

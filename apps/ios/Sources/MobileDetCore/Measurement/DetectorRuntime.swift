@@ -1,7 +1,9 @@
-/// What runs model files on a device; `MobileDetKit` has the one for Core ML.
+/// What runs model files on a device; `MobileDetKit` has the one for Core ML and Core AI.
 public protocol DetectorRuntime: Sendable {
     /// What the device is.
     var info: DeviceInfo { get }
+    /// What the device is while it runs a file, with what runs it.
+    func info(running file: ModelFile) -> DeviceInfo
     /// That a session may ask for, `auto` among them.
     var accelerators: [String] { get }
 
@@ -23,6 +25,10 @@ public protocol DetectorRuntime: Sendable {
     func load(
         _ bundle: ModelBundle, _ file: ModelFile, accelerator: String, threads: Int
     ) throws -> any LoadedDetector
+}
+
+extension DetectorRuntime {
+    public func info(running file: ModelFile) -> DeviceInfo { info }
 }
 
 /// A model file in memory. One thread at a time uses it.

@@ -1,0 +1,158 @@
+"""The rules for Core AI assets. ``ASSET_RULES`` is the whole list.
+
+Apple's systems compute some forms wrongly without a word, as others have found on an iPhone 17 Pro with iOS 27.0; the
+numbers are those of coreai-torch's issues. None of them shows on a CPU, and so not in the gate of the export.
+"""
+
+from collections.abc import Callable, Iterable
+
+from mobiledet_converters.coreai.read import Asset, Operation
+from mobiledet_converters.lint.findings import MOST_PLACES, Finding
+
+HALF = "f16"
+EVERY, ANE, ACCELERATORS = "every unit", "Neural Engine", "GPU, Neural Engine"
+INDICES = ("argmax", "argmin", "reduce_index")
+RANKINGS = ("argsort", "sort")
+PRODUCTS = ("batch_matmul", "broadcasting_batch_matmul")
+GATES = ("mul", "broadcasting_mul")
+HARD_SIGMOID = ("hard_sigmoid", "hardsigmoid")
+# between a product and its activation: a bias, and what changes the shape alone
+PASSED = ("add", "broadcasting_add", "reshape", "expand_dims", "shrink_dims", "cast")
+NETWORK = ("conv2d", *PRODUCTS)
+
+
+def rounded_indices(asset: Asset) -> Iterable[Finding]:
+    """The index of the largest of 16-bit numbers (issue 116)."""
+    found = [o for o in asset.operations if o.kind in INDICES and _is_half(o)]
+    if found:
+        yield Finding(
+            "index of 16-bit numbers",
+            "broken",
+            ACCELERATORS,
+            f"{_by_kind(found)} on 16-bit numbers (coreai-torch issue 116)",
+            _places(found),
+            "other indices come out, without an error; the CPU is right",
+            "cast to 32 bits before, or take a top-k of one",
+        )
+
+
+def rounded_ranking(asset: Asset) -> Iterable[Finding]:
+    """A detector's top-k in 16 bits (issue 115)."""
+    found = [o for o in asset.operations if o.kind in RANKINGS and _is_half(o)]
+    if found:
+        yield Finding(
+            "top-k of 16-bit numbers",
+            "broken",
+            ANE,
+            f"{_by_kind(found)} on 16-bit numbers (coreai-torch issue 115)",
+            _places(found),
+            "all scores of such a head came out as zero, without an error",
+            "keep the post-processing in 32 bits, as mobiledet export does",
+        )
+
+
+def product_before_hard_swish(asset: Asset) -> Iterable[Finding]:
+    """A product of matrices followed by a hard swish (issue 51)."""
+    operations = {o.index: o for o in asset.operations}
+    found = []
+    for gate in (o for o in asset.operations if o.kind in GATES and _is_half(o)):
+        sources = [operations[index] for index in gate.sources]
+        sigmoids = [o for o in sources if any(name in o.kind for name in HARD_SIGMOID)]
+        for sigmoid in sigmoids:
+            values = set(sigmoid.sources) & set(gate.sources)
+            found += [product for v in values if (product := _product(operations[v], operations))]
+    if found:
+        yield Finding(
+            "product before hard swish",
+            "broken",
+            ANE,
+            f"{len(found)} product(s) of matrices in 16 bits go into a hard swish (coreai-torch issue 51)",
+            _places(found),
+            "results are off by some percent",
+            "give the matrix four dimensions, 1 x 1 x rows x columns, or make it a 1 x 1 convolution",
+        )
+
+
+def empty_tensors(asset: Asset) -> Iterable[Finding]:
+    """Tensors without a number."""
+    found = [o for o in asset.operations if any(0 in tensor.shape for tensor in (*o.inputs, *o.outputs))]
+    if found:
+        yield Finding(
+            "empty tensor",
+            "broken",
+            ACCELERATORS,
+            f"{_by_kind(found)} with a side of zero",
+            _places(found),
+            "the app ends when the asset is loaded for them",
+            "leave the empty part out of the network",
+        )
+
+
+def changing_shapes(asset: Asset) -> Iterable[Finding]:
+    """Tensors whose size is not known before the run."""
+    found = [o for o in asset.operations if any(side < 0 for t in (*o.inputs, *o.outputs) for side in t.shape)]
+    if found:
+        yield Finding(
+            "changing shape",
+            "slow",
+            ACCELERATORS,
+            f"{len(found)} operations on tensors of changing shape",
+            _places(found),
+            "such parts stay on the CPU",
+            "convert for one image size and a batch of one",
+        )
+
+
+def wide_network(asset: Asset) -> Iterable[Finding]:
+    """A network that computes in 32 bits."""
+    network = [o for o in asset.operations if o.kind in NETWORK]
+    wide = [o for o in network if o.outputs and o.outputs[0].dtype == "f32" and not _is_half(o)]
+    if len(wide) > len(network) / 2:
+        yield Finding(
+            "network of 32 bits",
+            "note",
+            ANE,
+            f"{len(wide)} of {len(network)} convolutions and products compute in 32 bits",
+            _places(wide),
+            "the Neural Engine computes in 16 bits: CPU and GPU run them",
+            "take the float16 file where speed counts",
+        )
+
+
+AssetRule = Callable[[Asset], Iterable[Finding]]
+ASSET_RULES: tuple[AssetRule, ...] = (
+    rounded_indices,
+    rounded_ranking,
+    product_before_hard_swish,
+    empty_tensors,
+    changing_shapes,
+    wide_network,
+)
+
+
+def check_asset(asset: Asset) -> list[Finding]:
+    """What all rules find."""
+    return [finding for rule in ASSET_RULES for finding in rule(asset)]
+
+
+def _product(operation: Operation, operations: dict[int, Operation]) -> Operation | None:
+    """The product of two-dimensional matrices that a value comes from."""
+    while operation.kind in PASSED and operation.sources:
+        operation = operations[operation.sources[0]]
+    is_flat = all(len(tensor.shape) <= 3 for tensor in operation.outputs)
+    return operation if operation.kind in PRODUCTS and is_flat else None
+
+
+def _is_half(operation: Operation) -> bool:
+    return any(tensor.dtype == HALF for tensor in operation.inputs)
+
+
+def _by_kind(operations: list[Operation]) -> str:
+    kinds = [o.kind for o in operations]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+
+
+def _places(operations: list[Operation]) -> tuple[str, ...]:
+    named = [f"{o.kind} #{o.index} {' x '.join(map(str, o.outputs[0].shape))}" for o in operations[:MOST_PLACES]]
+    more = len(operations) - len(named)
+    return (*named, f"and {more} more") if more > 0 else tuple(named)
