@@ -146,13 +146,13 @@ def assert_equal_to_tensorflow(checkpoint: Path, expected: Any) -> None:
 
 
 def test_other_classes_learn_from_an_imported_file(ssdlite_checkpoint: Path) -> None:
-    from mobiledet.data.coco import CocoDataset
+    from mobiledet.data.dataset import DetectionSet
     from mobiledet.detectors import Targets, detector_from_spec
     from mobiledet.train.setup import make_spec
 
     before = load_checkpoint(ssdlite_checkpoint)
     config = TrainConfig(backbone=before.spec.backbone, detector="ssdlite", image_size=96)
-    data = CocoDataset("mine", Path("x"), Path("x.json"), ("cell", "disc"), (1, 2), ())
+    data = DetectionSet("mine", Path("x"), Path("x.json"), ("cell", "disc"), (1, 2), ())
     spec = make_spec(config, data, before.spec)
     assert (dict(spec.detector_options), spec.input.mean) == ({}, (127.5,) * 3)
     detector = detector_from_spec(spec)
