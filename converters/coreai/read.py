@@ -87,7 +87,8 @@ def read_asset(path: Path) -> Asset:
         if graph.operation.name != "coreai.graph":
             continue
         function = str(graph.attributes["sym_name"]).strip('"')
-        kinds = graph.attributes["function_type"].value
+        function_type: Any = graph.attributes["function_type"]
+        kinds = function_type.value
         inputs[function] = _named(graph.attributes["arg_attrs"], kinds.inputs)
         outputs[function] = _named(graph.attributes["res_attrs"], kinds.results)
         operations += _operations(graph.operation, len(operations))
