@@ -140,7 +140,7 @@ class PredictConfig:
     Pictures are turned as their EXIF orientation says, unless the bundle was trained with --exif ignore. Each is
     written whole or not at all. One that cannot be read does not stop the others; it is told at the end, with exit
     status 2. The name of a published detector (`mobiledet zoo`) stands for its bundle: its weights are fetched and
-    exported once and kept in the cache.
+    exported once and kept in the cache. Without a network the error says where a file of weights must lie to be taken.
 
     For example:
       mobiledet predict ssdlite320_mobilenet_v3_large photo.jpg

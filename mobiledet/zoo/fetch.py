@@ -49,8 +49,8 @@ def fetch(url: str, path: Path, sha256: str = "", tell: Progress = lambda here, 
     except (OSError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", None) or error or type(error).__name__)
         raise UserError(
-            f"cannot fetch {url}: {' '.join(reason.split())}; without a network, bring that file here and give it with "
-            "--weights FILE"
+            f"cannot fetch {url}: {' '.join(reason.split())}; without a network, bring that file here and keep it as "
+            f"{path}, or give it to `mobiledet import` with --weights FILE"
         ) from error
     check_digest(part, sha256, url)
     part.replace(path)

@@ -30,6 +30,7 @@ def test_offline_without_a_cache(offline: Path, photo: Path, capsys: pytest.Capt
     assert cli.main(["predict", NAME, str(photo)]) == 2
     error = capsys.readouterr().err.splitlines()
     assert error[-1].startswith(f"error: cannot fetch {ZOO[NAME].url}: ")
+    assert f"keep it as {cached_file(NAME, ZOO[NAME].file_name)}, or" in error[-1]
     assert sum(line.startswith("error") for line in error) == 1
     assert not kept(offline).exists()
 
