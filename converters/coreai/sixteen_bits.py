@@ -46,7 +46,7 @@ class SixteenBits(nn.Module):
         self.too_large: list[str] = []
         self.program = program.module(check_guards=False)
         kept = {node.name for node in program.graph.nodes if node.op == "call_function" and is_kept(node)}
-        kept |= self._users_of_large_weights()
+        kept |= self._users_of_large_weights() | constant_operations(self.program)
         self._round_weights(kept)
         self._kept = kept
 
@@ -71,7 +71,8 @@ class SixteenBits(nn.Module):
                     if self._has_integers and values.dim() > 1 and values.numel() >= FEWEST_WEIGHTS:
                         self._to_integers(node.target, values.detach())
                     elif isinstance(values, nn.Parameter):
-                        values.data = values.data.half()
+                        # anew: the network that the program was made from holds the same object
+                        setattr(module, name, nn.Parameter(values.detach().half(), requires_grad=False))
                     else:
                         setattr(module, name, values.half())
 
@@ -91,6 +92,21 @@ class SixteenBits(nn.Module):
             for name in self.integers
         }
         return _Run(self.program, self._kept, weights).run(image)
+
+
+def constant_operations(program: fx.GraphModule) -> set[str]:
+    """Names of the operations on weights alone, such as a batch normalisation's 1 / sqrt(variance + epsilon).
+
+    The compiler computes them once. In 16 bits it takes 1e-5 for zero, as Apple's runtime does with all numbers below
+    6e-5, and the root becomes infinite.
+    """
+    constant: set[fx.Node] = set()
+    for node in program.graph.nodes:
+        inputs = node.all_input_nodes
+        is_operation = node.op == "call_function" and inputs and all(source in constant for source in inputs)
+        if node.op == "get_attr" or is_operation:
+            constant.add(node)
+    return {node.name for node in constant if node.op == "call_function"}
 
 
 def _buffer(name: str, part: str) -> str:

@@ -47,6 +47,31 @@ def test_weights_that_16_bits_cannot_hold_stay_in_32() -> None:
     assert torch.isfinite(found).all()
     error = (found - expected).square().sum() / expected.square().sum()
     assert 0 < error < 1e-5
+    assert network.first.weight.dtype == torch.float32  # the original is as it was
+
+
+class Shared(nn.Module):
+    """One convolution with a batch normalisation for each of two levels, which cannot be folded into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4)])
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [norm(self.convolution(image)) for norm in self.norms]
+
+
+def test_what_weights_alone_give_is_computed_in_32_bits() -> None:
+    with torch.no_grad():
+        program = torch.export.export(Shared().eval(), (torch.zeros(1, 3, 8, 8),), strict=False)
+        program = program.run_decompositions(torch.export.default_decompositions())
+        again = torch.export.export(SixteenBits(program), (torch.zeros(1, 3, 8, 8),), strict=False)
+    values = [(str(node.target), node.meta.get("val")) for node in again.graph.nodes if node.op == "call_function"]
+    kinds = [(target, value.dtype) for target, value in values if isinstance(value, Tensor)]
+    roots = [dtype for target, dtype in kinds if "sqrt" in target]
+    assert roots == [torch.float32] * 2
+    assert {dtype for target, dtype in kinds if "conv" in target} == {torch.float16}
 
 
 def test_the_network_has_16_bits_and_post_processing_32() -> None:
