@@ -104,7 +104,11 @@ def check_size(checkpoint: Checkpoint, path: Path) -> None:
             network = detector_from_spec(checkpoint.spec)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    check_weights(network, checkpoint.weights, path)
+    check_weights(network, _without_training_parts(network, checkpoint.weights), path)
+
+
+def _without_training_parts(detector: Detector, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if not detector.is_training_part(name)}
 
 
 def _save(content: dict[str, Any], temporary: Path, path: Path) -> None:
@@ -151,6 +155,5 @@ def load_detector(path: Path) -> tuple[Detector, ModelSpec]:
     checkpoint = load_checkpoint(path)
     check_size(checkpoint, path)
     detector = detector_from_spec(checkpoint.spec)
-    weights = {name: t for name, t in checkpoint.weights.items() if not detector.is_training_part(name)}
-    load_weights(detector, weights, path)
+    load_weights(detector, _without_training_parts(detector, checkpoint.weights), path)
     return detector.eval(), checkpoint.spec

@@ -13,7 +13,7 @@ from mobiledet.records import Range, decode, load_json
 
 SCHEMA_VERSION = 1
 # what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
-MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 100_000
+MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 1_000_000
 RESIZE_RULES = ("stretch",)
 EXIF_RULES = ("auto", "apply", "ignore")
 LEAST_SIDE = 32  # pixels

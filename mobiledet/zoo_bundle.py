@@ -14,9 +14,9 @@ from mobiledet.evaluation.config import PredictConfig
 from mobiledet.zoo.catalogue import ZOO
 
 
-def predict(config: PredictConfig) -> None:
-    """The command ``mobiledet predict``."""
-    prediction.run(dataclasses.replace(config, bundle=find_bundle(config.bundle, _tell)))
+def predict(config: PredictConfig) -> int | None:
+    """The command ``mobiledet predict``; returns its exit status."""
+    return prediction.run(dataclasses.replace(config, bundle=find_bundle(config.bundle, _tell)))
 
 
 def find_bundle(given: Path, tell: Callable[[str], None] = lambda line: None) -> Path:

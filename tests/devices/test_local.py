@@ -167,5 +167,5 @@ def test_file_of_another_size_than_the_bundle_says(patch_bundle: Bundle) -> None
 
 def test_other_formats_do_not_run_here(patch_bundle: Bundle) -> None:
     file = dataclasses.replace(patch_bundle.files[0], format="onnx")
-    with pytest.raises(UserError, match="this machine runs tflite and coreml files"):
+    with pytest.raises(UserError, match="this machine runs tflite, coreml and coreai files"):
         LocalDevice().load(patch_bundle, file)

@@ -46,7 +46,9 @@ def variant(result: Result) -> Callable[..., Result]:
             device=dataclasses.replace(result.device, name=device),
             bundle_sha256=name.encode().hex(),
             accuracy=dataclasses.replace(result.accuracy, metrics=metrics, images_sha256=images),
-            latency=dataclasses.replace(result.latency, infer=LatencyStats.of(samples)),
+            latency=dataclasses.replace(
+                result.latency, infer=LatencyStats.of(samples), started_ns=tuple(np.cumsum([0, *samples[:-1]]).tolist())
+            ),
             command=f"mobiledet evaluate {name}.mobiledet",
         )
 

@@ -175,7 +175,7 @@ def test_result_that_cannot_be_written_is_found_before_the_measurement(
     patch_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    long = (patch_bundle.path, "--no-accuracy", "--min-seconds", "100000")
+    long = (patch_bundle.path, "--no-accuracy", "--min-seconds", "80000")
     message = _refused(capsys, *long, "--out", tmp_path / "file" / "result.json")
     assert message == f"cannot write {tmp_path}/file/result.json: {tmp_path}/file is not a folder"
     assert "it is a folder" in _refused(capsys, *long, "--out", tmp_path)
@@ -190,9 +190,9 @@ def test_result_that_cannot_be_written_is_found_before_the_measurement(
         (("--no-accuracy", "--file", "model.int8.tflite"), "holds no model.int8.tflite; it holds model.float32.tflite"),
         (("--no-accuracy", "--file", "a", "--precision", "b"), "--file and --precision"),
         (("--no-accuracy", "--no-latency"), "leave nothing to measure"),
-        (("--no-accuracy", "--min-runs", "0"), "--min-runs 0 is below 1"),
-        (("--no-accuracy", "--warmup-seconds", "-1"), "--warmup-seconds -1.0 is negative"),
-        (("--no-accuracy", "--threads", "-2"), "--threads -2 is negative"),
+        (("--no-accuracy", "--min-runs", "0"), "--min-runs 0 is not in 1..1e+07"),
+        (("--no-accuracy", "--warmup-seconds", "-1"), "--warmup-seconds -1.0 is not in 0..86400"),
+        (("--no-accuracy", "--threads", "-2"), "--threads -2 is not in 0..512"),
         ((), "give either --data or --images"),
         (("--images", "somewhere"), "--images and --annotations belong together"),
         (("--data", "shapes", "--images", "a", "--annotations", "b"), "give either --data or --images"),

@@ -76,16 +76,14 @@ class BrokerHandler(ProtocolHandler):
     def _serve(self) -> None:
         """Serve any request; those of browsers for the page's own files carry no token."""
         name = unquote(self._url().path).lstrip("/") or "index.html"
-        if (
-            self.command not in ("GET", "HEAD")
-            or name not in self.server.files.keys() | self.server.secret_files.keys()
-        ):
-            super()._serve()
-        elif name in self.server.secret_files:
+        is_read = self.command in ("GET", "HEAD")
+        if is_read and name in self.server.secret_files:
             self._refuse_stranger()
             self._send_file(self.server.secret_files[name], "private, no-store")
-        else:
+        elif is_read and name in self.server.files and "Authorization" not in self.headers:
             self._send_file(self.server.files[name], "no-cache")
+        else:
+            super()._serve()
 
     def _route(self) -> None:
         if self._url().path.startswith(BROKER):

@@ -75,5 +75,7 @@ def test_raw_outputs_come_with_their_anchors(bundles: dict[str, Bundle], scene_c
 @pytest.mark.parametrize("kind", ["custom-op", "none"])
 def test_a_detector_of_two_stages_has_one_ending(kind: str) -> None:
     spec = ModelSpec("x", "shufflenet_v2_0.5x", "faster_rcnn", InputSpec(64, 64), ("a",), (1,))
-    with pytest.raises(UserError, match=f"--postprocess {kind} is for detectors of one stage; faster_rcnn"):
+    with pytest.raises(
+        UserError, match=f"--postprocess {kind} is for detectors of one stage with anchors, which faster_rcnn is not"
+    ):
         choose_ending(kind, detector_from_spec(spec), spec)
