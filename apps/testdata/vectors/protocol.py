@@ -53,6 +53,7 @@ SAMPLES = BenchmarkSamples(
     state_ns=(-1_000, 10_100_000),
 )
 SESSION_REQUEST = SessionRequest("a key of the client", "0" * 64, "model.float32.tflite", "auto", 0)
+BENCH_REQUEST = BenchRequest("another key", BenchmarkPlan())
 MESSAGES: tuple[Any, ...] = (
     AgentInfo(PROTOCOL, "mobiledet 1", DEVICE, ("auto", "xnnpack", "gpu"), Limits(1 << 20, 1 << 30, 4, 600, 30)),
     STATE,
@@ -63,7 +64,7 @@ MESSAGES: tuple[Any, ...] = (
     GoldenReport(3, 17, 0.998, 1e-05),
     FoundLine(0, 480, 640, ((0.5, 1.25, 100.0, 200.0),), (0.875,), (2,), StageTimes(1, 2, 3, 4)),
     FoundLine(1, 0, 0, (), (), (), None, "it is not a picture of a known format"),
-    BenchRequest("another key", BenchmarkPlan()),
+    BENCH_REQUEST,
     JobInfo("j1", "running"),
     JobInfo("j1", "done", SAMPLES),
     JobInfo("j1", "failed", error=ErrorMessage("the app left the foreground", "refused")),
@@ -85,6 +86,21 @@ def message_cases() -> list[dict[str, Any]]:
     spaced = json.dumps(json.loads(text), indent=2).encode()
     twice = text[:-1] + b',"threads":2}'  # the last one counts
     cases += [_message(SessionRequest, content) for content in (*broken, *not_json, *loose, spaced, twice)]
+    return cases + _bound_cases()
+
+
+def _bound_cases() -> list[dict[str, Any]]:
+    """Requests with a number or text at its bound, and beyond it."""
+    session, bench = to_bytes(SESSION_REQUEST).decode(), to_bytes(BENCH_REQUEST).decode()
+    huge = ("-1", str(1 << 31), "9" * 400, "1e999")
+    texts = [session.replace('"threads":0', f'"threads":{value}') for value in ("512", "513", *huge)]
+    texts += [session.replace(SESSION_REQUEST.key, key) for key in ("", "k", "é" * 200, "k" * 201)]
+    cases = [_message(SessionRequest, text.encode()) for text in texts]
+    for name, value in dataclasses.asdict(BENCH_REQUEST.plan).items():
+        sound = ("0", "1", "1000", "86400", "10000000")
+        for number in (*sound, "1001", "86401", "10000001", *huge):
+            text = bench.replace(f'"{name}":{json.dumps(value)}', f'"{name}":{number}')
+            cases.append(_message(BenchRequest, text.encode()))
     return cases
 
 

@@ -1,106 +1,32 @@
 """What every agent must do, one function for each requirement of apps/PROTOCOL.md; a broken one raises ``Broken``."""
 
 import dataclasses
-import http.client
 import json
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.devices.agent.connection import AgentConnection, Reply
+from mobiledet.devices.agent.checks_transport import (
+    a_body_over_the_limit_is_refused,
+    a_request_for_another_host_is_refused,
+    a_request_of_another_page_is_refused,
+    a_request_with_two_lengths_is_refused,
+    a_request_without_the_token_is_refused,
+    an_unknown_endpoint_is_named,
+)
 from mobiledet.devices.agent.forged import fresh_copy, with_entry, with_golden, with_huge_entry, with_link
-from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, JobInfo, SessionInfo, SessionRequest, from_bytes
+from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, JobInfo, SessionInfo
+from mobiledet.devices.agent.subject import Broken, Subject
 from mobiledet.devices.agent_client import AgentDevice, zipped
 from mobiledet.devices.base import BenchmarkPlan, DeviceState
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenInput
 
-LOAD_SECONDS = 300.0
 SHORT_PLAN = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=5, seconds=0)
 LONG_PLAN = {**vars(SHORT_PLAN), "seconds": 600}
 PACED_PLAN = BenchmarkPlan(
     warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=6, seconds=2, fps=4, state_seconds=0.5
 )
-
-
-class Broken(Exception):
-    """The agent does something else than the protocol says."""
-
-
-@dataclass
-class Subject:
-    """The agent under test, and what it is tested with.
-
-    Attributes:
-        url, token: of the agent.
-        bundle, file: that its device can run.
-        folder: for bundles that are made.
-    """
-
-    url: str
-    token: str
-    bundle: Bundle
-    file: ModelFile
-    folder: Path
-
-    def send(self, method: str, path: str, body: Any = b"", headers: dict[str, str] | None = None) -> Reply:
-        """One request on a connection of its own."""
-        connection = AgentConnection(self.url, self.token)
-        try:
-            return connection.exchange(method, path, body, headers, seconds=LOAD_SECONDS)
-        except (OSError, http.client.HTTPException) as error:
-            raise Broken(f"{method} {path}: no reply ({str(error) or type(error).__name__})") from error
-        finally:
-            connection.close()
-
-    def expect(self, status: int, code: str, method: str, path: str, body: Any = b"", **options: Any) -> Reply:
-        """One request whose status must be this, and the code of its error message."""
-        reply = self.send(method, path, body, **options)
-        if reply.status != status or (status >= 400 and reply.error.code != code):
-            found = f"{reply.status} {reply.error.code}" if reply.status >= 400 else str(reply.status)
-            raise Broken(f"{method} {path}: answers {found}, not {status} {code}".rstrip())
-        return reply
-
-    def message(self, kind: Any, status: int, method: str, path: str, body: Any = b"") -> Any:
-        """One request that must bring a message."""
-        reply = self.expect(status, "", method, path, body)
-        try:
-            return from_bytes(kind, reply.content)
-        except ValueError as error:
-            raise Broken(f"{method} {path}: the reply is no {kind.__name__}: {error}") from error
-
-    def upload(self, bundle: Bundle) -> int:
-        """Bring a bundle there; returns the status."""
-        with zipped(bundle) as archive:
-            reply = self.send("PUT", f"/v1/bundles/{bundle.sha256}", archive)
-        if reply.status not in (200, 201):
-            raise Broken(f"a sound bundle is refused: {reply.error.error}")
-        return reply.status
-
-    def session(self, golden: bool = True) -> str:
-        """Path of a new session."""
-        self.upload(self.bundle)
-        info: SessionInfo = self.message(SessionInfo, 201, "POST", "/v1/sessions", self.request())
-        path = f"/v1/sessions/{info.id}"
-        if golden:
-            self.expect(200, "", "POST", f"{path}/golden")
-        return path
-
-    def request(self, bundle: str = "", file: str = "", accelerator: str = "auto") -> SessionRequest:
-        """Asks for a session with a key of its own."""
-        return SessionRequest(
-            secrets.token_hex(16), bundle or self.bundle.sha256, file or self.file.path, accelerator, 1
-        )
-
-    def refuses_archive(self, content: bytes, sha256: str) -> None:
-        """An upload that must leave nothing behind."""
-        path = f"/v1/bundles/{sha256}"
-        self.expect(422, "bad_bundle", "PUT", path, content)
-        self.expect(404, "unknown_bundle", "GET", path)
 
 
 def info_names_the_version(subject: Subject) -> None:
@@ -111,18 +37,6 @@ def info_names_the_version(subject: Subject) -> None:
 
 def state_is_told(subject: Subject) -> None:
     subject.message(DeviceState, 200, "GET", "/v1/state")
-
-
-def a_request_without_the_token_is_refused(subject: Subject) -> None:
-    for path in ("/v1/info", "/v1/nothing"):
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": subject.token}):
-            subject.expect(401, "unauthorized", "GET", path, headers=headers)
-
-
-def an_unknown_endpoint_is_named(subject: Subject) -> None:
-    subject.expect(404, "unknown_endpoint", "GET", "/v1/nothing")
-    subject.expect(404, "unknown_endpoint", "GET", "/v99/info")
-    subject.expect(405, "method_not_allowed", "DELETE", "/v1/info")
 
 
 def unknown_things_are_named(subject: Subject) -> None:
@@ -142,6 +56,8 @@ def malformed_messages_are_refused(subject: Subject) -> None:
         b"\xff\xfe",
         json.dumps({**request, "thread": 1}).encode(),
         json.dumps({**request, "threads": "1"}).encode(),
+        *(json.dumps({**request, "threads": number}).encode() for number in (-1, 513, 1 << 31, 10**400)),
+        json.dumps({**request, "key": ""}).encode(),
         json.dumps({key: value for key, value in request.items() if key != "key"}).encode(),
     ):
         subject.expect(400, "bad_request", "POST", "/v1/sessions", body)
@@ -211,31 +127,10 @@ def a_truncated_upload_leaves_nothing(subject: Subject) -> None:
         content = archive.read_bytes()
     subject.refuses_archive(content[: len(content) // 2], bundle.sha256)
     # the same, but the connection breaks: the agent may answer or not
-    connection = http.client.HTTPConnection(subject.url.removeprefix("http://"), timeout=LOAD_SECONDS)
-    connection.putrequest("PUT", path)
-    connection.putheader("Authorization", f"Bearer {subject.token}")
-    connection.putheader("Content-Length", str(len(content)))
-    connection.endheaders()
+    connection = subject.begin("PUT", path, len(content))
     connection.send(content[: len(content) // 2])
     connection.close()
     subject.expect(404, "unknown_bundle", "GET", path)
-
-
-def a_body_over_the_limit_is_refused(subject: Subject) -> None:
-    info: AgentInfo = subject.message(AgentInfo, 200, "GET", "/v1/info")
-    connection = http.client.HTTPConnection(subject.url.removeprefix("http://"), timeout=LOAD_SECONDS)
-    connection.putrequest("PUT", f"/v1/bundles/{'0' * 64}")
-    connection.putheader("Authorization", f"Bearer {subject.token}")
-    connection.putheader("Content-Length", str(info.limits.body_bytes + 1))
-    connection.endheaders()
-    with suppress(OSError):
-        response = connection.getresponse()
-        reply = Reply(response.status, response.read(), 0)
-        connection.close()
-        if (reply.status, reply.error.code) == (413, "too_large"):
-            return
-        raise Broken(f"a body above limits.body_bytes: answers {reply.status}, not 413 too_large")
-    raise Broken("a body above limits.body_bytes: no reply")
 
 
 def a_session_opens_once_for_a_key(subject: Subject) -> None:
@@ -372,6 +267,10 @@ def an_impossible_plan_is_refused(subject: Subject) -> None:
         {"runs": 1.5},
         {"fps": -1},
         {"state_seconds": -1},
+        {"runs": 10**400},
+        {"warmup_runs": 1 << 31},
+        {"seconds": 86_401},
+        {"fps": 1001},
     ):
         body = json.dumps({"key": "k", "plan": {**LONG_PLAN, **change}}).encode()
         subject.expect(400, "bad_request", "POST", f"{path}/bench", body)
@@ -393,6 +292,9 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     info_names_the_version,
     state_is_told,
     a_request_without_the_token_is_refused,
+    a_request_for_another_host_is_refused,
+    a_request_of_another_page_is_refused,
+    a_request_with_two_lengths_is_refused,
     an_unknown_endpoint_is_named,
     unknown_things_are_named,
     malformed_messages_are_refused,

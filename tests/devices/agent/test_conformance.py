@@ -8,8 +8,9 @@ import pytest
 
 from mobiledet import cli
 from mobiledet.bundle import Bundle
-from mobiledet.devices.agent.checks import CHECKS, Subject
+from mobiledet.devices.agent.checks import CHECKS
 from mobiledet.devices.agent.service import Agent
+from mobiledet.devices.agent.subject import Subject
 from mobiledet.devices.base import GoldenReport
 
 

@@ -23,7 +23,8 @@ from mobiledet import cli
 from mobiledet.bundle import Bundle
 from mobiledet.data.images import load_rgb, resize
 from mobiledet.devices import open_device
-from mobiledet.devices.agent.checks import CHECKS, Subject
+from mobiledet.devices.agent.checks import CHECKS
+from mobiledet.devices.agent.subject import Subject
 from mobiledet.devices.base import Frame
 from mobiledet.errors import UserError
 

@@ -14,7 +14,8 @@ from mobiledet import cli
 from mobiledet.bundle import Bundle
 from mobiledet.data.shapes import write_shapes
 from mobiledet.devices import open_device
-from mobiledet.devices.agent.checks import CHECKS, Subject
+from mobiledet.devices.agent.checks import CHECKS
+from mobiledet.devices.agent.subject import Subject
 from mobiledet.devices.base import Frame
 from mobiledet.evaluation.result import read_result
 

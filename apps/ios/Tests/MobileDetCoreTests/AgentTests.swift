@@ -289,13 +289,14 @@ final class AgentTests: XCTestCase {
     func testHTTPThatIsNone() throws {
         try serve()
         let client = TestClient(port: server.port)
-        let secret = "Authorization: Bearer \(token)\r\n"
+        let authorization = "Authorization: Bearer \(token)\r\n", secret = "Host: localhost\r\n\(authorization)"
         for (text, status) in [
             ("hello\r\n\r\n", 400), ("GET /v1/info HTTP/2\r\n\r\n", 400), ("GET v1/info HTTP/1.1\r\n\r\n", 400),
             ("GET /v1/info HTTP/1.1\r\n\(secret) folded: x\r\n\r\n", 400),
-            ("GET /v1/info HTTP/1.1\r\n\(secret)\(secret)Connection: close\r\n\r\n", 401),
+            ("GET /v1/info HTTP/1.1\r\n\(secret)\(authorization)Connection: close\r\n\r\n", 401),
             ("POST /v1/sessions HTTP/1.1\r\n\(secret)Connection: close\r\n\r\n", 411),
-            ("POST /v1/sessions HTTP/1.1\r\n\(secret)Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 411),
+            ("POST /v1/sessions HTTP/1.1\r\n\(secret)Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
+            ("POST /v1/sessions HTTP/1.1\r\n\(secret)Content-Length: 1\r\ncontent-length: 1\r\n\r\nx", 400),
             ("POST /v1/sessions HTTP/1.1\r\n\(secret)Content-Length: -1\r\n\r\n", 411),
             (
                 "POST /v1/sessions HTTP/1.1\r\n\(secret)Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

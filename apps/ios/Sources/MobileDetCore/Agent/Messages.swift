@@ -1,6 +1,13 @@
 /// The version of the agent protocol that is spoken here; see `apps/PROTOCOL.md`.
 let protocolVersion = 1
 
+// Bounds of what a request may ask for, as in `apps/protocol/messages.schema.json`.
+private let keyLengths = 1...200
+private let threadCounts = 0...512
+private let mostRuns = 10_000_000
+private let planSeconds = 0.0...86_400
+private let mostFPS = 1000.0
+
 /// What an agent takes at most.
 public struct Limits: Equatable, Sendable {
     /// Of one request.
@@ -32,11 +39,11 @@ struct SessionRequest: Equatable {
     init(_ message: JSON) throws {
         let fields = Fields(message, source: "the body is no SessionRequest")
         try fields.refuseOthers(than: ["key", "bundle", "file", "accelerator", "threads"])
-        key = try fields.string("key")
+        key = try fields.string("key", characters: keyLengths)
         bundle = try fields.string("bundle")
         file = try fields.string("file")
         accelerator = try fields.string("accelerator")
-        threads = try fields.integer("threads")
+        threads = try fields.integer("threads", in: threadCounts)
     }
 }
 
@@ -49,19 +56,19 @@ struct BenchRequest: Equatable {
     init(_ message: JSON) throws {
         let fields = Fields(message, source: "the body is no BenchRequest")
         try fields.refuseOthers(than: ["key", "plan"])
-        key = try fields.string("key")
+        key = try fields.string("key", characters: keyLengths)
         let given = try fields.object("plan")
         try given.refuseOthers(than: [
             "warmup_runs", "warmup_seconds", "warmup_limit_seconds", "runs", "seconds", "fps", "state_seconds",
         ])
         var plan = BenchmarkPlan()
-        plan.warmupRuns = try given.integer("warmup_runs")
-        plan.warmupSeconds = try given.number("warmup_seconds")
-        plan.warmupLimitSeconds = try given.number("warmup_limit_seconds")
-        plan.runs = try given.integer("runs")
-        plan.seconds = try given.number("seconds")
-        plan.fps = try given.number("fps")
-        plan.stateSeconds = try given.number("state_seconds")
+        plan.warmupRuns = try given.integer("warmup_runs", in: 0...mostRuns)
+        plan.warmupSeconds = try given.number("warmup_seconds", in: planSeconds)
+        plan.warmupLimitSeconds = try given.number("warmup_limit_seconds", in: planSeconds)
+        plan.runs = try given.integer("runs", in: 1...mostRuns)
+        plan.seconds = try given.number("seconds", in: planSeconds)
+        plan.fps = try given.number("fps", in: 0...mostFPS)
+        plan.stateSeconds = try given.number("state_seconds", in: planSeconds)
         self.plan = plan
     }
 }

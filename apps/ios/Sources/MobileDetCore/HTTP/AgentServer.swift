@@ -8,12 +8,14 @@ public final class AgentServer: Sendable {
     private static let shortestToken = 16
     private static let mostConnections = 16
     private static let silenceSeconds = 60
+    /// For a client that does not read: the device would wait for it.
+    private static let sendSeconds = 5
 
     public let port: UInt16
     public let token: String
     private let agent: Agent
     private let listener: Socket
-    private let connections = Locked<[ObjectIdentifier: Socket]>([:])
+    private let guests: Guests
     private let isStopped = Locked(false)
 
     /// Listen; nobody is served before `start`.
@@ -22,11 +24,15 @@ public final class AgentServer: Sendable {
     ///   - token: at least 16 visible ASCII characters.
     ///   - port: 0 takes a free one.
     /// - Throws: `MobileDetError` when the token is a bad one or the port cannot be had.
-    public init(_ agent: Agent, token: String, port: UInt16 = AgentServer.defaultPort) throws {
+    public convenience init(_ agent: Agent, token: String, port: UInt16 = AgentServer.defaultPort) throws {
+        try self.init(agent, token: token, port: port, guests: Guests(most: Self.mostConnections))
+    }
+
+    init(_ agent: Agent, token: String, port: UInt16, guests: Guests) throws {
         guard token.utf8.count >= Self.shortestToken, token.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
             throw MobileDetError("a token has at least \(Self.shortestToken) ASCII characters, without spaces")
         }
-        (self.agent, self.token) = (agent, token)
+        (self.agent, self.token, self.guests) = (agent, token, guests)
         listener = try Socket.listening(port: port)
         self.port = listener.port
     }
@@ -46,20 +52,17 @@ public final class AgentServer: Sendable {
     public func stop() {
         isStopped.with { $0 = true }
         listener.interrupt()
-        connections.with { $0.values.forEach { $0.interrupt() } }
+        guests.interruptAll()
     }
 
     private func accept() {
         defer { listener.close() }
         while !isStopped.with({ $0 }) {
             do {
-                guard let socket = try listener.accept(timeoutSeconds: Self.silenceSeconds) else { continue }
-                let isWelcome = connections.with { held in
-                    guard held.count < Self.mostConnections else { return false }
-                    held[ObjectIdentifier(socket)] = socket
-                    return true
-                }
-                if isWelcome { detach { self.serve(socket) } } else { socket.close() }
+                let socket = try listener.accept(readSeconds: Self.silenceSeconds, sendSeconds: Self.sendSeconds)
+                guests.hurryStrangers()
+                guard let socket else { continue }
+                if guests.admit(socket) { detach { self.serve(socket) } } else { socket.close() }
             } catch {
                 return  // the system took the socket, as iOS does from an app that it suspends
             }
@@ -67,8 +70,8 @@ public final class AgentServer: Sendable {
     }
 
     private func serve(_ socket: Socket) {
-        Router(agent: agent, token: token).serve(HTTPConnection(socket))
-        connections.with { $0[ObjectIdentifier(socket)] = nil }
+        Router(agent: agent, token: token, welcome: { self.guests.welcome(socket) }).serve(HTTPConnection(socket))
+        guests.remove(socket)
     }
 
     private func detach(_ body: @escaping @Sendable () -> Void) {

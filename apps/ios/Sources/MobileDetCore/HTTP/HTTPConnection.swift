@@ -15,6 +15,8 @@ struct HTTPRequest {
         return found.count == 1 ? found[0].value : nil
     }
 
+    func all(_ name: String) -> [String] { headers.filter { $0.name == name }.map(\.value) }
+
     func has(_ name: String) -> Bool { headers.contains { $0.name == name } }
 }
 
@@ -204,8 +206,8 @@ private func firstIndex(of pattern: [UInt8], in bytes: [UInt8], from start: Int)
 private func reason(_ status: Int) -> String {
     let reasons = [
         200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 400: "Bad Request", 401: "Unauthorized",
-        404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 411: "Length Required",
-        413: "Content Too Large", 422: "Unprocessable Content", 429: "Too Many Requests",
+        403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 411: "Length Required",
+        413: "Content Too Large", 421: "Misdirected Request", 422: "Unprocessable Content", 429: "Too Many Requests",
         500: "Internal Server Error", 507: "Insufficient Storage",
     ]
     return reasons[status] ?? "Refused"

@@ -6,6 +6,8 @@ struct Router {
 
     let agent: Agent
     let token: String
+    /// Is called when a connection has shown the token.
+    let welcome: () -> Void
 
     /// Serve the requests of a connection until it ends.
     func serve(_ connection: HTTPConnection) {
@@ -13,7 +15,12 @@ struct Router {
         repeat {
             do {
                 guard let request = try connection.next() else { return }
+                if request.all("content-length").count > 1 {
+                    throw Refusal.badRequest("Content-Length stands there more than once")
+                }
+                try refuseForeign(hosts: request.all("host"), origins: request.all("origin"))
                 try refuseStranger(request)
+                welcome()
                 try route(request, connection)
             } catch let refusal as Refusal {
                 connection.refuse(refusal)

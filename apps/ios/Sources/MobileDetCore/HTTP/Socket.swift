@@ -49,7 +49,7 @@ final class Socket: @unchecked Sendable {
     /// The next connection; nil when none came within a quarter of a second.
     ///
     /// - Throws: `ConnectionLost` when this socket has been closed.
-    func accept(timeoutSeconds: Int) throws -> Socket? {
+    func accept(readSeconds: Int, sendSeconds: Int) throws -> Socket? {
         guard try isReadable(milliseconds: 250) else { return nil }
         let accepted = systemAccept(descriptor)
         guard accepted >= 0 else {
@@ -57,9 +57,8 @@ final class Socket: @unchecked Sendable {
             throw ConnectionLost()
         }
         let socket = Socket(accepted)
-        let timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
-        socket.setOption(SOL_SOCKET, SO_RCVTIMEO, timeout)
-        socket.setOption(SOL_SOCKET, SO_SNDTIMEO, timeout)
+        socket.setOption(SOL_SOCKET, SO_RCVTIMEO, timeval(tv_sec: readSeconds, tv_usec: 0))
+        socket.setOption(SOL_SOCKET, SO_SNDTIMEO, timeval(tv_sec: sendSeconds, tv_usec: 0))
         #if canImport(Darwin)
             socket.setOption(IPPROTO_TCP, TCP_NODELAY, Int32(1))
             socket.setOption(SOL_SOCKET, SO_NOSIGPIPE, Int32(1))

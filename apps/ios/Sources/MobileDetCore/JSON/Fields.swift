@@ -13,6 +13,25 @@ struct Fields {
     func number(_ name: String) throws -> Double { try field(name, "a number", \.number) }
     func array(_ name: String) throws -> [JSON] { try field(name, "a list", \.array) }
 
+    /// A text of so many characters.
+    func string(_ name: String, characters range: ClosedRange<Int>) throws -> String {
+        let text = try string(name)
+        try require(range.contains(text.unicodeScalars.count), "\(name) has not \(range) characters")
+        return text
+    }
+
+    func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int {
+        let value = try integer(name)
+        try require(range.contains(value), "\(name) is \(value), not in \(range)")
+        return value
+    }
+
+    func number(_ name: String, in range: ClosedRange<Double>) throws -> Double {
+        let value = try number(name)
+        try require(range.contains(value), "\(name) is \(value), not in \(range)")
+        return value
+    }
+
     func numbers(_ name: String) throws -> [Double] {
         try array(name).map { item in
             guard let number = item.number else { throw problem("\(name) holds something else than numbers") }

@@ -57,12 +57,21 @@ internal class Fields(value: JsonElement, private val where: String = "") {
     fun element(name: String): JsonElement =
         values.get(name) ?: throw IllegalArgumentException("${path(name)} is missing")
 
+    /** A text of so many characters. */
+    fun text(name: String, characters: IntRange): String =
+        text(name).also { if (it.codePointCount(0, it.length) !in characters) outside(name, characters) }
+
     fun text(name: String): String =
         primitive(name) { it.isString }?.asString ?: fail(path(name), element(name), "a text")
 
     /** A whole number, written as one. */
     fun int(name: String): Int = primitive(name) { it.isNumber }?.asString?.toIntOrNull()
         ?: fail(path(name), element(name), "a whole number")
+
+    fun int(name: String, range: IntRange): Int = int(name).also { if (it !in range) outside(name, range) }
+
+    fun number(name: String, range: ClosedRange<Double>): Double =
+        number(name).also { if (it !in range) outside(name, range) }
 
     fun number(name: String): Double = primitive(name) { it.isNumber }?.asString?.toDoubleOrNull()?.takeIf(Double::isFinite)
         ?: fail(path(name), element(name), "a number")
@@ -93,6 +102,8 @@ internal class Fields(value: JsonElement, private val where: String = "") {
 
     private fun primitive(name: String, fits: (JsonPrimitive) -> Boolean): JsonPrimitive? =
         (element(name) as? JsonPrimitive)?.takeIf(fits)
+
+    private fun outside(name: String, range: ClosedRange<*>): Nothing = fail(path(name), element(name), "in $range")
 
     private fun path(name: String) = if (where.isEmpty()) name else "$where.$name"
 

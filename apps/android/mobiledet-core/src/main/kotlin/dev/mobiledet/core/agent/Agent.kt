@@ -93,7 +93,6 @@ public class Agent(private val device: Device, folder: File, public val limits: 
 
     internal fun bench(id: String, request: BenchRequest): JsonObject {
         val loaded = trusted(id)
-        checkPlan(request.plan)
         synchronized(starting) {
             loaded.job?.let { job ->
                 if (job.request.key == request.key) {
@@ -119,7 +118,6 @@ public class Agent(private val device: Device, folder: File, public val limits: 
     override fun close(): Unit = sessions.closeAll()
 
     private fun load(request: SessionRequest): Loaded {
-        if (request.threads < 0) throw Refusal.badRequest("threads ${request.threads} is negative")
         val bundle = bundles.open(request.bundle)
         try {
             return inTurn { refusedAs422 { Loaded(request, openModel(bundle, request), device.info()) } }
@@ -220,15 +218,5 @@ public class Agent(private val device: Device, folder: File, public val limits: 
         work()
     } catch (error: MobileDetException) {
         throw Refusal(422, "refused", error.message)
-    }
-
-    private fun checkPlan(plan: BenchmarkPlan) {
-        val numbers = listOf(
-            plan.warmupRuns.toDouble(), plan.warmupSeconds, plan.warmupLimitSeconds, plan.runs - 1.0, plan.seconds, plan.fps,
-            plan.stateSeconds,
-        )
-        if (numbers.any { it < 0 || !it.isFinite() }) {
-            throw Refusal.badRequest("a plan has at least one run, and no negative or infinite number")
-        }
     }
 }

@@ -23,6 +23,8 @@ private const val SHORTEST_TOKEN = 16
 private const val JSON_BODY_BYTES = 64L shl 10
 private const val SOCKET_MILLISECONDS = 60_000
 private const val MOST_CONNECTIONS = 16
+private const val STRANGER_NS = 5_000_000_000 // to show the token
+private const val LOOK_MILLISECONDS = 250L
 private const val TOKEN_BYTES = 18
 private val NUMBER = Regex("\\d{1,9}(\\.\\d{1,9})?")
 
@@ -40,7 +42,7 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
 
     private val expected: ByteArray
     private val socket = ServerSocket()
-    private val open = Collections.synchronizedSet(HashSet<Socket>())
+    private val open = Collections.synchronizedSet(HashSet<HttpConnection>())
     private val places = Semaphore(MOST_CONNECTIONS)
 
     /** Where it listens. */
@@ -55,31 +57,43 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
         socket.bind(InetSocketAddress(InetAddress.getByAddress(byteArrayOf(127, 0, 0, 1)), port))
         this.port = socket.localPort
         thread(name = "mobiledet-agent", isDaemon = true) { accept() }
+        thread(name = "mobiledet-doorkeeper", isDaemon = true) { watch() }
     }
 
     /** Stops listening, cuts all connections and ends all work. */
     override fun close() {
         socket.close()
-        synchronized(open) { open.toList() }.forEach { it.close() }
+        connections().forEach { it.close() }
         agent.close()
+    }
+
+    private fun connections() = synchronized(open) { open.toList() }
+
+    /** Breaks off whoever does not show the token in seconds, or does not read. */
+    private fun watch() {
+        while (!socket.isClosed) {
+            connections().filter { it.strangeNs() > STRANGER_NS || it.isStuck() }.forEach { it.close() }
+            Thread.sleep(LOOK_MILLISECONDS)
+        }
     }
 
     private fun accept() {
         while (!socket.isClosed) {
             val client = try {
-                places.acquire()
                 socket.accept()
             } catch (_: IOException) {
-                places.release()
+                Thread.sleep(LOOK_MILLISECONDS) // the system may have no more connections just now
                 continue
             }
-            open += client
+            if (!places.tryAcquire()) { // whoever has been without the token longest makes room
+                connections().filter { !it.isKnown }.maxByOrNull { it.strangeNs() }?.close()
+                places.acquire()
+            }
             thread(name = "mobiledet-connection", isDaemon = true) {
                 try {
                     client.use { serve(it) }
                 } catch (_: IOException) { // the host has gone
                 } finally {
-                    open -= client
                     places.release()
                 }
             }
@@ -90,11 +104,17 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
         client.tcpNoDelay = true
         client.soTimeout = SOCKET_MILLISECONDS
         val connection = HttpConnection(client)
-        do {
-            val request = connection.next() ?: return
-            answer(connection, request)
-        } while (connection.keepsAlive)
-        finish(client)
+        open += connection
+        try {
+            if (socket.isClosed) return
+            do {
+                val request = connection.next() ?: return
+                answer(connection, request)
+            } while (connection.keepsAlive)
+            finish(client)
+        } finally {
+            open -= connection
+        }
     }
 
     /** Lets a client that is still sending read the refusal: to close at once would reset the connection under it. */
@@ -110,8 +130,11 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
 
     private fun answer(connection: HttpConnection, request: HttpRequest) {
         try {
-            refuseStranger(request)
+            if (request.all("content-length").size > 1) throw Refusal.badRequest("Content-Length stands there more than once")
             if (!request.isSound) throw Refusal.badRequest("the head of the request is no HTTP/1.1")
+            Gatekeeper.refuseForeign(request.all("host"), request.all("origin"))
+            refuseStranger(request)
+            connection.isKnown = true
             route(connection, request)
         } catch (refusal: Refusal) {
             connection.reply(request, refusal.status, json(Sent.error(refusal)))

@@ -2,17 +2,20 @@ package dev.mobiledet.core.agent
 
 import java.io.BufferedInputStream
 import java.io.BufferedOutputStream
+import java.io.Closeable
 import java.io.EOFException
+import java.io.FilterOutputStream
 import java.net.Socket
 
 private const val MOST_LINE_BYTES = 8 shl 10
 private const val MOST_HEADERS = 100
 private const val BLOCK_BYTES = 1 shl 16
+private const val SEND_NS = 5_000_000_000 // for a client that does not read: the device would wait for it
 private val REASONS = mapOf(
     100 to "Continue", 200 to "OK", 201 to "Created", 202 to "Accepted", 204 to "No Content", 400 to "Bad Request",
-    401 to "Unauthorized", 404 to "Not Found", 405 to "Method Not Allowed", 409 to "Conflict", 411 to "Length Required",
-    413 to "Payload Too Large", 422 to "Unprocessable Entity", 429 to "Too Many Requests", 500 to "Internal Server Error",
-    503 to "Service Unavailable", 507 to "Insufficient Storage",
+    401 to "Unauthorized", 403 to "Forbidden", 404 to "Not Found", 405 to "Method Not Allowed", 409 to "Conflict",
+    411 to "Length Required", 413 to "Payload Too Large", 421 to "Misdirected Request", 422 to "Unprocessable Entity",
+    429 to "Too Many Requests", 500 to "Internal Server Error", 503 to "Service Unavailable", 507 to "Insufficient Storage",
 )
 
 /** The head of a request; header names in lower case. [isSound] is false where it cannot be understood. */
@@ -20,16 +23,25 @@ internal class HttpRequest(
     val method: String,
     val path: String,
     val query: Map<String, String>,
-    val headers: Map<String, String>,
+    val headers: Map<String, List<String>>,
     val isSound: Boolean = true,
 ) {
-    fun header(name: String): String = headers[name].orEmpty()
+    /** The value of a header; empty when it is missing or stands there more than once. */
+    fun header(name: String): String = all(name).singleOrNull().orEmpty()
+
+    fun all(name: String): List<String> = headers[name].orEmpty()
 }
 
 /** One connection: HTTP/1.1 as far as apps/PROTOCOL.md needs it. Methods throw IOException when the other side has gone. */
-internal class HttpConnection(socket: Socket) {
+internal class HttpConnection(private val socket: Socket) : Closeable {
     private val input = BufferedInputStream(socket.getInputStream(), BLOCK_BYTES)
-    private val output = BufferedOutputStream(socket.getOutputStream(), BLOCK_BYTES)
+    private val output = BufferedOutputStream(Sending(), BLOCK_BYTES)
+    private val since = System.nanoTime()
+
+    @Volatile private var sendingSince: Long? = null
+
+    /** Whether it has shown the token. */
+    @Volatile var isKnown: Boolean = false
 
     // bytes of the body that nobody has read; -1 where its length is unknown
     private var unread = 0L
@@ -43,11 +55,20 @@ internal class HttpConnection(socket: Socket) {
     /** Whether a reply has begun that was not brought to its end. */
     val isStreaming: Boolean get() = streaming
 
+    /** For how long it has been without the token; 0 when it has shown it. */
+    fun strangeNs(): Long = if (isKnown) 0 else System.nanoTime() - since
+
+    /** Whether the other side takes nothing of what is sent. */
+    fun isStuck(): Boolean = sendingSince?.let { System.nanoTime() - it > SEND_NS } ?: false
+
+    override fun close() = socket.close()
+
     /** The next request, or null when the other side has closed the connection. */
     fun next(): HttpRequest? {
         var line = readLine() ?: return null
         while (line.isEmpty()) line = readLine() ?: return null
-        val headers = HashMap<String, String>()
+        val headers = HashMap<String, MutableList<String>>()
+        var count = 0
         var isSound = true
         while (true) {
             val header = readLine() ?: throw EOFException("the head of a request ended early")
@@ -55,20 +76,20 @@ internal class HttpConnection(socket: Socket) {
             val name = header.substringBefore(':', "").lowercase()
             // two lengths, or a name with a space before the colon, are how requests are smuggled
             if (name.isEmpty() || name.any { it <= ' ' } || (name in headers && name == "content-length")) isSound = false
-            headers[name] = header.substringAfter(':').trim()
-            if (headers.size > MOST_HEADERS) throw EOFException("the head of a request is too long")
+            headers.getOrPut(name) { ArrayList(1) } += header.substringAfter(':').trim()
+            if (++count > MOST_HEADERS) throw EOFException("the head of a request is too long")
         }
         val words = line.split(' ')
         if (words.size != 3 || !words[2].startsWith("HTTP/1.")) isSound = false
         val target = words.getOrElse(1) { "" }
-        val length = headers["content-length"]
+        val length = headers["content-length"]?.singleOrNull()
         unread = when {
             "transfer-encoding" in headers -> -1
-            length == null -> 0
-            else -> length.takeIf { LENGTH.matches(it) }?.toLong() ?: -1
+            "content-length" !in headers -> 0
+            else -> length?.takeIf { LENGTH.matches(it) }?.toLong() ?: -1
         }
-        awaitsContinue = headers["expect"].equals("100-continue", ignoreCase = true)
-        keepsAlive = isSound && words[2] == "HTTP/1.1" && !headers["connection"].equals("close", ignoreCase = true)
+        awaitsContinue = headers["expect"]?.singleOrNull().equals("100-continue", ignoreCase = true)
+        keepsAlive = isSound && words[2] == "HTTP/1.1" && !headers["connection"]?.singleOrNull().equals("close", ignoreCase = true)
         streaming = false
         return HttpRequest(words[0], target.substringBefore('?'), query(target.substringAfter('?', "")), headers, isSound)
     }
@@ -153,6 +174,18 @@ internal class HttpConnection(socket: Socket) {
 
     private fun query(text: String): Map<String, String> =
         text.split('&').filter { it.isNotEmpty() }.associate { it.substringBefore('=') to it.substringAfter('=', "") }
+
+    /** Knows how long a write has been waiting, for which Java's sockets have no limit. */
+    private inner class Sending : FilterOutputStream(socket.getOutputStream()) {
+        override fun write(content: ByteArray, start: Int, count: Int) {
+            sendingSince = System.nanoTime()
+            try {
+                out.write(content, start, count)
+            } finally {
+                sendingSince = null
+            }
+        }
+    }
 
     private companion object {
         val LENGTH = Regex("\\d{1,18}")

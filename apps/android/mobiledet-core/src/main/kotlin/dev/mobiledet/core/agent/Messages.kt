@@ -20,6 +20,13 @@ import dev.mobiledet.core.TimedRuns
 /** The version of apps/PROTOCOL.md that this package speaks. */
 public const val PROTOCOL: Int = 1
 
+// bounds of what a request may ask for, as in apps/protocol/messages.schema.json
+private val KEY_LENGTHS = 1..200
+private val THREADS = 0..512
+private const val MOST_RUNS = 10_000_000
+private val SECONDS = 0.0..86_400.0
+private val FPS = 0.0..1000.0
+
 /** What an agent takes at most; see apps/PROTOCOL.md. */
 public data class Limits(
     val bodyBytes: Long = 256_000_000,
@@ -60,7 +67,8 @@ internal object Received {
     fun sessionRequest(content: ByteArray): SessionRequest {
         val fields = Fields(Json.parse(content)).exactly("key", "bundle", "file", "accelerator", "threads")
         return SessionRequest(
-            fields.text("key"), fields.text("bundle"), fields.text("file"), fields.text("accelerator"), fields.int("threads"),
+            fields.text("key", KEY_LENGTHS), fields.text("bundle"), fields.text("file"), fields.text("accelerator"),
+            fields.int("threads", THREADS),
         )
     }
 
@@ -70,15 +78,15 @@ internal object Received {
             "warmup_runs", "warmup_seconds", "warmup_limit_seconds", "runs", "seconds", "fps", "state_seconds",
         )
         return BenchRequest(
-            fields.text("key"),
+            fields.text("key", KEY_LENGTHS),
             BenchmarkPlan(
-                warmupRuns = plan.int("warmup_runs"),
-                warmupSeconds = plan.number("warmup_seconds"),
-                warmupLimitSeconds = plan.number("warmup_limit_seconds"),
-                runs = plan.int("runs"),
-                seconds = plan.number("seconds"),
-                fps = plan.number("fps"),
-                stateSeconds = plan.number("state_seconds"),
+                warmupRuns = plan.int("warmup_runs", 0..MOST_RUNS),
+                warmupSeconds = plan.number("warmup_seconds", SECONDS),
+                warmupLimitSeconds = plan.number("warmup_limit_seconds", SECONDS),
+                runs = plan.int("runs", 1..MOST_RUNS),
+                seconds = plan.number("seconds", SECONDS),
+                fps = plan.number("fps", FPS),
+                stateSeconds = plan.number("state_seconds", SECONDS),
             ),
         )
     }

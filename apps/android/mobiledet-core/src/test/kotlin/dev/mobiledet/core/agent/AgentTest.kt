@@ -230,11 +230,12 @@ class AgentTest {
 
     @Test
     fun bodiesWithoutASoundLengthAreRefusedUnread() {
-        val head = "POST /v1/sessions HTTP/1.1\r\nAuthorization: Bearer $TOKEN\r\n"
+        val head = "POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $TOKEN\r\n"
         for ((headers, status) in mapOf(
             "" to 411, "Transfer-Encoding: chunked\r\n" to 411, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" to 411,
             "Content-Length: -1\r\n" to 411, "Content-Length: 5x\r\n" to 411, "Content-Length: 65537\r\n" to 413,
             "Content-Length: 5\r\nContent-Length: 6\r\n" to 400, "Content-Length : 5\r\n" to 400,
+            "Content-Length: 5\r\nContent-Length: 5\r\n" to 400, "Content-Length: 0\r\ncontent-length: 5\r\n" to 400,
         )) {
             Client(server.port).use { client ->
                 client.sendRaw("$head$headers\r\n".toByteArray())
@@ -247,7 +248,7 @@ class AgentTest {
     @Test
     fun aLargeUploadIsRefusedBeforeItIsSent() = Client(server.port).use { client ->
         client.sendRaw(
-            "PUT /v1/bundles/$sha256 HTTP/1.1\r\nAuthorization: Bearer $TOKEN\r\nContent-Length: 1000001\r\n\r\n".toByteArray(),
+            "PUT /v1/bundles/$sha256 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $TOKEN\r\nContent-Length: 1000001\r\n\r\n".toByteArray(),
         )
         assertEquals("too_large", client.receive().code)
     }
@@ -255,7 +256,7 @@ class AgentTest {
     @Test
     fun aCutUploadLeavesNothing() {
         Client(server.port).use { client ->
-            val head = "PUT /v1/bundles/$sha256 HTTP/1.1\r\nAuthorization: Bearer $TOKEN\r\nContent-Length: ${good.size}\r\n\r\n"
+            val head = "PUT /v1/bundles/$sha256 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $TOKEN\r\nContent-Length: ${good.size}\r\n\r\n"
             client.sendRaw(head.toByteArray() + good.copyOf(good.size / 2))
         }
         val end = System.nanoTime() + 5_000_000_000

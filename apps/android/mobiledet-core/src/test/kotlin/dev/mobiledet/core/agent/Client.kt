@@ -25,7 +25,7 @@ internal class Client(port: Int) : Closeable {
 
     fun send(method: String, path: String, body: ByteArray = ByteArray(0), auth: String = "Bearer $TOKEN"): Reply {
         val authorization = if (auth.isEmpty()) "" else "Authorization: $auth\r\n"
-        sendRaw("$method $path HTTP/1.1\r\nHost: x\r\n${authorization}Content-Length: ${body.size}\r\n\r\n".toByteArray() + body)
+        sendRaw("$method $path HTTP/1.1\r\nHost: localhost\r\n${authorization}Content-Length: ${body.size}\r\n\r\n".toByteArray() + body)
         return receive()
     }
 

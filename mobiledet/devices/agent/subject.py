@@ -1,0 +1,100 @@
+"""The agent under test of ``mobiledet agent-check``, and how it is spoken to."""
+
+import http.client
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.devices.agent.connection import AgentConnection, Reply
+from mobiledet.devices.agent.messages import SessionInfo, SessionRequest, from_bytes
+from mobiledet.devices.agent_client import zipped
+
+LOAD_SECONDS = 300.0
+
+
+class Broken(Exception):
+    """The agent does something else than the protocol says."""
+
+
+@dataclass
+class Subject:
+    """The agent under test, and what it is tested with.
+
+    Attributes:
+        url, token: of the agent.
+        bundle, file: that its device can run.
+        folder: for bundles that are made.
+    """
+
+    url: str
+    token: str
+    bundle: Bundle
+    file: ModelFile
+    folder: Path
+
+    def send(self, method: str, path: str, body: Any = b"", headers: dict[str, str] | None = None) -> Reply:
+        """One request on a connection of its own."""
+        connection = AgentConnection(self.url, self.token)
+        try:
+            return connection.exchange(method, path, body, headers, seconds=LOAD_SECONDS)
+        except (OSError, http.client.HTTPException) as error:
+            raise Broken(f"{method} {path}: no reply ({str(error) or type(error).__name__})") from error
+        finally:
+            connection.close()
+
+    def begin(self, method: str, path: str, *lengths: int) -> http.client.HTTPConnection:
+        """The head of a request with just these lengths of its body."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=LOAD_SECONDS)
+        connection.putrequest(method, path)
+        connection.putheader("Authorization", f"Bearer {self.token}")
+        for length in lengths:
+            connection.putheader("Content-Length", str(length))
+        connection.endheaders()
+        return connection
+
+    def expect(self, status: int, code: str, method: str, path: str, body: Any = b"", **options: Any) -> Reply:
+        """One request whose status must be this, and the code of its error message."""
+        reply = self.send(method, path, body, **options)
+        if reply.status != status or (status >= 400 and reply.error.code != code):
+            found = f"{reply.status} {reply.error.code}" if reply.status >= 400 else str(reply.status)
+            raise Broken(f"{method} {path}: answers {found}, not {status} {code}".rstrip())
+        return reply
+
+    def message(self, kind: Any, status: int, method: str, path: str, body: Any = b"") -> Any:
+        """One request that must bring a message."""
+        reply = self.expect(status, "", method, path, body)
+        try:
+            return from_bytes(kind, reply.content)
+        except ValueError as error:
+            raise Broken(f"{method} {path}: the reply is no {kind.__name__}: {error}") from error
+
+    def upload(self, bundle: Bundle) -> int:
+        """Bring a bundle there; returns the status."""
+        with zipped(bundle) as archive:
+            reply = self.send("PUT", f"/v1/bundles/{bundle.sha256}", archive)
+        if reply.status not in (200, 201):
+            raise Broken(f"a sound bundle is refused: {reply.error.error}")
+        return reply.status
+
+    def session(self, golden: bool = True) -> str:
+        """Path of a new session."""
+        self.upload(self.bundle)
+        info: SessionInfo = self.message(SessionInfo, 201, "POST", "/v1/sessions", self.request())
+        path = f"/v1/sessions/{info.id}"
+        if golden:
+            self.expect(200, "", "POST", f"{path}/golden")
+        return path
+
+    def request(self, bundle: str = "", file: str = "", accelerator: str = "auto") -> SessionRequest:
+        """Asks for a session with a key of its own."""
+        return SessionRequest(
+            secrets.token_hex(16), bundle or self.bundle.sha256, file or self.file.path, accelerator, 1
+        )
+
+    def refuses_archive(self, content: bytes, sha256: str) -> None:
+        """An upload that must leave nothing behind."""
+        path = f"/v1/bundles/{sha256}"
+        self.expect(422, "bad_bundle", "PUT", path, content)
+        self.expect(404, "unknown_bundle", "GET", path)
