@@ -75,8 +75,8 @@ class ExportConfig:
     """error: a damaged picture for the calibration, the comparison or the measurement stops the export; skip: it is
     passed over. By default as in training."""
     images: Path | None = None
-    """Pictures for the comparison with PyTorch, such as validation images; by default those of the training run if
-    they are still there, else the built-in shapes."""
+    """Pictures for the comparison with PyTorch, such as validation images; by default those that --data names, else
+    those of the training run if they are still there, else the built-in shapes."""
     parity_images: int = 8
     """How many of them."""
 

@@ -77,7 +77,8 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         on_bad_data: OnBadData = config.on_bad_data or (run.options["on_bad_data"] if run else "error")
         validation, unmeasured = load_validation(config, run)
         calibration = _calibrate(jobs, config, spec, console)
-        pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data)
+        named = validation if config.data else None
+        pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data, named)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
         reference = make_reference(detector, spec, load_inputs(pictures, spec.input), config.postprocess)
         _tell_reference(reference, pictures, console)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from mobiledet.data.config import OnBadData
+from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.images import list_images, load_rgb, resize
-from mobiledet.data.record import Picture, pictures_of
+from mobiledet.data.record import Picture, PictureList, pictures_of
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector, ImageDetections, RawOutputs
@@ -24,7 +25,13 @@ from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet_converters.trained_on import trained_on
 
 
-def choose_images(checkpoint: Path, images: Path | None, count: int, on_bad_data: OnBadData = "error") -> list[Picture]:
+def choose_images(
+    checkpoint: Path,
+    images: Path | None,
+    count: int,
+    on_bad_data: OnBadData = "error",
+    annotated: DetectionSet | None = None,
+) -> list[Picture]:
     """Pictures spread evenly over a folder or a list.
 
     Args:
@@ -32,13 +39,19 @@ def choose_images(checkpoint: Path, images: Path | None, count: int, on_bad_data
         images: a folder, or one picture, to take instead.
         count: how many at most.
         on_bad_data: ``skip`` passes over pictures that cannot be decoded.
+        annotated: its pictures are taken where ``images`` names none.
 
     Raises:
         UserError: ``images`` does not exist or holds no pictures, or ``count`` is not positive.
     """
     if count < 1:
         raise UserError(f"--parity-images is {count}; at least one image is needed for the comparison")
-    found = pictures_of(list_images(images)) if images else _validation_images(checkpoint) or _shapes(count)
+    if images:
+        found = pictures_of(list_images(images))
+    elif annotated:
+        found = PictureList.of(annotated, annotated.images_dir).pictures()
+    else:
+        found = _validation_images(checkpoint) or _shapes(count)
     if on_bad_data == "skip":
         found = _decodable(found, count)
     steps = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)

@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from mobiledet.checkpoint import load_detector
+from mobiledet.data.dataset import DetectionSet, LabelledImage
+from mobiledet.data.record import Picture
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
+from mobiledet.truth import Truth
 from mobiledet_converters.reference import choose_images, load_inputs, make_reference
 from mobiledet_converters.rounding import round_to_float16
 
@@ -34,6 +37,16 @@ def test_validation_images_of_the_run_are_taken(scene_folder: Path, tmp_path: Pa
     assert len(choose_images(tmp_path / "best.ckpt", None, 4)) == 4
     (tmp_path / "config.json").write_text("[]")
     assert len(choose_images(tmp_path / "best.ckpt", None, 4)) == 4
+
+
+def test_pictures_of_a_named_set_come_before_those_of_the_run(scene_folder: Path, tmp_path: Path) -> None:
+    paths = sorted(scene_folder.iterdir())
+    nothing = Truth(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    images = tuple(LabelledImage(index, path, 8, 8, nothing, index == 1) for index, path in enumerate(paths[:2]))
+    dataset = DetectionSet("set", scene_folder, scene_folder, ("thing",), (1,), images)
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"data": "gone", "val_images": str(scene_folder)}}))
+    chosen = choose_images(tmp_path / "best.ckpt", None, 4, annotated=dataset)
+    assert chosen == [Picture(paths[0].absolute()), Picture(paths[1].absolute(), True)]
 
 
 @pytest.fixture(autouse=True)
