@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 
 from mobiledet.errors import UserError
 from mobiledet_converters.coreai.framework import load_coreai_torch
-from mobiledet_converters.coreai.sixteen_bits import SixteenBits
+from mobiledet_converters.coreai.sixteen_bits import DECOMPOSITIONS, SixteenBits
 
 IMAGE = "image"
 INTEGERS = "int8-weights"
@@ -46,14 +46,14 @@ def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], preci
     """
     coreai_torch = load_coreai_torch()
     image = torch.zeros(1, 3, *size)
-    program = _capture(graph, image)
+    program = _capture(graph, image, {} if precision == "float32" else DECOMPOSITIONS)
     _refuse_unknown(program, coreai_torch)
     structure: dict[str, Any] = {}
     if precision != "float32":
         network = SixteenBits(program, has_integers=precision == INTEGERS)
         found = {"integers": sum(network.integers.values()), "too_large": network.too_large}
         structure = {name: value for name, value in found.items() if value}
-        program = _capture(network, image)
+        program = _capture(network, image, {})
     converter = coreai_torch.TorchConverter(mode=coreai_torch.TorchConverter.Mode.RELEASE)
     try:
         converter.add_exported_program(program, input_names=[IMAGE], output_names=list(outputs))
@@ -62,13 +62,13 @@ def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], preci
         raise UserError(f"coreai-torch cannot lower the network: {_one_line(error)}") from error
 
 
-def _capture(graph: nn.Module, image: torch.Tensor) -> torch.export.ExportedProgram:
+def _capture(graph: nn.Module, image: torch.Tensor, decompositions: Mapping[Any, Any]) -> torch.export.ExportedProgram:
     coreai_torch = load_coreai_torch()
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, (image,), strict=False)
-            return program.run_decompositions(coreai_torch.get_decomp_table())
+            return program.run_decompositions({**coreai_torch.get_decomp_table(), **decompositions})
     except Exception as error:  # PyTorch is free to raise what it likes
         raise UserError(f"PyTorch cannot capture the network: {_one_line(error)}") from error
 

@@ -94,11 +94,24 @@ class SixteenBits(nn.Module):
         return _Run(self.program, self._kept, weights).run(image)
 
 
+def batch_norm(
+    values: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, momentum: float, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """PyTorch's operation in evaluation mode, with what its weights alone give as operations of their own."""
+    factor = weight * torch.rsqrt(variance + epsilon)
+    shift = bias - mean * factor
+    empty = values.new_empty(0)
+    return values * factor.reshape(1, -1, 1, 1) + shift.reshape(1, -1, 1, 1), empty, empty
+
+
+DECOMPOSITIONS = {torch.ops.aten._native_batch_norm_legit_no_training.default: batch_norm}
+
+
 def constant_operations(program: fx.GraphModule) -> set[str]:
-    """Names of the operations on weights alone, such as a batch normalisation's 1 / sqrt(variance + epsilon).
+    """Names of the operations on weights alone, such as ``batch_norm``'s root of variance + epsilon.
 
     The compiler computes them once. In 16 bits it takes 1e-5 for zero, as Apple's runtime does with all numbers below
-    6e-5, and the root becomes infinite.
+    6e-5, and one over its root is infinite.
     """
     constant: set[fx.Node] = set()
     for node in program.graph.nodes:

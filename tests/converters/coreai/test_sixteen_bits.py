@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mobiledet_converters.coreai.sixteen_bits import LARGEST_HALF, SixteenBits
+from mobiledet_converters.coreai.sixteen_bits import DECOMPOSITIONS, LARGEST_HALF, SixteenBits
 
 
 class RankPostProcess(nn.Module):
@@ -65,7 +65,7 @@ class Shared(nn.Module):
 def test_what_weights_alone_give_is_computed_in_32_bits() -> None:
     with torch.no_grad():
         program = torch.export.export(Shared().eval(), (torch.zeros(1, 3, 8, 8),), strict=False)
-        program = program.run_decompositions(torch.export.default_decompositions())
+        program = program.run_decompositions(DECOMPOSITIONS)
         again = torch.export.export(SixteenBits(program), (torch.zeros(1, 3, 8, 8),), strict=False)
     values = [(str(node.target), node.meta.get("val")) for node in again.graph.nodes if node.op == "call_function"]
     kinds = [(target, value.dtype) for target, value in values if isinstance(value, Tensor)]
