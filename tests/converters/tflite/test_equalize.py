@@ -15,7 +15,8 @@ from mobiledet_converters.tflite.ranges import PreservedTensors
 def test_channels_get_one_range_and_outputs_stay(tmp_path: Path) -> None:
     torch.manual_seed(0)
     first = nn.Conv2d(3, 8, 1)
-    first.weight.data *= torch.logspace(-1, 0.6, 8).view(8, 1, 1, 1)
+    first.weight.data = torch.logspace(-1, 0.5, 8).view(8, 1, 1, 1).expand(8, 3, 1, 1).clone()
+    nn.init.zeros_(first.bias)
     network = nn.Sequential(
         first, nn.LeakyReLU(0.1), nn.Conv2d(8, 8, 3, 2, 1, groups=8), nn.LeakyReLU(0.1), nn.Conv2d(8, 4, 1)
     )
