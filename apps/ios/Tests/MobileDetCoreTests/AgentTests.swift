@@ -95,7 +95,7 @@ final class AgentTests: XCTestCase {
 
     private func goldenInputs() throws -> [[UInt8]] {
         let bundle = try ModelBundle(at: Vectors.bundles.appendingPathComponent("good"))
-        return try bundle.golden(bundle.file(format: "tflite")).cases.filter { !$0.isEncoded }.map(\.content)
+        return try bundle.golden(bundle.file(formats: ["tflite"])).cases.filter { !$0.isEncoded }.map(\.content)
     }
 
     private func lines(_ reply: TestClient.Reply) throws -> [JSON] {
