@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-exhaustive test-apps test-android test-ios test-adbd lint format clean
+.PHONY: help install quickstart test test-exhaustive test-hostile test-apps test-android test-ios test-adbd lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -21,6 +21,9 @@ test: lint  ## lint, check types, run the tests
 
 test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
 	$(BIN)/python -m pytest -q -m exhaustive
+
+test-hostile: $(INSTALLED)  ## damaged files, strangers, kills, full disks: thousands of trials, with their counts; takes an hour
+	MOBILEDET_HOSTILE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3600 -m "exhaustive or not exhaustive" tests/hostile
 
 test-apps: test-android test-ios  ## compile and test the apps' parts that run without a phone
 

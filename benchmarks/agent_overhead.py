@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from mobiledet.bundle import Bundle, open_bundle
-from mobiledet.data.coco import CocoDataset, load_split
+from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.read import load_split
 from mobiledet.devices import open_device
 from mobiledet.devices.base import DeviceInfo, Execution, Frame, Session
 from mobiledet.evaluation.accuracy import measure_accuracy
@@ -61,7 +62,7 @@ class Turn:
     metrics: CocoMetrics
 
 
-def take_turn(session: Session, bundle: Bundle, dataset: CocoDataset) -> Turn:
+def take_turn(session: Session, bundle: Bundle, dataset: DetectionSet) -> Turn:
     """Detect in all images; then evaluate as ``mobiledet evaluate`` does: detect, log every image, score."""
     started = time.perf_counter()
     frames = list(session.detect(image.path for image in dataset.images))

@@ -29,8 +29,9 @@ from torchvision import tv_tensors
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from torchvision.transforms import v2
 
-from mobiledet.data.coco import CocoDataset, CocoImage, load_split
+from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.loader import build_loader, training_cache
+from mobiledet.data.read import load_split
 from mobiledet.data.shapes import write_shapes
 from mobiledet.data.transforms import FILL, Augmentation, train_transform
 
@@ -78,7 +79,7 @@ def torchvision_transform(name: str, side: int) -> v2.Transform:
 class TorchvisionDataset(Dataset[Sample]):
     """Pictures and boxes as torchvision's transforms take them."""
 
-    def __init__(self, images: tuple[CocoImage, ...], transform: v2.Transform) -> None:
+    def __init__(self, images: tuple[LabelledImage, ...], transform: v2.Transform) -> None:
         self.images = images
         self.transform = transform
 
@@ -98,7 +99,7 @@ def stack(samples: list[Sample]) -> tuple[Tensor, list[dict[str, Tensor]]]:
     return torch.stack([image for image, _ in samples]), [target for _, target in samples]
 
 
-def photographs(folder: Path, count: int) -> CocoDataset:
+def photographs(folder: Path, count: int) -> DetectionSet:
     """Shapes at the size of COCO's pictures, with grain that brings their files to about the size of COCO's."""
     write_shapes(folder / "shapes", train=count, val=1)
     shapes = load_split(folder / "shapes", "train")
@@ -110,7 +111,9 @@ def photographs(folder: Path, count: int) -> CocoDataset:
         path = folder / image.path.name
         grain = rng.normal(0, GRAIN, large.shape)
         Image.fromarray((large + grain).clip(0, 255).astype(np.uint8)).save(path, quality=90)
-        images.append(CocoImage(image.id, path, WIDTH, HEIGHT, image.boxes_in(HEIGHT, WIDTH), image.labels))
+        scale = np.array((WIDTH / image.width, HEIGHT / image.height) * 2)
+        truth = dataclasses.replace(image.truth, boxes_xywh=image.truth.boxes_xywh * scale)
+        images.append(LabelledImage(image.id, path, WIDTH, HEIGHT, truth))
     return dataclasses.replace(shapes, images=tuple(images))
 
 

@@ -21,9 +21,9 @@ from turns import Step, print_training, take_turns
 
 from mobiledet.backbones import Backbone, FeatureInfo
 from mobiledet.detectors import Targets, build_detector
-from mobiledet.detectors.faster_rcnn import TORCHVISION_320_OPTIONS
 from mobiledet.ops.anchors import aspect_ratio_anchor_sizes
 from mobiledet.train.allocator import keep_freed_memory
+from mobiledet.zoo.catalogue import FASTER_RCNN_320
 
 SIDE = 320
 CLASSES = 80
@@ -78,9 +78,9 @@ def mobiledet_step(size: int) -> Step:
     images, targets = batch(size)
     scales = [[side / SIDE for side in (32, 64, 128, 256, 512)]] * 3
     anchors = aspect_ratio_anchor_sizes(scales, (0.5, 1.0, 2.0), (SIDE, SIDE))
-    model = build_detector(
-        "faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), anchors=anchors, **TORCHVISION_320_OPTIONS
-    ).to(memory_format=torch.channels_last)
+    model = build_detector("faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), anchors=anchors, **FASTER_RCNN_320).to(
+        memory_format=torch.channels_last
+    )
     check_size(model, PARAMETERS)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
     pictures = images.contiguous(memory_format=torch.channels_last)  # as the loader gives them

@@ -24,7 +24,7 @@ import torch
 
 from mobiledet.backbones.shufflenet_v2 import Branch
 from mobiledet.checkpoint import Checkpoint, load_detector, save_checkpoint
-from mobiledet.data.coco import load_split
+from mobiledet.data.read import load_split
 from mobiledet.detectors import Detector
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError

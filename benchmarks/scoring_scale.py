@@ -70,7 +70,7 @@ def score(folder: Path, scorer: str) -> None:
     dataset = load_coco(folder / "images", folder / "annotations.json")
     with open_log(folder / "log", ORIGIN) as log:
         read, used_before = time.perf_counter(), time.process_time()
-        evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, [image.id for image in dataset.images])
+        evaluator = CocoEvaluator(dataset.labels, dataset.truth())
         for image in dataset.images:
             evaluator.add(image.id, log.found[image.id].detections)
         metrics = evaluator.score(scorer)

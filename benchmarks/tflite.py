@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,15 +45,18 @@ def converted(networks: Mapping[str, Network], folder: Path) -> dict[str, Path]:
     return files
 
 
-def exported(backbone: str, detector: str, folder: Path, endings: Sequence[str] = ("graph",)) -> dict[str, Path]:
+def exported(
+    backbone: str, detector: str, folder: Path, endings: Sequence[str] = ("graph",), **settings: Any
+) -> dict[str, Path]:
     """Float32 files of a detector with random weights for COCO's 80 classes, as ``mobiledet export`` writes them.
 
     Args:
         backbone, detector: keys.
         folder: for the files; those that lie there already are taken as they are.
         endings: of ``--postprocess``.
+        settings: other fields of the spec; files that are kept do not have them in their names.
     """
-    spec = ModelSpec("x", backbone, detector, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
+    spec = ModelSpec("x", backbone, detector, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))), **settings)
     files = {ending: folder / f"{backbone}-{detector}-{ending}.tflite" for ending in endings}
     for ending in [ending for ending, path in files.items() if not path.exists()]:
         with tempfile.TemporaryDirectory() as work:

@@ -22,8 +22,9 @@ from rich.progress import track
 from torch import nn
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn, ssdlite320_mobilenet_v3_large
 
-from mobiledet.data.coco import CocoDataset, load_split
+from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.loader import build_loader
+from mobiledet.data.read import load_split
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detections import Detections
@@ -110,17 +111,17 @@ def train_torchvision(peer: Peer, folder: Path, arguments: argparse.Namespace) -
 
 
 @torch.inference_mode()
-def score(model: nn.Module, val_set: CocoDataset, batch_size: int) -> float:
-    evaluator = CocoEvaluator(val_set.annotations, val_set.category_ids, [image.id for image in val_set.images])
+def score(model: nn.Module, val_set: DetectionSet, batch_size: int) -> float:
+    evaluator = CocoEvaluator(val_set.labels, val_set.truth())
     loader = build_loader(val_set, batch_size, transform=None, height=SIDE, width=SIDE, shuffle=False, workers=0)
     for batch in track(loader, "torchvision, validation", len(loader)):
         found = model(list(batch.images.float() / 255))
-        for image_id, (height, width), found_there in zip(
-            batch.image_ids.tolist(), batch.original_sizes.tolist(), found, strict=True
+        for index, (height, width), found_there in zip(
+            batch.indices.tolist(), batch.original_sizes.tolist(), found, strict=True
         ):
             boxes = found_there["boxes"] * torch.tensor([width, height, width, height]) / SIDE
             detections = Detections(boxes.numpy(), found_there["scores"].numpy(), found_there["labels"].numpy() - 1)
-            evaluator.add(image_id, detections)
+            evaluator.add(val_set.images[index].id, detections)
     return evaluator.score().AP
 
 

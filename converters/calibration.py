@@ -1,18 +1,23 @@
 """Images that show a quantiser what values occur inside of the network: a sample of the training images."""
 
-from contextlib import suppress
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mobiledet.data.coco import BUILT_IN, find_split
+from mobiledet.data.config import DataOptions
+from mobiledet.data.dataset import some
 from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.data.read import BUILT_IN, find_source, load_split
+from mobiledet.data.record import DataRecord, Picture, PictureList, pictures_of
 from mobiledet.data.shapes import CATEGORIES, shapes_folder
 from mobiledet.errors import UserError
-from mobiledet.spec import InputSpec, ModelSpec, read_json
+from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.trained_on import read_options, trained_on
 
 COCO = "coco"  # the word for the training images of --data
 
@@ -24,26 +29,52 @@ class Calibration:
     Attributes:
         source: where they come from, in words.
         seed: of the sample.
-        images: sorted by name.
+        candidates: images in the order in which they are drawn.
+        count: how many of them are taken.
+        skips_bad: take the next one for an image that cannot be decoded.
         warning: for the user, when the source is not what it should be; else empty.
     """
 
     source: str
     seed: int
-    images: tuple[Path, ...]
+    candidates: tuple[Picture, ...]
+    count: int
+    skips_bad: bool = False
     warning: str = ""
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The files that are taken if all can be decoded, sorted."""
+        return tuple(sorted(picture.path for picture in self.candidates[: self.count]))
 
     def record(self) -> dict[str, Any]:
         """What a bundle says of it, as JSON values."""
-        return {"source": self.source, "images": len(self.images), "seed": self.seed}
+        return {"source": self.source, "images": min(self.count, len(self.candidates)), "seed": self.seed}
 
     def load(self, spec: InputSpec) -> np.ndarray:
         """N x height x width x 3 uint8 RGB, as the model takes them.
 
         Raises:
-            UserError: an image cannot be decoded.
+            UserError: an image cannot be decoded, or none can.
         """
-        return np.stack([resize(load_rgb(path), spec.height, spec.width) for path in self.images])
+        pixels: list[np.ndarray] = []
+        problem = ""
+        for picture in self.candidates:
+            if len(pixels) == self.count:
+                break
+            try:
+                rgb = load_rgb(picture.path, picture.apply_orientation)
+            except UserError as error:
+                if not self.skips_bad:
+                    raise UserError(
+                        f"{error}; mend it, pass --on-bad-data skip, or give other images by --calibration"
+                    ) from error
+                problem = problem or str(error)
+                continue
+            pixels.append(resize(rgb, spec.height, spec.width))
+        if not pixels:
+            raise UserError(f"no image of {self.source} can calibrate: {problem}")
+        return np.stack(pixels)
 
 
 def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) -> Calibration:
@@ -51,7 +82,7 @@ def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) 
 
     Args:
         config: which ones and how many.
-        checkpoint: its training run names the images that are taken where ``config`` names none.
+        checkpoint: its training images are taken where ``config`` names none.
         spec: of the model, for its classes.
 
     Raises:
@@ -62,117 +93,109 @@ def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) 
         raise UserError(f"--calibration-images is {config.calibration_images}; at least one image is needed")
     if config.calibration_seed < 0:
         raise UserError(f"--calibration-seed {config.calibration_seed} is negative")
-    source, folder, warning = _find(config, checkpoint, spec)
-    images = list_images(folder)
-    random = np.random.default_rng(config.calibration_seed)
-    chosen = random.choice(len(images), min(config.calibration_images, len(images)), replace=False)
-    return Calibration(source, config.calibration_seed, tuple(images[index] for index in sorted(chosen)), warning)
+    run = trained_on(checkpoint)
+    source, pictures, warning = _find(config, run, spec)
+    order = np.random.default_rng(config.calibration_seed).permutation(len(pictures))
+    skips_bad = (config.on_bad_data or (run.options["on_bad_data"] if run else "error")) == "skip"
+    candidates = tuple(pictures[index] for index in order)
+    return Calibration(source, config.calibration_seed, candidates, config.calibration_images, skips_bad, warning)
 
 
-def _find(config: ExportConfig, checkpoint: Path, spec: ModelSpec) -> tuple[str, Path, str]:
-    """The source in words, its folder of images, and a warning."""
-    run = run_settings(checkpoint)
+def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[str, list[Picture], str]:
+    """The source in words, its images, and a warning."""
     if config.calibration is None:
         return _training_images(config, run) or _built_in_instead(config, spec)
     if config.calibration == BUILT_IN:
         _require_classes(list(CATEGORIES), spec, "the built-in set")
         return _built_in(config)
     if config.calibration == COCO:
-        data = config.data or run.get("data")
+        data = config.data or (run.options["data"] if run else None)
         if not data or data == BUILT_IN:
-            raise UserError("--calibration coco needs --data, the folder with COCO's annotations/ and train2017/")
+            raise UserError("--calibration coco needs --data, the folder of the data set")
         folder = Path(data)
     else:
         folder = Path(config.calibration)
         if not folder.exists():
             raise UserError(f"--calibration {folder} does not exist; give a folder, or one of the words coco, shapes")
-    if config.calibration == COCO or (folder / "annotations").is_dir():
-        images, annotations = find_split(folder, "train")
-        _require_classes(_categories(folder, annotations), spec, str(annotations))
-        folder = images
-    _refuse_validation_images(folder, run)
-    return str(folder), folder, ""
-
-
-def run_settings(checkpoint: Path) -> dict[str, Any]:
-    """The settings of the training run that wrote the checkpoint; empty if they cannot be told."""
-    try:
-        return dict(read_json(checkpoint.parent / "config.json")["config"])
-    except (UserError, KeyError, TypeError, ValueError):
-        return {}
-
-
-def _training_images(config: ExportConfig, run: dict[str, Any]) -> tuple[str, Path, str] | None:
-    """Those of the run, if they are still there."""
-    try:
-        if run.get("train_images"):
-            folder = Path(run["train_images"])
-        elif run["data"] == BUILT_IN:
-            return _built_in(config)
-        else:
-            folder, _ = find_split(Path(run["data"]), "train")
-        list_images(folder)
-    except (UserError, KeyError, TypeError):
-        return None
-    return str(folder), folder, ""
-
-
-def _built_in(config: ExportConfig) -> tuple[str, Path, str]:
-    drawn = shapes_folder(train=2 * config.calibration_images, val=0)  # so that there is something to choose from
-    return "built-in shapes, training images", find_split(drawn, "train")[0], ""
-
-
-def _built_in_instead(config: ExportConfig, spec: ModelSpec) -> tuple[str, Path, str]:
-    source, folder, _ = _built_in(config)
-    warning = (
-        "the training images of this checkpoint cannot be found, so built-in shapes calibrate the integers in their "
-        f"place, which costs accuracy if {spec.name} was trained on something else; give --calibration"
-    )
-    return source, folder, "" if set(spec.labels) <= CATEGORIES.keys() else warning
-
-
-def _categories(folder: Path, annotations: Path) -> list[str]:
-    """Names in the annotations of the training split, or of the other split: it has the same and is read at once,
-    where COCO's training annotations take half a minute and gigabytes."""
-    with suppress(UserError):
-        annotations = find_split(folder, "val")[1]
-    content = read_json(annotations)
-    try:
-        return [str(category["name"]) for category in content["categories"]]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{annotations} is not COCO: it lists no categories with names") from error
-
-
-def _require_classes(names: list[str], spec: ModelSpec, source: str) -> None:
-    if not set(names) & set(spec.labels):
-        raise UserError(
-            f"--calibration: {source} is of other classes ({_some(names)}) than {spec.name} ({_some(spec.labels)}); "
-            "give images of the kind that the model was trained on"
-        )
-
-
-def _refuse_validation_images(folder: Path, run: dict[str, Any]) -> None:
-    """Integers that are fitted to the images which then judge them would look better than they are."""
-    validation = [folder] if _is_validation(folder) else []
-    if run.get("val_images"):
-        validation.append(Path(run["val_images"]))
-    elif run.get("data") and run["data"] != BUILT_IN:
-        with suppress(UserError):
-            validation.append(find_split(Path(run["data"]), "val")[0])
-    if any(folder.resolve() == other.resolve() for other in validation):
+    pictures, labels = _pictures_in(folder, config, run)
+    if labels:
+        _require_classes(labels, spec, str(folder))
+    validation = {picture.path.resolve() for picture in _validation(run, folder)}
+    left = [picture for picture in pictures if picture.path.resolve() not in validation]
+    if not left:
         raise UserError(
             f"--calibration {folder} holds validation images: mAP measured on them would flatter the integers; "
             "give training images"
         )
+    left_out = len(pictures) - len(left)
+    warning = f"{left_out} validation images in {folder} do not calibrate" if left_out else ""
+    return _folder_of(left), left, warning
 
 
-def _is_validation(folder: Path) -> bool:
-    """Whether a folder of images is the validation part of a set in COCO's layout."""
+def _folder_of(pictures: Sequence[Picture]) -> str:
+    """The folder that holds them all."""
+    return os.path.commonpath([picture.path.parent for picture in pictures])
+
+
+def _pictures_in(folder: Path, config: ExportConfig, run: DataRecord | None) -> tuple[list[Picture], Sequence[str]]:
+    """The pictures of a folder: the training part of a data set, with its classes, or all that lie there."""
+    options = read_options(run.options) if run and folder == Path(run.options["data"]) else DataOptions()
     try:
-        return find_split(folder.resolve().parent, "val")[0].resolve() == folder.resolve()
+        find_source(folder, options)
     except UserError:
-        return False
+        return pictures_of(list_images(folder)), ()
+    dataset = load_split(folder, "train", config.on_bad_data or options.on_bad_data, options)
+    return PictureList.of(dataset, folder).pictures(), dataset.labels
 
 
-def _some(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+def _validation(run: DataRecord | None, folder: Path) -> list[Picture]:
+    """Pictures that must not calibrate: those that the run is validated on, and those that the data set around a folder
+    keeps for validation."""
+    known = run.val.pictures() if run else []
+    for around in (folder, folder.resolve().parent):
+        try:
+            dataset = load_split(around, "val", "skip")
+        except UserError:
+            continue
+        return known + PictureList.of(dataset, around).pictures()
+    return known
+
+
+def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str, list[Picture], str] | None:
+    """Those of the run, if they are still there or were moved to --data."""
+    if run is None:
+        return None
+    if run.options["data"] == BUILT_IN and not run.options["train_images"]:
+        return _built_in(config)
+    root = Path(config.data) if config.data and config.data != BUILT_IN else None
+    found = run.train.found(root)
+    if not found:
+        return None
+    missing = len(run.train.files) - len(found)
+    warning = f"{missing} of {len(run.train.files)} training images are no longer there" if missing else ""
+    return _folder_of(found), found, warning
+
+
+def _built_in(config: ExportConfig) -> tuple[str, list[Picture], str]:
+    drawn = shapes_folder(train=2 * config.calibration_images, val=0)  # so that there is something to choose from
+    return "built-in shapes, training images", pictures_of(list_images(drawn / "train2017")), ""
+
+
+def _built_in_instead(config: ExportConfig, spec: ModelSpec) -> tuple[str, list[Picture], str]:
+    source, pictures, _ = _built_in(config)
+    warning = (
+        "the training images of this checkpoint cannot be found, so built-in shapes calibrate the integers in their "
+        f"place, which costs accuracy if {spec.name} was trained on something else; give --calibration, or --data if "
+        "the "
+        "data set was moved"
+    )
+    return source, pictures, warning
+
+
+def _require_classes(names: Sequence[str], spec: ModelSpec, source: str) -> None:
+    if not set(names) & set(spec.labels):
+        raise UserError(
+            f"--calibration: {source} is of other classes ({some(names, 4)}) than {spec.name} "
+            f"({some(spec.labels, 4)}); "
+            "give images of the kind that the model was trained on"
+        )

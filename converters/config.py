@@ -6,6 +6,10 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from mobiledet.data.config import OnBadData
+
+EXIT_INCOMPLETE = 3  # a bundle was written, but not with all files that were asked for
+
 Format = Literal["tflite", "coreml", "coreai"]
 Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
 Ios = Literal[15, 16, 17, 18, 26]
@@ -67,6 +71,9 @@ class ExportConfig:
     """Forms of each Core ML package. graph gives boxes, classes, scores and count, as a TFLite file does; vision gives
     VNRecognizedObjectObservations when an app runs it by Apple's Vision, and the preview of Xcode knows it."""
 
+    on_bad_data: OnBadData | None = None
+    """error: a damaged picture for the calibration, the comparison or the measurement stops the export; skip: it is
+    passed over. By default as in training."""
     images: Path | None = None
     """Pictures for the comparison with PyTorch, such as validation images; by default those of the training run if
     they are still there, else the built-in shapes."""
@@ -89,7 +96,7 @@ class ExportConfig:
     network of integers learns to give what that of floats gives; 200 take a few minutes on a CPU."""
     calibration: str | None = None
     """Where the images come from that show what values occur in the network, for precisions whose activations are
-    integers: a folder of pictures or in COCO's layout, `coco` for the training images of --data, `shapes` for those of
+    integers: a folder of pictures or of a data set, `coco` for the training images of --data, `shapes` for those of
     the built-in set. By default the training images of the run that wrote the checkpoint, if they are still there,
     else built-in shapes. Never validation images."""
     calibration_images: int = 128
@@ -97,8 +104,8 @@ class ExportConfig:
     calibration_seed: int = 0
     """Which of them."""
     data: str | None = None
-    """A folder in COCO's layout, or `shapes` for the built-in set: its validation part for --measure, its training part
-    for --calibration coco. By default what the checkpoint was trained on."""
+    """A folder of annotated images, or `shapes` for the built-in set: its validation part for --measure, its training
+    part for --calibration coco. By default what the checkpoint was trained on; give it where that was moved."""
 
     measure: bool = True
     """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle. By

@@ -12,13 +12,15 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mobiledet.bundle import SUFFIX, Bundle, LeftOut, open_bundle, write_bundle
+from mobiledet.data.config import OnBadData
+from mobiledet.data.record import Picture
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
-from mobiledet_converters.calibration import Calibration, choose_calibration, run_settings
+from mobiledet_converters.calibration import Calibration, choose_calibration
 from mobiledet_converters.checks import CheckedFile, ask_judge, check_file
-from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.config import EXIT_INCOMPLETE, ExportConfig
 from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.golden import make_golden
 from mobiledet_converters.job import ConversionAnswer, ConversionJob, ConvertedFile
@@ -31,11 +33,11 @@ from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.selection import blame, debug, select
 from mobiledet_converters.summary import print_summary
 from mobiledet_converters.tflite.judge import is_available
+from mobiledet_converters.trained_on import trained_on
 from mobiledet_converters.working_folder import working_folder
 from mobiledet_converters.wrapper import require_one_stage
 
 POLL_SECONDS = 0.2
-EXIT_INCOMPLETE = 3  # a bundle was written, but not with all files that were asked for
 
 
 def run(config: ExportConfig) -> int:
@@ -71,12 +73,14 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
         detector, spec = jobs[formats[0]].load()
         require_one_stage(config.postprocess, detector, spec)
-        validation, unmeasured = load_validation(config, run_settings(config.checkpoint))
+        run = trained_on(config.checkpoint)
+        on_bad_data: OnBadData = config.on_bad_data or (run.options["on_bad_data"] if run else "error")
+        validation, unmeasured = load_validation(config, run)
         calibration = _calibrate(jobs, config, spec, console)
-        paths = choose_images(config.checkpoint, config.images, config.parity_images)
+        pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
-        reference = make_reference(detector, spec, load_inputs(paths, spec.input), config.postprocess)
-        _tell_reference(reference, paths, console)
+        reference = make_reference(detector, spec, load_inputs(pictures, spec.input), config.postprocess)
+        _tell_reference(reference, pictures, console)
         rounding = Rounding(detector, reference, config.postprocess)
 
         answers = _wait(conversions, console)
@@ -88,13 +92,13 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         if config.debug_quantization:
             debug(files, reference, out.with_suffix(".quantization"), console)
         if validation:
-            files = measure(files, detector, spec, validation, console)
+            files = measure(files, detector, spec, validation, console, on_bad_data)
         kept, left_out = select(files, config)
         left_out = [*unusable, *left_out]
         blame([file for file in files if file not in kept], reference, console)
         if left_out and (config.strict or not kept):
             raise UserError(_nothing_written(left_out))
-        golden = make_golden(kept, detector, reference, paths, rounding)
+        golden = make_golden(kept, detector, reference, pictures, rounding)
         sources = [(file.source, file.entry) for file in kept]
         bundle = write_bundle(out, spec, sources, golden, config.overwrite, left_out)
     print_summary(bundle, unmeasured, console)
@@ -125,9 +129,11 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     return formats
 
 
-def _tell_reference(reference: Reference, paths: Sequence[Path], console: Console) -> None:
+def _tell_reference(reference: Reference, pictures: Sequence[Picture], console: Console) -> None:
     count = sum(map(len, reference.detections))
-    console.print(f"PyTorch finds {count} objects in {len(paths)} images of {paths[0].parent}", highlight=False)
+    console.print(
+        f"PyTorch finds {count} objects in {len(pictures)} images of {pictures[0].path.parent}", highlight=False
+    )
     if not count:
         console.print("nothing but raw outputs can be compared; give --images with objects")
 

@@ -3,11 +3,11 @@
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
 from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.record import Picture
 from mobiledet.detectors import Detector
 from mobiledet.devices.coreai import RUNTIME
 from mobiledet.devices.litert import LiteRtDetector
@@ -25,7 +25,11 @@ CROP = 8  # a picture of just the model's size loses an eighth of its width, so 
 
 
 def make_golden(
-    files: Sequence[CheckedFile], detector: Detector, reference: Reference, paths: Sequence[Path], rounding: Rounding
+    files: Sequence[CheckedFile],
+    detector: Detector,
+    reference: Reference,
+    pictures: Sequence[Picture],
+    rounding: Rounding,
 ) -> Golden:
     """Let each file answer the same few images.
 
@@ -37,12 +41,12 @@ def make_golden(
         files: that go into the bundle.
         detector: that they were made from.
         reference: the images, and what PyTorch finds in them.
-        paths: of the images.
+        pictures: files of the images.
         rounding: what numbers of 16 bits do to them.
     """
     spec = reference.spec
     changed = [
-        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(paths))],
+        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(pictures))],
         *(_other_kernels(file, reference) for file in files if file.gate.is_coarse and _has_kernels(file)),
     ]
 
@@ -51,10 +55,10 @@ def make_golden(
         worst = max(counts[index] for counts in changed) / max(len(found), 1)
         return not len(found), worst, -float(found.scores.max(initial=0))
 
-    ranked = sorted(range(len(paths)), key=preference)
+    ranked = sorted(range(len(pictures)), key=preference)
     cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in ranked[:PIXELS]]
     for index in ranked[PIXELS : PIXELS + PICTURES] or ranked[:PICTURES]:
-        cases.append(GoldenInput.of_picture(_picture(paths[index], spec.input)))
+        cases.append(GoldenInput.of_picture(_picture(pictures[index], spec.input)))
     # where PyTorch has no room for more candidates, a file has none either
     asked = make_reference(detector, spec, [case.pixels(spec) for case in cases])
     return Golden(tuple(cases), {file.entry.path: _answers(file, asked) for file in files})
@@ -75,9 +79,9 @@ def _other_kernels(file: CheckedFile, reference: Reference) -> list[int]:
     ]
 
 
-def _picture(path: Path, spec: InputSpec) -> np.ndarray:
+def _picture(picture: Picture, spec: InputSpec) -> np.ndarray:
     """An image of another size than the model's, H x W x 3 uint8 RGB."""
-    pixels = load_rgb(path)
+    pixels = load_rgb(picture.path, picture.apply_orientation)
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     pixels = resize(pixels, *(max(1, round(side * scale)) for side in pixels.shape[:2]))
     if pixels.shape[:2] == (spec.height, spec.width):
@@ -90,8 +94,9 @@ def _answers(file: CheckedFile, asked: Reference) -> GoldenFile:
     outputs = []
     for image, cut in zip(asked.inputs, asked.cuts, strict=True):
         found = detect(file.model, image, asked)
-        lowest = min((cut, *found.scores.tolist())) if cut > spec.nms.score else 0.0
-        outputs.append(GoldenOutputs.of(found, spec.input.height, spec.input.width, lowest))
+        # scores of integers are those of PyTorch but for a step: the file's own list tells where it was cut
+        own_cut = float(found.scores.min(initial=1)) if cut > spec.nms.score and len(found) else 0.0
+        outputs.append(GoldenOutputs.of(found, spec.input.height, spec.input.width, own_cut))
     precision = PRECISIONS[file.entry.format][file.entry.precision]
     return GoldenFile(tuple(outputs), _runtime(file.entry.format), precision.cpu, precision.accelerated)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,17 +9,21 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mobiledet.data.categories import match_categories
-from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.data.categories import match_labels
+from mobiledet.data.config import OnBadData
+from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.record import DataRecord
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoEvaluator
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
+from mobiledet.truth import ImageId, Truth
 from mobiledet_converters.checks import CheckedFile
 from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.trained_on import DEFAULTS, load_part
 
 PYTORCH = "PyTorch"
 
@@ -55,43 +58,60 @@ class TorchModel:
         return Detections(boxes, self._found.scores.numpy(), self._found.labels.numpy())
 
 
-def load_validation(config: ExportConfig, run: Mapping[str, Any]) -> tuple[CocoDataset | None, str]:
+def load_validation(config: ExportConfig, run: DataRecord | None) -> tuple[DetectionSet | None, str]:
     """The images that mAP is measured on, spread evenly over a validation set.
 
     Args:
         config: the set and how many; where none is given, what the training run was validated on.
-        run: the settings of that run, empty if they are not known.
+        run: what the checkpoint tells of its data, None if nothing.
 
     Returns:
         the images, and why there are none.
 
     Raises:
-        UserError: the set that ``config`` names cannot be used.
+        UserError: the set that ``config`` names cannot be used, or has no box to find.
     """
     if config.measure_images < 0:
         raise UserError(f"--measure-images {config.measure_images} is negative")
     if not config.measure:
         return None, "because of --no-measure"
+    options = dict(run.options if run else DEFAULTS)
+    options["on_bad_data"] = config.on_bad_data or options["on_bad_data"]
     if config.data:
-        dataset = load_split(config.data, "val", run.get("on_bad_data", "error"))
+        dataset = load_part(options, "val", config.data)
+        require_boxes(dataset)
     else:
         try:
-            dataset = _of_run(run)
-        except (UserError, KeyError, TypeError):
-            return None, "for no validation images are at hand; give --data"
+            dataset = load_part(options, "val")
+        except UserError as error:
+            why = f"the validation images cannot be used ({error})" if run else "no validation images are at hand"
+            return None, f"for {why}; give --data"
     images = dataset.images
     steps = np.linspace(0, len(images) - 1, min(config.measure_images or len(images), len(images))).round().astype(int)
-    return dataclasses.replace(dataset, images=tuple(images[step] for step in steps)), ""
+    chosen = dataclasses.replace(dataset, images=tuple(images[step] for step in steps))
+    if not any(chosen.objects):
+        return None, f"for {dataset.annotations} has no box to find in {len(steps)} images; give other --data"
+    return chosen, ""
 
 
-def _of_run(run: Mapping[str, Any]) -> CocoDataset:
-    if run.get("val_images"):
-        return load_coco(Path(run["val_images"]), Path(run["val_annotations"]), run.get("on_bad_data", "error"))
-    return load_split(run["data"], "val", run.get("on_bad_data", "error"))
+def require_boxes(dataset: DetectionSet) -> None:
+    """Refuse a set without a box to find: it has no mAP.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not any(dataset.objects):
+        raise UserError(
+            f"{dataset.annotations} has no box to find, so there is no mAP; give other --data, or --no-measure"
+        )
 
 
 def measure_map(
-    models: Mapping[str, Model], spec: ModelSpec, dataset: CocoDataset, tell: Callable[[int], None] = lambda _: None
+    models: Mapping[str, Model],
+    spec: ModelSpec,
+    dataset: DetectionSet,
+    tell: Callable[[int], None] = lambda _: None,
+    on_bad_data: OnBadData = "error",
 ) -> dict[str, dict[str, Any]]:
     """Run every model on every image, each of which is decoded once, and score.
 
@@ -100,6 +120,7 @@ def measure_map(
         spec: of all of them.
         dataset: images and where the truth is.
         tell: is told the number of images done.
+        on_bad_data: with ``skip`` an image that cannot be decoded is left out, of the score too.
 
     Returns:
         by name: ``AP``, ``AP50``, ``dataset`` and ``images``.
@@ -108,24 +129,40 @@ def measure_map(
         UserError: an image is broken or not of its annotated size, or the data set has a category that the model does
             not know.
     """
-    category_ids = match_categories(spec, dataset)
-    ids = [image.id for image in dataset.images]
-    evaluators = {name: CocoEvaluator(dataset.annotations, category_ids, ids) for name in models}
+    label_of = match_labels(spec, dataset)
+    found: dict[str, dict[ImageId, Detections]] = {name: {} for name in models}
+    truth: dict[ImageId, Truth] = {}
     for number, image in enumerate(dataset.images, start=1):
-        rgb = load_rgb(image.path)
+        try:
+            rgb = _pixels(image, dataset)
+        except UserError as error:
+            if on_bad_data == "error":
+                raise UserError(f"{error}; mend it or pass --on-bad-data skip") from error
+            continue
         height, width = rgb.shape[:2]
-        problem = image.size_problem(height, width, dataset.annotations)
-        if problem:
-            raise UserError(f"{problem}; mend it")
         pixels = resize(rgb, spec.input.height, spec.input.width)
+        truth[image.id] = image.truth
         for name, model in models.items():
             model.set_input(pixels)
             model.invoke()
-            evaluators[name].add(image.id, model.detections(height, width, spec.num_classes))
+            found[name][image.id] = model.detections(height, width, spec.num_classes)
         tell(number)
-    scores = {name: evaluator.score() for name, evaluator in evaluators.items()}
-    about = {"dataset": dataset.name, "images": len(ids)}
+    scores = {}
+    for name, detections in found.items():
+        evaluator = CocoEvaluator(spec.labels, truth, label_of)
+        for image_id, of_image in detections.items():
+            evaluator.add(image_id, of_image)
+        scores[name] = evaluator.score()
+    about = {"dataset": dataset.name, "images": len(truth)}
     return {name: {"AP": score.AP, "AP50": score.AP50, **about} for name, score in scores.items()}
+
+
+def _pixels(image: LabelledImage, dataset: DetectionSet) -> np.ndarray:
+    rgb = load_rgb(image.path, image.apply_orientation)
+    problem = image.size_problem(rgb.shape[0], rgb.shape[1], dataset.annotations)
+    if problem:
+        raise UserError(problem)
+    return rgb
 
 
 def beside_pytorch(scores: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -142,8 +179,9 @@ def measure(
     files: Sequence[CheckedFile],
     detector: Detector,
     spec: ModelSpec,
-    dataset: CocoDataset,
+    dataset: DetectionSet,
     console: Console,
+    on_bad_data: OnBadData = "error",
 ) -> list[CheckedFile]:
     """Note the mAP of each file.
 
@@ -155,7 +193,8 @@ def measure(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(f"mAP of {len(models)} models", total=len(dataset.images))
-        maps = beside_pytorch(measure_map(models, spec, dataset, lambda done: progress.update(task, completed=done)))
+        scores = measure_map(models, spec, dataset, lambda done: progress.update(task, completed=done), on_bad_data)
+    maps = beside_pytorch(scores)
     return [
         dataclasses.replace(file, entry=dataclasses.replace(file.entry, map=maps[file.entry.path])) for file in files
     ]

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
+from mobiledet.child import child_command
 from mobiledet.errors import UserError
 from mobiledet_converters.job import ANSWER, DISK_FULL, STEP, ConversionAnswer, Job
 
@@ -53,7 +54,7 @@ class Conversion:
         module, _ = CONVERTERS[format]
         with (job.folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(job.save())],
+                child_command(module, str(job.save())),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

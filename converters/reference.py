@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mobiledet.data.coco import find_split
+from mobiledet.data.config import OnBadData
 from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.data.record import Picture, pictures_of
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector, ImageDetections, RawOutputs
@@ -19,48 +20,74 @@ from mobiledet.detectors.postprocess import select_detections
 from mobiledet.errors import UserError
 from mobiledet.ops.box_coder import decode
 from mobiledet.ops.images import normalize
-from mobiledet.spec import InputSpec, ModelSpec, read_json
+from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet_converters.trained_on import trained_on
 
 
-def choose_images(checkpoint: Path, images: Path | None, count: int) -> list[Path]:
-    """Pictures spread evenly over a folder.
+def choose_images(checkpoint: Path, images: Path | None, count: int, on_bad_data: OnBadData = "error") -> list[Picture]:
+    """Pictures spread evenly over a folder or a list.
 
     Args:
         checkpoint: the validation images of its training run are taken if they are still there.
         images: a folder, or one picture, to take instead.
         count: how many at most.
+        on_bad_data: ``skip`` passes over pictures that cannot be decoded.
 
     Raises:
         UserError: ``images`` does not exist or holds no pictures, or ``count`` is not positive.
     """
     if count < 1:
         raise UserError(f"--parity-images is {count}; at least one image is needed for the comparison")
-    found = list_images(images) if images else _validation_images(checkpoint.parent) or _shapes(count)
+    found = pictures_of(list_images(images)) if images else _validation_images(checkpoint) or _shapes(count)
+    if on_bad_data == "skip":
+        found = _decodable(found, count)
     steps = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
     return [found[index] for index in steps]
 
 
-def _validation_images(run_folder: Path) -> list[Path]:
-    """Those that config.json of a training run names; none if it cannot be told or they are gone."""
-    try:
-        config = read_json(run_folder / "config.json")["config"]
-        folder = config["val_images"] or find_split(Path(config["data"]), "val")[0]
-        return list_images(Path(folder))
-    except (UserError, KeyError, TypeError):
-        return []
+def _validation_images(checkpoint: Path) -> list[Picture]:
+    """Those of the training run; none if it cannot be told or they are gone."""
+    run = trained_on(checkpoint)
+    return run.val.found() if run else []
 
 
-def _shapes(count: int) -> list[Path]:
-    return list_images(find_split(shapes_folder(train=0, val=max(count, 8)), "val")[0])
+def _decodable(found: list[Picture], count: int) -> list[Picture]:
+    """So many pictures that can be decoded, spread over the list as far as may be."""
+    order = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int).tolist()
+    order += [index for index in range(len(found)) if index not in set(order)]
+    good: list[int] = []
+    problem = ""
+    for index in order:
+        if len(good) == count:
+            break
+        try:
+            load_rgb(found[index].path)
+            good.append(index)
+        except UserError as error:
+            problem = problem or str(error)
+    if not good:
+        raise UserError(f"no image for the comparison can be used, such as: {problem}; give others by --images")
+    return [found[index] for index in sorted(good)]
 
 
-def load_inputs(paths: Sequence[Path], spec: InputSpec) -> list[np.ndarray]:
+def _shapes(count: int) -> list[Picture]:
+    return pictures_of(list_images(shapes_folder(train=0, val=max(count, 8)) / "val2017"))
+
+
+def load_inputs(pictures: Sequence[Picture | Path], spec: InputSpec) -> list[np.ndarray]:
     """The pictures as the model takes them: height x width x 3 uint8 RGB.
 
     Raises:
         UserError: one cannot be decoded.
     """
-    return [resize(load_rgb(path), spec.height, spec.width) for path in paths]
+    inputs = []
+    for picture in pictures_of(pictures):
+        try:
+            rgb = load_rgb(picture.path, picture.apply_orientation)
+        except UserError as error:
+            raise UserError(f"{error}; mend it, pass --on-bad-data skip, or give others by --images") from error
+        inputs.append(resize(rgb, spec.height, spec.width))
+    return inputs
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from pathlib import Path
 
 from mobiledet.atomic import is_full
 from mobiledet.errors import UserError
+from mobiledet.leftovers import owned_name, sweep
+from mobiledet.locks import locked_target
 
 
 @contextmanager
@@ -31,14 +32,15 @@ def working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
             raise UserError(f"{out} exists already; choose another --out or pass --overwrite")
         if not (out / "bundle.json").is_file():
             raise UserError(f"{out} is not a mobiledet bundle, so it is not replaced; choose another --out")
-    with _sigterm_as_interrupt():
+    with _sigterm_as_interrupt(), locked_target(out, "writing a bundle"):
+        folder = out.parent / owned_name(out.name, ".work")
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            folder = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".work", dir=out.parent)
+            sweep(out.parent)
+            folder.mkdir(mode=0o700)
         except OSError as error:
             raise _unwritable(out, error) from error
         try:
-            yield Path(folder)
+            yield folder
         except OSError as error:
             if not is_full(error):
                 raise

@@ -157,15 +157,16 @@ class AnchorTable(NamedTuple):
 
 
 def require_one_stage(postprocess: str, detector: Detector, spec: ModelSpec) -> None:
-    """Refuse an ending without post-processing in the graph for a detector that has some inside of it.
+    """Refuse an ending without post-processing in the graph for a detector whose raw outputs are no offsets from
+    anchors, or that has post-processing inside of it.
 
     Raises:
         UserError: the detector has no such form.
     """
     if postprocess != "graph" and not isinstance(detector, DenseDetector):
         raise UserError(
-            f"--postprocess {postprocess} is for detectors of one stage; {spec.detector} chooses proposals inside of "
-            "the graph: leave the option out"
+            f"--postprocess {postprocess} is for detectors of one stage with anchors, which {spec.detector} is not: "
+            "leave the option out"
         )
 
 

@@ -3,12 +3,16 @@
 import errno
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mobiledet.errors import UserError
+from mobiledet.leftovers import owned_name, sweep
+
+
+class DiskFull(UserError):
+    """A write failed for want of space."""
 
 
 @contextmanager
@@ -25,6 +29,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise UserError(f"cannot write {path}: it is a folder; give the name of a file")
+        sweep(path.parent)
         try:
             yield temporary
             os.replace(temporary, path)
@@ -46,11 +51,15 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     temporary = _temporary_name(path)
     with _writing(path):
         if path.exists() and not overwrite:
-            raise UserError(f"{path} exists already; choose another name or pass --overwrite")
+            raise _exists(path)
         temporary.mkdir(parents=True)
+        sweep(path.parent)
         try:
             yield temporary
-            _replace_folder(temporary, path)
+            if overwrite:
+                _replace_folder(temporary, path)
+            else:
+                _place_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -61,7 +70,23 @@ def is_full(error: OSError) -> bool:
 
 
 def _temporary_name(path: Path) -> Path:
-    return path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    return path.parent / owned_name(path.name)
+
+
+def _exists(path: Path) -> UserError:
+    return UserError(f"{path} exists already; choose another name or pass --overwrite")
+
+
+def _place_folder(new: Path, path: Path) -> None:
+    """Rename ``new`` to ``path``, which another process may have made since it was looked for."""
+    try:
+        if path.is_dir():
+            raise _exists(path)  # an empty one would be replaced without a word
+        os.rename(new, path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise _exists(path) from error
+        raise
 
 
 def _replace_folder(new: Path, path: Path) -> None:
@@ -88,6 +113,5 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(
-            f"cannot write {path}: {reason.lower()}; check the path, its permissions and the disk"
-        ) from error
+        kind = DiskFull if is_full(error) else UserError
+        raise kind(f"cannot write {path}: {reason.lower()}; check the path, its permissions and the disk") from error

@@ -13,24 +13,25 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 import weakref
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mobiledet.archive import unpack
 from mobiledet.atomic import atomic_folder
 from mobiledet.checksums import SUMS, checksum_of, inside, verified_checksums, write_checksums
 from mobiledet.errors import UserError
 from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
-from mobiledet.records import decode, load_json
-from mobiledet.spec import ModelSpec
+from mobiledet.leftovers import make_scratch_folder
+from mobiledet.locks import locked_target
+from mobiledet.records import Count, decode
+from mobiledet.spec import ModelSpec, read_json
 
 SUFFIX = ".mobiledet"
 MAX_UNPACKED_BYTES = 4 << 30
+LISTING_BYTES = 16 << 20
 GRAPH, VISION = "graph", "vision"  # faces of a Core ML package
 LISTING, LABELS, GOLDEN = "bundle.json", "labels.txt", "golden"
 
@@ -56,7 +57,7 @@ class ModelFile:
     path: str
     format: str
     precision: str
-    bytes: int
+    bytes: Count
     sha256: str
     parity: dict[str, Any] | None = None
     map: dict[str, Any] | None = None
@@ -147,9 +148,10 @@ def open_bundle(path: Path) -> Bundle:
         raise UserError(f"no bundle at {path}")
     if path.is_dir():
         return _verified(path, path)
-    folder = tempfile.mkdtemp(prefix="mobiledet-bundle-")
+    folder = make_scratch_folder("bundle")
     try:
-        bundle = _verified(path, _unpack(path, Path(folder)))
+        unpack(path, folder, MAX_UNPACKED_BYTES)
+        bundle = _verified(path, _top(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -177,7 +179,7 @@ def write_bundle(
     Raises:
         UserError: ``path`` exists, or cannot be written, or the golden cases do not fit the files.
     """
-    with atomic_folder(path, overwrite) as folder:
+    with locked_target(path, "writing a bundle"), atomic_folder(path, overwrite) as folder:
         files = []
         for source, entry in sources:
             target = folder / entry.path
@@ -218,15 +220,17 @@ def _verified(path: Path, root: Path) -> Bundle:
     for name in (LISTING, LABELS, f"{GOLDEN}/{INDEX}"):
         if name not in checksums:
             raise UserError(f"{path}: {name} is missing; copy or export the bundle again")
+    listing = read_json(root / LISTING, LISTING_BYTES)
+    spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}", beside=("files", "left_out"))
+    entries = listing.get("files")
     try:
-        listing = load_json((root / LISTING).read_bytes())
+        if not isinstance(entries, list):
+            raise ValueError("files is no list")
+        files = tuple(_model_file(entry, checksums, f"files[{index}]") for index, entry in enumerate(entries))
+        if len({file.path for file in files}) < len(files):
+            raise ValueError("files names one twice")
+        left_out = decode(tuple[LeftOut, ...], listing.get("left_out", []), "left_out")
     except ValueError as error:
-        raise UserError(f"{path}: {LISTING} is not JSON: {error}; export the bundle again") from error
-    spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}")
-    try:
-        files = tuple(_model_file(entry, checksums) for entry in listing["files"])
-        left_out = decode(tuple[LeftOut, ...], listing["left_out"], "left_out")
-    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {LISTING} lists its files in a form that cannot be read: {error}") from error
     for file in files:
         inside(root, file.path, path)
@@ -236,26 +240,16 @@ def _verified(path: Path, root: Path) -> Bundle:
     return Bundle(path, root, spec, files, golden, left_out)
 
 
-def _model_file(entry: Any, checksums: Mapping[str, str]) -> ModelFile:
-    file = ModelFile(**entry, sha256=checksum_of(entry["path"], checksums))
-    for name, kind in (("path", str), ("format", str), ("precision", str), ("bytes", int), ("face", str)):
-        if type(getattr(file, name)) is not kind:
-            raise ValueError(f"{name} of {file.path} is {getattr(file, name)!r}")
+def _model_file(entry: Any, checksums: Mapping[str, str], where: str) -> ModelFile:
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or "sha256" in entry:
+        raise ValueError(f"{where} is no description of a file")
+    known = {**entry, "sha256": checksum_of(entry["path"], checksums)}
+    file: ModelFile = decode(ModelFile, known, where, filled=(ModelFile,))  # which grew since bundles were written
     return file
 
 
-def _unpack(path: Path, folder: Path) -> Path:
-    """Extract a zip; returns the folder with bundle.json (the top one, or its single sub-folder)."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise UserError(f"{path} unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB; do not use this bundle")
-            for info in archive.infolist():
-                inside(folder, info.filename, path)
-            archive.extractall(folder)
-    # a changed byte can look like a broken stream, an encrypted entry or an unknown method
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path} is not a mobiledet bundle: neither a folder nor a readable zip ({error})") from error
+def _top(folder: Path) -> Path:
+    """The folder with bundle.json: the given one, or its single sub-folder."""
     inner = [entry for entry in folder.iterdir() if entry.is_dir()]
     if not (folder / LISTING).exists() and len(inner) == 1:
         return inner[0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mobiledet.atomic import atomic_file
+from mobiledet.atomic import DiskFull, atomic_file, is_full
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
+from mobiledet.records import load_json
 from mobiledet.spec import ModelSpec
-from mobiledet.weights import CHECKPOINT_FORMAT, first_line, load_weights, read_tensors
+from mobiledet.weights import CHECKPOINT_FORMAT, check_weights, first_line, load_weights, read_tensors
 
 VERSION = 1
+MOST_DATA_BYTES = 2**30  # of the list of pictures, unpacked
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Checkpoint:
         spec: the network that the weights belong to.
         weights: its state dict; the averaged weights where training keeps an average.
         training: optimiser, raw weights, progress; None in a checkpoint meant for use alone.
+        data: the lists of pictures that the run learnt from and was validated on, as JSON values (``data.record``);
+            None in one that tells nothing of them.
     """
 
     spec: ModelSpec
     weights: dict[str, Tensor]
     training: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = None) -> None:
@@ -51,11 +57,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = 
             "spec": json.dumps(checkpoint.spec.to_json()),
             "weights": checkpoint.weights,
             "training": checkpoint.training,
+            "data": _packed(checkpoint.data),
         }
-        try:
-            torch.save(content, temporary)
-        except RuntimeError as error:  # torch reports a full disk this way
-            raise UserError(f"cannot write {path}: {first_line(error)}; check the disk") from error
+        _save(content, temporary, path)
         if previous and path.is_file():
             os.replace(path, previous)
 
@@ -70,23 +74,83 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise UserError(f"{path} is not a mobiledet checkpoint; give one that `mobiledet train` wrote")
     if content.get("version") != VERSION:
-        raise UserError(
-            f"{path}: checkpoint version {content.get('version')} is not {VERSION}; use the matching mobiledet"
-        )
+        version = str(content.get("version"))[:20]
+        raise UserError(f"{path}: checkpoint version {version} is not {VERSION}; use the matching mobiledet")
     try:
-        spec = ModelSpec.from_json(json.loads(content["spec"]), source=str(path))
-        return Checkpoint(spec, dict(content["weights"]), content["training"])
-    except (KeyError, TypeError, ValueError) as error:
+        odd = content.keys() - {"data"} ^ {"format", "version", "spec", "weights", "training"}
+        if odd:
+            raise ValueError(f"{str(min(odd, key=str))[:40]} is missing or unknown")
+        spec = ModelSpec.from_json(load_json(content["spec"].encode()), source=str(path))
+        weights = dict(content["weights"])
+        if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()):
+            raise ValueError("its weights are no tensors with names")
+        if not isinstance(content["training"], dict | None):
+            raise ValueError("its state of training is none")
+        data = _unpacked(content.get("data"))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, zlib.error) as error:
         raise UserError(f"{path} is a damaged checkpoint: {first_line(error)}") from error
+    return Checkpoint(spec, weights, content["training"], data)
+
+
+def check_size(checkpoint: Checkpoint, path: Path) -> None:
+    """Hold the weights against the network of the spec before it is built: a spec of a few bytes can describe one that
+    fills the memory.
+
+    Raises:
+        UserError: names or shapes differ, or there is no such network.
+    """
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            network = detector_from_spec(checkpoint.spec)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    check_weights(network, checkpoint.weights, path)
+
+
+def _save(content: dict[str, Any], temporary: Path, path: Path) -> None:
+    """``torch.save``, which tells a full disk as a position in a file."""
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        cause = error.__context__
+        full = isinstance(cause, OSError) and is_full(cause)
+        if full or "unexpected pos" in str(error) or "PytorchStreamWriter" in str(error):
+            raise DiskFull(f"cannot write {path}: no space left on the disk, or not so much for one file") from error
+        raise UserError(f"cannot write {path}: {first_line(error)}; check the disk") from error
+
+
+def _packed(data: dict[str, Any] | None) -> Tensor | None:
+    """JSON, compressed: a hundred thousand names take less than a megabyte."""
+    if data is None:
+        return None
+    return torch.frombuffer(bytearray(zlib.compress(json.dumps(data).encode())), dtype=torch.uint8)
+
+
+def _unpacked(packed: Tensor | None) -> dict[str, Any] | None:
+    if packed is None:
+        return None
+    if packed.dtype != torch.uint8 or packed.ndim != 1:
+        raise ValueError("its list of pictures is no row of bytes")
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(packed.numpy().tobytes(), MOST_DATA_BYTES)
+    if not unpacking.eof:
+        raise ValueError("its list of pictures is too long or cut off")
+    values = load_json(text)
+    if not isinstance(values, dict):
+        raise ValueError("its list of pictures is no object")
+    return values
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelSpec]:
-    """The trained detector of a checkpoint, in evaluation mode on the CPU.
+    """The trained detector of a checkpoint, in evaluation mode on the CPU, without what only training has.
 
     Raises:
         UserError: the file cannot be read, or its weights do not fit its own spec.
     """
     checkpoint = load_checkpoint(path)
+    check_size(checkpoint, path)
     detector = detector_from_spec(checkpoint.spec)
-    load_weights(detector, checkpoint.weights, path)
+    weights = {name: t for name, t in checkpoint.weights.items() if not detector.is_training_part(name)}
+    load_weights(detector, weights, path)
     return detector.eval(), checkpoint.spec

@@ -6,9 +6,12 @@ help appears at once.
 
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +47,31 @@ COMMANDS = {
         "mobiledet.quickstart:run",
         "the whole way in minutes: data, training, export, evaluation, report",
     ),
+    "data": Command(
+        "mobiledet.overview.config:DataConfig",
+        "mobiledet.overview.run:run",
+        "show what is in a data set and what is wrong with it",
+    ),
+    "convert-data": Command(
+        "mobiledet.overview.config:ConvertConfig",
+        "mobiledet.overview.convert:run",
+        "write a data set in COCO's, YOLO's or Pascal VOC's format",
+    ),
     "train": Command(
         "mobiledet.train.config:TrainConfig",
         "mobiledet.train.engine:run",
-        "train a detector on COCO, on data in COCO's layout, or on shapes",
+        "train a detector on COCO, on annotated images of your own, or on shapes",
         "mobiledet.train.recipes:settings_before_options",
+    ),
+    "zoo": Command(
+        "mobiledet.zoo.config:ZooConfig",
+        "mobiledet.zoo.listing:run",
+        "list published detectors that can be had by name: size, cost, mAP, licence",
+    ),
+    "import": Command(
+        "mobiledet.zoo.config:ImportConfig",
+        "mobiledet.zoo.importing:run",
+        "turn a published detector's weights into a checkpoint",
     ),
     "export": Command(
         "mobiledet_converters.config:ExportConfig",
@@ -77,8 +100,8 @@ COMMANDS = {
     ),
     "predict": Command(
         "mobiledet.evaluation.config:PredictConfig",
-        "mobiledet.evaluation.predict:run",
-        "draw the boxes that a bundle finds on pictures",
+        "mobiledet.zoo_bundle:predict",
+        "draw the boxes that a bundle, or a published detector, finds on pictures",
     ),
     "devices": Command(
         "mobiledet.devices.config:DevicesConfig",
@@ -143,7 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
-            return _dispatch(arguments)
+            with _sigterm_as_exit():
+                return _dispatch(arguments)
         finally:
             sys.stdout.flush()
     except UserError as error:
@@ -156,6 +180,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`| head`): nothing may be written any more, the interpreter's last flush included.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """SIGTERM ends the process like the end of a command does: what is temporary is removed."""
+    is_ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
+    if is_ours:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _dispatch(arguments: list[str]) -> int:

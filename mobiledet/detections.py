@@ -1,6 +1,7 @@
 """Detections of one image, the currency between devices, metrics and pictures."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,34 @@ class Detections:
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
     @classmethod
+    def from_json(cls, boxes: Any, scores: Any, labels: Any, class_count: int | None = None) -> "Detections":
+        """Detections of decoded JSON: a list of N lists of four numbers, and two lists of N.
+
+        Numbers are looked at all at once: a decoder that walks through them would take longer than many a network.
+
+        Args:
+            boxes, scores, labels: as in the attributes.
+            class_count: of the model; None where labels have no upper end.
+
+        Raises:
+            ValueError: they do not agree, or a value is of another type, not finite or out of range.
+        """
+        found = cls(
+            _numbers(boxes, "boxes", "iuf", np.float32, columns=4),
+            _numbers(scores, "scores", "iuf", np.float32),
+            _numbers(labels, "labels", "iu", np.int64),
+        )
+        most = np.inf if class_count is None else class_count - 1
+        for name, values, low, high in (
+            ("boxes", found.boxes_xyxy, -np.inf, np.inf),
+            ("scores", found.scores, 0, 1),
+            ("labels", found.labels, 0, most),
+        ):
+            if not (np.isfinite(values).all() and (values >= low).all() and (values <= high).all()):
+                raise ValueError(f"{name} has a value that is not finite or not in {low:g}..{high:g}")
+        return found
+
+    @classmethod
     def from_graph_outputs(
         cls,
         boxes_yxyx: np.ndarray,
@@ -62,3 +91,23 @@ class Detections:
         boxes = boxes_yxyx[:count, [1, 0, 3, 2]].astype(np.float32) * scale
         labels = np.rint(classes[:count]).astype(np.int64)
         return cls(boxes, scores[:count].astype(np.float32), labels)
+
+
+def _numbers(values: Any, name: str, kinds: str, dtype: type, columns: int = 0) -> np.ndarray:
+    """A list of numbers, or of lists of so many, as an array.
+
+    Texts, truth values and numbers of another kind are refused, not converted.
+    """
+    if not isinstance(values, list):
+        raise ValueError(f"{name} is no list")
+    shape = (len(values), columns) if columns else (len(values),)
+    if not values:
+        return np.zeros(shape, dtype)
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{name} is no list of numbers, or of lists of as many") from error
+    if array.dtype.kind not in kinds or array.shape != shape:
+        raise ValueError(f"{name} has a value of another type, or lists of another length")
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+        return array.astype(dtype)

@@ -3,13 +3,23 @@
 import difflib
 from collections.abc import Collection
 
+LONGEST = 2000  # characters of a message
+
 
 class UserError(Exception):
     """A mistake in the input or the environment, told in one line.
 
     The message names the file or the value, the reason, and what to do. The command line prints it as
-    ``error: MESSAGE`` and exits with status 2; a library caller catches it like any other exception.
+    ``error: MESSAGE`` and exits with status 2; a library caller catches it like any other exception. Parts of messages
+    come from files and devices: what is no printable character becomes a space, and the middle of a very long one is
+    left out.
     """
+
+    def __init__(self, message: str = "") -> None:
+        line = "".join(character if character.isprintable() else " " for character in message)
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST * 3 // 4]} ... {line[-LONGEST // 4 :]}"
+        super().__init__(line)
 
 
 def unknown_name(kind: str, name: str, valid: Collection[str]) -> UserError:

@@ -29,6 +29,7 @@ from mobiledet.spec import ModelSpec
 
 VERSION = 2
 INDEX = "golden.json"
+INDEX_BYTES = 64 << 20
 # what sessions call the processor itself; everything else may compute in numbers of 16 bits
 PROCESSORS = frozenset({"cpu", "xnnpack", "wasm", "interpreter"})
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.(rgb|png)")
@@ -204,6 +205,8 @@ def read_golden(folder: Path, spec: ModelSpec, paths: Collection[str], source: P
         UserError: they are of an older or newer mobiledet, or malformed.
     """
     try:
+        size = (folder / INDEX).stat().st_size
+        _require(size <= INDEX_BYTES, f"it has {size} bytes, more than {INDEX_BYTES}")
         values = load_json((folder / INDEX).read_bytes())
         version = values.get("version") if isinstance(values, dict) else None
         if version is None or version == 1:

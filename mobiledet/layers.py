@@ -3,13 +3,38 @@
 from collections.abc import Callable
 from functools import partial
 
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mobiledet.errors import unknown_name
 
 NormLayer = Callable[[int], nn.Module]
 ActivationLayer = Callable[[], nn.Module]
 
 ReLU: ActivationLayer = partial(nn.ReLU, inplace=True)
 ReLU6: ActivationLayer = partial(nn.ReLU6, inplace=True)
+LeakyReLU: ActivationLayer = partial(nn.LeakyReLU, 0.1, inplace=True)
+
+# what options of networks call them
+ACTIVATIONS: dict[str, ActivationLayer] = {"relu": ReLU, "relu6": ReLU6, "leaky_relu": LeakyReLU}
+
+
+def activation_layer(name: str) -> ActivationLayer:
+    """Raises UserError for a name that is not in ``ACTIVATIONS``."""
+    if name not in ACTIVATIONS:
+        raise unknown_name("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]
+
+
+def replace_activations(network: nn.Module, activation: ActivationLayer) -> int:
+    """Put another activation in place of every ReLU and ReLU6 of a network; returns how many there were."""
+    replaced = 0
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.ReLU | nn.ReLU6):
+                setattr(parent, name, activation())
+                replaced += 1
+    return replaced
 
 
 class ConvNormAct(nn.Sequential):
@@ -39,6 +64,44 @@ class ConvNormAct(nn.Sequential):
         if activation is not None:
             layers.append(activation())
         super().__init__(*layers)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's SAME: where the lines to be added are odd in number, the one too many goes
+    to the right and below. With a stride of 2 that is another sampling of maps with even sides."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows, columns = (
+            max(0, (-(-side // stride) - 1) * stride + dilation * (kernel - 1) + 1 - side)
+            for side, kernel, stride, dilation in zip(
+                input.shape[2:], self.kernel_size, self.stride, self.dilation, strict=True
+            )
+        )
+        half = (rows // 2, columns // 2)
+        if rows % 2 or columns % 2:
+            input = F.pad(input, (half[1], columns - half[1], half[0], rows - half[0]))
+            half = (0, 0)
+        return F.conv2d(input, self.weight, self.bias, self.stride, half, self.dilation, self.groups)
+
+
+def pad_as_tensorflow(network: nn.Module) -> int:
+    """Put ``SameConv2d`` in place of every convolution of a stride above 1; returns how many there were."""
+    replaced = 0
+    for name, conv in list(network.named_modules()):
+        if isinstance(conv, nn.Conv2d) and max(conv.stride) > 1 and not isinstance(conv, SameConv2d):
+            same = SameConv2d(
+                conv.in_channels,
+                conv.out_channels,
+                conv.kernel_size,  # type: ignore[arg-type]  # two sides
+                conv.stride,  # type: ignore[arg-type]
+                dilation=conv.dilation,  # type: ignore[arg-type]
+                groups=conv.groups,
+                bias=conv.bias is not None,
+            )
+            same.load_state_dict(conv.state_dict())
+            network.set_submodule(name, same)
+            replaced += 1
+    return replaced
 
 
 class SqueezeExcite(nn.Module):

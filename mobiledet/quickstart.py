@@ -2,13 +2,14 @@
 
 import shlex
 import shutil
+import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mobiledet.child import child_command
 from mobiledet.cores import usable_cores
 from mobiledet.errors import UserError
 
@@ -78,7 +79,9 @@ def run(config: QuickstartConfig) -> None:
         console.rule(f"{number}/{len(steps)} {step.title}")
         console.print(f"$ mobiledet {shlex.join(step.arguments)}", highlight=False, soft_wrap=True, style="bold")
         begun = time.monotonic()
-        status = subprocess.run([sys.executable, "-m", "mobiledet.cli", *step.arguments], check=False).returncode
+        status = subprocess.run(
+            child_command("mobiledet.cli", *step.arguments, at_death=signal.SIGTERM), check=False
+        ).returncode
         if status:
             raise UserError(
                 f"quickstart stopped: `mobiledet {step.arguments[0]}` ended with status {status}, see above"

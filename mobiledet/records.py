@@ -1,62 +1,129 @@
-"""Frozen dataclasses from JSON values, checked by their type annotations; strict JSON; and float32 numbers as JSON."""
+"""JSON from outside as frozen dataclasses: the one decoder, strict in fields, types, ranges, depth and size.
+
+Ranges stand in the annotations, ``Annotated[int, Range(1, 512)]``, so that a field is checked by what describes it.
+Without one a number is finite and an integer fits 64 bits. (msgspec and pydantic would decode too, but the first takes
+unknown fields of plain dataclasses, and the second is one more compiled package for a board that only evaluates.)
+"""
 
 import dataclasses
+import functools
 import json
-import sys
+import math
+import reprlib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+DEPTH = 32  # of JSON in fields that may hold anything
+RECORD_BYTES = 1 << 28  # of a file that holds one record
+_LONG = 1 << 63
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 40
 
 
-def decode(kind: Any, value: Any, where: str = "") -> Any:
-    """Build what a type annotation says from what ``json.load`` gave; the inverse of ``dataclasses.asdict``.
+@dataclass(frozen=True)
+class Range:
+    """In ``Annotated``: lowest and highest value of a number, or fewest and most items of a tuple or text."""
 
-    Known are dataclasses, tuples, dicts with text keys, unions, literals, str, int, float, bool, None and Any.
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"at least {self.low:.16g}"
+        return f"in {self.low:.16g}..{self.high:.16g}"
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """The same in JSON Schema, for the agents of other languages; pydantic writes it in a test."""
+        schema: dict[str, Any] = handler(core_schema)
+        names = {"array": ("minItems", "maxItems"), "string": ("minLength", "maxLength")}
+        limits = zip(names.get(schema.get("type", ""), ("minimum", "maximum")), (self.low, self.high), strict=True)
+        return {**schema, **{name: limit for name, limit in limits if math.isfinite(limit)}}
+
+
+Share = Annotated[float, Range(0, 1)]
+Count = Annotated[int, Range(0)]
+Positive = Annotated[float, Range(math.ulp(0))]
+
+
+def load_json(content: bytes, lenient: bool = False) -> Any:
+    """Decode JSON in UTF-8.
+
+    Args:
+        content: of a file or message.
+        lenient: also UTF-16, and NaN and infinity, which JSON does not have; ``decode`` refuses them all the same.
+
+    Raises:
+        ValueError: it is none, or nested too deeply.
+    """
+    try:
+        encoding = json.detect_encoding(content) if lenient else "utf-8-sig"
+        return json.loads(content.decode(encoding), parse_constant=None if lenient else _no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def decode(kind: Any, value: Any, where: str = "", filled: Collection[type] = ()) -> Any:
+    """Build what a type annotation says from what ``load_json`` gave; the inverse of ``dataclasses.asdict``.
+
+    Known are dataclasses, tuples, dicts with text keys, unions, literals, str, int, float, bool, None, Path, Any, and
+    each of them in ``Annotated`` with a ``Range``.
 
     Args:
         kind: the annotation.
         value: JSON values.
         where: path of the value, for messages.
+        filled: dataclasses whose fields may be missing where they have a default, such as those that grew since files
+            were written.
 
     Raises:
-        ValueError: a field is missing or unknown, or a value is of another type.
+        ValueError: a field is missing or unknown, a value is of another type or out of range, or what a dataclass asks
+            of its values does not hold; the message begins with the path of the field.
     """
     origin = get_origin(kind)
+    if origin is Annotated:
+        inner, *notes = get_args(kind)
+        decoded = decode(inner, value, where, filled)
+        for note in notes:
+            if isinstance(note, Range) and decoded is not None:
+                amount = len(decoded) if isinstance(decoded, tuple | str | dict) else decoded
+                _check(note.low <= amount <= note.high, value, where, str(note))
+        return decoded
     if kind is Any:
+        _check_plain(value, where, DEPTH)
         return value
     if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(kind, value, where)
+        return _decode_dataclass(kind, value, where, filled)
     if origin in (Union, types.UnionType):
-        return _decode_union(kind, value, where)
+        return _decode_union(kind, value, where, filled)
     if origin is Literal:
-        _check(value in get_args(kind), value, where, f"one of {', '.join(map(str, get_args(kind)))}")
+        options = get_args(kind)
+        fits = any(value == option and type(value) is type(option) for option in options)
+        _check(fits, value, where, f"one of {', '.join(map(str, options))}")
         return value
     if origin is tuple:
-        return _decode_tuple(kind, value, where)
+        return _decode_tuple(kind, value, where, filled)
     if origin in (dict, Mapping):
         _check(isinstance(value, dict), value, where, "an object")
         item = get_args(kind)[1]
-        return {key: decode(item, entry, f"{where}.{key}") for key, entry in value.items()}
+        for key in value:
+            _check_scalar(key, where)
+        return {key: decode(item, entry, f"{where}.{key}", filled) for key, entry in value.items()}
+    if kind is Path:
+        _check(isinstance(value, str) and "\0" not in value, value, where, "a path")
+        _check_scalar(value, where)
+        return Path(value)
     if kind is float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        _check(is_number and abs(value) <= sys.float_info.max, value, where, "a number")
+        _check(isinstance(value, int | float) and not isinstance(value, bool), value, where, "a number")
+        _check_scalar(value, where)
         return float(value)
     expected = types.NoneType if kind is None else kind
     _check(type(value) is expected, value, where, f"of type {expected.__name__}")
+    _check_scalar(value, where)
     return value
-
-
-def load_json(content: bytes) -> Any:
-    """Decode JSON, in which NaN and infinity do not exist.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return json.loads(content, parse_constant=_no_number)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
 
 
 def float32_json(values: Sequence[float] | Sequence[Sequence[float]]) -> str:
@@ -83,36 +150,90 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not a number of JSON")
 
 
-def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
+@functools.cache
+def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
+    """Annotation of each field of a dataclass, and whether it has a default."""
+    annotations = get_type_hints(kind, include_extras=True)
+    missing = dataclasses.MISSING
+    return {
+        field.name: (annotations[field.name], not (field.default is missing and field.default_factory is missing))
+        for field in dataclasses.fields(kind)
+    }
+
+
+def _decode_dataclass(kind: Any, value: Any, where: str, filled: Collection[type]) -> Any:
     _check(isinstance(value, dict), value, where, "an object")
-    annotations = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    for problem, odd in (("is missing", set(names) - set(value)), ("is unknown", set(value) - set(names))):
+    fields = _fields(kind)
+    needed = {name for name, (_, has_default) in fields.items() if not (has_default and kind in filled)}
+    for problem, odd in (("is missing", needed - value.keys()), ("is unknown", value.keys() - fields.keys())):
         if odd:
-            raise ValueError(f"{where}.{sorted(odd)[0]}".lstrip(".") + f" {problem}")
-    return kind(**{name: decode(annotations[name], value[name], f"{where}.{name}".lstrip(".")) for name in names})
+            raise ValueError(_path(f"{where}.{min(odd)}".lstrip(".")) + f" {problem}")
+    given = {
+        name: decode(annotation, value[name], f"{where}.{name}".lstrip("."), filled)
+        for name, (annotation, _) in fields.items()
+        if name in value
+    }
+    try:
+        return kind(**given)
+    except (ValueError, TypeError, OverflowError) as error:  # of its __post_init__
+        raise ValueError(f"{_path(where)}: {error}" if where else str(error)) from error
 
 
-def _decode_union(kind: Any, value: Any, where: str) -> Any:
+def _decode_union(kind: Any, value: Any, where: str, filled: Collection[type]) -> Any:
     options = get_args(kind)
     if value is None and types.NoneType in options:
         return None
     remaining = [option for option in options if option is not types.NoneType]
-    if len(remaining) > 1:
-        raise TypeError(f"{kind}: only unions of one type and None can be decoded")
-    return decode(remaining[0], value, where)
+    if len(remaining) == 1:
+        return decode(remaining[0], value, where, filled)
+    if not all(option in (int, str, bool) for option in remaining):
+        raise TypeError(f"{kind}: of unions only those of plain types, or of one type and None, can be decoded")
+    names = " or ".join(option.__name__ for option in remaining)
+    _check(type(value) in remaining, value, where, f"of type {names}")
+    return decode(type(value), value, where, filled)
 
 
-def _decode_tuple(kind: Any, value: Any, where: str) -> Any:
+def _decode_tuple(kind: Any, value: Any, where: str, filled: Collection[type]) -> Any:
     _check(isinstance(value, list), value, where, "a list")
     items = get_args(kind)
     if items[-1] is Ellipsis:
         items = (items[0],) * len(value)
     _check(len(items) == len(value), value, where, f"a list of {len(items)}")
-    return tuple(decode(item, entry, f"{where}[{i}]") for i, (item, entry) in enumerate(zip(items, value, strict=True)))
+    pairs = enumerate(zip(items, value, strict=True))
+    return tuple(decode(item, entry, f"{where}[{i}]", filled) for i, (item, entry) in pairs)
+
+
+def _check_plain(value: Any, where: str, depth: int) -> None:
+    """Refuse JSON that other programs could not read, or that is nested too deeply to be walked through."""
+    if isinstance(value, dict | list):
+        _check(depth > 0, "...", where, f"JSON of at most {DEPTH} levels")
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in entries:
+            if isinstance(key, str):
+                _check_scalar(key, where)
+            _check_plain(entry, f"{where}.{key}", depth - 1)
+    else:
+        _check_scalar(value, where)
+
+
+def _check_scalar(value: Any, where: str) -> None:
+    if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"{_path(where) or 'the file'} holds half of a character") from None
+    elif isinstance(value, float):
+        _check(math.isfinite(value), value, where, "a finite number")
+    elif isinstance(value, int):
+        _check(-_LONG <= value < _LONG, value, where, "a number of 64 bits")
 
 
 def _check(fits: bool, value: Any, where: str, expected: str) -> None:
     if not fits:
-        shown = repr(value) if len(repr(value)) < 40 else f"{repr(value)[:37]}..."
-        raise ValueError(f"{where or 'the file'} is {shown}, not {expected}")
+        raise ValueError(f"{_path(where) or 'the file'} is {_SHORT.repr(value)}, not {expected}")
+
+
+def _path(where: str) -> str:
+    """Short enough for a message: parts of it may come from the file."""
+    return where if len(where) < 100 else f"{where[:97]}..."

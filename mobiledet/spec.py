@@ -1,16 +1,22 @@
 """What a model takes and gives, as one plain record that travels from the checkpoint to the phone. No torch."""
 
 import dataclasses
-import json
 import math
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from mobiledet.errors import UserError
+from mobiledet.records import Range, decode, load_json
 
 SCHEMA_VERSION = 1
+# what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
+MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 100_000
 RESIZE_RULES = ("stretch",)
+EXIF_RULES = ("auto", "apply", "ignore")
+LEAST_SIDE = 32  # pixels
 # in the order that detection apps expect
 OUTPUTS = {"boxes": "yxyx in 0..1", "classes": "index into labels", "scores": "0..1", "count": "valid rows"}
 
@@ -29,10 +35,12 @@ class InputSpec:
     """The image a model takes: 1 x height x width x 3, RGB, raw values 0..255; normalisation is inside the graph.
 
     Attributes:
-        height, width: pixels; multiples of 32.
+        height, width: pixels, at least ``LEAST_SIDE``; a network that needs multiples of 32 says so when it is built.
         mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
         resize: how an image becomes height x width: ``stretch`` scales both sides to fit, bilinear.
         channels: the order of the channels.
+        exif: whether a photograph is turned as its EXIF orientation says: ``apply``, ``ignore``, or ``auto``, which
+            applies it unless annotations speak of the stored pixels.
     """
 
     height: int
@@ -41,17 +49,19 @@ class InputSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     resize: str = "stretch"
     channels: str = "RGB"
+    exif: Literal["auto", "apply", "ignore"] = "auto"
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
-            _require(
-                isinstance(side, int) and side >= 32 and side % 32 == 0, f"input side {side} is not a multiple of 32"
-            )
+            is_valid = isinstance(side, int) and not isinstance(side, bool) and side >= LEAST_SIDE
+            _require(is_valid, f"input side {side} is not a whole number of at least {LEAST_SIDE}")
+            _require(side <= MOST_PIXELS_A_SIDE, f"input side {side} is above {MOST_PIXELS_A_SIDE} pixels")
         _require(len(self.mean) == 3 and len(self.std) == 3, "mean and std need three values, one for each channel")
         _require(all(math.isfinite(v) for v in (*self.mean, *self.std)), "mean and std must be finite")
         _require(all(v > 0 for v in self.std), f"std {self.std} is not positive")
         _require(self.resize in RESIZE_RULES, f"resize rule {self.resize!r} is not one of {', '.join(RESIZE_RULES)}")
         _require(self.channels == "RGB", f"channels {self.channels!r} is not RGB")
+        _require(self.exif in EXIF_RULES, f"exif rule {self.exif!r} is not one of {', '.join(EXIF_RULES)}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class NmsSpec:
         _require(0 < self.iou < 1, f"nms iou {self.iou} is not between 0 and 1")
         _require(0 <= self.score < 1, f"nms score {self.score} is not in 0..1")
         _require(0 < self.max_detections <= self.top_k, "nms needs 0 < max_detections <= top_k")
+        _require(self.top_k <= MOST_CANDIDATES, f"nms top_k {self.top_k} is above {MOST_CANDIDATES}")
 
 
 @dataclass(frozen=True)
@@ -82,9 +93,31 @@ class TrainingInfo:
 
     dataset: str = ""
     split: str = ""
-    epochs: float = 0
+    epochs: Annotated[float, Range(0)] = 0
     commit: str = ""
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose weights an imported model has.
+
+    Attributes:
+        name: of the zoo.
+        source: the address that the file came from, or its name where the user gave it.
+        sha256: of that file.
+        licence: of the weights; empty where the file is not known to be the published one.
+        published_map: COCO box mAP in percent that the publisher reports; None where the file is not known to be the
+            published one.
+        published_split: that it was measured on; empty without an mAP.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    licence: str = ""
+    published_map: float | None = None
+    published_split: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,23 +131,29 @@ class ModelSpec:
         labels: class names; a model's class index is a position in this list.
         category_ids: the dataset's own id of each label (COCO: 1..90 with gaps).
         nms: suppression settings.
+        backbone_options: keyword arguments of the backbone, see ``BACKBONE_OPTIONS``; plain JSON values, mostly none.
         detector_options: keyword arguments of the detector beyond backbone, classes and input; plain JSON values.
         training: where the weights come from.
+        origin: of imported weights.
     """
 
-    name: str
+    name: Annotated[str, Range(1, 200)]
     backbone: str
     detector: str
     input: InputSpec
-    labels: tuple[str, ...]
+    labels: Annotated[tuple[str, ...], Range(1, MOST_CLASSES)]
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
     detector_options: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingInfo = TrainingInfo()
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         _require(bool(self.labels), "labels are empty")
         _require(all(isinstance(label, str) and label for label in self.labels), "every label must be a non-empty text")
+        # labels.txt holds one a line
+        _require(all(label.splitlines() == [label] for label in self.labels), "a label has more than one line")
         _require(
             len(self.labels) == len(self.category_ids),
             f"{len(self.labels)} labels but {len(self.category_ids)} category ids",
@@ -133,15 +172,21 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""
-        return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self), "outputs": dict(OUTPUTS)}
+        values = dataclasses.asdict(self)
+        if not self.backbone_options:  # as in files from before there were any
+            del values["backbone_options"]
+        if self.origin is None:
+            del values["origin"]
+        return {"schema_version": SCHEMA_VERSION, **values, "outputs": dict(OUTPUTS)}
 
     @classmethod
-    def from_json(cls, values: Any, source: str) -> "ModelSpec":
+    def from_json(cls, values: Any, source: str, beside: Collection[str] = ()) -> "ModelSpec":
         """Read what ``to_json`` wrote.
 
         Args:
             values: decoded JSON.
             source: the file that it came from, for messages.
+            beside: names of fields that are not of the spec and are left to the caller.
 
         Raises:
             UserError: a field is missing, unknown or of the wrong kind, or the schema is newer than this code.
@@ -149,43 +194,43 @@ class ModelSpec:
         if not isinstance(values, dict) or "schema_version" not in values:
             raise UserError(f"{source}: not a mobiledet model description (no schema_version)")
         version = values["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise UserError(f"{source}: schema version {version} is not {SCHEMA_VERSION}; use the matching mobiledet")
-        try:
-            return cls(
-                name=str(values["name"]),
-                backbone=str(values["backbone"]),
-                detector=str(values["detector"]),
-                input=_from_fields(InputSpec, values["input"]),
-                labels=tuple(values["labels"]),
-                category_ids=tuple(int(i) for i in values["category_ids"]),
-                nms=_from_fields(NmsSpec, values["nms"]),
-                detector_options=dict(values["detector_options"]),
-                training=_from_fields(TrainingInfo, values["training"]),
+        if version != SCHEMA_VERSION or type(version) is not int:
+            raise UserError(
+                f"{source}: schema version {str(version)[:20]} is not {SCHEMA_VERSION}; use the matching mobiledet"
             )
-        except KeyError as error:
-            raise UserError(f"{source}: field {error} is missing from the model description") from error
-        except (TypeError, ValueError) as error:
+        if values.get("outputs", OUTPUTS) != OUTPUTS:
+            raise UserError(f"{source}: its outputs are none that this mobiledet knows; export it again")
+        own = {name: value for name, value in values.items() if name not in ("schema_version", "outputs", *beside)}
+        own = {"backbone_options": {}, "origin": None, **own}  # which files from before do not have
+        try:
+            spec: ModelSpec = decode(cls, own, filled=(InputSpec, NmsSpec, TrainingInfo))
+        except ValueError as error:
             raise UserError(f"{source}: {error}") from error
+        return spec
 
 
-def read_json(path: Any) -> Any:
-    """Decode a JSON file.
+def read_json(path: Any, most_bytes: int | None = None) -> Any:
+    """Decode a JSON file in UTF-8, with or without a byte order mark, or in UTF-16.
+
+    Args:
+        path: the file.
+        most_bytes: that it may have; None for any number, as annotation files of large data sets need.
 
     Raises:
-        UserError: the file is missing, unreadable or not JSON.
+        UserError: the file is missing, unreadable, too large or not JSON.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+                raise UserError(f"cannot read {path}: it is a device, not a file")
+            content = file.read(-1 if most_bytes is None else most_bytes + 1)
+        if most_bytes is not None and len(content) > most_bytes:
+            raise UserError(f"{path} has more than {most_bytes >> 20} MiB, too much for what it should hold")
+        return load_json(content, lenient=True)
     except OSError as error:
         raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
+    except ValueError as error:  # also of a path with a null character
         raise UserError(f"{path} is not JSON: {error}") from error
-
-
-def _from_fields(record: type, values: Any) -> Any:
-    """Build a dataclass from a JSON object; lists become tuples, unknown fields are errors."""
-    if not isinstance(values, dict):
-        raise ValueError(f"{record.__name__} must be a JSON object, not {type(values).__name__}")
-    return record(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    except MemoryError as error:
+        raise UserError(f"{path} does not fit into the memory of this machine") from error

@@ -22,6 +22,11 @@ UNREADABLE = (
     ValueError,
     TypeError,
     AttributeError,
+    NotImplementedError,
+    RecursionError,
+    OverflowError,
+    MemoryError,
+    AssertionError,
 )
 CHECKPOINT_FORMAT = "mobiledet checkpoint"  # the entry "format" of the files that `mobiledet train` writes
 
@@ -35,19 +40,30 @@ def read_tensors(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}")
     try:
-        _check_sums(path)
+        _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise UserError(f"{path} is not a readable checkpoint: {first_line(error)}") from error
 
 
-def _check_sums(path: Path) -> None:
-    """Raises BadZipFile for a file of torch's zip format with changed bytes; torch itself reads over them."""
-    if zipfile.is_zipfile(path):  # torch's older format has no check sums
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(f"the check sum of its part {damaged} is wrong")
+def _check_archive(path: Path) -> None:
+    """Look through a file of torch's zip format before torch reads it: torch itself reads over changed bytes, and
+    unpacks a compressed or twice-named part of any size into memory; it writes none of those.
+
+    Raises:
+        BadZipFile: a byte has changed, or the parts are not as torch writes them.
+    """
+    if not zipfile.is_zipfile(path):  # torch's older format has no check sums
+        return
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        if any(part.compress_type != zipfile.ZIP_STORED or part.flag_bits & 1 for part in parts):
+            raise zipfile.BadZipFile("a part of it is compressed or encrypted, which torch never does")
+        if sum(part.file_size for part in parts) > path.stat().st_size:
+            raise zipfile.BadZipFile("its parts are larger than the file")
+        damaged = archive.testzip()
+    if damaged:
+        raise zipfile.BadZipFile(f"the check sum of its part {damaged} is wrong")
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: object) -> None:

@@ -198,7 +198,7 @@ def test_malformed_golden_files_are_refused_in_one_line(bundle: Bundle) -> None:
     cases = [(json.dumps(values), reason) for values, reason in _damaged(json.loads(text))]
     cases += [(text.replace("0.99", number), f"{number} is not a number") for number in ("NaN", "-Infinity")]
     cases += [
-        (text.replace("0.99", "1e999"), "tolerance.cpu.iou is inf, not a number"),
+        (text.replace("0.99", "1e999"), "tolerance.cpu.iou is inf, not a finite number"),
         ("[]", "of an older mobiledet"),
         ("{", "cannot be used"),
         ("[" * 5000, "nested too deeply"),

@@ -2,12 +2,12 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
 
-from mobiledet.records import decode, float32_json
+from mobiledet.records import Count, Range, Share, decode, float32_json
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,61 @@ def test_wrong_values_are_named(path: tuple[str, ...], value: Any, message: str)
     holder[path[-1]] = value
     with pytest.raises(ValueError, match="^" + message.translate({ord(c): "\\" + c for c in "[]{}.()"}) + "$"):
         decode(Outer, values)
+
+
+@dataclass(frozen=True)
+class Bounded:
+    share: Share
+    count: Count = 0
+    pair: Annotated[tuple[int, ...], Range(1, 2)] = (1,)
+    kind: Literal["a", 1] = "a"
+    free: Any = None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("share", 1.5, "share is 1.5, not in 0..1"),
+        ("share", float("nan"), "share is nan, not a finite number"),
+        ("share", 10**400, "share is 1000.*, not a number of 64 bits"),
+        ("count", -1, "count is -1, not at least 0"),
+        ("count", 2**63, "count is 9223372036854775808, not a number of 64 bits"),
+        ("pair", [], r"pair is \[\], not in 1..2"),
+        ("pair", [1, 2, 3], r"pair is \[1, 2, 3\], not in 1..2"),
+        ("kind", True, "kind is True, not one of a, 1"),
+        ("kind", ["a"], r"kind is \['a'\], not one of a, 1"),
+        ("free", "\ud800", "free holds half of a character"),
+        ("free", {"\udfff": 1}, "free holds half of a character"),
+        ("free", [[float("inf")]], r"free.0.0 is inf, not a finite number"),
+    ],
+)
+def test_values_out_of_range_are_named(field: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        decode(Bounded, {"share": 0, field: value}, filled=(Bounded,))
+
+
+def test_unions_of_plain_types() -> None:
+    assert [decode(int | str, value, "id") for value in (1, "a")] == [1, "a"]
+    for value in (1.5, None, True, [1]):
+        with pytest.raises(ValueError, match=r"^id is .*, not of type int or str$"):
+            decode(int | str, value, "id")
+    with pytest.raises(TypeError, match="unions"):
+        decode(Inner | Outer, {}, "")
+
+
+def test_fields_may_be_missing_only_where_that_is_said() -> None:
+    assert decode(Bounded, {"share": 1}, filled=(Bounded,)) == Bounded(1.0)
+    with pytest.raises(ValueError, match="is missing"):
+        decode(Bounded, {"share": 1})
+
+
+def test_a_deep_value_where_something_else_is_wanted_is_told_briefly() -> None:
+    deep: Any = []
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(ValueError, match=r"size is .*, not a number") as told:
+        decode(Inner, {"name": "a", "size": deep})
+    assert len(str(told.value)) < 200
 
 
 def test_missing_field() -> None:

@@ -1,10 +1,11 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mobiledet.errors import UserError
-from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, read_json
 
 SPEC = ModelSpec(
     name="tiny",
@@ -31,18 +32,33 @@ def test_json_round_trip() -> None:
     [
         (lambda v: v.pop("schema_version"), "no schema_version"),
         (lambda v: v.update(schema_version=99), "schema version 99 is not 1"),
-        (lambda v: v.pop("labels"), "field 'labels' is missing"),
-        (lambda v: v.update(labels=[]), "labels are empty"),
+        (lambda v: v.pop("labels"), "labels is missing"),
+        (lambda v: v.update(labels=[]), r"labels is \[\], not in 1..20000"),
         (lambda v: v.update(labels=["cat", ""]), "every label must be a non-empty text"),
         (lambda v: v.update(category_ids=[1]), "2 labels but 1 category ids"),
         (lambda v: v.update(category_ids=[1, 1]), "category ids repeat"),
-        (lambda v: v["input"].update(height=100), "input side 100 is not a multiple of 32"),
+        (lambda v: v["input"].update(height=20), "input side 20 is not a whole number of at least 32"),
         (lambda v: v["input"].update(std=[1, 0, 1]), "is not positive"),
         (lambda v: v["input"].update(resize="crop"), "resize rule 'crop'"),
         (lambda v: v["input"].update(colour="red"), "colour"),
-        (lambda v: v.update(input=3), "InputSpec must be a JSON object"),
-        (lambda v: v["nms"].update(iou=2), "nms iou 2 is not between 0 and 1"),
+        (lambda v: v.update(input=3), "input is 3, not an object"),
+        (lambda v: v["nms"].update(iou=2), "nms iou 2.0 is not between 0 and 1"),
         (lambda v: v["nms"].update(max_detections=900), "max_detections <= top_k"),
+        (lambda v: v.update(schema_version=True), "schema version True is not 1"),
+        (lambda v: v.update(labels="cat"), "labels is 'cat', not a list"),
+        (lambda v: v.update(labels=["cat", "two\nlines"]), "a label has more than one line"),
+        (lambda v: v.update(category_ids=[17.0, 18]), r"category_ids\[0\] is 17.0, not of type int"),
+        (lambda v: v.update(category_ids=[1 << 63, 18]), r"category_ids\[0\] .* not a number of 64 bits"),
+        (lambda v: v.update(name=None), "name is None, not of type str"),
+        (lambda v: v.update(name=""), "name is '', not in 1..200"),
+        (lambda v: v.update(colour="red"), "colour is unknown"),
+        (lambda v: v["input"].update(height=320_000_000), "input side 320000000 is above 4096 pixels"),
+        (lambda v: v["input"].update(height=320.0), "input.height is 320.0, not of type int"),
+        (lambda v: v["input"].update(mean=[1e999, 0, 0]), r"input.mean\[0\] is inf, not a finite number"),
+        (lambda v: v["input"].update(mean=[10**400, 0, 0]), "not a number of 64 bits"),
+        (lambda v: v["nms"].update(top_k=10**9), "nms top_k 1000000000 is above 100000"),
+        (lambda v: v.update(detector_options={"a": float("nan")}), "detector_options.*not a finite number"),
+        (lambda v: v["outputs"].update(boxes="xyxy"), "its outputs are none"),
     ],
 )
 def test_wrong_values_are_told_with_their_file(change: Any, message: str) -> None:
@@ -51,6 +67,39 @@ def test_wrong_values_are_told_with_their_file(change: Any, message: str) -> Non
     with pytest.raises(UserError, match=message) as error:
         ModelSpec.from_json(values, "x.json")
     assert str(error.value).startswith("x.json")
+
+
+def test_options_that_are_nested_too_deeply_are_refused() -> None:
+    values = json.loads(json.dumps(SPEC.to_json()))
+    for _ in range(400):
+        values["detector_options"] = {"deep": values["detector_options"]}
+    with pytest.raises(UserError, match="JSON of at most 32 levels"):
+        ModelSpec.from_json(values, "x.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[" * 100_000, "not JSON: it is nested too deeply"),
+        (b'{"a": "\xff"}', "not JSON: 'utf-8' codec can't decode"),
+        (b"9" * 5000, "not JSON: Exceeds the limit"),
+        (b"[" * 3000, "is not JSON"),
+        (b" " * 2_000_000, "more than 1 MiB"),
+    ],
+)
+def test_what_is_no_json_is_told_in_one_line(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as told:
+        read_json(path, most_bytes=1 << 20)
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_a_device_is_no_file_and_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="it is a device"):
+        read_json("/dev/zero")
+    (tmp_path / "x.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(tmp_path / "x.json") == [1]
 
 
 @pytest.mark.parametrize("values", [None, [], "spec", 3])

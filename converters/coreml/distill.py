@@ -15,7 +15,9 @@ from torch import Tensor
 
 from mobiledet.detectors import Detector
 from mobiledet.detectors.dense import DenseDetector
+from mobiledet.detectors.nanodet_plus import BINS, NanoDetPlus
 from mobiledet.detectors.two_stage import TwoStageDetector
+from mobiledet.ops.distances import expected_distances
 from mobiledet_converters.wrapper import ImageGraph
 
 BATCH_SIZE = 8
@@ -79,8 +81,12 @@ def _loss(student: Any, teacher: Detector, images: Tensor) -> Tensor:
         first = _imitation(objectness.sigmoid(), wanted.objectness.sigmoid(), anchor_deltas, wanted.anchor_deltas)
         scores, wanted_scores = (v.flatten(0, -2).softmax(-1)[:, 1:] for v in (logits, wanted.class_logits))
         return first + _imitation(scores, wanted_scores, deltas, wanted.box_deltas.flatten(0, 1))
-    assert isinstance(teacher, DenseDetector)
     found = student(images)
+    if isinstance(teacher, NanoDetPlus):
+        distances, wanted_distances = (expected_distances(raw.distance_logits, BINS) for raw in (found, wanted))
+        scores, wanted_scores = found.class_logits.sigmoid(), wanted.class_logits.sigmoid()
+        return _imitation(scores, wanted_scores, distances, wanted_distances)
+    assert isinstance(teacher, DenseDetector)
     scores, wanted_scores = (teacher.loss.scores(raw.class_logits) for raw in (found, wanted))
     return _imitation(scores, wanted_scores, found.box_deltas, wanted.box_deltas)
 

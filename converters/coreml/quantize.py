@@ -18,6 +18,8 @@ from torch.ao.quantization import disable_fake_quant, disable_observer, enable_f
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mobiledet.detectors import Detector, RawOutputs
+from mobiledet.detectors.distribution_heads import DistributionOutputs
+from mobiledet.detectors.nanodet_plus import NanoDetPlus
 from mobiledet.detectors.two_stage import TwoStageDetector
 from mobiledet_converters.coreml.distill import distill, to_pixels
 from mobiledet_converters.wrapper import ImageGraph
@@ -86,10 +88,18 @@ class WholeNetwork(nn.Module):
 
 
 class LastOutputs(nn.Module):
-    """Stands for a head: its outputs are there already, as the last two."""
+    """Stands for a head: its outputs are there already, as the last two.
 
-    def forward(self, outputs: tuple[Tensor, ...]) -> RawOutputs:
-        return RawOutputs(*outputs[-2:])
+    Args:
+        names: a NamedTuple of two, which the head gives.
+    """
+
+    def __init__(self, names: Callable[[Tensor, Tensor], Any] = RawOutputs) -> None:
+        super().__init__()
+        self.names = names
+
+    def forward(self, outputs: tuple[Tensor, ...]) -> Any:
+        return self.names(*outputs[-2:])
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ def with_networks(detector: Detector, networks: Networks) -> Any:
     result: Any = copy.deepcopy(detector)
     result.backbone, result.neck = WholeNetwork(networks.network), nn.Identity()
     if networks.box_head is None:
-        result.head = LastOutputs()
+        result.head = LastOutputs(DistributionOutputs if isinstance(detector, NanoDetPlus) else RawOutputs)
     else:
         result.rpn, result.box_head = LastOutputs(), networks.box_head
     return result

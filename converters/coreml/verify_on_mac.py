@@ -24,7 +24,7 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
-from mobiledet.data.coco import load_split
+from mobiledet.data.read import load_split
 from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, ColdStart, DeviceInfo
 from mobiledet.devices.cold_start import cold_start

@@ -1,7 +1,6 @@
 """A .tflite file as rules see it: operations with their tensors and the place in the network that each belongs to."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -81,15 +80,14 @@ class FileGraph:
         try:
             self._model = read_model(path)
             (graph,) = self._model.subgraphs
-        except Exception as error:  # flatbuffers trips over whatever the bytes happen to say
+            self._tensors = [self._tensor(tensor) for tensor in graph.tensors]
+            self.operations = self._read_operations(graph.operators)
+        except Exception as error:  # flatbuffers trips over whatever the bytes happen to say, names and numbers alike
             raise UserError(f"{path} cannot be read as a .tflite file of one graph") from error
-        self._tensors = [self._tensor(tensor) for tensor in graph.tensors]
-        self._operators = graph.operators
 
-    @cached_property
-    def operations(self) -> tuple[Operation, ...]:
+    def _read_operations(self, operators: list[Any]) -> tuple[Operation, ...]:
         made, place = [], ""
-        for index, operator in enumerate(self._operators):
+        for index, operator in enumerate(operators):
             inputs, outputs = (
                 tuple(self._tensors[i] for i in side if i >= 0) for side in (operator.inputs, operator.outputs)
             )

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 CHANNELWISE = {
     F.relu,
     F.relu6,
+    F.leaky_relu,
     F.hardtanh,
     F.hardswish,
     F.hardsigmoid,

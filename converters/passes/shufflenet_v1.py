@@ -111,11 +111,12 @@ def _rows(tensor: Tensor, order: Tensor) -> Tensor:
 
 
 def shuffle_blocks_v1(model: nn.Module, example: Tensor) -> nn.Module:
-    """Replace the branches of every ShuffleNetV1 that shuffle, where that saves time."""
+    """Replace the branches of every ShuffleNetV1 that shuffle, where that saves time; those in the authors' released
+    order stay, one transposition each."""
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, Branch) and child.groups > 1:
+            if isinstance(child, Branch) and child.groups > 1 and not child.released:
                 setattr(parent, name, _without_shuffle(child))
     return model
 

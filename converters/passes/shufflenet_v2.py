@@ -42,12 +42,12 @@ class StageWithoutShuffles(nn.Module):
         self.shortcut = units[0].shortcut
         self.branches = nn.ModuleList(branches)
         makers = [self.shortcut[-1][0], *(branch[-1][0] for branch in branches)]
-        half = makers[0].out_channels
+        sizes = [maker.out_channels for maker in makers]
         self.exit = len(stage)  # the reader of what leaves the stage
-        reader, place = channel_lives(2 * half, len(stage))
+        reader, place = channel_lives(sizes[0] + sizes[1], len(stage), papers_way=not units[0].released)
         self.shares: list[Share] = []
         sources: list[dict[int, Tensor]] = []  # places where the channels of each open source are read, by reader
-        for maker, readers, places in zip(makers, reader.split(half), place.split(half), strict=True):
+        for maker, readers, places in zip(makers, reader.split(sizes), place.split(sizes), strict=True):
             order = readers.argsort(stable=True)
             permute_outputs(maker, order)
             self.shares.append({unit: int((readers == unit).sum()) for unit in readers.unique().tolist()})

@@ -1,7 +1,9 @@
 """Backbones, one paper a file. ``BACKBONES`` is the whole table; ``build_backbone`` is the way in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from torch import nn
 
@@ -15,6 +17,7 @@ from mobiledet.backbones.pretrained import load_pretrained
 from mobiledet.backbones.shufflenet_v1 import ShuffleNetV1
 from mobiledet.backbones.shufflenet_v2 import ShuffleNetV2
 from mobiledet.backbones.torchvision_features import PREFIX, TorchvisionFeatures, torchvision_names
+from mobiledet.backbones.variants import BACKBONE_OPTIONS
 from mobiledet.errors import unknown_name
 from mobiledet.layers import NormLayer
 
@@ -82,22 +85,35 @@ def check_backbone(key: str) -> None:
         raise unknown_name("backbone", key, BACKBONES)
 
 
-def build_backbone(key: str, pretrained: str | None = None, norm_layer: NormLayer = nn.BatchNorm2d) -> Backbone:
+def build_backbone(
+    key: str,
+    pretrained: str | None = None,
+    norm_layer: NormLayer = nn.BatchNorm2d,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Backbone:
     """The feature form of a backbone.
 
     Args:
         key: of ``BACKBONES``, or ``torchvision:NAME``.
         pretrained: ``imagenet`` or a file, see ``load_pretrained``; random weights by default.
         norm_layer: makes the normalisation from a number of channels.
+        options: by the names of ``BACKBONE_OPTIONS``.
 
     Raises:
-        UserError: the key is unknown, or the weights cannot be had.
+        UserError: the key or an option is unknown or not valid, or the weights cannot be had.
     """
     check_backbone(key)
+    for name in options:
+        if name not in BACKBONE_OPTIONS:
+            raise unknown_name("backbone option", name, BACKBONE_OPTIONS)
     if key.startswith(PREFIX):
         backbone: Backbone = TorchvisionFeatures(key.removeprefix(PREFIX), norm_layer)
     else:
         backbone = BACKBONES[key](norm_layer=norm_layer)
+    for name, change in BACKBONE_OPTIONS.items():
+        if name in options:
+            change(backbone, options[name])
+    backbone.built_with = dict(options)
     if pretrained:
         load_pretrained(backbone, key, pretrained)
     return backbone
@@ -110,6 +126,7 @@ def build_classifier(key: str, num_classes: int = 1000, norm_layer: NormLayer = 
 
 __all__ = [
     "BACKBONES",
+    "BACKBONE_OPTIONS",
     "Backbone",
     "Classifier",
     "FeatureInfo",

@@ -1,7 +1,8 @@
 """What every backbone offers: named feature maps with declared channels and strides, and its paper's classifier."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -39,15 +40,23 @@ class Published(NamedTuple):
 class Backbone(nn.Module):
     """Base of all backbones.
 
-    ``forward`` takes N x 3 x H x W normalised images, H and W multiples of 32, and returns one map for each entry of
-    ``feature_info``, finest first.
+    ``forward`` takes N x 3 x H x W normalised images and returns one map for each entry of ``feature_info``, finest
+    first. A map has H and W over its stride, rounded up.
     """
 
     feature_info: tuple[FeatureInfo, ...]
     published: Published | None = None
+    built_with: Mapping[str, Any] = MappingProxyType({})  # options, see ``variants.BACKBONE_OPTIONS``
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError
+
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        """Refuse an image size (height, width) for which the maps would not be as promised.
+
+        Raises:
+            UserError: says what is needed.
+        """
 
     @property
     def ssd_info(self) -> tuple[FeatureInfo, ...]:

@@ -124,6 +124,7 @@ class GhostBottleneck(nn.Module):
         kernel_size: of the depthwise convolutions.
         has_excite: whether squeeze-and-excitation comes before the second module.
         norm_layer: makes the normalisation from a number of channels.
+        activation: of the first module.
     """
 
     def __init__(
@@ -135,9 +136,10 @@ class GhostBottleneck(nn.Module):
         has_excite: bool,
         stride: int,
         norm_layer: NormLayer,
+        activation: ActivationLayer = ReLU,
     ) -> None:
         super().__init__()
-        self.expand = ghost_conv_norm_act(in_channels, hidden, norm_layer, ReLU)
+        self.expand = ghost_conv_norm_act(in_channels, hidden, norm_layer, activation)
         self.depthwise = (
             nn.Identity()
             if stride == 1

@@ -1,6 +1,5 @@
 """Trained weights for backbones: ImageNet classifiers of torchvision and timm, or a file."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -9,11 +8,13 @@ import torchvision
 from torch import Tensor
 
 from mobiledet.backbones.base import Backbone, Classifier
+from mobiledet.backbones.shuffle_order import released_order_needed
 from mobiledet.backbones.torchvision_features import PREFIX
-from mobiledet.backbones.weight_layouts import LAYOUTS, Layout
+from mobiledet.backbones.weight_files import WeightFile, read_weight_file, recognise
+from mobiledet.backbones.weight_layouts import IMAGENET_INPUT
 from mobiledet.errors import UserError
 from mobiledet.spec import IMAGENET_MEAN, IMAGENET_STD
-from mobiledet.weights import CHECKPOINT_FORMAT, check_weights, first_line, load_weights, read_tensors
+from mobiledet.weights import check_weights, first_line, load_weights
 
 IMAGENET = "imagenet"
 COUNTER = ".num_batches_tracked"
@@ -50,34 +51,83 @@ SOURCES = {
 }
 
 
+class Needs(NamedTuple):
+    """What a model must be to serve weights.
+
+    Attributes:
+        mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
+        options: of the backbone, see ``BACKBONE_OPTIONS``.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    options: dict[str, Any]
+
+
+def needs_of(key: str, source: str | Path, backbone: Backbone | None = None) -> Needs:
+    """What the weights of a source need; the paper's network and ImageNet's statistics without a source.
+
+    Args:
+        key: of the backbone.
+        source: as in ``load_pretrained``, or empty.
+        backbone: of that key, without options; needed for a file.
+
+    Raises:
+        UserError: the file cannot be read, or is in no known form of this backbone.
+    """
+    if not source or str(source) == IMAGENET:
+        published = SOURCES.get(key) if source else None
+        mean, std = (published.mean, published.std) if published else (IMAGENET_MEAN, IMAGENET_STD)
+        return Needs(mean, std, {})
+    assert backbone is not None, "a file's needs depend on the network's size"
+    file = read_weight_file(Path(source), key)
+    options = _options_of(file, backbone)
+    (red, green, blue), (red_std, green_std, blue_std) = file.input.mean, file.input.std
+    return Needs((red, green, blue), (red_std, green_std, blue_std), options)
+
+
 def load_pretrained(model: Backbone | Classifier, key: str, source: str | Path) -> None:
     """Give a backbone or a classifier trained weights; every tensor of the source is accounted for.
 
     Args:
-        model: gets the weights; a backbone leaves those of the source's classifier head.
+        model: gets the weights; a backbone leaves those of the source's classifier head. It is built with the options
+            that ``needs_of`` names.
         key: of the backbone.
         source: ``imagenet``, or a file: a checkpoint or state dict of mobiledet (of the same backbone), torchvision,
-            timm or the ShuffleNet authors.
+            timm or the ShuffleNet authors, a detector of torchvision or NanoDet, a graph of TensorFlow's detection zoo.
 
     Raises:
         UserError: there are no such weights, they cannot be fetched or read, or they belong to another network.
     """
-    if str(source) == IMAGENET:
-        weights, origin = _fetch(key), f"the ImageNet weights of {key}"
-    else:
-        weights, origin = _read(Path(source), key), str(source)
     backbone = model.backbone if isinstance(model, Classifier) else model
-    weights = _in_our_layout(weights, key, backbone, origin)
+    if str(source) == IMAGENET:
+        origin, file = f"the ImageNet weights of {key}", _published(_fetch(key), key)
+    else:
+        origin, file = str(source), read_weight_file(Path(source), key)
+    for name, value in _options_of(file, backbone).items():
+        if name not in backbone.built_with:
+            raise UserError(
+                f"{origin} has weights of a {key} with the backbone option {name}={value}, without which the network "
+                "computes something else; build it so, as `mobiledet train --pretrained` does"
+            )
+    weights = _in_our_layout(file, key, backbone, origin)
     if isinstance(model, Classifier):
         load_weights(model, weights, origin)
     else:
         load_weights(model, _of_backbone(weights), origin)
 
 
-def input_statistics(key: str, source: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation in 0..255 that the weights of ``source`` expect; ImageNet's for a file."""
-    published = SOURCES.get(key) if source == IMAGENET else None
-    return (published.mean, published.std) if published else (IMAGENET_MEAN, IMAGENET_STD)
+def _options_of(file: WeightFile, backbone: Backbone) -> dict[str, Any]:
+    """Those that a backbone must have for the weights of a file."""
+    needs_order = file.layout and file.layout.reorder and released_order_needed(backbone)
+    return {**file.options, **({"order": "released"} if needs_order else {})}
+
+
+def _published(weights: Weights, key: str) -> WeightFile:
+    if key.startswith(PREFIX):
+        return WeightFile(weights, None, IMAGENET_INPUT, {})
+    layout = recognise(weights, key, f"the ImageNet weights of {key}")
+    return WeightFile(layout.rename(weights), layout, layout.input, {})
 
 
 def _fetch(key: str) -> Weights:
@@ -112,38 +162,14 @@ def _fetch(key: str) -> Weights:
     return weights
 
 
-def _read(path: Path, key: str) -> Weights:
-    content = read_tensors(path)
-    if isinstance(content, dict) and content.get("format") == CHECKPOINT_FORMAT:
-        return _backbone_of_checkpoint(content, path, key)
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not content or not all(isinstance(t, Tensor) for t in content.values()):
-        raise UserError(f"{path} holds no weights: a state dict of named tensors was expected")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
-
-
-def _backbone_of_checkpoint(content: dict[str, Any], path: Path, key: str) -> Weights:
-    """The backbone of a detector; what its neck and head learned is for its own classes."""
-    trained = json.loads(content["spec"])["backbone"]
-    if trained != key:
-        raise UserError(f"{path} holds a detector on {trained}, not on {key}; choose the backbone it has")
-    return {name: tensor for name, tensor in content["weights"].items() if name.startswith("backbone.")}
-
-
-def _in_our_layout(weights: Weights, key: str, backbone: Backbone, origin: str) -> Weights:
+def _in_our_layout(file: WeightFile, key: str, backbone: Backbone, origin: str) -> Weights:
     """Names and channel order as in ``Classifier``, every tensor checked; the head may be left out as a whole."""
     own = backbone.state_dict()
-    reorder = None
+    weights = file.weights
     if weights.keys() & own.keys():
         weights = {f"backbone.{name}": tensor for name, tensor in weights.items()}
-    elif not any(name.startswith("backbone.") for name in weights):
-        if key.startswith(PREFIX):
-            weights = _split_torchvision(weights, own)
-        else:
-            layout = _recognise(weights, key, origin)
-            weights, reorder = layout.rename(weights), layout.reorder
+    elif key.startswith(PREFIX) and not any(name.startswith("backbone.") for name in weights):
+        weights = _split_torchvision(weights, own)
     # files of PyTorch before 0.4.1 lack the counters of batches, which play no part in the result
     counters = {f"backbone.{name}": own[name] for name in own if name.endswith(COUNTER)}
     weights = counters | weights
@@ -155,7 +181,10 @@ def _in_our_layout(weights: Weights, key: str, backbone: Backbone, origin: str) 
             f"{origin} is a checkpoint of another model: {len(differing)} tensors beyond the backbone differ, "
             f"such as {differing[0]}"
         )
-    return reorder(weights, backbone) if reorder else weights
+    reorder = file.layout.reorder if file.layout else None
+    if reorder is None or getattr(backbone, "released", False):
+        return weights
+    return reorder(weights, backbone)
 
 
 def _split_torchvision(weights: Weights, own: Mapping[str, Tensor]) -> Weights:
@@ -163,18 +192,6 @@ def _split_torchvision(weights: Weights, own: Mapping[str, Tensor]) -> Weights:
     return {
         f"backbone.body.{name}" if f"body.{name}" in own else f"head.{name}": tensor for name, tensor in weights.items()
     }
-
-
-def _recognise(weights: Weights, key: str, origin: str) -> Layout:
-    layouts = [layout for layout in LAYOUTS if key.startswith(layout.family)]
-    for layout in layouts:
-        if layout.marker in weights:
-            return layout
-    readable = ", ".join(["mobiledet", *(layout.origin for layout in layouts)])
-    raise UserError(
-        f"{origin} is in no known layout of {key} (it begins with {next(iter(weights))}); readable are files of "
-        f"{readable}"
-    )
 
 
 def _of_backbone(weights: Mapping[str, Tensor]) -> Weights:

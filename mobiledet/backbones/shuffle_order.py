@@ -5,23 +5,20 @@ Their code shuffles by the inverse permutation (V1), or takes even and odd chann
 theirs that is made by the same convolution and read by the same one.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from mobiledet.backbones import shufflenet_v1
+from mobiledet.backbones import shufflenet_v1, shufflenet_v2
 from mobiledet.backbones.base import Backbone
-from mobiledet.errors import UserError
 from mobiledet.layers import channel_shuffle
 
 Weights = dict[str, Tensor]
 
 
 def reorder_shufflenet_v1(weights: Weights, backbone: Backbone) -> Weights:
-    """Weights of the authors' ShuffleNetV1, under our names, in our order.
-
-    Raises:
-        UserError: the two shuffles connect the groups in different numbers, so that no order fits.
-    """
+    """Weights of the authors' ShuffleNetV1, under our names, in our order."""
     result = dict(weights)
     for path, module in backbone.named_modules():
         if isinstance(module, shufflenet_v1.Branch) and module.groups > 1:
@@ -29,23 +26,37 @@ def reorder_shufflenet_v1(weights: Weights, backbone: Backbone) -> Weights:
     return result
 
 
+def released_order_needed(backbone: Backbone) -> bool:
+    """Whether the authors' weights fit only a network that shuffles as their code does.
+
+    In V1 the two shuffles may connect the groups in different numbers; in V2 the first unit of their code leaves the
+    stem's channels to the shortcut, which is half of them at 0.5x alone.
+    """
+    if isinstance(backbone, shufflenet_v2.ShuffleNetV2):
+        return backbone.feature_info[0].channels != 2 * shufflenet_v2.STEM_CHANNELS
+    branches = [module for module in backbone.modules() if isinstance(module, shufflenet_v1.Branch)]
+    shapes = {(b.groups, cast(nn.Conv2d, b.expand[0]).in_channels // b.groups) for b in branches if b.groups > 1}
+    return any(_branch_order(groups, width) is None for groups, width in shapes)
+
+
+def _branch_order(groups: int, width: int) -> Tensor | None:
+    """For each channel between the convolutions of a V1 branch, ``width`` in each group, the one of theirs that stands
+    for it; None where there is none for some."""
+    channels = torch.arange(groups * width)
+    position = _shuffle(channels, groups).argsort()
+    # a channel's group in the first convolution and in the second one
+    ours = channels // width * groups + position // width
+    theirs = channels // width * groups + channels % groups
+    return _match(ours, theirs)
+
+
 def _reorder_branch(weights: Weights, prefix: str, groups: int) -> None:
     """Permute the channels between the two grouped convolutions."""
     expand = weights[f"{prefix}expand.0.weight"]
     width = expand.shape[1]  # channels of a group
-    channels = torch.arange(groups * width)
-    shuffled = _shuffle(channels, groups)
-    position = shuffled.argsort()
-    # a channel's group in the first convolution and in the second one
-    ours = channels // width * groups + position // width
-    theirs = channels // width * groups + channels % groups
-    order = _match(ours, theirs)
-    if order is None:
-        raise UserError(
-            f"the authors' weights with {groups} groups and {len(channels)} bottleneck channels do not fit: their code "
-            "shuffles the other way round than the paper, which cannot be undone exactly for these numbers; "
-            "use 3 groups, or train from random weights"
-        )
+    shuffled = _shuffle(torch.arange(groups * width), groups)
+    order = _branch_order(groups, width)
+    assert order is not None, "released_order_needed says so before"
     _permute_rows(weights, f"{prefix}reduce.", order)
     _permute_rows(weights, f"{prefix}depthwise.", order[shuffled])
     columns = (order[shuffled] // groups).view(groups, 1, width, 1, 1)

@@ -6,6 +6,8 @@ Figure 2 (b, c) gives the units, table 1 the network. Choices where the paper sa
   to a multiple of them: the bottlenecks of g = 2 at 0.25x and 0.5x and 1.5x, of g = 4 at 0.25x, 0.5x and 1.5x; the
   stems of g = 4 at 0.25x and of g = 8 at 0.25x and 0.5x.
 - The average pool counts its zero padding, as in the authors' released code.
+- That code shuffles behind the depthwise convolution and by the inverse permutation; ``use_released_order`` does so for
+  weights that fit no other way.
 """
 
 import torch
@@ -59,6 +61,8 @@ class Branch(nn.Module):
         norm_layer: makes the normalisation from a number of channels.
     """
 
+    released = False  # whether it shuffles as the authors' released code
+
     def __init__(
         self,
         in_channels: int,
@@ -77,9 +81,12 @@ class Branch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(x)
-        if self.groups > 1:
+        if self.groups > 1 and not self.released:
             x = channel_shuffle(x, self.groups)
-        x = self.expand(self.depthwise(x))
+        x = self.depthwise(x)
+        if self.groups > 1 and self.released:
+            x = channel_shuffle(x, x.shape[1] // self.groups)
+        x = self.expand(x)
         return x
 
 
@@ -125,6 +132,8 @@ class ShuffleNetV1(StagedBackbone):
         norm_layer: makes the normalisation from a number of channels.
     """
 
+    released = False  # see ``use_released_order``
+
     def __init__(self, width: float, groups: int, norm_layer: NormLayer = nn.BatchNorm2d) -> None:
         in_channels = make_divisible(STEM_CHANNELS[width], groups)
         stem = ConvNormAct(3, in_channels, 3, 2, norm_layer=norm_layer)
@@ -141,6 +150,13 @@ class ShuffleNetV1(StagedBackbone):
             in_channels, channels = channels, 2 * channels
         pool = nn.MaxPool2d(3, 2, padding=1)
         super().__init__(stem, stages, pool, PUBLISHED.get((width, groups)))
+
+    def use_released_order(self) -> None:
+        """Shuffle where and how the authors' released code does."""
+        self.released = True
+        for branch in self.modules():
+            if isinstance(branch, Branch):
+                branch.released = True
 
     def classifier_head(self, num_classes: int) -> nn.Module:
         return nn.Sequential(*pooled_classifier(self.feature_info[-1].channels, num_classes))

@@ -1,5 +1,7 @@
 """Torchvision's classifiers as backbones, for comparison: ``torchvision:NAME``."""
 
+import copy
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +12,7 @@ from torchvision.models import mobilenetv2, mobilenetv3
 from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
 
 from mobiledet.backbones.base import Backbone, FeatureInfo
-from mobiledet.errors import UserError
+from mobiledet.errors import UserError, unknown_name
 from mobiledet.layers import NormLayer
 
 PREFIX = "torchvision:"
@@ -50,6 +52,38 @@ class TorchvisionFeatures(Backbone):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         maps = self.body(images)
         return tuple(maps[info.name] for info in self.feature_info)
+
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        if all(side % STRIDES[-1] == 0 for side in image_size):
+            return
+        network = copy.deepcopy(self).to("meta").eval()
+        try:
+            maps = network(torch.empty(1, 3, *image_size, device="meta"))
+            shapes = [tuple(feature.shape[2:]) for feature in maps]
+        except (AssertionError, RuntimeError, ValueError):  # parts of maps that do not fit each other
+            shapes = []
+        if shapes != [tuple(-(-side // info.stride) for side in image_size) for info in self.feature_info]:
+            raise UserError(
+                f"backbone {PREFIX}{self.name} needs an image whose sides are multiples of {STRIDES[-1]}, not "
+                f"{image_size[0]} x {image_size[1]}"
+            )
+
+    def use_features(self, blocks: Sequence[str]) -> None:
+        """Give the maps of other blocks, finest first; the layers start anew.
+
+        Raises:
+            UserError: the network has no such block, or it gives no map.
+        """
+        network = self._network(num_classes=1)
+        shapes = _block_shapes(network, self.name)
+        for block in blocks:
+            if block not in shapes:
+                raise unknown_name(f"block of {PREFIX}{self.name}", block, shapes)
+        self.feature_info = tuple(
+            FeatureInfo(block, shapes[block][1], PROBE_SIDE // shapes[block][2]) for block in blocks
+        )
+        self.expansion = None
+        self.body = create_feature_extractor(network, list(blocks)).train()
 
     @property
     def ssd_info(self) -> tuple[FeatureInfo, ...]:
@@ -103,6 +137,20 @@ def _expansion(network: nn.Module, last_fine_block: str) -> FeatureInfo | None:
 
 def _last_blocks(network: nn.Module, name: str) -> dict[str, tuple[int, int]]:
     """Paths of the last blocks at each stride, with their channels and strides, finest first."""
+    shapes = _block_shapes(network, name)
+    last = {
+        stride: path
+        for path, shape in shapes.items()
+        for stride in STRIDES
+        if shape[2:] == (PROBE_SIDE // stride, PROBE_SIDE // stride)
+    }
+    if set(last) != set(STRIDES):
+        raise _no_features(name)
+    return {last[stride]: (shapes[last[stride]][1], stride) for stride in STRIDES}
+
+
+def _block_shapes(network: nn.Module, name: str) -> dict[str, torch.Size]:
+    """Shapes of the maps that blocks give for a square image of ``PROBE_SIDE``, in the order of execution."""
     shapes: dict[str, torch.Size] = {}
 
     def note(path: str, output: object) -> None:
@@ -123,15 +171,7 @@ def _last_blocks(network: nn.Module, name: str) -> dict[str, tuple[int, int]]:
     finally:
         for hook in hooks:
             hook.remove()
-    last = {
-        stride: path
-        for path, shape in shapes.items()
-        for stride in STRIDES
-        if len(shape) == 4 and shape[2:] == (PROBE_SIDE // stride, PROBE_SIDE // stride)
-    }
-    if set(last) != set(STRIDES):
-        raise _no_features(name)
-    return {last[stride]: (shapes[last[stride]][1], stride) for stride in STRIDES}
+    return {path: shape for path, shape in shapes.items() if len(shape) == 4}
 
 
 def _no_features(name: str) -> UserError:

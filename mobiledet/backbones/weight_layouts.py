@@ -9,9 +9,28 @@ from torch import Tensor
 from mobiledet.backbones import mobilenet_v2, shufflenet_v1, shufflenet_v2
 from mobiledet.backbones.base import Backbone
 from mobiledet.backbones.shuffle_order import reorder_shufflenet_v1, reorder_shufflenet_v2
+from mobiledet.spec import IMAGENET_MEAN, IMAGENET_STD
 
 Rules = tuple[tuple[str, str], ...]
 Weights = dict[str, Tensor]
+
+
+class InputForm(NamedTuple):
+    """What a network was trained to see.
+
+    Attributes:
+        mean, std: of each channel (red, green, blue) in 0..255; the network sees ``(value - mean) / std``.
+        bgr: whether blue comes first there; the first convolution is turned round for ours, where red does.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bgr: bool = False
+
+
+IMAGENET_INPUT = InputForm(IMAGENET_MEAN, IMAGENET_STD)
+RAW_BGR = InputForm((0.0,) * 3, (1.0,) * 3, bgr=True)  # the ShuffleNet authors' ToBGRTensor
+FRACTIONS_BGR = InputForm((0.0,) * 3, (255.0,) * 3, bgr=True)
 
 
 class Layout(NamedTuple):
@@ -24,6 +43,7 @@ class Layout(NamedTuple):
         rules: regular expressions and replacements, applied one after the other.
         reorder: puts renamed tensors into our order of channels where theirs differs.
         biasless: our name of a fully connected layer that has no bias there; it gets zeros.
+        input: what the network was trained to see.
     """
 
     origin: str
@@ -32,6 +52,7 @@ class Layout(NamedTuple):
     rules: Rules
     reorder: Callable[[Weights, Backbone], Weights] | None = None
     biasless: str = ""
+    input: InputForm = IMAGENET_INPUT
 
     def rename(self, weights: Mapping[str, Tensor]) -> Weights:
         """The same tensors under our names; a name that no rule knows stays."""
@@ -59,6 +80,20 @@ TIMM: Rules = (
     (r"^conv_stem\.", "backbone.stem.0."),
     (r"^bn1\.", "backbone.stem.1."),
     (r"^blocks\.(\d+)\.(\d+)\.", r"backbone.stages.\1.\2."),
+)
+
+RELEASED_V2: Rules = (
+    (r"^first_conv\.", "backbone.stem."),
+    (r"\.branch_proj\.([01])\.", r".shortcut.0.\1."),
+    (r"\.branch_proj\.2\.", ".shortcut.1.0."),
+    (r"\.branch_proj\.3\.", ".shortcut.1.1."),
+    (r"\.branch_main\.([01])\.", r".branch.0.\1."),
+    (r"\.branch_main\.3\.", ".branch.1.0."),
+    (r"\.branch_main\.4\.", ".branch.1.1."),
+    (r"\.branch_main\.5\.", ".branch.2.0."),
+    (r"\.branch_main\.6\.", ".branch.2.1."),
+    (r"^conv_last\.", "head.0."),
+    (r"^classifier\.0\.", "head.3."),
 )
 
 LAYOUTS = (
@@ -132,6 +167,7 @@ LAYOUTS = (
         ),
         reorder_shufflenet_v1,
         biasless="head.2",
+        input=RAW_BGR,
     ),
     Layout(
         "torchvision",
@@ -156,24 +192,25 @@ LAYOUTS = (
     ),
     Layout(
         "the authors' ShuffleNet-Series",
-        "shufflenet_v2_0.5x",  # the others divide the channels of their first unit in another way
+        "shufflenet_v2_",
         "features.0.branch_main.0.weight",
-        (
-            (r"^first_conv\.", "backbone.stem."),
-            *numbered_blocks(0, shufflenet_v2.UNITS),
-            (r"\.branch_proj\.([01])\.", r".shortcut.0.\1."),
-            (r"\.branch_proj\.2\.", ".shortcut.1.0."),
-            (r"\.branch_proj\.3\.", ".shortcut.1.1."),
-            (r"\.branch_main\.([01])\.", r".branch.0.\1."),
-            (r"\.branch_main\.3\.", ".branch.1.0."),
-            (r"\.branch_main\.4\.", ".branch.1.1."),
-            (r"\.branch_main\.5\.", ".branch.2.0."),
-            (r"\.branch_main\.6\.", ".branch.2.1."),
-            (r"^conv_last\.", "head.0."),
-            (r"^classifier\.0\.", "head.3."),
-        ),
+        (*numbered_blocks(0, shufflenet_v2.UNITS), *RELEASED_V2),
         reorder_shufflenet_v2,
         biasless="head.3",
+        input=RAW_BGR,
+    ),
+    Layout(
+        "FastestDet",
+        "shufflenet_v2_",
+        "stage2.0.branch_main.0.weight",
+        (
+            (r"^stage2\.", "backbone.stages.0."),
+            (r"^stage3\.", "backbone.stages.1."),
+            (r"^stage4\.", "backbone.stages.2."),
+            *RELEASED_V2,
+        ),
+        reorder_shufflenet_v2,
+        input=FRACTIONS_BGR,
     ),
     Layout(
         "timm and the authors",

@@ -1,128 +1,117 @@
-"""Data sets in COCO's format: found, read, checked. No torch.
+"""Data sets in COCO's JSON, in COCO's folders and in Roboflow's: found and read. No torch.
 
-The format: https://cocodataset.org/#format-data. Boxes become xyxy in pixels, category ids contiguous labels.
+The format: https://cocodataset.org/#format-data.
 """
 
-import dataclasses
 import gc
-import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mobiledet.data.config import OnBadData
-from mobiledet.data.shapes import shapes_folder
+from mobiledet.data.check import checked
+from mobiledet.data.config import Exif, OnBadData
+from mobiledet.data.dataset import DetectionSet, LeftOut
+from mobiledet.data.file_names import FolderIndex
+from mobiledet.data.listing import LARGEST_SIDE, ListedBox, ListedImage, Listing, class_name_problem, is_number, shown
 from mobiledet.errors import UserError
 from mobiledet.spec import read_json
+from mobiledet.truth import ImageId
 
-BUILT_IN = "shapes"
-SPLIT_LAYOUTS = (("{split}2017", "instances_{split}2017.json"), ("{split}", "instances_{split}.json"))
-
-# A box may exceed its image by this many pixels, as some of real COCO's do by rounding; it is then clipped.
-BORDER_TOLERANCE = 1.0
-
-IMAGE_FIELDS = {"id": int, "file_name": str, "width": int, "height": int}
-ANNOTATION_FIELDS = {"id": int, "image_id": int, "category_id": int, "bbox": list}
-CATEGORY_FIELDS = {"id": int, "name": str}
+ROBOFLOW_FILE = "_annotations.coco.json"
+# COCO's other tasks lie beside its boxes
+OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_")
+# in the folder itself: names of sets that are not divided, and of parts
+WHOLE_FILES = ("annotations.json", "instances.json", "coco.json", "labels.json", "result.json", ROBOFLOW_FILE)
+ROOT_PARTS = re.compile(r"(instances_.+|train|val|valid|validation|test)(\d{4})?")
+LARGEST_CATEGORY_ID = 2**31 - 1  # what the apps read
+CROWD_WORDS = {"0": False, "1": True, "false": False, "true": True}
 
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class CocoImage:
-    """One picture and its training targets.
+class CocoReader:
+    """COCO's folders: ``annotations/instances_val2017.json`` and the pictures in ``val2017/``; see
+    ``images_folder``."""
 
-    Attributes:
-        id: the annotation file's own.
-        path: the file.
-        width, height: pixels, as the annotation file says.
-        boxes_xyxy: N x 4 float32, pixels, inside the image, without crowd boxes.
-        labels: N int64, positions in the data set's ``labels``.
-    """
+    def parts(self, folder: Path) -> Sequence[str]:
+        return sorted(_annotation_files(folder))
 
-    id: int
-    path: Path
-    width: int
-    height: int
-    boxes_xyxy: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    def boxes_in(self, height: int, width: int) -> NDArray[np.float32]:
-        """The boxes in pixels of the picture when it is stretched to height x width."""
-        scale = np.array((width / self.width, height / self.height) * 2)
-        return np.asarray(self.boxes_xyxy * scale, np.float32)
-
-    def size_problem(self, height: int, width: int, annotations: Path) -> str:
-        """How the decoded picture contradicts ``annotations``, whose boxes are then of another picture; else empty."""
-        if (height, width) == (self.height, self.width):
-            return ""
-        return f"image {self.path} is {width} x {height} pixels, but {annotations} says {self.width} x {self.height}"
+    def read(self, folder: Path, part: str) -> Listing:
+        annotations = _annotation_files(folder)[part]
+        tables = read_tables(annotations)
+        return list_coco(images_folder(folder, part, annotations, tables[0]), annotations, tables)
 
 
-@dataclass(frozen=True, eq=False)
-class CocoDataset:
-    """A set of pictures with annotated boxes.
+class RoboflowReader:
+    """Roboflow's export: ``train/``, ``valid/`` and ``test/``, each with its pictures and
+    ``_annotations.coco.json``."""
 
-    Attributes:
-        name: for people, such as ``coco-val``.
-        images_dir: where the pictures lie.
-        annotations: the JSON file; scorers read it themselves, crowd boxes included.
-        labels: class names, in the order of their category ids.
-        category_ids: the file's own id of each label.
-        images: all usable pictures in the file's order, also those without boxes.
-        skipped: what ``on_bad_data="skip"`` dropped: one text each, naming file and reason.
-    """
+    def parts(self, folder: Path) -> Sequence[str]:
+        return sorted(path.parent.name for path in folder.glob(f"*/{ROBOFLOW_FILE}"))
 
-    name: str
-    images_dir: Path
-    annotations: Path
-    labels: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    images: tuple[CocoImage, ...]
-    skipped: tuple[str, ...] = ()
+    def read(self, folder: Path, part: str) -> Listing:
+        annotations = folder / part / ROBOFLOW_FILE
+        return list_coco(annotations.parent, annotations, read_tables(annotations))
 
 
-def load_split(data: str | Path, split: str, on_bad_data: OnBadData = "error") -> CocoDataset:
-    """Read one split of a folder in COCO's layout, or of the built-in set.
+def load_coco(
+    images_dir: Path, annotations: Path, on_bad_data: OnBadData = "error", exif: Exif = "auto"
+) -> DetectionSet:
+    """Read and check an annotation file of COCO's instance format.
 
     Args:
-        data: the folder, or the word ``shapes``.
-        split: ``train`` or ``val``.
-        on_bad_data: as in ``load_coco``.
+        images_dir: the folder that the file names are relative to.
+        annotations: the JSON file.
+        on_bad_data, exif: see ``check.checked``.
 
     Raises:
-        UserError: as ``find_split`` and ``load_coco``.
+        UserError: a folder or file is missing, the JSON is not COCO, nothing usable is left, or there is bad data.
     """
-    folder = shapes_folder() if data == BUILT_IN else Path(data)
-    images_dir, annotations = find_split(folder, split)
-    dataset = load_coco(images_dir, annotations, on_bad_data)
-    name = data if data == BUILT_IN else folder.resolve().name
-    return dataclasses.replace(dataset, name=f"{name}-{split}")
+    if not images_dir.is_dir():
+        raise UserError(f"image folder {images_dir} does not exist")
+    listing = list_coco(images_dir, annotations, read_tables(annotations))
+    return checked(listing, annotations.stem, exif, on_bad_data)
 
 
-def find_split(folder: Path, split: str) -> tuple[Path, Path]:
-    """The folder of pictures and the annotation file of a split: ``val2017/`` and
-    ``annotations/instances_val2017.json``, or the same without the year.
+def _annotation_files(folder: Path) -> dict[str, Path]:
+    """The annotation files of a folder by the names of their parts."""
+    files = {}
+    for path in sorted((folder / "annotations").glob("*.json")):
+        if not path.name.startswith((".", *OTHER_TASKS)):
+            files[path.stem.removeprefix("instances_")] = path
+    if not files:
+        for path in sorted(folder.glob("*.json")):
+            if ROOT_PARTS.fullmatch(path.stem):
+                files[path.stem.removeprefix("instances_")] = path
+    whole = [folder / name for name in WHOLE_FILES if (folder / name).is_file()]
+    if not files and whole:
+        files[""] = whole[0]
+    return files
+
+
+def images_folder(folder: Path, part: str, annotations: Path, images: list[Any]) -> Path:
+    """The folder that the file names of a part are relative to: the one that holds the first of them.
 
     Raises:
-        UserError: the folder, the pictures or the annotations are missing.
+        UserError: there is none.
     """
-    if not folder.is_dir():
-        raise UserError(f"data folder {folder} does not exist; give a folder in COCO's layout or the word {BUILT_IN}")
-    for images_name, annotations_name in SPLIT_LAYOUTS:
-        annotations = folder / "annotations" / annotations_name.format(split=split)
-        if annotations.is_file():
-            images_dir = folder / images_name.format(split=split)
-            if not images_dir.is_dir():
-                raise UserError(f"folder {images_dir} with the images of {annotations} does not exist")
-            return images_dir, annotations
-    names = " nor ".join(name.format(split=split) for _, name in SPLIT_LAYOUTS)
-    raise UserError(f"{folder} is not in COCO's layout: {folder / 'annotations'} holds neither {names}")
+    plain = part.rstrip("0123456789")
+    names = [f"{where}{name}" for name in dict.fromkeys((part, plain)) if name for where in ("", "images/")]
+    candidates = [folder / name for name in (*names, "images", "JPEGImages", "data", "img")]
+    candidates = [path for path in candidates if path.is_dir()]
+    listed = [record.get("file_name") for record in images if isinstance(record, dict)]
+    first = next((name for name in listed if isinstance(name, str)), "")
+    for path in (*candidates, folder):
+        if first and FolderIndex(path).find(first)[0]:
+            return path
+    if candidates:
+        return candidates[0]
+    raise UserError(
+        f"folder {folder / (part or 'images')} with the images of {annotations} does not exist, and {first!r}, the "
+        f"first of them, is not in {folder}"
+    )
 
 
 @contextmanager
@@ -137,50 +126,14 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-@_no_garbage_collection()
-def load_coco(images_dir: Path, annotations: Path, on_bad_data: OnBadData = "error") -> CocoDataset:
-    """Read and check an annotation file of COCO's instance format.
-
-    Args:
-        images_dir: the folder that the file names are relative to.
-        annotations: the JSON file.
-        on_bad_data: with ``error`` the first bad image or annotation raises; with ``skip`` bad ones are left out and
-            listed in ``skipped``. A picture's content is not read here.
+def read_tables(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
+    """Images, annotations and categories of a COCO file.
 
     Raises:
-        UserError: a folder or file is missing, the JSON is not COCO, nothing usable is left, or there is bad data:
-            an image that is listed twice, lacks its file or points outside ``images_dir``; an annotation of an
-            unknown image or category, or with a box that is empty or leaves its image by more than a pixel.
+        UserError: it is none.
     """
-    if not images_dir.is_dir():
-        raise UserError(f"image folder {images_dir} does not exist")
-    image_records, annotation_records, categories = _read_tables(annotations)
-    labels, category_ids = _categories(annotations, categories)
-    problems: list[str] = []
-
-    listed_ids = {r["id"] for r in image_records if isinstance(r, dict) and isinstance(r.get("id"), int)}
-    image_records = _usable_images(image_records, images_dir, annotations, problems)
-    boxes, box_images, box_labels = _usable_boxes(
-        annotation_records, image_records, listed_ids, category_ids, annotations, problems
-    )
-    if problems and on_bad_data == "error":
-        total = f" ({len(problems)} bad entries in all)" if len(problems) > 1 else ""
-        raise UserError(f"{problems[0]}; mend it or pass --on-bad-data skip{total}")
-    if not image_records:
-        raise UserError(f"{annotations} lists no usable image")
-
-    ends = np.searchsorted(box_images, np.arange(1, len(image_records)))
-    images = tuple(
-        CocoImage(r["id"], images_dir / r["file_name"], r["width"], r["height"], image_boxes, image_labels)
-        for r, image_boxes, image_labels in zip(
-            image_records, np.split(boxes, ends), np.split(box_labels, ends), strict=True
-        )
-    )
-    return CocoDataset(annotations.stem, images_dir, annotations, labels, category_ids, images, tuple(problems))
-
-
-def _read_tables(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
-    content = read_json(path)
+    with _no_garbage_collection():
+        content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} is not COCO: it holds a {type(content).__name__}, not an object")
     tables = []
@@ -191,130 +144,181 @@ def _read_tables(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
     return tables[0], tables[1], tables[2]
 
 
+@_no_garbage_collection()
+def list_coco(images_dir: Path, annotations: Path, tables: tuple[list[Any], list[Any], list[Any]]) -> Listing:
+    """The well-formed entries of a COCO file.
+
+    Raises:
+        UserError: its categories are not usable.
+    """
+    image_records, box_records, categories = tables
+    notes: list[str] = []
+    if annotations.name == ROBOFLOW_FILE:
+        categories, notes = _without_group(categories, box_records)
+    labels, category_ids = _categories(annotations, categories)
+    listing = Listing(images_dir, annotations, labels, category_ids, notes=notes)
+    listed = _add_images(listing, image_records)
+    _add_boxes(listing, box_records, listed)
+    return listing
+
+
+def _without_group(categories: list[Any], boxes: list[Any]) -> tuple[list[Any], list[str]]:
+    """Roboflow's categories without the group that it puts before them, which has no boxes and may be called like one
+    of the classes."""
+    used = {
+        box.get("category_id") for box in boxes if isinstance(box, dict) and _id(box.get("category_id")) is not None
+    }
+    groups = {category.get("supercategory") for category in categories if isinstance(category, dict)}
+    for index, category in enumerate(categories):
+        if (
+            isinstance(category, dict)
+            and category.get("supercategory") == "none"
+            and category.get("name") in groups
+            and category.get("id") not in used
+            and len(categories) > 1
+        ):
+            note = f"{shown(category.get('name'))}, Roboflow's group of the classes, is no class itself and is left out"
+            return categories[:index] + categories[index + 1 :], [note]
+    return categories, []
+
+
 def _categories(path: Path, records: list[Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    for index, record in enumerate(records):
-        fault = _fault(record, CATEGORY_FIELDS)
-        if fault:
-            raise UserError(f"{path}: categories[{index}] {fault}")
-        name = record["name"]
-        if not name.strip() or name.splitlines() != [name]:  # labels.txt holds one name a line
-            raise UserError(f"{path}: categories[{index}] has name = {name!r}; give it a name of one line")
     if not records:
         raise UserError(f"{path}: categories are empty")
-    ordered = sorted(records, key=lambda record: record["id"])
-    category_ids = tuple(record["id"] for record in ordered)
+    for index, record in enumerate(records):
+        fault = _fault(record, ("id", "name"))
+        if not fault and not isinstance(_id(record["id"]), int):
+            fault = f"has id = {shown(record['id'])}, which is not an integer"
+        if not fault and abs(_id(record["id"])) > LARGEST_CATEGORY_ID:  # type: ignore[arg-type]
+            fault = f"has id = {shown(record['id'])}, beyond 32 bits; number the classes from 1"
+        if fault:
+            raise UserError(f"{path}: categories[{index}] {fault}")
+    problem = class_name_problem([record["name"] for record in records])
+    if problem:
+        raise UserError(f"{path}: categories{problem}")
+    ordered = sorted(records, key=lambda record: int(record["id"]))
+    category_ids = tuple(int(record["id"]) for record in ordered)
     if len(set(category_ids)) < len(category_ids):
         raise UserError(f"{path}: category ids repeat")
     return tuple(record["name"] for record in ordered), category_ids
 
 
-def _usable_images(records: list[Any], images_dir: Path, path: Path, problems: list[str]) -> list[Record]:
-    """The records whose file exists; for each other one a text is added to ``problems``."""
-    files: dict[str, set[str]] = {}  # names in each folder: one scandir instead of a stat for each image
-    seen: set[int] = set()
-    usable = []
-    for index, record in enumerate(records):
-        reason = _fault(record, IMAGE_FIELDS) or _image_fault(record, images_dir, files, seen)
-        if reason:
-            name = f" ({record['file_name']})" if isinstance(record, dict) and "file_name" in record else ""
-            problems.append(f"{path}: images[{index}]{name} {reason}")
-        else:
-            seen.add(record["id"])
-            usable.append(record)
-    return usable
-
-
-def _image_fault(record: Record, images_dir: Path, files: dict[str, set[str]], seen: set[int]) -> str | None:
-    if record["id"] in seen:
-        return f"repeats image id {record['id']}"
-    if record["width"] <= 0 or record["height"] <= 0:
-        return f"has size {record['width']} x {record['height']}"
-    name = record["file_name"]
-    if os.path.isabs(name) or ".." in name.split("/"):
-        return f"points outside {images_dir}"
-    folder, base = os.path.split(name)
-    if folder not in files:
-        files[folder] = _file_names(images_dir / folder)
-    return None if base in files[folder] else f"has no file in {images_dir}"
-
-
-def _file_names(folder: Path) -> set[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
-        return set()
-
-
-def _usable_boxes(
-    records: list[Any],
-    image_records: Sequence[Record],
-    listed_ids: set[int],
-    category_ids: tuple[int, ...],
-    path: Path,
-    problems: list[str],
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """Check the annotations; for each bad one a text is added to ``problems``.
-
-    Annotations of an image that is listed but not usable vanish with their image, without a text of their own.
+def _add_images(listing: Listing, records: list[Any]) -> dict[ImageId, int]:
+    """Add the images whose file exists.
 
     Returns:
-        of the good ones that are no crowds, sorted by image: boxes (N x 4, xyxy), positions in ``image_records`` and
-        labels.
+        the place of each image that is listed, by its id; -1 for one that is not usable.
     """
-    faults = [_fault(record, ANNOTATION_FIELDS) or _box_fault(record["bbox"]) for record in records]
-    if any(faults):
-        problems += [f"{path}: annotations[{i}] {fault}" for i, fault in enumerate(faults) if fault]
-        records = [record for record, fault in zip(records, faults, strict=True) if not fault]
-
-    def report(bad: NDArray[np.bool_], reason: Callable[[Record], str]) -> None:
-        for index in np.flatnonzero(bad):
-            record = records[index]
-            image = image_at[index]
-            name = f" of {image_records[image]['file_name']}" if image >= 0 else ""
-            problems.append(f"{path}: annotation {record['id']}{name} {reason(record)}")
-
-    image_at = _positions([r["image_id"] for r in records], [r["id"] for r in image_records])
-    label_at = _positions([r["category_id"] for r in records], category_ids)
-    unlisted = np.array([r["image_id"] not in listed_ids for r in records], bool)
-    report(unlisted, lambda r: f"belongs to image {r['image_id']}, which is not listed")
-    report((image_at >= 0) & (label_at < 0), lambda r: f"has category {r['category_id']}, which is not listed")
-
-    boxes = np.array([r["bbox"] for r in records], np.float64).reshape(-1, 4)
-    empty = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
-    report((image_at >= 0) & empty, lambda r: f"has a box without area, x y width height = {r['bbox']}")
-    boxes[:, 2:] += boxes[:, :2]
-    sizes = np.array([(r["width"], r["height"]) for r in image_records], np.float64).reshape(-1, 2)
-    limits = sizes[image_at] if len(sizes) else np.zeros((len(records), 2))
-    clipped = np.clip(boxes, 0, np.tile(limits, 2)).astype(np.float32)
-    outside = (np.abs(clipped - boxes) > BORDER_TOLERANCE).any(axis=1) | (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
-    report((image_at >= 0) & ~empty & outside, lambda r: f"has a box outside its image: {r['bbox']}")
-
-    crowd = np.array([bool(r.get("iscrowd", 0)) for r in records], bool)
-    good = np.flatnonzero((image_at >= 0) & (label_at >= 0) & ~empty & ~outside & ~crowd)
-    order = good[np.argsort(image_at[good], kind="stable")]
-    return clipped[order], image_at[order], label_at[order]
+    index_of = FolderIndex(listing.images_dir)
+    listed: dict[ImageId, int] = {}
+    for index, record in enumerate(records):
+        name = f" ({shown(record['file_name'])[1:-1]})" if isinstance(record, dict) and "file_name" in record else ""
+        where = f"{listing.annotations}: images[{index}]{name}"
+        fault = _fault(record, ("id", "file_name", "width", "height"))
+        reason, path = "malformed images", None
+        image_id = _id(record.get("id")) if isinstance(record, dict) else None
+        if not fault and image_id is None:
+            fault = f"has id = {shown(record['id'])}, which is neither an integer nor a text"
+        if not fault and not isinstance(record["file_name"], str):
+            fault = f"has file_name = {shown(record['file_name'])}, which is not a text"
+        if not fault:
+            width, height = _side(record["width"]), _side(record["height"])
+            if not width or not height:
+                fault = f"has size {shown(record['width'])} x {shown(record['height'])}"
+        if not fault:
+            path, fault = index_of.find(record["file_name"])
+            reason = "images without a file"
+        if fault or path is None or image_id is None:
+            listing.left_out.append(LeftOut(reason, f"{where} {fault}"))
+            if image_id is not None:
+                listed.setdefault(image_id, -1)
+            continue
+        listed.setdefault(image_id, len(listing.images))
+        listing.images.append(ListedImage(image_id, path, width, height, where))
+    return listed
 
 
-def _positions(values: Sequence[int], table: Sequence[int]) -> NDArray[np.int64]:
-    """Where each value stands in ``table``; -1 for those that are not there."""
-    position = {value: index for index, value in enumerate(table)}
-    return np.array([position.get(value, -1) for value in values], np.int64)
+def _add_boxes(listing: Listing, records: list[Any], listed: dict[ImageId, int]) -> None:
+    label_of = {category_id: label for label, category_id in enumerate(listing.category_ids)}
+    path = listing.annotations
+
+    def describe(index: int) -> str:
+        record = records[index]
+        image = listed[_id(record["image_id"])]  # type: ignore[index]
+        name = Path(listing.images[image].path).name if image >= 0 else shown(record["image_id"])
+        return f"{path}: annotation {shown(record.get('id', f'[{index}]'))} of {name}"
+
+    listing.describe = describe
+    nan = float("nan")
+    for index, record in enumerate(records):
+        fault = _fault(record, ("image_id", "category_id", "bbox")) or _box_fault(record["bbox"])
+        crowd = None if fault else _crowd(record.get("iscrowd"))
+        if not fault and crowd is None:
+            fault = f"has iscrowd = {shown(record['iscrowd'])}, which is neither 0 nor 1"
+        if fault:
+            listing.left_out.append(LeftOut("malformed annotations", f"{path}: annotations[{index}] {fault}"))
+            continue
+        image_id, category_id = _id(record["image_id"]), _id(record["category_id"])
+        image = listed.get(image_id) if image_id is not None else None
+        if image is None:
+            where = f"{path}: annotation {shown(record.get('id', f'[{index}]'))}"
+            hint = _other_type(image_id, listed)
+            text = f"{where} belongs to image {shown(record['image_id'])}, which is not listed{hint}"
+            listing.left_out.append(LeftOut("annotations of unlisted images", text))
+            continue
+        if image < 0:  # its picture is not usable
+            continue
+        label = label_of.get(category_id) if isinstance(category_id, int) else None
+        if label is None:
+            text = f"{describe(index)} has category {shown(record['category_id'])}, which is not listed"
+            listing.left_out.append(LeftOut("annotations of unlisted categories", text))
+            continue
+        area = record.get("area")
+        number = float(area) if is_number(area) else nan if area is None else -1.0  # a text is no area
+        listing.boxes.append(ListedBox(image, label, tuple(record["bbox"]), number, bool(crowd), index))
 
 
-def _fault(record: Any, fields: dict[str, type]) -> str | None:
-    """What makes ``record`` no COCO entry, or None."""
+def _other_type(image_id: ImageId | None, listed: dict[ImageId, int]) -> str:
+    """A hint for an id that is a text where the image has a number, or the other way round."""
+    if isinstance(image_id, str) and image_id.isdecimal() and len(image_id) < 40 and int(image_id) in listed:
+        return f"; image {image_id} is, whose id is a number"
+    if isinstance(image_id, int) and str(image_id) in listed:
+        return f"; image '{image_id}' is, whose id is a text"
+    return ""
+
+
+def _fault(record: Any, keys: Sequence[str]) -> str:
+    """What makes ``record`` no entry, or nothing."""
     if not isinstance(record, dict):
         return f"is a {type(record).__name__}, not an object"
-    for key, kind in fields.items():
-        if key not in record:
-            return f"has no {key!r}"
-        if not isinstance(record[key], kind):
-            return f"has {key} = {record[key]!r}, which is not of type {kind.__name__}"
-    return None
+    return next((f"has no {key!r}" for key in keys if key not in record), "")
 
 
-def _box_fault(box: list[Any]) -> str | None:
-    if len(box) == 4 and all(isinstance(value, int | float) for value in box):
-        return None
-    return f"has bbox = {box!r}, which is not four numbers"
+def _id(value: Any) -> ImageId | None:
+    """An id: a text, or an integer of any size; None for anything else."""
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else None
+
+
+def _side(value: Any) -> int:
+    """Pixels; 0 for what is no side of a picture."""
+    number = _id(value)
+    return number if isinstance(number, int) and 0 < number <= LARGEST_SIDE else 0
+
+
+def _crowd(value: Any) -> bool | None:
+    """Whether an annotation is a crowd; None for what does not tell."""
+    if value is None:
+        return False
+    if isinstance(value, str):
+        return CROWD_WORDS.get(value.strip().lower())
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
+
+
+def _box_fault(box: Any) -> str:
+    if not isinstance(box, list):
+        return f"has bbox = {shown(box)}, which is not of type list"
+    if len(box) == 4 and all(is_number(value) or value in (float("inf"), float("-inf")) for value in box):
+        return ""
+    return f"has bbox = {shown(box)}, which is not four numbers"

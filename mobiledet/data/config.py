@@ -5,6 +5,33 @@ from pathlib import Path
 from typing import Literal
 
 OnBadData = Literal["error", "skip"]
+Exif = Literal["auto", "apply", "ignore"]
+DataFormat = Literal["auto", "coco", "roboflow", "yolo", "voc"]
+SplitBy = Literal["picture", "folder", "prefix"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How a data set's folder is read; the same options in every command that reads one."""
+
+    data_format: DataFormat = "auto"
+    """How --data is laid out: coco (annotations/*.json beside folders of pictures), roboflow (train/, valid/, test/,
+    each with a _annotations.coco.json), yolo (data.yaml; images/ beside labels/), voc (Annotations, JPEGImages and
+    ImageSets/Main, or XML files beside pictures); auto looks for itself and says what it took where there is a
+    choice."""
+    train_set: str = ""
+    """Name of the training part in --data, such as trainval; by default train."""
+    val_set: str = ""
+    """Name of the validation part in --data, such as test; by default val, valid or validation."""
+    val_share: float = 0.0
+    """For a set without a validation part: the share of the training part that is kept apart for it, such as 0.2."""
+    split_seed: int = 0
+    """Of --val-share: the same seed keeps the same pictures apart."""
+    split_by: SplitBy = "picture"
+    """What --val-share keeps together: nothing (picture), the pictures of a folder, or those whose file names begin
+    alike up to a last number (prefix), so that frames of one video do not stand on both sides."""
+    on_bad_data: OnBadData = "error"
+    """error: the first bad image or annotation stops the command; skip: bad ones are left out, counted and listed."""
 
 
 @dataclass(frozen=True)

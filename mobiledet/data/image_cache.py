@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobiledet.atomic import atomic_file
-from mobiledet.data.coco import CocoImage
+from mobiledet.data.dataset import LabelledImage
 from mobiledet.data.images import load_reduced, reduced_size
 from mobiledet.errors import UserError
 
-VERSION = 1  # of what is stored; part of the names
+VERSION = 2  # of what is stored; part of the names
 HEADER_BYTES = 128  # of a .npy file
 
 
@@ -38,7 +38,7 @@ class ImageCache:
         self.least = height, width
         self._is_writing = True
 
-    def load(self, image: CocoImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    def load(self, image: LabelledImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """The same as ``load_reduced``, from the folder if it is there; else it is decoded and stored.
 
         A picture that is not of the size in the annotations is not stored. When the folder cannot take more, a warning
@@ -51,12 +51,12 @@ class ImageCache:
         size = image.height, image.width
         if path and (stored := _read(path, reduced_size(size, self.least))) is not None:
             return stored, size
-        pixels, original = load_reduced(image.path, *self.least)
+        pixels, original = load_reduced(image.path, *self.least, image.apply_orientation)
         if path and original == size and self._is_writing:
             self._write(path, pixels)
         return pixels, original
 
-    def plan(self, images: Sequence[CocoImage]) -> str:
+    def plan(self, images: Sequence[LabelledImage]) -> str:
         """Make the folder and say what space the pictures take.
 
         Raises:
@@ -82,14 +82,14 @@ class ImageCache:
             f"{lacking / 1e9:.3g} GB of it to be written in the first epoch ({free / 1e9:.3g} GB free)"
         )
 
-    def _path(self, image: CocoImage) -> Path | None:
+    def _path(self, image: LabelledImage) -> Path | None:
         """Where a picture is stored; None if its file is missing."""
         try:
             status = image.path.stat()
         except OSError:
             return None
         identity = (VERSION, os.path.abspath(image.path), status.st_size, status.st_mtime_ns)
-        settings = (image.height, image.width, *self.least)
+        settings = (image.height, image.width, *self.least, image.apply_orientation)
         name = hashlib.sha256(repr((identity, settings)).encode()).hexdigest()[:40]
         return self.folder / name[:2] / f"{name}.npy"
 

@@ -1,8 +1,11 @@
 """Pictures: found, decoded and resized. Training, evaluation and devices all use these functions. No torch."""
 
 import io
+import math
 import struct
-from collections.abc import Iterator
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -16,31 +19,65 @@ from mobiledet.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
+# the decoders that may see a file from outside; Pillow has others that start programs, such as that of EPS
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+# about 1 GB to decode: more than the largest cameras of phones but one give, and less than a small file can pretend
+MOST_PIXELS = 120_000_000
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
+SizeCheck = Callable[[int, int], str]  # of a height and a width: what is wrong with them, else empty
+ORIENTATION_TAG = 0x0112  # of EXIF
+
+# of values in pictures of 32-bit integers and of floats
+GREY_RANGES = {"I": (255.0, 65535.0, 2.0**32 - 1), "F": (1.0, 255.0, 65535.0, 2.0**32 - 1)}
+
+# of files that hold pictures, or drawings, which are not decoded here
+OTHER_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".psd", ".svg", ".pdf"}
+)
+
 # what Pillow raises on files that are truncated, broken, or not pictures
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+_DECODE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    ZeroDivisionError,
+)
 
 
-def load_rgb(path: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
+def load_rgb(path: Path, apply_orientation: bool = False, check_size: SizeCheck | None = None) -> NDArray[np.uint8]:
     """Decode a picture of any kind; grayscale, palette, CMYK become RGB, transparency is dropped.
+
+    Grey of more than 8 bits is scaled down: integers of 16 bits by 256, those of 32 bits and floats by the smallest of
+    the ranges 0..1 (floats alone), 0..255, 0..65535 and 0..2^32-1 that holds them. The size that the header tells is
+    looked at before anything is decoded.
 
     Args:
         path: the file.
-        apply_orientation: turn the picture as its EXIF tag says. COCO annotations ignore that tag; photographs
-            that a person will look at need it.
+        apply_orientation: turn the picture as its EXIF tag says, see ``headers.choose_reading``.
+        check_size: refuses a height and a width, those of the result.
 
     Returns:
         H x W x 3, uint8, RGB.
 
     Raises:
-        UserError: the file is missing, truncated or cannot be decoded.
+        UserError: the file is missing, truncated, too large or cannot be decoded; or what ``check_size`` says.
     """
-    with _opened(path, path) as image:
+    with opened(path, path, check_size, apply_orientation) as image:
         return _decoded(image, apply_orientation)
 
 
 def decode_rgb(content: bytes, name: str, apply_orientation: bool = False) -> NDArray[np.uint8]:
     """The same for the bytes of a file; errors call it ``name``."""
-    with _opened(io.BytesIO(content), name) as image:
+    with opened(io.BytesIO(content), name) as image:
         return _decoded(image, apply_orientation)
 
 
@@ -49,24 +86,30 @@ def _decoded(image: Image.Image, apply_orientation: bool) -> NDArray[np.uint8]:
     return _rgb(ImageOps.exif_transpose(image) if apply_orientation else image)
 
 
-def load_reduced(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def load_reduced(
+    path: Path,
+    height: int,
+    width: int,
+    apply_orientation: bool = False,
+    check_size: SizeCheck | None = None,
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
 
     For a JPEG this leaves out most of the work: libjpeg scales the cosine transform of each block, so that a pixel is
     about the mean of those it stands for. A picture whose half is too small already is decoded in full.
 
     Returns:
-        the pixels as in ``load_rgb``, and (height, width) of the picture in the file.
+        the pixels as in ``load_rgb``, and (height, width) of the picture in full.
 
     Raises:
-        UserError: the file is missing, truncated or cannot be decoded.
+        UserError: as in ``load_rgb``.
     """
-    with _opened(path, path) as image:
-        original = image.height, image.width
+    with opened(path, path, check_size, apply_orientation) as image:
+        turned = apply_orientation and _is_turned(image)
+        original = (image.width, image.height) if turned else (image.height, image.width)
         factor = _reduction(original, (height, width))
-        image.draft("RGB", (width, height))
-        image.load()
-        pixels = _rgb(image)
+        image.draft("RGB", (height, width) if turned else (width, height))
+        pixels = _decoded(image, apply_orientation)
     if factor > 1 and pixels.shape[:2] == original:  # not a JPEG
         pixels = np.array(Image.fromarray(pixels).reduce(factor))
     return pixels, original
@@ -83,14 +126,34 @@ def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
     return next((factor for factor in (8, 4, 2) if factor <= fits), 1)
 
 
+def _is_turned(image: Image.Image) -> bool:
+    """Whether its EXIF tag has height and width change places."""
+    return bool(image.getexif().get(ORIENTATION_TAG, 1) >= 5)
+
+
 @contextmanager
-def _opened(source: Path | BinaryIO, name: object) -> Iterator[Image.Image]:
-    """A picture file; whatever goes wrong in the block is told as a ``UserError`` that names it."""
+def opened(
+    source: Path | BinaryIO, name: object, check_size: SizeCheck | None = None, apply_orientation: bool = False
+) -> Iterator[Image.Image]:
+    """A picture file, not decoded yet; whatever goes wrong in the block is told as a ``UserError`` that names it."""
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=FORMATS) as image:
+            pixels = math.prod(image.size)
+            if pixels > MOST_PIXELS:
+                size = f"{image.width} x {image.height}"
+                raise UserError(
+                    f"cannot decode image {name}: {size} pixels are more than {MOST_PIXELS // 10**6} million"
+                )
+            if check_size:
+                width, height = image.size[::-1] if apply_orientation and _is_turned(image) else image.size
+                problem = check_size(height, width)
+                if problem:
+                    raise UserError(problem)
             yield image
     except UnidentifiedImageError as error:
         raise UserError(f"cannot decode image {name}: it is not a picture of a known format") from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise UserError(f"cannot decode image {name}: it has too many pixels for the memory") from error
     except _DECODE_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(f"cannot decode image {name}: {' '.join(reason.split()).lower()}") from error
@@ -100,7 +163,18 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     """The pixels of a decoded picture."""
     if image.mode.startswith("I;16"):  # 16 bits a pixel: convert() would clip them instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):  # 32 bits: the same
+        image = Image.fromarray(_scaled(np.asarray(image), GREY_RANGES[image.mode]))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _scaled(grey: NDArray[np.generic], tops: tuple[float, ...]) -> NDArray[np.uint8]:
+    """Grey of many bits in 0..255, by the smallest of some ranges that holds it; negative and no numbers are black."""
+    values = np.nan_to_num(np.asarray(grey, np.float64), nan=0, posinf=0, neginf=0)
+    top = next((top for top in tops if values.max(initial=0) <= top), tops[-1])
+    if top > 1:
+        return np.clip(values // ((top + 1) / 256), 0, 255).astype(np.uint8)  # bits are cut off, as of 16-bit pictures
+    return np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -113,6 +187,9 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 def list_images(path: Path) -> list[Path]:
     """The pictures that ``path`` stands for: itself if it is a file, else those directly in the folder, sorted.
 
+    What a Mac leaves beside a picture (``._NAME``) is none. Others that are passed over are told by
+    ``unread_pictures``.
+
     Raises:
         UserError: ``path`` does not exist, or is a folder without pictures.
     """
@@ -120,7 +197,22 @@ def list_images(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"cannot find {path}; give an image or a folder of images")
-    images = sorted(child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES and child.is_file())
+    images = sorted(child for child in path.iterdir() if _is_picture(child))
     if not images:
-        raise UserError(f"folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        others = unread_pictures(path)
+        also = f"; it cannot read {others[0].name} and its like, {len(others)} in all" if others else ""
+        raise UserError(f"folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){also}")
     return images
+
+
+def unread_pictures(path: Path) -> list[Path]:
+    """Files directly in a folder that are pictures of kinds that ``list_images`` passes over, and ``._NAME`` files that
+    look like pictures."""
+    if not path.is_dir():
+        return []
+    kinds = IMAGE_SUFFIXES | OTHER_SUFFIXES
+    return sorted(c for c in path.iterdir() if c.suffix.lower() in kinds and c.is_file() and not _is_picture(c))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._") and path.is_file()

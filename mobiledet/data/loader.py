@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mobiledet.data.coco import CocoDataset, CocoImage
 from mobiledet.data.config import OnBadData
+from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.image_cache import ImageCache
 from mobiledet.data.images import load_reduced, load_rgb, resize
 from mobiledet.data.transforms import Boxes, Labels, Transform, augment
@@ -39,20 +40,20 @@ class Batch:
         images: N x 3 x H x W uint8, RGB, channels last in memory.
         boxes: N x M x 4 float32, xyxy in pixels of ``images``; rows of padding are zero. M is at least 1.
         labels: N x M int64, -1 in rows of padding.
-        image_ids: N int64, the annotation file's own.
-        original_sizes: N x 2 int64, height and width of the files' pictures.
+        indices: N int64, positions in the data set's images.
+        original_sizes: N x 2 int64, height and width of the pictures in full.
         bad_images: what was left out, one text each, naming file and reason.
     """
 
     images: Tensor
     boxes: Tensor
     labels: Tensor
-    image_ids: Tensor
+    indices: Tensor
     original_sizes: Tensor
     bad_images: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.image_ids)
+        return len(self.indices)
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> "Batch":
         """The same batch with its tensors on ``device``."""
@@ -68,7 +69,7 @@ class Batch:
             images=function(self.images),
             boxes=function(self.boxes),
             labels=function(self.labels),
-            image_ids=function(self.image_ids),
+            indices=function(self.indices),
             original_sizes=function(self.original_sizes),
         )
 
@@ -80,13 +81,13 @@ class Sample:
     image: NDArray[np.uint8]
     boxes: Boxes
     labels: Labels
-    image_id: int
+    index: int
     original_size: tuple[int, int]
     bad_images: tuple[str, ...] = ()
 
 
 class DetectionDataset(Dataset[Sample | UserError]):
-    """Decodes, augments and resizes the pictures of a ``CocoDataset``.
+    """Decodes, augments and resizes the pictures of a ``DetectionSet``.
 
     For training, pictures far larger than the input are decoded at a reduced size; evaluation decodes all in full.
 
@@ -105,7 +106,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
 
     def __init__(
         self,
-        dataset: CocoDataset,
+        dataset: DetectionSet,
         *,
         transform: Transform | None,
         height: int,
@@ -126,6 +127,11 @@ class DetectionDataset(Dataset[Sample | UserError]):
         if cache_images:
             with ThreadPoolExecutor() as pool:
                 self._cache = list(pool.map(self._decode, range(len(dataset.images))))
+
+    @property
+    def unreadable(self) -> list[str]:
+        """What is wrong with the pictures in memory, if they are kept there."""
+        return [str(image) for image in self._cache if isinstance(image, UserError)]
 
     def __len__(self) -> int:
         return len(self.dataset.images)
@@ -150,14 +156,15 @@ class DetectionDataset(Dataset[Sample | UserError]):
         problem = source.size_problem(height, width, self.dataset.annotations)
         return UserError(problem) if problem else image
 
-    def _load(self, source: CocoImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    def _load(self, source: LabelledImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """The pixels, and height and width of the picture in the file."""
+        check = partial(source.size_problem, annotations=self.dataset.annotations)  # before anything is decoded
         if self.transform is None:
-            image = load_rgb(source.path)
+            image = load_rgb(source.path, source.apply_orientation, check)
             return image, (image.shape[0], image.shape[1])
         if self.disk_cache:
             return self.disk_cache.load(source)
-        return load_reduced(source.path, *least_size(self.height, self.width))
+        return load_reduced(source.path, *least_size(self.height, self.width), source.apply_orientation, check)
 
     def _sample(self, image: NDArray[np.uint8], epoch: int, index: int, bad_images: tuple[str, ...]) -> Sample:
         source = self.dataset.images[index]
@@ -168,7 +175,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
             seed = (self.seed, epoch, index)
             boxes = source.boxes_in(image.shape[0], image.shape[1])
             resized, boxes, labels = augment(self.transform, image, boxes, source.labels, seed)
-        return Sample(resized, boxes, labels, source.id, (source.height, source.width), bad_images)
+        return Sample(resized, boxes, labels, index, (source.height, source.width), bad_images)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -244,7 +251,7 @@ class DetectionLoader(DataLoader[Sample | UserError]):
 
 
 def build_loader(
-    dataset: CocoDataset,
+    dataset: DetectionSet,
     batch_size: int,
     *,
     transform: Transform | None,
@@ -279,7 +286,8 @@ def build_loader(
         rank, world_size: of this process among those that train together; each gets its share of the pictures.
 
     Raises:
-        UserError: ``drop_last`` would leave no batch.
+        UserError: ``drop_last`` would leave no batch; or a picture that is kept in memory cannot be used and
+            ``on_bad_data`` is ``error``.
     """
     sampler = EpochSampler(len(dataset.images), shuffle, seed, rank, world_size)
     if drop_last and len(sampler) < batch_size:
@@ -297,6 +305,9 @@ def build_loader(
         cache_images=disk_cache is None and _should_cache(dataset, workers) if cache_images == "auto" else cache_images,
         disk_cache=disk_cache,
     )
+    if samples.unreadable and on_bad_data == "error":  # known before any work is done
+        count = f" ({len(samples.unreadable)} bad images in all)" if len(samples.unreadable) > 1 else ""
+        raise UserError(f"{samples.unreadable[0]}; mend it or pass --on-bad-data skip{count}")
     loader = DetectionLoader(
         samples,
         batch_size,
@@ -310,7 +321,7 @@ def build_loader(
         prefetch_factor=4 if workers > 0 else None,
         generator=torch.Generator().manual_seed(seed),  # or else each epoch draws from torch's global one
     )
-    loader.bad_images = {}
+    loader.bad_images = dict.fromkeys(samples.unreadable)
     loader.on_bad_data = on_bad_data
     return loader
 
@@ -343,13 +354,13 @@ def collate(samples: list[Sample | UserError]) -> Batch:
         images=torch.from_numpy(np.stack([sample.image for sample in good])).permute(0, 3, 1, 2),
         boxes=torch.from_numpy(boxes),
         labels=torch.from_numpy(labels),
-        image_ids=torch.tensor([sample.image_id for sample in good]),
+        indices=torch.tensor([sample.index for sample in good]),
         original_sizes=torch.tensor([sample.original_size for sample in good]),
         bad_images=bad_images,
     )
 
 
-def _should_cache(dataset: CocoDataset, workers: int) -> bool:
+def _should_cache(dataset: DetectionSet, workers: int) -> bool:
     shared = workers == 0 or multiprocessing.get_start_method() == "fork"  # other methods would copy it to each worker
     return shared and 3 * sum(image.height * image.width for image in dataset.images) < CACHE_BYTES
 

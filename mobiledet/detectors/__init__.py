@@ -14,6 +14,7 @@ from mobiledet.detectors.base import (
     TwoStageOutputs,
 )
 from mobiledet.detectors.faster_rcnn import PYRAMID_SCALES, faster_rcnn, faster_rcnn_fpn
+from mobiledet.detectors.nanodet_plus import nanodet_plus
 from mobiledet.detectors.ssdlite import LEVELS, PYRAMID_LEVELS, ssdlite, ssdlite_fpn
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import ModelSpec
@@ -24,7 +25,7 @@ class DetectorEntry(NamedTuple):
 
     Attributes:
         build: called with backbone, num_classes, image_size and the detector's own options.
-        levels: feature levels, each with anchors of its own.
+        levels: feature levels, each with anchors of its own; 0 for a detector without anchors.
     """
 
     build: Callable[..., Detector]
@@ -36,6 +37,7 @@ DETECTORS = {
     "ssdlite_fpn": DetectorEntry(ssdlite_fpn, levels=PYRAMID_LEVELS),
     "faster_rcnn": DetectorEntry(faster_rcnn, levels=1),
     "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, levels=len(PYRAMID_SCALES)),
+    "nanodet_plus": DetectorEntry(nanodet_plus, levels=0),
 }
 
 
@@ -48,11 +50,12 @@ def build_detector(
         key: of ``DETECTORS``.
         backbone: gives the feature maps.
         num_classes: without background.
-        image_size: (height, width) in pixels, multiples of 32.
+        image_size: (height, width) in pixels.
         options: of this detector, such as ``anchors``.
 
     Raises:
-        UserError: the key is unknown, and the message names the nearest ones; or an option is unknown or not valid.
+        UserError: the key is unknown, and the message names the nearest ones; an option is unknown or not valid; or
+            backbone or detector cannot work at this image size.
     """
     if key not in DETECTORS:
         raise unknown_name("detector", key, DETECTORS)
@@ -61,6 +64,7 @@ def build_detector(
         signature(build).bind(backbone, num_classes, image_size, **options)
     except TypeError as error:
         raise UserError(f"detector {key}: {error}") from error
+    backbone.check_size(image_size)
     return build(backbone, num_classes, image_size, **options)
 
 
@@ -68,10 +72,18 @@ def detector_from_spec(spec: ModelSpec) -> Detector:
     """The network that a spec describes, randomly initialised.
 
     Raises:
-        UserError: backbone, detector or an option is unknown.
+        UserError: backbone, detector or an option is unknown, or an option has a value that the detector cannot take.
     """
     size = (spec.input.height, spec.input.width)
-    return build_detector(spec.detector, build_backbone(spec.backbone), spec.num_classes, size, **spec.detector_options)
+    backbone = build_backbone(spec.backbone, options=spec.backbone_options)
+    try:
+        return build_detector(spec.detector, backbone, spec.num_classes, size, **spec.detector_options)
+    except UserError:
+        raise
+    except Exception as error:  # the options come from a file, and each detector stumbles over other values in its way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        options = ", ".join(spec.detector_options) or "none"
+        raise UserError(f"detector {spec.detector} cannot be built with the options {options}: {reason}") from error
 
 
 __all__ = [

@@ -105,9 +105,22 @@ class Detector(nn.Module, Generic[Raw]):
 
     Attributes:
         backbone: gives the feature maps.
+        training_parts: names of the modules that only training has. A detector is built without them, and a checkpoint
+            need not have their tensors.
     """
 
     backbone: Backbone
+    training_parts: tuple[str, ...] = ()
+
+    def add_training_parts(self) -> None:
+        """Make what only training has, with random weights."""
+
+    def start_epoch(self, epoch: int) -> None:
+        """Be told the epoch that begins, counted from 0, by whoever trains."""
+
+    def is_training_part(self, tensor: str) -> bool:
+        """Whether a name of the state dict belongs to what only training has."""
+        return tensor.partition(".")[0] in self.training_parts
 
     def forward_static(self, image: Tensor) -> Raw:
         """What ``forward`` gives for a batch of one, in constant shapes and operations that every exporter takes.

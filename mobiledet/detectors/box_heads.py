@@ -49,7 +49,8 @@ ENTRY_SIZES = {"separable": 0, "two_layer": 2}
 
 
 class BoxHead(nn.Module):
-    """K x C x P x P regions to K x (classes + 1) logits, background first, and K x 4 or K x 4 * classes offsets.
+    """K x C x P x P regions to K x (1 + classes + unused) logits, background first, and K x 4 or K x 4 * classes
+    offsets.
 
     Args:
         kind: of ``BOX_HEADS``.
@@ -59,6 +60,7 @@ class BoxHead(nn.Module):
         num_classes: without background.
         class_agnostic: whether all classes share one box.
         norm_layer: makes the normalisation from a number of channels.
+        unused_logits: behind those of the classes, see ``losses.HardNegativeLoss``; they have no boxes.
 
     Raises:
         UserError: the kind is unknown.
@@ -73,13 +75,15 @@ class BoxHead(nn.Module):
         num_classes: int,
         class_agnostic: bool,
         norm_layer: NormLayer,
+        unused_logits: int = 0,
     ) -> None:
         super().__init__()
         if kind not in BOX_HEADS:
             raise unknown_name("box head", kind, BOX_HEADS)
         self.layers = BOX_HEADS[kind](channels, resolution, hidden, norm_layer)
         self.entry_size = ENTRY_SIZES[kind]
-        self.classes = nn.Linear(hidden, num_classes + 1)
+        self.unused_logits = unused_logits
+        self.classes = nn.Linear(hidden, 1 + num_classes + unused_logits)
         self.boxes = nn.Linear(hidden, 4 if class_agnostic else 4 * num_classes)
         for layer, std in ((self.classes, 0.01), (self.boxes, 0.001)):  # Fast R-CNN, arXiv:1504.08083, section 3.1
             nn.init.normal_(layer.weight, std=std)

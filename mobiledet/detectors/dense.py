@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobiledet.backbones import Backbone
@@ -17,6 +18,7 @@ from mobiledet.detectors.base import (
 from mobiledet.detectors.heads import PyramidHead, SSDLiteHead
 from mobiledet.detectors.losses import DenseLoss
 from mobiledet.detectors.postprocess import select_candidates_static, select_detections, suppress_static
+from mobiledet.errors import UserError
 from mobiledet.ops.anchors import AnchorSizes, grid_anchors
 from mobiledet.ops.box_coder import decode
 from mobiledet.spec import NmsSpec
@@ -29,10 +31,11 @@ class DenseDetector(Detector):
         backbone: gives the feature maps.
         neck: turns them into the levels of the head, each half the size of the one before.
         head: predicts for the anchors of every level.
-        image_size: (height, width) in pixels, multiples of 32.
+        image_size: (height, width) in pixels.
         finest_stride: of the first level.
         anchors: (width, height) of every level's anchors in fractions of the image.
         loss: gives the raw outputs their meaning.
+        clip_last: suppress boxes as they are and clip them to the image afterwards, as TensorFlow does.
     """
 
     anchors_xyxy: Tensor
@@ -46,12 +49,14 @@ class DenseDetector(Detector):
         finest_stride: int,
         anchors: AnchorSizes,
         loss: DenseLoss,
+        clip_last: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
         self.loss = loss
+        self.clip_last = clip_last
         self.image_size = image_size
         shapes = level_shapes(image_size, finest_stride, len(anchors))
         self.level_sizes = [rows * columns * len(level) for (rows, columns), level in zip(shapes, anchors, strict=True)]
@@ -84,25 +89,47 @@ class DenseDetector(Detector):
     def postprocess(self, raw: RawOutputs, nms: NmsSpec) -> list[ImageDetections]:
         height, width = self.image_size
         boxes = decode(raw.box_deltas.float(), self.anchors_xyxy, self.loss.coder_weights)
-        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
-        return select_detections(boxes, self.loss.scores(raw.class_logits.float()), nms)
+        limits = boxes.new_tensor([width, height, width, height])
+        scores = self.loss.scores(raw.class_logits.float())
+        if not self.clip_last:
+            return select_detections(torch.minimum(boxes.clamp(min=0), limits), scores, nms)
+        found = select_detections(boxes, scores, nms)
+        return [image._replace(boxes_xyxy=torch.minimum(image.boxes_xyxy.clamp(min=0), limits)) for image in found]
 
     def candidates_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticCandidates:
         height, width = self.image_size
         # fractions instead of pixels: areas of pixel boxes overflow float16
         anchors = self.anchors_xyxy / self.anchors_xyxy.new_tensor([width, height, width, height])
+
+        def boxes_of(rows: Tensor) -> Tensor:
+            deltas = F.embedding(rows, raw.box_deltas[0])
+            boxes = decode(deltas, F.embedding(rows, anchors), self.loss.coder_weights)
+            return boxes if self.clip_last else boxes.clamp(0, 1)
+
         ranks = self.loss.ranks(raw.class_logits[0])
-        return select_candidates_static(
-            ranks, self.loss.scores_of_ranks, raw.box_deltas[0], anchors, self.loss.coder_weights, nms.top_k
-        )
+        return select_candidates_static(ranks, self.loss.scores_of_ranks, boxes_of, nms.top_k)
 
     def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
-        return suppress_static(self.candidates_static(raw, nms), nms)
+        found = suppress_static(self.candidates_static(raw, nms), nms)
+        return found._replace(boxes=found.boxes.clamp(0, 1)) if self.clip_last else found
+
+
+def require_multiples(detector: str, image_size: tuple[int, int], stride: int) -> None:
+    """Refuse an image size for a detector that doubles maps exactly.
+
+    Raises:
+        UserError: a side is no multiple of the coarsest stride.
+    """
+    if any(side % stride for side in image_size):
+        raise UserError(
+            f"{detector} doubles maps on its way from coarse to fine: it needs an image whose sides are multiples of "
+            f"{stride}, not {image_size[0]} x {image_size[1]}"
+        )
 
 
 def level_shapes(image_size: tuple[int, int], finest_stride: int, num_levels: int) -> Sequence[tuple[int, int]]:
-    """(height, width) of the levels: every one halves the one before, rounded up."""
-    rows, columns = (side // finest_stride for side in image_size)
+    """(height, width) of the levels: every one halves the one before, rounded up; so does the way to the first."""
+    rows, columns = (-(-side // finest_stride) for side in image_size)
     shapes = []
     for _ in range(num_levels):
         shapes.append((rows, columns))

@@ -15,7 +15,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from mobiledet.backbones import Backbone, FeatureInfo
 from mobiledet.detectors.box_heads import BoxHead
-from mobiledet.detectors.dense import level_shapes
+from mobiledet.detectors.dense import level_shapes, require_multiples
 from mobiledet.detectors.fpn import FeaturePyramid
 from mobiledet.detectors.heads import PyramidHead
 from mobiledet.detectors.regions import RegionPooling
@@ -23,7 +23,7 @@ from mobiledet.detectors.rpn import FullHead
 from mobiledet.detectors.two_stage import TwoStageDetector, TwoStageSettings
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
-from mobiledet.ops.anchors import AnchorSizes, aspect_ratio_anchor_sizes, grid_anchors
+from mobiledet.ops.anchors import AnchorSizes, aspect_ratio_anchor_sizes, grid_anchors, pixel_anchor_sizes
 
 CHANNELS = 96
 SCALES = (0.08, 0.14, 0.25, 0.45, 0.8)  # of anchors, in fractions of the image's side
@@ -32,22 +32,6 @@ CANONICAL_SIDE = 112  # half of the pyramid paper's, for images of half the size
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 PYRAMID_EXTRA_LEVELS = 1  # beyond the backbone's, for anchors alone
 LAYERS = ("light", "full")
-# options of ``faster_rcnn_fpn`` for the network and the settings of torchvision's fasterrcnn_mobilenet_v3_large_320_fpn
-TORCHVISION_320_OPTIONS = {
-    "layers": "full",
-    "channels": 256,
-    "anchor_offset": 0.0,
-    "canonical_side": 224,
-    "box_head": "two_layer",
-    "hidden": 1024,
-    "class_agnostic": False,
-    "candidates": 150,
-    "proposals": 150,
-    "proposal_score": 0.05,
-    "train_candidates": 2000,
-    "train_proposals": 2000,
-    "samples": 512,
-}
 
 
 class ContextNeck(nn.Module):
@@ -115,6 +99,7 @@ def faster_rcnn_fpn(
     norm_layer: NormLayer = nn.BatchNorm2d,
     channels: int = CHANNELS,
     layers: str = "light",
+    anchor_sides: Sequence[float] = (),
     **options: Any,
 ) -> TwoStageDetector:
     """The backbone's levels and a coarser one; by default two scales of anchors a level in three aspect
@@ -126,12 +111,15 @@ def faster_rcnn_fpn(
         norm_layer: makes the normalisation from a number of channels.
         channels: of every level.
         layers: of the pyramid and the first stage, of ``LAYERS``.
+        anchor_sides: in pixels, the same on every level, in place of ``anchors``; see ``pixel_anchor_sizes``.
         options: see ``_assemble``.
     """
     info = backbone.feature_info
     strides = [level.stride for level in info]
     extra_shapes = level_shapes(image_size, strides[-1], 1 + PYRAMID_EXTRA_LEVELS)[1:]
     shapes = [(image_size[0] // stride, image_size[1] // stride) for stride in strides] + list(extra_shapes)
+    if anchor_sides and not anchors:
+        anchors = pixel_anchor_sizes(anchor_sides, ASPECT_RATIOS, image_size, len(shapes))
     sizes = anchors or aspect_ratio_anchor_sizes(PYRAMID_SCALES, ASPECT_RATIOS, image_size)
     if layers not in LAYERS:
         raise unknown_name("kind of layers", layers, LAYERS)
@@ -163,6 +151,7 @@ def _assemble(
     box_head: str = "separable",
     hidden: int = 256,
     class_agnostic: bool = True,
+    unused_logits: int = 0,
     **settings: Any,
 ) -> TwoStageDetector:
     """Both stages on a neck.
@@ -175,12 +164,13 @@ def _assemble(
         strides: of the levels that regions are taken from, finest first.
         anchor_offset: see ``grid_anchors``.
         resolution, sampling_ratio, canonical_side: see ``RegionPooling``.
-        box_head, hidden, class_agnostic: see ``BoxHead``.
+        box_head, hidden, class_agnostic, unused_logits: see ``BoxHead``.
         settings: see ``TwoStageSettings``.
 
     Raises:
         UserError: an option is unknown or not valid.
     """
+    require_multiples("Faster R-CNN", image_size, backbone.feature_info[-1].stride)
     if len(anchors) != len(shapes):
         raise UserError(f"anchors are given for {len(anchors)} levels, but this detector has {len(shapes)}")
     per_cell = len(anchors[0])
@@ -196,7 +186,7 @@ def _assemble(
         neck,
         rpn,
         RegionPooling(strides, image_size, resolution, sampling_ratio, canonical_side),
-        BoxHead(box_head, channels, resolution, hidden, num_classes, class_agnostic, norm_layer),
+        BoxHead(box_head, channels, resolution, hidden, num_classes, class_agnostic, norm_layer, unused_logits),
         grid_anchors(anchors, shapes, image_size, anchor_offset),
         [rows * columns * per_cell for rows, columns in shapes],
         image_size,

@@ -12,32 +12,43 @@ from mobiledet.layers import ConvNormAct, NormLayer, ReLU6
 
 class SSDLiteHead(nn.Module):
     """SSDLite's head (MobileNetV2, arXiv:1801.04381, section 6.2): for every level a 3x3 depthwise convolution with
-    normalisation and ReLU6, then a 1x1 convolution, once for the classes and once for the boxes.
+    normalisation and ReLU6, then a 1x1 convolution, once for the classes and once for the boxes. Not separable, the 1x1
+    convolution alone, as in TensorFlow's SSD on MobileNetV1.
 
     Args:
         channels: of each level.
         anchors_per_cell: of each level.
         num_logits: of one anchor.
         norm_layer: makes the normalisation from a number of channels.
+        separable: whether the depthwise convolutions are there.
     """
 
     def __init__(
-        self, channels: Sequence[int], anchors_per_cell: Sequence[int], num_logits: int, norm_layer: NormLayer
+        self,
+        channels: Sequence[int],
+        anchors_per_cell: Sequence[int],
+        num_logits: int,
+        norm_layer: NormLayer,
+        separable: bool = True,
     ) -> None:
         super().__init__()
         self.num_logits = num_logits
         pairs = list(zip(channels, anchors_per_cell, strict=True))
-        self.classes = nn.ModuleList(_prediction_layer(c, a * num_logits, norm_layer) for c, a in pairs)
-        self.boxes = nn.ModuleList(_prediction_layer(c, a * 4, norm_layer) for c, a in pairs)
+        make = _separable_layer if separable else _plain_layer
+        self.classes = nn.ModuleList(make(c, a * num_logits, norm_layer) for c, a in pairs)
+        self.boxes = nn.ModuleList(make(c, a * 4, norm_layer) for c, a in pairs)
 
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
-        return RawOutputs(
-            _flatten([layer(feature) for layer, feature in zip(self.classes, features, strict=True)], self.num_logits),
-            _flatten([layer(feature) for layer, feature in zip(self.boxes, features, strict=True)], 4),
-        )
+        logits = [layer(feature) for layer, feature in zip(self.classes, features, strict=True)]
+        deltas = [layer(feature) for layer, feature in zip(self.boxes, features, strict=True)]
+        return RawOutputs(flatten_levels(logits, self.num_logits), flatten_levels(deltas, 4))
 
 
-def _prediction_layer(in_channels: int, out_channels: int, norm_layer: NormLayer) -> nn.Sequential:
+def _plain_layer(in_channels: int, out_channels: int, norm_layer: NormLayer) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1))
+
+
+def _separable_layer(in_channels: int, out_channels: int, norm_layer: NormLayer) -> nn.Sequential:
     return nn.Sequential(
         ConvNormAct(in_channels, in_channels, 3, 1, in_channels, norm_layer, ReLU6),
         nn.Conv2d(in_channels, out_channels, 1),
@@ -71,8 +82,8 @@ class PyramidHead(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
         features = self.tower(features)
         return RawOutputs(
-            _flatten([self.classes(feature) for feature in features], self.num_logits),
-            _flatten([self.boxes(feature) for feature in features], 4),
+            flatten_levels([self.classes(feature) for feature in features], self.num_logits),
+            flatten_levels([self.boxes(feature) for feature in features], 4),
         )
 
 
@@ -94,6 +105,6 @@ class SharedBlock(nn.Module):
         return outputs
 
 
-def _flatten(maps: list[Tensor], width: int) -> Tensor:
+def flatten_levels(maps: list[Tensor], width: int) -> Tensor:
     """N x (a * width) x H x W maps to N x A x width, rows before columns before the anchors of a cell."""
     return torch.cat([m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, width) for m in maps], dim=1)

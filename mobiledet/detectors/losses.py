@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobiledet.detectors.base import RawOutputs, Targets
-from mobiledet.errors import unknown_name
+from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.box_coder import SSD_WEIGHTS, decode, encode
 from mobiledet.ops.boxes import paired_giou, paired_iou
 from mobiledet.ops.collective import mean_over_processes
@@ -89,15 +89,33 @@ class DenseLoss(nn.Module):
 
 class HardNegativeLoss(DenseLoss):
     """SSD's loss (arXiv:1512.02325, section 2.2): softmax with background as class 0, the three hardest negatives for
-    each positive of an image, smooth L1 on the encoded boxes."""
+    each positive of an image, smooth L1 on the encoded boxes.
+
+    Args:
+        unused_logits: logits behind those of the classes that name none, as published weights for COCO have for the
+            ten numbers that COCO does not use. They are part of the softmax.
+    """
 
     negatives_per_positive = 3
 
+    def __init__(self, unused_logits: int = 0) -> None:
+        super().__init__()
+        self.unused_logits = unused_logits
+
     def num_logits(self, num_classes: int) -> int:
-        return num_classes + 1
+        return 1 + num_classes + self.unused_logits
+
+    def of_classes(self, scores: Tensor) -> Tensor:
+        """The columns between background and what names no class."""
+        return scores[..., 1 : scores.shape[-1] - self.unused_logits]
 
     def scores(self, class_logits: Tensor) -> Tensor:
-        return class_logits.softmax(-1)[..., 1:]
+        return self.of_classes(class_logits.softmax(-1))
+
+    def classification_errors(self, class_logits: Tensor, labels: Tensor) -> Tensor:
+        """N x A x L logits and N x A labels, -1 for background, to N x A."""
+        error = F.cross_entropy(class_logits.flatten(0, 1), (labels + 1).flatten(), reduction="none")
+        return error.view_as(labels)
 
     def match(self, targets: Targets, anchors_xyxy: Tensor, level_sizes: Sequence[int]) -> Tensor:
         return match_ssd(targets.boxes_xyxy, targets.labels >= 0, anchors_xyxy)
@@ -106,8 +124,7 @@ class HardNegativeLoss(DenseLoss):
         self, raw: RawOutputs, anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
         foreground = labels >= 0
-        error = F.cross_entropy(raw.class_logits.flatten(0, 1), (labels + 1).flatten(), reduction="none")
-        error = error.view_as(labels)
+        error = self.classification_errors(raw.class_logits, labels)
         hardness = error.detach().masked_fill(foreground, -torch.inf)
         rank = hardness.argsort(1, descending=True).argsort(1)
         negative = rank < self.negatives_per_positive * foreground.sum(1, keepdim=True)
@@ -115,6 +132,23 @@ class HardNegativeLoss(DenseLoss):
         offsets = encode(boxes_xyxy, anchors_xyxy, self.coder_weights)
         box_error = F.smooth_l1_loss(raw.box_deltas, offsets, reduction="none").sum(-1)
         return class_error, (box_error * foreground).sum()
+
+
+class SigmoidHardNegativeLoss(HardNegativeLoss):
+    """The same with a sigmoid for each logit, that of background included, as in TensorFlow's detection zoo."""
+
+    def scores(self, class_logits: Tensor) -> Tensor:
+        return self.of_classes(class_logits).sigmoid()
+
+    def ranks(self, class_logits: Tensor) -> Tensor:
+        return self.of_classes(class_logits)
+
+    def scores_of_ranks(self, ranks: Tensor) -> Tensor:
+        return ranks.sigmoid()
+
+    def classification_errors(self, class_logits: Tensor, labels: Tensor) -> Tensor:
+        wanted = F.one_hot(labels + 1, class_logits.shape[-1]).to(class_logits.dtype)
+        return F.binary_cross_entropy_with_logits(class_logits, wanted, reduction="none").sum(-1)
 
 
 class FocalLoss(DenseLoss):
@@ -164,11 +198,30 @@ class FocalLoss(DenseLoss):
         return class_error, self.box_weight * box_error.sum()
 
 
-LOSSES: dict[str, type[DenseLoss]] = {"hard_negative": HardNegativeLoss, "focal": FocalLoss}
+LOSSES: dict[str, type[DenseLoss]] = {
+    "hard_negative": HardNegativeLoss,
+    "sigmoid_hard_negative": SigmoidHardNegativeLoss,
+    "focal": FocalLoss,
+}
 
 
-def build_loss(key: str) -> DenseLoss:
-    """Raises UserError for a key that is not in ``LOSSES``."""
+def build_loss(key: str, unused_logits: int = 0) -> DenseLoss:
+    """The loss of a key of ``LOSSES``.
+
+    Args:
+        key: its name.
+        unused_logits: see ``HardNegativeLoss``; other losses have none.
+
+    Raises:
+        UserError: there is no such loss, or it has no unused logits.
+    """
     if key not in LOSSES:
         raise unknown_name("loss", key, LOSSES)
-    return LOSSES[key]()
+    if isinstance(unused_logits, bool) or not isinstance(unused_logits, int) or unused_logits < 0:
+        raise UserError(f"detector option unused_logits is {unused_logits!r}; it must be a whole number from 0 on")
+    kind = LOSSES[key]
+    if issubclass(kind, HardNegativeLoss):
+        return kind(unused_logits)
+    if unused_logits:
+        raise UserError(f"detector option unused_logits: the loss {key} has none")
+    return kind()

@@ -8,7 +8,6 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from mobiledet.detectors.base import ImageDetections, StaticCandidates, StaticDetections
-from mobiledet.ops.box_coder import decode
 from mobiledet.ops.nms import static_nms
 from mobiledet.spec import NmsSpec
 
@@ -39,12 +38,7 @@ def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[
 
 
 def select_candidates_static(
-    ranks: Tensor,
-    to_scores: Callable[[Tensor], Tensor],
-    deltas: Tensor,
-    anchors_xyxy: Tensor,
-    coder_weights: tuple[float, ...],
-    top_k: int,
+    ranks: Tensor, to_scores: Callable[[Tensor], Tensor], boxes_of: Callable[[Tensor], Tensor], top_k: int
 ) -> StaticCandidates:
     """The first half of ``select_detections`` for one image in constant shapes, with box decoding.
 
@@ -54,16 +48,13 @@ def select_candidates_static(
     Args:
         ranks: A x C, in the order of the scores; cheaper than the scores where those need an exponential each.
         to_scores: turns chosen ranks into scores in 0..1.
-        deltas: A x 4 offsets.
-        anchors_xyxy: A x 4 in fractions of the image.
-        coder_weights: of ``ops.box_coder``.
+        boxes_of: gives the boxes of K rows, K x 4 xyxy in 0..1.
         top_k: candidates.
     """
-    # every one of the best (anchor, class) pairs lies on one of the anchors with the best classes
-    _, anchor = torch.topk(ranks.amax(1), min(top_k, len(ranks)))
-    ranks = F.embedding(anchor, ranks)
-    boxes = decode(F.embedding(anchor, deltas), F.embedding(anchor, anchors_xyxy), coder_weights).clamp(0, 1)
-    best, _, row, labels = best_pairs(ranks, top_k)
+    # every one of the best (row, class) pairs lies on one of the rows with the best classes
+    _, chosen = torch.topk(ranks.amax(1), min(top_k, len(ranks)))
+    boxes = boxes_of(chosen)
+    best, _, row, labels = best_pairs(F.embedding(chosen, ranks), top_k)
     return StaticCandidates(F.embedding(row, boxes), labels, to_scores(best))
 
 

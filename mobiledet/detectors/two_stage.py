@@ -219,13 +219,17 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         boxes = decode(deltas, raw.proposals.unsqueeze(2), SSD_WEIGHTS).clamp(0, 1).flatten(1, 2)
         boxes = boxes * self._scale(boxes)
         missing = (raw.proposals[..., 2:] <= raw.proposals[..., :2]).any(-1, keepdim=True)
-        scores = raw.class_logits.float().softmax(-1)[..., 1:].masked_fill(missing, -1.0)
+        scores = self._scores(raw.class_logits.float()).masked_fill(missing, -1.0)
         return select_detections(boxes, scores, nms)
+
+    def _scores(self, class_logits: Tensor) -> Tensor:
+        """Of the classes: without background, and without what names no class."""
+        return class_logits.softmax(-1)[..., 1 : class_logits.shape[-1] - self.box_head.unused_logits]
 
     def candidates_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticCandidates:
         x1, y1, x2, y2 = raw.proposals[0].split(1, dim=1)
         present = ((x2 - x1) * (y2 - y1) > 0).float()
-        scores = raw.class_logits[0].softmax(-1)[:, 1:] * present
+        scores = self._scores(raw.class_logits[0]) * present
         best, pair, row, labels = best_pairs(scores, nms.top_k)
         if raw.box_deltas.shape[-1] == 4:
             deltas = F.embedding(row, raw.box_deltas[0])

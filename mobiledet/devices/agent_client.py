@@ -2,7 +2,6 @@
 
 import dataclasses
 import secrets
-import tempfile
 import time
 import weakref
 import zipfile
@@ -50,6 +49,7 @@ from mobiledet.devices.base import (
 )
 from mobiledet.devices.golden import as_fractions, replay_golden
 from mobiledet.errors import UserError
+from mobiledet.leftovers import scratch_folder
 
 BATCH_BYTES = 8 << 20
 LOAD_SECONDS = 300.0  # a phone may compile the file for its accelerator
@@ -238,8 +238,8 @@ def _collect(batch: Sequence[Item], answer: Future[list[Frame]], size: BatchSize
 @contextmanager
 def zipped(bundle: Bundle) -> Iterator[Path]:
     """The files of a bundle as one zip file, for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="mobiledet-upload-") as folder:
-        path = Path(folder) / "bundle.zip"
+    with scratch_folder("upload") as folder:
+        path = folder / "bundle.zip"
         with zipfile.ZipFile(path, "w") as archive:  # stored, not deflated: weights hardly shrink
             for file in sorted(path for path in bundle.root.rglob("*") if path.is_file()):
                 archive.write(file, file.relative_to(bundle.root).as_posix())

@@ -3,10 +3,19 @@
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.detections import Detections
+from mobiledet.records import Count, Range, Share
+
+MOST_THREADS = 512
+MOST_RUNS, MOST_SECONDS, MOST_FPS = 10_000_000, 86_400.0, 1000.0
+MOST_NS = (1 << 53) - 1  # a hundred days, and exact in every language
+
+Threads = Annotated[int, Range(0, MOST_THREADS)]
+Nanoseconds = Annotated[int, Range(0, MOST_NS)]
+Seconds = Annotated[float, Range(0, MOST_SECONDS)]
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class DeviceInfo:
     model: str
     os: str
     cpu: str
-    cores: int
+    cores: Count
     runtime: str
     runtime_version: str
 
@@ -48,13 +57,13 @@ class DeviceState:
         power_saving: whether the system saves power.
     """
 
-    memory_bytes: int | None
-    peak_memory_bytes: int | None
+    memory_bytes: Count | None
+    peak_memory_bytes: Count | None
     temperatures_c: dict[str, float]
     thermal_status: str | None
-    load: float | None
+    load: Annotated[float, Range(0)] | None
     foreground: bool | None = None
-    battery: float | None = None
+    battery: Share | None = None
     charging: bool | None = None
     power_saving: bool | None = None
 
@@ -108,13 +117,13 @@ class BenchmarkPlan:
         state_seconds: time between two looks at the device's state during the timed runs; 0 looks before and after.
     """
 
-    warmup_runs: int = 10
-    warmup_seconds: float = 1.0
-    warmup_limit_seconds: float = 10.0
-    runs: int = 50
-    seconds: float = 10.0
-    fps: float = 0.0
-    state_seconds: float = 5.0
+    warmup_runs: Annotated[int, Range(0, MOST_RUNS)] = 10
+    warmup_seconds: Seconds = 1.0
+    warmup_limit_seconds: Seconds = 10.0
+    runs: Annotated[int, Range(1, MOST_RUNS)] = 50
+    seconds: Seconds = 10.0
+    fps: Annotated[float, Range(0, MOST_FPS)] = 0.0
+    state_seconds: Seconds = 5.0
 
 
 @dataclass(frozen=True)
@@ -127,8 +136,8 @@ class ColdStart:
         memory_bytes: that the process grew by, at its peak, from before the load to after the first run.
     """
 
-    load_ns: int
-    first_infer_ns: int
+    load_ns: Nanoseconds
+    first_infer_ns: Nanoseconds
     memory_bytes: int | None
 
 
@@ -170,8 +179,8 @@ class Execution:
 
     requested: str
     actual: str
-    delegated_share: float | None
-    threads: int
+    delegated_share: Share | None
+    threads: Threads
 
 
 @dataclass(frozen=True)
@@ -185,10 +194,10 @@ class GoldenReport:
         largest_score_difference: of the matched pairs.
     """
 
-    cases: int
-    detections: int
-    lowest_iou: float
-    largest_score_difference: float
+    cases: Count
+    detections: Count
+    lowest_iou: Annotated[float, Range(0, 1.001)]  # of rounded numbers
+    largest_score_difference: Share
 
 
 class Session(Protocol):

@@ -55,9 +55,9 @@ def diagnose(replayed: Sequence[Replayed], spec: ModelSpec) -> str:
     now = _agreement(expected, found)
     word = (
         _other_case(expected, found)
+        or _wrong_classes(expected, found)
         or _part(expected, found, spec)
         or _mistake(expected, found, {**_BOXES, **_TURNS}, spec)
-        or _wrong_classes(expected, found)
         or _wrong_scores(expected, found)
         or _offset(expected, found)
     )
@@ -160,7 +160,7 @@ _TURNS: dict[str, Boxes] = {
     "the picture is mirrored, left for right": lambda b, spec: np.stack(
         (1 - b[:, 2], b[:, 1], 1 - b[:, 0], b[:, 3]), axis=1
     ),
-    "the picture is upside down and mirrored": lambda b, spec: np.stack(
+    "the picture is mirrored, top for bottom": lambda b, spec: np.stack(
         (b[:, 0], 1 - b[:, 3], b[:, 2], 1 - b[:, 1]), axis=1
     ),
     "the picture is turned by 180 degrees": lambda b, spec: 1 - b[:, [2, 3, 0, 1]],

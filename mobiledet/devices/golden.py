@@ -86,6 +86,8 @@ def as_fractions(frame: Frame) -> Detections:
 
 def _difference(bundle: Bundle, expected: Detections, found: Detections, compared: Comparison) -> str:
     """What tells two lists apart for no good reason; empty when nothing does."""
+    if len(expected) and len(found) and not found.scores.any():
+        return f"all scores are zero where {len(expected)} detections are expected"
     for verb, ours, side in (("misses", expected, compared.missing), ("invents", found, compared.invented)):
         if side.unexplained.size:
             worst = side.unexplained[0]

@@ -48,11 +48,13 @@ class LiteRtDetector:
                 model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver
             )
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+            self._input, self._outputs = self._signature()
+            self.height, self.width = (int(side) for side in self._input["shape"][1:3])
+            self.delegated_share = from_details(self._interpreter._get_ops_details()).delegated_share
+        except UserError:
+            raise
+        except Exception as error:  # its Python part stumbles in many ways over a file with names or parts missing
             raise UserError(f"LiteRT cannot load {path}: {_one_line(error)}; export it again") from error
-        self._input, self._outputs = self._signature()
-        self.height, self.width = (int(side) for side in self._input["shape"][1:3])
-        self.delegated_share = from_details(self._interpreter._get_ops_details()).delegated_share
         self.accelerator = "xnnpack" if self.delegated_share else "cpu"
 
     def set_input(self, image: np.ndarray) -> None:
@@ -67,7 +69,7 @@ class LiteRtDetector:
         """
         try:
             self._interpreter.invoke()
-        except (ValueError, RuntimeError) as error:
+        except Exception as error:
             raise UserError(f"LiteRT cannot run {self._path}: {_one_line(error)}; export it again") from error
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
@@ -114,4 +116,4 @@ class LiteRtDetector:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
@@ -13,10 +12,12 @@ import numpy as np
 
 import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.child import child_command
 from mobiledet.cores import usable_cores
 from mobiledet.data.images import decode_rgb, load_rgb, resize
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
+    MOST_THREADS,
     BenchmarkPlan,
     BenchmarkSamples,
     ColdStart,
@@ -62,6 +63,8 @@ class LocalDevice:
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> "LocalSession":
         """Load a .tflite file, a Core ML package into the interpreter, or a Core AI asset; see ``Device.load``."""
+        if not 0 <= threads <= MOST_THREADS:
+            raise UserError(f"{threads} threads are asked for, a model file takes 1 to {MOST_THREADS}")
         path, threads = bundle.root / file.path, threads or usable_cores()
         detector: LiteRtDetector | ServedDetector
         if file.format == "tflite":
@@ -171,7 +174,7 @@ class LocalSession:
 
     def _cold_start(self) -> ColdStart:
         path = str(self._bundle.root / self._file.path)
-        program = [sys.executable, "-m", "mobiledet.devices.cold_start", path]
+        program = child_command("mobiledet.devices.cold_start", path)
         arguments = [self.execution.requested, str(self.execution.threads)]
         done = subprocess.run([*program, *arguments], capture_output=True, text=True)
         if done.returncode:

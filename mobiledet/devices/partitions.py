@@ -39,7 +39,7 @@ def divide(path: Path) -> Partitions:
         interpreter = Interpreter(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
         operations = interpreter._get_ops_details()
-    except (ValueError, RuntimeError) as error:
+    except Exception as error:  # see LiteRtDetector
         raise UserError(f"LiteRT cannot load {path}: {' '.join(str(error).split())}") from error
     return from_details(operations)
 

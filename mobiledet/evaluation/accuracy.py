@@ -1,20 +1,19 @@
 """Run a loaded model file over a data set and score its detections."""
 
-import hashlib
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import fields
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from mobiledet.data.categories import match_categories
-from mobiledet.data.coco import CocoDataset, CocoImage
+from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
+from mobiledet.data.dataset import DetectionSet, LabelledImage, LeftOut, count_by_reason, some
 from mobiledet.devices import InputMode
-from mobiledet.devices.base import Session, StageTimes
+from mobiledet.devices.base import Frame, Session, StageTimes
 from mobiledet.errors import UserError
 from mobiledet.evaluation.detection_log import DetectionLog
 from mobiledet.evaluation.latency import LatencyStats
@@ -30,7 +29,7 @@ SAME, ODD_SHARE = Tolerance(iou=0.9, score=0.05), 0.1
 def measure_accuracy(
     session: Session,
     spec: ModelSpec,
-    dataset: CocoDataset,
+    dataset: DetectionSet,
     scorer: str = "faster-coco-eval",
     on_bad_data: OnBadData = "error",
     log: DetectionLog | None = None,
@@ -41,7 +40,7 @@ def measure_accuracy(
     Args:
         session: the loaded file.
         spec: the model's description, for its labels.
-        dataset: images and where the truth is.
+        dataset: the images and what is on them.
         scorer: one of ``metrics.coco.SCORERS``.
         on_bad_data: with ``skip`` an image that cannot be decoded or has another size than the annotations say is left
             out, of the score too.
@@ -49,35 +48,36 @@ def measure_accuracy(
         mode: what the device is given.
 
     Raises:
-        UserError: an image is broken, none is left, the data set has a category that the model does not know, or the
-            device finds something else in the last known image than before.
+        UserError: an image is broken, none is left, the data set has no box or a class that the model does not know, or
+            the device finds something else in the last known image than before.
     """
-    category_ids = match_categories(spec, dataset)
+    label_of = match_labels(spec, dataset)
+    require_boxes(dataset)
     if log and log.found:
         _check_known(session, spec, dataset, log)
     known = dict(log.found) if log else {}
-    skipped = list(dataset.skipped)
+    left_out = list(dataset.left_out)
     waiting = [image for image in dataset.images if image.id not in known]
-    with _progress() as progress, closing(session.detect(image.path for image in waiting)) as frames:
+    with _progress() as progress, closing(_detect(session, waiting)) as frames:
         done = len(dataset.images) - len(waiting)
         name = f"images, {done} known before" if done else "images"
         task = progress.add_task(name, total=len(dataset.images), completed=done)
-        for image, frame in zip(waiting, frames, strict=True):
+        for image, frame in frames:
             problem = frame.problem or image.size_problem(frame.height, frame.width, dataset.annotations)
             if frame.times is not None and not problem:
                 known[image.id] = frame
                 if log:
                     log.add(image.id, frame)
             elif on_bad_data == "skip":
-                skipped.append(problem)
+                left_out.append(LeftOut("images that cannot be read", problem))
             else:
                 raise UserError(f"{problem}; mend it or pass --on-bad-data skip")
             progress.advance(task)
     scored = [image for image in dataset.images if image.id in known]
     if not scored:
-        raise UserError(f"no image of {dataset.images_dir} can be scored; the first problem: {skipped[0]}")
+        raise UserError(f"no image of {dataset.images_dir} can be scored; the first problem: {left_out[0].text}")
 
-    evaluator = CocoEvaluator(dataset.annotations, category_ids, [image.id for image in scored])
+    evaluator = CocoEvaluator(spec.labels, {image.id: image.truth for image in scored}, label_of)
     for image in scored:
         evaluator.add(image.id, known[image.id].detections)
     times = [frame.times for frame in map(known.__getitem__, (image.id for image in scored)) if frame.times]
@@ -85,27 +85,55 @@ def measure_accuracy(
         metrics=evaluator.score(scorer),
         dataset=dataset.name,
         annotations=str(dataset.annotations),
-        images_sha256=images_sha256(scored, dataset.annotations),
+        images_sha256=dataclasses.replace(dataset, images=tuple(scored)).sha256(),
         mode=mode,
-        skipped=tuple(skipped),
+        skipped=tuple(entry.text for entry in left_out),
+        skipped_by_reason=count_by_reason(left_out),
+        notes=_notes(spec, dataset, label_of),
         scorer=scorer,
         stages={stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)},
     )
 
 
-def images_sha256(images: Sequence[CocoImage], annotations: Path) -> str:
-    """Of the annotation file and the list of images: what was scored on the same ones may be compared."""
-    with annotations.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    digest.update("".join(f"{image.id} {image.path.name}\n" for image in images).encode())
-    return digest.hexdigest()
+def require_boxes(dataset: DetectionSet) -> None:
+    """Refuse a set without a box to find: it has no mAP.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not any(dataset.objects):
+        crowds = f", its {dataset.crowds} crowds aside" if dataset.crowds else ""
+        raise UserError(
+            f"{dataset.annotations} has no box to find in {len(dataset.images)} images{crowds}, so there is no mAP; "
+            "give "
+            "annotated images, or --no-accuracy to measure latency alone"
+        )
 
 
-def _check_known(session: Session, spec: ModelSpec, dataset: CocoDataset, log: DetectionLog) -> None:
+def _detect(session: Session, images: Sequence[LabelledImage]) -> Generator[tuple[LabelledImage, Frame], None, None]:
+    """What the device finds in each image; those that are turned as their EXIF tag says come last."""
+    for apply_orientation in (False, True):
+        group = [image for image in images if image.apply_orientation == apply_orientation]
+        if group:
+            with closing(session.detect((image.path for image in group), apply_orientation)) as frames:
+                yield from zip(group, frames, strict=True)
+
+
+def _notes(spec: ModelSpec, dataset: DetectionSet, label_of: Sequence[int | None]) -> tuple[str, ...]:
+    """What a reader of the score should know: notes of the data set, and classes that have no AP."""
+    missing = [
+        name for name, place in zip(spec.labels, label_of, strict=True) if place is None or not dataset.objects[place]
+    ]
+    if not missing:
+        return dataset.notes
+    return (*dataset.notes, f"{len(missing)} of {len(spec.labels)} classes have no box here and no AP: {some(missing)}")
+
+
+def _check_known(session: Session, spec: ModelSpec, dataset: DetectionSet, log: DetectionLog) -> None:
     """Run the last known image again: a device that had broken before it was interrupted is found out."""
     last = next(reversed(log.found))
-    image = next(image for image in dataset.images if image.id == last)
-    (again,) = session.detect([image.path])
+    image = next(image for image in dataset.images if image.id == last)  # the log is of these images
+    (again,) = session.detect([image.path], image.apply_orientation)
     before = log.found[last].detections
     compared = compare_lists(before, again.detections, spec.nms.score, spec.nms, SAME)
     odd = len(compared.missing.unexplained) + len(compared.invented.unexplained)

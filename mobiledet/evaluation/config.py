@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from mobiledet.data.config import OnBadData
+from mobiledet.data.config import DataOptions, Exif
 from mobiledet.devices import InputMode
 from mobiledet.devices.options import ANY_PHONE, PhoneOptions
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(DataOptions):
     """Measure the exported file of a bundle on a device: COCO mAP, latency, cold start and memory.
 
     The device first replays the bundle's golden inputs; a runtime that gives other detections is refused. Then the
@@ -65,17 +65,18 @@ class EvaluateConfig:
     """That tool, built for the phone."""
 
     data: str | None = None
-    """A folder in COCO's layout, or `shapes` for the built-in set."""
+    """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
     split: str = "val"
-    """Which part of --data."""
+    """Which part of --data: val, which --val-set names, train, or any other that it holds, such as test."""
     images: Path | None = None
     """Folder of images, instead of --data; needs --annotations."""
     annotations: Path | None = None
     """COCO JSON of --images."""
     limit: int = 0
     """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
-    on_bad_data: OnBadData = "error"
-    """error: stop at the first broken image or annotation; skip: leave them out and report which."""
+    exif: Literal["bundle"] | Exif = "bundle"
+    """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
+    the annotations does not tell otherwise (auto); bundle: as it was trained."""
     scorer: Literal["faster-coco-eval", "pycocotools"] = "faster-coco-eval"
     """Computes the twelve numbers; both give the same ones, pycocotools takes about nine times as long."""
 
@@ -136,16 +137,21 @@ class ReportConfig:
 class PredictConfig:
     """Run a bundle on pictures and draw what it finds.
 
-    Pictures are turned as their EXIF tag says. Each is written whole or not at all.
+    Pictures are turned as their EXIF orientation says, unless the bundle was trained with --exif ignore. Each is
+    written whole or not at all. One that cannot be read does not stop the others; it is told at the end, with exit
+    status 2. The name of a published detector (`mobiledet zoo`) stands for its bundle: its weights are fetched and
+    exported once and kept in the cache.
 
     For example:
+      mobiledet predict ssdlite320_mobilenet_v3_large photo.jpg
       mobiledet predict x.mobiledet cat.jpg dog.png
       mobiledet predict x.mobiledet holiday/ --score 0.5 --out drawn
       mobiledet predict x.mobiledet cat.jpg --json > boxes.json
     """
 
     bundle: Positional[Path]
-    """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
+    """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it; or the name of a published
+    detector, where no file or folder is called so."""
     images: Positional[tuple[Path, ...]]
     """Pictures, or folders of pictures."""
 

@@ -15,7 +15,7 @@ from mobiledet.devices.base import BenchmarkPlan, DeviceInfo, DeviceState, Execu
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.plan import benchmark_plan
-from mobiledet.records import decode
+from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import ModelSpec, read_json
 
 KIND = "mobiledet cross-check"
@@ -123,7 +123,7 @@ def is_cross_check(path: Path) -> bool:
     Raises:
         UserError: it cannot be read.
     """
-    values = read_json(path)
+    values = read_json(path, RECORD_BYTES)
     return isinstance(values, dict) and values.get("kind") == KIND
 
 
@@ -133,7 +133,7 @@ def read_cross_check(path: Path) -> CrossCheck:
     Raises:
         UserError: the file cannot be read or is none.
     """
-    values: Any = read_json(path)
+    values: Any = read_json(path, RECORD_BYTES)
     if not isinstance(values, dict) or values.get("kind") != KIND:
         raise UserError(f"{path} is no cross-check of mobiledet evaluate --tool benchmark_model")
     if values.get("schema_version") != SCHEMA_VERSION:
@@ -141,7 +141,7 @@ def read_cross_check(path: Path) -> CrossCheck:
         raise UserError(f"{path}: schema version {version} is not {SCHEMA_VERSION}; use the matching mobiledet")
     try:
         fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
-        check: CrossCheck = decode(CrossCheck, fields)
+        check: CrossCheck = decode(CrossCheck, fields, filled=(ModelFile,))
         return check
     except ValueError as error:
         raise UserError(f"{path} is a damaged cross-check: {error}; measure again") from error

@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Annotated, Any
 
 from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.errors import UserError
-from mobiledet.records import decode, float32_json
+from mobiledet.records import Range, decode, float32_json, load_json
+from mobiledet.truth import ImageId
 
 KIND = "mobiledet detections"
 SCHEMA_VERSION = 1
@@ -41,7 +40,7 @@ class Origin:
         device: that ran it.
         execution: accelerator and threads.
         mode: ``image`` or ``tensor``.
-        images: sha256 of the list of images and the annotations.
+        images: sha256 of the list of images and what is on them.
         labels: the classes that ``labels`` of a line count from 0.
     """
 
@@ -62,13 +61,21 @@ class Origin:
 class _Line:
     """One image; boxes (x1, y1, x2, y2) in its pixels."""
 
-    image_id: int
-    height: int
-    width: int
+    image_id: Any
+    height: Annotated[int, Range(1)]
+    width: Annotated[int, Range(1)]
     boxes: Any
     scores: Any
     labels: Any
     times: StageTimes
+
+
+@dataclass(frozen=True)
+class _Benchmark:
+    """A line of its own."""
+
+    plan: BenchmarkPlan
+    samples: BenchmarkSamples
 
 
 class DetectionLog:
@@ -81,7 +88,7 @@ class DetectionLog:
 
     def __init__(self, path: Path, origin: Origin, file: FileIO) -> None:
         self.path = path
-        self.found: dict[int, Frame] = {}
+        self.found: dict[ImageId, Frame] = {}
         self._file = file
         self._synced = time.monotonic()
         self._benchmarks: list[tuple[BenchmarkPlan, BenchmarkSamples]] = []
@@ -95,7 +102,7 @@ class DetectionLog:
         else:
             self._write(_json({"kind": KIND, "schema_version": SCHEMA_VERSION, "origin": origin}))
 
-    def add(self, image_id: int, frame: Frame) -> None:
+    def add(self, image_id: ImageId, frame: Frame) -> None:
         """Keep what was found in an image.
 
         Raises:
@@ -134,8 +141,8 @@ class DetectionLog:
 
     def _read(self, lines: list[bytes], origin: Origin) -> None:
         try:
-            header = json.loads(lines[0])
-            if header["kind"] != KIND or header["schema_version"] != SCHEMA_VERSION:
+            header = load_json(lines[0])
+            if header["kind"] != KIND or header["schema_version"] != SCHEMA_VERSION or len(header) != 3:
                 raise ValueError("it is of another version")
             others = decode(Origin, header["origin"]).differences(origin)
             if others:
@@ -144,12 +151,15 @@ class DetectionLog:
                     "pass --fresh to drop it, or choose another --out"
                 )
             for line in lines[1:]:
-                value = json.loads(line)
+                value = load_json(line)
                 if "plan" in value:
-                    samples = decode(BenchmarkSamples, value["samples"])
-                    self._benchmarks.append((decode(BenchmarkPlan, value["plan"]), samples))
+                    measured = decode(_Benchmark, value)
+                    self._benchmarks.append((measured.plan, measured.samples))
                 else:
-                    self.found[value["image_id"]] = _frame(value)
+                    image_id, frame = _frame(value, len(origin.labels))
+                    if image_id in self.found:
+                        raise ValueError(f"image {image_id} stands there twice")
+                    self.found[image_id] = frame
         except (ValueError, TypeError, KeyError) as error:
             message = f"{self.path} is damaged ({error}), so it cannot go on; pass --fresh to start anew"
             raise UserError(message) from error
@@ -214,22 +224,23 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, default=dataclasses.asdict, allow_nan=False, separators=(",", ":"))
 
 
-def _line_json(image_id: int, frame: Frame) -> str:
+def _line_json(image_id: ImageId, frame: Frame) -> str:
     found = frame.detections
     boxes, scores = float32_json(found.boxes_xyxy.tolist()), float32_json(found.scores.tolist())
     return (
-        f'{{"image_id":{image_id},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
+        f'{{"image_id":{json.dumps(image_id)},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
         f'"labels":{json.dumps(found.labels.tolist())},"times":{_json(vars(frame.times))}}}'
     )
 
 
-def _frame(value: dict[str, Any]) -> Frame:
-    line = _Line(**{**value, "times": decode(StageTimes, value["times"], "times")})
-    for name in ("image_id", "height", "width"):
-        decode(int, getattr(line, name), name)
-    boxes = np.asarray(line.boxes, np.float32).reshape(-1, 4)
-    found = Detections(boxes, np.asarray(line.scores, np.float32), np.asarray(line.labels, np.int64))
-    return Frame(Path(), found, line.times, height=line.height, width=line.width)
+def _frame(value: dict[str, Any], class_count: int) -> tuple[ImageId, Frame]:
+    image_id = value["image_id"]
+    if type(image_id) not in (int, str):
+        raise ValueError(f"image_id is a {type(image_id).__name__}")
+    # the arrays are checked as a whole, an id may be larger than 64 bits
+    line: _Line = decode(_Line, {**value, **dict.fromkeys(("image_id", "boxes", "scores", "labels"))})
+    found = Detections.from_json(value["boxes"], value["scores"], value["labels"], class_count)
+    return image_id, Frame(Path(), found, line.times, height=line.height, width=line.width)
 
 
 def _comparable(origin: Origin, name: str) -> Any:

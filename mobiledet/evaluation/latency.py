@@ -1,9 +1,16 @@
 """What raw latency samples say."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+
+from mobiledet.devices.base import Nanoseconds
+from mobiledet.records import Range
+
+Milliseconds = Annotated[float, Range(0)]
 
 P99_SAMPLES = 200
 THROTTLED_RATIO = 1.10
@@ -30,17 +37,17 @@ class LatencyStats:
         throttled: p50 of the last fifth of the samples is more than 1.10 times that of the first fifth.
     """
 
-    samples_ns: tuple[int, ...]
-    n: int
-    mean_ms: float
-    std_ms: float
-    min_ms: float
-    p50_ms: float
-    p50_low_ms: float
-    p50_high_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float | None
+    samples_ns: Annotated[tuple[Nanoseconds, ...], Range(1)]
+    n: Annotated[int, Range(1)]
+    mean_ms: Milliseconds
+    std_ms: Milliseconds
+    min_ms: Milliseconds
+    p50_ms: Milliseconds
+    p50_low_ms: Milliseconds
+    p50_high_ms: Milliseconds
+    p90_ms: Milliseconds
+    p95_ms: Milliseconds
+    p99_ms: Milliseconds | None
     throttled: bool
 
     @classmethod
@@ -66,6 +73,23 @@ class LatencyStats:
             p99_ms=p99 if len(samples) >= P99_SAMPLES else None,
             throttled=bool(np.median(samples[-fifth:]) > THROTTLED_RATIO * np.median(samples[:fifth])),
         )
+
+    def check(self, where: str) -> None:
+        """Hold statistics that were read from a file against their samples.
+
+        Raises:
+            ValueError: they are those of other samples.
+        """
+        samples = np.asarray(self.samples_ns, np.float64) / 1e6
+        p0, p50, p90, p95, p99 = np.percentile(samples, [0, 50, 90, 95, 99]).tolist()
+        expected = {"min_ms": p0, "p50_ms": p50, "p90_ms": p90, "p95_ms": p95, "mean_ms": float(samples.mean())}
+        if self.p99_ms is not None:
+            expected["p99_ms"] = p99
+        for name, value in expected.items():
+            if not math.isclose(getattr(self, name), value, rel_tol=1e-6, abs_tol=1e-9):
+                raise ValueError(f"{where}.{name} is {getattr(self, name):g}, but its samples give {value:g}")
+        if self.n != len(samples) or not self.p50_low_ms <= self.p50_high_ms:
+            raise ValueError(f"{where} counts {self.n} of {len(samples)} samples, or has an interval without inside")
 
 
 def _bootstrap_p50(samples: np.ndarray) -> tuple[float, float]:

@@ -1,13 +1,20 @@
 """How long to measure, from the options of a command."""
 
-import math
 import re
 
-from mobiledet.devices.base import BenchmarkPlan
+from mobiledet.devices.base import MOST_FPS, MOST_RUNS, MOST_SECONDS, BenchmarkPlan
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
+LIMITS = {
+    "warmup_runs": (0, MOST_RUNS),
+    "warmup_seconds": (0, MOST_SECONDS),
+    "warmup_limit_seconds": (0, MOST_SECONDS),
+    "min_runs": (1, MOST_RUNS),
+    "min_seconds": (0, MOST_SECONDS),
+    "fps": (0, MOST_FPS),
+}
 STATES = 60  # of a sustained measurement
 
 
@@ -17,11 +24,9 @@ def benchmark_plan(config: EvaluateConfig) -> BenchmarkPlan:
     Raises:
         UserError: an option is out of range.
     """
-    for name in ("warmup_runs", "warmup_seconds", "warmup_limit_seconds", "min_seconds", "fps"):
-        if not 0 <= getattr(config, name) < math.inf:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is negative or no number")
-    if config.min_runs < 1:
-        raise UserError(f"--min-runs {config.min_runs} is below 1")
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(config, name) <= most:  # also where it is no number
+            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is not in {least}..{most:g}")
     seconds = duration(config.sustained) if config.sustained else config.min_seconds
     return BenchmarkPlan(
         warmup_runs=config.warmup_runs,
@@ -41,6 +46,7 @@ def duration(text: str) -> float:
         UserError: it is none.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if not match or not float(match[1]):
-        raise UserError(f"--sustained {text!r} is no time; give one such as 90s, 5m or 1h")
-    return float(match[1]) * UNITS[match[2] or "s"]
+    seconds = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
+    if not 0 < seconds <= MOST_SECONDS:
+        raise UserError(f"--sustained {text!r} is no time of at most 24h; give one such as 90s, 5m or 1h")
+    return seconds

@@ -1,6 +1,7 @@
 """``mobiledet predict``: what a bundle finds on pictures, drawn and told."""
 
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,15 +15,16 @@ from rich.table import Table
 
 from mobiledet.atomic import atomic_file
 from mobiledet.bundle import open_bundle
-from mobiledet.data.images import list_images, load_rgb
+from mobiledet.data.images import list_images, load_rgb, unread_pictures
 from mobiledet.detections import Detections
 from mobiledet.devices import open_device
-from mobiledet.devices.base import Session
+from mobiledet.devices.base import MOST_THREADS, Session
 from mobiledet.drawing.pictures import contact_sheet, draw_detections
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
 from mobiledet.spec import ModelSpec
 
+EXIT_BAD_PICTURE = 2  # as for other mistakes of the user
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
@@ -41,31 +43,42 @@ class Prediction:
     detections: Detections
 
 
-def run(config: PredictConfig) -> None:
-    """The command ``mobiledet predict``."""
+def run(config: PredictConfig) -> int:
+    """The command ``mobiledet predict``; returns 2 if a picture could not be read."""
     if not 0 <= config.score <= 1:
         raise UserError(f"--score {config.score} is not in 0..1")
+    if not 0 <= config.threads <= MOST_THREADS:
+        raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")
     images = [image for path in config.images for image in list_images(path)]
+    passed_over = [other for path in config.images for other in unread_pictures(path)]
     if not images:
         raise UserError("no pictures; give at least one picture or a folder of pictures")
     with closing(open_device(config.device)) as device:
         bundle = open_bundle(config.bundle)
         session = device.load(bundle, bundle.select(config.file), threads=config.threads)
         session.golden()
-        predictions = predict(session, bundle.spec, images, config.out, config.score)
-    if config.sheet:
+        predictions, problems = predict(session, bundle.spec, images, config.out, config.score)
+    if config.sheet and predictions:
         with atomic_file(config.sheet) as temporary:
             sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])
             Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
     if config.json:
         print(json.dumps([_to_json(prediction, bundle.spec) for prediction in predictions], indent=1))
-    else:
+    elif predictions:
         _print(predictions, bundle.spec)
+    for other in passed_over:
+        kind = "what a Mac leaves beside a picture" if other.name.startswith("._") else f"pictures of {other.suffix}"
+        print(f"not read: {other} ({kind})", file=sys.stderr)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        print(f"{len(problems)} of {len(images)} pictures could not be read", file=sys.stderr)
+    return EXIT_BAD_PICTURE if problems else 0
 
 
 def predict(
     session: Session, spec: ModelSpec, images: Sequence[Path], out: Path, score: float = 0.3
-) -> list[Prediction]:
+) -> tuple[list[Prediction], list[str]]:
     """Detect in pictures and write each with its boxes into a folder.
 
     A JPEG stays a JPEG, anything else becomes a PNG; the name stays, with a number where two pictures share it.
@@ -77,21 +90,31 @@ def predict(
         out: the folder, made if missing.
         score: detections below it are left out.
 
+    Returns:
+        what was found, and a line for each picture that could not be read.
+
     Raises:
-        UserError: a picture cannot be read, would be overwritten, or the folder cannot be written.
+        UserError: a picture would be overwritten, or the folder cannot be written.
     """
     targets = _targets(images, out)
-    predictions = []
-    for frame, target in zip(session.detect(images, apply_orientation=True), targets, strict=True):
+    predictions, problems = [], []
+    turns = spec.input.exif != "ignore"
+    for frame, target in zip(session.detect(images, apply_orientation=turns), targets, strict=True):
         if frame.problem:
-            raise UserError(frame.problem)
+            problems.append(frame.problem)
+            continue
         found = frame.detections.above(score)
-        drawn = draw_detections(load_rgb(frame.image, apply_orientation=True), found, spec.labels)
+        try:
+            pixels = load_rgb(frame.image, apply_orientation=turns)
+        except UserError as error:  # the device could
+            problems.append(str(error))
+            continue
+        drawn = draw_detections(pixels, found, spec.labels)
         with atomic_file(target) as temporary:
             kind = "JPEG" if target.suffix == ".jpg" else "PNG"
             Image.fromarray(drawn).save(temporary, format=kind, quality=92)
         predictions.append(Prediction(frame.image, target, found))
-    return predictions
+    return predictions, problems
 
 
 def _targets(images: Sequence[Path], out: Path) -> list[Path]:

@@ -4,18 +4,28 @@ import dataclasses
 import json
 import statistics
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mobiledet.atomic import atomic_file
 from mobiledet.bundle import ModelFile
 from mobiledet.devices import InputMode
-from mobiledet.devices.base import BenchmarkPlan, ColdStart, DeviceInfo, DeviceState, Execution, GoldenReport
+from mobiledet.devices.base import (
+    BenchmarkPlan,
+    ColdStart,
+    DeviceInfo,
+    DeviceState,
+    Execution,
+    GoldenReport,
+    Nanoseconds,
+    StageTimes,
+)
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics
-from mobiledet.records import decode
-from mobiledet.spec import ModelSpec, read_json
+from mobiledet.records import RECORD_BYTES, Range, decode
+from mobiledet.spec import InputSpec, ModelSpec, read_json
 
 KIND = "mobiledet result"
 SCHEMA_VERSION = 2
@@ -28,9 +38,11 @@ class Accuracy:
     Attributes:
         metrics: COCO's numbers.
         dataset: name of the data set and split.
-        annotations: the COCO JSON that holds the truth.
-        images_sha256: of image ids, file names and annotations; only results with the same one are comparable.
+        annotations: the file or folder that the truth was read from.
+        images_sha256: of image ids, file names and objects; only results with the same one are comparable.
         skipped: broken data that was left out, one text each.
+        skipped_by_reason: the same counted, in words.
+        notes: what else a reader of the score should know.
         scorer: what computed the numbers.
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came.
@@ -44,6 +56,8 @@ class Accuracy:
     scorer: str
     mode: InputMode
     stages: dict[str, LatencyStats]
+    skipped_by_reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,10 @@ class Latency:
 
     infer: LatencyStats
     plan: BenchmarkPlan
-    started_ns: tuple[int, ...]
-    warmup_ns: tuple[int, ...]
+    started_ns: tuple[Nanoseconds, ...]
+    warmup_ns: tuple[Nanoseconds, ...]
     steady: bool
-    cold_starts: tuple[ColdStart, ...]
+    cold_starts: Annotated[tuple[ColdStart, ...], Range(1)]
     states: tuple[DeviceState, ...]
     state_ns: tuple[int, ...]
 
@@ -151,21 +165,35 @@ class Result:
             )
         try:
             fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
-            if isinstance(fields.get("file"), dict):
-                fields["file"] = {**_file_defaults(), **fields["file"]}
-            result: Result = decode(cls, fields)
+            # which grew since results were written
+            result: Result = decode(cls, fields, filled=(ModelFile, InputSpec, Accuracy))
+            _check(result)
             return result
         except ValueError as error:
             raise UserError(f"{source} is a damaged result: {error}; evaluate again") from error
 
 
-def _file_defaults() -> dict[str, Any]:
-    """What the description of a model file says where it does not know yet of what bundles tell today."""
-    given = {field.name: field.default for field in dataclasses.fields(ModelFile)}
-    defaults: dict[str, Any] = json.loads(
-        json.dumps({name: value for name, value in given.items() if value is not dataclasses.MISSING})
-    )
-    return defaults
+def _check(result: Result) -> None:
+    """Refuse what no evaluation gives, although each value by itself could be.
+
+    Raises:
+        ValueError: names the fields.
+    """
+    datetime.fromisoformat(result.created)
+    latency, accuracy = result.latency, result.accuracy
+    if latency:
+        latency.infer.check("latency.infer")
+        if not min(latency.infer.samples_ns):
+            raise ValueError("latency.infer.samples_ns has a run that took no time")
+        counts = len(latency.started_ns), len(latency.states)
+        if counts != (latency.infer.n, len(latency.state_ns)):
+            raise ValueError("latency does not tell when each run began and each state was read")
+    if accuracy:
+        names = [stage.name for stage in dataclasses.fields(StageTimes)]
+        if list(accuracy.stages) != names:
+            raise ValueError(f"accuracy.stages are not {', '.join(names)}")
+        for name, stats in accuracy.stages.items():
+            stats.check(f"accuracy.stages.{name}")
 
 
 def read_result(path: Path) -> Result:
@@ -174,7 +202,7 @@ def read_result(path: Path) -> Result:
     Raises:
         UserError: the file cannot be read or is not a result.
     """
-    return Result.from_json(read_json(path), str(path))
+    return Result.from_json(read_json(path, RECORD_BYTES), str(path))
 
 
 def write_result(path: Path, result: Result) -> None:

@@ -1,6 +1,5 @@
 """``mobiledet evaluate``: a model file of a bundle, on a device, as a result."""
 
-import dataclasses
 import os
 import shlex
 import sys
@@ -11,12 +10,14 @@ from pathlib import Path
 
 import mobiledet
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
-from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.data.coco import load_coco
 from mobiledet.data.config import OnBadData
+from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.read import load_split
 from mobiledet.devices import InputMode, open_device
-from mobiledet.devices.base import BenchmarkPlan, Device, Session
+from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.errors import UserError
-from mobiledet.evaluation.accuracy import images_sha256, measure_accuracy
+from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
 from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
@@ -24,6 +25,7 @@ from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
+from mobiledet.spec import ModelSpec
 
 HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval", "pycocotools")
 
@@ -38,7 +40,7 @@ def run(config: EvaluateConfig) -> None:
     file = bundle.select(config.file or config.precision)
     out = config.out or _default_out(bundle, file, config.device)
     _check_writable(out)
-    dataset = _load(config) if config.accuracy else None
+    dataset = _load(config, bundle.spec) if config.accuracy else None
     plan = benchmark_plan(config) if config.latency else None
     # last, since opening a phone changes it
     with closing(open_device(config.device, config.token, config.mode, config.phone)) as device:
@@ -78,7 +80,7 @@ def evaluate(
     bundle: Bundle,
     file: ModelFile,
     device: Device,
-    dataset: CocoDataset | None,
+    dataset: DetectionSet | None,
     *,
     accelerator: str = "auto",
     threads: int = 0,
@@ -122,7 +124,8 @@ def evaluate(
     golden = session.golden()
     latency = accuracy = None
     if dataset:
-        images = images_sha256(dataset.images, dataset.annotations)
+        require_boxes(dataset)
+        images = dataset.sha256()
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels)
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
@@ -169,20 +172,21 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("--images and --annotations belong together; give both")
     if config.accuracy and (config.data is None) == (config.images is None):
         raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
-    for name in ("threads", "limit"):
-        if getattr(config, name) < 0:
-            raise UserError(f"--{name} {getattr(config, name)} is negative")
+    for name, most in (("threads", MOST_THREADS), ("limit", sys.maxsize)):
+        if not 0 <= getattr(config, name) <= most:
+            raise UserError(f"--{name} {getattr(config, name)} is not in 0..{most}")
     benchmark_plan(config)
 
 
-def _load(config: EvaluateConfig) -> CocoDataset:
+def _load(config: EvaluateConfig, spec: ModelSpec) -> DetectionSet:
+    exif = spec.input.exif if config.exif == "bundle" else config.exif
     if config.data is not None:
-        dataset = load_split(config.data, config.split, config.on_bad_data)
+        dataset = load_split(config.data, config.split, config.on_bad_data, config, exif)
     else:
         assert config.images is not None
         assert config.annotations is not None
-        dataset = load_coco(config.images, config.annotations, config.on_bad_data)
-    return dataclasses.replace(dataset, images=dataset.images[: config.limit or None])
+        dataset = load_coco(config.images, config.annotations, config.on_bad_data, exif)
+    return dataset.first(config.limit)
 
 
 def _command(secret: str) -> str:

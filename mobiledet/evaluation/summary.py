@@ -74,8 +74,11 @@ def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
     yield "mAP", f"[green]{precision(m.AP)}[/green] on {escape(accuracy.dataset)}, {m.images} images"
     yield "", f"AP50 {precision(m.AP50)}, AP75 {precision(m.AP75)}"
     yield "", f"small {precision(m.APs)}, medium {precision(m.APm)}, large {precision(m.APl)}"
-    for problem in accuracy.skipped:
-        yield "skipped", escape(problem)
+    for note in accuracy.notes:
+        yield "note", escape(note)
+    if accuracy.skipped:
+        yield "skipped", escape(f"{len(accuracy.skipped)}: {accuracy.skipped_by_reason}; all are listed in the result")
+        yield "", escape(f"such as {accuracy.skipped[0]}")
 
 
 def _latency_rows(latency: Latency) -> Iterator[tuple[str, str]]:

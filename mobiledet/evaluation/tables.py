@@ -1,6 +1,7 @@
 """Results as tables for other programs and other texts: CSV with everything, Markdown with what people quote."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from mobiledet.metrics.coco import NUMBERS
 
 LATENCIES = ("p50_ms", "p50_low_ms", "p50_high_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "n")
 HEADINGS = ("model", "precision", "mAP", "AP50", "p50 ms", "p90 ms", "file", "images", "measured on")
+
+SPECIAL = re.compile(r"[\\`*\[\]<>&#!~]|_(?=\W|$)|(?<!\w)_")  # of Markdown, and of HTML within it
+FORMULA = ("=", "+", "-", "@")
 
 Value = str | float | None
 
@@ -26,7 +30,7 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _no_formula(value) for name, value in row.items()} for row in rows)
 
 
 def write_markdown(path: Path, results: Sequence[Result]) -> None:
@@ -36,10 +40,24 @@ def write_markdown(path: Path, results: Sequence[Result]) -> None:
         UserError: the file cannot be written.
     """
     ordered = sorted(results, key=lambda result: -result.accuracy.metrics.AP if result.accuracy else 1)
-    lines = [HEADINGS, ("---",) * len(HEADINGS), *map(_cells, ordered)]
-    text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    lines = [HEADINGS, ("---",) * len(HEADINGS), *(map(_plain, _cells(result)) for result in ordered)]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _plain(text: str) -> str:
+    """A text from outside in Markdown: one line that is shown as it is, no markup, no HTML, no link."""
+    line = "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
+    return SPECIAL.sub(lambda match: f"&#{ord(match[0])};", line).replace("|", r"\|")
+
+
+def _no_formula(value: Value) -> Value:
+    """A text from outside in a table that people open in a spreadsheet, which would compute what looks like a formula.
+
+    See https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in FORMULA else value
 
 
 def _cells(result: Result) -> tuple[str, ...]:

@@ -2,22 +2,23 @@
 
 import contextlib
 import io
-import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from mobiledet.detections import Detections
-from mobiledet.errors import UserError, unknown_name
-from mobiledet.spec import read_json
+from mobiledet.errors import unknown_name
+from mobiledet.records import Count, Range
+from mobiledet.truth import ImageId, Truth
 
 SCORERS = ("faster-coco-eval", "pycocotools")
 # in the order of COCOeval.stats
 NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+Precision = Annotated[float, Range(-1, 1)]  # or recall
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,30 @@ class CocoMetrics:
         detections: detections scored.
     """
 
-    AP: float
-    AP50: float
-    AP75: float
-    APs: float
-    APm: float
-    APl: float
-    AR1: float
-    AR10: float
-    AR100: float
-    ARs: float
-    ARm: float
-    ARl: float
-    per_class: dict[str, float] = field(default_factory=dict)
-    images: int = 0
-    detections: int = 0
+    AP: Precision
+    AP50: Precision
+    AP75: Precision
+    APs: Precision
+    APm: Precision
+    APl: Precision
+    AR1: Precision
+    AR10: Precision
+    AR100: Precision
+    ARs: Precision
+    ARm: Precision
+    ARl: Precision
+    per_class: dict[str, Precision] = field(default_factory=dict)
+    images: Count = 0
+    detections: Count = 0
+
+    def __post_init__(self) -> None:
+        if any(-1 < value < 0 for value in (*(getattr(self, name) for name in NUMBERS), *self.per_class.values())):
+            raise ValueError("a precision or recall lies between -1 and 0")
+
+    @property
+    def has_score(self) -> bool:
+        """Whether there was a box to find; without one there is no mAP."""
+        return self.AP >= 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,46 +89,45 @@ class PrecisionRecall:
 class CocoEvaluator:
     """Collects the detections of a data set and scores them.
 
-    Crowd boxes take part as COCOeval has it: what they cover counts neither as found nor as wrong.
+    Crowd boxes take part as COCOeval has it: what they cover counts neither as found nor as wrong. Pictures, classes
+    and objects are numbered anew for the scorers, which know small integers alone: pictures in the order of their ids,
+    classes in that of the model. So a score does not depend on the form in which the truth was written down.
 
     Args:
-        annotations: a COCO instances JSON.
-        category_ids: the data set's category id of each label; None for a label that the data set does not know,
-            whose detections are dropped.
-        image_ids: the images to score; those without any detection count too.
-
-    Raises:
-        UserError: the file cannot be read or is not COCO.
+        labels: class names of the model.
+        truth: the objects of each image to score, by its id; those without any detection count too.
+        label_of: the data set's label that each of the model's is; None for one that the data set does not know, whose
+            detections are dropped. By default both are the same.
     """
 
-    def __init__(self, annotations: Path, category_ids: Sequence[int | None], image_ids: Sequence[int]) -> None:
-        self._image_ids = frozenset(image_ids)
-        self._truth = _ground_truth(annotations, self._image_ids)
-        self._names = {category["id"]: str(category["name"]) for category in self._truth["categories"]}
-        missing = sorted({c for c in category_ids if c is not None} - self._names.keys())
-        if missing:
-            raise UserError(f"{annotations}: no category with id {missing[0]}; its categories are {self._names}")
-        self._known = np.array([c is not None for c in category_ids], bool)
-        self._category_ids = np.array([-1 if c is None else c for c in category_ids], np.int64)
-        self._rows: dict[int, np.ndarray] = {}
+    def __init__(
+        self, labels: Sequence[str], truth: Mapping[ImageId, Truth], label_of: Sequence[int | None] | None = None
+    ) -> None:
+        label_of = range(len(labels)) if label_of is None else label_of
+        self._labels = tuple(labels)
+        self._known = np.array([place is not None for place in label_of], bool)
+        self._number = {image_id: n for n, image_id in enumerate(sorted(truth, key=_order), start=1)}
+        category_of = {place: label + 1 for label, place in enumerate(label_of) if place is not None}
+        self._truth = _ground_truth(truth, self._number, category_of, self._labels)
+        self._rows: dict[ImageId, np.ndarray] = {}
 
-    def add(self, image_id: int, detections: Detections) -> None:
+    def add(self, image_id: ImageId, detections: Detections) -> None:
         """Take the detections of one image, boxes in pixels of that image; nothing is clipped.
 
         Raises:
             ValueError: the image is not among those to score, or was added before.
         """
-        if image_id in self._rows or image_id not in self._image_ids:
+        if image_id in self._rows or image_id not in self._number:
             raise ValueError(f"image {image_id} was added before or is not one of the images to score")
         kept = self._known[detections.labels]
         boxes = detections.boxes_xyxy[kept].astype(np.float64)
         self._rows[image_id] = np.column_stack(
             [
-                np.full(len(boxes), image_id, np.float64),
+                np.full(len(boxes), self._number[image_id], np.float64),
                 boxes[:, :2],
                 boxes[:, 2:] - boxes[:, :2],
                 detections.scores[kept],
-                self._category_ids[detections.labels[kept]],
+                detections.labels[kept] + 1,
             ]
         )
 
@@ -144,28 +153,31 @@ class CocoEvaluator:
         else:
             from faster_coco_eval import COCO
             from faster_coco_eval import COCOeval_faster as COCOeval
-        rows = np.concatenate([np.zeros((0, 7)), *self._rows.values()])
+        rows = np.concatenate([np.zeros((0, 7)), *(self._rows[i] for i in self._number if i in self._rows)])
         found = {**self._truth, "annotations": _annotations(rows)}
+        scored: list[int] = (np.flatnonzero(self._known) + 1).tolist()
+        names = [self._labels[category - 1] for category in scored]
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation = COCOeval(_indexed(COCO, self._truth), _indexed(COCO, found), "bbox")
-            evaluation.params.imgIds = sorted(self._image_ids)
-            evaluation.params.catIds = sorted({int(c) for c in self._category_ids[self._known]})
+            evaluation.params.imgIds = list(self._number.values())
+            evaluation.params.catIds = scored
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
         # IoU thresholds x recall thresholds x classes, for all areas and 100 detections
         precision = evaluation.eval["precision"][:, :, :, 0, -1]
-        scored: list[int] = evaluation.params.catIds
-        objects = Counter(a["category_id"] for a in self._truth["annotations"] if not a["iscrowd"])
+        objects = np.bincount(
+            [a["category_id"] for a in self._truth["annotations"] if not a["iscrowd"]], minlength=len(self._labels) + 1
+        )
         metrics = CocoMetrics(
             **dict(zip(NUMBERS, map(float, evaluation.stats), strict=True)),
-            per_class={self._names[c]: _mean(precision[:, :, k]) for k, c in enumerate(scored)},
-            images=len(self._image_ids),
+            per_class={name: _mean(precision[:, :, k]) for k, name in enumerate(names)},
+            images=len(self._number),
             detections=len(rows),
         )
         curves = PrecisionRecall(
-            labels=tuple(self._names[c] for c in scored),
-            objects=tuple(objects[c] for c in scored),
+            labels=tuple(names),
+            objects=tuple(objects[scored].tolist()),
             ious=tuple(float(iou) for iou in evaluation.params.iouThrs),
             recall=np.array(evaluation.params.recThrs),
             precision=np.where(precision > -1, precision, np.nan),
@@ -173,61 +185,41 @@ class CocoEvaluator:
         return metrics, curves
 
 
-def _ground_truth(annotations: Path, image_ids: frozenset[int]) -> dict[str, Any]:
-    """The part of a COCO JSON that scoring boxes needs, for some of its images.
+def _order(image_id: ImageId) -> tuple[bool, int | str]:
+    """Numbers as such, before texts."""
+    return isinstance(image_id, str), image_id
 
-    Annotations are numbered anew from 1: both scorers take the id 0 for "not matched". Those without an image, a
-    category or a box of four numbers are left out; reading the data set reports them.
+
+def _ground_truth(
+    truth: Mapping[ImageId, Truth], number: Mapping[ImageId, int], category_of: Mapping[int, int], labels: Sequence[str]
+) -> dict[str, Any]:
+    """The objects as a COCO JSON that scoring boxes needs.
+
+    Annotations are numbered from 1: both scorers take the id 0 for "not matched".
     """
-    listing = read_json(annotations)
-    try:
-        images = [image for image in listing["images"] if isinstance(image, dict) and _id(image, "id") in image_ids]
-        categories = {category["id"]: category for category in listing["categories"]}
-        boxes = [a for a in listing["annotations"] if _is_box(a) and _id(a, "image_id") in image_ids]
-        return {
-            "info": {},
-            "images": images,
-            "categories": list(categories.values()),
-            "annotations": [
-                {
-                    "id": index,
-                    "image_id": box["image_id"],
-                    "category_id": box["category_id"],
-                    "bbox": [float(value) for value in box["bbox"]],
-                    "area": _area(box),
-                    "iscrowd": int(bool(box.get("iscrowd"))),
-                }
-                for index, box in enumerate((box for box in boxes if _id(box, "category_id") in categories), start=1)
-            ],
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{annotations} is not a COCO instances file ({error!r}); give annotations/instances_*.json"
-        ) from error
-
-
-def _id(record: dict[str, Any], key: str) -> int | None:
-    """The id under a key; None where there is none."""
-    value = record.get(key)
-    return value if isinstance(value, int) else None
-
-
-def _area(annotation: dict[str, Any]) -> float:
-    """The object's area in square pixels; that of its box where the file gives none."""
-    area = annotation.get("area")
-    if isinstance(area, int | float) and math.isfinite(area):
-        return float(area)
-    _, _, width, height = annotation["bbox"]
-    return float(width * height)
-
-
-def _is_box(annotation: Any) -> bool:
-    box = annotation.get("bbox") if isinstance(annotation, dict) else None
-    return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in box)
-    )
+    annotations: list[dict[str, Any]] = []
+    for image_id, image in number.items():
+        objects = truth[image_id]
+        columns = (objects.boxes_xywh, objects.areas, objects.labels, objects.is_crowd)
+        annotations += [
+            {
+                "id": index,
+                "image_id": image,
+                "category_id": category_of[label],
+                "bbox": box,
+                "area": area,
+                "iscrowd": int(is_crowd),
+            }
+            for index, (box, area, label, is_crowd) in enumerate(
+                zip(*(column.tolist() for column in columns), strict=True), start=len(annotations) + 1
+            )
+        ]
+    return {
+        "info": {},
+        "images": [{"id": image} for image in number.values()],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(labels, start=1)],
+        "annotations": annotations,
+    }
 
 
 def _annotations(rows: np.ndarray) -> list[dict[str, Any]]:

@@ -70,6 +70,26 @@ def aspect_ratio_anchor_sizes(
     ]
 
 
+def pixel_anchor_sizes(
+    sides: Sequence[float], aspect_ratios: Sequence[float], image_size: tuple[int, int], num_levels: int
+) -> AnchorSizes:
+    """Torchvision's anchors: the same sides on every level, in pixels; half of each side is a whole number.
+
+    Args:
+        sides: of a square of the same area, in pixels.
+        aspect_ratios: height over width.
+        image_size: (height, width) in pixels.
+        num_levels: of the detector.
+    """
+    height, width = image_size
+    level = [
+        (2 * round(side / math.sqrt(ratio) / 2) / width, 2 * round(side * math.sqrt(ratio) / 2) / height)
+        for ratio in aspect_ratios
+        for side in sides
+    ]
+    return [level] * num_levels
+
+
 def fit_anchor_sizes(box_sizes: Tensor, num_levels: int, per_level: int, seed: int = 0, steps: int = 50) -> AnchorSizes:
     """Anchor sizes that cover a dataset: k-means under the distance 1 - IoU (arXiv:1612.08242, section 2).
 

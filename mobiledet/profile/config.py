@@ -27,7 +27,7 @@ class ProfileConfig:
     detector: str = ""
     """Profile a detector with this backbone instead: the network, and in the measured file its post-processing."""
     input_size: int = 0
-    """Side of the square input in pixels, a multiple of 32; by default 224, for a detector 320."""
+    """Side of the square input in pixels, at least 32; by default 224, for a detector 320."""
     threads: int = 1
     """Threads of the processor in the measurement."""
     measure: bool = True

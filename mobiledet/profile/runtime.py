@@ -4,11 +4,11 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobiledet.child import child_command
 from mobiledet.errors import UserError
 
 CONVOLUTION, ELEMENTWISE, MOVEMENT, OTHER = RUN_KINDS = ("convolution", "element-wise", "data movement", "other")
@@ -85,7 +85,7 @@ def measure_run_time(file: Path, threads: int) -> RunTime:
     Raises:
         UserError: LiteRT has no profiler here, or cannot run the file.
     """
-    program = [sys.executable, "-m", "mobiledet.profile.litert_profiler", str(file), str(threads)]
+    program = child_command("mobiledet.profile.litert_profiler", str(file), str(threads))
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]

@@ -55,7 +55,7 @@ class SweepConfig:
     token: str = ""
     """Of the agents; by default MOBILEDET_AGENT_TOKEN of the environment."""
     data: str | None = None
-    """A folder in COCO's layout, or `shapes` for the built-in set; without it latency alone is measured."""
+    """A folder of annotated images, or `shapes` for the built-in set; without it latency alone is measured."""
     limit: int = 0
     """Only the first N validation images; 0 takes all."""
     evaluate_options: str = ""

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from mobiledet.atomic import atomic_file
+from mobiledet.checksums import SUMS
 from mobiledet.errors import UserError
-from mobiledet.records import decode
+from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
-from mobiledet.sweep.plan import BUNDLE_FILE, Step
+from mobiledet.sweep.plan import Step
 
 KIND = "mobiledet sweep"
 
@@ -50,7 +51,7 @@ class Journal:
         self.outcomes: dict[str, Outcome] = {}
         if path.exists():
             try:
-                values = read_json(path)
+                values = read_json(path, RECORD_BYTES)
                 if values["kind"] != KIND:
                     raise ValueError("it is of another kind")
                 self.outcomes = decode(dict[str, Outcome], values["steps"])
@@ -78,10 +79,10 @@ class Journal:
 
 
 def fingerprint(source: Path | None) -> str:
-    """SHA-256 of a file, or of the bundle.json of a folder, which names all else; empty when there is none."""
+    """SHA-256 of a file, or of the SHA256SUMS of a bundle, which names all else; empty when there is none."""
     if source is None:
         return ""
-    file = source / BUNDLE_FILE if source.is_dir() else source
+    file = source / SUMS if source.is_dir() else source
     if not file.is_file():
         return ""
     with file.open("rb") as stream:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mobiledet.checksums import SUMS
 from mobiledet.errors import UserError
 from mobiledet.sweep.config import SweepConfig
-
-BUNDLE_FILE = "bundle.json"  # names all else in a bundle
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def plan(config: SweepConfig) -> list[Step]:
     if not config.models and not config.backbones:
         raise UserError("nothing to sweep; give bundles, checkpoints or run folders, or --backbones to train")
     if config.backbones and config.data is None:
-        raise UserError("--backbones are trained on --data; give a folder in COCO's layout or the word shapes")
+        raise UserError("--backbones are trained on --data; give a folder of annotated images or the word shapes")
     for name in ("precisions", "devices", "threads", "accelerators"):
         if not getattr(config, name):
             raise UserError(f"--{name} is empty")
@@ -71,7 +70,7 @@ def _given(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
     """Bundles of the models that are there; exports of checkpoints are added to the steps."""
     for path in config.models:
         checkpoint = path / "best.ckpt" if path.is_dir() else path
-        if (path / BUNDLE_FILE).is_file() or (path.is_file() and path.suffix in (".zip", ".mobiledet")):
+        if (path / SUMS).is_file() or (path.is_file() and path.suffix in (".zip", ".mobiledet")):
             yield _Bundle(_name(path), path)
         elif checkpoint.is_file() and checkpoint.suffix == ".ckpt":
             folder = checkpoint.parent

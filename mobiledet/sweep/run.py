@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mobiledet.child import child_command
 from mobiledet.devices.agent.token import TOKEN_VARIABLE
 from mobiledet.errors import UserError
 from mobiledet.evaluation.report import write_report
 from mobiledet.evaluation.result import read_result
+from mobiledet.locks import locked_folder
 from mobiledet.sweep.config import SweepConfig
 from mobiledet.sweep.journal import Journal
 from mobiledet.sweep.plan import Step, plan
+from mobiledet_converters.config import EXIT_INCOMPLETE
 
 ERROR = "error: "
 
@@ -26,11 +28,15 @@ ERROR = "error: "
 def run(config: SweepConfig) -> int:
     """The command ``mobiledet sweep``; returns 1 when a step failed."""
     steps = plan(config)
-    journal = Journal(config.out / "sweep.json")
     console = Console()
     if config.dry_run:
-        _print_plan(console, steps, journal)
+        _print_plan(console, steps, Journal(config.out / "sweep.json"))
         return 0
+    with locked_folder(config.out, "sweeping"):
+        return _sweep(config, steps, Journal(config.out / "sweep.json"), console)
+
+
+def _sweep(config: SweepConfig, steps: Sequence[Step], journal: Journal, console: Console) -> int:
     try:
         (config.out / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -66,7 +72,7 @@ def _execute(step: Step, config: SweepConfig) -> str:
     log = config.out / "logs" / f"{step.name}.log"
     environment = {**os.environ, **({TOKEN_VARIABLE: config.token} if config.token else {})}
     with log.open("wb") as words:
-        command = [sys.executable, "-m", "mobiledet.cli", *arguments]
+        command = child_command("mobiledet.cli", *arguments, at_death=signal.SIGTERM)  # a training saves itself first
         process = subprocess.Popen(command, stdout=words, stderr=subprocess.STDOUT, env=environment)
         try:
             status = process.wait(60 * config.timeout_minutes or None)
@@ -76,7 +82,9 @@ def _execute(step: Step, config: SweepConfig) -> str:
         except KeyboardInterrupt:
             _end(process)  # a training saves itself first
             raise
-    if status == 0 and step.output.exists():
+    # the evaluations of files that an export has left out tell that these are not there
+    is_done = status == 0 or (step.kind == "export" and status == EXIT_INCOMPLETE)
+    if is_done and step.output.exists():
         return ""
     return _reason(log, status)
 

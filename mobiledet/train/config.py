@@ -4,22 +4,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mobiledet.data.config import DataOptions, Exif
+
+MOST_EPOCHS = 1_000_000
+
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Train a detector on COCO or on any COCO-format set.
+class TrainConfig(DataOptions):
+    """Train a detector on COCO, or on annotated images of your own.
 
     The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt and previous.ckpt
-    (to resume), report.html (curves, sample predictions, classes), config.json, metrics.jsonl, curves.jsonl and a
-    TensorBoard log. Ctrl-C and SIGTERM write last.ckpt and stop; a second Ctrl-C stops at once.
+    (to resume), report.html (curves, sample predictions, classes), config.json, metrics.jsonl, curves.jsonl,
+    left_out.txt (what --on-bad-data skip leaves out) and a TensorBoard log. Ctrl-C and SIGTERM write last.ckpt and
+    stop; a second Ctrl-C stops at once.
     """
 
     recipe: str = ""
     """Published settings to begin with; `--recipe list` shows them. Options that are given win over the recipe's."""
+    json: bool = False
+    """With `--recipe list`: print JSON, with the parameters of the network that each recipe builds."""
 
     data: str = "shapes"
-    """A folder in COCO's layout (annotations/instances_{train,val}2017.json, {train,val}2017/*.jpg), or `shapes` for
-    the built-in synthetic set."""
+    """A folder of annotated images: COCO's layout, Roboflow's, YOLO's or Pascal VOC's (see --data-format), or `shapes`
+    for the built-in synthetic set. `mobiledet data FOLDER` shows what is in it."""
     train_images: Path | None = None
     """Folder of training images, instead of --data; needs --train-annotations."""
     train_annotations: Path | None = None
@@ -28,6 +35,9 @@ class TrainConfig:
     """Folder of validation images, instead of --data; needs --val-annotations."""
     val_annotations: Path | None = None
     """COCO JSON of the validation images."""
+    exif: Exif = "auto"
+    """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or unless the size in
+    the annotations is that of the stored pixels alone (auto). It goes into the bundle, for evaluate and predict."""
 
     backbone: str = "shufflenet_v2_1x"
     """Network that computes the features, such as shufflenet_v2_2x; `mobiledet list` has them all."""
@@ -47,9 +57,15 @@ class TrainConfig:
     """Leave the backbone as it is, normalisation statistics included; needs --pretrained or --init."""
     detector: str = "ssdlite_fpn"
     """ssdlite (levels from stride 16, as in the papers), ssdlite_fpn (a small pyramid from stride 8), faster_rcnn (one
-    level, as in the papers) or faster_rcnn_fpn."""
+    level, as in the papers), faster_rcnn_fpn, or nanodet_plus (a pyramid from stride 8, no anchors)."""
     image_size: int = 320
-    """Side of the square input in pixels, a multiple of 32."""
+    """Side of the square input in pixels; a multiple of 32 for detectors with a pyramid."""
+    detector_options: tuple[str, ...] = ()
+    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256.
+    nanodet_plus has channels (96), activation (leaky_relu, relu or relu6), guidance (true; false trains without the
+    auxiliary head, in a fraction of the time) and detach_epoch (10)."""
+    backbone_options: tuple[str, ...] = ()
+    """Options of the backbone, such as activation=\"leaky_relu\"."""
     anchors: Literal["default", "fit"] = "default"
     """default: the detector's own (ssdlite: SSD's boxes, ssdlite_fpn: one square a cell); fit: three a cell, clustered
     from the training boxes."""
@@ -126,8 +142,8 @@ class TrainConfig:
     out: Path | None = None
     """Run folder; default runs/NAME-DATE."""
     resume: Path | None = None
-    """Run folder to go on with; its own settings are used."""
+    """Run folder to go on with. Its own settings are used, but for these, which may be given anew: --data (where it
+    was moved), --epochs, --eval-every, --save-every-minutes, --workers, --devices, --nodes, --accelerator,
+    --precision, --cache-images, --scorer and --on-bad-data."""
     save_every_minutes: float = 10.0
     """Between checkpoints within an epoch; each epoch ends with one too."""
-    on_bad_data: Literal["error", "skip"] = "error"
-    """A damaged image or annotation stops the run, or is left out and reported."""

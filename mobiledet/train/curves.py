@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mobiledet.records import decode, load_json
+
 MOST_POINTS = 240  # of a drawn line; more would lie closer than two pixels
 
 
@@ -49,8 +51,8 @@ def read_points(path: Path) -> list[CurvePoint]:
     points: list[CurvePoint] = []
     for record in read_lines(path):
         try:
-            point = CurvePoint(**record)
-        except TypeError:
+            point: CurvePoint = decode(CurvePoint, record)
+        except ValueError:
             continue
         while points and points[-1].step >= point.step:
             points.pop()
@@ -61,9 +63,9 @@ def read_points(path: Path) -> list[CurvePoint]:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines, without one that a killed process left unfinished; none if it is missing."""
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
-            record = json.loads(line)
+            record = load_json(line)
         except ValueError:
             continue
         if isinstance(record, dict):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from rich.console import Console
 from torch import nn
 
 from mobiledet.backbones import load_pretrained
+from mobiledet.checkpoint import check_size
 from mobiledet.complexity import count_parameters
-from mobiledet.data.coco import CocoDataset
+from mobiledet.data.dataset import DetectionSet, LeftOut, count_by_reason
 from mobiledet.data.loader import Batch, DetectionLoader
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
@@ -25,6 +27,7 @@ from mobiledet.spec import ModelSpec
 from mobiledet.train.allocator import keep_freed_memory
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.curves import CurvePoint, append_point
+from mobiledet.train.faults import told_faults
 from mobiledet.train.finetune import like_start, load_start, start_from
 from mobiledet.train.interruption import Interrupted, Interruption
 from mobiledet.train.launch import adopt_environment, launch, make_fabric
@@ -32,13 +35,18 @@ from mobiledet.train.meter import LossWatch
 from mobiledet.train.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
 from mobiledet.train.progress import TrainProgress
 from mobiledet.train.qat import freeze_statistics, prepare_qat
+from mobiledet.train.recipe_networks import recipe_json
 from mobiledet.train.recipes import LIST, recipe_list
 from mobiledet.train.report import write_report
+from mobiledet.train.resume import resumed
 from mobiledet.train.run_folder import RunFolder
 from mobiledet.train.samples import draw_samples
 from mobiledet.train.setup import (
+    changed_data,
     check_settings,
     choose_workers,
+    data_record,
+    describe_data,
     load_data,
     make_loaders,
     make_spec,
@@ -48,7 +56,7 @@ from mobiledet.train.setup import (
 from mobiledet.train.state import TrainState
 from mobiledet.train.step import seed_step, train_step
 from mobiledet.train.tensorboard import is_pictured, log_evaluation, log_samples, open_log
-from mobiledet.train.validation import gather, validate
+from mobiledet.train.validation import gather, scores, validate
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -77,7 +85,7 @@ class TrainResult:
 def run(config: TrainConfig) -> int:
     """The command ``mobiledet train``; returns its exit status."""
     if config.recipe == LIST:
-        print(recipe_list())
+        print(recipe_json() if config.json else recipe_list())
         return 0
     try:
         train(config, quiet=False)
@@ -96,31 +104,44 @@ def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
         Interrupted: SIGINT or SIGTERM stopped the run, which can be resumed.
     """
     if config.resume:
-        path = config.resume
-        config = dataclasses.replace(RunFolder(path).load_config(), out=path, resume=path)
+        config = resumed(config)
     elif config.qat:
         config = like_start(config)
     config = adopt_environment(config)
     check_settings(config)
     # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
-    folder, metrics, seconds = launch(make_fabric(config), partial(_train, config=config, quiet=quiet))
+    folder, metrics, seconds = launch(
+        make_fabric(config), partial(_train, config=config, quiet=quiet), config.resume or config.out
+    )
     return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
 
 
 def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict[str, Any], float]:
     """The run of one process; returns the run folder, the best metrics and the seconds it took."""
+    with ExitStack() as stack:
+        existing = config.resume or config.out
+        if fabric.is_global_zero and existing and existing.is_dir():  # before its checkpoints are looked at
+            stack.enter_context(RunFolder(existing).locked())
+        return _train_alone(fabric, config, quiet, stack)
+
+
+def _train_alone(
+    fabric: Fabric, config: TrainConfig, quiet: bool, stack: ExitStack
+) -> tuple[Path, dict[str, Any], float]:
+    """The same; ``stack`` holds the run folder."""
     started = time.monotonic()
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False, soft_wrap=True)
     torch.manual_seed(config.seed)
     with fabric.rank_zero_first(local=True):
         prepare_data(config)
     train_set, val_set = load_data(config)
-    _report_left_out(console, (*train_set.skipped, *val_set.skipped))
 
     source = config.init or Path()
     before = load_start(source, config) if config.init and not config.resume else None
     if config.resume:
         before, source, problem = RunFolder(config.resume).newest_checkpoint()
+        if before:
+            check_size(before, source)
         if problem:
             console.print(f"{problem}; goes on from {source}")
     spec = make_spec(config, train_set, before.spec if before else None)
@@ -129,6 +150,8 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     share_cores(config, fabric.device, workers)
     if fabric.device.type == "cpu":
         keep_freed_memory()
+    for line in describe_data(config, spec, train_set, val_set):
+        console.print(line)
     train_loader, val_loader = make_loaders(config, spec, train_set, val_set, fabric, workers)
     if train_loader.dataset.disk_cache:
         console.print(train_loader.dataset.disk_cache.plan(train_set.images))
@@ -138,9 +161,15 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
         prepare_qat(detector)
     optimizer = build_optimizer(config, detector)
     state = TrainState(fabric, spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
+    state.data = data_record(config, train_set, val_set).to_json()
     if before and config.resume:
         state.load(before, source)
-    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state) if fabric.is_global_zero else None))
+        console.print(changed_data(before.data, state.data), end="")
+        if state.epoch > config.epochs:
+            raise UserError(f"--epochs {config.epochs}: {config.resume} has done {state.epoch} already")
+    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state, stack) if fabric.is_global_zero else None))
+    left_out = _LeftOut(console, folder if fabric.is_global_zero else None)
+    left_out.tell((*train_set.left_out, *val_set.left_out, *_unreadable(train_loader, val_loader)))
     console.print(
         f"{spec.name}: {count_parameters(detector) / 1e6:.2f} M parameters, "
         f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}"
@@ -155,6 +184,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
     steps_per_epoch = len(train_set.images) // config.batch_size
     done_steps = state.epoch * steps_per_epoch + state.step
     with (
+        told_faults(folder.path, fabric.world_size),
         Interruption() as interruption,
         TrainProgress(console, config.epochs * steps_per_epoch, done_steps, config.epochs) as progress,
     ):
@@ -184,10 +214,13 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
         finally:
             if run.log:
                 run.log.close()
-    _report_left_out(console, gather({**train_loader.bad_images, **val_loader.bad_images}))
+    left_out.tell(_unreadable(train_loader, val_loader))
     assert state.best is not None, "the last epoch is always evaluated"
     seconds = time.monotonic() - started
-    console.print(f"best mAP {state.best.AP:.4f} (AP50 {state.best.AP50:.4f}), {seconds:.0f} s")
+    if state.best.has_score:
+        console.print(f"best mAP {state.best.AP:.4f} (AP50 {state.best.AP50:.4f}), {seconds:.0f} s")
+    else:
+        console.print(f"no mAP: nothing to find in the validation set; {folder.best} is the newest, {seconds:.0f} s")
     console.print(f"report: {folder.report}")
     console.print(f"next: mobiledet export {folder.best}")
     return folder.path, dataclasses.asdict(state.best), seconds
@@ -196,6 +229,7 @@ def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict
 def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
     """The network on its device: the averaged weights and the optimiser hold on to its very tensors."""
     detector = detector_from_spec(spec)
+    detector.add_training_parts()
     if config.pretrained and not config.init and not config.resume:
         with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
             load_pretrained(detector.backbone, config.backbone, config.pretrained)
@@ -208,18 +242,42 @@ def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
     return detector.to(fabric.device).to(memory_format=torch.channels_last)
 
 
-def _open_folder(config: TrainConfig, state: TrainState) -> RunFolder:
+def _open_folder(config: TrainConfig, state: TrainState, stack: ExitStack) -> RunFolder:
     if not config.resume:
-        return RunFolder.create(config, state.spec.name)
+        return RunFolder.create(config, state.spec.name, stack)
     folder = RunFolder(config.resume)
     folder.rewind(state.epoch)
+    folder.write_config(dataclasses.replace(config, resume=None))
     return folder
 
 
-def _report_left_out(console: Console, notes: Collection[str]) -> None:
-    """How many images and annotations were left out as bad, and which."""
-    if notes:
-        console.print(f"left out {len(notes)}:", *notes, sep="\n  ")
+def _unreadable(*loaders: DetectionLoader) -> list[LeftOut]:
+    """The images that the loaders of all processes could not read so far."""
+    texts = gather({text: None for loader in loaders for text in loader.bad_images})
+    return [LeftOut("images that cannot be read", text) for text in texts]
+
+
+class _LeftOut:
+    """Tells what is left out as bad, each entry once, and keeps the list in the run folder.
+
+    Args:
+        console: of the run.
+        folder: None in all processes but one.
+    """
+
+    def __init__(self, console: Console, folder: RunFolder | None) -> None:
+        self._console = console
+        self._folder = folder
+        self._told: dict[LeftOut, None] = {}
+
+    def tell(self, entries: Sequence[LeftOut]) -> None:
+        """Those that are new."""
+        new = [entry for entry in dict.fromkeys(entries) if entry not in self._told]
+        self._told.update(dict.fromkeys(new))
+        if new and self._folder:
+            self._folder.write_left_out(tuple(self._told))
+            self._console.print(f"left out {len(new)}: {count_by_reason(new)}; listed in {self._folder.left_out}")
+            self._console.print(f"  such as {new[0].text}", markup=False)
 
 
 @dataclass(frozen=True)
@@ -239,7 +297,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     train_loader: DetectionLoader
     val_loader: DetectionLoader
-    val_set: CocoDataset
+    val_set: DetectionSet
     folder: RunFolder
     steps_per_epoch: int
     log: "SummaryWriter | None"
@@ -272,9 +330,10 @@ def _train_epoch(run: Run) -> None:
     """
     config, fabric, state = run.config, run.fabric, run.state
     lr = learning_rate(config, run.steps_per_epoch)
-    watch = LossWatch()
+    watch = LossWatch(lambda index: str(run.train_loader.dataset.dataset.images[index].path))
     saved = time.monotonic()
     run.detector.train()
+    state.detector.start_epoch(state.epoch)
     if config.freeze_backbone:
         state.detector.backbone.eval()
     if config.qat:
@@ -332,7 +391,7 @@ def _end_epoch(run: Run) -> None:
         is_best = state.take(metrics)
         if run.log:
             run.progress.evaluated(state.epoch, loss, metrics, is_best)
-            run.folder.log({"epoch": state.epoch, "loss": loss, **dataclasses.asdict(metrics)})
+            run.folder.log({"epoch": state.epoch, "loss": loss, **scores(metrics)})
             if is_best:
                 state.save_for_use(run.folder.best)
             samples = draw_samples(run.val_set, validation.detections)

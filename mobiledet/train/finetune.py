@@ -3,7 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from mobiledet.checkpoint import Checkpoint, load_checkpoint
+import torch
+
+from mobiledet.checkpoint import Checkpoint, check_size, load_checkpoint
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
@@ -18,6 +20,7 @@ def load_start(path: Path, config: TrainConfig) -> Checkpoint:
         UserError: it cannot be read, or holds another backbone or detector than the settings name.
     """
     checkpoint = load_checkpoint(path)
+    check_size(checkpoint, path)
     spec = checkpoint.spec
     if (spec.backbone, spec.detector) != (config.backbone, config.detector):
         raise UserError(
@@ -58,15 +61,24 @@ def start_from(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, sour
     """
     anew = set() if spec.labels == checkpoint.spec.labels else class_tensors(spec)
     own = detector.state_dict()
-    given = {name: tensor for name, tensor in checkpoint.weights.items() if name not in anew}
-    weights = {**given, **{name: own[name] for name in anew}}
-    check_weights(detector, weights, source)
-    detector.load_state_dict(weights)
+    there = {
+        name: tensor
+        for name, tensor in checkpoint.weights.items()
+        if name in own or not detector.is_training_part(name)  # training may do without parts that the file has
+    }
+    # a checkpoint meant for use alone need not have what only training has
+    missing = {name for name in own.keys() - there.keys() if detector.is_training_part(name)}
+    given = {name: tensor for name, tensor in there.items() if name not in anew}
+    check_weights(detector, {**given, **{name: own[name] for name in anew | missing}}, source)
+    detector.load_state_dict({**own, **given})
     loaded = f"{len(given)} of {len(own)} tensors from {source}"
+    if missing:
+        loaded += f"; anew, because the file has none of it: {', '.join(detector.training_parts)}"
     if not anew:
         return f"{loaded}: the classes are the same"
     before, now = checkpoint.spec.num_classes, spec.num_classes
-    return f"{loaded}; anew, because the classes differ ({before} there, {now} here): {', '.join(sorted(anew))}"
+    named = ", ".join(sorted(anew - missing))
+    return f"{loaded}; anew, because the classes differ ({before} there, {now} here): {named}"
 
 
 def class_tensors(spec: ModelSpec) -> set[str]:
@@ -74,7 +86,12 @@ def class_tensors(spec: ModelSpec) -> set[str]:
     one_more = dataclasses.replace(
         spec, labels=(*spec.labels, "another"), category_ids=(*spec.category_ids, max(spec.category_ids) + 1)
     )
-    shapes, other_shapes = (
-        {name: tensor.shape for name, tensor in detector_from_spec(s).state_dict().items()} for s in (spec, one_more)
-    )
+    shapes, other_shapes = (_shapes(s) for s in (spec, one_more))
     return {name for name in shapes if shapes[name] != other_shapes[name]}
+
+
+def _shapes(spec: ModelSpec) -> dict[str, torch.Size]:
+    """Of all tensors of a detector in training."""
+    detector = detector_from_spec(spec)
+    detector.add_training_parts()
+    return {name: tensor.shape for name, tensor in detector.state_dict().items()}

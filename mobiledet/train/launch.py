@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,10 +14,12 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy, Strategy
-from torch.multiprocessing.spawn import ProcessException
+from torch.multiprocessing.spawn import ProcessException, ProcessExitedException
 
 from mobiledet.errors import UserError
+from mobiledet.leftovers import scratch_folder
 from mobiledet.train.config import TrainConfig
+from mobiledet.train.faults import how_to_go_on
 from mobiledet.train.interruption import Interruption
 
 Result = TypeVar("Result")
@@ -98,19 +99,24 @@ def _precision(config: TrainConfig) -> Literal["32-true", "bf16-mixed", "16-mixe
     return "bf16-mixed" if wants_cuda and torch.cuda.is_bf16_supported() else "32-true"
 
 
-def launch(fabric: Fabric, function: Callable[[Fabric], Result]) -> Result:
+def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | None = None) -> Result:
     """Call ``function`` in every process of the run; returns what that of rank 0 returned.
 
+    Args:
+        fabric: not launched yet.
+        function: of one process.
+        folder: of the run, for messages.
+
     Raises:
-        UserError: one of the processes raised it.
+        UserError: one of the processes raised it, or was killed.
         Interrupted: they stopped because of a signal.
     """
     starts_others = isinstance(fabric.strategy, DDPStrategy) and not launched_world()
     with (
-        tempfile.TemporaryDirectory() as scratch,
+        scratch_folder("launch") as scratch,
         Interruption(forward=True) if starts_others else nullcontext() as own,
     ):
-        mistake = Path(scratch) / "mistake.txt"
+        mistake = scratch / "mistake.txt"
         try:
             result = fabric.launch(partial(_telling_exceptions, function=function, mistake=mistake))
         except ProcessException as error:
@@ -118,6 +124,11 @@ def launch(fabric: Fabric, function: Callable[[Fabric], Result]) -> Result:
                 raise UserError(mistake.read_text(encoding="utf-8")) from error
             if own and own.signum:
                 raise SystemExit(128 + own.signum) from error
+            if isinstance(error, ProcessExitedException) and error.signal_name:
+                raise UserError(
+                    f"process {error.error_index} of the run was killed by {error.signal_name}, perhaps for want of "
+                    f"memory; {how_to_go_on(folder)}"
+                ) from error
             raise
     if isinstance(result, KeyboardInterrupt):
         raise result

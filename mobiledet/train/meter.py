@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from lightning.fabric import Fabric
@@ -59,13 +59,14 @@ class LossWatch:
     The losses are read when ``check`` is called, because reading one from a GPU makes it wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: Callable[[int], str] = str) -> None:
+        self._name = name  # of an image, by its index
         self._pending: list[tuple[int, list[int], Tensor]] = []
 
     def add(self, step: int, parts: Sequence[Batch], losses: Losses) -> None:
         """Note the losses of a step and the images that gave them."""
-        image_ids = torch.cat([part.image_ids for part in parts]).tolist()
-        self._pending.append((step, image_ids, torch.stack(list(losses.values())).sum()))
+        indices = torch.cat([part.indices for part in parts]).tolist()
+        self._pending.append((step, indices, torch.stack(list(losses.values())).sum()))
 
     def check(self) -> None:
         """Look at the losses since the last check.
@@ -77,9 +78,9 @@ class LossWatch:
         if not pending:
             return
         totals = torch.stack([total for _, _, total in pending]).tolist()
-        for (step, image_ids, _), total in zip(pending, totals, strict=True):
+        for (step, indices, _), total in zip(pending, totals, strict=True):
             if not math.isfinite(total):
-                ids = ", ".join(map(str, image_ids))
+                names = ", ".join(map(self._name, indices))
                 raise UserError(
-                    f"the loss is {total} at step {step}, images {ids}; lower --lr, or look at these images"
+                    f"the loss is {total} at step {step}, images {names}; lower --lr, or look at these images"
                 )

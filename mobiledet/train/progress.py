@@ -49,7 +49,13 @@ class TrainProgress:
     def evaluated(self, epoch: int, loss: float, metrics: CocoMetrics, is_best: bool) -> None:
         """Print the result of an evaluation."""
         self._console.print(
-            f"{time.strftime('%H:%M:%S')} epoch {epoch}/{self._epochs}: loss {loss:.3f}, mAP {metrics.AP:.4f}, "
-            f"AP50 {metrics.AP50:.4f}, AP75 {metrics.AP75:.4f}{' (best)' if is_best else ''}",
+            f"{time.strftime('%H:%M:%S')} epoch {epoch}/{self._epochs}: loss {loss:.3f}, {_scores(metrics, is_best)}",
             highlight=False,
         )
+
+
+def _scores(metrics: CocoMetrics, is_best: bool) -> str:
+    if not metrics.has_score:
+        return "no mAP, for want of boxes"
+    best = " (best)" if is_best else ""
+    return f"mAP {metrics.AP:.4f}, AP50 {metrics.AP50:.4f}, AP75 {metrics.AP75:.4f}{best}"

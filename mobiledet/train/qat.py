@@ -47,7 +47,9 @@ def prepare_qat(detector: Detector) -> None:
 
     The state dict keeps its names. Copies made by ``copy.deepcopy`` share the ranges of activations.
     """
-    for part in detector.children():
+    for name, part in detector.named_children():
+        if detector.is_training_part(name):  # no file has it
+            continue
         if any(isinstance(module, nn.Conv2d | nn.Linear) for module in part.modules()):
             rounding = Rounding()
             part.register_forward_pre_hook(rounding.enter)

@@ -5,12 +5,17 @@ normalisation out, and the warm-up lasts at most a tenth of the run.
 """
 
 import argparse
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mobiledet.errors import unknown_name
 from mobiledet.train.config import TrainConfig
+from mobiledet.train.options import option_words
+from mobiledet.zoo.catalogue import FASTER_RCNN_320, FASTER_RCNN_800, FASTER_RCNN_BACKBONE, ZOO
+from mobiledet.zoo.coco import LAST_ID
 
 LIST = "list"
 
@@ -61,19 +66,25 @@ class Recipe:
         target_map: COCO box mAP in percent that the source reports; None where it reports none.
         split: that it was measured on.
         settings: of ``TrainConfig``; the others keep their defaults.
+        published_parameters: of the network that the mAP belongs to, as its source counts them; None where it does not.
+        classes: that they are counted for.
     """
 
     source: str
     target_map: float | None
     split: str
     settings: Mapping[str, Any]
+    published_parameters: int | None = None
+    classes: int = 80
 
 
 # references/detection/train.py with its defaults: 8 GPUs, 2 images on each
 _TORCHVISION_FASTER_RCNN: dict[str, Any] = {
     "backbone": "torchvision:mobilenet_v3_large",
+    "backbone_options": option_words(FASTER_RCNN_BACKBONE),
     "pretrained": "imagenet",
     "detector": "faster_rcnn_fpn",
+    "detector_options": option_words(FASTER_RCNN_320),
     "image_size": 320,
     "augmentation": "flip",
     "epochs": 26,
@@ -92,8 +103,9 @@ _TORCHVISION_FASTER_RCNN: dict[str, Any] = {
 # config/nanodet-plus-m_320.yml
 _NANODET: dict[str, Any] = {
     "backbone": "shufflenet_v2_1x",
+    "backbone_options": option_words(ZOO["nanodet_plus_m_320"].backbone_options),
     "pretrained": "imagenet",
-    "detector": "ssdlite_fpn",
+    "detector": "nanodet_plus",
     "image_size": 320,
     "augmentation": "nanodet",
     "epochs": 300,
@@ -110,25 +122,39 @@ _NANODET: dict[str, Any] = {
     "eval_every": 10,
 }
 
+# config/nanodet-plus-m-1.5x_320.yml
+_NANODET_WIDE: dict[str, Any] = {
+    **_NANODET,
+    "backbone": "shufflenet_v2_1.5x",
+    "detector_options": option_words(ZOO["nanodet_plus_m_1.5x_320"].detector_options),
+}
+
+_NANODET_DIFFERENCES = "their average of weights starts another way, and they evaluate with score 0.05 and overlap 0.6"
+
 _SHUFFLENET_FASTER_RCNN: dict[str, Any] = {
     **_TORCHVISION_FASTER_RCNN,
     "backbone": "shufflenet_v1_2x_g3",
+    "backbone_options": (),
     "pretrained": "",
     "detector": "faster_rcnn",
+    "detector_options": (),
 }
 
+_FASTER_RCNN_DIFFERS = (
+    "background has no box here, and normalisation learns; there the shorter side of an image is scaled to"
+)
 _SHUFFLENET_SOURCE = (
     "ShuffleNet (arXiv:1707.01083, table 7), 2x g3; the paper starts from its ImageNet weights (--pretrained FILE) and "
-    "names no schedule: this one is torchvision's"
+    "names no schedule and no head: these are torchvision's and this project's"
 )
 
 RECIPES = {
-    "torchvision_ssdlite": Recipe(
+    "ssdlite320_mobilenet_v3_large": Recipe(
         "torchvision ssdlite320_mobilenet_v3_large, references/detection",
         21.3,
         "val2017",
         {
-            "backbone": "torchvision:mobilenet_v3_large",
+            "backbone": "torchvision:mobilenet_v3_large-reduced_tail",
             "detector": "ssdlite",
             "image_size": 320,
             "augmentation": "ssdlite",
@@ -145,30 +171,52 @@ RECIPES = {
             "ema_decay": 0.0,
             "eval_every": 10,
         },
+        ZOO["ssdlite320_mobilenet_v3_large"].published_parameters,
+        LAST_ID,
     ),
-    "torchvision_faster_rcnn_320": Recipe(
-        "torchvision fasterrcnn_mobilenet_v3_large_320_fpn, references/detection; it scales the shorter side to 320",
+    "fasterrcnn_mobilenet_v3_large_320_fpn": Recipe(
+        f"torchvision fasterrcnn_mobilenet_v3_large_320_fpn, references/detection; {_FASTER_RCNN_DIFFERS} 320",
         22.8,
         "val2017",
         _TORCHVISION_FASTER_RCNN,
+        ZOO["fasterrcnn_mobilenet_v3_large_320_fpn"].published_parameters,
+        LAST_ID,
     ),
-    "torchvision_faster_rcnn_800": Recipe(
-        "torchvision fasterrcnn_mobilenet_v3_large_fpn, references/detection; it scales the shorter side to 800",
+    "fasterrcnn_mobilenet_v3_large_fpn": Recipe(
+        f"torchvision fasterrcnn_mobilenet_v3_large_fpn, references/detection; {_FASTER_RCNN_DIFFERS} 800",
         32.8,
         "val2017",
-        {**_TORCHVISION_FASTER_RCNN, "image_size": 800},
+        {**_TORCHVISION_FASTER_RCNN, "detector_options": option_words(FASTER_RCNN_800), "image_size": 800},
+        ZOO["fasterrcnn_mobilenet_v3_large_fpn"].published_parameters,
+        LAST_ID,
     ),
-    "nanodet_320": Recipe(
-        "NanoDet-Plus-m, config/nanodet-plus-m_320.yml; without its auxiliary head and distribution loss",
+    "nanodet_plus_m_320": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m_320.yml; {_NANODET_DIFFERENCES}",
         27.0,
         "val2017",
         _NANODET,
+        ZOO["nanodet_plus_m_320"].published_parameters,
     ),
-    "nanodet_416": Recipe(
-        "NanoDet-Plus-m, config/nanodet-plus-m_416.yml; without its auxiliary head and distribution loss",
+    "nanodet_plus_m_416": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m_416.yml; {_NANODET_DIFFERENCES}",
         30.4,
         "val2017",
         {**_NANODET, "image_size": 416},
+        ZOO["nanodet_plus_m_416"].published_parameters,
+    ),
+    "nanodet_plus_m_1.5x_320": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m-1.5x_320.yml; {_NANODET_DIFFERENCES}",
+        29.9,
+        "val2017",
+        _NANODET_WIDE,
+        ZOO["nanodet_plus_m_1.5x_320"].published_parameters,
+    ),
+    "nanodet_plus_m_1.5x_416": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m-1.5x_416.yml; {_NANODET_DIFFERENCES}",
+        34.1,
+        "val2017",
+        {**_NANODET_WIDE, "image_size": 416},
+        ZOO["nanodet_plus_m_1.5x_416"].published_parameters,
     ),
     "shufflenet_faster_rcnn_300": Recipe(
         _SHUFFLENET_SOURCE, 18.7, "5,000 images of val2014 (minival)", {**_SHUFFLENET_FASTER_RCNN, "image_size": 320}
@@ -205,16 +253,21 @@ def recipe_config(name: str, **changes: Any) -> TrainConfig:
 
 
 def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
-    """What the options of a command line change: the settings of its ``--recipe``, or those of ``--qat``, or the
-    defaults.
+    """What the options of a command line change: the settings of the run that it resumes, of its ``--recipe``, or
+    those of ``--qat``, or the defaults.
 
     Raises:
-        UserError: there is no such recipe.
+        UserError: there is no such run or recipe.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe", nargs="?", default="")
     parser.add_argument("--qat", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--resume", nargs="?", default="")
     named = parser.parse_known_args(arguments)[0]
+    if named.resume:
+        from mobiledet.train.resume import settings_of_run  # loads torch
+
+        return settings_of_run(Path(named.resume))
     if named.recipe and named.recipe != LIST:
         return recipe_config(named.recipe)
     return TrainConfig(**QAT) if named.qat else TrainConfig()
@@ -226,9 +279,9 @@ def recipe_list() -> str:
     for name, recipe in RECIPES.items():
         target = f"mAP {recipe.target_map} on {recipe.split}" if recipe.target_map else "no published mAP"
         options = " ".join(
-            f"--{key.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+            f"--{key.replace('_', '-')} {shlex.join(map(str, value)) if isinstance(value, tuple) else value}"
             for key, value in recipe.settings.items()
-            if value != ""
+            if value not in ("", ())
         )
         paragraphs.append(f"{name}: {target}\n  {recipe.source}\n  {options}")
     return "\n".join(paragraphs)

@@ -73,7 +73,7 @@ def render(
 
 
 def _tiles(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
-    best, latest = max(evaluations, key=lambda evaluation: evaluation["AP"]), evaluations[-1]
+    best, latest = max(evaluations, key=lambda evaluation: evaluation["AP"] or 0), evaluations[-1]
     tiles = [
         tile("best mAP", precision(best["AP"]), f"epoch {best['epoch']}"),
         tile("latest mAP", precision(latest["AP"]), f"epoch {latest['epoch']}"),
@@ -112,7 +112,8 @@ def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> 
 
 
 def _xy(points: Iterable[tuple[float, float]]) -> np.ndarray:
-    return thinned(np.array([*points], np.float64).reshape(-1, 2))
+    values = np.array([*points], np.float64).reshape(-1, 2)
+    return thinned(values[np.isfinite(values).all(axis=1)])  # an AP is None where nothing is to be found
 
 
 def _axes(lines: Sequence[Line]) -> tuple[Axis, Axis]:

@@ -6,13 +6,18 @@ import json
 import math
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 from mobiledet import __version__
 from mobiledet.atomic import atomic_file
 from mobiledet.checkpoint import Checkpoint, load_checkpoint
+from mobiledet.data.dataset import LeftOut
 from mobiledet.errors import UserError
+from mobiledet.locks import locked_folder
+from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
 from mobiledet.train.config import TrainConfig
 
@@ -30,6 +35,7 @@ class RunFolder:
         metrics: a line for each evaluation.
         curves: a line for each note of loss, learning rate and speed; see ``train.curves``.
         report: the page for people.
+        left_out: what is bad in the data and not used, a line each.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,22 +46,51 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.curves = path / "curves.jsonl"
         self.report = path / "report.html"
+        self.left_out = path / "left_out.txt"
 
     @classmethod
-    def create(cls, config: TrainConfig, name: str) -> "RunFolder":
+    def create(cls, config: TrainConfig, name: str, stack: ExitStack) -> "RunFolder":
         """Make the folder and write config.json.
 
+        Args:
+            config: of the run.
+            name: of the model, part of the folder's name where the settings give none.
+            stack: keeps other processes from training into the folder until it is closed.
+
         Raises:
-            UserError: a run is there already, or the folder cannot be written.
+            UserError: a run is there already or is being trained, or the folder cannot be written.
         """
-        path = config.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        path = config.out or _free(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
         folder = cls(path)
+        stack.enter_context(folder.locked())
         if any(checkpoint.exists() for checkpoint in (folder.best, folder.last, folder.previous)):
             raise UserError(f"{path} holds a run already; choose another --out, or go on with --resume {path}")
-        with atomic_file(path / CONFIG) as temporary:
-            record = {"config": config_to_json(config), "environment": environment(), "started": _now()}
-            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        folder.write_config(config)
         return folder
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keeps other processes from training into the folder, which is made; errors as in ``locked_folder``."""
+        return locked_folder(self.path, "training")
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write config.json.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        record = {"config": config_to_json(config), "environment": environment(), "started": _now()}
+        with atomic_file(self.path / CONFIG) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    def write_left_out(self, entries: Sequence[LeftOut]) -> None:
+        """Write the list of what is not used.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        with atomic_file(self.left_out) as temporary:
+            lines = (f"{entry.reason}: {entry.text}\n" for entry in entries)
+            temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
     def load_config(self) -> TrainConfig:
         """The settings that a run to be resumed was started with.
@@ -65,7 +100,7 @@ class RunFolder:
         """
         if not (self.path / CONFIG).is_file():
             raise UserError(f"{self.path} holds no {CONFIG} to resume from; give the folder of a run that was begun")
-        return config_from_json(read_json(self.path / CONFIG), self.path / CONFIG)
+        return config_from_json(read_json(self.path / CONFIG, RECORD_BYTES), self.path / CONFIG)
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, Path, str]:
         """The newest checkpoint that can be read.
@@ -101,17 +136,23 @@ class RunFolder:
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink()
         if self.metrics.is_file():
-            lines = self.metrics.read_text(encoding="utf-8").splitlines()
+            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
             kept = [line for line in lines if _epoch(line) <= epoch]
             with atomic_file(self.metrics) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
+def _free(path: Path) -> Path:
+    """The path itself, or with a number where it is taken, as by a run that began in the same second."""
+    names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000)))
+    return next(name for name in names if not name.exists())
+
+
 def _epoch(line: str) -> float:
-    """Of a line of metrics.jsonl; infinite for one that is cut off."""
+    """Of a line of metrics.jsonl; infinite for one that is cut off or damaged."""
     try:
         return float(json.loads(line)["epoch"])
-    except ValueError:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return math.inf
 
 
@@ -122,12 +163,11 @@ def config_to_json(config: TrainConfig) -> dict[str, Any]:
 
 def config_from_json(record: Any, source: Path) -> TrainConfig:
     try:
-        values = dict(record["config"])
-        paths = [field.name for field in dataclasses.fields(TrainConfig) if "Path" in str(field.type)]
-        values.update({name: Path(values[name]) for name in paths if values.get(name) is not None})
-        values["lr_steps"] = tuple(values.get("lr_steps", ()))
-        return TrainConfig(**values)
-    except (KeyError, TypeError) as error:
+        if not isinstance(record, dict):
+            raise ValueError("it is no object")
+        config: TrainConfig = decode(TrainConfig, record.get("config"), "config", filled=(TrainConfig,))
+        return config
+    except ValueError as error:
         raise UserError(f"{source} does not hold the settings of a training run: {error}") from error
 
 

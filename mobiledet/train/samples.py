@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobiledet.data.coco import CocoDataset, CocoImage
+from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.images import load_rgb
 from mobiledet.detections import Detections
 from mobiledet.drawing.pictures import draw_detections
+from mobiledet.truth import ImageId
 
 COUNT = 6
 SCORE = 0.3  # detections below it are not drawn
@@ -27,7 +28,7 @@ class Sample:
     caption: str
 
 
-def draw_samples(dataset: CocoDataset, detections: Mapping[int, Detections]) -> list[Sample]:
+def draw_samples(dataset: DetectionSet, detections: Mapping[ImageId, Detections]) -> list[Sample]:
     """Six pictures, evenly over those of the set that have boxes; the same ones for the same set.
 
     Args:
@@ -41,8 +42,8 @@ def draw_samples(dataset: CocoDataset, detections: Mapping[int, Detections]) -> 
     return [_draw(chosen[place], detections[chosen[place].id].above(SCORE), labels) for place in places]
 
 
-def _draw(image: CocoImage, found: Detections, labels: Sequence[str]) -> Sample:
-    picture = draw_detections(load_rgb(image.path), found, labels, image.boxes_xyxy)
+def _draw(image: LabelledImage, found: Detections, labels: Sequence[str]) -> Sample:
+    picture = draw_detections(load_rgb(image.path, image.apply_orientation), found, labels, image.boxes_xyxy)
     caption = f"true: {_names(image.labels, labels)}; found: {_names(found.labels, labels)}"
     return Sample(picture, image.path.name, caption)
 

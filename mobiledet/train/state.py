@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.fabric import Fabric
@@ -13,12 +13,14 @@ from mobiledet.checkpoint import Checkpoint, save_checkpoint
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoMetrics
+from mobiledet.records import Range, decode
 from mobiledet.spec import ModelSpec
+from mobiledet.train.config import MOST_EPOCHS
 from mobiledet.train.meter import Meter
 from mobiledet.train.optimization import AveragedWeights
 from mobiledet.train.run_folder import RunFolder, code_commit
 from mobiledet.train.validation import gather
-from mobiledet.weights import load_weights
+from mobiledet.weights import first_line, load_weights
 
 
 class TrainState:
@@ -32,6 +34,7 @@ class TrainState:
         step: steps done since then.
         meter: losses of those steps.
         best: the best evaluation so far.
+        data: of the checkpoints, see ``Checkpoint``.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class TrainState:
         self.step = 0
         self.meter = Meter()
         self.best: CocoMetrics | None = None
+        self.data: dict[str, Any] | None = None
         self._fabric = fabric
 
     def next_epoch(self) -> None:
@@ -59,8 +63,9 @@ class TrainState:
         self.meter = Meter()
 
     def take(self, metrics: CocoMetrics) -> bool:
-        """Note an evaluation of the averaged weights; returns whether it is the best so far."""
-        if self.best is not None and metrics.AP <= self.best.AP:
+        """Note an evaluation of the averaged weights; returns whether they are to be kept as the best: those that score
+        highest, and the newest where there is no score, for want of boxes."""
+        if self.best is not None and metrics.has_score and metrics.AP <= self.best.AP:
             return False
         self.best = metrics
         return True
@@ -89,7 +94,7 @@ class TrainState:
     def _write(self, path: Path, training: dict[str, Any] | None, previous: Path | None = None) -> None:
         info = dataclasses.replace(self.spec.training, epochs=self.epoch, commit=code_commit())
         spec = dataclasses.replace(self.spec, training=info)
-        save_checkpoint(path, Checkpoint(spec, self.average.model.state_dict(), training), previous)
+        save_checkpoint(path, Checkpoint(spec, self.average.model.state_dict(), training, self.data), previous)
 
     def load(self, checkpoint: Checkpoint, source: Path) -> None:
         """Take up where ``save`` left off.
@@ -110,11 +115,23 @@ class TrainState:
             raise UserError(
                 f"{source} does not fit today's data or settings (classes, anchors or input differ); start a new run"
             )
+        try:
+            self._restore(training, source)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+            raise UserError(
+                f"{source} cannot be resumed from: its state of training is damaged ({first_line(error)})"
+            ) from error
+
+    def _restore(self, training: dict[str, Any], source: Path) -> None:
         load_weights(self.detector, training["weights"], source)
         self.optimizer.load_state_dict(training["optimizer"])
+        for parameter, moments in self.optimizer.state.items():
+            if any(value.numel() > 1 and value.shape != parameter.shape for value in moments.values()):
+                raise ValueError("a moment of the optimiser has another shape than its weights")
         self._fabric.strategy.precision.load_state_dict(training["precision"])
-        self.epoch, self.step = training["epoch"], training["step"]
-        self.best = CocoMetrics(**training["best"]) if training["best"] else None
+        self.epoch = decode(Annotated[int, Range(0, MOST_EPOCHS)], training["epoch"], "epoch")
+        self.step = decode(Annotated[int, Range(0)], training["step"], "step")
+        self.best = decode(CocoMetrics, training["best"], "best") if training["best"] else None
         shares = training["processes"]
         if len(shares) == self._fabric.world_size:
             shares = [shares[self._fabric.global_rank]]

@@ -1,13 +1,15 @@
 """TensorBoard logs without TensorFlow: where it is installed, tensorboard would load it for seconds to write a file."""
 
 import sys
+import threading
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mobiledet.atomic import is_full
 from mobiledet.drawing.pictures import contact_sheet
 from mobiledet.train.config import TrainConfig
 from mobiledet.train.samples import Sample
@@ -26,16 +28,26 @@ def open_log(folder: Path, purge_step: int) -> "SummaryWriter":
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
     from torch.utils.tensorboard import SummaryWriter
 
+    threading.excepthook = _without_full_disk
     return SummaryWriter(folder, purge_step=purge_step)
+
+
+def _without_full_disk(fault: threading.ExceptHookArgs, before: Any = threading.excepthook) -> None:
+    """Say nothing of a full disk that the writer's thread meets: the next call of the writer raises the same error."""
+    if not (isinstance(fault.exc_value, OSError) and is_full(fault.exc_value)):
+        before(fault)
 
 
 def log_evaluation(log: "SummaryWriter", validation: Validation, step: int) -> None:
     """Write mAP, AP50 and AP75, the AP of each class, and precision against recall, mean over the classes."""
     metrics, curves = validation.metrics, validation.curves
-    for name, value in (("mAP", metrics.AP), ("AP50", metrics.AP50), ("AP75", metrics.AP75)):
-        log.add_scalar(f"validation/{name}", value, step)
-    for name, value in metrics.per_class.items():
-        log.add_scalar(f"class AP/{name}", value, step)
+    totals = {
+        f"validation/{name}": v for name, v in (("mAP", metrics.AP), ("AP50", metrics.AP50), ("AP75", metrics.AP75))
+    }
+    classes = {f"class AP/{name}": value for name, value in metrics.per_class.items()}
+    for name, value in (totals | classes).items():
+        if value >= 0:  # else there is no box to find
+            log.add_scalar(name, value, step)
     present = np.array(curves.objects) > 0
     if present.any():
         counts = np.zeros_like(

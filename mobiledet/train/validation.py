@@ -1,19 +1,21 @@
 """COCO metrics of a PyTorch detector on a validation set."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed
 
-from mobiledet.data.coco import CocoDataset
+from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.loader import Batch
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
 from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics, PrecisionRecall
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
+from mobiledet.truth import ImageId
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -31,14 +33,14 @@ class Validation:
 
     metrics: CocoMetrics
     curves: PrecisionRecall
-    detections: Mapping[int, Detections]
+    detections: Mapping[ImageId, Detections]
 
 
 @torch.inference_mode()
 def validate(
     detector: Detector,
     spec: ModelSpec,
-    dataset: CocoDataset,
+    dataset: DetectionSet,
     batches: Iterable[Batch],
     device: torch.device,
     scorer: str = "faster-coco-eval",
@@ -49,16 +51,16 @@ def validate(
     """
     was_training = detector.training
     detector.eval()
-    by_image: dict[int, Detections] = {}
+    by_image: dict[ImageId, Detections] = {}
     for batch in batches:
         images = normalize(batch.images.to(device), spec.input)
         found = detector.postprocess(detector(images), spec.nms)
         sizes = batch.original_sizes.tolist()
-        for image_id, (height, width), detections in zip(batch.image_ids.tolist(), sizes, found, strict=True):
+        for index, (height, width), detections in zip(batch.indices.tolist(), sizes, found, strict=True):
             scale = torch.tensor([width, height, width, height]) / torch.tensor(
                 [spec.input.width, spec.input.height, spec.input.width, spec.input.height]
             )
-            by_image[image_id] = Detections(
+            by_image[dataset.images[index].id] = Detections(
                 (detections.boxes_xyxy.cpu() * scale).numpy(),
                 detections.scores.cpu().numpy(),
                 detections.labels.cpu().numpy(),
@@ -66,9 +68,10 @@ def validate(
     detector.train(was_training)
     by_image = gather(by_image)
     # of the images that could be read: those that were skipped as bad count in no score
-    evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, list(by_image))
-    for image_id, found_there in sorted(by_image.items()):
-        evaluator.add(image_id, found_there)
+    truth = {image_id: objects for image_id, objects in dataset.truth().items() if image_id in by_image}
+    evaluator = CocoEvaluator(dataset.labels, truth)
+    for image_id in truth:
+        evaluator.add(image_id, by_image[image_id])
     metrics, curves = evaluator.score_with_curves(scorer)
     return Validation(metrics, curves, by_image)
 
@@ -80,3 +83,13 @@ def gather(share: dict[Key, Value]) -> dict[Key, Value]:
     shares: list[dict[Key, Value]] = [{}] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(shares, share)
     return {key: value for part in shares for key, value in part.items()}
+
+
+def scores(metrics: CocoMetrics) -> dict[str, Any]:
+    """The numbers as JSON values; None where there is nothing to find, for which the scorers say -1."""
+
+    def value(number: Any) -> Any:
+        return None if isinstance(number, float) and number < 0 else number
+
+    numbers = {name: value(number) for name, number in dataclasses.asdict(metrics).items()}
+    return {**numbers, "per_class": {name: value(number) for name, number in metrics.per_class.items()}}

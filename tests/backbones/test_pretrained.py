@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 
 from mobiledet.backbones import BACKBONES, build_backbone, build_classifier, load_pretrained, pretrained
-from mobiledet.backbones.pretrained import SOURCES, input_statistics
+from mobiledet.backbones.pretrained import SOURCES, needs_of
 from mobiledet.checkpoint import Checkpoint, save_checkpoint
 from mobiledet.detectors import detector_from_spec
 from mobiledet.errors import UserError
@@ -250,9 +250,18 @@ def test_networks_without_published_weights(key: str) -> None:
 
 
 def test_statistics_of_the_images_belong_to_the_weights() -> None:
-    assert input_statistics("mobilenet_v1_1x", pretrained.IMAGENET) == ((127.5,) * 3, (127.5,) * 3)
-    assert input_statistics("mobilenet_v1_1x", "weights.pth") == (IMAGENET_MEAN, IMAGENET_STD)
-    assert input_statistics("ghostnet_1x", pretrained.IMAGENET) == (IMAGENET_MEAN, IMAGENET_STD)
+    assert needs_of("mobilenet_v1_1x", pretrained.IMAGENET) == ((127.5,) * 3, (127.5,) * 3, {})
+    assert needs_of("mobilenet_v1_1x", "") == (IMAGENET_MEAN, IMAGENET_STD, {})
+    assert needs_of("ghostnet_1x", pretrained.IMAGENET) == (IMAGENET_MEAN, IMAGENET_STD, {})
+
+
+def test_a_checkpoint_of_ours_tells_what_it_needs(tmp_path: Path) -> None:
+    needed = InputSpec(64, 64, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    options = {"activation": "leaky_relu"}
+    spec = ModelSpec("cats", "ghostnet_0.5x", "ssdlite", needed, ("cat",), (17,), backbone_options=options)
+    save_checkpoint(tmp_path / "cats.ckpt", Checkpoint(spec, detector_from_spec(spec).state_dict()))
+    needs = needs_of("ghostnet_0.5x", tmp_path / "cats.ckpt", build_backbone("ghostnet_0.5x"))
+    assert needs == (needed.mean, needed.std, options)
 
 
 def test_classifier_needs_a_head_of_its_size(tmp_path: Path) -> None:

@@ -6,9 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mobiledet.backbones import build_backbone, build_classifier, load_pretrained
+from mobiledet.backbones import Classifier, build_backbone, build_classifier, load_pretrained
+from mobiledet.backbones.pretrained import needs_of
 from mobiledet.complexity import count_macs
 from mobiledet.errors import UserError
+from mobiledet_converters.passes.batch_norm import fold_batch_norm
+from mobiledet_converters.passes.shufflenet_v1 import shuffle_blocks_v1
+from mobiledet_converters.passes.shufflenet_v2 import remove_shuffles_v2
 
 CLASSES = 10
 UNITS = (4, 8, 4)
@@ -108,12 +112,20 @@ NETWORKS = {
     "shufflenet_v1_2x_g8": lambda: Authors(48, (768, 1536, 3072), None, 8),
     "shufflenet_v2_0.5x": lambda: Authors(24, (48, 96, 192), 1024),
 }
-# their first unit is not ours: the shortcut keeps 24 channels
+# V1's shuffle connects the groups in other numbers; V2's first unit leaves 24 channels to the shortcut
 OTHER_NETWORKS = {
+    "shufflenet_v1_1x_g8": lambda: Authors(24, (384, 768, 1536), None, 8),
     "shufflenet_v2_1x": lambda: Authors(24, (116, 232, 464), 1024),
     "shufflenet_v2_1.5x": lambda: Authors(24, (176, 352, 704), 1024),
     "shufflenet_v2_2x": lambda: Authors(24, (244, 488, 976), 2048),
 }
+
+
+def experienced(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode, with statistics away from their start."""
+    torch.manual_seed(0)
+    network.train()(torch.randn(4, 3, 64, 64))
+    return network.eval()
 
 
 def save(network: nn.Module, path: Path) -> None:
@@ -128,29 +140,56 @@ def test_logits_are_those_of_the_authors_network(key: str, tmp_path: Path) -> No
     save(peer, tmp_path / "weights.pth.tar")
     ours = build_classifier(key, CLASSES)
     load_pretrained(ours, key, tmp_path / "weights.pth.tar")
+    assert_same_logits(ours, peer)
+
+
+def assert_same_logits(ours: nn.Module, peer: nn.Module) -> None:
+    """Their network sees blue first."""
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     ours, peer = ours.double(), peer.double()
     with torch.no_grad():
-        expected = peer.eval()(images)
+        expected = peer.eval()(images.flip(1))
         assert expected.std() > 1e-3
         torch.testing.assert_close(ours.eval()(images), expected)
-        torch.testing.assert_close(ours.train()(images), peer.train()(images))
+        torch.testing.assert_close(ours.train()(images), peer.train()(images.flip(1)))
 
 
 @pytest.mark.parametrize("key", OTHER_NETWORKS)
-def test_papers_multiply_adds_of_shufflenet_v2_are_those_of_the_authors_first_unit(key: str, tmp_path: Path) -> None:
+def test_weights_that_need_the_released_order(key: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
     peer = OTHER_NETWORKS[key]()
+    peer.train()(torch.randn(4, 3, 64, 64))
+    path = tmp_path / "weights.pth.tar"
+    save(peer, path)
+    needs = needs_of(key, path, build_backbone(key))
+    assert needs == ((0.0,) * 3, (1.0,) * 3, {"order": "released"})
+    ours = Classifier(build_backbone(key, options=needs.options), CLASSES)
+    load_pretrained(ours, key, path)
+    assert_same_logits(ours, peer)
+    with pytest.raises(UserError, match="backbone option order=released") as error:
+        build_backbone(key, pretrained=str(path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", [key for key in OTHER_NETWORKS if key.startswith("shufflenet_v2")])
+def test_papers_multiply_adds_of_shufflenet_v2_are_those_of_the_authors_first_unit(key: str) -> None:
     published = build_backbone(key).published
     assert published is not None
-    unseen_classes = peer.classifier[0].in_features * (1000 - CLASSES)
-    assert (count_macs(peer, 224, 224) + unseen_classes) / 1e6 == pytest.approx(published.macs_m, rel=0.002)
-    save(peer, tmp_path / "weights.pth.tar")
-    with pytest.raises(UserError, match=r"readable are files of mobiledet, torchvision$"):
-        build_backbone(key, pretrained=str(tmp_path / "weights.pth.tar"))
+    ours = Classifier(build_backbone(key, options={"order": "released"}), 1000)
+    assert count_macs(ours, 224, 224) / 1e6 == pytest.approx(published.macs_m, rel=0.002)
 
 
-def test_shuffles_that_connect_other_numbers_of_channels_are_refused(tmp_path: Path) -> None:
-    save(Authors(24, (384, 768, 1536), None, 8), tmp_path / "weights.pth.tar")
-    with pytest.raises(UserError, match="8 groups and 96 bottleneck channels do not fit") as error:
-        build_backbone("shufflenet_v1_1x_g8", pretrained=str(tmp_path / "weights.pth.tar"))
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize("key", ["shufflenet_v1_1x_g8", "shufflenet_v2_1x"])
+def test_the_released_order_survives_what_export_does(key: str) -> None:
+    backbone = experienced(build_backbone(key, options={"order": "released"}))
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = backbone(image)
+        for step in (fold_batch_norm, remove_shuffles_v2, shuffle_blocks_v1):
+            backbone = step(backbone, image)
+        if key.startswith("shufflenet_v2"):  # whose channels stand in an order that readers absorb
+            expected, found = ([m.flatten(2).sort(1).values for m in maps] for maps in (expected, backbone(image)))
+        else:
+            found = backbone(image)
+    for mine, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, wanted, atol=1e-4, rtol=1e-4)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from mobiledet.checkpoint import Checkpoint, save_checkpoint
+from mobiledet.data.record import DataRecord, PictureList
 from mobiledet.data.shapes import CATEGORIES, write_shapes
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
@@ -88,10 +91,13 @@ def test_plain_folder_of_pictures(choose: Choose, shapes: Path, tmp_path: Path) 
 def test_built_in_shapes(choose: Choose, tmp_path: Path) -> None:
     found = choose(calibration="shapes", calibration_images=3)
     assert len(found.images) == 3
-    for run in (None, settings("shapes"), settings(tmp_path / "gone")):
-        assert choose(run=run, calibration_images=3) == found
+    assert choose(run=settings("shapes"), calibration_images=3) == found
     assert not found.warning
-    assert "the training images of this checkpoint cannot be found" in choose(OTHER, calibration_images=3).warning
+    # also of a model whose classes are among those of the shapes: it may have learnt from other pictures
+    for spec in (SPEC, OTHER):
+        instead = choose(spec, settings(tmp_path / "gone"), calibration_images=3)
+        assert instead.images == found.images
+        assert "the training images of this checkpoint cannot be found" in instead.warning
 
 
 @pytest.mark.parametrize("name", ["val2017", "annotations/../val2017"])
@@ -109,7 +115,7 @@ def test_validation_images_of_the_run_are_refused(choose: Choose, shapes: Path, 
 
 def test_other_classes_are_refused(choose: Choose, shapes: Path) -> None:
     with pytest.raises(
-        UserError, match=r"of other classes \(circle, square, triangle, star, \.\.\.\) than m \(cat, dog"
+        UserError, match=r"of other classes \(circle, square, triangle, star and 2 more\) than m \(cat, dog"
     ):
         choose(spec=OTHER, calibration=str(shapes))
     with pytest.raises(UserError, match="the built-in set is of other classes"):
@@ -123,7 +129,7 @@ def test_bad_folders_are_told(choose: Choose, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--calibration .*nowhere does not exist"):
         choose(calibration=str(tmp_path / "nowhere"))
     (tmp_path / "half" / "annotations").mkdir(parents=True)
-    with pytest.raises(UserError, match="is not in COCO's layout"):
+    with pytest.raises(UserError, match="half holds no images"):
         choose(calibration=str(tmp_path / "half"))
 
 
@@ -138,3 +144,75 @@ def test_broken_image_is_named(choose: Choose, tmp_path: Path) -> None:
 def test_numbers_out_of_range_are_told(choose: Choose, option: str, value: int) -> None:
     with pytest.raises(UserError, match=f"--{option.replace('_', '-')}"):
         choose(**{option: value})
+
+
+def listing(folder: Path, files: list[str], turned: tuple[int, ...] = ()) -> PictureList:
+    return PictureList("set-train", str(folder), tuple(files), turned, tuple(CATEGORIES), "")
+
+
+@pytest.fixture
+def choose_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Calibration]:
+    """Chooses for a checkpoint that carries the lists of its pictures."""
+    monkeypatch.setenv("MOBILEDET_CACHE", str(tmp_path / "cache"))
+
+    def choose(train: PictureList, val: PictureList, on_bad_data: str = "error", **options: object) -> Calibration:
+        record = DataRecord({"data": train.root, "on_bad_data": on_bad_data}, train, val)
+        save_checkpoint(tmp_path / "best.ckpt", Checkpoint(SPEC, {}, data=record.to_json()))
+        config = ExportConfig(tmp_path / "best.ckpt", **options)  # type: ignore[arg-type]
+        return choose_calibration(config, tmp_path / "best.ckpt", SPEC)
+
+    return choose
+
+
+def test_listed_images_calibrate_wherever_they_lie(
+    choose_recorded: Callable[..., Calibration], shapes: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.name for path in (shapes / "train2017").iterdir())
+    folder = tmp_path / "set" / "cam0" / "day 1"
+    folder.mkdir(parents=True)
+    for name in names:
+        shutil.copy(shapes / "train2017" / name, folder / name)
+    train = listing(tmp_path / "set", [f"cam0/day 1/{name}" for name in names[:5]])
+    val = listing(tmp_path / "set", [f"cam0/day 1/{name}" for name in names[5:]])
+    found = choose_recorded(train, val)
+    assert {path.name for path in found.images} == set(names[:5])  # never those of validation in the same folder
+    assert not found.warning
+    # the folder itself, named: without the validation images in it, which is said
+    named = choose_recorded(train, val, calibration=str(folder))
+    assert {path.name for path in named.images} == set(names[:5])
+    assert "4 validation images" in named.warning
+    # moved: --data says where
+    (tmp_path / "set").rename(tmp_path / "moved")
+    assert "cannot be found" in choose_recorded(train, val).warning
+    moved = choose_recorded(train, val, data=str(tmp_path / "moved"))
+    assert {path.name for path in moved.images} == set(names[:5])
+
+
+def test_damaged_images_are_passed_over_as_in_training(
+    choose_recorded: Callable[..., Calibration], shapes: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(shapes / "train2017", tmp_path / "pictures")
+    names = sorted(path.name for path in folder.iterdir())
+    for name in names[:3]:
+        (folder / name).write_bytes(b"cut off")
+    train, val = listing(folder, names), listing(folder, [])
+    with pytest.raises(
+        UserError, match=r"cannot decode image .*pass --on-bad-data skip, or give other images by --cal"
+    ):
+        choose_recorded(train, val).load(SPEC.input)
+    assert len(choose_recorded(train, val, "skip", calibration_images=6).load(SPEC.input)) == 6
+    assert len(choose_recorded(train, val, "skip").load(SPEC.input)) == 6
+
+
+def test_images_are_turned_as_in_training(choose_recorded: Callable[..., Calibration], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[:, :48] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    (upright,) = choose_recorded(listing(tmp_path, ["a.png"]), listing(tmp_path, [])).load(SPEC.input)
+    (turned,) = choose_recorded(listing(tmp_path, ["a.png"], (0,)), listing(tmp_path, [])).load(SPEC.input)
+    assert upright[:, :40].mean() > 250
+    assert upright[:, 56:].mean() < 5
+    assert turned[:25].mean() > 250
+    assert turned[40:].mean() < 5

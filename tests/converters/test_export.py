@@ -18,8 +18,8 @@ from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase
 from mobiledet_converters import export as export_module
 from mobiledet_converters import process
-from mobiledet_converters.config import ExportConfig
-from mobiledet_converters.export import EXIT_INCOMPLETE, export
+from mobiledet_converters.config import EXIT_INCOMPLETE, ExportConfig
+from mobiledet_converters.export import export
 from mobiledet_converters.precisions import EXACT, TFLITE
 
 

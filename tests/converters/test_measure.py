@@ -1,5 +1,6 @@
 """mAP of files beside PyTorch, and which files it keeps out of the bundle."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,17 +9,20 @@ import pytest
 
 from mobiledet.bundle import Bundle
 from mobiledet.checkpoint import load_detector
-from mobiledet.data.coco import load_split
 from mobiledet.data.images import load_rgb
+from mobiledet.data.read import load_split
+from mobiledet.data.record import DataRecord, PictureList
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
+from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.measure import PYTORCH, TorchModel, beside_pytorch, load_validation, measure_map
+from mobiledet_converters.trained_on import DEFAULTS
 
 
 def test_a_perfect_file_has_an_ap_of_one(patch_bundle: Bundle, patch_data: Path) -> None:
     done: list[int] = []
     model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
-    dataset = load_validation(str(patch_data), {}, limit=0)
+    dataset = load_split(patch_data, "val")
     measured = measure_map({"file": model}, patch_bundle.spec, dataset, done.append)
     assert measured == {"file": {"AP": 1.0, "AP50": 1.0, "dataset": "patches-val", "images": 6}}
     assert done == [1, 2, 3, 4, 5, 6]
@@ -45,20 +49,51 @@ def test_files_are_told_beside_pytorch() -> None:
     }
 
 
+def wanted(**options: object) -> ExportConfig:
+    return ExportConfig(Path("best.ckpt"), **options)  # type: ignore[arg-type]
+
+
+def record(**options: object) -> DataRecord:
+    nothing = PictureList("", "", (), (), (), "")
+    return DataRecord({**DEFAULTS, **options}, nothing, nothing)
+
+
 def test_validation_images_are_those_of_the_run_by_default(patch_data: Path) -> None:
-    assert len(load_validation(None, {"data": str(patch_data)}, limit=4).images) == 4
+    chosen, _ = load_validation(wanted(measure_images=4), record(data=str(patch_data)))
+    assert chosen is not None
+    assert len(chosen.images) == 4
     annotations = patch_data / "annotations" / "instances_val2017.json"
-    run = {"data": "shapes", "val_images": str(patch_data / "val2017"), "val_annotations": str(annotations)}
-    assert len(load_validation(None, run, limit=0).images) == 6
+    run = record(data="shapes", val_images=str(patch_data / "val2017"), val_annotations=str(annotations))
+    chosen, _ = load_validation(wanted(measure_images=0), run)
+    assert chosen is not None
+    assert len(chosen.images) == 6
+    assert load_validation(wanted(), None) == (None, "for no validation images are at hand; give --data")
 
 
-def test_bad_wishes_are_told(patch_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--measure needs --data"):
-        load_validation(None, {}, limit=0)
+def test_bad_wishes_are_told(patch_data: Path, tmp_path: Path, copy_data: Callable[[], Path]) -> None:
     with pytest.raises(UserError, match="--measure-images -1 is negative"):
-        load_validation(str(patch_data), {}, limit=-1)
+        load_validation(wanted(data=str(patch_data), measure_images=-1), None)
     with pytest.raises(UserError, match="does not exist"):
-        load_validation(str(tmp_path / "nowhere"), {}, limit=0)
+        load_validation(wanted(data=str(tmp_path / "nowhere")), None)
+    folder = copy_data()
+    path = folder / "annotations" / "instances_val2017.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
+    with pytest.raises(UserError, match="has no box to find, so there is no mAP"):
+        load_validation(wanted(data=str(folder)), None)
+    assert "has no box to find" in load_validation(wanted(), record(data=str(folder)))[1]
+
+
+def test_damaged_image_stops_or_is_left_out(
+    patch_bundle: Bundle, patch_data: Path, copy_data: Callable[[], Path]
+) -> None:
+    folder = copy_data()
+    dataset = load_split(folder, "val")
+    dataset.images[1].path.write_bytes(dataset.images[1].path.read_bytes()[:300])
+    model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
+    with pytest.raises(UserError, match=r"cannot decode image .*pass --on-bad-data skip"):
+        measure_map({"file": model}, patch_bundle.spec, dataset)
+    measured = measure_map({"file": model}, patch_bundle.spec, dataset, on_bad_data="skip")
+    assert (measured["file"]["AP"], measured["file"]["images"]) == (1.0, 5)
 
 
 def test_image_of_another_size_is_named(patch_bundle: Bundle, patch_data: Path, copy_data: Callable[[], Path]) -> None:
@@ -67,9 +102,8 @@ def test_image_of_another_size_is_named(patch_bundle: Bundle, patch_data: Path, 
     other = sorted((folder / "val2017").iterdir())[1]
     path.write_bytes(other.read_bytes())
     assert load_rgb(path).shape == load_rgb(other).shape
-    model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
-    with pytest.raises(UserError, match=rf"{path.name} is 256 x 64 pixels"):
-        measure_map({"file": model}, patch_bundle.spec, load_split(folder, "val"))
+    with pytest.raises(UserError, match=rf"{path.name}\) is 256 x 64 pixels"):
+        load_split(folder, "val")
 
 
 @pytest.fixture

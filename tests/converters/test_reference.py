@@ -12,11 +12,12 @@ import torch
 from mobiledet.checkpoint import load_detector
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
-from mobiledet_converters.reference import choose_images, load_inputs, make_reference, round_to_float16
+from mobiledet_converters.reference import choose_images, load_inputs, make_reference
+from mobiledet_converters.rounding import round_to_float16
 
 
 def test_images_are_spread_over_the_folder(scene_folder: Path, tmp_path: Path) -> None:
-    names = [path.name for path in choose_images(tmp_path / "x.ckpt", scene_folder, 3)]
+    names = [picture.path.name for picture in choose_images(tmp_path / "x.ckpt", scene_folder, 3)]
     everything = sorted(path.name for path in scene_folder.iterdir())
     assert names == [everything[0], everything[6], everything[11]]
     assert len(choose_images(tmp_path / "x.ckpt", scene_folder, 100)) == 12
@@ -27,7 +28,7 @@ def test_validation_images_of_the_run_are_taken(scene_folder: Path, tmp_path: Pa
     shutil.copytree(scene_folder, pictures)
     config = {"data": "gone", "val_images": str(pictures)}
     (tmp_path / "config.json").write_text(json.dumps({"config": config}))
-    assert {path.parent for path in choose_images(tmp_path / "best.ckpt", None, 4)} == {pictures}
+    assert {picture.path.parent for picture in choose_images(tmp_path / "best.ckpt", None, 4)} == {pictures}
     # without them, or with a file that is no training config, the built-in shapes
     shutil.rmtree(pictures)
     assert len(choose_images(tmp_path / "best.ckpt", None, 4)) == 4

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mobiledet.data import coco
-from mobiledet.data.coco import find_split, load_coco, load_split
+from mobiledet.data import read
+from mobiledet.data.coco import load_coco
+from mobiledet.data.config import OnBadData
+from mobiledet.data.read import load_split
 from mobiledet.errors import UserError
 
 Content = dict[str, Any]
 
 
 def test_boxes_equal_those_of_pycocotools(shapes_dir: Path) -> None:
-    images_dir, annotations = find_split(shapes_dir, "train")
-    dataset = load_coco(images_dir, annotations)
-    reference = COCO(annotations)
+    dataset = load_split(shapes_dir, "train")
+    reference = COCO(dataset.annotations)
     assert [image.id for image in dataset.images] == list(reference.imgs)
     assert list(dataset.category_ids) == sorted(reference.getCatIds())
     assert [reference.cats[i]["name"] for i in dataset.category_ids] == list(dataset.labels)
@@ -72,9 +73,21 @@ BAD_ENTRIES = {
     "unknown image": (change("annotations", 0, image_id=77), "annotation 1 belongs to image 77, which is not listed"),
     "unknown category": (change("annotations", 0, category_id=2), r"annotation 1 of b\.jpg has category 2, which is"),
     "no bbox": (drop("annotations", 0, "bbox"), r"annotations\[0\] has no 'bbox'"),
+    "crowd word": (
+        change("annotations", 0, iscrowd="maybe"),
+        r"annotations\[0\] has iscrowd = 'maybe', which is neither",
+    ),
+    "crowd 2": (change("annotations", 0, iscrowd=2), r"annotations\[0\] has iscrowd = 2, which is neither"),
+    "beyond bounds": (change("annotations", 0, bbox=[5, 10**400, 4, 4]), r"annotations\[0\] has bbox = \[5, 1000"),
+    "in shares": (
+        change("annotations", 0, bbox=[0.1, 0.2, 0.5, 0.25]),
+        "annotation 1 of b.jpg has a box within the first",
+    ),
+    "other size": (change("images", 1, width=61), r"images\[1\] \(b\.jpg\) is 60 x 40 pixels, but .* 61 x 40"),
+    "huge size": (change("images", 1, width=10**30), r"images\[1\] \(b\.jpg\) has size 1000000"),
     "three numbers": (change("annotations", 0, bbox=[1, 2, 3]), r"annotations\[0\] has bbox = \[1, 2, 3\]"),
     "text in box": (change("annotations", 0, bbox=[1, 2, 3, "4"]), r"annotations\[0\] has bbox"),
-    "id as text": (change("annotations", 0, image_id="10"), r"annotations\[0\] has image_id = '10'.* type int"),
+    "id as text": (change("annotations", 0, image_id="10"), r"annotation 1 belongs to image '10', .*; image 10 is, "),
     "not an object": (lambda content: content["annotations"].__setitem__(0, 5), r"annotations\[0\] is a int"),
     "missing file": (change("images", 1, file_name="z.jpg"), r"images\[1\] \(z\.jpg\) has no file in .*val2017"),
     "missing subfolder": (change("images", 1, file_name="x/b.jpg"), r"images\[1\] \(x/b\.jpg\) has no file"),
@@ -119,7 +132,7 @@ def test_image_listed_twice(tiny_coco: Any) -> None:
 def test_image_whose_id_is_a_list(tiny_coco: Any) -> None:
     tiny_coco.content["images"][2]["id"] = [20]
     tiny_coco.save()
-    with pytest.raises(UserError, match=r"images\[2\] \(c\.jpg\) has id = \[20\].* type int"):
+    with pytest.raises(UserError, match=r"images\[2\] \(c\.jpg\) has id = \[20\], which is neither"):
         load_coco(tiny_coco.images_dir, tiny_coco.annotations)
     dataset = load_coco(tiny_coco.images_dir, tiny_coco.annotations, on_bad_data="skip")
     assert [image.id for image in dataset.images] == [30, 10]
@@ -139,7 +152,9 @@ def test_several_bad_entries_are_counted(tiny_coco: Any) -> None:
     for annotation in tiny_coco.content["annotations"]:
         annotation["bbox"][2] = 0
     tiny_coco.save()
-    with pytest.raises(UserError, match=r"c\.jpg\) has no file .*\(5 bad entries in all\)"):
+    with pytest.raises(
+        UserError, match=r"c\.jpg\) has no file .*\(5 bad entries in all: 4 boxes without area, 1 images"
+    ):
         load_coco(tiny_coco.images_dir, tiny_coco.annotations)
     assert len(load_coco(tiny_coco.images_dir, tiny_coco.annotations, on_bad_data="skip").skipped) == 5
 
@@ -168,7 +183,7 @@ def test_nothing_usable_is_an_error_even_when_skipping(tiny_coco: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("on_bad_data", ["error", "skip"])
-def test_json_that_is_not_coco(tiny_coco: Any, text: str, message: str, on_bad_data: coco.OnBadData) -> None:
+def test_json_that_is_not_coco(tiny_coco: Any, text: str, message: str, on_bad_data: OnBadData) -> None:
     tiny_coco.annotations.write_text(text)
     with pytest.raises(UserError, match=message) as caught:
         load_coco(tiny_coco.images_dir, tiny_coco.annotations, on_bad_data)
@@ -181,12 +196,12 @@ def test_missing_folder_and_files(tiny_coco: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*no\.json"):
         load_coco(tiny_coco.images_dir, tmp_path / "no.json")
     with pytest.raises(UserError, match="nowhere does not exist"):
-        find_split(tmp_path / "nowhere", "val")
-    with pytest.raises(UserError, match=r"neither instances_train2017\.json nor instances_train\.json"):
-        find_split(tmp_path, "train")
+        load_split(tmp_path / "nowhere", "val")
+    with pytest.raises(UserError, match="read as coco, has no training part: it has val2017"):
+        load_split(tmp_path, "train")
     tiny_coco.images_dir.rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"val2017 with the images of .* does not exist"):
-        find_split(tmp_path, "val")
+        load_split(tmp_path, "val")
 
 
 def test_files_in_subfolders_are_found(tiny_coco: Any) -> None:
@@ -200,12 +215,12 @@ def test_files_in_subfolders_are_found(tiny_coco: Any) -> None:
 def test_layout_without_the_year(tiny_coco: Any, tmp_path: Path) -> None:
     tiny_coco.images_dir.rename(tmp_path / "val")
     tiny_coco.annotations.rename(tmp_path / "annotations" / "instances_val.json")
-    assert find_split(tmp_path, "val") == (tmp_path / "val", tmp_path / "annotations" / "instances_val.json")
-    assert len(load_split(str(tmp_path), "val").images) == 3
+    dataset = load_split(tmp_path, "val")
+    assert (dataset.images_dir, len(dataset.images)) == (tmp_path / "val", 3)
 
 
 def test_the_word_shapes_is_the_built_in_set(shapes_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(coco, "shapes_folder", lambda: shapes_dir)
+    monkeypatch.setattr(read, "shapes_folder", lambda: shapes_dir)
     dataset = load_split("shapes", "val")
     assert dataset.name == "shapes-val"
     assert len(dataset.images) == 12

@@ -1,3 +1,6 @@
+import resource
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -6,7 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from mobiledet.data.images import list_images, load_reduced, load_rgb, reduced_size, resize
+from mobiledet.data.images import (
+    decode_rgb,
+    list_images,
+    load_reduced,
+    load_rgb,
+    reduced_size,
+    resize,
+    unread_pictures,
+)
 from mobiledet.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -116,6 +127,48 @@ def test_resize_to_its_own_size_is_the_image_itself() -> None:
     assert resize(PICTURE, 30, 40) is PICTURE
 
 
+def _png_of_one_colour(path: Path, width: int, height: int) -> None:
+    """A file of a few kilobytes for as many pixels as one likes."""
+    rows = zlib.compressobj(9)
+    data = b"".join(rows.compress(bytes(1 + width)) for _ in range(height)) + rows.flush()
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", data), (b"IEND", b"")]
+    content = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+def test_a_small_file_of_very_many_pixels_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    _png_of_one_colour(path, 13_300, 13_300)
+    assert path.stat().st_size < 250_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"bomb\.png: 13300 x 13300 pixels are more than 120 million"):
+        load_rgb(path)
+    with pytest.raises(UserError, match="are more than 120 million"):
+        decode_rgb(path.read_bytes(), "bomb.png")
+    with pytest.raises(UserError, match="are more than 120 million"):
+        load_reduced(path, 32, 32)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
+def test_a_size_that_is_not_wanted_is_refused_before_the_picture_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    Image.fromarray(PICTURE).save(path)
+    path.write_bytes(path.read_bytes()[:60])  # the header alone
+    for load in (load_rgb, lambda p, check_size: load_reduced(p, 8, 8, check_size=check_size)):
+        with pytest.raises(UserError, match=r"^40 wide is odd$"):
+            load(path, check_size=lambda height, width: f"{width} wide is odd")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "PCX", "SGI", "TGA"])
+def test_formats_that_nobody_means_are_not_opened(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.fromarray(PICTURE).save(path, format=kind)
+    with pytest.raises(UserError, match="it is not a picture of a known format"):
+        load_rgb(path)
+
+
 def test_list_images(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", "notes.txt", "c.webp"):
         (tmp_path / name).touch()
@@ -126,3 +179,31 @@ def test_list_images(tmp_path: Path) -> None:
         list_images(tmp_path / "folder.jpg")
     with pytest.raises(UserError, match="cannot find"):
         list_images(tmp_path / "nothing")
+
+
+def test_grey_of_many_bits_is_scaled_and_not_clipped(tmp_path: Path) -> None:
+    grey = np.array([[0, 1, 64, 128, 255]], np.uint8)
+    wide = grey.astype(np.int64) * 257
+    floats = {"unit": grey / 255, "bytes": grey, "words": wide}
+    Image.fromarray(wide.astype(np.uint16)).save(tmp_path / "16.png")
+    Image.fromarray(wide.astype(np.int32)).save(tmp_path / "i32.tif")
+    Image.fromarray(grey.astype(np.int32)).save(tmp_path / "i8.tif")
+    for name, values in floats.items():
+        Image.fromarray(values.astype(np.float32)).save(tmp_path / f"{name}.tif")
+    for name in ("16.png", "i32.tif", "i8.tif", *(f"{name}.tif" for name in floats)):
+        np.testing.assert_array_equal(load_rgb(tmp_path / name)[..., 0], grey, err_msg=name)
+
+
+def test_numbers_that_are_none_are_black(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[np.nan, -3, np.inf, 1]], np.float32)).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(load_rgb(tmp_path / "a.tif")[0, :, 0], [0, 0, 0, 255])
+
+
+def test_what_is_passed_over_in_a_folder_is_known(tmp_path: Path) -> None:
+    for name in ("a.jpg", "._a.jpg", "b.HEIC", "notes.txt"):
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == [tmp_path / "a.jpg"]
+    assert unread_pictures(tmp_path) == [tmp_path / "._a.jpg", tmp_path / "b.HEIC"]
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(UserError, match=r"holds no images .*; it cannot read \._a\.jpg and its like, 2 in all"):
+        list_images(tmp_path)

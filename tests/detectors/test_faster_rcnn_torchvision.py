@@ -11,9 +11,9 @@ from torchvision.models.detection.image_list import ImageList
 
 from mobiledet.backbones import Backbone, FeatureInfo
 from mobiledet.detectors import Targets, build_detector
-from mobiledet.detectors.faster_rcnn import TORCHVISION_320_OPTIONS
 from mobiledet.detectors.two_stage import TwoStageDetector
 from mobiledet.spec import NmsSpec
+from mobiledet.zoo.catalogue import FASTER_RCNN_320
 
 CLASSES = 6
 SIDE = 320
@@ -73,7 +73,7 @@ def ours(theirs: FasterRCNN) -> TwoStageDetector:
         CLASSES,
         (SIDE, SIDE),
         anchors=anchors,
-        **{**TORCHVISION_320_OPTIONS, "samples": SAMPLES},
+        **{**FASTER_RCNN_320, "samples": SAMPLES, "anchor_sides": ()},
     )
     assert isinstance(detector, TwoStageDetector)
     detector.neck.layers.load_state_dict(theirs.backbone.fpn.state_dict())

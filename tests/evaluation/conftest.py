@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobiledet.bundle import Bundle
-from mobiledet.data.coco import load_split
+from mobiledet.data.read import load_split
 from mobiledet.devices.base import BenchmarkPlan
 from mobiledet.devices.local import LocalDevice
 from mobiledet.evaluation.latency import LatencyStats

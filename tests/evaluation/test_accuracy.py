@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from mobiledet.bundle import Bundle
-from mobiledet.data.categories import match_categories
-from mobiledet.data.coco import CocoDataset, load_split
+from mobiledet.data.categories import match_labels
+from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.read import load_split
 from mobiledet.devices.base import Session
 from mobiledet.devices.local import LocalDevice
 from mobiledet.errors import UserError
@@ -28,7 +29,7 @@ def data(patch_data: Path, tmp_path: Path) -> Path:
     return shutil.copytree(patch_data, tmp_path / "patches")
 
 
-def _edit(data: Path, change: Callable[[dict], None]) -> CocoDataset:
+def _edit(data: Path, change: Callable[[dict], None]) -> DetectionSet:
     path = data / "annotations" / "instances_val2017.json"
     listing = json.loads(path.read_text())
     change(listing)
@@ -130,7 +131,7 @@ def test_categories_are_matched_by_name(session: Session, patch_bundle: Bundle, 
         listing["annotations"] = [{**a, "category_id": numbers[a["category_id"]]} for a in kept]
 
     dataset = _edit(data, renumber)
-    assert match_categories(patch_bundle.spec, dataset) == (40, 20, None)
+    assert match_labels(patch_bundle.spec, dataset) == (1, 0, None)
     accuracy = measure_accuracy(session, patch_bundle.spec, dataset)
     assert abs(accuracy.metrics.AP - 1) < 1e-9
     assert set(accuracy.metrics.per_class) == {"red", "green"}
@@ -141,10 +142,67 @@ def test_category_that_the_model_does_not_know(patch_bundle: Bundle, data: Path)
     with pytest.raises(
         UserError, match=r"has the category 'zebra', which patch-64 does not know \(it knows red, green"
     ):
-        match_categories(patch_bundle.spec, dataset)
+        match_labels(patch_bundle.spec, dataset)
 
 
-def test_names_that_repeat_cannot_be_matched(patch_bundle: Bundle, data: Path) -> None:
-    dataset = _edit(data, lambda listing: listing["categories"].append({"id": 77, "name": "red"}))
-    with pytest.raises(UserError, match="repeats"):
-        match_categories(patch_bundle.spec, dataset)
+def test_names_that_repeat_are_refused_when_read(patch_bundle: Bundle, data: Path) -> None:
+    with pytest.raises(UserError, match=r"categories\[3\] has the same name as \[0\], 'red'"):
+        _edit(data, lambda listing: listing["categories"].append({"id": 77, "name": "red"}))
+
+
+def test_images_may_have_any_ids(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    def rename(listing: dict) -> None:
+        new = {
+            image["id"]: f"pic-{image['id']}" if image["id"] % 2 else 2**100 + image["id"]
+            for image in listing["images"]
+        }
+        for image in listing["images"]:
+            image["id"] = new[image["id"]]
+        for annotation in listing["annotations"]:
+            annotation["image_id"] = new[annotation["image_id"]]
+
+    accuracy = measure_accuracy(session, patch_bundle.spec, _edit(data, rename))
+    assert abs(accuracy.metrics.AP - 1) < 1e-9
+
+
+def test_bad_boxes_are_left_out_of_the_score_too(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    """Else they would count as objects that were not found."""
+
+    def spoil(listing: dict) -> None:
+        one = listing["annotations"][0]
+        listing["annotations"] += [
+            {**one, "id": 900, "bbox": [1000, 5, 9, 9]},
+            {**one, "id": 901, "bbox": [5, 5, -4, 9]},
+        ]
+
+    with pytest.raises(UserError, match="2 bad entries"):
+        _edit(data, spoil)
+    dataset = load_split(data, "val", "skip")
+    accuracy = measure_accuracy(session, patch_bundle.spec, dataset, on_bad_data="skip")
+    assert abs(accuracy.metrics.AP - 1) < 1e-9
+    assert accuracy.skipped_by_reason == "1 boxes without area, 1 boxes outside their image"
+
+
+def test_without_a_box_there_is_an_error_and_no_score(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    dataset = _edit(data, lambda listing: listing["annotations"].clear())
+    with pytest.raises(UserError, match="has no box to find in 6 images, so there is no mAP"):
+        measure_accuracy(session, patch_bundle.spec, dataset)
+
+
+def test_turned_images_are_read_as_their_annotations_say(session: Session, patch_bundle: Bundle, data: Path) -> None:
+    """Stored turned by 180 degrees (tag 3), and turned by 90 (tag 6): the boxes are of what a viewer shows."""
+    dataset = load_split(data, "val")
+    for index, (tag, turn) in enumerate(((3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90))):
+        path = dataset.images[index].path
+        with Image.open(path) as picture:
+            exif = picture.getexif()
+            exif[0x0112] = tag
+            picture.transpose(turn).save(path, exif=exif, quality=95)
+    dataset = load_split(data, "val")
+    assert [image.apply_orientation for image in dataset.images] == [True, True, False, False, False, False]
+    assert any("1 pictures have an EXIF orientation with and without which" in note for note in dataset.notes)
+    assert measure_accuracy(session, patch_bundle.spec, dataset).metrics.AP > 0.99
+    ignoring = load_split(data, "val", "skip", exif="ignore")
+    assert [entry.reason for entry in ignoring.left_out] == ["images of another size than annotated"]
+    assert "EXIF orientation 6" in ignoring.skipped[0]
+    assert measure_accuracy(session, patch_bundle.spec, ignoring, on_bad_data="skip").metrics.AP < 0.9

@@ -15,7 +15,7 @@ import pytest
 
 from mobiledet import cli
 from mobiledet.bundle import Bundle
-from mobiledet.data.coco import load_split
+from mobiledet.data.read import load_split
 from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.devices.local import LocalDevice, LocalSession
@@ -26,7 +26,9 @@ from mobiledet.evaluation.result import read_result
 from mobiledet.evaluation.run import evaluate
 
 DEVICE = DeviceInfo("local", "board", "Linux", "cpu", 2, "litert", "2")
-ORIGIN = Origin("b" * 64, "model.tflite", DEVICE, Execution("auto", "xnnpack", 0.5, 1), "image", "i" * 64, ("a", "b"))
+ORIGIN = Origin(
+    "b" * 64, "model.tflite", DEVICE, Execution("auto", "xnnpack", 0.5, 1), "image", "i" * 64, ("a", "b", "c")
+)
 QUICK = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=5, seconds=0)
 
 

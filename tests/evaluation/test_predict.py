@@ -106,6 +106,27 @@ def test_mistakes(patch_bundle: Bundle, pictures: Path, tmp_path: Path, capsys: 
     assert not list(pictures.glob(".*"))
 
 
+def test_a_bad_picture_does_not_stop_the_others(
+    patch_bundle: Bundle, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    good = (pictures / "a.jpg").read_bytes()
+    for name, content in (("a.jpg", good), ("b.jpg", good[:400]), ("c.jpg", good), ("d.HEIC", b"x"), ("._a.jpg", b"x")):
+        (folder / name).write_bytes(content)
+    out = tmp_path / "drawn"
+    assert cli.main(["predict", str(patch_bundle.path), str(folder), "--out", str(out), "--json"]) == 2
+    told = capsys.readouterr()
+    assert [Path(entry["image"]).name for entry in json.loads(told.out)] == ["a.jpg", "c.jpg"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "c.jpg"]
+    assert "error: cannot decode image" in told.err
+    assert "1 of 3 pictures could not be read" in told.err
+    assert "d.HEIC (pictures of .HEIC)" in told.err
+    assert "._a.jpg (what a Mac leaves beside a picture)" in told.err
+    (folder / "b.jpg").unlink()
+    assert cli.main(["predict", str(patch_bundle.path), str(folder), "--out", str(out)]) == 0
+
+
 def test_silent_runtime_is_refused(
     write_patch_bundle: Callable[..., Bundle], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

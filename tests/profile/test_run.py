@@ -104,7 +104,7 @@ def test_without_the_converter_it_still_counts(
         ("--backbone shufflenet_v2_3x", "unknown backbone 'shufflenet_v2_3x'; did you mean shufflenet_v2_2x"),
         ("--backbone torchvision:resnet51", "did you mean resnet50"),
         ("--backbone ghostnet_1x --detector ssdlit", "unknown detector 'ssdlit'; did you mean ssdlite"),
-        ("--backbone ghostnet_1x --input-size 100", "--input-size 100 is not a multiple of 32"),
+        ("--backbone ghostnet_1x --input-size 20", "--input-size 20 is below 32"),
         ("--backbone ghostnet_1x --threads 0", "--threads 0 is below 1"),
         ("--guidelines --backbone ghostnet_1x", "--guidelines measures networks of its own"),
         ("--guidelines --rounds 0", "--rounds 0 is below 1"),

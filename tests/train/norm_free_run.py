@@ -41,7 +41,7 @@ def main(record: str, options: list[str]) -> None:
 
     def noted(*arguments: Any) -> dict[str, torch.Tensor]:
         losses = original(*arguments)
-        images = [image_id for part in arguments[3] for image_id in part.image_ids.tolist()]
+        images = [image_id for part in arguments[3] for image_id in part.indices.tolist()]
         steps.append({"images": images, "losses": {name: float(loss) for name, loss in losses.items()}})
         return losses
 

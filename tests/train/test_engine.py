@@ -9,8 +9,8 @@ import torch
 import torchvision
 
 from mobiledet.checkpoint import load_detector
-from mobiledet.data.coco import load_split
 from mobiledet.data.loader import build_loader
+from mobiledet.data.read import load_split
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.train import engine

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobiledet.data.coco import CocoDataset, load_coco, load_split
+from mobiledet.data.coco import load_coco
+from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.read import load_split
 from mobiledet.detections import Detections
 from mobiledet.drawing.pictures import class_color
 from mobiledet.metrics.coco import CocoEvaluator
@@ -26,13 +28,13 @@ Parse = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def shapes(tiny_shapes: Path) -> CocoDataset:
+def shapes(tiny_shapes: Path) -> DetectionSet:
     return load_split(tiny_shapes, "val")
 
 
-def judged(dataset: CocoDataset, share: float) -> Validation:
+def judged(dataset: DetectionSet, share: float) -> Validation:
     """An evaluation that found this share of the boxes, exactly."""
-    evaluator = CocoEvaluator(dataset.annotations, dataset.category_ids, [image.id for image in dataset.images])
+    evaluator = CocoEvaluator(dataset.labels, dataset.truth())
     found = {}
     for image in dataset.images:
         count = round(share * len(image.labels))
@@ -42,7 +44,7 @@ def judged(dataset: CocoDataset, share: float) -> Validation:
     return Validation(*evaluator.score_with_curves(), found)
 
 
-def page_of(dataset: CocoDataset, validation: Validation, epochs: int = 3, notes: int = 4) -> str:
+def page_of(dataset: DetectionSet, validation: Validation, epochs: int = 3, notes: int = 4) -> str:
     spec = ModelSpec(
         name="x-ssdlite-64",
         backbone="x",
@@ -71,7 +73,7 @@ def cells(text: str) -> list[list[str]]:
     return [re.findall(r"<td[^>]*>([^<]*)", row)[:5] for row in rows]
 
 
-def test_page_is_well_formed_and_needs_nothing_from_outside(shapes: CocoDataset, parse: Parse) -> None:
+def test_page_is_well_formed_and_needs_nothing_from_outside(shapes: DetectionSet, parse: Parse) -> None:
     text = page_of(shapes, judged(shapes, 0.6))
     page = parse(text)
     assert page.open == []
@@ -91,7 +93,7 @@ def test_page_is_well_formed_and_needs_nothing_from_outside(shapes: CocoDataset,
     assert "epoch 3 of 3; 2026-01-02 03:04" in page.text
 
 
-def test_class_table_holds_the_numbers_of_the_scorer(shapes: CocoDataset) -> None:
+def test_class_table_holds_the_numbers_of_the_scorer(shapes: DetectionSet) -> None:
     validation = judged(shapes, 0.6)
     rows = {row[0]: row[1:] for row in cells(page_of(shapes, validation))}
     assert rows.keys() == set(shapes.labels)
@@ -103,7 +105,7 @@ def test_class_table_holds_the_numbers_of_the_scorer(shapes: CocoDataset) -> Non
         assert rows[name] == [str(counts[index]), shown, shown, shown]
 
 
-def test_one_epoch_with_one_note(shapes: CocoDataset, parse: Parse) -> None:
+def test_one_epoch_with_one_note(shapes: DetectionSet, parse: Parse) -> None:
     text = page_of(shapes, judged(shapes, 1.0), epochs=1, notes=1)
     page = parse(text)
     assert page.open == []
@@ -112,7 +114,7 @@ def test_one_epoch_with_one_note(shapes: CocoDataset, parse: Parse) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_no_detections_and_all_of_them(shapes: CocoDataset, parse: Parse, share: float) -> None:
+def test_no_detections_and_all_of_them(shapes: DetectionSet, parse: Parse, share: float) -> None:
     text = page_of(shapes, judged(shapes, share))
     page = parse(text)
     assert page.has("recall")
@@ -147,7 +149,7 @@ def test_eighty_classes_with_long_and_hostile_names(tiny_shapes: Path, tmp_path:
     assert all(name in page.text for name in names)
 
 
-def test_samples_show_truth_and_predictions_of_the_same_pictures(shapes: CocoDataset) -> None:
+def test_samples_show_truth_and_predictions_of_the_same_pictures(shapes: DetectionSet) -> None:
     nothing = draw_samples(shapes, judged(shapes, 0.0).detections)
     everything = draw_samples(shapes, judged(shapes, 1.0).detections)
     assert [sample.name for sample in nothing] == [sample.name for sample in everything]
@@ -166,7 +168,7 @@ def test_samples_show_truth_and_predictions_of_the_same_pictures(shapes: CocoDat
         assert true == found
 
 
-def test_samples_leave_out_pictures_that_could_not_be_read(shapes: CocoDataset) -> None:
+def test_samples_leave_out_pictures_that_could_not_be_read(shapes: DetectionSet) -> None:
     detections = dict(judged(shapes, 1.0).detections)
     gone = draw_samples(shapes, detections)[0].name
     del detections[next(image.id for image in shapes.images if image.path.name == gone)]

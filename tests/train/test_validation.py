@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mobiledet.checkpoint import load_detector
-from mobiledet.data.coco import load_split
 from mobiledet.data.loader import build_loader
+from mobiledet.data.read import load_split
 from mobiledet.metrics.coco import NUMBERS, SCORERS
 from mobiledet.train.engine import TrainResult
 from mobiledet.train.validation import validate

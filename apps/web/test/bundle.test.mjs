@@ -2,19 +2,21 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { Bundle, bundleFromZip, checksum } from "../src/core/bundle.js";
+import { Bundle, bundleFromZip } from "../src/core/bundle.js";
+import { checksum, parseChecksums } from "../src/core/checksums.js";
+import { parseGolden } from "../src/core/golden_file.js";
+import { toleranceFor } from "../src/core/golden.js";
 import { bytes, cases } from "../testing/vectors.mjs";
 
 const LIMIT = 1 << 20;
 
+async function readGood(path) {
+  const url = new URL(path, new URL("../../testdata/bundles/good/", import.meta.url));
+  return existsSync(url) ? new Uint8Array(readFileSync(url)) : null;
+}
+
 function open(file) {
-  if (file !== "good") return bundleFromZip(bytes(`bundles/${file}`), LIMIT);
-  const folder = new URL("../../testdata/bundles/good/", import.meta.url);
-  const read = async (path) => {
-    const url = new URL(path, folder);
-    return existsSync(url) ? new Uint8Array(readFileSync(url)) : null;
-  };
-  return read("bundle.json").then((listing) => new Bundle(listing, read));
+  return file === "good" ? Bundle.open(readGood) : bundleFromZip(bytes(`bundles/${file}`), LIMIT);
 }
 
 for (const item of cases("bundles")) {
@@ -34,15 +36,23 @@ for (const item of cases("bundles")) {
     assert.deepEqual(bundle.spec.nms, item.nms);
     const listed = bundle.files.map(({ path, format, precision, bytes }) => ({ path, format, precision, bytes }));
     assert.deepEqual(listed, item.files);
-    for (const [precision, tolerance] of Object.entries(item.tolerances)) {
-      assert.deepEqual(await bundle.tolerance(precision), tolerance);
+    assert.deepEqual([...bundle.recorded.keys()], Object.keys(item.golden));
+    for (const file of bundle.files) {
+      const [found, expected] = [bundle.golden(file), item.golden[file.path]];
+      assert.equal(found.runtime, expected.runtime);
+      assert.deepEqual(toleranceFor(found, "wasm"), expected.tolerance.cpu);
+      assert.deepEqual(toleranceFor(found, "webgpu"), expected.tolerance.accelerated);
+      assert.equal(found.cases.length, expected.cases.length);
+      found.cases.forEach((golden, i) => {
+        const wanted = expected.cases[i];
+        assert.equal(golden.encoded, wanted.encoded);
+        if (!golden.encoded) assert.equal(checksum(golden.content), wanted.image_sha256);
+        assert.deepEqual(golden.labels, wanted.classes);
+        assert.equal(golden.cut, wanted.cut);
+        close(golden.boxes.flat(), wanted.boxes_xyxy.flat());
+        close(golden.scores, wanted.scores);
+      });
     }
-    const golden = await bundle.golden();
-    assert.equal(golden.length, item.golden.length);
-    golden.forEach((found, i) => {
-      assert.equal(checksum(found.image), item.golden[i].image_sha256);
-      assert.deepEqual(found.labels, item.golden[i].classes);
-    });
   });
 }
 
@@ -50,4 +60,29 @@ test("a file that has changed since is found out when it is read", async () => {
   const bundle = await open("good.zip");
   bundle.readUnchecked = async () => new Uint8Array([1, 2, 3]);
   await assert.rejects(bundle.read("model.float32.tflite"), /has changed/);
+});
+
+function close(found, expected) {
+  assert.equal(found.length, expected.length);
+  found.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) <= 1e-6, `${value} is not ${expected[i]}`));
+}
+
+test("lists of checksums are read strictly", () => {
+  for (const { text, sums } of cases("sums")) {
+    const parse = () => Object.fromEntries(parseChecksums(new TextEncoder().encode(text)));
+    if (sums) assert.deepEqual(parse(), sums);
+    else assert.throws(parse, undefined, text);
+  }
+  assert.throws(() => parseChecksums(new Uint8Array(70).fill(255)));
+});
+
+test("golden files are read strictly", async () => {
+  const { spec, files } = await open("good");
+  const paths = files.map(({ path }) => path);
+  const read = (name) => readGood(`golden/${name}`);
+  for (const { text, valid, problem } of cases("golden")) {
+    const parse = async () => parseGolden(JSON.parse(text), spec, paths, read);
+    if (valid) assert.deepEqual([...(await parse()).keys()], paths);
+    else await assert.rejects(parse, undefined, problem);
+  }
 });

@@ -8,7 +8,7 @@ from mobiledet.detections import Detections
 from mobiledet.devices.agent.messages import ErrorMessage, FoundLine, load_json
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, StageTimes
 from mobiledet.errors import UserError
-from mobiledet.records import decode
+from mobiledet.records import Count, decode
 
 # how much longer than here a device's clock may have found the same work to take
 CLOCK_SHARE, CLOCK_NS = 1.05, 50_000_000
@@ -44,10 +44,9 @@ def read_lines(content: bytes, count: int, seconds: float, class_count: int) -> 
     return lines
 
 
-def to_detections(line: FoundLine) -> Detections:
-    """What a line tells, boxes as it has them."""
-    boxes = np.asarray(line.boxes, np.float32).reshape(-1, 4)
-    return Detections(boxes, np.asarray(line.scores, np.float32), np.asarray(line.labels, np.int64))
+def to_detections(line: FoundLine, class_count: int | None = None) -> Detections:
+    """What a line tells, boxes as it has them; errors as in ``Detections.from_json``."""
+    return Detections.from_json(line.boxes, line.scores, line.labels, class_count)
 
 
 def check_benchmark(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float) -> None:
@@ -83,7 +82,7 @@ def _line(value: dict[str, object]) -> FoundLine:
     times = decode(StageTimes | None, value.pop("times"), "times") if "times" in value else None
     line = FoundLine(**value, times=times)  # type: ignore[arg-type]
     for name in ("index", "height", "width"):
-        decode(int, getattr(line, name), name)
+        decode(Count, getattr(line, name), name)
     decode(str, line.problem, "problem")
     return line
 
@@ -91,18 +90,11 @@ def _line(value: dict[str, object]) -> FoundLine:
 def _check(line: FoundLine, class_count: int) -> None:
     """Refuse numbers that no detector gives."""
     try:
-        found = to_detections(line)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise UserError(
-            f"the agent's line {line.index} holds no boxes, scores and labels that agree: {error}"
-        ) from error
-    sound = (
-        np.isfinite(found.boxes_xyxy).all()
-        and ((found.scores >= 0) & (found.scores <= 1)).all()
-        and ((found.labels >= 0) & (found.labels < class_count)).all()
-    )
-    if not sound or (line.times is None) == (not line.problem):
-        raise UserError(f"the agent's line {line.index} holds a box, score, class or state that cannot be")
+        to_detections(line, class_count)
+    except ValueError as error:
+        raise UserError(f"the agent's line {line.index} holds what no detector gives: {error}") from error
+    if (line.times is None) == (not line.problem):
+        raise UserError(f"the agent's line {line.index} holds times and a problem, or neither")
 
 
 def _check_starts(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float) -> None:

@@ -4,15 +4,19 @@ import os
 import re
 import shutil
 import stat
-import uuid
+import tempfile
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 
+from mobiledet.archive import DAMAGED
+from mobiledet.atomic import DiskFull
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.devices.agent.refusal import Refusal
 from mobiledet.errors import UserError
+from mobiledet.leftovers import owned_name, sweep
 
 
 class BundleStore:
@@ -21,12 +25,15 @@ class BundleStore:
     Args:
         folder: made if missing.
         limit_bytes: of all files of a bundle, unpacked.
+        cache_bytes: of all zip files together; those that were used longest ago make room.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, folder: Path, limit_bytes: int, cache_bytes: int) -> None:
         self._folder = folder
         self._limit_bytes = limit_bytes
+        self._cache_bytes = cache_bytes
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
 
     def holds(self, sha256: str) -> bool:
         """Whether the bundle is there."""
@@ -46,7 +53,7 @@ class BundleStore:
             Refusal: it is no bundle, a dangerous one, or another one.
         """
         path = self._path(sha256)
-        temporary = self._folder / f".{uuid.uuid4().hex}.tmp"
+        temporary = self._folder / owned_name("upload")
         try:
             with temporary.open("wb") as file:
                 file.writelines(content)
@@ -56,6 +63,7 @@ class BundleStore:
                 raise _bad(f"the bundle's checksum is {found}, not {sha256}")
             new = not path.exists()
             os.replace(temporary, path)
+            self._make_room(path)
             return new
         finally:
             temporary.unlink(missing_ok=True)
@@ -69,11 +77,27 @@ class BundleStore:
         path = self._path(sha256)
         if not path.exists():
             raise Refusal(HTTPStatus.NOT_FOUND, "unknown_bundle", f"no bundle {sha256} is here; upload it first")
+        with suppress(OSError):
+            os.utime(path)  # used now
         return _verified(path, path.name)
 
     def remove(self, sha256: str) -> None:
         """Forget a bundle; sessions that run it keep their files."""
         self._path(sha256).unlink(missing_ok=True)
+
+    def _make_room(self, newest: Path) -> None:
+        """Forget the bundles that were used longest ago until the rest fits; ``newest`` stays."""
+        kept = []
+        for path in self._folder.glob("*.zip"):
+            with suppress(OSError):  # another request has removed it
+                status = path.stat()
+                kept.append((path == newest, status.st_mtime_ns, status.st_size, path))
+        total = sum(size for _, _, size, _ in kept)
+        for is_newest, _, size, path in sorted(kept):
+            if total <= self._cache_bytes or is_newest:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
 
     def _path(self, sha256: str) -> Path:
         if not re.fullmatch("[0-9a-f]{64}", sha256):
@@ -85,12 +109,12 @@ class BundleStore:
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
-        except (zipfile.BadZipFile, ValueError) as error:
+        except DAMAGED as error:
             raise _bad(f"the body is not a zip file ({error})") from error
         unpacked = sum(entry.file_size for entry in entries)
         if unpacked > self._limit_bytes:
             raise _bad(f"the bundle unpacks to {unpacked} bytes, this agent takes {self._limit_bytes}")
-        if unpacked > shutil.disk_usage(self._folder).free:
+        if unpacked > shutil.disk_usage(tempfile.gettempdir()).free:
             raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, "no_space", f"no room for {unpacked} bytes on the device")
         links = [entry.filename for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
         if links:
@@ -100,6 +124,8 @@ class BundleStore:
 def _verified(path: Path, name: str) -> Bundle:
     try:
         return open_bundle(path)
+    except DiskFull as error:
+        raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, "no_space", "no room to unpack the bundle") from error
     except UserError as error:
         raise _bad(str(error).replace(str(path), name)) from error
 

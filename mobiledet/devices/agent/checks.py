@@ -12,11 +12,12 @@ from typing import Any
 
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.devices.agent.connection import AgentConnection, Reply
-from mobiledet.devices.agent.forged import fresh_copy, with_entry, with_huge_entry, with_link
+from mobiledet.devices.agent.forged import fresh_copy, with_entry, with_golden, with_huge_entry, with_link
 from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, JobInfo, SessionInfo, SessionRequest, from_bytes
 from mobiledet.devices.agent_client import AgentDevice, zipped
 from mobiledet.devices.base import BenchmarkPlan, DeviceState
 from mobiledet.errors import UserError
+from mobiledet.golden import GoldenInput
 
 LOAD_SECONDS = 300.0
 SHORT_PLAN = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, warmup_limit_seconds=0, runs=5, seconds=0)
@@ -177,6 +178,32 @@ def dangerous_archives_are_refused(subject: Subject) -> None:
             subject.refuses_archive(content, bundle.sha256)
 
 
+def a_bundle_with_a_file_that_is_not_listed_is_refused(subject: Subject) -> None:
+    bundle = fresh_copy(subject.bundle, subject.file, subject.folder)
+    with zipped(bundle) as archive:
+        subject.refuses_archive(with_entry(archive, "notes.txt"), bundle.sha256)
+
+
+def malformed_golden_cases_are_refused(subject: Subject) -> None:
+    bundle = fresh_copy(subject.bundle, subject.file, subject.folder)
+
+    def outputs(values: dict[str, Any]) -> dict[str, Any]:
+        first: dict[str, Any] = values["files"][subject.file.path]["outputs"][0]
+        return first
+
+    for change in (
+        lambda values: values.pop("version"),
+        lambda values: values.update(version=3),
+        lambda values: values.update(cases=[]),
+        lambda values: values.update(files={}),
+        lambda values: values["cases"][0].update(input="../labels.txt"),
+        lambda values: values["files"][subject.file.path]["tolerance"]["accelerated"].update(iou=0.1),
+        lambda values: outputs(values)["boxes"].append([0, 0, 1, 1]),
+        lambda values: outputs(values).update(cut=1.5),
+    ):
+        subject.refuses_archive(*with_golden(bundle, subject.folder, change))
+
+
 def a_truncated_upload_leaves_nothing(subject: Subject) -> None:
     bundle = fresh_copy(subject.bundle, subject.file, subject.folder)
     path = f"/v1/bundles/{bundle.sha256}"
@@ -243,7 +270,22 @@ def nothing_runs_before_the_golden_gate(subject: Subject) -> None:
 
 
 def wrong_outputs_fail_the_golden_gate(subject: Subject) -> None:
-    bundle = fresh_copy(subject.bundle, subject.file, subject.folder, wrong_golden=True)
+    _fails_the_golden_gate(subject, lambda case: True)
+
+
+def a_wrong_answer_to_an_encoded_picture_fails_the_golden_gate(subject: Subject) -> None:
+    recorded = subject.bundle.recorded
+    encoded = [
+        len(outputs.scores)
+        for case, outputs in zip(recorded.cases, recorded.files[subject.file.path].outputs, strict=True)
+        if case.encoded
+    ]
+    if any(encoded):
+        _fails_the_golden_gate(subject, lambda case: case.encoded)
+
+
+def _fails_the_golden_gate(subject: Subject, is_wrong: Callable[[GoldenInput], bool]) -> None:
+    bundle = fresh_copy(subject.bundle, subject.file, subject.folder, is_wrong)
     subject.upload(bundle)
     request = subject.request(bundle=bundle.sha256)
     info: SessionInfo = subject.message(SessionInfo, 201, "POST", "/v1/sessions", request)
@@ -357,6 +399,8 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     a_bundle_is_taken_once,
     a_bundle_under_a_wrong_checksum_is_refused,
     dangerous_archives_are_refused,
+    a_bundle_with_a_file_that_is_not_listed_is_refused,
+    malformed_golden_cases_are_refused,
     a_truncated_upload_leaves_nothing,
     a_body_over_the_limit_is_refused,
     a_session_opens_once_for_a_key,
@@ -364,6 +408,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     what_the_device_does_not_have_is_refused,
     nothing_runs_before_the_golden_gate,
     wrong_outputs_fail_the_golden_gate,
+    a_wrong_answer_to_an_encoded_picture_fails_the_golden_gate,
     images_and_tensors_pass_the_gate_of_the_host,
     a_broken_batch_is_refused,
     a_benchmark_gives_samples,

@@ -20,12 +20,17 @@ class AgentConfig:
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 is every network of this machine."""
+    name: tuple[str, ...] = ()
+    """More names that requests may call this machine by, besides its addresses, its own name and localhost; others are
+    refused, since a web page can have any name lead here."""
     port: int = 0
     """Port; 0 takes a free one."""
     token_file: Path | None = None
     """File with the token; by default MOBILEDET_AGENT_TOKEN of the environment, else a new one at each start."""
     cache: Path | None = None
     """Folder that keeps the bundles; by default mobiledet/agent in the user's cache folder."""
+    cache_mb: int = 4096
+    """What the bundles there may take in MB; those that were used longest ago make room for new ones."""
     sessions: int = 4
     """Model files that may be loaded at a time."""
     body_mb: int = 512

@@ -1,34 +1,61 @@
 """Bundles that an agent must refuse, made of a sound one."""
 
 import dataclasses
+import hashlib
 import io
+import json
 import secrets
+import shutil
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mobiledet.bundle import Bundle, ModelFile, write_bundle
+from mobiledet.checksums import SUMS, write_checksums
+from mobiledet.golden import GoldenInput
 
 LINK = 0o777 | stat.S_IFLNK
 TEBIBYTE = 1 << 40
 
 
-def fresh_copy(bundle: Bundle, file: ModelFile, folder: Path, wrong_golden: bool = False) -> Bundle:
+def fresh_copy(
+    bundle: Bundle, file: ModelFile, folder: Path, is_wrong: Callable[[GoldenInput], bool] = lambda case: False
+) -> Bundle:
     """A bundle that no agent has seen, with one model file of another.
 
     Args:
         bundle, file: what to copy.
         folder: for the copy.
-        wrong_golden: expect every box half as large as it is.
+        is_wrong: in these golden cases it expects every box half as large as it is.
     """
     name = f"{bundle.spec.name}-{secrets.token_hex(4)}"
     golden = bundle.recorded.of([file.path])
-    if wrong_golden:
-        recorded = golden.files[file.path]
-        halved = tuple(dataclasses.replace(each, boxes=each.boxes / 2) for each in recorded.outputs)
-        golden = dataclasses.replace(golden, files={file.path: dataclasses.replace(recorded, outputs=halved)})
+    recorded = golden.files[file.path]
+    outputs = tuple(
+        dataclasses.replace(each, boxes=each.boxes / 2) if is_wrong(case) else each
+        for case, each in zip(golden.cases, recorded.outputs, strict=True)
+    )
+    golden = dataclasses.replace(golden, files={file.path: dataclasses.replace(recorded, outputs=outputs)})
     spec = dataclasses.replace(bundle.spec, name=name)
     return write_bundle(folder / f"{name}.mobiledet", spec, [(bundle.root / file.path, file)], golden)
+
+
+def with_golden(bundle: Bundle, folder: Path, change: Callable[[dict[str, Any]], object]) -> tuple[bytes, str]:
+    """The bundle in a zip, with another golden.json and the checksums that it then has; and the checksum of those."""
+    copy = folder / secrets.token_hex(4)
+    shutil.copytree(bundle.root, copy)
+    index = copy / "golden" / "golden.json"
+    values = json.loads(index.read_bytes())
+    change(values)
+    index.write_text(json.dumps(values), encoding="utf-8")
+    write_checksums(copy)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(path for path in copy.rglob("*") if path.is_file()):
+            archive.write(path, path.relative_to(copy).as_posix())
+    return buffer.getvalue(), hashlib.sha256((copy / SUMS).read_bytes()).hexdigest()
 
 
 def with_entry(archive: Path, name: str) -> bytes:

@@ -3,46 +3,52 @@
 import hmac
 import math
 import re
+import socket
 import sys
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from mobiledet.atomic import is_full
+from mobiledet.atomic import DiskFull, is_full
+from mobiledet.devices.agent.gatekeeper import HEADERS, NO_CONTENT_POLICY, GuardedServer, refuse_foreign
 from mobiledet.devices.agent.messages import ErrorMessage, from_bytes, to_bytes
 from mobiledet.devices.agent.refusal import Refusal
 
 JSON_BODY_BYTES = 64 << 10
 BLOCK_BYTES = 1 << 20
 SOCKET_SECONDS = 60.0
+# for a client that does not read: for one block of a reply, and for all lines of one, which keep the device meanwhile
+WRITE_SECONDS, LINES_SECONDS = 10.0, 5.0
+WRITE_BYTES = 64 << 10
 GATHER_SECONDS = 0.02
 NAME = "([^/]+)"
 
 
-class ProtocolServer(ThreadingHTTPServer):
+class ProtocolServer(GuardedServer):
     """Serves whoever knows the token.
 
     Args:
         address: host and port to listen on.
         handler: of a connection.
         token: that every request must carry.
+        names: see ``GuardedServer``.
     """
 
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], handler: "type[ProtocolHandler]", token: str) -> None:
-        super().__init__(address, handler)
+    def __init__(
+        self, address: tuple[str, int], handler: "type[ProtocolHandler]", token: str, names: Collection[str] = ()
+    ) -> None:
+        super().__init__(address, handler, names)
         self.token = token
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that has gone."""
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
@@ -52,28 +58,34 @@ class ProtocolHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = SOCKET_SECONDS
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body in one packet
     # method, path, method of the handler; the groups of the path are its arguments
     routes: ClassVar[Sequence[tuple[str, str, str]]] = ()
     server: ProtocolServer
+    _content_policy = NO_CONTENT_POLICY
+    _headers_buffer: list[bytes]  # of the base class
+    _content: bytes = b""
 
     def answer(self) -> None:
         """Serve any request."""
-        self._unread = self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
+        lengths = self.headers.get_all("Content-Length", [])
+        self._unread = lengths not in ([], ["0"]) or "Transfer-Encoding" in self.headers
         self._streaming = False
+        self._line_seconds = LINES_SECONDS
         try:
-            self._refuse_stranger()
-            self._route()
+            if len(lengths) > 1:  # proxies and servers that take another one each would see different requests
+                raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "Content-Length stands there more than once")
+            refuse_foreign(self.server.names, self.headers.get_all("Host", []), self.headers.get_all("Origin", []))
+            self._serve()
         except Refusal as refusal:
             self._refuse(refusal.status, refusal.code, str(refusal))
         except (ConnectionError, TimeoutError):
-            self.close_connection = True
+            self._break_off()
         except Exception as error:
             if self._streaming:  # the lines end without their end, so that the client knows
                 traceback.print_exc()
-                self.close_connection = True
+                self._break_off()
                 return
-            if isinstance(error, OSError) and is_full(error):
+            if isinstance(error, DiskFull) or (isinstance(error, OSError) and is_full(error)):
                 self._refuse(HTTPStatus.INSUFFICIENT_STORAGE, "no_space", "the device's storage is full")
             else:
                 traceback.print_exc()
@@ -85,13 +97,31 @@ class ProtocolHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
         """Say nothing: thousands of requests follow each other."""
 
+    def end_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Security-Policy", self._content_policy)
+        super().end_headers()
+
+    def _serve(self) -> None:
+        """Answer a request that is meant for this server."""
+        self._refuse_stranger()
+        self._route()
+
     def _refuse_stranger(self) -> None:
         given = self.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self.server.token}".encode()):
+        if not hmac.compare_digest(given.encode(errors="replace"), f"Bearer {self.server.token}".encode()):
             raise Refusal(HTTPStatus.UNAUTHORIZED, "unauthorized", "the token is missing or wrong")
+        self.server.welcome(self.connection)
+
+    def _break_off(self) -> None:
+        """Let the connection go without another word, which its client might not take either."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _route(self) -> None:
-        path = urlsplit(self.path).path
+        path = self._url().path
         known = False
         for method, pattern, name in self.routes:
             match = re.fullmatch(pattern, path)
@@ -102,6 +132,12 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", f"{path[:80]} has no {self.command}")
         raise Refusal(HTTPStatus.NOT_FOUND, "unknown_endpoint", f"there is no {path[:80]} in version 1 of the protocol")
 
+    def _url(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "the path cannot be read") from error
+
     def _option(self, name: str, low: float, high: float) -> float:
         """A number of the query; ``low`` where it is missing."""
         text = self._text_option(name, str(low))
@@ -111,7 +147,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
 
     def _text_option(self, name: str, default: str = "") -> str:
         """A text of the query."""
-        return parse_qs(urlsplit(self.path).query).get(name, [default])[-1]
+        return parse_qs(self._url().query).get(name, [default])[-1]
 
     def _message(self, kind: type) -> Any:
         """The body as a message."""
@@ -142,7 +178,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         try:
             self._send(ErrorMessage(message, code), status)
         except OSError:
-            self.close_connection = True
+            self._break_off()
 
     def _send(self, message: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         if message is None:
@@ -167,10 +203,30 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
-        self.end_headers()
         if self.command != "HEAD" and status != HTTPStatus.NO_CONTENT:
-            self.wfile.write(content)
-        self.wfile.flush()
+            self._content = content
+        self.end_headers()
+
+    def flush_headers(self) -> None:
+        """Send the headers, and with them in one packet a short body."""
+        body, self._content = memoryview(self._content), b""
+        head, self._headers_buffer = b"".join(self._headers_buffer), []
+        self._write(head + body[:WRITE_BYTES])
+        self._write(body[WRITE_BYTES:])
+
+    def _write(self, content: bytes | memoryview) -> None:
+        """Send bytes, each block of which the client must take in time.
+
+        Raises:
+            TimeoutError: it does not.
+        """
+        self.connection.settimeout(WRITE_SECONDS)
+        try:
+            for start in range(0, len(content), WRITE_BYTES):
+                self.server.stays(self.connection)
+                self.connection.sendall(content[start : start + WRITE_BYTES])
+        finally:
+            self.connection.settimeout(self.timeout)
 
     def _send_lines(self, messages: Iterator[Any]) -> None:
         """One JSON object a line, sent as soon as it is known; those that follow each other quickly go together."""
@@ -192,5 +248,11 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         self._send_chunk(b"")
 
     def _send_chunk(self, content: bytes) -> None:
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
-        self.wfile.flush()
+        """A part of a reply; all of them together may wait for the client for ``LINES_SECONDS``."""
+        started = time.monotonic()
+        self.connection.settimeout(max(self._line_seconds, 0.01))
+        try:
+            self.connection.sendall(b"%x\r\n%b\r\n" % (len(content), content))
+        finally:
+            self.connection.settimeout(self.timeout)
+        self._line_seconds -= time.monotonic() - started

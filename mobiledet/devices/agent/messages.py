@@ -4,10 +4,10 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, StageTimes
-from mobiledet.records import decode, float32_json, load_json
+from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, Execution, StageTimes, Threads
+from mobiledet.records import Count, Range, decode, float32_json, load_json
 
 PROTOCOL = 1
 LENGTH_BYTES = 4  # before each image of a batch, highest byte first
@@ -25,11 +25,11 @@ class Limits:
         wait_seconds: of one long poll.
     """
 
-    body_bytes: int
-    bundle_bytes: int
-    sessions: int
-    idle_seconds: int
-    wait_seconds: int
+    body_bytes: Count
+    bundle_bytes: Count
+    sessions: Count
+    idle_seconds: Count
+    wait_seconds: Count
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class SessionRequest:
         threads: of the processor; 0 takes every core.
     """
 
-    key: str
+    key: Annotated[str, Range(1, 200)]
     bundle: str
     file: str
     accelerator: str
-    threads: int
+    threads: Threads
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class BenchRequest:
         plan: how long.
     """
 
-    key: str
+    key: Annotated[str, Range(1, 200)]
     plan: BenchmarkPlan
 
 
@@ -188,6 +188,6 @@ def from_bytes(kind: Any, content: bytes) -> Any:
     """The message of a dataclass in JSON.
 
     Raises:
-        ValueError: it is not JSON, or a field is missing, unknown or of another type.
+        ValueError: it is not JSON, or a field is missing, unknown, of another type or out of range.
     """
     return decode(kind, load_json(content))

@@ -17,20 +17,20 @@ WAIT_SECONDS = 30
 
 def run(config: AgentConfig) -> None:
     """The command ``mobiledet agent``."""
-    for name in ("sessions", "body_mb"):
-        if getattr(config, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is below 1")
+    for name, most in (("sessions", 1024), ("body_mb", 1 << 20), ("cache_mb", 1 << 30)):
+        if not 1 <= getattr(config, name) <= most:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is not in 1..{most}")
     if not 0 <= config.port < 1 << 16 or config.idle_seconds < 0:
         raise UserError("--port must be in 0..65535 and --idle-seconds not negative")
     token = own_token(config.token_file)
     limits = Limits(config.body_mb * 1_000_000, BUNDLE_BYTES, config.sessions, config.idle_seconds, WAIT_SECONDS)
     folder = config.cache or cache_folder() / "agent"
     try:
-        agent = Agent(folder, limits)
+        agent = Agent(folder, limits, config.cache_mb * 1_000_000)
     except OSError as error:
         raise UserError(f"cannot keep bundles in {folder}: {error.strerror}; choose another --cache") from error
     try:
-        server = AgentServer((config.host, config.port), agent, token)
+        server = AgentServer((config.host, config.port), agent, token, (*config.name, config.host))
     except OSError as error:
         raise UserError(f"cannot listen on {config.host} port {config.port}: {error.strerror or error}") from error
     with server:

@@ -1,8 +1,5 @@
 """``mobiledet agent-check``: does an agent keep to the protocol?"""
 
-import tempfile
-from pathlib import Path
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -12,6 +9,7 @@ from mobiledet.devices.agent.checks import CHECKS, Broken, Subject
 from mobiledet.devices.agent.config import AgentCheckConfig
 from mobiledet.devices.agent.token import given_token
 from mobiledet.devices.agent_client import AgentDevice
+from mobiledet.leftovers import scratch_folder
 
 
 def run(config: AgentCheckConfig) -> int:
@@ -21,8 +19,8 @@ def run(config: AgentCheckConfig) -> int:
     file = bundle.select(config.file)
     AgentDevice(config.url, token)  # nothing there, or a wrong token, is no failure of a check
     failures = {}
-    with tempfile.TemporaryDirectory(prefix="mobiledet-check-") as folder:
-        subject = Subject(config.url, token, bundle, file, Path(folder))
+    with scratch_folder("check") as folder:
+        subject = Subject(config.url, token, bundle, file, folder)
         for check in CHECKS:
             try:
                 check(subject)

@@ -1,6 +1,7 @@
 """The agent's endpoints."""
 
 import math
+from collections.abc import Collection
 from http import HTTPStatus
 
 from mobiledet.devices.agent.http_handler import NAME, ProtocolHandler, ProtocolServer
@@ -11,8 +12,8 @@ from mobiledet.devices.agent.service import Agent
 class AgentServer(ProtocolServer):
     """Serves an agent to whoever knows the token."""
 
-    def __init__(self, address: tuple[str, int], agent: Agent, token: str) -> None:
-        super().__init__(address, AgentHandler, token)
+    def __init__(self, address: tuple[str, int], agent: Agent, token: str, names: Collection[str] = ()) -> None:
+        super().__init__(address, AgentHandler, token, names)
         self.agent = agent
 
 

@@ -1,6 +1,5 @@
 """What each endpoint of the agent does, apart from HTTP."""
 
-import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,13 +27,14 @@ from mobiledet.devices.agent.messages import (
 )
 from mobiledet.devices.agent.refusal import Refusal
 from mobiledet.devices.agent.sessions import Loaded, Sessions
-from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceState, GoldenReport, StageTimes
+from mobiledet.devices.base import BenchmarkSamples, DeviceState, GoldenReport, StageTimes
 from mobiledet.devices.litert import ACCELERATORS
 from mobiledet.devices.local import LocalDevice
 from mobiledet.errors import UserError
 
 BUSY_SECONDS = 10.0
 SHUTDOWN_SECONDS = 5.0
+CACHE_BYTES = 4_096_000_000
 
 
 class Agent:
@@ -43,11 +43,12 @@ class Agent:
     Args:
         folder: keeps the bundles.
         limits: what is taken.
+        cache_bytes: of all bundles in the folder.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: Limits, cache_bytes: int = CACHE_BYTES) -> None:
         self.limits = limits
-        self._bundles = BundleStore(folder, limits.bundle_bytes)
+        self._bundles = BundleStore(folder, limits.bundle_bytes, cache_bytes)
         self._sessions = Sessions(limits)
         self._starting = threading.Lock()
         self._computing = threading.Lock()  # two runs at a time would spoil each other's times
@@ -127,7 +128,6 @@ class Agent:
     def bench(self, identity: str, request: BenchRequest) -> JobInfo:
         """POST /v1/sessions/{id}/bench"""
         loaded = self._trusted(identity)
-        _check_plan(request.plan)
 
         def measure(between_runs: Callable[[], None]) -> BenchmarkSamples | None:
             with self._computing:
@@ -157,8 +157,6 @@ class Agent:
 
     def _load(self, request: SessionRequest) -> Loaded:
         bundle = self._bundles.open(request.bundle)
-        if request.threads < 0:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", f"threads {request.threads} is negative")
         device = LocalDevice()
         with self._turn():
             try:
@@ -208,10 +206,3 @@ def _split(batch: bytes) -> list[bytes]:
     if not images:
         raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "the batch holds no image")
     return images
-
-
-def _check_plan(plan: BenchmarkPlan) -> None:
-    values = vars(plan).values()
-    if min(plan.runs - 1, *values) < 0 or not all(map(math.isfinite, values)):
-        message = "a plan has at least one run, and no negative or infinite number"
-        raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)

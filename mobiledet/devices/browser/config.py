@@ -33,5 +33,7 @@ class WebConfig:
     """Serve it to browsers of this machine alone, where it has all threads and the camera."""
     port: int = 0
     """Port to serve it on; 0 takes a free one."""
+    name: tuple[str, ...] = ()
+    """More names that browsers may call this machine by, besides its addresses, its own name and localhost."""
     token_file: Path | None = None
     """File with the token; by default MOBILEDET_AGENT_TOKEN of the environment, else a new one at each start."""

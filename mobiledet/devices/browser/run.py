@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mobiledet.atomic import atomic_folder
-from mobiledet.bundle import Bundle, open_bundle
+from mobiledet.bundle import Bundle, copy_bundle, open_bundle
 from mobiledet.devices.agent.token import own_token
 from mobiledet.devices.browser.broker import Broker
 from mobiledet.devices.browser.config import WebConfig
@@ -30,7 +30,7 @@ def run(config: WebConfig) -> None:
         return
     token = own_token(config.token_file)
     where = THIS_MACHINE if config.local else ""
-    with serve_page(where, Broker(), token, config.port, bundle.root if bundle else None) as page:
+    with serve_page(where, Broker(), token, config.port, bundle.root if bundle else None, config.name) as page:
         print(page.invitation)
         print(f"agent: {page.url}, while the page is open", f"token: {token}", sep="\n", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -49,5 +49,4 @@ def write_site(out: Path, bundle: Bundle | None, overwrite: bool = False) -> Non
     with atomic_folder(out, overwrite) as folder:
         shutil.copytree(site, folder, dirs_exist_ok=True)
         if bundle:
-            packages = [file.path for file in bundle.files if file.format != "tflite"]
-            shutil.copytree(bundle.root, folder / "bundle", ignore=shutil.ignore_patterns(*packages))
+            copy_bundle(bundle, folder / "bundle", [file for file in bundle.files if file.format == "tflite"])

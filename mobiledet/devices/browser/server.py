@@ -1,25 +1,35 @@
-"""The broker over HTTP: the page's files for anybody, requests for whoever knows the token."""
+"""The broker over HTTP: the page's own files for anybody; the bundle and requests for whoever knows the token."""
 
+import base64
+import hashlib
 import mimetypes
 import re
 import select
-import shutil
 import socket
+from collections.abc import Collection
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from mobiledet.devices.agent.http_handler import NAME, ProtocolHandler, ProtocolServer
+from mobiledet.devices.agent.gatekeeper import NO_CONTENT_POLICY
+from mobiledet.devices.agent.http_handler import NAME, WRITE_BYTES, ProtocolHandler, ProtocolServer
 from mobiledet.devices.agent.refusal import Refusal
 from mobiledet.devices.browser.broker import Broker, Part
 
 BODY_BYTES = 256_000_000  # also in the page's limits
 WAIT_SECONDS = 30.0
-BROKER = "/v1/broker/"
+BROKER, BUNDLE = "/v1/broker/", "bundle/"
 REPLY_TYPES = frozenset({"application/json", "application/x-ndjson", "text/plain"})
 # what gives a page threads: no window and no file of another origin shares its process
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+# nothing but the page's own files is loaded or run; LiteRT.js compiles WebAssembly and makes URLs of its own data
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob: {inline}; worker-src 'self' blob:; "
+    "connect-src 'self' blob: data:; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+INLINE = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 MIME_TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".json": "application/json"}
 
 
@@ -32,17 +42,26 @@ class BrokerServer(ProtocolServer):
         broker: between hosts and the page.
         token: of both.
         bundle: folder of a bundle that the page offers to people, at ``bundle/``; None for none.
+        names: see ``GuardedServer``.
     """
 
     def __init__(
-        self, address: tuple[str, int], site: Path, broker: Broker, token: str, bundle: Path | None = None
+        self,
+        address: tuple[str, int],
+        site: Path,
+        broker: Broker,
+        token: str,
+        bundle: Path | None = None,
+        names: Collection[str] = (),
     ) -> None:
-        super().__init__(address, BrokerHandler, token)
+        super().__init__(address, BrokerHandler, token, names)
         self.broker = broker
-        # a table, so that no path leads out of the folders
-        self.files = _files(site)
-        if bundle:
-            self.files |= {f"bundle/{name}": path for name, path in _files(bundle).items()}
+        # tables, so that no path leads out of the folders
+        self.files = {name: path for name, path in _files(site).items() if not name.startswith(BUNDLE)}
+        self.secret_files = {f"{BUNDLE}{name}": path for name, path in _files(bundle).items()} if bundle else {}
+        page = self.files["index.html"].read_bytes() if "index.html" in self.files else b""
+        digests = (base64.b64encode(hashlib.sha256(text).digest()).decode() for text in INLINE.findall(page))
+        self.content_policy = CONTENT_POLICY.format(inline=" ".join(f"'sha256-{digest}'" for digest in digests))
 
 
 class BrokerHandler(ProtocolHandler):
@@ -54,23 +73,27 @@ class BrokerHandler(ProtocolHandler):
         ("POST", f"{BROKER}replies/{NAME}", "_take_reply"),
     )
 
-    def answer(self) -> None:
-        """Serve any request; those of browsers for files carry no token."""
-        name = unquote(urlsplit(self.path).path).lstrip("/") or "index.html"
-        if self.command in ("GET", "HEAD") and "Authorization" not in self.headers and name in self.server.files:
-            self._send_file(self.server.files[name])
+    def _serve(self) -> None:
+        """Serve any request; those of browsers for the page's own files carry no token."""
+        name = unquote(self._url().path).lstrip("/") or "index.html"
+        if (
+            self.command not in ("GET", "HEAD")
+            or name not in self.server.files.keys() | self.server.secret_files.keys()
+        ):
+            super()._serve()
+        elif name in self.server.secret_files:
+            self._refuse_stranger()
+            self._send_file(self.server.secret_files[name], "private, no-store")
         else:
-            super().answer()
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_HEAD = answer
+            self._send_file(self.server.files[name], "no-cache")
 
     def _route(self) -> None:
-        if urlsplit(self.path).path.startswith(BROKER):
+        if self._url().path.startswith(BROKER):
             super()._route()
         else:
             self._forward()
 
-    def _send_file(self, path: Path) -> None:
+    def _send_file(self, path: Path, caching: str) -> None:
         status = path.stat()
         tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         known = self.headers.get("If-None-Match") == tag
@@ -79,13 +102,16 @@ class BrokerHandler(ProtocolHandler):
         self.send_header("Content-Length", "0" if known else str(status.st_size))
         self.send_header("Last-Modified", formatdate(status.st_mtime, usegmt=True))
         self.send_header("ETag", tag)
-        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Cache-Control", caching)
         for header, value in ISOLATION.items():
             self.send_header(header, value)
+        self._content_policy = self.server.content_policy
         self.end_headers()
+        self._content_policy = NO_CONTENT_POLICY
         if self.command == "GET" and not known:
             with path.open("rb") as file:
-                shutil.copyfileobj(file, self.wfile)
+                while block := file.read(WRITE_BYTES):
+                    self._write(block)
 
     def _forward(self) -> None:
         """Have the page serve a request of a host."""

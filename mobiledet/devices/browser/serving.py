@@ -1,7 +1,7 @@
 """The page served in this process, where a phone or a browser of this machine finds it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,12 @@ class ServedPage:
 
 @contextmanager
 def serve_page(
-    where: str, broker: Broker, token: str, port: int = 0, bundle: Path | None = None
+    where: str,
+    broker: Broker,
+    token: str,
+    port: int = 0,
+    bundle: Path | None = None,
+    names: Collection[str] = (),
 ) -> Iterator[ServedPage]:
     """Serve the page for as long as the block lasts.
 
@@ -43,6 +48,7 @@ def serve_page(
         token: of both.
         port: to listen on; 0 takes a free one.
         bundle: folder of a bundle that the page offers to people.
+        names: see ``GuardedServer``.
 
     Raises:
         UserError: it cannot be served, or the phone is not there.
@@ -50,7 +56,7 @@ def serve_page(
     site = page_folder()
     host = LOOPBACK if where else EVERY_NETWORK
     try:
-        server = BrokerServer((host, port), site, broker, token, bundle)
+        server = BrokerServer((host, port), site, broker, token, bundle, names)
     except OSError as error:
         raise UserError(f"cannot serve the page on port {port}: {error.strerror or error}") from error
     with server:
@@ -81,7 +87,9 @@ def _invitation_to_network(port: int, token: str) -> str:
     url = f"http://{lan_address()}:{port}/#{token}"
     lines = [
         f"page: open {url} on a phone in this network",
-        "warning: others in this network can read the traffic, the token included; the page has one thread there,",
+        "warning: the traffic is not encrypted: who can listen in this network sees the token, with it the bundle with",
+        "  its golden pictures, which are pictures of your data set, and every picture that is evaluated; without the",
+        "  token strangers get the empty page alone. The page has one thread there,",
         f"  and all cores over http://localhost:{port}/#{token} on this machine or with --device browser:SERIAL",
     ]
     code = qr_code(url)

@@ -10,10 +10,10 @@ from PIL import Image
 from rich.console import Console
 
 from mobiledet.bundle import Bundle
-from mobiledet.devices import local
-from mobiledet.devices.base import BenchmarkPlan
+from mobiledet.devices.base import BenchmarkPlan, ColdStart
 from mobiledet.errors import UserError
 from mobiledet.evaluation.result import read_result
+from mobiledet_converters.coreml import verify_on_mac
 from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 from mobiledet_converters.coreml.verify_on_mac import VerifyConfig, load_model, main, verify
 
@@ -47,7 +47,8 @@ class ShiftedModel(InterpretedModel):
 
 @pytest.fixture
 def config(exported_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VerifyConfig:
-    monkeypatch.setattr(local, "COLD_STARTS", 0)  # they run the real runtime
+    # cold starts run the real runtime
+    monkeypatch.setattr(verify_on_mac.AppleSession, "_cold_start", lambda self: ColdStart(1, 1, None))
     return VerifyConfig(exported_bundle.path, unit=("cpu", "ane"), out=tmp_path)
 
 

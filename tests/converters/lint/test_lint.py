@@ -166,7 +166,7 @@ def test_bad_input(
 
 
 def test_precision_that_the_bundle_lacks(exported_bundle: Bundle) -> None:
-    with pytest.raises(UserError, match=r"no such \.tflite file; its precisions: float32"):
+    with pytest.raises(UserError, match=r"no such \.tflite or \.aimodel file; its precisions: float32"):
         run(LintConfig(exported_bundle.root, ("int4",), analyzer=False))
 
 

@@ -50,6 +50,7 @@ def test_command_fails_a_careless_agent(
     with serve(Careless, tmp_path) as (url, token):
         assert _check(url, token, patch_bundle) == 1
     printed = capsys.readouterr().out
-    (failed,) = [line for line in printed.splitlines() if "fail " in line and "pass" not in line]
-    assert "wrong outputs fail the golden gate" in failed
-    assert "answers 200, not 409 golden_failed" in failed
+    failed = [line for line in printed.splitlines() if "fail " in line and "pass" not in line]
+    assert "wrong outputs fail the golden gate" in failed[0]
+    assert "a wrong answer to an encoded picture fails the golden gate" in failed[1]
+    assert len(failed) == sum("answers 200, not 409 golden_failed" in line for line in failed) == 2

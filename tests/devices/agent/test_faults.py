@@ -214,12 +214,12 @@ class WrongClass(Liar):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Zeros, "gives: all scores are zero; golden case 0: it misses"),
+        (Zeros, "gives: all scores are zero; golden case 0: all scores are zero where 3"),
         (AnotherImage, "it answers the cases in another order"),
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
         (WrongUnit, "must be nanoseconds of a monotonic clock"),
-        (WrongClass, "a box, score, class or state that cannot be"),
+        (WrongClass, "holds what no detector gives: labels has a value"),
     ],
 )
 def test_agent_that_lies_is_refused(kind: type[Agent], reason: str, refused: Refused) -> None:

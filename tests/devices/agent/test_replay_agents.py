@@ -229,7 +229,7 @@ def test_bundle_that_is_too_large_is_not_sent(start: Callable[..., Replaying], p
 
 
 @pytest.mark.parametrize(
-    ("kilobytes", "reason"), [(16, "the device's storage is full"), (64, "no room for [0-9]+ bytes")]
+    ("kilobytes", "reason"), [(16, "the device's storage is full"), (36, "no room for [0-9]+ bytes")]
 )
 def test_device_that_is_full(
     start: Callable[..., Replaying], patch_bundle: Bundle, kilobytes: int, reason: str

@@ -1,5 +1,7 @@
 """The broker, with a page that is a few lines of Python: it shows what the broker does when a page comes and goes."""
 
+import base64
+import hashlib
 import http.client
 import threading
 import time
@@ -25,9 +27,12 @@ def broker() -> Broker:
 def url(broker: Broker, tmp_path: Path) -> Iterator[str]:
     site = tmp_path / "site"
     site.mkdir()
-    (site / "index.html").write_text("the page")
     (tmp_path / "secret").write_text("not for anybody")
-    with BrokerServer(("127.0.0.1", 0), site, broker, TOKEN) as server:
+    (site / "index.html").write_text("the page<script>inline()</script>")
+    bundle = tmp_path / "x.mobiledet"
+    (bundle / "golden").mkdir(parents=True)
+    (bundle / "golden" / "0.rgb").write_text("a picture of the user")
+    with BrokerServer(("127.0.0.1", 0), site, broker, TOKEN, bundle) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -168,10 +173,33 @@ def _get(url: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict
 
 def test_page_is_isolated_so_that_it_has_threads(url: str) -> None:
     status, content, headers = _get(url, "/", {})
-    assert (status, content) == (200, b"the page")
+    assert (status, content) == (200, b"the page<script>inline()</script>")
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     assert _get(url, "/index.html", {"If-None-Match": headers["ETag"]})[0] == 304
+
+
+@pytest.mark.parametrize("path", ["/bundle/golden/0.rgb", "//bundle/golden/0.rgb", "/bundle%2fgolden/0.rgb"])
+def test_pictures_of_the_bundle_need_the_token(url: str, path: str) -> None:
+    assert _get(url, path, {})[0] == 401
+    assert _get(url, path, {"Authorization": "Bearer another-token-than-that"})[0] == 401
+    status, content, headers = _get(url, path, {"Authorization": f"Bearer {TOKEN}"})
+    assert (status, content) == (200, b"a picture of the user")
+    assert headers["Cache-Control"] == "private, no-store"
+    rebound = {"Authorization": f"Bearer {TOKEN}", "Host": "evil.example"}
+    assert _get(url, path, rebound)[0] == 421
+
+
+def test_the_page_is_served_under_our_names_alone_and_runs_its_own_scripts_alone(url: str) -> None:
+    assert _get(url, "/", {"Host": "evil.example"})[0] == 421
+    headers = _get(url, "/", {})[2]
+    policy = headers["Content-Security-Policy"]
+    digest = base64.b64encode(hashlib.sha256(b"inline()").digest()).decode()
+    assert f"script-src 'self' 'wasm-unsafe-eval' blob: 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
 
 
 @pytest.mark.parametrize("path", ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "//etc/passwd", "/v1/broker/next"])

@@ -75,7 +75,7 @@ def page(real_program: Callable[[str, str], str]) -> Iterator[Page]:
 def address(serve_site: Callable[..., AbstractContextManager[Any]], exported_bundle: Bundle) -> Iterator[str]:
     """Of a page that offers the bundle, to this machine."""
     with serve_site(exported_bundle.root) as (url, _):
-        yield url.replace("127.0.0.1", "localhost")
+        yield f"{url.replace('127.0.0.1', 'localhost')}/#a-token-for-these-tests"
 
 
 def _expected(bundle: Bundle, picture: Path, least: float) -> list[str]:

@@ -5,7 +5,7 @@ import XCTest
 @testable import MobileDetCore
 
 private let token = "a-token-for-these-tests"
-private let good = "ad7c266a008df3adf8aa27b4244dcda7c438fb76414f948fc666182efb8f1c8b"
+private let good = try! ModelBundle(at: Vectors.bundles.appendingPathComponent("good")).sha256
 
 /// Runs nothing but what a test tells it to.
 private final class ScriptedRuntime: DetectorRuntime, @unchecked Sendable {
@@ -15,9 +15,8 @@ private final class ScriptedRuntime: DetectorRuntime, @unchecked Sendable {
 
     init() throws {
         replay = try ReplayRuntime(recordings: Vectors.folder.appendingPathComponent("recordings.json")) { file in
-            // pictures in the tests are raw pixels of the model's size; no picture library is at hand
-            guard file.count == 32 * 32 * 3 else { throw MobileDetError("it is not a picture of a known format") }
-            return RGBImage(height: 32, width: 32, pixels: file)
+            // pictures in the tests are raw pixels of the model's size, or PNG files in which nothing is packed
+            file.count == 32 * 32 * 3 ? RGBImage(height: 32, width: 32, pixels: file) : try storedPNG(file)
         }
     }
 
@@ -95,7 +94,8 @@ final class AgentTests: XCTestCase {
     }
 
     private func goldenInputs() throws -> [[UInt8]] {
-        try ModelBundle(at: Vectors.bundles.appendingPathComponent("good")).golden().cases.map { $0.image.pixels }
+        let bundle = try ModelBundle(at: Vectors.bundles.appendingPathComponent("good"))
+        return try bundle.golden(bundle.file(format: "tflite")).cases.filter { !$0.isEncoded }.map(\.content)
     }
 
     private func lines(_ reply: TestClient.Reply) throws -> [JSON] {

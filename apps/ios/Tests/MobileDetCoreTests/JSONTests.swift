@@ -17,8 +17,6 @@ final class JSONTests: XCTestCase {
         let value = try JSONParser.parse(#"["\u00e9\uD83D\ude00\/\n\"", "鳥"]"#.utf8)
         XCTAssertEqual(value, .array([.string("é😀/\n\""), .string("鳥")]))
         XCTAssertEqual(try JSONParser.parse(JSONWriter.compact(value)), value)
-        XCTAssertEqual(
-            String(decoding: JSONWriter.canonical(value), as: UTF8.self), #"["\u00e9\ud83d\ude00/\n\"", "\u9ce5"]"#)
     }
 
     func testWhatIsNotJSON() {
@@ -31,20 +29,6 @@ final class JSONTests: XCTestCase {
             assertRefused(String(text.prefix(20))) { _ = try JSONParser.parse(text.utf8) }
         }
         assertRefused { _ = try JSONParser.parse([0x22, 0xFF, 0x22]) }
-    }
-
-    func testNumbersAreWrittenAsPythonWritesThem() {
-        let texts: [(Double, String)] = [
-            (0, "0.0"), (-0.0, "-0.0"), (1, "1.0"), (0.1, "0.1"), (123.675, "123.675"), (1e-4, "0.0001"),
-            (1e-5, "1e-05"),
-            (1.5e-7, "1.5e-07"), (1e15, "1000000000000000.0"), (1e16, "1e+16"),
-            (12345678901234568, "1.2345678901234568e+16"),
-            (1.2e16, "1.2e+16"), (9007199254740992, "9007199254740992.0"), (.leastNonzeroMagnitude, "5e-324"),
-            (-1.5e300, "-1.5e+300"),
-            (0.30000001192092896, "0.30000001192092896"), (100, "100.0"), (1e22, "1e+22"), (.nan, "NaN"),
-            (-.infinity, "-Infinity"),
-        ]
-        for (value, text) in texts { XCTAssertEqual(pythonText(value), text) }
     }
 
     func testNaNIsNeverSent() {

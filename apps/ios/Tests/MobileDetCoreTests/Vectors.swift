@@ -44,6 +44,8 @@ extension JSON {
         RGBImage(height: try whole("height"), width: try whole("width"), pixels: try bytes("base64"))
     }
 
+    func tolerance() throws -> Tolerance { Tolerance(iou: Float(try real("iou")), score: Float(try real("score"))) }
+
     /// Rows of `boxes_xyxy` with `scores` and `labels`.
     func detections() throws -> [Detection] {
         let (sides, scores) = (try floats("boxes_xyxy"), try floats("scores"))
@@ -55,6 +57,31 @@ extension JSON {
 
 func box(_ sides: [Float], _ row: Int) -> Box {
     Box(x1: sides[4 * row], y1: sides[4 * row + 1], x2: sides[4 * row + 2], y2: sides[4 * row + 3])
+}
+
+/// The pixels of a PNG file in which nothing is packed, as those of the vectors; no picture library is at hand.
+func storedPNG(_ file: [UInt8]) throws -> RGBImage {
+    guard file.starts(with: [0x89, 0x50, 0x4E, 0x47]) else {
+        throw MobileDetError("it is not a picture of a known format")
+    }
+    func number(_ at: Int) -> Int { file[at..<at + 4].reduce(0) { $0 << 8 | Int($1) } }
+    var (at, width, height, packed) = (8, 0, 0, [UInt8]())
+    while at < file.count {
+        let (count, kind) = (number(at), file[at + 4..<at + 8])
+        if kind.elementsEqual("IHDR".utf8) { (width, height) = (number(at + 8), number(at + 12)) }
+        if kind.elementsEqual("IDAT".utf8) { packed += file[at + 8..<at + 8 + count] }
+        at += count + 12
+    }
+    var (rows, block) = ([UInt8](), 2)  // behind the header of zlib: blocks with their length and its complement
+    while block + 5 <= packed.count - 4 {
+        let count = Int(packed[block + 1]) | Int(packed[block + 2]) << 8
+        rows += packed[block + 5..<block + 5 + count]
+        block += 5 + count
+    }
+    let stride = 3 * width + 1  // a byte of its filter before each row
+    var pixels: [UInt8] = []
+    for row in 0..<height { pixels += rows[row * stride + 1..<(row + 1) * stride] }
+    return RGBImage(height: height, width: width, pixels: pixels)
 }
 
 /// A folder that is removed at the end of a test.

@@ -16,19 +16,24 @@
                 throw XCTSkip("set MOBILEDET_BUNDLE to the path of a bundle")
             }
             let bundle = try ModelBundle(at: URL(fileURLWithPath: path))
-            let golden = try bundle.golden(), files = bundle.files.filter { $0.format == "coreml" }
+            let files = bundle.files.filter { $0.format == "coreml" }
             XCTAssertFalse(files.isEmpty, "\(path) holds no Core ML file")
             for file in files {
-                let gate = try GoldenGate(bundle, golden: golden, file: file)
+                let golden = try bundle.golden(file)
+                let inputs = try golden.cases.map { golden in
+                    try golden.input(bundle.spec.input) { try RGBImage(file: Data($0)) }
+                }
                 for unit in ComputeUnit.allCases {
                     let detector = try CoreMLDetector(bundle, file, accelerator: unit.rawValue)
+                    let gate = GoldenGate(bundle.spec, golden, accelerator: detector.execution.actual)
                     do {
-                        let report = try gate.replay(golden.cases) { image in
-                            try detector.setInput(image)
+                        var left = inputs[...]
+                        let report = try gate.replay(golden.cases) { _ in
+                            try detector.setInput(left.removeFirst())
                             try detector.invoke()
                             return try detector.detections()
                         }
-                        let latency = try XCTUnwrap(time(detector, golden.cases[0].image))
+                        let latency = try XCTUnwrap(time(detector, inputs[0]))
                         let execution = detector.execution
                         let share = execution.delegatedShare.map { String(format: " (%.0f %%)", 100 * $0) } ?? ""
                         print(

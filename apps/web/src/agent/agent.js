@@ -2,7 +2,7 @@
 
 import { splitBatch } from "../core/batch.js";
 import { bundleFromZip } from "../core/bundle.js";
-import { replayGolden } from "../core/golden.js";
+import { detectGolden, replayGolden, toleranceFor } from "../core/golden.js";
 import { checkMessage } from "../core/schema.js";
 import { checkPlan, measure } from "./benchmark.js";
 import { Job } from "./job.js";
@@ -185,8 +185,9 @@ export class Agent {
       this.#requireForeground();
       session.trusted = false;
       const report = await refusing(409, "golden_failed", async () => {
-        const expectation = { spec: bundle.spec, golden: await bundle.golden(), tolerance: await bundle.tolerance(file.precision) };
-        return replayGolden(expectation, (image) => engine.call("detectInput", { image }));
+        const golden = bundle.golden(file);
+        const tolerance = toleranceFor(golden, session.info.execution.actual);
+        return replayGolden({ spec: bundle.spec, cases: golden.cases, tolerance }, (item) => detectGolden(engine, item));
       });
       session.trusted = true;
       this.report({ kind: "golden", report });
@@ -258,9 +259,9 @@ export class Agent {
   async #measure({ bundle, file, engine, info }, job) {
     this.report({ kind: "benchmark", running: true, plan: job.request.plan });
     try {
-      const [{ image }] = await bundle.golden();
+      const [golden] = bundle.golden(file).cases;
       const startFresh = () => this.#start(bundle, file, info.execution.threads);
-      return await measure(job.request.plan, { image, engine, startFresh }, job);
+      return await measure(job.request.plan, { golden, engine, startFresh }, job);
     } finally {
       this.report({ kind: "benchmark", running: false });
     }

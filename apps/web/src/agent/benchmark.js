@@ -8,12 +8,12 @@ const COLD_STARTS = 3;
  * Measure a loaded file.
  *
  * @param {object} plan BenchmarkPlan
- * @param {{image: Uint8Array, engine: object, startFresh: () => Promise<object>}} subject image is the golden input;
+ * @param {{golden: object, engine: object, startFresh: () => Promise<object>}} subject golden is the case to run;
  *   startFresh loads the file in a new worker, which knows nothing of it
  * @param {import("./job.js").Job} job
  * @returns {Promise<object>} BenchmarkSamples
  */
-export async function measure(plan, { image, engine, startFresh }, job) {
+export async function measure(plan, { golden, engine, startFresh }, job) {
   const coldStarts = [];
   while (coldStarts.length < COLD_STARTS) {
     job.check();
@@ -21,7 +21,7 @@ export async function measure(plan, { image, engine, startFresh }, job) {
   }
   job.check();
   job.onStop = (reason) => engine.call("stop", { reason }).catch(() => {}); // it may have been closed
-  return { ...(await engine.call("measure", { image, plan })), cold_starts: coldStarts };
+  return { ...(await engine.call("measure", { golden, plan })), cold_starts: coldStarts };
 }
 
 async function coldStart(startFresh) {

@@ -1,42 +1,46 @@
-// A bundle: bundle.json, which names the checksum of all else, and the files it names. See mobiledet/bundle.py.
+// A bundle: SHA256SUMS, which names the checksum of all else, and the files it names. See mobiledet/bundle.py.
 
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
-
-import { canonical } from "./canonical_json.js";
+import { SUMS, checksum, parseChecksums } from "./checksums.js";
+import { parseGolden } from "./golden_file.js";
 import { parseSpec } from "./spec.js";
 import { requireInside, unzip } from "./zip.js";
 
 const LISTING = "bundle.json";
+const LABELS = "labels.txt";
 const GOLDEN = "golden/golden.json";
-const REQUIRED_EXTRAS = ["labels.txt", GOLDEN];
-
-/** Checksum in lower-case hex. `crypto.subtle` would not do: pages on plain http do not have it. */
-export function checksum(bytes) {
-  return bytesToHex(sha256(bytes));
-}
 
 /** A bundle whose files are verified when they are read. */
 export class Bundle {
   /**
-   * @param {Uint8Array} listing bundle.json
-   * @param {(path: string) => Promise<Uint8Array>} read a file of the bundle
-   * @throws {Error} it is no description of a bundle
+   * @param {(path: string) => Promise<Uint8Array | null>} read a file of the bundle
+   * @returns {Promise<Bundle>}
+   * @throws {Error} it is no bundle, or a sheet of it has changed or is malformed
    */
-  constructor(listing, read) {
-    this.sha256 = checksum(listing);
-    this.readUnchecked = read;
-    const values = parseJson(listing, LISTING);
-    this.spec = parseSpec(values);
-    if (checksum(encode(canonical(decode(listing), "sha256"))) !== values.sha256) throw changed(LISTING);
-    if (!Array.isArray(values.files) || typeof values.extras !== "object" || values.extras === null) {
-      throw new Error("bundle.json lists its files in a form that cannot be read");
+  static async open(read) {
+    const listing = await read(LISTING);
+    if (!listing) throw new Error("not a mobiledet bundle: bundle.json is missing");
+    const sums = await read(SUMS);
+    if (!sums) throw new Error(`${SUMS} is missing, as in bundles of an older mobiledet; export or copy it again`);
+    const bundle = new Bundle(sums, read);
+    for (const name of [LISTING, LABELS, GOLDEN]) bundle.#requireListed(name);
+    const values = parseJson(await bundle.read(LISTING), LISTING);
+    bundle.spec = parseSpec(values);
+    bundle.files = modelFiles(values);
+    for (const { path } of bundle.files) {
+      requireInside(path);
+      bundle.#requireListed(path);
     }
-    this.files = values.files;
-    this.checksums = new Map(Object.entries(values.extras));
-    for (const file of this.files) this.checksums.set(file.path, file.sha256);
-    const missing = REQUIRED_EXTRAS.find((name) => !this.checksums.has(name));
-    if (missing) throw new Error(`bundle.json does not list ${missing}`);
+    const golden = parseJson(await bundle.read(GOLDEN), GOLDEN);
+    const paths = bundle.files.map(({ path }) => path);
+    bundle.recorded = await parseGolden(golden, bundle.spec, paths, (name) => bundle.read(`golden/${name}`));
+    return bundle;
+  }
+
+  /** Use `Bundle.open`. */
+  constructor(sums, read) {
+    this.sha256 = checksum(sums);
+    this.readUnchecked = read;
+    this.checksums = parseChecksums(sums);
     for (const path of this.checksums.keys()) requireInside(path);
   }
 
@@ -57,26 +61,15 @@ export class Bundle {
     return content;
   }
 
-  /** The golden cases: the model's input, and the detections that it must give, boxes as fractions. */
-  async golden() {
-    const { cases } = parseJson(await this.read(GOLDEN), GOLDEN);
-    const bytes = this.spec.input.height * this.spec.input.width * 3;
-    return Promise.all(
-      cases.map(async ({ image: name, boxes, classes, scores }) => {
-        const image = await this.read(`golden/${name}`);
-        if (image.length !== bytes || boxes.length !== scores.length || classes.length !== scores.length) {
-          throw new Error(`${GOLDEN} does not fit its images; export the bundle again`);
-        }
-        return { image, boxes: boxes.map(([top, left, bottom, right]) => [left, top, right, bottom]), scores, labels: classes };
-      }),
-    );
+  /** What a model file gives for the golden cases; see `parseGolden`. */
+  golden(file) {
+    return this.recorded.get(file.path);
   }
 
-  /** How far a file of this precision may be from the golden outputs: lowest IoU, largest difference of a score. */
-  async tolerance(precision) {
-    const { tolerances } = parseJson(await this.read(GOLDEN), GOLDEN);
-    if (!tolerances?.[precision]) throw new Error(`the bundle has no golden tolerance for precision ${precision}`);
-    return tolerances[precision];
+  /** A file, or a folder of which something is listed. */
+  #requireListed(name) {
+    const listed = [...this.checksums.keys()].some((path) => path === name || path.startsWith(`${name}/`));
+    if (!listed) throw new Error(`${name} is missing; copy or export the bundle again`);
   }
 }
 
@@ -89,12 +82,10 @@ export class Bundle {
  */
 export async function bundleFromZip(archive, limitBytes) {
   const files = withoutTopFolder(await unzip(archive, limitBytes));
-  if (!files.has(LISTING)) throw new Error("not a mobiledet bundle: bundle.json is missing");
-  const bundle = new Bundle(files.get(LISTING), async (path) => files.get(path));
-  for (const [path, expected] of bundle.checksums) {
-    const found = files.has(path) ? checksum(files.get(path)) : checksumOfFolder(files, path);
-    if (found !== expected) throw changed(path);
-  }
+  const bundle = await Bundle.open(async (path) => files.get(path));
+  for (const path of bundle.checksums.keys()) await bundle.read(path);
+  const unlisted = [...files.keys()].find((path) => path !== SUMS && !bundle.checksums.has(path));
+  if (unlisted) throw new Error(`the bundle holds ${unlisted}, which ${SUMS} does not list; remove it or copy the bundle again`);
   return bundle;
 }
 
@@ -102,15 +93,14 @@ export async function bundleFromZip(archive, limitBytes) {
  * The bundle in a folder of a web server.
  *
  * @param {string} url of the folder, with a slash at its end
+ * @param {string} token that the server asks for; empty where it asks for none
  */
-export async function bundleFromFolder(url) {
-  const read = async (path) => {
-    const reply = await fetch(url + path.split("/").map(encodeURIComponent).join("/"));
+export async function bundleFromFolder(url, token = "") {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  return Bundle.open(async (path) => {
+    const reply = await fetch(url + path.split("/").map(encodeURIComponent).join("/"), { headers });
     return reply.ok ? new Uint8Array(await reply.arrayBuffer()) : null;
-  };
-  const listing = await read(LISTING);
-  if (!listing) throw new Error(`no bundle at ${url}`);
-  return new Bundle(listing, read);
+  });
 }
 
 /** A zip may hold the files themselves, or the one folder that holds them. */
@@ -121,21 +111,13 @@ function withoutTopFolder(files) {
   return new Map([...files].map(([path, content]) => [path.slice(top.length + 1), content]));
 }
 
-/** Of the list of a folder's files, sorted by the parts of their paths, with the checksum of each. */
-function checksumOfFolder(files, folder) {
-  const inside = [...files.keys()].filter((path) => path.startsWith(`${folder}/`));
-  if (!inside.length) throw new Error(`${folder} is missing; copy or export the bundle again`);
-  const relative = inside.map((path) => path.slice(folder.length + 1)).sort(byParts);
-  const list = relative.map((path) => `${path}\0${checksum(files.get(`${folder}/${path}`))}\n`).join("");
-  return checksum(encode(list));
-}
-
-function byParts(a, b) {
-  const [left, right] = [a.split("/"), b.split("/")];
-  for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    if (left[i] !== right[i]) return left[i] < right[i] ? -1 : 1;
+function modelFiles({ files }) {
+  const sound = ({ path, format, precision, bytes } = {}) =>
+    [path, format, precision].every((text) => typeof text === "string") && Number.isSafeInteger(bytes);
+  if (!Array.isArray(files) || !files.every((file) => sound(file ?? undefined))) {
+    throw new Error("bundle.json lists its files in a form that cannot be read");
   }
-  return left.length - right.length;
+  return files;
 }
 
 function changed(path) {
@@ -144,16 +126,8 @@ function changed(path) {
 
 function parseJson(content, name) {
   try {
-    return JSON.parse(decode(content));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));
   } catch (error) {
     throw new Error(`${name} is not JSON: ${error.message}`);
   }
-}
-
-function decode(bytes) {
-  return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-}
-
-function encode(text) {
-  return new TextEncoder().encode(text);
 }

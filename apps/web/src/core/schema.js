@@ -4,7 +4,7 @@
  * @param {object} schema the whole document
  * @param {string} kind a name of its $defs
  * @param {any} value decoded JSON
- * @throws {Error} a field is missing, unknown or of another type
+ * @throws {Error} a field is missing, unknown, of another type or out of range
  */
 export function checkMessage(schema, kind, value) {
   const problem = problemOf(schema.$defs, schema.$defs[kind], value, "");
@@ -20,10 +20,25 @@ function problemOf(definitions, rule, value, where) {
   const name = where || "the message";
   if (rule.enum && !rule.enum.includes(value)) return `${name} is not one of ${rule.enum.join(", ")}`;
   if (rule.type && !TYPES[rule.type](value)) return `${name} is not of type ${rule.type}`;
+  const limit = problemOfRange(rule, value, name);
+  if (limit) return limit;
   if (rule.type === "array") return firstProblem(value, (item, i) => problemOf(definitions, rule.items, item, `${where}[${i}]`));
   if (rule.type === "object") return problemOfObject(definitions, rule, value, where);
   return "";
 }
+
+/** A number below or above its limits, or a text or list that is too short or too long. */
+function problemOfRange(rule, value, name) {
+  const [low, high] = LIMITS.map((names) => names.map((limit) => rule[limit]).find((limit) => limit !== undefined));
+  const amount = typeof value === "number" ? value : value?.length;
+  if (!(amount < low) && !(amount > high)) return "";
+  return `${name} is not ${high === undefined ? `at least ${low}` : `in ${low}..${high}`}`;
+}
+
+const LIMITS = [
+  ["minimum", "minLength", "minItems"],
+  ["maximum", "maxLength", "maxItems"],
+];
 
 function problemOfObject(definitions, rule, value, where) {
   const path = (key) => (where ? `${where}.${key}` : key);

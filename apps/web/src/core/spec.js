@@ -20,7 +20,7 @@ export function parseSpec(values) {
   const { input, labels, category_ids: categoryIds, nms } = values;
   require(isObject(input) && isObject(nms), "input and nms must be JSON objects");
   for (const side of [input.height, input.width]) {
-    require(Number.isInteger(side) && side >= 32 && side % 32 === 0, `input side ${side} is not a multiple of 32`);
+    require(Number.isInteger(side) && side >= 32, `input side ${side} is not a whole number of at least 32`);
   }
   require(input.resize === "stretch", `resize rule '${input.resize}' is not stretch`);
   require(input.channels === "RGB", `channels '${input.channels}' is not RGB`);

@@ -64,14 +64,15 @@ export async function detectInput({ image }) {
 }
 
 /**
- * Time runs of the file on one input.
+ * Time runs of the file on one golden case.
  *
- * @param {{image: Uint8Array, plan: object}} job plan is a BenchmarkPlan
+ * @param {{golden: {content: Uint8Array, encoded: boolean}, plan: object}} job plan is a BenchmarkPlan
  * @returns {Promise<object>} BenchmarkSamples without its cold starts
  * @throws {Error} it was stopped
  */
-export async function measure({ image, plan }) {
+export async function measure({ golden: { content, encoded }, plan }) {
   stopped = "";
+  const image = encoded ? stretched(await decode(content, false)) : content;
   let yielded = performance.now();
   const runner = {
     prepare: () => detector.prepare(image),
@@ -108,8 +109,13 @@ function sleep(seconds) {
   return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
-function detectPixels({ pixels, height, width }, started, decoded) {
-  return run(resize(pixels, height, width, 4, detector.height, detector.width), height, width, started, decoded);
+function detectPixels(picture, started, decoded) {
+  return run(stretched(picture), picture.height, picture.width, started, decoded);
+}
+
+/** The input of the model. */
+function stretched({ pixels, height, width }) {
+  return resize(pixels, height, width, 4, detector.height, detector.width);
 }
 
 /** Run the file on its input; boxes in an image of height x width. */

@@ -74,7 +74,7 @@ async function main() {
   document.getElementById("runtime").textContent = `Version ${litert.version}, ${many}.`;
   const token = location.hash.slice(1);
   if (token) beDevice(token, litert.version, page.version).catch((error) => tellProblem(error.message));
-  const bundle = await bundleFromFolder(new URL("bundle/", document.baseURI).href).catch(() => null);
+  const bundle = await bundleFromFolder(new URL("bundle/", document.baseURI).href, token).catch(() => null);
   if (bundle) await tryPanel.offer(bundle);
 }
 

@@ -1,7 +1,7 @@
 // The part of the page for people: a bundle, a picture or the camera, boxes drawn.
 
 import { bundleFromZip } from "../core/bundle.js";
-import { replayGolden } from "../core/golden.js";
+import { detectGolden, replayGolden, toleranceFor } from "../core/golden.js";
 import { percentile } from "../core/statistics.js";
 import { cameraProblem, startCamera, stopCamera } from "./camera.js";
 import { colourOf, draw } from "./draw.js";
@@ -94,8 +94,9 @@ export class TryPanel {
     const { threads } = this.runtime;
     const engine = await this.runtime.load(await bundle.read(file.path), { threads, classes: bundle.spec.labels.length });
     try {
-      const expectation = { spec: bundle.spec, golden: await bundle.golden(), tolerance: await bundle.tolerance(file.precision) };
-      await replayGolden(expectation, (image) => engine.call("detectInput", { image }));
+      const golden = bundle.golden(file);
+      const expectation = { spec: bundle.spec, cases: golden.cases, tolerance: toleranceFor(golden, "wasm") };
+      await replayGolden(expectation, (item) => detectGolden(engine, item));
     } catch (error) {
       engine.close();
       throw error;

@@ -72,9 +72,9 @@ public final class Agent: Sendable {
         return try withTurn(session) {
             do {
                 session.isTrusted = false
-                let report = try session.gate.replay(session.golden.cases) { image in
+                let report = try session.gate.replay(session.golden.cases) { golden in
                     try checkForeground()
-                    try session.detector.setInput(image)
+                    try session.detector.setInput(input(golden, session))
                     try invoke(session)
                     return try session.detector.detections()
                 }
@@ -149,15 +149,18 @@ public final class Agent: Sendable {
         return try withTurn(nil) {
             do {
                 let file = try bundle.file(request.file)
-                let golden = try bundle.golden()
-                let gate = try GoldenGate(bundle, golden: golden, file: file)
+                let golden = try bundle.golden(file)
                 let detector = try runtime.load(
                     bundle, file, accelerator: request.accelerator, threads: request.threads)
-                return Session(request, bundle, golden, gate, runtime.info(running: file), detector)
+                return Session(request, bundle, golden, runtime.info(running: file), detector)
             } catch let error as MobileDetError {
                 throw Refusal(422, "refused", error.message)
             }
         }
+    }
+
+    private func input(_ golden: GoldenCase, _ session: Session) throws -> RGBImage {
+        try golden.input(session.bundle.spec.input) { try runtime.decode($0, applyOrientation: false) }
     }
 
     private func trusted(_ id: String) throws -> Session {
@@ -215,9 +218,7 @@ public final class Agent: Sendable {
         }
         while !turn.take(seconds: 0.2) { try check() }
         defer { turn.giveBack() }
-        guard let image = session.golden.cases.first?.image else {
-            throw MobileDetError("there is no golden case to run")
-        }
+        let image = try input(session.golden.cases[0], session)
         let coldStarts = try (0..<Self.coldStarts).map { _ in
             try check()
             return try session.detector.coldStart(image)

@@ -12,19 +12,20 @@ final class Session: Sendable {
     let id = newIdentity()
     let request: SessionRequest
     let bundle: ModelBundle
-    let golden: Golden
-    let gate: GoldenGate
+    let golden: GoldenFile
     let device: DeviceInfo
     let detector: any LoadedDetector
     private let state = Locked(State())
 
     init(
-        _ request: SessionRequest, _ bundle: ModelBundle, _ golden: Golden, _ gate: GoldenGate, _ device: DeviceInfo,
+        _ request: SessionRequest, _ bundle: ModelBundle, _ golden: GoldenFile, _ device: DeviceInfo,
         _ detector: any LoadedDetector
     ) {
-        (self.request, self.bundle, self.golden, self.gate) = (request, bundle, golden, gate)
+        (self.request, self.bundle, self.golden) = (request, bundle, golden)
         (self.device, self.detector) = (device, detector)
     }
+
+    var gate: GoldenGate { GoldenGate(bundle.spec, golden, accelerator: detector.execution.actual) }
 
     var message: JSON {
         record([

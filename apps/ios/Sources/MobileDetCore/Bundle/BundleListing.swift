@@ -1,65 +1,64 @@
 import Foundation
 
-/// What bundle.json says.
+/// What SHA256SUMS, bundle.json and golden/golden.json say; every file has been verified.
 struct BundleListing {
-    private static let required: Set = ["labels.txt", "golden/golden.json"]
+    private static let listing = "bundle.json"
+    private static let required = [listing, "labels.txt", "golden/golden.json"]
 
     let spec: ModelSpec
     let files: [ModelFile]
-    /// Of bundle.json itself.
+    /// By path of the model file.
+    let golden: [String: GoldenFile]
+    /// Of SHA256SUMS.
     let sha256: String
-    private let checksums: [(name: String, sha256: String)]
 
     init(_ root: URL, bundle: String) throws {
-        guard let content = try? Data(contentsOf: root.appendingPathComponent("bundle.json")) else {
+        guard let content = try? Data(contentsOf: root.appendingPathComponent(Self.listing)) else {
             throw MobileDetError("\(bundle) is not a mobiledet bundle: bundle.json is missing")
         }
-        sha256 = SHA256.hex(content)
-        let listing: JSON
-        do {
-            listing = try JSONParser.parse(content, allowsNonFinite: true)
-        } catch let error as MobileDetError {
-            throw MobileDetError("\(bundle): bundle.json is \(error.message)")
-        }
-        spec = try ModelSpec(listing, bundle: bundle)
-        let fields = Fields(listing, source: "\(bundle): bundle.json")
-        files = try fields.array("files").map { try ModelFile(Fields($0, source: fields.source)) }
-        let extras = try (fields.object("extras").value.members ?? []).map { member in
-            guard let sha256 = member.value.string else { throw fields.problem("a checksum is no text") }
-            return (member.name, sha256)
-        }
-        checksums = files.map { ($0.path, $0.sha256) } + extras
-        let rest = JSON.object((listing.members ?? []).filter { $0.name != "sha256" })
-        let isWhole = try fields.string("sha256") == SHA256.hex(JSONWriter.canonical(rest))
-        guard isWhole, Self.required.isSubset(of: extras.map(\.0)) else {
+        guard let sums = try? Data(contentsOf: root.appendingPathComponent(ChecksumList.name)) else {
             throw MobileDetError(
-                "\(bundle): bundle.json has changed (checksum differs); copy or export the bundle again")
+                "\(bundle): \(ChecksumList.name) is missing, as in bundles of an older mobiledet; export or copy it again"
+            )
         }
+        sha256 = SHA256.hex(sums)
+        let list = try Self.explained("\(bundle): \(ChecksumList.name)") { try ChecksumList(sums) }
+        try list.verify(root, bundle: bundle)
+        let missing = { (name: String) in
+            MobileDetError("\(bundle): \(name) is missing; copy or export the bundle again")
+        }
+        if let name = Self.required.first(where: { list.checksums[$0] == nil }) { throw missing(name) }
+        let listing = try Self.explained("\(bundle): \(Self.listing)") { try JSONParser.parse(content) }
+        spec = try ModelSpec(listing, bundle: bundle)
+        let fields = Fields(listing, source: "\(bundle): \(Self.listing)")
+        files = try fields.array("files").map { entry in
+            let entry = Fields(entry, source: fields.source), path = try entry.string("path")
+            _ = try inside(root, path, bundle: bundle)
+            guard let sha256 = list.sha256(of: path) else { throw missing(path) }
+            return try ModelFile(entry, sha256: sha256)
+        }
+        let reader = GoldenReader(folder: root.appendingPathComponent("golden"), spec: spec, bundle: bundle)
+        golden = try reader.read(Set(files.map(\.path)))
     }
 
-    func verifyFiles(_ root: URL, bundle: String) throws {
-        for (name, sha256) in checksums {
-            let target = try inside(root, name, bundle: bundle)
-            guard FileManager.default.fileExists(atPath: target.path) else {
-                throw MobileDetError("\(bundle): \(name) is missing; copy or export the bundle again")
-            }
-            guard try FileMeasure(of: target).sha256 == sha256 else {
-                throw MobileDetError(
-                    "\(bundle): \(name) has changed (checksum differs); copy or export the bundle again")
-            }
+    private static func explained<Value>(_ source: String, _ read: () throws -> Value) throws -> Value {
+        do {
+            return try read()
+        } catch let error as MobileDetError {
+            throw MobileDetError("\(source) cannot be used: \(error.message)")
         }
     }
 }
 
 extension ModelFile {
     // fields that this version does not know are no harm: they tell how the file was made and measured
-    fileprivate init(_ fields: Fields) throws {
+    fileprivate init(_ fields: Fields, sha256: String) throws {
         path = try fields.string("path")
         format = try fields.string("format")
         precision = try fields.string("precision")
         face = try fields.value["face"] == nil ? "" : fields.string("face")
         bytes = try fields.integer("bytes")
-        sha256 = try fields.string("sha256")
+        self.sha256 = sha256
     }
 }
 

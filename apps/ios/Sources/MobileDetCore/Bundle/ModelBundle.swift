@@ -13,10 +13,11 @@ public struct ModelFile: Equatable, Sendable {
     public let face: String
     /// Size, of all its files for a folder.
     public let bytes: Int
+    /// Of the file; of the lines of SHA256SUMS for a folder.
     public let sha256: String
 }
 
-/// An opened bundle, `NAME.mobiledet`, whose every file has been verified against the checksums in bundle.json.
+/// An opened bundle, `NAME.mobiledet`, whose every file has been verified against SHA256SUMS.
 ///
 /// A bundle is a folder or the same as one zip file; a zip is unpacked into a temporary folder that lives as long as
 /// this object.
@@ -29,8 +30,9 @@ public final class ModelBundle: Sendable {
     public let root: URL
     public let spec: ModelSpec
     public let files: [ModelFile]
-    /// Checksum of bundle.json, which holds the checksums of all else: it names the bundle's exact content.
+    /// Checksum of SHA256SUMS, which holds the checksums of all else: it names the bundle's exact content.
     public let sha256: String
+    private let golden: [String: GoldenFile]
     private let temporary: URL?
 
     /// Open a bundle folder or zip and verify every file in it.
@@ -43,9 +45,8 @@ public final class ModelBundle: Sendable {
         do {
             let root = try folder.map { try unpackBundle(url, into: $0) } ?? url
             let listing = try BundleListing(root, bundle: name)
-            try listing.verifyFiles(root, bundle: name)
             (self.url, self.root, temporary) = (url, root, folder)
-            (spec, files, sha256) = (listing.spec, listing.files, listing.sha256)
+            (spec, files, golden, sha256) = (listing.spec, listing.files, listing.golden, listing.sha256)
         } catch {
             if let folder { try? FileManager.default.removeItem(at: folder) }
             throw error
@@ -72,6 +73,12 @@ public final class ModelBundle: Sendable {
         if let best = fitting.min(by: { rank($0) < rank($1) }) { return best }
         let held = files.isEmpty ? "no model file" : files.map(\.path).joined(separator: ", ")
         throw MobileDetError("the bundle holds no \(name.isEmpty ? "file" : name); it holds \(held)")
+    }
+
+    /// What a model file of this bundle gives for the golden cases.
+    public func golden(_ file: ModelFile) throws -> GoldenFile {
+        guard let found = golden[file.path] else { throw MobileDetError("\(file.path) is of another bundle") }
+        return found
     }
 
     /// Where a model file lies.

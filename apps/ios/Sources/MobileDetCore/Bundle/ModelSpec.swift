@@ -73,7 +73,7 @@ extension InputSpec {
         height = try fields.integer("height")
         width = try fields.integer("width")
         for side in [height, width] {
-            try fields.require(side >= 32 && side % 32 == 0, "input side \(side) is not a multiple of 32")
+            try fields.require(side >= 32, "input side \(side) is below 32")
         }
         let mean = try fields.numbers("mean"), std = try fields.numbers("std")
         try fields.require(mean.count == 3 && std.count == 3, "mean and std need three values, one for each channel")

@@ -1,7 +1,6 @@
 /// A JSON value that tells integers from other numbers and keeps the order of fields, as Foundation's decoder does not.
 ///
-/// The agent protocol refuses `50.0` where it asks for an integer, and the checksum of a bundle is taken over its numbers
-/// as Python writes them.
+/// The agent protocol refuses `50.0` where it asks for an integer.
 public enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)

@@ -5,15 +5,13 @@ struct JSONParser {
     private static let deepest = 128
 
     private let bytes: [UInt8]
-    private let allowsNonFinite: Bool
     private var position = 0
 
     /// Parse a document.
     ///
-    /// - Parameter allowsNonFinite: take Python's `NaN`, `Infinity` and `-Infinity` too, which stand in bundles.
     /// - Throws: `MobileDetError` that says where it ends to be JSON.
-    static func parse(_ bytes: some Sequence<UInt8>, allowsNonFinite: Bool = false) throws -> JSON {
-        var parser = JSONParser(bytes: Array(bytes), allowsNonFinite: allowsNonFinite)
+    static func parse(_ bytes: some Sequence<UInt8>) throws -> JSON {
+        var parser = JSONParser(bytes: Array(bytes))
         parser.skipSpace()
         let value = try parser.value(depth: 0)
         parser.skipSpace()
@@ -21,9 +19,8 @@ struct JSONParser {
         return value
     }
 
-    private init(bytes: [UInt8], allowsNonFinite: Bool) {
+    private init(bytes: [UInt8]) {
         self.bytes = bytes
-        self.allowsNonFinite = allowsNonFinite
     }
 
     private mutating func value(depth: Int) throws -> JSON {
@@ -35,10 +32,6 @@ struct JSONParser {
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
-        case UInt8(ascii: "N"): return try nonFinite("NaN", .nan)
-        case UInt8(ascii: "I"): return try nonFinite("Infinity", .infinity)
-        case UInt8(ascii: "-") where position + 1 < bytes.count && bytes[position + 1] == UInt8(ascii: "I"):
-            return try nonFinite("-Infinity", -.infinity)
         default: return try number()
         }
     }
@@ -159,11 +152,6 @@ struct JSONParser {
         let start = position
         while let byte = peek, UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte { position += 1 }
         guard position > start else { throw problem("no JSON value") }
-    }
-
-    private mutating func nonFinite(_ text: String, _ value: Double) throws -> JSON {
-        guard allowsNonFinite else { throw problem("\(text) is not a number of JSON") }
-        return try word(text, .number(value))
     }
 
     private mutating func word(_ text: String, _ value: JSON) throws -> JSON {

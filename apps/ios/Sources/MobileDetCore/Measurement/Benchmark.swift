@@ -18,14 +18,18 @@ public struct Benchmark: Sendable {
         _ url: URL, _ runtime: any DetectorRuntime, file: String = "", accelerator: String = "auto",
         plan: BenchmarkPlan = BenchmarkPlan()
     ) throws -> Benchmark {
-        let bundle = try ModelBundle(at: url), golden = try bundle.golden(), file = try bundle.file(file)
+        let bundle = try ModelBundle(at: url), file = try bundle.file(file), golden = try bundle.golden(file)
         let detector = try runtime.load(bundle, file, accelerator: accelerator, threads: 0)
-        let report = try GoldenGate(bundle, golden: golden, file: file).replay(golden.cases) { image in
-            try detector.setInput(image)
+        let gate = GoldenGate(bundle.spec, golden, accelerator: detector.execution.actual)
+        let input = { (golden: GoldenCase) in
+            try golden.input(bundle.spec.input) { try runtime.decode($0, applyOrientation: false) }
+        }
+        let report = try gate.replay(golden.cases) { golden in
+            try detector.setInput(input(golden))
             try detector.invoke()
             return try detector.detections()
         }
-        let image = golden.cases[0].image
+        let image = try input(golden.cases[0])
         let coldStart = try detector.coldStart(image)
         let runs = try TimedRuns(
             Runner(

@@ -57,7 +57,8 @@ public class BenchmarkActivity : Activity() {
         val file = bundle.select(choice.file)
         val path = File(bundle.root, file.path)
         val cold = phone.coldStart(path, bundle.spec, choice.accelerator, 0)
-        DetectorSession(bundle, file, phone.load(path, bundle.spec, choice.accelerator, 0)).use { session ->
+        val model = phone.load(path, bundle.spec, choice.accelerator, 0)
+        DetectorSession(bundle, file, model) { phone.decode(it, applyOrientation = false) }.use { session ->
             session.golden()
             val runs = session.benchmark(BenchmarkPlan(), phone::state) {
                 phone.interruption()?.let { throw MobileDetException(it.reason) }

@@ -57,7 +57,7 @@ public class Detector private constructor(private val session: DetectorSession) 
         return session.detect(orientation.turn(image), started)
     }
 
-    /** Replays the bundle's golden cases; throws [MobileDetException] where this phone gives something else. */
+    /** Replays the file's golden cases; throws [MobileDetException] where this phone gives something else. */
     public fun check() {
         session.golden()
     }
@@ -102,7 +102,7 @@ public class Detector private constructor(private val session: DetectorSession) 
         public fun open(bundle: Bundle, file: String = "", accelerator: String = "auto", threads: Int = 0): Detector {
             val chosen = bundle.select(file)
             val model = LiteRtModel.load(File(bundle.root, chosen.path), bundle.spec, accelerator, threads)
-            return Detector(DetectorSession(bundle, chosen, model))
+            return Detector(DetectorSession(bundle, chosen, model) { Pictures.decode(it, applyOrientation = false) })
         }
     }
 }

@@ -1,36 +1,31 @@
 package dev.mobiledet.core
 
-import com.google.gson.JsonObject
+import com.google.gson.JsonElement
 import java.io.File
 import java.io.IOException
 
 private const val LISTING = "bundle.json"
 private const val GOLDEN = "golden/golden.json"
-private val REQUIRED_EXTRAS = setOf("labels.txt", GOLDEN)
+private val REQUIRED = listOf(LISTING, "labels.txt", GOLDEN)
 
 /** What of a zip is unpacked at most, unless a caller says otherwise: 4 GiB. */
 public const val MOST_UNPACKED_BYTES: Long = 4L shl 30
 
 /** One model file of a bundle; [path] is relative to it, [precision] such as `float16`. */
-public data class ModelFile(val path: String, val format: String, val precision: String, val bytes: Long, val sha256: String)
-
-/** An input and the outputs that every runtime must reproduce: boxes (ymin, xmin, ymax, xmax) in 0..1, valid rows only. */
-public class GoldenCase(public val image: RgbImage, public val expected: Detections)
-
-/** When two detections are the same: of one class, with at least this IoU and at most this difference of scores. */
-public data class Tolerance(val iou: Double, val score: Double)
+public data class ModelFile(val path: String, val format: String, val precision: String, val bytes: Long)
 
 /**
- * A bundle of `mobiledet export`, opened and verified: every file in it has the checksum that bundle.json tells.
+ * A bundle of `mobiledet export`, opened and verified: every file in it has the checksum that SHA256SUMS tells.
  *
  * @property root the folder that holds the files.
- * @property sha256 of bundle.json, which names the bundle's exact content.
+ * @property sha256 of SHA256SUMS, which names the bundle's exact content.
  */
 public class Bundle private constructor(
     public val root: File,
     public val sha256: String,
     public val spec: ModelSpec,
     public val files: List<ModelFile>,
+    private val golden: Map<String, GoldenFile>,
 ) {
     /**
      * The model file called [name], or of this precision, or the first one.
@@ -44,46 +39,10 @@ public class Bundle private constructor(
                     files.joinToString { it.path }.ifEmpty { "no model file" },
             )
 
-    /** The golden cases in their order. */
-    public fun golden(): List<GoldenCase> = readGolden { content ->
-        content.list("cases").map { case ->
-            val fields = Fields(case, "cases")
-            val pixels = inside(root, "golden/${fields.text("image")}", root.name).readBytes()
-            val rows = fields.list("boxes").map { row -> row.asJsonArray.map { Fields.number(it, "boxes").toFloat() } }
-            require(rows.all { it.size == 4 }) { "a box has not four sides" }
-            val boxes = FloatArray(rows.size * 4) { rows[it / 4][BOX_ORDER[it % 4]] }
-            val scores = fields.numbers("scores").map { it.toFloat() }.toFloatArray()
-            GoldenCase(
-                RgbImage(spec.input.height, spec.input.width, pixels),
-                Detections(boxes, scores, fields.ints("classes").toIntArray()),
-            )
-        }
-    }
-
-    /** The tolerance of a precision. */
-    public fun goldenTolerance(precision: String): Tolerance = readGolden { content ->
-        val tolerances = content.fields("tolerances")
-        require(tolerances.has(precision)) { "no golden tolerance for precision $precision" }
-        tolerances.fields(precision).let { Tolerance(it.number("iou"), it.number("score")) }
-    }
-
-    private fun <T> readGolden(read: (Fields) -> T): T = try {
-        read(Fields(Json.parse(File(root, GOLDEN).readBytes())))
-    } catch (error: IOException) {
-        throw unusable(error)
-    } catch (error: IllegalArgumentException) {
-        throw unusable(error)
-    } catch (error: IllegalStateException) {
-        throw unusable(error)
-    }
-
-    private fun unusable(error: Exception) =
-        MobileDetException("${root.name}: $GOLDEN cannot be used: ${error.message}; export the bundle again", error)
+    /** What a model file of this bundle gives for the golden cases. */
+    public fun golden(file: ModelFile): GoldenFile = golden.getValue(file.path)
 
     public companion object {
-        // (ymin, xmin, ymax, xmax) on disk, (x1, y1, x2, y2) in memory
-        private val BOX_ORDER = intArrayOf(1, 0, 3, 2)
-
         /**
          * Opens a bundle folder and verifies every file in it.
          *
@@ -145,41 +104,55 @@ public class Bundle private constructor(
         }
 
         private fun verified(root: File, name: String): Bundle {
-            val listingFile = File(root, LISTING)
-            if (!listingFile.isFile) throw MobileDetException("$name is not a mobiledet bundle: $LISTING is missing")
-            val content = listingFile.readBytes()
-            val listing = try {
-                Json.parse(content)
-            } catch (error: IllegalArgumentException) {
-                throw MobileDetException("$name: $LISTING cannot be read: ${error.message}", error)
-            }
-            val spec = ModelSpec.read(listing, "$name: $LISTING")
-            val (files, checksums) = readFiles(listing as JsonObject, name)
-            for ((path, sha256) in checksums) {
-                val target = inside(root, path, name)
-                if (!target.exists()) throw MobileDetException("$name: $path is missing; copy or export the bundle again")
-                if (Checksum.of(target) != sha256) throw changed(name, path)
-            }
-            return Bundle(root, Checksum.of(content), spec, files)
-        }
-
-        private fun readFiles(listing: JsonObject, name: String): Pair<List<ModelFile>, Map<String, String>> = try {
-            val fields = Fields(listing)
-            val files = fields.list("files").map { entry ->
-                val file = Fields(entry, "files")
-                ModelFile(
-                    file.text("path"), file.text("format"), file.text("precision"),
-                    file.number("bytes").toLong(), file.text("sha256"),
+            if (!File(root, LISTING).isFile) throw MobileDetException("$name is not a mobiledet bundle: $LISTING is missing")
+            val sums = File(root, ChecksumList.NAME)
+            if (!sums.isFile) {
+                throw MobileDetException(
+                    "$name: ${ChecksumList.NAME} is missing, as in bundles of an older mobiledet; export or copy it again",
                 )
             }
-            val checksums = files.associate { it.path to it.sha256 } + fields.entries("extras") { it, path -> it.text(path) }
-            if (fields.text("sha256") != Checksum.ofListing(listing) || !checksums.keys.containsAll(REQUIRED_EXTRAS)) {
-                throw changed(name, LISTING)
+            val content = sums.readBytes()
+            val listed = verifyFiles(root, content, name)
+            REQUIRED.firstOrNull { it !in listed }?.let { throw missing(name, it) }
+            val listing = read(name, LISTING) { Json.parse(File(root, LISTING).readBytes()) }
+            val spec = ModelSpec.read(listing, "$name: $LISTING")
+            val files = read(name, LISTING) { readFiles(listing) }
+            for (file in files) {
+                inside(root, file.path, name)
+                if (listed.none { it == file.path || it.startsWith("${file.path}/") }) throw missing(name, file.path)
             }
-            files to checksums
-        } catch (error: IllegalArgumentException) {
-            throw MobileDetException("$name: $LISTING lists its files in a form that cannot be read: ${error.message}", error)
+            val golden = read(name, GOLDEN) { GoldenReader(File(root, "golden"), spec).read(files.map { it.path }) }
+            return Bundle(root, Checksum.of(content), spec, files, golden)
         }
+
+        /** The listed paths, each of which has its checksum; nothing else lies in the folder. */
+        private fun verifyFiles(root: File, sums: ByteArray, name: String): Set<String> {
+            val checksums = read(name, ChecksumList.NAME) { ChecksumList.parse(sums) }
+            for ((path, sha256) in checksums) {
+                val target = inside(root, path, name)
+                if (!target.isFile) throw missing(name, path)
+                if (Checksum.of(target) != sha256) throw changed(name, path)
+            }
+            val paths = root.walkTopDown().filter { it.isFile }.map { it.relativeTo(root).invariantSeparatorsPath }
+            paths.firstOrNull { it != ChecksumList.NAME && it !in checksums }?.let { path ->
+                throw MobileDetException("$name holds $path, which ${ChecksumList.NAME} does not list; remove it or copy the bundle again")
+            }
+            return checksums.keys
+        }
+
+        private fun readFiles(listing: JsonElement): List<ModelFile> = Fields(listing).list("files").map { entry ->
+            val file = Fields(entry, "files")
+            ModelFile(file.text("path"), file.text("format"), file.text("precision"), file.number("bytes").toLong())
+        }
+
+        private fun <T> read(name: String, path: String, read: () -> T): T = try {
+            read()
+        } catch (error: IllegalArgumentException) {
+            throw MobileDetException("$name: $path cannot be used: ${error.message}", error)
+        }
+
+        private fun missing(name: String, path: String) =
+            MobileDetException("$name: $path is missing; copy or export the bundle again")
 
         private fun changed(name: String, path: String) =
             MobileDetException("$name: $path has changed (checksum differs); copy or export the bundle again")

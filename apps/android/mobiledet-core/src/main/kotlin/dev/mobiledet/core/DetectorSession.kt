@@ -10,18 +10,25 @@ public class Found(
     public val width: Int,
 )
 
-/** A model file of a bundle that runs: from images to detections. For one thread at a time. */
+/** A model file of a bundle that runs: from images to detections; [decode] reads picture files. For one thread at a time. */
 public class DetectorSession(
     public val bundle: Bundle,
     private val file: ModelFile,
     private val model: LoadedModel,
+    private val decode: (ByteArray) -> RgbImage,
 ) : Closeable {
     public val execution: Execution get() = model.execution
 
-    /** Replays the bundle's golden cases; throws [MobileDetException] where the device gives something else. */
+    /** Replays the file's golden cases; throws [MobileDetException] where the device gives something else. */
     public fun golden(): GoldenReport {
-        val gate = GoldenGate(bundle.spec, bundle.goldenTolerance(file.precision))
-        return gate.replay(bundle.golden()) { detectInput(it).detections }
+        val golden = bundle.golden(file)
+        return GoldenGate(bundle.spec, golden.tolerance(execution.actual)).replay(golden.cases) { detectInput(input(it)).detections }
+    }
+
+    private fun input(case: GoldenCase): RgbImage {
+        val size = bundle.spec.input
+        return if (case.isEncoded) Resize.stretch(decode(case.content), size.height, size.width)
+        else RgbImage(size.height, size.width, case.content)
     }
 
     /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes in its pixels. */
@@ -39,8 +46,7 @@ public class DetectorSession(
 
     /** Measures on a golden input; [betweenRuns] may throw to end it. */
     public fun benchmark(plan: BenchmarkPlan, readState: () -> DeviceState, betweenRuns: () -> Unit): TimedRuns {
-        val image = bundle.golden().firstOrNull()?.image
-            ?: throw MobileDetException("the bundle holds no golden case; export it again")
+        val image = input(bundle.golden(file).cases.first())
         return Benchmark(Workload({ model.setInput(image) }, model::invoke, readState, betweenRuns), plan).run()
     }
 

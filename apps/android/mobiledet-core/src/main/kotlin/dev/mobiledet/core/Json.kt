@@ -80,6 +80,11 @@ internal class Fields(value: JsonElement, private val where: String = "") {
 
     fun ints(name: String): List<Int> = list(name).map { number(it, path(name)).toInt() }
 
+    /** Whole numbers, written as such. */
+    fun wholes(name: String): List<Int> = list(name).map {
+        (it as? JsonPrimitive)?.takeIf { value -> value.isNumber }?.asString?.toIntOrNull() ?: fail(path(name), it, "a whole number")
+    }
+
     /** The object of this name, value by value. */
     fun <T> entries(name: String, read: (Fields, String) -> T): Map<String, T> {
         val inner = fields(name)
@@ -93,7 +98,8 @@ internal class Fields(value: JsonElement, private val where: String = "") {
 
     internal companion object {
         fun number(value: JsonElement, where: String): Double =
-            (value as? JsonPrimitive)?.takeIf { it.isNumber }?.asString?.toDoubleOrNull() ?: fail(where, value, "a number")
+            (value as? JsonPrimitive)?.takeIf { it.isNumber }?.asString?.toDoubleOrNull()?.takeIf(Double::isFinite)
+                ?: fail(where, value, "a number")
 
         private fun fail(where: String, value: JsonElement, expected: String): Nothing =
             throw IllegalArgumentException("${where.ifEmpty { "it" }} is ${value.shown()}, not $expected")

@@ -60,7 +60,7 @@ public data class ModelSpec(
         private fun input(fields: Fields): InputSpec {
             val input = InputSpec(fields.int("height"), fields.int("width"), fields.text("resize"))
             for (side in listOf(input.height, input.width)) {
-                require(side >= LEAST_SIDE && side % LEAST_SIDE == 0) { "input side $side is not a multiple of 32" }
+                require(side >= LEAST_SIDE) { "input side $side is below $LEAST_SIDE" }
             }
             require(input.resize == "stretch") { "resize rule '${input.resize}' is not stretch; use a newer app" }
             require(fields.text("channels") == "RGB") { "channels '${fields.text("channels")}' are not RGB" }

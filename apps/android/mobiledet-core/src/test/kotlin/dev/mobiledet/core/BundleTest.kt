@@ -1,6 +1,8 @@
 package dev.mobiledet.core
 
+import com.google.gson.JsonObject
 import java.io.File
+import javax.imageio.ImageIO
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -37,22 +39,38 @@ class BundleTest {
                 assertEquals(described.get("precision").asString, file.precision)
                 assertEquals(described.get("bytes").asLong, file.bytes)
             }
-            for ((precision, tolerance) in case.getAsJsonObject("tolerances").entrySet()) {
-                val values = tolerance.asJsonObject
-                assertEquals(Tolerance(values.get("iou").asDouble, values.get("score").asDouble), bundle.goldenTolerance(precision))
-            }
-            val golden = bundle.golden()
-            assertEquals(case.getAsJsonArray("golden").size(), golden.size)
-            for ((actual, wanted) in golden.zip(case.getAsJsonArray("golden").map { it.asJsonObject })) {
-                assertEquals(wanted.get("image_sha256").asString, Checksum.of(actual.image.pixels))
-                val boxes = actual.expected.boxes.toList().chunked(4).flatMap { (x1, y1, x2, y2) -> listOf(y1, x1, y2, x2) }
-                assertArrayEquals(Vectors.floats(wanted.get("boxes")), boxes.toFloatArray(), 1e-6f)
-                assertArrayEquals(Vectors.ints(wanted.get("classes")), actual.expected.labels)
-                assertArrayEquals(Vectors.floats(wanted.get("scores")), actual.expected.scores, 1e-6f)
-            }
+            val golden = case.getAsJsonObject("golden")
+            assertEquals(golden.keySet(), bundle.files.map { it.path }.toSet())
+            for (file in bundle.files) assertGolden(golden.getAsJsonObject(file.path), bundle, bundle.golden(file))
             val first = Vectors.numbers(case.get("first_pixels")).map { it.toInt().toByte() }
-            assertEquals(first, golden[0].image.pixels.take(first.size))
+            assertEquals(first, bundle.golden(bundle.files[0]).cases[0].content.take(first.size))
         }
+    }
+
+    private fun assertGolden(wanted: JsonObject, bundle: Bundle, golden: GoldenFile) {
+        assertEquals(wanted.get("runtime").asString, golden.runtime)
+        val tolerances = wanted.getAsJsonObject("tolerance")
+        assertEquals(Vectors.tolerance(tolerances.getAsJsonObject("cpu")), golden.cpu)
+        assertEquals(Vectors.tolerance(tolerances.getAsJsonObject("accelerated")), golden.accelerated)
+        val cases = wanted.getAsJsonArray("cases").map { it.asJsonObject }
+        assertEquals(cases.size, golden.cases.size)
+        for ((case, actual) in cases.zip(golden.cases)) {
+            assertEquals(case.get("encoded").asBoolean, actual.isEncoded)
+            assertEquals(case.get("image_sha256").asString, Checksum.of(pixels(bundle.spec.input, actual)))
+            assertArrayEquals(Vectors.floats(case.get("boxes_xyxy")), actual.expected.boxes, 1e-6f)
+            assertArrayEquals(Vectors.ints(case.get("classes")), actual.expected.labels)
+            assertArrayEquals(Vectors.floats(case.get("scores")), actual.expected.scores, 1e-6f)
+            assertEquals(case.get("cut").asDouble, actual.cut, 1e-9)
+        }
+    }
+
+    /** What the model is given, decoded by Java. */
+    private fun pixels(size: InputSpec, case: GoldenCase): ByteArray {
+        if (!case.isEncoded) return case.content
+        val picture = ImageIO.read(case.content.inputStream())
+        val argb = picture.getRGB(0, 0, picture.width, picture.height, null, 0, picture.width)
+        val pixels = ByteArray(argb.size * 3) { (argb[it / 3] shr (16 - 8 * (it % 3))).toByte() }
+        return Resize.stretch(RgbImage(picture.height, picture.width, pixels), size.height, size.width).pixels
     }
 
     @Test
@@ -131,10 +149,29 @@ class BundleTest {
     }
 
     @Test
-    fun checksumsAreThoseOfPython() {
-        for (case in Vectors.cases("checksums")) {
-            val text = case.get("text").asString
-            assertEquals(text, case.get("sha256").asString, Checksum.ofListing(Json.parse(text.toByteArray()).asJsonObject))
+    fun listsOfChecksumsAreReadStrictly() {
+        for (case in Vectors.cases("sums")) {
+            val content = case.get("text").asString.toByteArray()
+            if (case.get("sums").isJsonNull) {
+                assertThrows(case.toString(), IllegalArgumentException::class.java) { ChecksumList.parse(content) }
+                continue
+            }
+            val expected = case.getAsJsonObject("sums").entrySet().associate { it.key to it.value.asString }
+            assertEquals(expected, ChecksumList.parse(content))
+        }
+        assertThrows(IllegalArgumentException::class.java) { ChecksumList.parse(ByteArray(70) { -1 }) }
+    }
+
+    @Test
+    fun goldenFilesAreReadStrictly() {
+        val good = Bundle.open(File(Vectors.bundles, "good"))
+        val folder = File(temporary.root, "golden")
+        File(good.root, "golden").copyRecursively(folder)
+        for (case in Vectors.cases("golden")) {
+            File(folder, "golden.json").writeText(case.get("text").asString)
+            val read = { GoldenReader(folder, good.spec).read(good.files.map { it.path }) }
+            if (case.get("valid").asBoolean) assertEquals(2, read().size)
+            else assertThrows(case.get("problem").asString, IllegalArgumentException::class.java) { read() }
         }
     }
 }

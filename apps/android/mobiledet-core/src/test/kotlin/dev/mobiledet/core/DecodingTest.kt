@@ -34,9 +34,17 @@ class DecodingTest {
     fun theGateOpensForWhatIsTheSame() {
         for (case in Vectors.cases("gate")) {
             val name = case.get("name").asString
-            val golden = case.getAsJsonArray("expected").map { GoldenCase(NOTHING, Vectors.detections(it.asJsonObject)) }
+            val golden = case.getAsJsonArray("expected").map {
+                GoldenCase(ByteArray(0), false, Vectors.detections(it.asJsonObject), case.get("cut").asDouble)
+            }
+            val tolerances = case.getAsJsonObject("tolerance")
+            val file = GoldenFile(
+                golden, "none", Vectors.tolerance(tolerances.getAsJsonObject("cpu")),
+                Vectors.tolerance(tolerances.getAsJsonObject("accelerated")),
+            )
+            val tolerance = file.tolerance(case.get("accelerator").asString)
             val answers = case.getAsJsonArray("found").map { Vectors.detections(it.asJsonObject) }.iterator()
-            val replay = { GoldenGate(spec(case), tolerance(case)).replay(golden) { answers.next() } }
+            val replay = { GoldenGate(spec(case), tolerance).replay(golden) { answers.next() } }
             if (!case.get("opens").asBoolean) {
                 val error = assertThrows(name, MobileDetException::class.java) { replay() }
                 val problem = case.get("problem").asString
@@ -59,12 +67,5 @@ class DecodingTest {
             "gate", "none", "none", InputSpec(32, 32, "stretch"), labels, labels.indices.toList(),
             NmsSpec(nms.get("iou").asDouble, nms.get("score").asDouble, nms.get("top_k").asInt, nms.get("max_detections").asInt),
         )
-    }
-
-    private fun tolerance(case: JsonObject) =
-        case.getAsJsonObject("tolerance").let { Tolerance(it.get("iou").asDouble, it.get("score").asDouble) }
-
-    private companion object {
-        val NOTHING = RgbImage(1, 1, ByteArray(3))
     }
 }

@@ -28,6 +28,8 @@ internal object Vectors {
 
     fun ints(values: JsonElement): IntArray = values.asJsonArray.map { it.asInt }.toIntArray()
 
+    fun tolerance(values: JsonObject) = Tolerance(values.get("iou").asDouble, values.get("score").asDouble)
+
     /** Boxes (x1, y1, x2, y2), scores and labels. */
     fun detections(found: JsonObject) =
         Detections(floats(found.get("boxes_xyxy")), floats(found.get("scores")), ints(found.get("labels")))

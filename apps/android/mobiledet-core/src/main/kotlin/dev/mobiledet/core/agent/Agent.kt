@@ -137,7 +137,7 @@ public class Agent(private val device: Device, folder: File, public val limits: 
             throw MobileDetException("unknown accelerator '${request.accelerator}'; known: $known")
         }
         val model = device.load(File(bundle.root, file.path), bundle.spec, request.accelerator, request.threads)
-        return DetectorSession(bundle, file, model)
+        return DetectorSession(bundle, file, model) { device.decode(it, applyOrientation = false) }
     }
 
     private fun measure(loaded: Loaded, plan: BenchmarkPlan, check: () -> Unit): BenchmarkSamples {

@@ -25,7 +25,7 @@ class AgentTest {
 
     private val good = File(Vectors.bundles, "good.zip").readBytes()
     private val sha256 = Bundle.open(File(Vectors.bundles, "good")).sha256
-    private val golden = Bundle.open(File(Vectors.bundles, "good")).golden().map { it.image.pixels }
+    private val golden = Bundle.open(File(Vectors.bundles, "good")).let { it.golden(it.select()).cases.map { case -> case.content } }
     private lateinit var device: ReplayDevice
     private lateinit var server: AgentServer
 
@@ -98,7 +98,7 @@ class AgentTest {
         }
         val report = send("POST", "$session/golden")
         assertSchema("GoldenReport", report.body)
-        assertEquals(2, report.json.get("cases").asInt)
+        assertEquals(3, report.json.get("cases").asInt)
         val reply = send("POST", "$session/tensor", golden[0] + golden[1])
         assertTrue(reply.isWhole)
         assertEquals(2, reply.lines.size)
@@ -123,7 +123,7 @@ class AgentTest {
     @Test
     fun aRuntimeThatFailsEndsTheLines() {
         val session = trustedSession()
-        device.failsAfterRuns = 3 // two of them were the golden gate's
+        device.failsAfterRuns = 4 // three of them were the golden gate's
         val reply = send("POST", "$session/tensor", golden[0] + golden[1] + golden[0])
         assertTrue(reply.isWhole)
         assertEquals(listOf("index", "error"), reply.lines.map { it.keySet().first() })

@@ -1,50 +1,17 @@
 import Foundation
 
-/// Size and checksum of what stands at a path, as bundle.json lists it.
-struct FileMeasure: Equatable {
-    /// Of all files, for a folder.
-    let bytes: Int
-    /// Of the file; for a folder, of its sorted relative paths and their checksums.
-    let sha256: String
-
+extension SHA256 {
     private static let block = 1 << 20
 
-    init(of url: URL) throws {
-        if !isFolder(url) {
-            (bytes, sha256) = try Self.file(url)
-            return
-        }
-        var digest = SHA256()
-        var total = 0
-        for parts in try Self.files(in: url) {
-            let (bytes, sha256) = try Self.file(parts.reduce(url) { $0.appendingPathComponent($1) })
-            total += bytes
-            digest.update("\(parts.joined(separator: "/"))\0\(sha256)\n".utf8)
-        }
-        (bytes, sha256) = (total, digest.finish())
-    }
-
-    private static func file(_ url: URL) throws -> (Int, String) {
+    /// Of a file on disk.
+    static func hex(ofFile url: URL) throws -> String {
         let handle = try FileHandle(forReadingFrom: url)
         defer { try? handle.close() }
         var digest = SHA256()
-        var total = 0
         while let data = try autoreleased({ try handle.read(upToCount: block) }), !data.isEmpty {
-            total += data.count
             data.withUnsafeBytes { digest.update($0) }
         }
-        return (total, digest.finish())
-    }
-
-    /// Relative paths of all files below a folder, each as its components, in their order.
-    private static func files(in folder: URL) throws -> [[String]] {
-        var found: [[String]] = []
-        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
-            let child = folder.appendingPathComponent(name)
-            if isLink(child) { throw MobileDetError("\(child.path) is a symbolic link; do not use this bundle") }
-            found += isFolder(child) ? try files(in: child).map { [name] + $0 } : [[name]]
-        }
-        return found.sorted { $0.lexicographicallyPrecedes($1, by: precedes) }
+        return digest.finish()
     }
 }
 

@@ -1,0 +1,45 @@
+"""Run as a program: another program's module that does not outlive who started it, whatever ends that one.
+
+python -m mobiledet.child SIGNAL PARENT MODULE ARGUMENT...
+"""
+
+import ctypes
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+
+POLL_SECONDS = 1.0
+PR_SET_PDEATHSIG = 1
+
+
+def child_command(module: str, *arguments: str, at_death: signal.Signals = signal.SIGKILL) -> list[str]:
+    """The command line of a module in a process of its own that gets a signal when this process ends."""
+    return [sys.executable, "-m", "mobiledet.child", str(int(at_death)), str(os.getpid()), module, *arguments]
+
+
+def die_with_parent(parent: int, signum: int) -> None:
+    """Have the system send this process a signal when its parent ends; at once where it has ended already."""
+    told = False
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            told = ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0) == 0
+    if not told:
+        threading.Thread(target=_watch, args=(parent, signum), daemon=True).start()
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signum)
+
+
+def _watch(parent: int, signum: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os.kill(os.getpid(), signum)
+
+
+if __name__ == "__main__":
+    die_with_parent(int(sys.argv[2]), int(sys.argv[1]))
+    del sys.argv[:3]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,0 +1,54 @@
+"""A data set in a few lines, as training tells it at the start. No torch."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobiledet.data.dataset import DetectionSet, some
+
+SIDES = (3, 8, 16)  # pixels; shorter sides than these are counted
+
+
+def describe(dataset: DetectionSet) -> str:
+    """Pictures, boxes and classes of a set in one line."""
+    empty = sum(not len(image.labels) for image in dataset.images)
+    parts = [
+        f"{len(dataset.images):,} images",
+        f"{sum(dataset.objects):,} boxes of {sum(map(bool, dataset.objects))} of {len(dataset.labels)} classes",
+        f"{empty:,} images without boxes",
+    ]
+    if dataset.crowds:
+        parts.append(f"{dataset.crowds:,} crowd boxes, neither learnt nor scored")
+    return ", ".join(parts)
+
+
+def shorter_sides(dataset: DetectionSet, height: int, width: int) -> NDArray[np.float64]:
+    """Of each box that is no crowd, in pixels of a picture that is stretched to height x width."""
+    sides = [
+        (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2]) * (width / image.width, height / image.height)
+        for image in dataset.images
+    ]
+    return np.concatenate(sides).min(axis=1) if sides else np.zeros(0)
+
+
+def describe_sizes(sides: NDArray[np.float64], height: int, width: int) -> str:
+    """How large boxes are for a network, in one line."""
+    below = ", ".join(f"{np.mean(sides < side):.1%} below {side}" for side in SIDES)
+    return f"shorter sides of boxes at {height} x {width}: median {np.median(sides):.0f} pixels, {below}"
+
+
+def class_warnings(train_set: DetectionSet, val_set: DetectionSet) -> list[str]:
+    """What is missing for a class to be learnt or scored."""
+    warnings = []
+    unlearnt = [name for name, count in zip(train_set.labels, train_set.objects, strict=True) if not count]
+    if unlearnt:
+        warnings.append(f"{len(unlearnt)} classes have no training box and cannot be learnt: {some(unlearnt)}")
+    unscored = [name for name, count in zip(val_set.labels, val_set.objects, strict=True) if not count]
+    if len(unscored) == len(val_set.labels):
+        warnings.append(
+            f"the validation set has no box to find in {len(val_set.images)} images: there will be no mAP, and "
+            "best.ckpt "
+            "is the newest checkpoint; give annotated images, or --val-share"
+        )
+    elif unscored:
+        warnings.append(f"{len(unscored)} classes have no validation box and will have no AP: {some(unscored)}")
+    return warnings

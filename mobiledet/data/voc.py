@@ -1,0 +1,201 @@
+"""Data sets in Pascal VOC's form: an XML file for each picture. No torch.
+
+The format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, section 9. Corners count pixels from 1 and
+belong to the box: x = xmin - 1, width = xmax - xmin + 1. Objects marked as difficult are crowds here: neither learnt
+nor to be found, and what is found there is not wrong.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from mobiledet.data.dataset import LeftOut
+from mobiledet.data.images import IMAGE_SUFFIXES
+from mobiledet.data.listing import (
+    LARGEST_NUMBER,
+    LARGEST_SIDE,
+    ListedBox,
+    ListedImage,
+    Listing,
+    class_name_problem,
+    shown,
+)
+from mobiledet.errors import UserError
+
+SETS = Path("ImageSets") / "Main"
+XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels")
+PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "img")
+# VOC also lists each class for itself: aeroplane_train.txt
+CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
+PARTS = ("train", "valid", "validation", "val", "test")
+
+
+class VocReader:
+    """``Annotations``, ``JPEGImages`` and ``ImageSets/Main``; or folders of XML files with pictures beside them."""
+
+    def parts(self, folder: Path) -> Sequence[str]:
+        folder = _devkit(folder)
+        lists = [path.stem for path in sorted((folder / SETS).glob("*.txt")) if not CLASS_LIST.fullmatch(path.stem)]
+        if lists and _xml_folder(folder):
+            return lists
+        divided = [name for name in PARTS if _xml_folder(folder / name)]
+        return divided or ([""] if _xml_folder(folder) else [])
+
+    def read(self, folder: Path, part: str) -> Listing:
+        folder = _devkit(folder)
+        listed = folder / SETS / f"{part}.txt"
+        if part and not listed.is_file():
+            folder = folder / part
+        annotations = _xml_folder(folder)
+        assert annotations is not None, "parts() has found it"
+        pictures = next((folder / name for name in PICTURE_FOLDERS if (folder / name).is_dir()), annotations)
+        names = _listed_names(listed) if part and listed.is_file() else _xml_names(annotations)
+        listing = Listing(pictures, annotations, (), ())
+        _fill(listing, names)
+        return listing
+
+
+def _devkit(folder: Path) -> Path:
+    """The year's folder of a VOCdevkit, if it is the only one; else the folder itself."""
+    for outer in (folder / "VOCdevkit", folder):
+        years = [path for path in sorted(outer.glob("VOC*")) if (path / "Annotations").is_dir()]
+        if len(years) == 1 and not (folder / "Annotations").is_dir():
+            return years[0]
+    return folder
+
+
+def _xml_folder(folder: Path) -> Path | None:
+    """Where the XML files of a set are."""
+    for path in (*(folder / name for name in XML_FOLDERS), folder):
+        if path.is_dir() and next(_xml_files(path), None):
+            return path
+    return None
+
+
+def _xml_files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.glob("*.xml") if not path.name.startswith("."))
+
+
+def _xml_names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in _xml_files(folder))
+
+
+def _listed_names(path: Path) -> list[str]:
+    """The pictures of an image set: the first word of each line, unless names hold spaces."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: it is no text in UTF-8 or not readable") from error
+    return [re.sub(r"\s+-?[01]$", "", line.strip()) for line in lines if line.strip()]
+
+
+def _fill(listing: Listing, names: list[str]) -> None:
+    """Read the XML file of each picture; classes are all that occur, in the order of the alphabet."""
+    pictures = _Pictures(listing.images_dir)
+    objects: list[tuple[int, str, tuple[float, float, float, float], bool, tuple[Path, int]]] = []
+    without_size = 0
+    for name in sorted(names):
+        path = listing.annotations / f"{name}.xml"
+        try:
+            root = _parse(path)
+        except UserError as error:
+            listing.left_out.append(LeftOut("XML files that cannot be read", str(error)))
+            continue
+        picture = pictures.find(name, (root.findtext("filename") or "").strip())
+        if picture is None:
+            text = f"{path} has no picture in {listing.images_dir}, neither one called {name} nor its <filename>"
+            listing.left_out.append(LeftOut("images without a file", text))
+            continue
+        width, height = _number(root.findtext("size/width")), _number(root.findtext("size/height"))
+        known = all(0 < side <= LARGEST_SIDE and side == int(side) for side in (width, height))
+        without_size += not known
+        place = len(listing.images)
+        size = (int(width), int(height)) if known else (0, 0)
+        listing.images.append(ListedImage(name, picture, *size, f"{path}: image {picture.name}"))
+        for number, element in enumerate(root.findall("object"), start=1):
+            found = _object(element)
+            if isinstance(found, str):
+                listing.left_out.append(LeftOut("malformed annotations", f"{path}: object {number} {found}"))
+            else:
+                objects.append((place, *found, (path, number)))
+    listing.labels = tuple(sorted({kind for _, kind, *_ in objects}))
+    listing.category_ids = tuple(range(1, len(listing.labels) + 1))
+    problem = class_name_problem(listing.labels)
+    if problem:
+        raise UserError(f"{listing.annotations}: class{problem}")
+    label_of = {label: index for index, label in enumerate(listing.labels)}
+    listing.boxes = [
+        ListedBox(place, label_of[kind], box, float("nan"), is_difficult, where)
+        for place, kind, box, is_difficult, where in objects
+    ]
+    listing.describe = lambda where: f"{where[0]}: object {where[1]}"
+    if without_size:
+        listing.notes.append(f"{without_size} XML files give no size of their picture; that of the file is taken")
+
+
+class _Pictures:
+    """The pictures of a folder by their names without the suffix."""
+
+    def __init__(self, folder: Path) -> None:
+        self._by_name = {path.name: path for path in folder.iterdir() if path.is_file()}
+        self._by_stem: dict[str, list[Path]] = {}
+        for path in self._by_name.values():
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                self._by_stem.setdefault(path.stem, []).append(path)
+
+    def find(self, stem: str, file_name: str) -> Path | None:
+        """That of an XML file: called alike; among several, and where there is none, the one that it names."""
+        named = self._by_name.get(file_name.replace("\\", "/").rpartition("/")[2])
+        alike = self._by_stem.get(stem, [])
+        return alike[0] if len(alike) == 1 else named
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    """The content of an XML file; entities, which could blow up or reach out, are not taken.
+
+    Raises:
+        UserError: it cannot be read, is no XML, or not VOC's.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    # in UTF-16 the words would not be found, so all that is not UTF-8 or Latin goes the same way
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\0" in content:
+        raise UserError(
+            f"{path} declares a document type or is in UTF-16, which annotations do not need; save it plain"
+        )
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise UserError(f"{path} is not XML: {error}") from error
+    if root.tag != "annotation":
+        raise UserError(f"{path} is not VOC: it holds {shown(root.tag)}, not an annotation")
+    return root
+
+
+def _object(element: ElementTree.Element) -> tuple[str, tuple[float, float, float, float], bool] | str:
+    """Class, box in pixels from 0 and whether it is difficult; or what is wrong."""
+    kind = (element.findtext("name") or "").strip()
+    if not kind:
+        return "has no name"
+    if element.find("bndbox") is None:
+        return f"({shown(kind)}) has no bndbox"
+    corners = [_number(element.findtext(f"bndbox/{name}")) for name in ("xmin", "ymin", "xmax", "ymax")]
+    if not all(abs(corner) <= LARGEST_NUMBER for corner in corners):
+        texts = [element.findtext(f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax")]
+        return f"({shown(kind)}) has xmin ymin xmax ymax = {shown(texts)}, which are not four numbers"
+    difficult = (element.findtext("difficult") or "0").strip().lower()
+    if difficult not in ("0", "1", "false", "true"):
+        return f"({shown(kind)}) has difficult = {shown(difficult)}, which is neither 0 nor 1"
+    x1, y1, x2, y2 = corners
+    return kind, (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1), difficult in ("1", "true")
+
+
+def _number(text: str | None) -> float:
+    """NaN for what is none."""
+    try:
+        return float(text) if text is not None else float("nan")
+    except ValueError:
+        return float("nan")

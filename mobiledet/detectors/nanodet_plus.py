@@ -1,0 +1,195 @@
+"""NanoDet-Plus (RangiLyu/nanodet, 2021): a detector without anchors for phones.
+
+No paper describes it; the facts are those of the authors' code and config/nanodet-plus-m_320.yml. It puts together
+Generalized Focal Loss (arXiv:2006.04388), a path aggregation network of Ghost bottlenecks, dynamic soft labels and, in
+training only, an assign guidance module: a second neck with a larger head, whose predictions choose what both heads
+learn. The published networks have LeakyReLU in their ShuffleNetV2 too (the backbone option ``activation``).
+
+What differs from the authors' code computes the same: the last convolution of the head is divided in two.
+"""
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mobiledet.backbones import Backbone
+from mobiledet.detectors.base import Detector, ImageDetections, StaticCandidates, StaticDetections, Targets
+from mobiledet.detectors.dense import level_shapes
+from mobiledet.detectors.distribution_heads import GROUPS, DistributionHead, DistributionOutputs, GuideHead
+from mobiledet.detectors.distribution_loss import DistributionLoss
+from mobiledet.detectors.ghost_pan import GhostPAN
+from mobiledet.detectors.postprocess import select_candidates_static, select_detections, suppress_static
+from mobiledet.errors import UserError
+from mobiledet.layers import NormLayer, activation_layer
+from mobiledet.ops.distances import corner_priors, expected_distances
+from mobiledet.spec import NmsSpec
+
+BINS = 8
+CLASS_PRIOR_BIAS = -4.595  # scores begin at 0.01
+HEAD_STD = 0.01
+GUIDANCE = "guidance"
+
+
+class AssignGuidance(nn.Module):
+    """A copy of the neck and a larger head that sees both necks' maps; gone when training is over.
+
+    Args:
+        neck: of the detector.
+        head: takes maps of twice the neck's channels.
+
+    Attributes:
+        is_detached: whether its gradient stays inside, so that the detector learns from its own losses alone.
+    """
+
+    def __init__(self, neck: GhostPAN, head: GuideHead) -> None:
+        super().__init__()
+        self.neck = copy.deepcopy(neck)
+        self.head = head
+        self.is_detached = False
+
+    def forward(self, features: Sequence[Tensor], maps: Sequence[Tensor]) -> DistributionOutputs:
+        """From the backbone's maps and those of the detector's neck."""
+        if self.is_detached:
+            features, maps = [f.detach() for f in features], [m.detach() for m in maps]
+        both = [torch.cat(pair, dim=1) for pair in zip(maps, self.neck(features), strict=True)]
+        outputs: DistributionOutputs = self.head(both)
+        return outputs
+
+
+class NanoDetPlus(Detector[DistributionOutputs]):
+    """One network for one image size.
+
+    Args:
+        backbone: gives the feature maps.
+        neck: turns them into the levels of the head.
+        head: predicts for every cell of every level.
+        image_size: (height, width) in pixels.
+        strides: of the levels.
+        make_guide: makes the head of the guidance, without weights of a training.
+        detach_epoch: the epoch, counted from 0, from which on the guidance keeps its gradient to itself.
+    """
+
+    priors: Tensor
+    training_parts = (GUIDANCE,)
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        neck: GhostPAN,
+        head: DistributionHead,
+        image_size: tuple[int, int],
+        strides: Sequence[int],
+        make_guide: partial[GuideHead] | None,
+        detach_epoch: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+        self.loss = DistributionLoss(head.bins)
+        self.image_size = image_size
+        self.guidance: AssignGuidance | None = None
+        self._make_guide = make_guide
+        self._detach_epoch = detach_epoch
+        shapes = level_shapes(image_size, strides[0], len(strides))
+        self.register_buffer("priors", corner_priors(shapes, strides), persistent=False)
+        _initialise(head)
+
+    def add_training_parts(self) -> None:
+        if self._make_guide is None:
+            return
+        head = self._make_guide()
+        _initialise(head)
+        self.guidance = AssignGuidance(self.neck, head).to(self.priors.device).train(self.training)
+
+    def start_epoch(self, epoch: int) -> None:
+        if self.guidance is not None:
+            self.guidance.is_detached = epoch >= self._detach_epoch
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> DistributionOutputs | dict[str, Tensor]:
+        features = self.backbone(images)
+        maps = self.neck(features)
+        raw: DistributionOutputs = self.head(maps)
+        if targets is None:
+            return raw
+        guide = None if self.guidance is None else self.guidance(features, maps)
+        losses: dict[str, Tensor] = self.loss(raw, guide, self.priors, targets)
+        return losses
+
+    def postprocess(self, raw: DistributionOutputs, nms: NmsSpec) -> list[ImageDetections]:
+        height, width = self.image_size
+        boxes = self.loss.boxes(raw.distance_logits.float(), self.priors)
+        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
+        return select_detections(boxes, raw.class_logits.float().sigmoid(), nms)
+
+    def candidates_static(self, raw: DistributionOutputs, nms: NmsSpec) -> StaticCandidates:
+        height, width = self.image_size
+        # fractions instead of pixels: areas of pixel boxes overflow float16
+        x, y, stride = self.priors.unbind(1)
+        points = torch.stack((x / width, y / height, x / width, y / height), dim=1)
+        cells = torch.stack((-stride / width, -stride / height, stride / width, stride / height), dim=1)
+
+        def boxes_of(rows: Tensor) -> Tensor:
+            distances = expected_distances(F.embedding(rows, raw.distance_logits[0]), self.head.bins)
+            return (F.embedding(rows, points) + distances * F.embedding(rows, cells)).clamp(0, 1)
+
+        return select_candidates_static(raw.class_logits[0], torch.sigmoid, boxes_of, nms.top_k)
+
+    def postprocess_static(self, raw: DistributionOutputs, nms: NmsSpec) -> StaticDetections:
+        return suppress_static(self.candidates_static(raw, nms), nms)
+
+
+def _initialise(head: DistributionHead | GuideHead) -> None:
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=HEAD_STD)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in head.classes.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            nn.init.constant_(module.bias, CLASS_PRIOR_BIAS)
+
+
+def nanodet_plus(
+    backbone: Backbone,
+    num_classes: int,
+    image_size: tuple[int, int],
+    channels: int = 96,
+    activation: str = "leaky_relu",
+    guidance: bool = True,
+    detach_epoch: int = 10,
+    norm_layer: NormLayer = nn.BatchNorm2d,
+) -> NanoDetPlus:
+    """Four levels from stride 8.
+
+    Args:
+        backbone, num_classes, image_size: see ``build_detector``.
+        channels: of neck and head, a multiple of 16: 96 for NanoDet-Plus-m, 128 for the 1.5x form.
+        activation: of neck and head, a key of ``layers.ACTIVATIONS``.
+        guidance: whether training has the assign guidance module; without it the head's own predictions choose what
+            it learns, and a step costs a fraction.
+        detach_epoch: see ``NanoDetPlus``.
+        norm_layer: makes the normalisation from a number of channels.
+
+    Raises:
+        UserError: an option or the image size is not valid.
+    """
+    if not isinstance(channels, int) or channels < GROUPS // 2 or 2 * channels % GROUPS:
+        raise UserError(f"nanodet_plus: channels {channels} is not a multiple of {GROUPS // 2}")
+    if not isinstance(guidance, bool) or isinstance(detach_epoch, bool) or not isinstance(detach_epoch, int):
+        raise UserError("nanodet_plus: guidance must be true or false, and detach_epoch a whole number")
+    info = backbone.feature_info
+    if any(side % info[-1].stride for side in image_size):
+        raise UserError(
+            f"nanodet_plus: image size {image_size[0]} x {image_size[1]} is not a multiple of {info[-1].stride}"
+        )
+    make_activation = activation_layer(activation)
+    strides = (*(i.stride for i in info), 2 * info[-1].stride)
+    neck = GhostPAN(info, channels, norm_layer, make_activation)
+    head = DistributionHead(len(strides), channels, num_classes, BINS, norm_layer, make_activation)
+    guide = partial(GuideHead, len(strides), 2 * channels, num_classes, BINS, make_activation)
+    return NanoDetPlus(backbone, neck, head, image_size, strides, guide if guidance else None, detach_epoch)

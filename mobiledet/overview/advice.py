@@ -1,0 +1,122 @@
+"""What to do about a data set, in plain words."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from mobiledet.data.dataset import DetectionSet, some
+from mobiledet.data.summary import shorter_sides
+from mobiledet.overview.measure import CopyFacts, PartFacts
+
+LEARNABLE = 8.0  # pixels of the input, shorter side
+MANY = 0.1
+SIZES = (320, 416, 512, 640)
+
+
+def advise(
+    parts: Sequence[DetectionSet],
+    facts: Sequence[PartFacts],
+    copies: CopyFacts,
+    undecodable: Sequence[str],
+    detector: str,
+    image_size: int,
+    has_validation: bool,
+    suspicious: int,
+) -> list[str]:
+    """Advice, the most pressing first."""
+    train = parts[0]
+    return [
+        *_bad_data(facts, undecodable),
+        *_validation(facts, has_validation),
+        *_copies(copies),
+        *_size(train, detector, image_size),
+        *_classes(train),
+        *([f"{suspicious} labels look suspicious: see their pictures below."] if suspicious else []),
+    ]
+
+
+def _bad_data(facts: Sequence[PartFacts], undecodable: Sequence[str]) -> list[str]:
+    advice = []
+    total = sum(part.left_out for part in facts)
+    if total:
+        reasons: Counter[str] = Counter()
+        for part in facts:
+            reasons.update(part.left_out_by_reason)
+        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        advice.append(
+            f"{total} entries are bad ({counted}). Mend them, or train with --on-bad-data skip, which leaves them out."
+        )
+    if undecodable:
+        advice.append(f"{len(undecodable)} pictures cannot be decoded, such as: {undecodable[0]}.")
+    return advice
+
+
+def _validation(facts: Sequence[PartFacts], has_validation: bool) -> list[str]:
+    if not has_validation:
+        return [
+            "There is no validation part. Train with --val-share 0.2; if the pictures are frames of videos add "
+            "--split-by "
+            "prefix, so that one video does not stand on both sides."
+        ]
+    if len(facts) > 1 and not facts[1].boxes:
+        return ["The validation part has no box, so there will be no mAP. Annotate it, or use --val-share 0.2."]
+    return []
+
+
+def _copies(copies: CopyFacts) -> list[str]:
+    advice = []
+    if copies.exact_across:
+        advice.append(
+            f"{copies.exact_across} pictures stand in two parts, byte by byte: the score on them says nothing. "
+            "Remove them "
+            "from one part."
+        )
+    if copies.near_across:
+        frames = f", {copies.leaking_frames} of them frames of one series" if copies.leaking_frames else ""
+        advice.append(
+            f"{copies.near_across} pairs of nearly equal pictures stand in different parts{frames}: mAP will be "
+            "flattered. "
+            "Divide by series: --val-share 0.2 --split-by prefix (or folder)."
+        )
+    if copies.exact_within:
+        advice.append(f"{copies.exact_within} pictures are there more than once within a part; they count double.")
+    return advice
+
+
+def _size(train: DetectionSet, detector: str, image_size: int) -> list[str]:
+    sides = shorter_sides(train, image_size, image_size)
+    if not len(sides):
+        return []
+    share = float((sides < LEARNABLE).mean())
+    if share <= MANY:
+        return []
+    fitting = next(
+        (size for size in SIZES if size > image_size and (sides * size / image_size < LEARNABLE).mean() <= MANY), None
+    )
+    advice = [f"{share:.0%} of the training boxes are below {LEARNABLE:g} pixels at --image-size {image_size}."]
+    if fitting:
+        advice[0] += f" At --image-size {fitting} it would be {(sides * fitting / image_size < LEARNABLE).mean():.0%}."
+    else:
+        large = int(np.median([max(image.width, image.height) for image in train.images]))
+        advice[0] += (
+            f" No usual input size helps, as the pictures have {large} pixels along their longer side: cut them into "
+            "tiles "
+            "for training, and evaluate by tiles."
+        )
+    if not detector.endswith("_fpn"):
+        advice.append(f"{detector} begins at stride 16; ssdlite_fpn or faster_rcnn_fpn see smaller objects.")
+    return advice
+
+
+def _classes(train: DetectionSet) -> list[str]:
+    rare = [name for name, count in zip(train.labels, train.objects, strict=True) if 0 < count < 20]
+    none = [name for name, count in zip(train.labels, train.objects, strict=True) if not count]
+    advice = []
+    if none:
+        advice.append(f"{len(none)} classes have no training box and cannot be learnt: {some(none)}.")
+    if rare:
+        advice.append(
+            f"{len(rare)} classes have fewer than 20 training boxes: {some(rare)}. Their AP will mean little."
+        )
+    return advice

@@ -1,0 +1,84 @@
+"""Labels that may be wrong: of a checked data set, so none of them is impossible."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobiledet.data.dataset import DetectionSet, LabelledImage
+
+TINY = 4.0  # pixels of the picture, shorter side
+HUGE = 0.95  # share of the picture
+BEYOND = 0.01  # pixels
+SLENDER = 20.0  # longer side over shorter
+SAME_PLACE = 0.9  # IoU
+
+KINDS = {
+    "tiny": f"shorter side below {TINY:g} pixels of the picture",
+    "huge": f"covers more than {HUGE:.0%} of the picture",
+    "beyond": "reaches out of the picture, by less than a pixel",
+    "slender": f"more than {SLENDER:g} times as long as wide",
+    "two classes": f"overlaps a box of another class by an IoU above {SAME_PLACE:g}",
+    "two boxes": f"overlaps another box of its class by an IoU above {SAME_PLACE:g}",
+    "seen once": "the only box of its class",
+}
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A box that a person should look at.
+
+    Attributes:
+        kind: a key of ``KINDS``.
+        part, image, box: positions: of the part, of the picture in it, of the box among those that are no crowds.
+    """
+
+    kind: str
+    part: int
+    image: int
+    box: int
+
+
+def suspicions(parts: list[DetectionSet]) -> list[Suspicion]:
+    """All of them, in the order of ``KINDS``."""
+    totals: dict[str, int] = {}
+    for part in parts:
+        for name, count in zip(part.labels, part.objects, strict=True):
+            totals[name] = totals.get(name, 0) + count
+    found = [
+        Suspicion(kind, place, index, int(box))
+        for place, part in enumerate(parts)
+        for index, image in enumerate(part.images)
+        for kind, boxes in _of_image(image, {k for k, name in enumerate(part.labels) if totals[name] == 1})
+        for box in boxes
+    ]
+    order = list(KINDS)
+    return sorted(found, key=lambda suspicion: order.index(suspicion.kind))
+
+
+def _of_image(image: LabelledImage, lonely: set[int]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    boxes, labels = image.boxes_xyxy.astype(np.float64), image.labels
+    if not len(labels):
+        return
+    sides = boxes[:, 2:] - boxes[:, :2]
+    yield "tiny", np.flatnonzero(sides.min(axis=1) < TINY)
+    yield "huge", np.flatnonzero(sides.prod(axis=1) > HUGE * image.width * image.height)
+    raw = image.truth.boxes_xywh[~image.truth.is_crowd]
+    corners = np.concatenate((raw[:, :2], raw[:, :2] + raw[:, 2:]), axis=1)
+    yield "beyond", np.flatnonzero((np.abs(corners - boxes) > BEYOND).any(axis=1))
+    yield "slender", np.flatnonzero(sides.max(axis=1) > SLENDER * sides.min(axis=1))
+    if len(labels) > 1:
+        first, second = np.nonzero(np.triu(_iou(boxes) > SAME_PLACE, 1))
+        other = labels[first] != labels[second]
+        yield "two classes", first[other]
+        yield "two boxes", first[~other]
+    yield "seen once", np.flatnonzero([label in lonely for label in labels.tolist()])
+
+
+def _iou(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common = (high - low).clip(0).prod(axis=2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return np.asarray(common / np.maximum(areas[:, None] + areas[None] - common, 1e-9))

@@ -1,0 +1,117 @@
+"""``mobiledet data``: read every part, measure, advise, and write the page."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mobiledet.atomic import atomic_file
+from mobiledet.data.config import DataOptions
+from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.read import Source, choose_part, find_source, load_split
+from mobiledet.data.summary import SIDES
+from mobiledet.errors import UserError
+from mobiledet.overview.advice import advise
+from mobiledet.overview.anchors import fit_of_anchors
+from mobiledet.overview.config import DataConfig
+from mobiledet.overview.measure import (
+    CopyFacts,
+    Overview,
+    as_json,
+    class_facts,
+    find_suspicions,
+    measure_pixels,
+    part_facts,
+)
+from mobiledet.overview.page import render
+
+
+def run(config: DataConfig) -> None:
+    """The command ``mobiledet data``."""
+    source = find_source(config.data, config)
+    if config.image_size < 32 or config.image_size % 32:
+        raise UserError(f"--image-size {config.image_size} is not a multiple of 32")
+    roles, has_validation = parts_to_show(source, config)
+    parts = [load_split(config.data, role, config.on_bad_data, config, config.exif) for role in roles]
+    overview = measure(source, parts, has_validation, config)
+    out = config.out or Path(f"{source.name}.data.html")
+    with atomic_file(out) as temporary:
+        temporary.write_text(render(overview, parts), encoding="utf-8", errors="replace")
+    if config.json:
+        print(json.dumps(as_json(overview, parts, source.folder), indent=1))
+    else:
+        _print(overview, out)
+
+
+def parts_to_show(source: Source, options: DataOptions) -> tuple[list[str], bool]:
+    """The training part, the validation part and a test part as far as they are there; and whether the second is."""
+    roles: list[str] = []
+    has_validation = True
+    if options.val_share:
+        return ["train", "val"], True
+    for role in ("train", "val"):
+        try:
+            part = choose_part(source, role, options)
+        except UserError:
+            if getattr(options, f"{role}_set"):
+                raise
+            has_validation = has_validation and role != "val"
+            continue
+        if part not in roles:
+            roles.append(part)
+        elif role == "val":
+            has_validation = False
+    if "test" in source.parts and "test" not in roles:
+        roles.append("test")
+    return roles or list(source.parts), has_validation
+
+
+def measure(source: Source, parts: list[DetectionSet], has_validation: bool, config: DataConfig) -> Overview:
+    """Everything that the page tells."""
+    side = config.image_size
+    names = [part.name.removeprefix(f"{source.name}-") for part in parts]
+    facts = [
+        part_facts(part, name, side, side, fit_of_anchors(part, config.detector, config.backbone, side, side))
+        for part, name in zip(parts, names, strict=True)
+    ]
+    copies, undecodable = CopyFacts(), list[str]()
+    if config.pixels:
+        copies, undecodable = measure_pixels(parts, names, source.folder, quiet=False)
+    found = find_suspicions(parts)
+    return Overview(
+        name=source.name,
+        format=source.format,
+        detector=config.detector,
+        height=side,
+        width=side,
+        parts=facts,
+        classes=class_facts(parts, names, side, side),
+        copies=copies,
+        undecodable=undecodable,
+        suspicions=found,
+        advice=advise(parts, facts, copies, undecodable, config.detector, side, has_validation, len(found)),
+    )
+
+
+def _print(overview: Overview, out: Path) -> None:
+    console = Console()
+    below = [f"< {side} px" for side in SIDES]
+    table = Table("part", "images", "empty", "boxes", "crowds", *below, "left out", title=escape(overview.name))
+    for part in overview.parts:
+        small = [f"{part.shorter_sides.get(f'below {side}', 0):,.0f}" for side in SIDES]
+        counts = (part.images, part.empty_images, part.boxes, part.crowds)
+        table.add_row(escape(part.name), *(f"{count:,}" for count in counts), *small, f"{part.left_out:,}")
+    console.print(table)
+    classes = Table("class", *(escape(part.name) for part in overview.parts))
+    for fact in overview.classes[:20]:
+        classes.add_row(escape(fact.name), *(f"{count:,}" for count in fact.boxes.values()))
+    console.print(classes)
+    if len(overview.classes) > 20:
+        console.print(f"and {len(overview.classes) - 20} classes more", highlight=False)
+    for note in dict.fromkeys(note for part in overview.parts for note in part.notes):
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    for line in overview.advice:
+        console.print(f"- {line}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"page: {out}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,124 @@
+"""Published files from their addresses: resumed where a download broke off, checked, and kept in the cache."""
+
+import hashlib
+import http.client
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from mobiledet import __version__
+from mobiledet.cache import cache_folder
+from mobiledet.errors import UserError
+
+TIMEOUT_SECONDS = 30
+CHUNK_BYTES = 1 << 18
+MAX_BYTES = 1 << 30
+PARTIAL = 206
+UNSATISFIABLE = 416
+
+Progress = Callable[[int, int | None], None]  # bytes that are here, and all of them if that is known
+
+
+def cached_file(name: str, file_name: str) -> Path:
+    """Where the file of a published detector is kept."""
+    return cache_folder() / "zoo" / name.replace(":", "-") / file_name
+
+
+def fetch(url: str, path: Path, sha256: str = "", tell: Progress = lambda here, all: None) -> Path:
+    """The file of an address, from the cache if it is there.
+
+    Args:
+        url: the address.
+        path: where it is kept.
+        sha256: what its digest must begin with; empty for a source that publishes none.
+        tell: is told how much is here.
+
+    Raises:
+        UserError: it cannot be fetched, or has another digest. What came so far is kept for the next try, what is wrong
+            is removed.
+    """
+    if path.is_file():
+        check_digest(path, sha256, url)
+        return path
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        _download(url, part, tell)
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(getattr(error, "reason", None) or error or type(error).__name__)
+        raise UserError(
+            f"cannot fetch {url}: {' '.join(reason.split())}; without a network, bring that file here and give it with "
+            "--weights FILE"
+        ) from error
+    check_digest(part, sha256, url)
+    part.replace(path)
+    _version_file(part).unlink(missing_ok=True)
+    return path
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_digest(path: Path, sha256: str, url: str) -> None:
+    """Remove a file whose digest does not begin as it should.
+
+    Raises:
+        UserError: that is so.
+    """
+    found = digest(path)
+    if not found.startswith(sha256):
+        path.unlink()
+        raise UserError(
+            f"the file of {url} has the SHA-256 {found[: len(sha256)]}..., not {sha256}... as published; it was "
+            "removed, try again"
+        )
+
+
+def _download(url: str, part: Path, tell: Progress) -> None:
+    """Write into ``part``, behind what is there already."""
+    version = _version_file(part).read_text("ascii").strip() if _version_file(part).is_file() else ""
+    # without a mark of the file's version nobody can tell whether what is there belongs to what will come
+    start = part.stat().st_size if version and part.is_file() else 0
+    headers = {"User-Agent": f"mobiledet/{__version__}"}
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != UNSATISFIABLE or not start:
+            raise
+        part.unlink()  # longer than the file itself
+        return _download(url, part, tell)
+    with answer:
+        if answer.headers.get_content_type() == "text/html":
+            raise OSError("the address gives a page, not a file")
+        if answer.status != PARTIAL:
+            start = 0
+        length = answer.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdigit() else None
+        if total is not None and total > MAX_BYTES:
+            raise OSError(f"it has {total} bytes, more than a detector's weights")
+        if total is not None and shutil.disk_usage(part.parent).free < total - start:
+            raise OSError(f"it needs {total - start} bytes, and the disk of {part.parent} has fewer")
+        version = answer.headers.get("ETag", "")
+        _version_file(part).write_text("" if version.startswith("W/") else version, "ascii", "ignore")
+        here = start
+        with part.open("ab" if start else "wb") as file:
+            while chunk := answer.read(CHUNK_BYTES):
+                file.write(chunk)
+                here += len(chunk)
+                if here > MAX_BYTES:
+                    raise OSError("it is larger than a detector's weights")
+                tell(here, total)
+    if total is not None and here < total:
+        raise OSError(f"the connection ended after {here} of {total} bytes; the same command goes on from there")
+    return None
+
+
+def _version_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.etag")

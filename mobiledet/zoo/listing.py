@@ -1,0 +1,89 @@
+"""``mobiledet zoo``: the published detectors with their size, their cost and their figures."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from mobiledet.zoo.config import ZooConfig
+
+
+@dataclass(frozen=True)
+class ZooRecord:
+    """A line of the list.
+
+    Attributes:
+        name: for `mobiledet import` and `mobiledet predict`.
+        parameters: of the network for COCO's 80 classes, numbers that name no class included where it has them.
+        macs: its multiply-adds for an image of its size.
+        image_size: height and width in pixels.
+        published_map: COCO box mAP in percent, as its source reports it.
+        published_split: that it was measured on.
+        licence: of the weights.
+        source: who published them.
+        url: where they are.
+        sha256: what the digest of the published file begins with; empty where its source gives none.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+    image_size: tuple[int, int]
+    published_map: float
+    published_split: str
+    licence: str
+    source: str
+    url: str
+    sha256: str
+
+
+def run(config: ZooConfig) -> None:
+    """Print the list."""
+    records = list(zoo_records())
+    if config.json:
+        print(json.dumps([asdict(record) for record in records], indent=2))
+    else:
+        _print_table(records)
+
+
+def zoo_records() -> Iterator[ZooRecord]:
+    """All published detectors, their networks counted without computing anything."""
+    from mobiledet.zoo.catalogue import ZOO
+    from mobiledet.zoo.networks import count_network
+
+    for name, entry in ZOO.items():
+        yield ZooRecord(
+            name,
+            *count_network(entry),
+            (entry.side, entry.side),
+            entry.published_map,
+            entry.published_split,
+            entry.licence,
+            entry.source,
+            entry.url,
+            entry.sha256,
+        )
+
+
+def _print_table(records: list[ZooRecord]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(caption="mAP as published, in percent; nothing here is measured by mobiledet")
+    table.add_column("name", no_wrap=True)
+    for title in ("params M", "MAdds M", "input", "mAP"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("split", "licence", "weights from"):
+        table.add_column(title)
+    for record in records:
+        table.add_row(
+            record.name,
+            f"{record.parameters / 1e6:.2f}",
+            f"{record.macs / 1e6:.0f}",
+            " x ".join(map(str, record.image_size)),
+            f"{record.published_map:.1f}",
+            record.published_split,
+            record.licence,
+            record.source,
+        )
+    Console().print(table)
+    print("`mobiledet zoo --json` has the addresses; `mobiledet import NAME --out FILE` makes a checkpoint")

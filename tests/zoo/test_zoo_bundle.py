@@ -1,0 +1,68 @@
+"""``mobiledet predict NAME``: a published detector's bundle out of the cache."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models.detection.ssd import SSD
+
+from mobiledet import __version__, cli
+from mobiledet.bundle import Bundle, open_bundle
+from mobiledet.zoo.catalogue import ZOO
+from mobiledet.zoo.fetch import cached_file, digest
+from mobiledet.zoo_bundle import find_bundle
+
+NAME = "ssdlite320_mobilenet_v3_large"
+
+
+@pytest.fixture
+def photo(patch_data: Path) -> Path:
+    return sorted((patch_data / "val2017").iterdir())[1]
+
+
+def kept(cache: Path) -> Path:
+    return cache / "zoo" / "bundles" / f"{NAME}-{__version__}.mobiledet"
+
+
+def test_offline_without_a_cache(offline: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", NAME, str(photo)]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].startswith(f"error: cannot fetch {ZOO[NAME].url}: ")
+    assert sum(line.startswith("error") for line in error) == 1
+    assert not kept(offline).exists()
+
+
+def test_kept_bundle_needs_no_network(offline: Path, patch_bundle: Bundle, photo: Path, tmp_path: Path) -> None:
+    shutil.copytree(patch_bundle.root, kept(offline))
+    assert find_bundle(Path(NAME)) == kept(offline)
+    assert cli.main(["predict", NAME, str(photo), "--out", str(tmp_path / "drawn")]) == 0
+    assert [drawn.name for drawn in (tmp_path / "drawn").iterdir()] == [photo.name]
+
+
+def test_a_file_of_that_name_wins(
+    offline: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(NAME).mkdir()
+    assert cli.main(["predict", NAME, str(photo)]) == 2
+    assert "is not a mobiledet bundle: bundle.json is missing" in capsys.readouterr().err
+
+
+def test_other_words_are_paths(offline: Path) -> None:
+    assert find_bundle(Path("x.mobiledet")) == Path("x.mobiledet")
+
+
+@pytest.mark.exhaustive
+def test_from_weights_to_boxes(
+    offline: Path, ssdlite: SSD, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = cached_file(NAME, ZOO[NAME].file_name)
+    file.parent.mkdir(parents=True)
+    torch.save(ssdlite.state_dict(), file)
+    monkeypatch.setitem(ZOO, NAME, dataclasses.replace(ZOO[NAME], sha256=digest(file)[:8]))
+    assert cli.main(["predict", NAME, str(photo), "--out", str(tmp_path / "drawn")]) == 0
+    bundle = open_bundle(kept(offline))
+    assert bundle.spec.origin is not None
+    assert bundle.spec.origin.published_map == 21.3
