@@ -112,8 +112,9 @@ def main() -> None:
             for name in arguments.heads:
                 own = folder / name.replace(", ", "-").replace(" ", "_")
                 own.mkdir(exist_ok=True)
-                options = {"detector_options": {"activation": "relu"}} if HEADS[name].detector == "nanodet_plus" else {}
-                files[name] = exported(arguments.backbone, HEADS[name].detector, own, **options)["graph"]
+                options = {"activation": "relu"} if HEADS[name].detector == "nanodet_plus" else {}
+                graphs = exported(arguments.backbone, HEADS[name].detector, own, detector_options=options)
+                files[name] = graphs["graph"]
             compare(files, arguments.rounds)
 
 

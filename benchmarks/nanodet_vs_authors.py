@@ -82,7 +82,8 @@ def main() -> None:
         for activation in ("leaky_relu", *(("relu", "relu6") if options.relu else ())):
             own = folder / activation
             own.mkdir(exist_ok=True)
-            settings = {"backbone_options": {"activation": activation}, "detector_options": {"activation": activation}}
+            options_of = ("backbone_options", "detector_options")
+            settings: dict[str, Any] = {name: {"activation": activation} for name in options_of}
             files[f"mobiledet, {activation}"] = exported("shufflenet_v2_1x", "nanodet_plus", own, **settings)["graph"]
         compare(files, options.rounds)
 
