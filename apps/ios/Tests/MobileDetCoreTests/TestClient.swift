@@ -21,7 +21,8 @@ struct TestClient {
         _ method: String, _ path: String, _ body: [UInt8] = [], authorization: String? = nil, extra: String = ""
     ) throws -> Reply {
         let credentials = authorization.map { "Authorization: \($0)\r\n" } ?? ""
-        let head = "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\n\(credentials)\(extra)Content-Length: \(body.count)\r\n"
+        let head =
+            "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\n\(credentials)\(extra)Content-Length: \(body.count)\r\n"
         return try parse(raw(Array("\(head)Connection: close\r\n\r\n".utf8) + body))
     }
 
