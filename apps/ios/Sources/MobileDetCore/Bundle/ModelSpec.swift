@@ -82,7 +82,8 @@ extension InputSpec {
         let rule = try fields.string("resize")
         try fields.require(rule == "stretch", "resize rule '\(rule)' is not stretch")
         try fields.require(try fields.string("channels") == "RGB", "channels are not RGB")
-        try fields.refuseOthers(than: ["height", "width", "mean", "std", "resize", "channels"])
+        // a frame of the camera is upright: the rule for photographs' EXIF tags is for files alone
+        try fields.refuseOthers(than: ["height", "width", "mean", "std", "resize", "channels", "exif"])
     }
 }
 
