@@ -61,9 +61,10 @@
         }
 
         private static func check(_ detector: any LoadedDetector, _ bundle: ModelBundle, _ file: ModelFile) throws {
-            let golden = try bundle.golden()
-            _ = try GoldenGate(bundle, golden: golden, file: file).replay(golden.cases) { image in
-                try detector.setInput(image)
+            let golden = try bundle.golden(file)
+            let gate = GoldenGate(bundle.spec, golden, accelerator: detector.execution.actual)
+            _ = try gate.replay(golden.cases) { golden in
+                try detector.setInput(golden.input(bundle.spec.input) { try RGBImage(file: Data($0)) })
                 try detector.invoke()
                 return try detector.detections()
             }
