@@ -120,6 +120,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         self.rpn = rpn
         self.pooling = pooling
         self.box_head = box_head
+        self.unused_logits = box_head.unused_logits  # an export may put another module in its place
         self.image_size = image_size
         self.level_sizes = tuple(level_sizes)
         self.settings = settings
@@ -224,7 +225,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
 
     def _scores(self, class_logits: Tensor) -> Tensor:
         """Of the classes: without background, and without what names no class."""
-        return class_logits.softmax(-1)[..., 1 : class_logits.shape[-1] - self.box_head.unused_logits]
+        return class_logits.softmax(-1)[..., 1 : class_logits.shape[-1] - self.unused_logits]
 
     def candidates_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticCandidates:
         x1, y1, x2, y2 = raw.proposals[0].split(1, dim=1)
