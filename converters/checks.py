@@ -22,7 +22,7 @@ from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.tflite.judge import judge
 
 AnyDetector = LiteRtDetector | RawLiteRtDetector | ServedDetector
-LEAST_AGREEMENT = 0.5  # a coarse file with less than this is not asked for its mAP
+LEAST_AGREEMENT = 0.5  # a file of integers with less than this is not asked for its mAP
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _may_be_sound(report: ParityReport, gate: Gate) -> bool:
     """Whether mAP may overrule what the detections of a few images say: not where all scores or boxes are off, which
     mAP does not see, and not where most of what is found has no counterpart."""
     agreement = min(report.recall, report.precision, 1 - report.flipped)
-    return gate.is_coarse and agreement >= LEAST_AGREEMENT and not shift(report, gate)
+    return gate.has_integers and agreement >= LEAST_AGREEMENT and not shift(report, gate)
 
 
 def detect(model: AnyDetector, image: Any, reference: Reference) -> Detections:

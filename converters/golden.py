@@ -47,7 +47,7 @@ def make_golden(
     spec = reference.spec
     changed = [
         [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(pictures))],
-        *(_other_kernels(file, reference) for file in files if file.gate.is_coarse and _has_kernels(file)),
+        *(_other_kernels(file, reference) for file in files if file.gate.has_integers and _has_kernels(file)),
     ]
 
     def preference(index: int) -> tuple[bool, float, float]:

@@ -19,9 +19,10 @@ class Gate(Tolerance):
         score_ratio: the factor by which the scores of all pairs may be larger or smaller as a whole.
         offset: by how much their boxes may be shifted or stretched as a whole, in widths and heights of the boxes.
         sqnr_db: how far the head's outputs must be above their error, in decibels.
-        is_rounded: whether the file computes in 16 bits, which PyTorch can imitate to tell how far that leads.
-        is_coarse: whether integers change what is found, so that mAP tells a sound file from another better than the
-            detections of a few images do.
+        is_rounded: whether the file computes in 16 bits or is changed at least as much; PyTorch can imitate those to
+            tell how far that leads.
+        has_integers: whether integers change what is found, so that mAP tells a sound file from another better than
+            the detections of a few images do.
     """
 
     different: float
@@ -30,7 +31,7 @@ class Gate(Tolerance):
     offset: float
     sqnr_db: float
     is_rounded: bool = False
-    is_coarse: bool = False
+    has_integers: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,18 @@ class Precision:
 
 EXACT = Gate(0.99, 1e-3, different=5e-4, unsettled=0.01, score_ratio=1.005, offset=2e-3, sqnr_db=60)
 ROUNDED = Gate(0.95, 0.01, different=3e-3, unsettled=0.02, score_ratio=1.01, offset=5e-3, sqnr_db=30, is_rounded=True)
-FINE = Gate(0.9, 0.05, different=0.02, unsettled=0.04, score_ratio=1.05, offset=0.01, sqnr_db=12)
-COARSE = Gate(0.7, 0.2, different=0.06, unsettled=0.1, score_ratio=1.25, offset=0.04, sqnr_db=6, is_coarse=True)
+FINE = Gate(
+    0.9,
+    0.05,
+    different=0.02,
+    unsettled=0.04,
+    score_ratio=1.05,
+    offset=0.01,
+    sqnr_db=12,
+    is_rounded=True,
+    has_integers=True,
+)
+COARSE = Gate(0.7, 0.2, different=0.06, unsettled=0.1, score_ratio=1.25, offset=0.04, sqnr_db=6, has_integers=True)
 
 # How runtimes differ: in the order of sums; in 16 bits; in how 8-bit sums are rounded. Measured on 12 crowded images of
 # blood cells (500 detections), XNNPACK against LiteRT's own kernels: floats and 16-bit activations differ by 1e-6 in
