@@ -64,6 +64,7 @@ def test_every_file_ships_and_passes_its_golden_cases(
     pictures: dict[str, Path],
     train_on_scenes: Callable[..., Path],
     scene_folder: Path,
+    scenes: Path,
     tmp_path: Path,
 ) -> None:
     config = ExportConfig(
@@ -73,7 +74,7 @@ def test_every_file_ships_and_passes_its_golden_cases(
         face=("graph",),
         images=pictures[kind],
         calibration=str(scene_folder.parent),
-        data=str(scene_folder.parent),
+        data=str(scenes),
         max_map_drop=KEPT_DROP,
     )
     bundle = export(config)
