@@ -70,7 +70,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     found = [detect(model, image, reference) for image in reference.inputs]
     report = compare(reference.detections, found, reference.cuts, reference.spec.nms, gate)
     rounded = rounding.report(gate) if gate.is_rounded else None
-    trouble = raw_problem(raw, gate.sqnr_db) or problem(report, gate, rounded)
+    trouble = file.problem or raw_problem(raw, gate.sqnr_db) or problem(report, gate, rounded)
     entry = ModelFile(
         path=file.name,
         format=format,
