@@ -75,7 +75,7 @@ def test_every_file_ships_and_passes_its_golden_cases(
         precision=("float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"),
         face=("graph",),
         images=pictures[kind],
-        calibration=str(scene_folder.parent),
+        calibration=str(scene_folder),  # what the detectors were trained on
         data=str(scenes),
     )
     bundle = export(config)
