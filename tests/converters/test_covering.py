@@ -3,6 +3,7 @@ and on crowded pictures, in every precision of both formats; short trainings, so
 a file that loses no more than 0.01 mAP."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,13 +70,15 @@ def test_every_file_ships_and_passes_its_golden_cases(
     scenes: Path,
     tmp_path: Path,
 ) -> None:
+    trained_on = tmp_path / "trained_on"  # a folder of its own: validation images are refused
+    shutil.copytree(scene_folder, trained_on)
     config = ExportConfig(
         train_on_scenes(backbone, detector, steps=100 if "faster_rcnn" in detector else 30),
         tmp_path / "x.mobiledet",
         precision=("float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"),
         face=("graph",),
         images=pictures[kind],
-        calibration=str(scene_folder),  # what the detectors were trained on
+        calibration=str(trained_on),
         data=str(scenes),
     )
     bundle = export(config)
