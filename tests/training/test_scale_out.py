@@ -11,8 +11,8 @@ import pytest
 
 from mobiledet.checkpoint import load_checkpoint
 from mobiledet.errors import UserError
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.launch import adopt_environment, launched_world
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.launch import adopt_environment, launched_world
 
 SCRIPT = Path(__file__).parent / "norm_free_run.py"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -14,14 +14,14 @@ from mobiledet.backbones import check_backbone
 from mobiledet.complexity import count_parameters
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.errors import UserError
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import train
-from mobiledet.train.optimization import highest_lr
-from mobiledet.train.options import option_words, read_options
-from mobiledet.train.recipe_networks import recipe_network
-from mobiledet.train.recipes import AUGMENTATIONS, RECIPES, recipe_config, settings_before_options
-from mobiledet.train.run_folder import config_from_json, config_to_json
-from mobiledet.train.setup import check_settings
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import train
+from mobiledet.training.optimization import highest_lr
+from mobiledet.training.options import option_words, read_options
+from mobiledet.training.recipe_networks import recipe_network
+from mobiledet.training.recipes import AUGMENTATIONS, RECIPES, recipe_config, settings_before_options
+from mobiledet.training.run_folder import config_from_json, config_to_json
+from mobiledet.training.setup import check_settings
 from mobiledet.zoo.catalogue import ZOO
 
 
@@ -162,5 +162,5 @@ def test_run_records_recipe_and_final_values(tiny_shapes: Path, tmp_path: Path) 
 
 
 def test_recipes_need_no_torch() -> None:
-    loads = "import mobiledet.train.recipes, sys; print('torch' in sys.modules)"
+    loads = "import mobiledet.training.recipes, sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout == "False\n"

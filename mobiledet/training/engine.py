@@ -24,24 +24,24 @@ from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.spec import ModelSpec
-from mobiledet.train.allocator import keep_freed_memory
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.curves import CurvePoint, append_point
-from mobiledet.train.faults import told_faults
-from mobiledet.train.finetune import like_start, load_start, start_from
-from mobiledet.train.interruption import Interrupted, Interruption
-from mobiledet.train.launch import adopt_environment, launch, make_fabric
-from mobiledet.train.meter import LossWatch
-from mobiledet.train.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
-from mobiledet.train.progress import TrainProgress
-from mobiledet.train.qat import freeze_statistics, prepare_qat
-from mobiledet.train.recipe_networks import recipe_json
-from mobiledet.train.recipes import LIST, recipe_list
-from mobiledet.train.report import write_report
-from mobiledet.train.resume import resumed
-from mobiledet.train.run_folder import RunFolder
-from mobiledet.train.samples import draw_samples
-from mobiledet.train.setup import (
+from mobiledet.training.allocator import keep_freed_memory
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.curves import CurvePoint, append_point
+from mobiledet.training.faults import told_faults
+from mobiledet.training.finetune import like_start, load_start, start_from
+from mobiledet.training.interruption import Interrupted, Interruption
+from mobiledet.training.launch import adopt_environment, launch, make_fabric
+from mobiledet.training.meter import LossWatch
+from mobiledet.training.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
+from mobiledet.training.progress import TrainProgress
+from mobiledet.training.qat import freeze_statistics, prepare_qat
+from mobiledet.training.recipe_networks import recipe_json
+from mobiledet.training.recipes import LIST, recipe_list
+from mobiledet.training.report import write_report
+from mobiledet.training.resume import resumed
+from mobiledet.training.run_folder import RunFolder
+from mobiledet.training.samples import draw_samples
+from mobiledet.training.setup import (
     changed_data,
     check_settings,
     choose_workers,
@@ -53,10 +53,10 @@ from mobiledet.train.setup import (
     prepare_data,
     share_cores,
 )
-from mobiledet.train.state import TrainState
-from mobiledet.train.step import seed_step, train_step
-from mobiledet.train.tensorboard import is_pictured, log_evaluation, log_samples, open_log
-from mobiledet.train.validation import gather, scores, validate
+from mobiledet.training.state import TrainState
+from mobiledet.training.step import seed_step, train_step
+from mobiledet.training.tensorboard import is_pictured, log_evaluation, log_samples, open_log
+from mobiledet.training.validation import gather, scores, validate
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -25,9 +25,9 @@ from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
-from mobiledet.train.config import MOST_EPOCHS, TrainConfig
-from mobiledet.train.options import read_options
-from mobiledet.train.recipes import AUGMENTATIONS
+from mobiledet.training.config import MOST_EPOCHS, TrainConfig
+from mobiledet.training.options import read_options
+from mobiledet.training.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16

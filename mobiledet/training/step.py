@@ -11,7 +11,7 @@ from mobiledet.data.loader import Batch
 from mobiledet.detectors import Targets
 from mobiledet.ops.images import normalize
 from mobiledet.spec import ModelSpec
-from mobiledet.train.meter import Losses
+from mobiledet.training.meter import Losses
 
 
 def train_step(

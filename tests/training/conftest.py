@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from mobiledet.data.shapes import write_shapes
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import TrainResult, train
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import TrainResult, train
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ from mobiledet.drawing.markup import Markup, tag
 from mobiledet.drawing.page import Cell, definitions, figure, render_page, sortable_table, tile
 from mobiledet.metrics.coco import PrecisionRecall
 from mobiledet.spec import ModelSpec
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.curves import CurvePoint, between_notes, read_lines, read_points, thinned
-from mobiledet.train.run_folder import RunFolder, config_to_json
-from mobiledet.train.samples import SCORE, Sample
-from mobiledet.train.validation import Validation
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.curves import CurvePoint, between_notes, read_lines, read_points, thinned
+from mobiledet.training.run_folder import RunFolder, config_to_json
+from mobiledet.training.samples import SCORE, Sample
+from mobiledet.training.validation import Validation
 
 SECTIONS = {
     "curves": "Training curves",

@@ -7,7 +7,7 @@ import pytest
 PROGRAM = """
 from pathlib import Path
 import numpy as np
-from mobiledet.train.allocator import keep_freed_memory
+from mobiledet.training.allocator import keep_freed_memory
 {call}
 x = np.ones((64, 2**20), np.float32)
 del x

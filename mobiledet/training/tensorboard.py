@@ -11,9 +11,9 @@ import numpy as np
 
 from mobiledet.atomic import is_full
 from mobiledet.drawing.pictures import contact_sheet
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.samples import Sample
-from mobiledet.train.validation import Validation
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.samples import Sample
+from mobiledet.training.validation import Validation
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

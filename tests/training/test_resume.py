@@ -16,10 +16,10 @@ import torch
 
 from mobiledet.checkpoint import load_checkpoint
 from mobiledet.errors import UserError
-from mobiledet.train import engine
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import TrainResult, train
-from mobiledet.train.interruption import Interrupted
+from mobiledet.training import engine
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.interruption import Interrupted
 
 Settings = Callable[[Path], TrainConfig]
 

@@ -8,8 +8,8 @@ from mobiledet.checkpoint import load_detector
 from mobiledet.data.loader import build_loader
 from mobiledet.data.read import load_split
 from mobiledet.metrics.coco import NUMBERS, SCORERS
-from mobiledet.train.engine import TrainResult
-from mobiledet.train.validation import validate
+from mobiledet.training.engine import TrainResult
+from mobiledet.training.validation import validate
 
 
 def test_both_scorers_give_the_same_numbers(trained: TrainResult, tiny_shapes: Path) -> None:

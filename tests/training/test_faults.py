@@ -16,9 +16,9 @@ from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mobiledet.detectors import detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
-from mobiledet.train import engine
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.faults import told_faults
+from mobiledet.training import engine
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.faults import told_faults
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -130,7 +130,7 @@ def test_numbers_of_the_command_line_have_bounds(options: list[str], capsys: pyt
 def test_a_run_that_is_being_trained_is_not_resumed(tiny_shapes: Path, tmp_path: Path) -> None:
     """Before its checkpoints are looked at."""
     program = (
-        "import sys, time; from pathlib import Path; from mobiledet.train.run_folder import RunFolder\n"
+        "import sys, time; from pathlib import Path; from mobiledet.training.run_folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)\n"
     )
     run = tmp_path / "run"

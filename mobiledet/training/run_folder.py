@@ -19,7 +19,7 @@ from mobiledet.errors import UserError
 from mobiledet.locks import locked_folder
 from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
-from mobiledet.train.config import TrainConfig
+from mobiledet.training.config import TrainConfig
 
 CONFIG = "config.json"
 RECORDED_PACKAGES = ("torch", "torchvision", "lightning", "albumentations", "numpy", "faster-coco-eval")

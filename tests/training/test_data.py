@@ -11,11 +11,11 @@ import pytest
 from mobiledet.checkpoint import load_checkpoint
 from mobiledet.data.record import DataRecord
 from mobiledet.errors import UserError
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import TrainResult, train
-from mobiledet.train.recipes import settings_before_options
-from mobiledet.train.resume import resumed
-from mobiledet.train.setup import load_data
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.recipes import settings_before_options
+from mobiledet.training.resume import resumed
+from mobiledet.training.setup import load_data
 
 Settings = Callable[[Path], TrainConfig]
 

@@ -15,11 +15,11 @@ from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.records import Range, decode
 from mobiledet.spec import ModelSpec
-from mobiledet.train.config import MOST_EPOCHS
-from mobiledet.train.meter import Meter
-from mobiledet.train.optimization import AveragedWeights
-from mobiledet.train.run_folder import RunFolder, code_commit
-from mobiledet.train.validation import gather
+from mobiledet.training.config import MOST_EPOCHS
+from mobiledet.training.meter import Meter
+from mobiledet.training.optimization import AveragedWeights
+from mobiledet.training.run_folder import RunFolder, code_commit
+from mobiledet.training.validation import gather
 from mobiledet.weights import first_line, load_weights
 
 

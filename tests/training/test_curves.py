@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobiledet.train.curves import (
+from mobiledet.training.curves import (
     MOST_POINTS,
     CurvePoint,
     append_point,

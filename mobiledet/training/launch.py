@@ -18,9 +18,9 @@ from torch.multiprocessing.spawn import ProcessException, ProcessExitedException
 
 from mobiledet.errors import UserError
 from mobiledet.leftovers import scratch_folder
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.faults import how_to_go_on
-from mobiledet.train.interruption import Interruption
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.faults import how_to_go_on
+from mobiledet.training.interruption import Interruption
 
 Result = TypeVar("Result")
 

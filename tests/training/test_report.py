@@ -16,13 +16,13 @@ from mobiledet.detections import Detections
 from mobiledet.drawing.pictures import class_color
 from mobiledet.metrics.coco import CocoEvaluator
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.curves import CurvePoint, append_point, read_points
-from mobiledet.train.engine import TrainResult, train
-from mobiledet.train.report import render
-from mobiledet.train.samples import COUNT, draw_samples
-from mobiledet.train.tensorboard import MOST_PICTURES, is_pictured
-from mobiledet.train.validation import Validation
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.curves import CurvePoint, append_point, read_points
+from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.report import render
+from mobiledet.training.samples import COUNT, draw_samples
+from mobiledet.training.tensorboard import MOST_PICTURES, is_pictured
+from mobiledet.training.validation import Validation
 
 Parse = Callable[[str], Any]
 

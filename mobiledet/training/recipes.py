@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet.errors import unknown_name
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.options import option_words
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.options import option_words
 from mobiledet.zoo.catalogue import FASTER_RCNN_320, FASTER_RCNN_800, FASTER_RCNN_BACKBONE, ZOO
 from mobiledet.zoo.coco import LAST_ID
 
@@ -265,7 +265,7 @@ def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
     parser.add_argument("--resume", nargs="?", default="")
     named = parser.parse_known_args(arguments)[0]
     if named.resume:
-        from mobiledet.train.resume import settings_of_run  # loads torch
+        from mobiledet.training.resume import settings_of_run  # loads torch
 
         return settings_of_run(Path(named.resume))
     if named.recipe and named.recipe != LIST:

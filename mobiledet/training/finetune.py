@@ -9,7 +9,7 @@ from mobiledet.checkpoint import Checkpoint, check_size, load_checkpoint
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
-from mobiledet.train.config import TrainConfig
+from mobiledet.training.config import TrainConfig
 from mobiledet.weights import check_weights
 
 

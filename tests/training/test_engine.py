@@ -13,10 +13,10 @@ from mobiledet.data.loader import build_loader
 from mobiledet.data.read import load_split
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
-from mobiledet.train import engine
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import TrainResult, train
-from mobiledet.train.validation import validate
+from mobiledet.training import engine
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.validation import validate
 
 Settings = Callable[[Path], TrainConfig]
 

@@ -11,9 +11,9 @@ from mobiledet.checkpoint import load_checkpoint
 from mobiledet.detectors import DETECTORS, detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import TrainResult, train
-from mobiledet.train.finetune import class_tensors, start_from
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.finetune import class_tensors, start_from
 
 Settings = Callable[[Path], TrainConfig]
 

@@ -16,9 +16,9 @@ from mobiledet.checkpoint import load_checkpoint, load_detector
 from mobiledet.data.images import list_images
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import TrainResult, train
-from mobiledet.train.qat import RECENT, SHARE, Range, freeze_statistics, prepare_qat, round_weight
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.qat import RECENT, SHARE, Range, freeze_statistics, prepare_qat, round_weight
 from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import load_inputs
 from mobiledet_converters.tflite import ranges

@@ -9,8 +9,8 @@ import torch
 from mobiledet.backbones import build_backbone
 from mobiledet.complexity import count_parameters
 from mobiledet.detectors import Detector, build_detector
-from mobiledet.train.options import read_options
-from mobiledet.train.recipes import RECIPES, recipe_config
+from mobiledet.training.options import read_options
+from mobiledet.training.recipes import RECIPES, recipe_config
 
 
 def recipe_network(name: str) -> Detector:

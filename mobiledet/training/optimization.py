@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mobiledet.complexity import layer_kind
 from mobiledet.detectors import Detector
-from mobiledet.train.config import TrainConfig
+from mobiledet.training.config import TrainConfig
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, decay_depthwise: bool = True) -> list[dict[str, object]]:

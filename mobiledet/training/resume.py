@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet.errors import UserError
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.run_folder import RunFolder
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.run_folder import RunFolder
 
 # what neither the weights learnt so far nor the order of the images depends on, the length of the run, and where the
 # data

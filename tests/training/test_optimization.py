@@ -6,8 +6,8 @@ from torch import nn
 
 from mobiledet.backbones import build_backbone
 from mobiledet.detectors import build_detector
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.optimization import AveragedWeights, build_optimizer, learning_rate, parameter_groups
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.optimization import AveragedWeights, build_optimizer, learning_rate, parameter_groups
 
 
 def test_every_parameter_is_in_one_group_and_only_convolutions_decay() -> None:

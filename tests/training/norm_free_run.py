@@ -15,8 +15,8 @@ from torch import nn
 
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.spec import ModelSpec
-from mobiledet.train import engine
-from mobiledet.train.config import TrainConfig
+from mobiledet.training import engine
+from mobiledet.training.config import TrainConfig
 
 
 def norm_free(module: nn.Module) -> nn.Module:
