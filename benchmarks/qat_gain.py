@@ -102,7 +102,7 @@ def fine_tuned(checkpoint: Path, folder: Path, qat: bool, options: argparse.Name
         seed=options.seed,
         out=folder,
     )
-    return train(config).checkpoint
+    return train(config).best
 
 
 def report(name: str, checkpoint: Path, options: argparse.Namespace, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """An agent as a device: a phone, a board or another machine that speaks the protocol of apps/PROTOCOL.md."""
 
 import dataclasses
+import itertools
 import secrets
 import time
 import weakref
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.data.images import ImageSource
 from mobiledet.detections import Detections
 from mobiledet.devices import InputMode
 from mobiledet.devices.agent.answers import check_benchmark, read_lines, to_detections
@@ -21,8 +23,8 @@ from mobiledet.devices.agent.batch import (
     BatchSize,
     Item,
     batches,
-    file_item,
     golden_item,
+    image_item,
     prepared_item,
 )
 from mobiledet.devices.agent.connection import AgentConnection, AgentRefusal
@@ -160,11 +162,14 @@ class AgentSession:
         found = (as_fractions(frame) for frame in self._frames(items, apply_orientation=False))
         return replay_golden(self._bundle, self._file, self.execution.actual, lambda case: next(found))
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+    def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         if self._mode == "image":
-            return self._frames(map(file_item, images), apply_orientation)
+            return self._frames(map(image_item, images, itertools.count()), apply_orientation)
         size = self._bundle.spec.input
-        items = (prepared_item(path, size.height, size.width, apply_orientation) for path in images)
+        items = (
+            prepared_item(image, index, size.height, size.width, apply_orientation)
+            for index, image in enumerate(images)
+        )
         return self._frames(items, apply_orientation=False)
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:

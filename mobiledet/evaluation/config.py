@@ -74,7 +74,7 @@ class EvaluateConfig(DataOptions):
     """COCO JSON of --images."""
     limit: int = 0
     """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
-    exif: Literal["bundle"] | Exif = "bundle"
+    exif: Literal["bundle", Exif] = "bundle"
     """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
     the annotations does not tell otherwise (auto); bundle: as it was trained."""
     scorer: Literal["faster-coco-eval", "pycocotools"] = "faster-coco-eval"

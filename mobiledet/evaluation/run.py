@@ -1,5 +1,6 @@
 """``mobiledet evaluate``: a model file of a bundle, on a device, as a result."""
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -37,9 +38,28 @@ def run(config: EvaluateConfig) -> None:
         return
     _check(config)
     bundle = open_bundle(config.bundle)
+    out = config.out or _default_out(bundle, bundle.select(config.file or config.precision), config.device)
+    result = measure(dataclasses.replace(config, out=out), bundle, command=_command(config.token))
+    print_summary(result)
+    print(f"result: {out}")
+
+
+def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bool = False) -> Result:
+    """Do what the command does, but for its words on the terminal.
+
+    Args:
+        config: its settings; without ``out`` nothing is written, and an evaluation that is interrupted cannot go on.
+        bundle: that of the settings, opened.
+        command: to record.
+        quiet: show no progress.
+
+    Raises:
+        UserError: options contradict each other, or as in ``evaluate``.
+    """
+    _check(config)
     file = bundle.select(config.file or config.precision)
-    out = config.out or _default_out(bundle, file, config.device)
-    _check_writable(out)
+    if config.out:
+        _check_writable(config.out)
     dataset = _load(config, bundle.spec) if config.accuracy else None
     plan = benchmark_plan(config) if config.latency else None
     # last, since opening a phone changes it
@@ -56,15 +76,16 @@ def run(config: EvaluateConfig) -> None:
             plan=plan,
             mode=config.mode,
             strict=config.strict,
-            log_path=partial_path(out),
+            log_path=partial_path(config.out) if config.out else None,
             fresh=config.fresh,
-            command=_command(config.token),
+            command=command,
+            quiet=quiet,
         )
-    write_result(out, result)
-    if dataset:
-        keep_detections(out)
-    print_summary(result)
-    print(f"result: {out}")
+    if config.out:
+        write_result(config.out, result)
+        if dataset:
+            keep_detections(config.out)
+    return result
 
 
 def _cross_check(config: EvaluateConfig) -> None:
@@ -92,6 +113,7 @@ def evaluate(
     log_path: Path | None = None,
     fresh: bool = False,
     command: str = "",
+    quiet: bool = False,
 ) -> Result:
     """Measure a model file on a device.
 
@@ -113,6 +135,7 @@ def evaluate(
             nothing. It is there when this returns, and for the caller to remove or rename.
         fresh: start anew where the log holds something.
         command: to record.
+        quiet: show no progress.
 
     Raises:
         UserError: the device refuses the file, gives other detections than the golden ones, or the data is bad.
@@ -129,7 +152,7 @@ def evaluate(
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels)
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
-            accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode)
+            accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet)
     elif plan:
         latency = _measure_latency(session, plan)
     session.golden()

@@ -71,13 +71,13 @@ class TrainResult:
 
     Attributes:
         folder: of the run.
-        checkpoint: the weights with the highest validation mAP.
+        best: the checkpoint with the highest validation mAP.
         metrics: of those weights.
         seconds: the run took, data set and evaluations included.
     """
 
     folder: Path
-    checkpoint: Path
+    best: Path
     metrics: CocoMetrics
     seconds: float
 

@@ -264,13 +264,23 @@ def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
     parser.add_argument("--qat", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument("--resume", nargs="?", default="")
     named = parser.parse_known_args(arguments)[0]
-    if named.resume:
+    recipe = "" if named.recipe == LIST else named.recipe or ""
+    return settings_before(recipe, named.qat, Path(named.resume) if named.resume else None)
+
+
+def settings_before(recipe: str, qat: bool, resume: Path | None) -> TrainConfig:
+    """What other settings change: those of the run that is resumed, of a recipe, or of ``qat``, or the defaults.
+
+    Raises:
+        UserError: there is no such run or recipe.
+    """
+    if resume:
         from mobiledet.training.resume import settings_of_run  # loads torch
 
-        return settings_of_run(Path(named.resume))
-    if named.recipe and named.recipe != LIST:
-        return recipe_config(named.recipe)
-    return TrainConfig(**QAT) if named.qat else TrainConfig()
+        return settings_of_run(resume)
+    if recipe:
+        return recipe_config(recipe)
+    return TrainConfig(**QAT) if qat else TrainConfig()
 
 
 def recipe_list() -> str:

@@ -82,7 +82,7 @@ def test_without_validation_boxes_the_newest_weights_are_kept(
     edit(own_data, "val", lambda listing: listing["annotations"].clear())
     config = dataclasses.replace(settings(tmp_path / "run"), data=str(own_data), epochs=2)
     result = train(config, quiet=False)
-    assert load_checkpoint(result.checkpoint).spec.training.epochs == 2
+    assert load_checkpoint(result.best).spec.training.epochs == 2
     told = capsys.readouterr().out.replace("\n", " ")
     assert "the validation set has no box to find in 8 images: there will be no mAP" in told
     assert "-1" not in told

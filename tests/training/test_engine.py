@@ -44,7 +44,7 @@ def test_tensorboard_log_holds_losses_and_map(trained: TrainResult) -> None:
 
 
 def test_checkpoint_gives_the_map_that_was_reported(trained: TrainResult, tiny_shapes: Path) -> None:
-    detector, spec = load_detector(trained.checkpoint)
+    detector, spec = load_detector(trained.best)
     dataset = load_split(str(tiny_shapes), "val")
     assert spec.labels == dataset.labels
     assert spec.training.dataset == "shapes-train"
@@ -90,7 +90,7 @@ def test_backbone_starts_from_the_weights_of_a_file(
 
 def test_torchvision_network_as_backbone(settings: Settings, tmp_path: Path) -> None:
     config = dataclasses.replace(settings(tmp_path / "run"), backbone="torchvision:mobilenet_v3_small", epochs=1)
-    detector, spec = load_detector(train(config).checkpoint)
+    detector, spec = load_detector(train(config).best)
     assert spec.name == "torchvision_mobilenet_v3_small-ssdlite_fpn-64"
     assert detector(torch.randn(1, 3, 64, 64)).class_logits.isfinite().all()
 
@@ -148,13 +148,13 @@ def test_damaged_image_stops_or_is_skipped(settings: Settings, tiny_shapes: Path
     with pytest.raises(UserError, match=r"000000000005\.jpg"):
         train(config)
     result = train(dataclasses.replace(config, out=tmp_path / "skipped", on_bad_data="skip"))
-    assert result.checkpoint.is_file()
+    assert result.best.is_file()
 
 
 def test_two_processes_train_evaluate_and_agree_with_one(settings: Settings, tiny_shapes: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(settings(tmp_path / "run"), epochs=2, devices=2)
     result = train(config)
-    detector, spec = load_detector(result.checkpoint)
+    detector, spec = load_detector(result.best)
     dataset = load_split(str(tiny_shapes), "val")
     loader = build_loader(dataset, 4, transform=None, height=64, width=64, shuffle=False, workers=0)
     # each process evaluated its share of the images; one process with the saved weights gets the same score

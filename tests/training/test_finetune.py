@@ -45,13 +45,13 @@ def test_own_classes_keep_all_but_the_class_layers(
         # with a rate so small that the weights stay what they were at the start
         settings(tmp_path / "run"),
         data=str(data),
-        init=trained.checkpoint,
+        init=trained.best,
         epochs=1,
         lr=1e-12,
         weight_decay=0.0,
     )
     result = train(config, quiet=False)
-    before, after = load_checkpoint(trained.checkpoint), load_checkpoint(result.checkpoint)
+    before, after = load_checkpoint(trained.best), load_checkpoint(result.best)
     assert after.spec.labels == names
     assert after.spec.category_ids == tuple(10 + 3 * place for place in range(len(names)))
     kept = {
@@ -66,9 +66,9 @@ def test_own_classes_keep_all_but_the_class_layers(
 
 
 def test_same_classes_keep_everything(trained: TrainResult) -> None:
-    checkpoint = load_checkpoint(trained.checkpoint)
+    checkpoint = load_checkpoint(trained.best)
     detector = detector_from_spec(checkpoint.spec)
-    line = start_from(detector, checkpoint.spec, checkpoint, trained.checkpoint)
+    line = start_from(detector, checkpoint.spec, checkpoint, trained.best)
     assert line.endswith("the classes are the same")
     for name, tensor in detector.state_dict().items():
         assert torch.equal(tensor, checkpoint.weights[name])
@@ -83,22 +83,22 @@ def test_class_layers_are_in_the_head(detector: str) -> None:
 
 
 def test_another_network(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
-    config = dataclasses.replace(settings(tmp_path / "run"), init=trained.checkpoint, backbone="shufflenet_v2_1x")
+    config = dataclasses.replace(settings(tmp_path / "run"), init=trained.best, backbone="shufflenet_v2_1x")
     with pytest.raises(UserError, match=r"give --backbone shufflenet_v2_0\.5x --detector ssdlite_fpn"):
         train(config)
 
 
 def test_other_anchors(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
-    config = dataclasses.replace(settings(tmp_path / "run"), init=trained.checkpoint, anchors="fit")
+    config = dataclasses.replace(settings(tmp_path / "run"), init=trained.best, anchors="fit")
     with pytest.raises(UserError, match=r"checkpoint of another model: .*head\.boxes"):
         train(config)
 
 
 def test_frozen_backbone_stays_as_it_is(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
     config = dataclasses.replace(
-        settings(tmp_path / "run"), init=trained.checkpoint, epochs=1, freeze_backbone=True, weight_decay=0.5
+        settings(tmp_path / "run"), init=trained.best, epochs=1, freeze_backbone=True, weight_decay=0.5
     )
-    before, after = load_checkpoint(trained.checkpoint).weights, load_checkpoint(train(config).checkpoint).weights
+    before, after = load_checkpoint(trained.best).weights, load_checkpoint(train(config).best).weights
     for name, tensor in before.items():
         if name.startswith("backbone."):
             assert torch.equal(tensor, after[name]), name
@@ -112,7 +112,7 @@ def test_freezing_random_weights_is_refused(settings: Settings, tmp_path: Path) 
 
 def test_resumed_run_needs_the_file_no_more(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
     start = tmp_path / "start.ckpt"
-    shutil.copy(trained.checkpoint, start)
+    shutil.copy(trained.best, start)
     train(dataclasses.replace(settings(tmp_path / "run"), init=start, epochs=1))
     start.unlink()
-    assert train(TrainConfig(resume=tmp_path / "run")).checkpoint.is_file()
+    assert train(TrainConfig(resume=tmp_path / "run")).best.is_file()

@@ -118,14 +118,14 @@ def test_run_starts_from_the_checkpoint_and_keeps_its_statistics(
     config = dataclasses.replace(
         settings(tmp_path / "run"),
         qat=True,
-        init=trained.checkpoint,
+        init=trained.best,
         backbone="mobilenet_v2_1x",  # the checkpoint's is taken
         image_size=320,
         epochs=1,
         lr=1e-4,
     )
     result = train(config)
-    before, after = load_checkpoint(trained.checkpoint), load_checkpoint(result.checkpoint)
+    before, after = load_checkpoint(trained.best), load_checkpoint(result.best)
     assert after.spec.backbone == before.spec.backbone
     assert after.spec.input == before.spec.input
     assert list(after.weights) == list(before.weights)
@@ -144,6 +144,6 @@ def test_run_without_a_checkpoint_is_refused(settings: Callable[[Path], TrainCon
 def test_other_numbers_are_refused(
     settings: Callable[[Path], TrainConfig], trained: TrainResult, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(settings(tmp_path / "run"), qat=True, init=trained.checkpoint, precision="bf16-mixed")
+    config = dataclasses.replace(settings(tmp_path / "run"), qat=True, init=trained.best, precision="bf16-mixed")
     with pytest.raises(UserError, match="--precision bf16-mixed: --qat rounds in 32-bit numbers"):
         train(config)

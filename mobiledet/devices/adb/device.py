@@ -4,9 +4,9 @@ import dataclasses
 import weakref
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.data.images import ImageSource
 from mobiledet.devices import InputMode
 from mobiledet.devices.adb import app
 from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
@@ -133,7 +133,7 @@ class AdbSession:
         with self._device.explained():
             return self._session.golden()
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+    def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         with self._device.explained():
             yield from self._session.detect(images, apply_orientation)
 
