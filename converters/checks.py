@@ -70,7 +70,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     found = [detect(model, image, reference) for image in reference.inputs]
     report = compare(reference.detections, found, reference.cuts, reference.spec.nms, gate)
     rounded = rounding.report(gate) if gate.is_rounded else None
-    trouble = raw_problem(raw, gate.sqnr_db) or problem(report, gate, rounded)
+    trouble = file.problem or raw_problem(raw, gate.sqnr_db) or problem(report, gate, rounded)
     entry = ModelFile(
         path=file.name,
         format=format,
@@ -86,14 +86,14 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
         face=file.face,
         accelerators=dict(PRECISIONS[format][file.precision].accelerators),
     )
-    return CheckedFile(source, model, entry, trouble, bool(trouble) and _may_be_sound(report, gate))
+    return CheckedFile(source, model, entry, trouble, bool(trouble) and _may_be_sound(report, gate, rounded))
 
 
-def _may_be_sound(report: ParityReport, gate: Gate) -> bool:
+def _may_be_sound(report: ParityReport, gate: Gate, rounding: ParityReport | None) -> bool:
     """Whether mAP may overrule what the detections of a few images say: not where all scores or boxes are off, which
     mAP does not see, and not where most of what is found has no counterpart."""
     agreement = min(report.recall, report.precision, 1 - report.flipped)
-    return gate.has_integers and agreement >= LEAST_AGREEMENT and not shift(report, gate)
+    return gate.has_integers and agreement >= LEAST_AGREEMENT and not shift(report, gate, rounding)
 
 
 def detect(model: AnyDetector, image: Any, reference: Reference) -> Detections:
