@@ -12,8 +12,8 @@ from rich.text import Text
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage, LeftOut, count_by_reason, some
-from mobiledet.devices import InputMode
 from mobiledet.devices.base import Frame, Session, StageTimes
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.detection_log import DetectionLog
 from mobiledet.evaluation.latency import LatencyStats

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from mobiledet.data.config import DataOptions, Exif
-from mobiledet.devices import InputMode
-from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from mobiledet.atomic import atomic_file
 from mobiledet.bundle import ModelFile
-from mobiledet.devices import InputMode
 from mobiledet.devices.base import (
     BenchmarkPlan,
     ColdStart,
@@ -21,6 +20,7 @@ from mobiledet.devices.base import (
     Nanoseconds,
     StageTimes,
 )
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics

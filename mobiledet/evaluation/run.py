@@ -15,8 +15,9 @@ from mobiledet.data.coco import load_coco
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.read import load_split
-from mobiledet.devices import InputMode, open_device
+from mobiledet.devices import open_device
 from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
 from mobiledet.evaluation.config import EvaluateConfig

@@ -7,13 +7,12 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.data.images import ImageSource
-from mobiledet.devices import InputMode
 from mobiledet.devices.adb import app
 from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
 from mobiledet.devices.adb.keeper import Keeper
 from mobiledet.devices.adb.state import merge, phone_state
+from mobiledet.devices.agent.client import AgentSession
 from mobiledet.devices.agent.connection import AgentRefusal
-from mobiledet.devices.agent_client import AgentSession
 from mobiledet.devices.base import (
     BenchmarkPlan,
     BenchmarkSamples,
@@ -23,7 +22,7 @@ from mobiledet.devices.base import (
     Frame,
     GoldenReport,
 )
-from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 from mobiledet.devices.starting import await_agent
 from mobiledet.errors import UserError
 

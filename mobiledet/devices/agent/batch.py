@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobiledet.data.images import ImageSource, read_rgb, resize
-from mobiledet.devices import InputMode
 from mobiledet.devices.agent.messages import LENGTH_BYTES
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase, GoldenInput
 

@@ -17,7 +17,6 @@ import numpy as np
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.data.images import ImageSource
 from mobiledet.detections import Detections
-from mobiledet.devices import InputMode
 from mobiledet.devices.agent.answers import check_benchmark, read_lines, to_detections
 from mobiledet.devices.agent.batch import (
     BatchSize,
@@ -50,6 +49,7 @@ from mobiledet.devices.base import (
     GoldenReport,
 )
 from mobiledet.devices.golden import as_fractions, replay_golden
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.leftovers import scratch_folder
 
