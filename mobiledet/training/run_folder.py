@@ -33,7 +33,7 @@ class RunFolder:
         best: the checkpoint with the highest validation mAP.
         last, previous: the newest checkpoint to resume from, and the one before.
         metrics: a line for each evaluation.
-        curves: a line for each note of loss, learning rate and speed; see ``train.curves``.
+        curves: a line for each note of loss, learning rate and speed; see ``training.curves``.
         report: the page for people.
         left_out: what is bad in the data and not used, a line each.
     """
