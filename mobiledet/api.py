@@ -54,7 +54,7 @@ class Detector:
     @classmethod
     def open(
         cls,
-        bundle: str | Path,
+        bundle: str | Path | Bundle,
         *,
         file: str = "",
         threads: int = 0,
@@ -66,8 +66,8 @@ class Detector:
         """Load a model file of a bundle on a device, and check that it finds there what it found at export.
 
         Args:
-            bundle: a folder NAME.mobiledet, a zip of it, or the name of a published detector, which is fetched and
-                exported the first time (see ``mobiledet zoo``).
+            bundle: what ``export`` gave, a folder NAME.mobiledet, a zip of it, or the name of a published detector,
+                which is fetched and exported the first time (see ``mobiledet zoo``).
             file: name or precision of the model file, such as ``int8``; by default the first .tflite.
             threads: of the processor; 0 takes every core.
             accelerator: what computes, one of the device's own; ``auto`` takes the best that works.
@@ -79,7 +79,8 @@ class Detector:
         Raises:
             UserError: bundle, file or device cannot be had, or the device computes something else.
         """
-        path = find_bundle(Path(bundle), (lambda line: None) if quiet else tell)
+        given = bundle.path if isinstance(bundle, Bundle) else Path(bundle)
+        path = find_bundle(given, (lambda line: None) if quiet else tell)
         return cls(open_file(path, file, device, token, accelerator, threads))
 
     @overload

@@ -77,6 +77,8 @@ class Found:
         try:
             from supervision import Detections as Theirs
         except ImportError as error:
-            raise UserError(f"to_supervision needs the package supervision ({error}): pip install supervision") from error
+            raise UserError(
+                f"to_supervision needs the package supervision ({error}): pip install supervision"
+            ) from error
         names = {"class_name": np.array(self.names, dtype=str)}
         return Theirs(xyxy=self.boxes, confidence=self.scores, class_id=self.labels, data=names)

@@ -23,7 +23,7 @@ def test_an_export(
     )
     assert [file.path for file in bundle.files] == ["model.float16.tflite"]
     assert capsys.readouterr().out == ""
-    found = mobiledet.Detector.open(bundle.path).detect(sorted(scene_folder.iterdir())[:2], score=0.1)
+    found = mobiledet.Detector.open(bundle).detect(sorted(scene_folder.iterdir())[:2], score=0.1)
     assert all(len(each) for each in found)
     result = mobiledet.evaluate(bundle, accuracy=False, min_runs=1, min_seconds=0, quiet=True)
     assert result.latency
