@@ -37,11 +37,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(packages: Path, *arguments: str) -> str:
+def run(packages: Path, *arguments: str, seconds: float = 250) -> str:
     """What a fresh Python prints that sees the installed packages."""
     environment = {**os.environ, "PYTHONPATH": str(packages), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=250, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=seconds, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -74,6 +74,7 @@ def test_outside_networks_are_listed_built_and_taught(packages: Path) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1100)
 def test_from_training_to_boxes(packages: Path, scene_folder: Path, tmp_path: Path) -> None:
     """The converters see it too, each in its own process."""
     source = f"""
@@ -83,7 +84,7 @@ run = mobiledet.train(backbone="outside_net", detector="outside_ssd", data={str(
 bundle = mobiledet.export(run.best, precisions=["float32", "float16"], measure=False, judge=False, quiet=True)
 print(*(file.path for file in bundle.files))
 """
-    files = run(packages, "-c", source).split()
+    files = run(packages, "-c", source, seconds=1000).split()
     assert files == [
         "model.float32.tflite",
         "model.float16.tflite",
