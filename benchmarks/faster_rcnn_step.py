@@ -22,7 +22,7 @@ from turns import Step, print_training, take_turns
 from mobiledet.backbones import Backbone, FeatureInfo
 from mobiledet.detectors import Targets, build_detector
 from mobiledet.ops.anchors import aspect_ratio_anchor_sizes
-from mobiledet.train.allocator import keep_freed_memory
+from mobiledet.training.allocator import keep_freed_memory
 from mobiledet.zoo.catalogue import FASTER_RCNN_320
 
 SIDE = 320

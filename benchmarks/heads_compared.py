@@ -19,8 +19,8 @@ from typing import Any
 from tflite import compare, exported, folder_of
 
 from mobiledet.data.shapes import shapes_folder
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import train
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import train
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from mobiledet.data.read import load_split
 from mobiledet.detectors import Detector
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import train
-from mobiledet.train.recipes import QAT
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import train
+from mobiledet.training.recipes import QAT
 from mobiledet_converters.calibration import choose_calibration
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.job import ConversionJob
@@ -102,7 +102,7 @@ def fine_tuned(checkpoint: Path, folder: Path, qat: bool, options: argparse.Name
         seed=options.seed,
         out=folder,
     )
-    return train(config).checkpoint
+    return train(config).best
 
 
 def report(name: str, checkpoint: Path, options: argparse.Namespace, folder: Path) -> None:

@@ -29,9 +29,9 @@ from mobiledet.data.shapes import shapes_folder
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detections import Detections
 from mobiledet.metrics.coco import CocoEvaluator
-from mobiledet.train.allocator import keep_freed_memory
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.engine import train
+from mobiledet.training.allocator import keep_freed_memory
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import train
 
 SIDE = 320
 WARM_UP = 300  # steps, at most a tenth of the run; the same for both

@@ -21,7 +21,7 @@ from mobiledet.detectors import Targets, build_detector
 from mobiledet.detectors.ssdlite import ssdlite_norm
 from mobiledet.ops.images import normalize
 from mobiledet.spec import InputSpec
-from mobiledet.train.allocator import keep_freed_memory
+from mobiledet.training.allocator import keep_freed_memory
 
 SIDE = 320
 CLASSES = 90

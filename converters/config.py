@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from mobiledet.data.config import OnBadData
 
@@ -39,10 +39,10 @@ class ExportConfig:
     """The checkpoint that `mobiledet train` wrote; with --app also a bundle, which is not converted again."""
     out: Path | None = None
     """Bundle folder to write; by default beside the checkpoint, best.ckpt becomes best.mobiledet."""
-    format: tuple[Format, ...] = ("tflite", "coreml")
+    formats: Annotated[tuple[Format, ...], arg(name="format", aliases=["--formats"])] = ("tflite", "coreml")
     """Kinds of model files. coreai is Apple's format from iOS and macOS 27 on, whose files are run here in Apple's own
     runtime; it is a beta, and so not among the defaults."""
-    precision: tuple[Precision, ...] = ()
+    precisions: Annotated[tuple[Precision, ...], arg(name="precision", aliases=["--precisions"])] = ()
     """Precisions of every format, each format takes those it has; by default float32, float16 and int8 for tflite,
     float16 for coreml, float16 and float32 for coreai. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in
     16); int8-weights is the smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs

@@ -42,13 +42,21 @@ POLL_SECONDS = 0.2
 
 def run(config: ExportConfig) -> int:
     """The command ``mobiledet export``; returns its exit status."""
-    console = Console()
+    return EXIT_INCOMPLETE if make(config, Console()).left_out else 0
+
+
+def make(config: ExportConfig, console: Console) -> Bundle:
+    """Do what the command does: the bundle, which goes into an app too where ``config.app`` names one.
+
+    Raises:
+        UserError: as in ``export``, or there is no such app.
+    """
     if config.app:
         folder_of_app(*config.app)  # a wrong one is told before all slow work
     bundle = open_bundle(config.checkpoint) if config.app and _is_bundle(config.checkpoint) else export(config, console)
     if config.app:
         console.print(f"app: {install(bundle, *config.app)}", highlight=False, soft_wrap=True)
-    return EXIT_INCOMPLETE if bundle.left_out else 0
+    return bundle
 
 
 def _is_bundle(path: Path) -> bool:
@@ -112,7 +120,7 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     Raises:
         UserError: they do.
     """
-    formats = tuple(dict.fromkeys(config.format))
+    formats = tuple(dict.fromkeys(config.formats))
     if not formats:
         raise UserError("--format is empty; give one or more of tflite, coreml and coreai")
     for format in formats:
@@ -120,7 +128,7 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     if config.postprocess != "graph" and formats != ("tflite",):
         raise UserError(f"--postprocess {config.postprocess} is a form of TFLite files alone; add --format tflite")
     if "coreml" in formats:
-        check_target(config.ios, choose_precisions("coreml", config.precision, formats))
+        check_target(config.ios, choose_precisions("coreml", config.precisions, formats))
         if not config.face:
             raise UserError("--face is empty; give graph, vision or both")
         if config.qat_steps < 0:
@@ -195,7 +203,7 @@ def _check_files(
 def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
     overrides = {"iou": config.nms_iou, "score": config.nms_score, "max_detections": config.max_detections}
     nms: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
-    precisions = choose_precisions(format, config.precision, config.format)
+    precisions = choose_precisions(format, config.precisions, config.formats)
     (folder / format).mkdir()
     return ConversionJob(
         config.checkpoint.absolute(),

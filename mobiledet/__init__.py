@@ -1,3 +1,32 @@
 """mobiledet: object detectors for phones, from COCO to a measured bundle."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mobiledet.api import Detector, Found, UserError, evaluate, export, list_backbones, list_detectors, train
+
 __version__ = "0.1.0"
+__all__ = [
+    "Detector",
+    "Found",
+    "UserError",
+    "__version__",
+    "evaluate",
+    "export",
+    "list_backbones",
+    "list_detectors",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The names of ``mobiledet.api``, which is loaded when the first of them is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mobiledet import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

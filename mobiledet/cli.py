@@ -58,10 +58,10 @@ COMMANDS = {
         "write a data set in COCO's, YOLO's or Pascal VOC's format",
     ),
     "train": Command(
-        "mobiledet.train.config:TrainConfig",
-        "mobiledet.train.engine:run",
+        "mobiledet.training.config:TrainConfig",
+        "mobiledet.training.engine:run",
         "train a detector on COCO, on annotated images of your own, or on shapes",
-        "mobiledet.train.recipes:settings_before_options",
+        "mobiledet.training.recipes:settings_before_options",
     ),
     "zoo": Command(
         "mobiledet.zoo.config:ZooConfig",

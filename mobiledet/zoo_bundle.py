@@ -1,6 +1,7 @@
 """From a published detector's name to a bundle in the cache, and ``mobiledet predict`` with such a name."""
 
 import dataclasses
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,14 @@ from mobiledet.evaluation.config import PredictConfig
 from mobiledet.zoo.catalogue import ZOO
 
 
+def tell(line: str) -> None:
+    """Print on standard error."""
+    print(line, file=sys.stderr)
+
+
 def predict(config: PredictConfig) -> int | None:
     """The command ``mobiledet predict``; returns its exit status."""
-    return prediction.run(dataclasses.replace(config, bundle=find_bundle(config.bundle, _tell)))
+    return prediction.run(dataclasses.replace(config, bundle=find_bundle(config.bundle, tell)))
 
 
 def find_bundle(given: Path, tell: Callable[[str], None] = lambda line: None) -> Path:
@@ -60,11 +66,5 @@ def zoo_bundle(name: str, tell: Callable[[str], None] = lambda line: None) -> Pa
         checkpoint = Path(folder) / "detector.ckpt"
         import_detector(ImportConfig(name, checkpoint), tell)
         # precisions that need no images to calibrate with
-        export(ExportConfig(checkpoint, out, format=("tflite",), precision=("float32", "float16"), overwrite=True))
+        export(ExportConfig(checkpoint, out, formats=("tflite",), precisions=("float32", "float16"), overwrite=True))
     return out
-
-
-def _tell(line: str) -> None:
-    import sys
-
-    print(line, file=sys.stderr)

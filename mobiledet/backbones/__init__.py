@@ -18,11 +18,12 @@ from mobiledet.backbones.shufflenet_v1 import ShuffleNetV1
 from mobiledet.backbones.shufflenet_v2 import ShuffleNetV2
 from mobiledet.backbones.torchvision_features import PREFIX, TorchvisionFeatures, torchvision_names
 from mobiledet.backbones.variants import BACKBONE_OPTIONS
-from mobiledet.errors import unknown_name
+from mobiledet.errors import UserError, unknown_name
 from mobiledet.layers import NormLayer
+from mobiledet.registry import Registry
 
 # key -> builder, called with norm_layer
-BACKBONES: dict[str, Callable[..., Backbone]] = {
+_OURS: dict[str, Callable[..., Backbone]] = {
     "mobilenet_v1_0.25x": partial(MobileNetV1, 0.25),
     "mobilenet_v1_0.5x": partial(MobileNetV1, 0.5),
     "mobilenet_v1_0.75x": partial(MobileNetV1, 0.75),
@@ -71,6 +72,9 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "fd_mobilenet_1x": partial(FDMobileNet, 1.0),
 }
 
+# those of other packages too, which name their builders under the entry points `mobiledet.backbones`
+BACKBONES: Registry[Callable[..., Backbone]] = Registry("backbone", "mobiledet.backbones", _OURS)
+
 
 def check_backbone(key: str) -> None:
     """Refuse a key that ``build_backbone`` does not know.
@@ -110,6 +114,8 @@ def build_backbone(
         backbone: Backbone = TorchvisionFeatures(key.removeprefix(PREFIX), norm_layer)
     else:
         backbone = BACKBONES[key](norm_layer=norm_layer)
+        if not isinstance(backbone, Backbone):
+            raise UserError(f"backbone {key} is a {type(backbone).__name__}, no mobiledet.backbones.Backbone")
     for name, change in BACKBONE_OPTIONS.items():
         if name in options:
             change(backbone, options[name])

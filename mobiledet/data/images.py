@@ -24,6 +24,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 # about 1 GB to decode: more than the largest cameras of phones but one give, and less than a small file can pretend
 MOST_PIXELS = 120_000_000
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
+# a file, its bytes, or pixels: H x W x 3, uint8, RGB
+ImageSource = Path | bytes | NDArray[np.uint8]
 SizeCheck = Callable[[int, int], str]  # of a height and a width: what is wrong with them, else empty
 ORIENTATION_TAG = 0x0112  # of EXIF
 
@@ -78,6 +80,23 @@ def load_rgb(path: Path, apply_orientation: bool = False, check_size: SizeCheck 
 def decode_rgb(content: bytes, name: str, apply_orientation: bool = False) -> NDArray[np.uint8]:
     """The same for the bytes of a file; errors call it ``name``."""
     with opened(io.BytesIO(content), name) as image:
+        return _decoded(image, apply_orientation)
+
+
+def read_rgb(source: ImageSource, name: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
+    """The same for a file, its bytes, or pixels, which are given back as they are; errors call bytes ``name``."""
+    if isinstance(source, Path):
+        return load_rgb(source, apply_orientation)
+    return decode_rgb(source, str(name), apply_orientation) if isinstance(source, bytes) else source
+
+
+def pillow_rgb(image: Image.Image, apply_orientation: bool = False) -> NDArray[np.uint8]:
+    """The same for a picture that Pillow has opened.
+
+    Raises:
+        UserError: it cannot be decoded.
+    """
+    with _told("given as a PIL image"):
         return _decoded(image, apply_orientation)
 
 
@@ -136,20 +155,24 @@ def opened(
     source: Path | BinaryIO, name: object, check_size: SizeCheck | None = None, apply_orientation: bool = False
 ) -> Iterator[Image.Image]:
     """A picture file, not decoded yet; whatever goes wrong in the block is told as a ``UserError`` that names it."""
+    with _told(name), Image.open(source, formats=FORMATS) as image:
+        pixels = math.prod(image.size)
+        if pixels > MOST_PIXELS:
+            size = f"{image.width} x {image.height}"
+            raise UserError(f"cannot decode image {name}: {size} pixels are more than {MOST_PIXELS // 10**6} million")
+        if check_size:
+            width, height = image.size[::-1] if apply_orientation and _is_turned(image) else image.size
+            problem = check_size(height, width)
+            if problem:
+                raise UserError(problem)
+        yield image
+
+
+@contextmanager
+def _told(name: object) -> Iterator[None]:
+    """Whatever goes wrong with a picture in the block is told as a ``UserError``."""
     try:
-        with Image.open(source, formats=FORMATS) as image:
-            pixels = math.prod(image.size)
-            if pixels > MOST_PIXELS:
-                size = f"{image.width} x {image.height}"
-                raise UserError(
-                    f"cannot decode image {name}: {size} pixels are more than {MOST_PIXELS // 10**6} million"
-                )
-            if check_size:
-                width, height = image.size[::-1] if apply_orientation and _is_turned(image) else image.size
-                problem = check_size(height, width)
-                if problem:
-                    raise UserError(problem)
-            yield image
+        yield
     except UnidentifiedImageError as error:
         raise UserError(f"cannot decode image {name}: it is not a picture of a known format") from error
     except (Image.DecompressionBombError, MemoryError) as error:

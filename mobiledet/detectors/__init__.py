@@ -17,6 +17,7 @@ from mobiledet.detectors.faster_rcnn import PYRAMID_SCALES, faster_rcnn, faster_
 from mobiledet.detectors.nanodet_plus import nanodet_plus
 from mobiledet.detectors.ssdlite import LEVELS, PYRAMID_LEVELS, ssdlite, ssdlite_fpn
 from mobiledet.errors import UserError, unknown_name
+from mobiledet.registry import Registry
 from mobiledet.spec import ModelSpec
 
 
@@ -32,13 +33,15 @@ class DetectorEntry(NamedTuple):
     levels: int
 
 
-DETECTORS = {
+_OURS = {
     "ssdlite": DetectorEntry(ssdlite, levels=LEVELS),
     "ssdlite_fpn": DetectorEntry(ssdlite_fpn, levels=PYRAMID_LEVELS),
     "faster_rcnn": DetectorEntry(faster_rcnn, levels=1),
     "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, levels=len(PYRAMID_SCALES)),
     "nanodet_plus": DetectorEntry(nanodet_plus, levels=0),
 }
+# those of other packages too, each a ``DetectorEntry`` under the entry points `mobiledet.detectors`
+DETECTORS: Registry[DetectorEntry] = Registry("detector", "mobiledet.detectors", _OURS)
 
 
 def build_detector(
@@ -59,7 +62,10 @@ def build_detector(
     """
     if key not in DETECTORS:
         raise unknown_name("detector", key, DETECTORS)
-    build = DETECTORS[key].build
+    entry = DETECTORS[key]
+    if not isinstance(entry, DetectorEntry):
+        raise UserError(f"detector {key} is a {type(entry).__name__}, no mobiledet.detectors.DetectorEntry")
+    build = entry.build
     try:
         signature(build).bind(backbone, num_classes, image_size, **options)
     except TypeError as error:
@@ -89,6 +95,7 @@ def detector_from_spec(spec: ModelSpec) -> Detector:
 __all__ = [
     "DETECTORS",
     "Detector",
+    "DetectorEntry",
     "ImageDetections",
     "RawOutputs",
     "StaticDetections",

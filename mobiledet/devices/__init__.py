@@ -1,16 +1,13 @@
 """Where a bundle can be run. No torch; each device is loaded when it is opened."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 from mobiledet.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from mobiledet.devices.base import Device
-
-# image: the device decodes and resizes the file; tensor: this machine does, which leaves the runtime's error alone
-InputMode = Literal["image", "tensor"]
 
 
 def _local(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Device":
@@ -22,7 +19,7 @@ def _local(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "D
 
 
 def _agent(address: str, token: str, mode: InputMode, phone: PhoneOptions) -> "Device":
-    from mobiledet.devices.agent_client import AgentDevice
+    from mobiledet.devices.agent.client import AgentDevice
 
     return AgentDevice(address, token, mode)
 

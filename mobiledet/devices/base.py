@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.data.images import ImageSource
 from mobiledet.detections import Detections
 from mobiledet.records import Count, Range, Share
 
@@ -90,7 +91,7 @@ class Frame:
     """What a device made of one image.
 
     Attributes:
-        image: the file.
+        image: the file; for bytes and pixels their place among the images, 0, 1, 2, ...
         detections: boxes in pixels of the image as it lies on disk.
         times: None when the image could not be read.
         problem: why the image could not be read; empty when it was.
@@ -214,13 +215,13 @@ class Session(Protocol):
             UserError: the outputs are not what the file gives, within its tolerance for the session's accelerator.
         """
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
-        """Detect in image files, one frame for each in their order; an unreadable one is told in its frame.
+    def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+        """Detect in images, one frame for each in their order; an unreadable one is told in its frame.
 
         Close it when no more of it is wanted.
 
         Args:
-            images: JPEG or PNG files.
+            images: JPEG or PNG files, their bytes, or pixels, each height x width x 3 uint8 RGB.
             apply_orientation: turn the image as its EXIF tag says; boxes are then in pixels of the turned image.
         """
 

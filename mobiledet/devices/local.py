@@ -14,7 +14,7 @@ import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.child import child_command
 from mobiledet.cores import usable_cores
-from mobiledet.data.images import decode_rgb, load_rgb, resize
+from mobiledet.data.images import ImageSource, read_rgb, resize
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
     MOST_THREADS,
@@ -115,19 +115,13 @@ class LocalSession:
         """What the file finds in a golden case, boxes as fractions."""
         if not case.encoded:
             return self.detect_input(case.image)[0]
-        (frame,) = self.detect_encoded([case.encoded])
+        (frame,) = self.detect([case.encoded])
         return as_fractions(frame)
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
-        for image in images:
-            yield self._frame(image, partial(load_rgb, image, apply_orientation))
-
-    def detect_encoded(
-        self, contents: Iterable[bytes], apply_orientation: bool = False
-    ) -> Generator[Frame, None, None]:
-        """``detect`` for the bytes of image files, which are called 0, 1, 2, ..."""
-        for index, content in enumerate(contents):
-            yield self._frame(Path(str(index)), partial(decode_rgb, content, str(index), apply_orientation))
+    def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+        for index, image in enumerate(images):
+            name = image if isinstance(image, Path) else Path(str(index))
+            yield self._frame(name, partial(read_rgb, image, name, apply_orientation))
 
     def _frame(self, image: Path, decode: Callable[[], np.ndarray]) -> Frame:
         started = time.perf_counter_ns()

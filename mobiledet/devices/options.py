@@ -1,15 +1,17 @@
-"""Options of a phone as a device. Imports nothing heavy, so that help appears at once."""
+"""Options of devices. Imports nothing heavy, so that help appears at once."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
 from mobiledet.errors import UserError
 
 MOST_CPUS = 64
+# image: the device decodes and resizes the file; tensor: this machine does, which leaves the runtime's error alone
+InputMode = Literal["image", "tensor"]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from mobiledet.devices import InputMode
+from mobiledet.devices.agent.client import AgentDevice
 from mobiledet.devices.agent.connection import AgentRefusal
-from mobiledet.devices.agent_client import AgentDevice
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 
 ANSWER_SECONDS = 60.0

@@ -1,21 +1,28 @@
 """Detections drawn on pictures."""
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mobiledet.atomic import atomic_file
 from mobiledet.detections import Detections
+from mobiledet.errors import UserError
 
 READABLE_SIDE = 480
 GOLDEN_RATIO = 0.618034
+KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
 
 def draw_detections(
-    image: np.ndarray, detections: Detections, labels: Sequence[str], truth_xyxy: np.ndarray | None = None
+    image: np.ndarray,
+    detections: Detections,
+    labels: Sequence[str] | Mapping[int, str],
+    truth_xyxy: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw boxes with class and score; the best detection lies on top.
 
@@ -52,6 +59,19 @@ def draw_detections(
         middle = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
         draw.text(middle, text, fill=_ink(class_color(label)), font=font, anchor="mm")
     return np.asarray(picture)
+
+
+def save_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write a picture, height x width x 3 uint8 RGB, whole or not at all.
+
+    Raises:
+        UserError: the name ends in none of ``KINDS``, or the file cannot be written.
+    """
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"cannot write {path}: give it a name that ends in {', '.join(KINDS)}")
+    with atomic_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format=kind, quality=92)
 
 
 def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: str | tuple[int, int, int], line: int) -> None:

@@ -12,8 +12,8 @@ from rich.text import Text
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage, LeftOut, count_by_reason, some
-from mobiledet.devices import InputMode
 from mobiledet.devices.base import Frame, Session, StageTimes
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.detection_log import DetectionLog
 from mobiledet.evaluation.latency import LatencyStats
@@ -34,6 +34,7 @@ def measure_accuracy(
     on_bad_data: OnBadData = "error",
     log: DetectionLog | None = None,
     mode: InputMode = "image",
+    quiet: bool = False,
 ) -> Accuracy:
     """Detect in every image of a data set that has not been seen yet, with a progress bar, and score.
 
@@ -46,6 +47,7 @@ def measure_accuracy(
             out, of the score too.
         log: what is known already, and where the rest is added image by image.
         mode: what the device is given.
+        quiet: leave the bar out.
 
     Raises:
         UserError: an image is broken, none is left, the data set has no box or a class that the model does not know, or
@@ -58,7 +60,7 @@ def measure_accuracy(
     known = dict(log.found) if log else {}
     left_out = list(dataset.left_out)
     waiting = [image for image in dataset.images if image.id not in known]
-    with _progress() as progress, closing(_detect(session, waiting)) as frames:
+    with _progress(quiet) as progress, closing(_detect(session, waiting)) as frames:
         done = len(dataset.images) - len(waiting)
         name = f"images, {done} known before" if done else "images"
         task = progress.add_task(name, total=len(dataset.images), completed=done)
@@ -149,7 +151,7 @@ class _Rate(ProgressColumn):
         return Text(f"{task.finished_speed or task.speed or 0:.1f} images/s")
 
 
-def _progress() -> Progress:
+def _progress(quiet: bool) -> Progress:
     """A bar with the rate and the time to go, on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(stderr=True, quiet=quiet))

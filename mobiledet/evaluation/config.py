@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from mobiledet.data.config import DataOptions, Exif
-from mobiledet.devices import InputMode
-from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class EvaluateConfig(DataOptions):
     """COCO JSON of --images."""
     limit: int = 0
     """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
-    exif: Literal["bundle"] | Exif = "bundle"
+    exif: Literal["bundle", Exif] = "bundle"
     """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
     the annotations does not tell otherwise (auto); bundle: as it was trained."""
     scorer: Literal["faster-coco-eval", "pycocotools"] = "faster-coco-eval"

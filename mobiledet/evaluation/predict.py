@@ -14,14 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from mobiledet.atomic import atomic_file
-from mobiledet.bundle import open_bundle
 from mobiledet.data.images import list_images, load_rgb, unread_pictures
 from mobiledet.detections import Detections
-from mobiledet.devices import open_device
-from mobiledet.devices.base import MOST_THREADS, Session
-from mobiledet.drawing.pictures import contact_sheet, draw_detections
+from mobiledet.devices.base import Session
+from mobiledet.drawing.pictures import contact_sheet, draw_detections, save_picture
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
+from mobiledet.evaluation.opened import open_file
 from mobiledet.spec import ModelSpec
 
 EXIT_BAD_PICTURE = 2  # as for other mistakes of the user
@@ -47,25 +46,21 @@ def run(config: PredictConfig) -> int:
     """The command ``mobiledet predict``; returns 2 if a picture could not be read."""
     if not 0 <= config.score <= 1:
         raise UserError(f"--score {config.score} is not in 0..1")
-    if not 0 <= config.threads <= MOST_THREADS:
-        raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")
     images = [image for path in config.images for image in list_images(path)]
     passed_over = [other for path in config.images for other in unread_pictures(path)]
     if not images:
         raise UserError("no pictures; give at least one picture or a folder of pictures")
-    with closing(open_device(config.device)) as device:
-        bundle = open_bundle(config.bundle)
-        session = device.load(bundle, bundle.select(config.file), threads=config.threads)
-        session.golden()
-        predictions, problems = predict(session, bundle.spec, images, config.out, config.score)
+    with closing(open_file(config.bundle, config.file, config.device, threads=config.threads)) as opened:
+        spec = opened.bundle.spec
+        predictions, problems = predict(opened.session, spec, images, config.out, config.score)
     if config.sheet and predictions:
         with atomic_file(config.sheet) as temporary:
             sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])
             Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
     if config.json:
-        print(json.dumps([_to_json(prediction, bundle.spec) for prediction in predictions], indent=1))
+        print(json.dumps([_to_json(prediction, spec) for prediction in predictions], indent=1))
     elif predictions:
-        _print(predictions, bundle.spec)
+        _print(predictions, spec)
     for other in passed_over:
         kind = "what a Mac leaves beside a picture" if other.name.startswith("._") else f"pictures of {other.suffix}"
         print(f"not read: {other} ({kind})", file=sys.stderr)
@@ -110,9 +105,7 @@ def predict(
             problems.append(str(error))
             continue
         drawn = draw_detections(pixels, found, spec.labels)
-        with atomic_file(target) as temporary:
-            kind = "JPEG" if target.suffix == ".jpg" else "PNG"
-            Image.fromarray(drawn).save(temporary, format=kind, quality=92)
+        save_picture(target, drawn)
         predictions.append(Prediction(frame.image, target, found))
     return predictions, problems
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from mobiledet.atomic import atomic_file
 from mobiledet.bundle import ModelFile
-from mobiledet.devices import InputMode
 from mobiledet.devices.base import (
     BenchmarkPlan,
     ColdStart,
@@ -21,6 +20,7 @@ from mobiledet.devices.base import (
     Nanoseconds,
     StageTimes,
 )
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics
@@ -85,6 +85,11 @@ class Latency:
     state_ns: tuple[int, ...]
 
     @property
+    def p50_ms(self) -> float:
+        """Median time of a run."""
+        return self.infer.p50_ms
+
+    @property
     def dropped(self) -> int:
         """Images of the camera that came while the device was busy; 0 without a pace."""
         if not self.plan.fps or not self.started_ns:
@@ -139,6 +144,17 @@ class Result:
     accuracy: Accuracy | None
     latency: Latency | None
     versions: dict[str, str]
+
+    @property
+    def metrics(self) -> CocoMetrics:
+        """COCO's numbers.
+
+        Raises:
+            UserError: accuracy was not measured.
+        """
+        if self.accuracy is None:
+            raise UserError(f"accuracy of {self.bundle} was not measured; evaluate it on annotated images")
+        return self.accuracy.metrics
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, with ``kind`` and ``schema_version``."""

@@ -1,5 +1,6 @@
 """``mobiledet evaluate``: a model file of a bundle, on a device, as a result."""
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -14,8 +15,9 @@ from mobiledet.data.coco import load_coco
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.read import load_split
-from mobiledet.devices import InputMode, open_device
+from mobiledet.devices import open_device
 from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
 from mobiledet.evaluation.config import EvaluateConfig
@@ -37,9 +39,28 @@ def run(config: EvaluateConfig) -> None:
         return
     _check(config)
     bundle = open_bundle(config.bundle)
+    out = config.out or _default_out(bundle, bundle.select(config.file or config.precision), config.device)
+    result = measure(dataclasses.replace(config, out=out), bundle, command=_command(config.token))
+    print_summary(result)
+    print(f"result: {out}")
+
+
+def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bool = False) -> Result:
+    """Do what the command does, but for its words on the terminal.
+
+    Args:
+        config: its settings; without ``out`` nothing is written, and an evaluation that is interrupted cannot go on.
+        bundle: that of the settings, opened.
+        command: to record.
+        quiet: show no progress.
+
+    Raises:
+        UserError: options contradict each other, or as in ``evaluate``.
+    """
+    _check(config)
     file = bundle.select(config.file or config.precision)
-    out = config.out or _default_out(bundle, file, config.device)
-    _check_writable(out)
+    if config.out:
+        _check_writable(config.out)
     dataset = _load(config, bundle.spec) if config.accuracy else None
     plan = benchmark_plan(config) if config.latency else None
     # last, since opening a phone changes it
@@ -56,15 +77,16 @@ def run(config: EvaluateConfig) -> None:
             plan=plan,
             mode=config.mode,
             strict=config.strict,
-            log_path=partial_path(out),
+            log_path=partial_path(config.out) if config.out else None,
             fresh=config.fresh,
-            command=_command(config.token),
+            command=command,
+            quiet=quiet,
         )
-    write_result(out, result)
-    if dataset:
-        keep_detections(out)
-    print_summary(result)
-    print(f"result: {out}")
+    if config.out:
+        write_result(config.out, result)
+        if dataset:
+            keep_detections(config.out)
+    return result
 
 
 def _cross_check(config: EvaluateConfig) -> None:
@@ -92,6 +114,7 @@ def evaluate(
     log_path: Path | None = None,
     fresh: bool = False,
     command: str = "",
+    quiet: bool = False,
 ) -> Result:
     """Measure a model file on a device.
 
@@ -113,6 +136,7 @@ def evaluate(
             nothing. It is there when this returns, and for the caller to remove or rename.
         fresh: start anew where the log holds something.
         command: to record.
+        quiet: show no progress.
 
     Raises:
         UserError: the device refuses the file, gives other detections than the golden ones, or the data is bad.
@@ -129,7 +153,7 @@ def evaluate(
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels)
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
-            accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode)
+            accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet)
     elif plan:
         latency = _measure_latency(session, plan)
     session.golden()

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.profile.experiments import EXPERIMENTS, SIDE, Experiment, Variant
 from mobiledet.profile.guidelines_picture import write_guidelines_picture
+from mobiledet.profile.outcome import Measured, Outcome
 from mobiledet.profile.progress import shown_steps
 from mobiledet.profile.record import SCHEMA_VERSION, write_json
 from mobiledet_converters.process import missing_package
@@ -24,57 +25,6 @@ from mobiledet_converters.tflite.network import Network, convert_networks
 
 NOTICEABLE = 1.05  # times whose ratio is smaller count as equal
 UNSTEADY = 1.2  # ratio of the ends of a median's interval from which on the machine was too busy to measure well
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One network of an experiment.
-
-    Attributes:
-        label: what it is.
-        macs, memory_access: what it costs.
-        latency: on this device.
-        paper: images per second on ARM in the paper.
-    """
-
-    label: str
-    macs: int
-    memory_access: int
-    latency: LatencyStats
-    paper: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of an experiment.
-
-    Attributes:
-        guideline, title, question: of the experiment.
-        variants: as in the experiment: first what the guideline recommends, last what it advises against most.
-        ratio: time of the last over that of the first.
-        paper_ratio: the same in the paper, on ARM.
-        verdict: ``holds``, ``makes no difference`` or ``is reversed``.
-        steady: whether all medians are known well; else the machine was busy with other things.
-    """
-
-    guideline: str
-    title: str
-    question: str
-    variants: tuple[Measured, ...]
-    ratio: float
-    paper_ratio: float
-    verdict: str
-    steady: bool
-
-    @property
-    def sentence(self) -> str:
-        """The outcome in words."""
-        first, last = self.variants[0].label, self.variants[-1].label
-        return (
-            f"{self.guideline} ({self.title}) {self.verdict} here: '{last}' takes {self.ratio:.2f} times as long as "
-            f"'{first}'; in the paper, on ARM, {self.paper_ratio:.2f} times."
-            + ("" if self.steady else " The machine was busy: repeat this when it is quiet.")
-        )
 
 
 def run_guidelines(out: Path, rounds: int, threads: int, console: Console) -> None:

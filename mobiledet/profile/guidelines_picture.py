@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,17 +11,15 @@ from matplotlib.patches import Patch
 from mobiledet.atomic import atomic_file
 from mobiledet.devices.base import DeviceInfo
 from mobiledet.evaluation.chart_png import COLORS, DPI, SCALE
+from mobiledet.profile.outcome import Outcome
 from mobiledet.profile.picture import GRID, INK
-
-if TYPE_CHECKING:
-    from mobiledet.profile.guidelines import Outcome
 
 WIDTH, HEIGHT = 1100, 760  # pixels; the file has twice as many
 HERE, PAPER = COLORS[0], "#b9bec7"
 BAR = 0.38
 
 
-def write_guidelines_picture(path: Path, outcomes: Sequence["Outcome"], device: DeviceInfo, threads: int) -> None:
+def write_guidelines_picture(path: Path, outcomes: Sequence[Outcome], device: DeviceInfo, threads: int) -> None:
     """Draw a panel for each of at most four experiments: times relative to the recommended network.
 
     Raises:
@@ -44,7 +41,7 @@ def write_guidelines_picture(path: Path, outcomes: Sequence["Outcome"], device: 
         canvas.print_png(temporary)
 
 
-def _draw(axes: Axes, outcome: "Outcome") -> None:
+def _draw(axes: Axes, outcome: Outcome) -> None:
     first = outcome.variants[0]
     ours = [variant.latency.p50_ms / first.latency.p50_ms for variant in outcome.variants]
     below = [(v.latency.p50_ms - v.latency.p50_low_ms) / first.latency.p50_ms for v in outcome.variants]

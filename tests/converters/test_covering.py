@@ -75,7 +75,7 @@ def test_every_file_ships_and_passes_its_golden_cases(
     config = ExportConfig(
         train_on_scenes(backbone, detector, steps=100 if "faster_rcnn" in detector else 30),
         tmp_path / "x.mobiledet",
-        precision=("float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"),
+        precisions=("float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"),
         face=("graph",),
         images=pictures[kind],
         calibration=str(trained_on),

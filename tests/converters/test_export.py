@@ -101,7 +101,7 @@ def test_core_ml_package_of_other_weights_is_refused(ready_made: None, config: E
 
     other = altered(config.checkpoint, tmp_path / "other.ckpt", shift)
     with pytest.raises(UserError, match=r"model\.float16\.mlpackage is left out: box_deltas is"):
-        export(dataclasses.replace(config, checkpoint=other, format=("coreml",)))
+        export(dataclasses.replace(config, checkpoint=other, formats=("coreml",)))
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -109,12 +109,12 @@ def test_core_ml_package_of_other_post_processing_is_refused(
     ready_made: None, config: ExportConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"model\.float16\.mlpackage is left out: it invents"):
-        export(dataclasses.replace(config, format=("coreml",), nms_score=0.3))
+        export(dataclasses.replace(config, formats=("coreml",), nms_score=0.3))
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_ready_made_files_pass(ready_made: None, config: ExportConfig) -> None:
-    bundle = export(dataclasses.replace(config, format=("tflite",), precision=("float16",)))
+    bundle = export(dataclasses.replace(config, formats=("tflite",), precisions=("float16",)))
     assert [file.path for file in bundle.files] == ["model.float16.tflite"]
     assert open_bundle(bundle.path).sha256 == bundle.sha256
     assert [path.name for path in bundle.path.parent.iterdir()] == ["x.mobiledet"]
@@ -130,7 +130,7 @@ def strict_int8(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_differs_is_left_out_and_the_last_line_says_so(
     ready_made: None, strict_int8: None, config: ExportConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = dataclasses.replace(config, format=("tflite",), precision=("float32", "int8"))
+    config = dataclasses.replace(config, formats=("tflite",), precisions=("float32", "int8"))
     assert export_module.run(config) == EXIT_INCOMPLETE == 3
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("model.int8.tflite is left out: it ")
@@ -144,7 +144,7 @@ def test_a_file_that_differs_is_left_out_and_the_last_line_says_so(
 
 
 def test_strict_writes_nothing_if_a_file_is_left_out(ready_made: None, strict_int8: None, config: ExportConfig) -> None:
-    config = dataclasses.replace(config, format=("tflite",), precision=("float32", "int8"), strict=True)
+    config = dataclasses.replace(config, formats=("tflite",), precisions=("float32", "int8"), strict=True)
     with pytest.raises(UserError, match=r"model\.int8\.tflite is left out: .*; no bundle is written"):
         export(config)
     assert config.out is not None
@@ -155,7 +155,7 @@ def test_map_overrules_what_integers_change(
     ready_made: None, strict_int8: None, config: ExportConfig, scenes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selection, "KEPT_DROP", 0.5)  # the detector is hardly trained
-    config = dataclasses.replace(config, format=("tflite",), precision=("int8",), data=str(scenes), max_map_drop=0.5)
+    config = dataclasses.replace(config, formats=("tflite",), precisions=("int8",), data=str(scenes), max_map_drop=0.5)
     (file,) = export(config).files
     assert 0.01 < (file.map or {})["drop"] <= 0.5
     assert (file.parity or {})["overruled"].startswith("it ")
@@ -189,7 +189,7 @@ def test_existing_output_is_kept(config: ExportConfig) -> None:
 
 
 def test_existing_bundle_is_replaced_on_demand(ready_made: None, config: ExportConfig) -> None:
-    config = dataclasses.replace(config, format=("tflite",), precision=("float32",))
+    config = dataclasses.replace(config, formats=("tflite",), precisions=("float32",))
     first = export(config).sha256
     (config.out / "model.float32.tflite").write_text("broken")  # type: ignore[operator]
     assert export(dataclasses.replace(config, overwrite=True)).sha256 == first
@@ -206,7 +206,7 @@ def test_output_that_cannot_be_written_is_told_at_once(config: ExportConfig, tmp
     [
         ({"images": Path("missing")}, "cannot find missing"),
         ({"parity_images": 0}, "--parity-images is 0"),
-        ({"format": ()}, "--format is empty"),
+        ({"formats": ()}, "--format is empty"),
         ({"face": ()}, "--face is empty"),
         ({"ios": 19}, "--ios 19 has no Core ML of its own; give one of 15, 16, 17, 18, 26"),
         ({"max_detections": 1000}, "max_detections <= top_k"),
@@ -215,7 +215,7 @@ def test_output_that_cannot_be_written_is_told_at_once(config: ExportConfig, tmp
         ({"calibration": "missing"}, "--calibration missing does not exist"),
         ({"calibration_images": 0}, "--calibration-images is 0"),
         ({"measure": True, "data": "missing"}, "data folder missing does not exist"),
-        ({"format": ("coreml",), "precision": ("int8-weights",)}, "--precision int8-weights: coreml has"),
+        ({"formats": ("coreml",), "precisions": ("int8-weights",)}, "--precision int8-weights: coreml has"),
     ],
 )
 def test_bad_settings_are_told(config: ExportConfig, changes: dict[str, object], message: str) -> None:

@@ -17,8 +17,8 @@ def measured(ready_made: None, config: ExportConfig, scenes: Path) -> ExportConf
     """Settings that measure the float32 and the int8 file on the scenes, which the detector has seen in training."""
     return dataclasses.replace(
         config,
-        format=("tflite",),
-        precision=("float32", "int8"),
+        formats=("tflite",),
+        precisions=("float32", "int8"),
         data=str(scenes),
         max_map_drop=1.0,
     )
@@ -66,7 +66,7 @@ def test_forced_file_is_shipped_with_what_it_loses(measured: ExportConfig, drop:
 
 def test_no_bundle_is_written_where_no_file_is_left(measured: ExportConfig, drop: float) -> None:
     out = dataclasses.replace(measured, out=measured.out.with_name("y.mobiledet"))  # type: ignore[union-attr]
-    config = dataclasses.replace(out, precision=("int8",), max_map_drop=drop - 1e-6)
+    config = dataclasses.replace(out, precisions=("int8",), max_map_drop=drop - 1e-6)
     with pytest.raises(UserError, match=r"model\.int8\.tflite is left out: mAP .*; no bundle is written"):
         export(config)
     assert config.out is not None

@@ -59,7 +59,7 @@ def largest_file(size: int) -> Iterator[None]:
 @pytest.fixture
 def existing(ready_made: None, config: ExportConfig) -> Iterator[Bundle]:
     """A bundle that must outlive the test, alone in its folder."""
-    bundle = export(dataclasses.replace(config, format=("tflite",), precision=("float16",)))
+    bundle = export(dataclasses.replace(config, formats=("tflite",), precisions=("float16",)))
     yield bundle
     assert open_bundle(bundle.path).sha256 == bundle.sha256
     assert list(bundle.path.parent.iterdir()) == [bundle.path]

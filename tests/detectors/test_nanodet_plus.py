@@ -12,9 +12,9 @@ from mobiledet.detectors.distribution_heads import DistributionOutputs
 from mobiledet.detectors.nanodet_plus import NanoDetPlus
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.finetune import start_from
-from mobiledet.train.setup import make_spec
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.finetune import start_from
+from mobiledet.training.setup import make_spec
 
 CLASSES = 3
 

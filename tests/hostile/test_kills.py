@@ -17,7 +17,7 @@ from processes import await_true, finish, kill, relatives, start
 
 from mobiledet.bundle import Bundle
 from mobiledet.data.shapes import write_shapes
-from mobiledet.devices.agent_client import AgentDevice, zipped
+from mobiledet.devices.agent.client import AgentDevice, zipped
 from mobiledet.devices.base import BenchmarkPlan
 
 pytestmark = pytest.mark.slow

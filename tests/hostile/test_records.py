@@ -39,9 +39,9 @@ from mobiledet.matching import Tolerance
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet.sweep.journal import Journal
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.curves import read_points
-from mobiledet.train.run_folder import RunFolder, config_to_json
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.curves import read_points
+from mobiledet.training.run_folder import RunFolder, config_to_json
 
 SPEC = ModelSpec("tiny", "shufflenet_v2_0.5x", "ssdlite", InputSpec(32, 32), ("cat", "dog"), (1, 7))
 DEVICE = DeviceInfo("local", "board", "Linux", "cpu", 4, "litert", "2")

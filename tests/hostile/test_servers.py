@@ -15,10 +15,10 @@ from conftest import Trials
 from mutations import mutated_bytes, mutated_text
 
 from mobiledet.bundle import Bundle
+from mobiledet.devices.agent.client import AgentDevice, AgentSession, zipped
 from mobiledet.devices.agent.messages import Limits
 from mobiledet.devices.agent.server import AgentServer
 from mobiledet.devices.agent.service import Agent
-from mobiledet.devices.agent_client import AgentDevice, AgentSession, zipped
 
 TOKEN = "a-token-for-these-tests"
 PATHS = ("/v1/info", "/v1/state", "/v1/sessions", "/v1/bundles/" + "0" * 64, "/v1/jobs/x?wait=0", "/v1/nothing", "/")

@@ -13,7 +13,8 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.profile import experiments, guidelines
 from mobiledet.profile.experiments import EXPERIMENTS, SIDE, Experiment
-from mobiledet.profile.guidelines import Measured, judge, run_guidelines
+from mobiledet.profile.guidelines import judge, run_guidelines
+from mobiledet.profile.outcome import Measured
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.guideline)

@@ -23,8 +23,8 @@ from mobiledet.detectors.dense import DenseDetector
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
 from mobiledet.spec import InputSpec
-from mobiledet.train.config import TrainConfig
-from mobiledet.train.finetune import start_from
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.finetune import start_from
 from mobiledet.zoo.catalogue import ZOO
 from mobiledet.zoo.coco import COCO
 from mobiledet.zoo.config import ImportConfig
@@ -148,7 +148,7 @@ def assert_equal_to_tensorflow(checkpoint: Path, expected: Any) -> None:
 def test_other_classes_learn_from_an_imported_file(ssdlite_checkpoint: Path) -> None:
     from mobiledet.data.dataset import DetectionSet
     from mobiledet.detectors import Targets, detector_from_spec
-    from mobiledet.train.setup import make_spec
+    from mobiledet.training.setup import make_spec
 
     before = load_checkpoint(ssdlite_checkpoint)
     config = TrainConfig(backbone=before.spec.backbone, detector="ssdlite", image_size=96)

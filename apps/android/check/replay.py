@@ -15,7 +15,7 @@ from PIL import Image
 
 from mobiledet.bundle import open_bundle
 from mobiledet.data.images import load_rgb, resize
-from mobiledet.devices.agent_client import AgentDevice
+from mobiledet.devices.agent.client import AgentDevice
 from mobiledet.devices.outputs import to_detections
 
 TOLERANCE_PIXELS = 1e-4

@@ -4,16 +4,15 @@ import dataclasses
 import weakref
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.devices import InputMode
+from mobiledet.data.images import ImageSource
 from mobiledet.devices.adb import app
 from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
 from mobiledet.devices.adb.keeper import Keeper
 from mobiledet.devices.adb.state import merge, phone_state
+from mobiledet.devices.agent.client import AgentSession
 from mobiledet.devices.agent.connection import AgentRefusal
-from mobiledet.devices.agent_client import AgentSession
 from mobiledet.devices.base import (
     BenchmarkPlan,
     BenchmarkSamples,
@@ -23,7 +22,7 @@ from mobiledet.devices.base import (
     Frame,
     GoldenReport,
 )
-from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 from mobiledet.devices.starting import await_agent
 from mobiledet.errors import UserError
 
@@ -133,7 +132,7 @@ class AdbSession:
         with self._device.explained():
             return self._session.golden()
 
-    def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+    def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         with self._device.explained():
             yield from self._session.detect(images, apply_orientation)
 

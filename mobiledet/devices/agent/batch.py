@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobiledet.data.images import load_rgb, resize
-from mobiledet.devices import InputMode
+from mobiledet.data.images import ImageSource, read_rgb, resize
 from mobiledet.devices.agent.messages import LENGTH_BYTES
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase, GoldenInput
 
@@ -58,18 +58,23 @@ def batches(items: Iterable[Item], size: BatchSize, most_bytes: int) -> Iterator
         yield batch
 
 
-def file_item(path: Path) -> Item:
-    """A picture file as it is."""
+def image_item(image: ImageSource, index: int) -> Item:
+    """A picture file as it is; pixels become one without loss."""
+    if isinstance(image, bytes):
+        return _encoded_item(Path(str(index)), image)
+    if not isinstance(image, Path):
+        return _encoded_item(Path(str(index)), GoldenInput.of_picture(image).content)
     try:
-        return _encoded_item(path, path.read_bytes())
+        return _encoded_item(image, image.read_bytes())
     except OSError as error:
-        return Item(path, b"", f"cannot decode image {path}: {str(error.strerror).lower()}")
+        return Item(image, b"", f"cannot decode image {image}: {str(error.strerror).lower()}")
 
 
-def prepared_item(path: Path, height: int, width: int, apply_orientation: bool) -> Item:
+def prepared_item(image: ImageSource, index: int, height: int, width: int, apply_orientation: bool) -> Item:
     """The input of the model, made here."""
+    path = image if isinstance(image, Path) else Path(str(index))
     try:
-        rgb = load_rgb(path, apply_orientation)
+        rgb = read_rgb(image, path, apply_orientation)
     except UserError as error:
         return Item(path, b"", str(error))
     return Item(path, resize(rgb, height, width).tobytes(), height=rgb.shape[0], width=rgb.shape[1])

@@ -14,10 +14,10 @@ from mobiledet.devices.agent.checks_transport import (
     a_request_without_the_token_is_refused,
     an_unknown_endpoint_is_named,
 )
+from mobiledet.devices.agent.client import AgentDevice, zipped
 from mobiledet.devices.agent.forged import fresh_copy, with_entry, with_golden, with_huge_entry, with_link
 from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, JobInfo, SessionInfo
 from mobiledet.devices.agent.subject import Broken, Subject
-from mobiledet.devices.agent_client import AgentDevice, zipped
 from mobiledet.devices.base import BenchmarkPlan, DeviceState
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenInput

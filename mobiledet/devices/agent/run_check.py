@@ -6,10 +6,10 @@ from rich.table import Table
 
 from mobiledet.bundle import open_bundle
 from mobiledet.devices.agent.checks import CHECKS
+from mobiledet.devices.agent.client import AgentDevice
 from mobiledet.devices.agent.config import AgentCheckConfig
 from mobiledet.devices.agent.subject import Broken, Subject
 from mobiledet.devices.agent.token import given_token
-from mobiledet.devices.agent_client import AgentDevice
 from mobiledet.leftovers import scratch_folder
 
 

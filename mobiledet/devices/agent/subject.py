@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.devices.agent.client import zipped
 from mobiledet.devices.agent.connection import AgentConnection, Reply
 from mobiledet.devices.agent.messages import SessionInfo, SessionRequest, from_bytes
-from mobiledet.devices.agent_client import zipped
 
 LOAD_SECONDS = 300.0
 

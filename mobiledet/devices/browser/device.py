@@ -4,12 +4,12 @@ import dataclasses
 from contextlib import ExitStack
 
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.devices import InputMode
+from mobiledet.devices.agent.client import AgentDevice, AgentSession
 from mobiledet.devices.agent.token import own_token
-from mobiledet.devices.agent_client import AgentDevice, AgentSession
 from mobiledet.devices.base import DeviceInfo, DeviceState
 from mobiledet.devices.browser.broker import Broker
 from mobiledet.devices.browser.serving import serve_page
+from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 
 PATIENCE_SECONDS = 600.0

@@ -8,13 +8,12 @@ import weakref
 from contextlib import ExitStack, suppress
 
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.devices import InputMode
+from mobiledet.devices.agent.client import AgentDevice, AgentSession
 from mobiledet.devices.agent.connection import AgentRefusal
 from mobiledet.devices.agent.token import given_token
-from mobiledet.devices.agent_client import AgentDevice, AgentSession
 from mobiledet.devices.base import DeviceInfo, DeviceState
 from mobiledet.devices.ios.tools import ListedPhone, Tool, find_tool, forward_command
-from mobiledet.devices.options import ANY_PHONE, PhoneOptions
+from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 from mobiledet.devices.starting import await_agent
 from mobiledet.errors import UserError
 

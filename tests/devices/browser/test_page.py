@@ -16,7 +16,7 @@ from PIL import Image
 from mobiledet import cli
 from mobiledet.bundle import Bundle
 from mobiledet.devices import open_device
-from mobiledet.devices.agent_client import zipped
+from mobiledet.devices.agent.client import zipped
 
 pytestmark = pytest.mark.slow
 SECONDS = 60

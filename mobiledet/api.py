@@ -1,0 +1,254 @@
+"""Everything in Python: what the command line does, as functions. ``import mobiledet`` offers these names.
+
+Options have the names, defaults and meaning of the command line, from the same dataclasses; paths may be texts, and
+tuples lists. What a user can mend is raised as ``UserError``. Messages name an option as the command line does.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import numpy as np
+from PIL import Image
+
+from mobiledet.bundle import Bundle, ModelFile, open_bundle
+from mobiledet.data.images import ImageSource, pillow_rgb
+from mobiledet.devices.base import Execution
+from mobiledet.errors import UserError
+from mobiledet.evaluation.config import EvaluateConfig, PredictConfig
+from mobiledet.evaluation.found import Found
+from mobiledet.evaluation.opened import OpenedFile, open_file
+from mobiledet.evaluation.result import Result
+from mobiledet.keywords import narrowed, takes, takes_after
+from mobiledet.spec import ModelSpec
+from mobiledet.training.config import TrainConfig
+from mobiledet.zoo_bundle import find_bundle, tell
+from mobiledet_converters.config import ExportConfig
+
+if TYPE_CHECKING:
+    from mobiledet.training.engine import TrainResult
+
+Picture = str | Path | bytes | Image.Image | np.ndarray
+
+
+class Detector:
+    """An exported detector, ready to run on pictures; made by ``Detector.open``.
+
+    Use it as a context manager, or ``close`` it, where it runs on another device. One thread at a time may use it.
+
+    Attributes:
+        bundle, file: what is run.
+        spec: the model's description, such as ``labels`` and the size of its input.
+        execution: what really computes, and on how many threads.
+    """
+
+    def __init__(self, opened: OpenedFile) -> None:
+        self._opened = opened
+        self.bundle: Bundle = opened.bundle
+        self.file: ModelFile = opened.file
+        self.spec: ModelSpec = opened.bundle.spec
+        self.execution: Execution = opened.session.execution
+
+    @classmethod
+    def open(
+        cls,
+        bundle: str | Path | Bundle,
+        *,
+        file: str = "",
+        threads: int = 0,
+        accelerator: str = "auto",
+        device: str = "local",
+        token: str = "",
+        quiet: bool = False,
+    ) -> Self:
+        """Load a model file of a bundle on a device, and check that it finds there what it found at export.
+
+        Args:
+            bundle: what ``export`` gave, a folder NAME.mobiledet, a zip of it, or the name of a published detector,
+                which is fetched and exported the first time (see ``mobiledet zoo``).
+            file: name or precision of the model file, such as ``int8``; by default the first .tflite.
+            threads: of the processor; 0 takes every core.
+            accelerator: what computes, one of the device's own; ``auto`` takes the best that works.
+            device: where; ``local`` is this machine, ``http://HOST:PORT`` a ``mobiledet agent``, see
+                ``mobiledet devices``.
+            token: of an agent; by default MOBILEDET_AGENT_TOKEN of the environment.
+            quiet: do not tell of the work that the name of a published detector causes.
+
+        Raises:
+            UserError: bundle, file or device cannot be had, or the device computes something else.
+        """
+        given = bundle.path if isinstance(bundle, Bundle) else Path(bundle)
+        path = find_bundle(given, (lambda line: None) if quiet else tell)
+        return cls(open_file(path, file, device, token, accelerator, threads))
+
+    @overload
+    def detect(self, pictures: Picture, score: float = ...) -> Found: ...
+
+    @overload
+    def detect(self, pictures: list[Any] | tuple[Any, ...], score: float = ...) -> list[Found]: ...
+
+    def detect(
+        self, pictures: Picture | list[Any] | tuple[Any, ...], score: float = PredictConfig.score
+    ) -> Found | list[Found]:
+        """Find objects.
+
+        Args:
+            pictures: the path of a picture file, its bytes, a PIL image, or pixels, height x width x 3 uint8 RGB (of
+                OpenCV: ``image[..., ::-1]``); or a list of them. Those that carry an EXIF orientation are turned
+                upright, unless the model was trained without it.
+            score: objects below it are left out, 0..1.
+
+        Returns:
+            what was found; for a list a list, in its order.
+
+        Raises:
+            UserError: a picture cannot be read, the device is gone, or the score is none.
+        """
+        if not 0 <= score <= 1:
+            raise UserError(f"score {score} is not in 0..1")
+        if isinstance(pictures, list | tuple):
+            return self._detect(pictures, score)
+        return self._detect([pictures], score)[0]
+
+    def _detect(self, pictures: Iterable[Any], score: float) -> list[Found]:
+        upright = self.spec.input.exif != "ignore"
+        sources = [_source(picture, upright) for picture in pictures]
+        results = []
+        for source, frame in zip(sources, self._opened.session.detect(sources, upright), strict=True):
+            if frame.problem:
+                raise UserError(frame.problem)
+            found = frame.detections.above(score)
+            names = tuple(self.spec.labels[label] for label in found.labels)
+            sides = frame.height, frame.width
+            results.append(Found(found.boxes_xyxy, found.scores, found.labels, names, *sides, source, upright))
+        return results
+
+    def close(self) -> None:
+        """Let the device go."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Detector {self.spec.name}, {self.file.path}, on {self.execution.actual}>"
+
+
+def _source(picture: Any, upright: bool) -> ImageSource:
+    """A picture in one of the forms that devices take.
+
+    Raises:
+        UserError: it is none.
+    """
+    if isinstance(picture, str | Path):
+        return Path(picture)
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return bytes(picture)
+    if isinstance(picture, Image.Image):
+        return pillow_rgb(picture, upright)
+    if not isinstance(picture, np.ndarray):
+        kind = type(picture).__name__
+        raise UserError(f"a {kind} is no picture; give a path, bytes, a PIL image or an array of pixels")
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        shape = " x ".join(map(str, picture.shape))
+        raise UserError(f"an array of {shape} {picture.dtype} is no picture; give height x width x 3 uint8, RGB")
+    return picture
+
+
+@dataclass(frozen=True)
+class _Train(TrainConfig):
+    quiet: bool = False
+    """Show no progress."""
+
+
+@takes(_Train)
+def train(settings: _Train, given: Collection[str]) -> "TrainResult":
+    """Train a detector, as ``mobiledet train`` does.
+
+    Settings that are not given are those of ``recipe``, of the run in ``resume``, or of ``qat``, before the defaults.
+
+    Returns:
+        ``best`` is the checkpoint with the highest validation mAP, ``metrics`` that mAP, ``folder`` the run's.
+
+    Raises:
+        UserError: a setting is wrong, data are bad, or the loss is no longer finite.
+        KeyboardInterrupt: Ctrl-C; the run can go on with ``resume``.
+    """
+    from mobiledet.training import engine
+    from mobiledet.training.recipes import settings_before
+
+    before = settings_before(settings.recipe, settings.qat, settings.resume)
+    changes = {name: getattr(settings, name) for name in given if name != "quiet"}
+    return engine.train(replace(before, **changes), quiet=settings.quiet)
+
+
+@dataclass(frozen=True)
+class _Export(ExportConfig):
+    quiet: bool = False
+    """Show no progress and no table."""
+
+
+@takes_after(_Export)
+def export(checkpoint: str | Path, settings: _Export) -> Bundle:
+    """Turn a checkpoint into a bundle of model files, each checked against PyTorch, as ``mobiledet export`` does.
+
+    Returns:
+        the bundle; ``left_out`` tells the files that did not pass.
+
+    Raises:
+        UserError: the checkpoint, the pictures or the folder cannot be used, a converter is missing or fails, or no
+            file passes. Nothing is written then.
+    """
+    from rich.console import Console
+
+    from mobiledet_converters.export import make
+
+    return make(narrowed(settings, ExportConfig), Console(quiet=settings.quiet))
+
+
+@dataclass(frozen=True)
+class _Evaluate(EvaluateConfig):
+    quiet: bool = False
+    """Show no progress."""
+
+
+@takes_after(_Evaluate)
+def evaluate(bundle: str | Path | Bundle, settings: _Evaluate) -> Result:
+    """Measure a model file of a bundle on a device, as ``mobiledet evaluate`` does.
+
+    Without ``out`` nothing is written. Give it for what shall go on where it was interrupted.
+
+    Returns:
+        ``metrics`` (``AP``, ``AP50``, ...), ``latency`` (``p50_ms``, ...) and all that they come from.
+
+    Raises:
+        UserError: options contradict each other, the device refuses the file or gives other detections than at export,
+            or the data are bad.
+    """
+    from mobiledet.evaluation.run import measure
+
+    if settings.tool != "mobiledet":
+        raise UserError(f"tool {settings.tool} gives no result; use mobiledet evaluate --tool {settings.tool}")
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(settings.bundle)
+    return measure(narrowed(settings, EvaluateConfig), opened, quiet=settings.quiet)
+
+
+def list_backbones() -> list[str]:
+    """Names for ``train(backbone=...)``, those of other packages included; ``mobiledet list`` tells their cost."""
+    from mobiledet.backbones import BACKBONES
+
+    return list(BACKBONES)
+
+
+def list_detectors() -> list[str]:
+    """Names for ``train(detector=...)``, those of other packages included."""
+    from mobiledet.detectors import DETECTORS
+
+    return list(DETECTORS)

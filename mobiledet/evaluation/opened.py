@@ -1,0 +1,57 @@
+"""A model file of a bundle, loaded on a device and checked there: what predict and the Python interface begin with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mobiledet.bundle import Bundle, ModelFile, open_bundle
+from mobiledet.devices import open_device
+from mobiledet.devices.base import MOST_THREADS, Device, Session
+from mobiledet.errors import UserError
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """A file that finds on this device what it found at export; close it when it is not needed any more.
+
+    Attributes:
+        bundle, file: what is run.
+        device: where.
+        session: the loaded file.
+    """
+
+    bundle: Bundle
+    file: ModelFile
+    device: Device
+    session: Session
+
+    def close(self) -> None:
+        """Let the device go."""
+        self.device.close()
+
+
+def open_file(
+    path: Path, file: str = "", device: str = "local", token: str = "", accelerator: str = "auto", threads: int = 0
+) -> OpenedFile:
+    """Load a model file on a device and replay its golden inputs there.
+
+    Args:
+        path: of the bundle.
+        file: its name or precision; by default the first .tflite.
+        device, token: as in ``open_device``.
+        accelerator, threads: as in ``Device.load``.
+
+    Raises:
+        UserError: bundle, file or device cannot be had, or the device finds something else in the golden inputs.
+    """
+    if not 0 <= threads <= MOST_THREADS:
+        raise UserError(f"--threads {threads} is not in 0..{MOST_THREADS}")
+    opened = open_device(device, token)
+    try:
+        bundle = open_bundle(path)
+        chosen = bundle.select(file)
+        session = opened.load(bundle, chosen, accelerator, threads)
+        session.golden()
+    except BaseException:
+        opened.close()
+        raise
+    return OpenedFile(bundle, chosen, opened, session)

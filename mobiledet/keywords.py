@@ -1,0 +1,125 @@
+"""Functions whose arguments are the fields of a config: one table for the command line and for Python."""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import numbers
+import os
+import textwrap
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+
+from mobiledet.errors import UserError
+from mobiledet.records import decode
+
+P = ParamSpec("P")
+First = TypeVar("First")
+Settings = TypeVar("Settings")
+Result = TypeVar("Result")
+
+
+def takes(
+    settings: Callable[P, Settings],
+) -> Callable[[Callable[[Settings, Collection[str]], Result]], Callable[P, Result]]:
+    """Give a function the arguments of a dataclass.
+
+    Args:
+        settings: the dataclass. Its fields, defaults and texts become the function's. Texts are taken for paths, and
+            lists for tuples.
+
+    Returns:
+        a decorator of a function that is called with the settings and with the names of those that were given.
+    """
+    return functools.partial(_taking, settings, lambda checked, given: (checked, tuple(given)))
+
+
+def takes_after(
+    settings: Callable[Concatenate[Any, P], Settings],
+) -> Callable[[Callable[[First, Settings], Result]], Callable[Concatenate[First, P], Result]]:
+    """The same for a function whose first argument may be more than the first field, a path: what has a ``path`` of its
+    own stands for it. The function is called with that argument and the settings."""
+    return functools.partial(_taking, settings, lambda checked, given: (next(iter(given.values())), checked))
+
+
+def narrowed(settings: Any, kind: type[Settings]) -> Settings:
+    """Settings without what a subclass has added to them."""
+    return kind(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
+
+
+def _taking(
+    settings: Any, arranged: Callable[[Any, Mapping[str, Any]], tuple[Any, Any]], function: Callable[[Any, Any], Any]
+) -> Callable[..., Any]:
+    own, fields = inspect.get_annotations(function), get_type_hints(settings)
+    signature = inspect.Signature(
+        [
+            parameter.replace(annotation=own.get(name, fields[name]))
+            for name, parameter in inspect.signature(settings).parameters.items()
+        ],
+        return_annotation=own.get("return"),
+    )
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}(): {error}") from None
+        return function(*arranged(_checked(settings, given), given))
+
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    call.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nArguments:\n{_described(settings)}"
+    return call
+
+
+def _checked(settings: Any, given: Mapping[str, Any]) -> Any:
+    """The settings of some arguments.
+
+    Raises:
+        UserError: one is of another type, or none of those that it can be.
+    """
+    try:
+        return decode(settings, {name: _plain(value) for name, value in given.items()}, filled=(settings,))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _plain(value: Any) -> Any:
+    """What JSON would hold."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(getattr(value, "path", None), Path):  # such as an opened bundle
+        return str(value.path)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):  # also those of NumPy
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
+
+
+def _described(settings: Any) -> str:
+    """The fields of a dataclass with the texts below them."""
+    texts: dict[str, str] = {}
+    for kind in reversed(settings.__mro__):
+        if dataclasses.is_dataclass(kind):
+            texts.update(_texts(kind))
+    paragraphs = [f"{name}: {' '.join(texts.get(name, '').split())}" for name in inspect.signature(settings).parameters]
+    indented = (textwrap.fill(text, 116, initial_indent="    ", subsequent_indent="        ") for text in paragraphs)
+    return "\n".join(indented)
+
+
+def _texts(kind: Any) -> dict[str, str]:
+    try:
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    except OSError:  # the source is not there
+        return {}
+    assert isinstance(tree, ast.ClassDef)
+    texts = {}
+    for field, below in zip(tree.body, tree.body[1:], strict=False):
+        is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+            texts[field.target.id] = str(below.value.value)  # type: ignore[attr-defined]
+    return texts

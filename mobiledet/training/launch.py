@@ -1,0 +1,149 @@
+"""The processes of a run: started here, or found in the environment that torchrun or SLURM prepared."""
+
+import dataclasses
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.strategies import DDPStrategy, Strategy
+from torch.multiprocessing.spawn import ProcessException, ProcessExitedException
+
+from mobiledet.errors import UserError
+from mobiledet.leftovers import scratch_folder
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.faults import how_to_go_on
+from mobiledet.training.interruption import Interruption
+
+Result = TypeVar("Result")
+
+# the launch of processes is announced in five lines that help nobody
+for _name in ("lightning.fabric", "lightning.pytorch"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+# its successor is missing from the older versions of torch that we support
+warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+
+# of machines that are started by hand, see lightning's LightningEnvironment
+ADDRESS_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
+
+
+def adopt_environment(config: TrainConfig) -> TrainConfig:
+    """The settings with the numbers of processes and machines that torchrun or SLURM started.
+
+    Raises:
+        UserError: several machines are wanted, but nothing says how they find each other.
+    """
+    world = launched_world()
+    if world:
+        devices, nodes = world
+        return dataclasses.replace(config, devices=devices, nodes=nodes)
+    missing = [name for name in ADDRESS_VARIABLES if name not in os.environ]
+    if config.nodes > 1 and missing:
+        raise UserError(
+            f"--nodes {config.nodes} needs {', '.join(missing)} in the environment; or start with torchrun or srun"
+        )
+    return config
+
+
+def launched_world() -> tuple[int, int] | None:
+    """Processes on each machine, and machines, if torchrun or SLURM has started this process as one of several."""
+    if TorchElasticEnvironment.detect():
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        return devices, int(os.environ["WORLD_SIZE"]) // devices
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", 1))
+        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return None
+
+
+def make_fabric(config: TrainConfig) -> Fabric:
+    """Lightning Fabric for one process or several, not launched yet.
+
+    Raises:
+        UserError: the accelerator or so many devices are not there.
+    """
+    strategy: Strategy | str = "auto"
+    if config.devices * config.nodes > 1:
+        strategy = DDPStrategy(
+            # what lightning calls popen leaves processes that a launcher has started as they are
+            start_method="popen" if launched_world() else "spawn",
+            # normalisation statistics are averaged once an epoch instead, see ``AveragedWeights.synchronize``
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+        )
+    try:
+        return Fabric(
+            accelerator=config.accelerator,
+            strategy=strategy,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            precision=_precision(config),
+        )
+    except (RuntimeError, ValueError) as error:  # lightning's MisconfigurationException is one of them
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--accelerator {config.accelerator} --devices {config.devices}: {reason}") from error
+
+
+def _precision(config: TrainConfig) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """bf16 on a GPU that computes in it, unless the settings say otherwise."""
+    if config.precision != "auto":
+        return config.precision
+    wants_cuda = config.accelerator in ("auto", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if wants_cuda and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | None = None) -> Result:
+    """Call ``function`` in every process of the run; returns what that of rank 0 returned.
+
+    Args:
+        fabric: not launched yet.
+        function: of one process.
+        folder: of the run, for messages.
+
+    Raises:
+        UserError: one of the processes raised it, or was killed.
+        Interrupted: they stopped because of a signal.
+    """
+    starts_others = isinstance(fabric.strategy, DDPStrategy) and not launched_world()
+    with (
+        scratch_folder("launch") as scratch,
+        Interruption(forward=True) if starts_others else nullcontext() as own,
+    ):
+        mistake = scratch / "mistake.txt"
+        try:
+            result = fabric.launch(partial(_telling_exceptions, function=function, mistake=mistake))
+        except ProcessException as error:
+            if mistake.exists():
+                raise UserError(mistake.read_text(encoding="utf-8")) from error
+            if own and own.signum:
+                raise SystemExit(128 + own.signum) from error
+            if isinstance(error, ProcessExitedException) and error.signal_name:
+                raise UserError(
+                    f"process {error.error_index} of the run was killed by {error.signal_name}, perhaps for want of "
+                    f"memory; {how_to_go_on(folder)}"
+                ) from error
+            raise
+    if isinstance(result, KeyboardInterrupt):
+        raise result
+    return result
+
+
+def _telling_exceptions(
+    fabric: Fabric, function: Callable[[Fabric], Result], mistake: Path
+) -> Result | KeyboardInterrupt:
+    """Gives exceptions a form in which they cross processes: a UserError leaves its message in a file, because the
+    processes that wait for the one with the mistake die too; an interruption is returned."""
+    try:
+        return function(fabric)
+    except UserError as error:
+        mistake.write_text(str(error), encoding="utf-8")
+        raise
+    except KeyboardInterrupt as interruption:
+        return interruption

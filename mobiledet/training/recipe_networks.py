@@ -1,0 +1,33 @@
+"""The networks that recipes build, and what they say of themselves as JSON."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from mobiledet.backbones import build_backbone
+from mobiledet.complexity import count_parameters
+from mobiledet.detectors import Detector, build_detector
+from mobiledet.training.options import read_options
+from mobiledet.training.recipes import RECIPES, recipe_config
+
+
+def recipe_network(name: str) -> Detector:
+    """The network of a recipe for as many classes as its source counts with, randomly initialised."""
+    config = recipe_config(name)
+    backbone = build_backbone(config.backbone, options=read_options(config.backbone_options, "--backbone-options"))
+    options = read_options(config.detector_options, "--detector-options")
+    size = (config.image_size, config.image_size)
+    return build_detector(config.detector, backbone, RECIPES[name].classes, size, **options)
+
+
+def recipe_json() -> str:
+    """All recipes; ``parameters`` are those of the network built here, ``published_parameters`` those of the network
+    whose mAP is quoted, or null where its source does not say."""
+    records: list[dict[str, Any]] = []
+    for name, recipe in RECIPES.items():
+        with torch.device("meta"):
+            parameters = count_parameters(recipe_network(name))
+        records.append({"name": name, "parameters": parameters, **asdict(recipe)})
+    return json.dumps(records, indent=2)

@@ -1,0 +1,297 @@
+"""Published training settings, as data. Imports no torch.
+
+Three things differ from the sources everywhere: images are stretched to a square, the weight decay leaves biases and
+normalisation out, and the warm-up lasts at most a tenth of the run.
+"""
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobiledet.errors import unknown_name
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.options import option_words
+from mobiledet.zoo.catalogue import FASTER_RCNN_320, FASTER_RCNN_800, FASTER_RCNN_BACKBONE, ZOO
+from mobiledet.zoo.coco import LAST_ID
+
+LIST = "list"
+
+# torchvision keeps every box whose centre a crop keeps, however little of it is left
+EVERY_BOX = {"min_visibility": 0.0, "min_side": 1.0}
+
+# --qat where no recipe is named: a trained detector has little to learn, and soon forgets
+QAT: dict[str, Any] = {"epochs": 3, "lr": 5e-4}
+
+# changes to data.transforms.Augmentation
+AUGMENTATIONS: dict[str, Mapping[str, Any]] = {
+    "default": {},
+    "flip": {"crop_probability": 0.0, "colour_probability": 0.0},
+    # torchvision references/detection/presets.py: `ssd`, `ssdlite`
+    "ssd": {
+        "crop_probability": 0.0,
+        "zoom_out_probability": 0.5,
+        "iou_crop_probability": 1.0,
+        "colour_probability": 0.5,
+        "brightness": (0.875, 1.125),
+        "contrast": (0.5, 1.5),
+        "saturation": (0.5, 1.5),
+        "channel_shuffle_probability": 0.5,
+        **EVERY_BOX,
+    },
+    "ssdlite": {"crop_probability": 0.0, "iou_crop_probability": 1.0, "colour_probability": 0.0, **EVERY_BOX},
+    # nanodet config/nanodet-plus-m_320.yml
+    "nanodet": {
+        "crop_probability": 0.0,
+        "scale": (0.6, 1.4),
+        "stretch": (0.8, 1.2),
+        "shift": 0.2,
+        "colour_probability": 0.5,
+        "brightness": (0.8, 1.2),
+        "contrast": (0.6, 1.4),
+        "saturation": (0.5, 1.2),
+        "hue": 0.0,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings and what they aim at.
+
+    Attributes:
+        source: who published them, and where ours differ.
+        target_map: COCO box mAP in percent that the source reports; None where it reports none.
+        split: that it was measured on.
+        settings: of ``TrainConfig``; the others keep their defaults.
+        published_parameters: of the network that the mAP belongs to, as its source counts them; None where it does not.
+        classes: that they are counted for.
+    """
+
+    source: str
+    target_map: float | None
+    split: str
+    settings: Mapping[str, Any]
+    published_parameters: int | None = None
+    classes: int = 80
+
+
+# references/detection/train.py with its defaults: 8 GPUs, 2 images on each
+_TORCHVISION_FASTER_RCNN: dict[str, Any] = {
+    "backbone": "torchvision:mobilenet_v3_large",
+    "backbone_options": option_words(FASTER_RCNN_BACKBONE),
+    "pretrained": "imagenet",
+    "detector": "faster_rcnn_fpn",
+    "detector_options": option_words(FASTER_RCNN_320),
+    "image_size": 320,
+    "augmentation": "flip",
+    "epochs": 26,
+    "batch_size": 16,
+    "lr_batch_size": 16,
+    "optimizer": "sgd",
+    "lr": 0.02,
+    "schedule": "steps",
+    "lr_steps": (16, 22),
+    "warmup_steps": 1000,
+    "weight_decay": 1e-4,
+    "clip_norm": 0.0,
+    "ema_decay": 0.0,
+}
+
+# config/nanodet-plus-m_320.yml
+_NANODET: dict[str, Any] = {
+    "backbone": "shufflenet_v2_1x",
+    "backbone_options": option_words(ZOO["nanodet_plus_m_320"].backbone_options),
+    "pretrained": "imagenet",
+    "detector": "nanodet_plus",
+    "image_size": 320,
+    "augmentation": "nanodet",
+    "epochs": 300,
+    "batch_size": 96,
+    "lr_batch_size": 96,
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "schedule": "cosine",
+    "final_lr": 0.05,
+    "warmup_steps": 500,
+    "weight_decay": 0.05,
+    "clip_norm": 35.0,
+    "ema_decay": 0.9998,
+    "eval_every": 10,
+}
+
+# config/nanodet-plus-m-1.5x_320.yml
+_NANODET_WIDE: dict[str, Any] = {
+    **_NANODET,
+    "backbone": "shufflenet_v2_1.5x",
+    "detector_options": option_words(ZOO["nanodet_plus_m_1.5x_320"].detector_options),
+}
+
+_NANODET_DIFFERENCES = "their average of weights starts another way, and they evaluate with score 0.05 and overlap 0.6"
+
+_SHUFFLENET_FASTER_RCNN: dict[str, Any] = {
+    **_TORCHVISION_FASTER_RCNN,
+    "backbone": "shufflenet_v1_2x_g3",
+    "backbone_options": (),
+    "pretrained": "",
+    "detector": "faster_rcnn",
+    "detector_options": (),
+}
+
+_FASTER_RCNN_DIFFERS = (
+    "background has no box here, and normalisation learns; there the shorter side of an image is scaled to"
+)
+_SHUFFLENET_SOURCE = (
+    "ShuffleNet (arXiv:1707.01083, table 7), 2x g3; the paper starts from its ImageNet weights (--pretrained FILE) and "
+    "names no schedule and no head: these are torchvision's and this project's"
+)
+
+RECIPES = {
+    "ssdlite320_mobilenet_v3_large": Recipe(
+        "torchvision ssdlite320_mobilenet_v3_large, references/detection",
+        21.3,
+        "val2017",
+        {
+            "backbone": "torchvision:mobilenet_v3_large-reduced_tail",
+            "detector": "ssdlite",
+            "image_size": 320,
+            "augmentation": "ssdlite",
+            "epochs": 660,
+            "batch_size": 192,
+            "lr_batch_size": 192,
+            "optimizer": "sgd",
+            "lr": 0.15,
+            "schedule": "cosine",
+            "final_lr": 0.0,
+            "warmup_steps": 1000,
+            "weight_decay": 4e-5,
+            "clip_norm": 0.0,
+            "ema_decay": 0.0,
+            "eval_every": 10,
+        },
+        ZOO["ssdlite320_mobilenet_v3_large"].published_parameters,
+        LAST_ID,
+    ),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": Recipe(
+        f"torchvision fasterrcnn_mobilenet_v3_large_320_fpn, references/detection; {_FASTER_RCNN_DIFFERS} 320",
+        22.8,
+        "val2017",
+        _TORCHVISION_FASTER_RCNN,
+        ZOO["fasterrcnn_mobilenet_v3_large_320_fpn"].published_parameters,
+        LAST_ID,
+    ),
+    "fasterrcnn_mobilenet_v3_large_fpn": Recipe(
+        f"torchvision fasterrcnn_mobilenet_v3_large_fpn, references/detection; {_FASTER_RCNN_DIFFERS} 800",
+        32.8,
+        "val2017",
+        {**_TORCHVISION_FASTER_RCNN, "detector_options": option_words(FASTER_RCNN_800), "image_size": 800},
+        ZOO["fasterrcnn_mobilenet_v3_large_fpn"].published_parameters,
+        LAST_ID,
+    ),
+    "nanodet_plus_m_320": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m_320.yml; {_NANODET_DIFFERENCES}",
+        27.0,
+        "val2017",
+        _NANODET,
+        ZOO["nanodet_plus_m_320"].published_parameters,
+    ),
+    "nanodet_plus_m_416": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m_416.yml; {_NANODET_DIFFERENCES}",
+        30.4,
+        "val2017",
+        {**_NANODET, "image_size": 416},
+        ZOO["nanodet_plus_m_416"].published_parameters,
+    ),
+    "nanodet_plus_m_1.5x_320": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m-1.5x_320.yml; {_NANODET_DIFFERENCES}",
+        29.9,
+        "val2017",
+        _NANODET_WIDE,
+        ZOO["nanodet_plus_m_1.5x_320"].published_parameters,
+    ),
+    "nanodet_plus_m_1.5x_416": Recipe(
+        f"NanoDet-Plus, config/nanodet-plus-m-1.5x_416.yml; {_NANODET_DIFFERENCES}",
+        34.1,
+        "val2017",
+        {**_NANODET_WIDE, "image_size": 416},
+        ZOO["nanodet_plus_m_1.5x_416"].published_parameters,
+    ),
+    "shufflenet_faster_rcnn_300": Recipe(
+        _SHUFFLENET_SOURCE, 18.7, "5,000 images of val2014 (minival)", {**_SHUFFLENET_FASTER_RCNN, "image_size": 320}
+    ),
+    "shufflenet_faster_rcnn_600": Recipe(
+        _SHUFFLENET_SOURCE, 24.5, "5,000 images of val2014 (minival)", {**_SHUFFLENET_FASTER_RCNN, "image_size": 608}
+    ),
+    "finetune": Recipe(
+        "this project: a short run from a trained detector (--init FILE) on classes of one's own",
+        None,
+        "",
+        {
+            "epochs": 20,
+            "batch_size": 16,
+            "lr_batch_size": 16,
+            "lr": 5e-4,
+            "warmup_steps": 100,
+            "weight_decay": 0.02,
+            "ema_decay": 0.998,
+        },
+    ),
+}
+
+
+def recipe_config(name: str, **changes: Any) -> TrainConfig:
+    """The settings of a recipe with some changes.
+
+    Raises:
+        UserError: there is no such recipe; the message names the nearest ones.
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return TrainConfig(recipe=name, **{**RECIPES[name].settings, **changes})
+
+
+def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
+    """What the options of a command line change: the settings of the run that it resumes, of its ``--recipe``, or
+    those of ``--qat``, or the defaults.
+
+    Raises:
+        UserError: there is no such run or recipe.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--recipe", nargs="?", default="")
+    parser.add_argument("--qat", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--resume", nargs="?", default="")
+    named = parser.parse_known_args(arguments)[0]
+    recipe = "" if named.recipe == LIST else named.recipe or ""
+    return settings_before(recipe, named.qat, Path(named.resume) if named.resume else None)
+
+
+def settings_before(recipe: str, qat: bool, resume: Path | None) -> TrainConfig:
+    """What other settings change: those of the run that is resumed, of a recipe, or of ``qat``, or the defaults.
+
+    Raises:
+        UserError: there is no such run or recipe.
+    """
+    if resume:
+        from mobiledet.training.resume import settings_of_run  # loads torch
+
+        return settings_of_run(resume)
+    if recipe:
+        return recipe_config(recipe)
+    return TrainConfig(**QAT) if qat else TrainConfig()
+
+
+def recipe_list() -> str:
+    """All recipes: names, targets, settings and sources."""
+    paragraphs = []
+    for name, recipe in RECIPES.items():
+        target = f"mAP {recipe.target_map} on {recipe.split}" if recipe.target_map else "no published mAP"
+        options = " ".join(
+            f"--{key.replace('_', '-')} {shlex.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for key, value in recipe.settings.items()
+            if value not in ("", ())
+        )
+        paragraphs.append(f"{name}: {target}\n  {recipe.source}\n  {options}")
+    return "\n".join(paragraphs)

@@ -1,0 +1,192 @@
+"""The page of a run: its curves, sample predictions, precision and recall, and the classes."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mobiledet.atomic import atomic_file
+from mobiledet.drawing.axis import Axis
+from mobiledet.drawing.figures import NOT_MEASURED, precision
+from mobiledet.drawing.line_chart import Line, legend, line_chart, spark_line
+from mobiledet.drawing.markup import Markup, tag
+from mobiledet.drawing.page import Cell, definitions, figure, render_page, sortable_table, tile
+from mobiledet.metrics.coco import PrecisionRecall
+from mobiledet.spec import ModelSpec
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.curves import CurvePoint, between_notes, read_lines, read_points, thinned
+from mobiledet.training.run_folder import RunFolder, config_to_json
+from mobiledet.training.samples import SCORE, Sample
+from mobiledet.training.validation import Validation
+
+SECTIONS = {
+    "curves": "Training curves",
+    "samples": "Predictions",
+    "recall": "Precision and recall",
+    "classes": "Classes",
+    "settings": "Settings",
+}
+DRAWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+Evaluation = dict[str, Any]  # a line of metrics.jsonl
+
+
+def write_report(
+    folder: RunFolder, config: TrainConfig, spec: ModelSpec, validation: Validation, samples: Sequence[Sample]
+) -> None:
+    """Write report.html anew, from the logs of the run and its latest evaluation.
+
+    Args:
+        folder: whose log holds that evaluation already.
+        config, spec: of the run.
+        validation: the latest one.
+        samples: pictures of it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    page = render(config, spec, read_points(folder.curves), read_lines(folder.metrics), validation, samples)
+    with atomic_file(folder.report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(
+    config: TrainConfig,
+    spec: ModelSpec,
+    points: Sequence[CurvePoint],
+    evaluations: Sequence[Evaluation],
+    validation: Validation,
+    samples: Sequence[Sample],
+) -> str:
+    """The page as text; there is at least one evaluation."""
+    latest = evaluations[-1]
+    subtitle = f"{spec.training.dataset}, epoch {latest['epoch']} of {config.epochs}; {latest.get('time', '')[:16]}"
+    sections = [
+        tag("section", _tiles(points, evaluations)),
+        _curves(points, evaluations),
+        _samples(samples, latest["epoch"]),
+        _recall(validation.curves),
+        _classes(validation),
+    ]
+    return render_page(spec.name, subtitle.replace("T", " "), sections, _settings(config), SECTIONS)
+
+
+def _tiles(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
+    best, latest = max(evaluations, key=lambda evaluation: evaluation["AP"] or 0), evaluations[-1]
+    tiles = [
+        tile("best mAP", precision(best["AP"]), f"epoch {best['epoch']}"),
+        tile("latest mAP", precision(latest["AP"]), f"epoch {latest['epoch']}"),
+        tile("latest AP50", precision(latest["AP50"]), f"AP75 {precision(latest['AP75'])}"),
+    ]
+    if points:
+        tiles.append(tile("training speed", f"{points[-1].images_per_s:.0f} images/s", "latest epoch, with loading"))
+    return tag("div", *tiles, class_="tiles")
+
+
+def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
+    """A card each for loss, mAP, learning rate and speed, over the epochs."""
+    names = list(dict.fromkeys(name for point in points for name in point.losses))
+    recent = between_notes(points)
+    losses = [
+        Line(name, _xy((point.epoch, point.losses[name]) for point in recent if name in point.losses)) for name in names
+    ]
+    if len(names) > 1:
+        losses.insert(0, Line("sum", _xy((point.epoch, sum(point.losses.values())) for point in recent)))
+    scores = [
+        Line(name, _xy((evaluation["epoch"], evaluation[key]) for evaluation in evaluations))
+        for name, key in (("mAP", "AP"), ("AP50", "AP50"), ("AP75", "AP75"))
+    ]
+    charts = {
+        "Loss": (losses, "mean loss"),
+        "Validation": (scores, "AP"),
+        "Learning rate": ([Line("learning rate", _xy((point.epoch, point.lr) for point in points))], "per step"),
+        "Speed": ([Line("speed", _xy((point.epoch, point.images_per_s) for point in points))], "images/s"),
+    }
+    cards = [
+        tag("div", tag("h3", title), line_chart(lines, *_axes(lines), "epoch", unit), legend(lines), class_="card")
+        for title, (lines, unit) in charts.items()
+        if any(len(line.points) for line in lines)
+    ]
+    return tag("section", tag("h2", "Training curves"), tag("div", *cards, class_="cards broad"), id="curves")
+
+
+def _xy(points: Iterable[tuple[float, float]]) -> np.ndarray:
+    values = np.array([*points], np.float64).reshape(-1, 2)
+    return thinned(values[np.isfinite(values).all(axis=1)])  # an AP is None where nothing is to be found
+
+
+def _axes(lines: Sequence[Line]) -> tuple[Axis, Axis]:
+    """Both from 0; a few outliers above, such as the first losses of a run, do not press the rest flat."""
+    x, y = np.concatenate([line.points for line in lines]).T
+    top = min(float(y.max()), 4 * float(np.quantile(y, 0.9)))
+    return Axis.linear(0, math.ceil(x.max())), Axis.linear(0, 1.05 * top if top > 0 else 1.0)
+
+
+def _samples(samples: Sequence[Sample], epoch: int) -> Markup:
+    note = f"After epoch {epoch}. White: true boxes. Coloured: predicted ones of score {SCORE:g} and above."
+    figures = [figure(sample.picture, sample.name, f"{sample.name}: {sample.caption}") for sample in samples]
+    return tag(
+        "section",
+        tag("h2", "Predictions"),
+        tag("p", note, class_="soft"),
+        tag("div", *figures, class_="pictures large"),
+        id="samples",
+    )
+
+
+def _recall(curves: PrecisionRecall) -> Markup:
+    """Precision against recall, mean over the classes that have objects."""
+    present = np.array(curves.objects) > 0
+    if not present.any():
+        return Markup("")
+    lines = [
+        Line(f"IoU {iou:.2f}", np.column_stack((curves.recall, curves.at(iou)[:, present].mean(axis=1))))
+        for iou in DRAWN_IOUS
+    ]
+    unit = Axis.linear(0, 1)
+    sizes = ((1040, 380, "full"), (440, 330, "narrow"))
+    charts = [line_chart(lines, unit, unit, "recall", "precision", *size) for size in sizes]
+    note = f"Latest evaluation, mean over {present.sum()} classes; the area below a line is the AP at its IoU."
+    return tag(
+        "section",
+        tag("h2", "Precision and recall"),
+        tag("p", note, class_="soft"),
+        tag("div", *charts, legend(lines), class_="card"),
+        id="recall",
+    )
+
+
+def _classes(validation: Validation) -> Markup:
+    curves = validation.curves
+    headings = ("class", "objects", "AP", "AP50", "AP75", "curve")
+    order = sorted(range(len(curves.labels)), key=lambda index: -validation.metrics.per_class[curves.labels[index]])
+    table = sortable_table(headings, ("class",), (_class_cells(validation, index) for index in order))
+    note = "Latest evaluation. The curve is precision over recall at IoU 0.50; a click on a heading sorts."
+    return tag("section", tag("h2", "Classes"), tag("p", note, class_="soft"), table, id="classes")
+
+
+def _class_cells(validation: Validation, index: int) -> Iterable[Cell]:
+    curves = validation.curves
+    name, objects = curves.labels[index], curves.objects[index]
+    yield name, name
+    yield str(objects), objects
+    at_50, at_75 = curves.at(0.5)[:, index], curves.at(0.75)[:, index]
+    for value in (validation.metrics.per_class[name], float(at_50.mean()), float(at_75.mean())):
+        yield (precision(value), value) if objects else (NOT_MEASURED, None)
+    yield (spark_line(at_50, f"{name}: precision over recall"), float(at_50.mean())) if objects else ("", None)
+
+
+def _settings(config: TrainConfig) -> Markup:
+    """All of them, those that differ from the defaults first."""
+    values, defaults = config_to_json(config), config_to_json(TrainConfig())
+    facts = {name: "" if value is None else str(value) for name, value in values.items()}
+    chosen = [(name, facts[name]) for name in facts if values[name] != defaults[name]]
+    others = [(name, facts[name] or NOT_MEASURED) for name in facts if values[name] == defaults[name]]
+    return tag(
+        "section",
+        tag("h2", "Settings"),
+        definitions(chosen),
+        tag("details", tag("summary", "defaults"), definitions(others)),
+        id="settings",
+    )

@@ -1,0 +1,194 @@
+"""The folder of one training run: its settings, its log, its checkpoints."""
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+from mobiledet import __version__
+from mobiledet.atomic import atomic_file
+from mobiledet.checkpoint import Checkpoint, load_checkpoint
+from mobiledet.data.dataset import LeftOut
+from mobiledet.errors import UserError
+from mobiledet.locks import locked_folder
+from mobiledet.records import RECORD_BYTES, decode
+from mobiledet.spec import read_json
+from mobiledet.training.config import TrainConfig
+
+CONFIG = "config.json"
+RECORDED_PACKAGES = ("torch", "torchvision", "lightning", "albumentations", "numpy", "faster-coco-eval")
+
+
+class RunFolder:
+    """Paths and log of a run.
+
+    Attributes:
+        path: the folder.
+        best: the checkpoint with the highest validation mAP.
+        last, previous: the newest checkpoint to resume from, and the one before.
+        metrics: a line for each evaluation.
+        curves: a line for each note of loss, learning rate and speed; see ``training.curves``.
+        report: the page for people.
+        left_out: what is bad in the data and not used, a line each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.best = path / "best.ckpt"
+        self.last = path / "last.ckpt"
+        self.previous = path / "previous.ckpt"
+        self.metrics = path / "metrics.jsonl"
+        self.curves = path / "curves.jsonl"
+        self.report = path / "report.html"
+        self.left_out = path / "left_out.txt"
+
+    @classmethod
+    def create(cls, config: TrainConfig, name: str, stack: ExitStack) -> "RunFolder":
+        """Make the folder and write config.json.
+
+        Args:
+            config: of the run.
+            name: of the model, part of the folder's name where the settings give none.
+            stack: keeps other processes from training into the folder until it is closed.
+
+        Raises:
+            UserError: a run is there already or is being trained, or the folder cannot be written.
+        """
+        path = config.out or _free(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        folder = cls(path)
+        stack.enter_context(folder.locked())
+        if any(checkpoint.exists() for checkpoint in (folder.best, folder.last, folder.previous)):
+            raise UserError(f"{path} holds a run already; choose another --out, or go on with --resume {path}")
+        folder.write_config(config)
+        return folder
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keeps other processes from training into the folder, which is made; errors as in ``locked_folder``."""
+        return locked_folder(self.path, "training")
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write config.json.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        record = {"config": config_to_json(config), "environment": environment(), "started": _now()}
+        with atomic_file(self.path / CONFIG) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    def write_left_out(self, entries: Sequence[LeftOut]) -> None:
+        """Write the list of what is not used.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        with atomic_file(self.left_out) as temporary:
+            lines = (f"{entry.reason}: {entry.text}\n" for entry in entries)
+            temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+
+    def load_config(self) -> TrainConfig:
+        """The settings that a run to be resumed was started with.
+
+        Raises:
+            UserError: there is no such run, or its config.json is damaged.
+        """
+        if not (self.path / CONFIG).is_file():
+            raise UserError(f"{self.path} holds no {CONFIG} to resume from; give the folder of a run that was begun")
+        return config_from_json(read_json(self.path / CONFIG, RECORD_BYTES), self.path / CONFIG)
+
+    def newest_checkpoint(self) -> tuple[Checkpoint | None, Path, str]:
+        """The newest checkpoint that can be read.
+
+        Returns:
+            the checkpoint, None where the run was stopped before its first one; its file; and what is wrong with the
+            file that it stands in for, empty if nothing.
+
+        Raises:
+            UserError: there are checkpoints, but none can be read.
+        """
+        # last.ckpt is missing for a moment while the files are renamed
+        paths = [path for path in (self.last, self.previous) if path.is_file()]
+        if not paths and self.best.is_file():
+            raise UserError(f"{self.path} holds no {self.last.name} to resume from; start a new run")
+        problems: list[str] = []
+        for path in paths:
+            try:
+                return load_checkpoint(path), path, "; ".join(problems)
+            except UserError as error:
+                problems.append(str(error))
+        if problems:
+            raise UserError("; ".join(problems))
+        return None, self.last, ""
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**record, "time": _now()}) + "\n")
+
+    def rewind(self, epoch: int) -> None:
+        """Take back what was logged after ``epoch``, and remove files that a killed process left half-written."""
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink()
+        if self.metrics.is_file():
+            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+            kept = [line for line in lines if _epoch(line) <= epoch]
+            with atomic_file(self.metrics) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _free(path: Path) -> Path:
+    """The path itself, or with a number where it is taken, as by a run that began in the same second."""
+    names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000)))
+    return next(name for name in names if not name.exists())
+
+
+def _epoch(line: str) -> float:
+    """Of a line of metrics.jsonl; infinite for one that is cut off or damaged."""
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return math.inf
+
+
+def config_to_json(config: TrainConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+
+
+def config_from_json(record: Any, source: Path) -> TrainConfig:
+    try:
+        if not isinstance(record, dict):
+            raise ValueError("it is no object")
+        config: TrainConfig = decode(TrainConfig, record.get("config"), "config", filled=(TrainConfig,))
+        return config
+    except ValueError as error:
+        raise UserError(f"{source} does not hold the settings of a training run: {error}") from error
+
+
+def environment() -> dict[str, str]:
+    """Versions that a result depends on."""
+    versions = {"mobiledet": __version__, "commit": code_commit()}
+    for package in RECORDED_PACKAGES:
+        versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def code_commit() -> str:
+    """The git commit of this code; empty when it is installed without its repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return answer.stdout.strip()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,337 @@
+"""From the settings of a run to its data, its model description and the machine's part in it."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+
+from mobiledet.backbones import build_backbone, check_backbone
+from mobiledet.backbones.pretrained import IMAGENET, Needs, needs_of
+from mobiledet.cores import usable_cores
+from mobiledet.data.coco import load_coco
+from mobiledet.data.config import DataOptions
+from mobiledet.data.dataset import DetectionSet, some
+from mobiledet.data.loader import DetectionLoader, build_loader, training_cache
+from mobiledet.data.read import BUILT_IN, load_split
+from mobiledet.data.record import DataRecord, PictureList
+from mobiledet.data.shapes import shapes_folder
+from mobiledet.data.summary import class_warnings, describe, describe_sizes, shorter_sides
+from mobiledet.data.transforms import Augmentation, train_transform
+from mobiledet.detectors import DETECTORS
+from mobiledet.errors import UserError, unknown_name
+from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
+from mobiledet.training.config import MOST_EPOCHS, TrainConfig
+from mobiledet.training.options import read_options
+from mobiledet.training.recipes import AUGMENTATIONS
+
+ANCHORS_PER_CELL = 3
+MAX_WORKERS = 16
+# least and most of settings that are plain numbers
+LIMITS = {
+    "epochs": (1, MOST_EPOCHS),
+    "batch_size": (1, 1 << 20),
+    "accumulate": (1, 1 << 20),
+    "devices": (1, 1024),
+    "nodes": (1, 1 << 16),
+    "eval_every": (1, MOST_EPOCHS),
+    "lr_batch_size": (0, 1 << 20),
+    "warmup_steps": (0, 1 << 40),
+    "weight_decay": (0, 1e6),
+    "clip_norm": (0, 1e9),
+    "seed": (0, (1 << 63) - 1),
+    "workers": (-1, 256),
+    "save_every_minutes": (0, 1e9),
+}
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Refuse names and numbers that make no sense, before any work.
+
+    Raises:
+        UserError: names the option.
+    """
+    check_backbone(config.backbone)
+    if config.detector not in DETECTORS:
+        raise unknown_name("detector", config.detector, DETECTORS)
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(config, name) <= most:  # also where it is no number
+            raise UserError(f"{_option(config, name)} is not in {least:g}..{most:g}")
+    for name in ("lr", "lr_gamma"):
+        if not 0 < getattr(config, name) < math.inf:
+            raise UserError(f"{_option(config, name)} is not above 0, or no number")
+    if config.val_share and config.val_set:
+        raise UserError("--val-share and --val-set both say what is validated on; give one of them")
+    if (config.train_images or config.val_images) and config.val_share:
+        raise UserError("--val-share divides --data; with --train-images give --val-images too")
+    for name in ("final_lr", "crop_probability"):
+        if not 0 <= (getattr(config, name) or 0) <= 1:
+            raise UserError(f"{_option(config, name)} is not in 0..1")
+    for name in ("ema_decay", "momentum"):
+        if not 0 <= getattr(config, name) < 1:
+            raise UserError(f"{_option(config, name)} is not in 0..1, 1 left out")
+    shares = config.devices * config.nodes * config.accumulate
+    if config.batch_size % shares:
+        raise UserError(
+            f"--batch-size {config.batch_size} cannot be divided among --devices {config.devices} x --nodes "
+            f"{config.nodes} x --accumulate {config.accumulate}"
+        )
+    if config.batch_size // shares < 2:
+        raise UserError(
+            f"--batch-size {config.batch_size} leaves a process one image at a time; normalisation needs two or more"
+        )
+    if config.schedule == "steps" and not config.lr_steps:
+        raise UserError("--schedule steps needs --lr-steps, the epochs after which the learning rate falls")
+    if config.qat and config.precision not in ("auto", "32-true"):
+        raise UserError(f"--precision {config.precision}: --qat rounds in 32-bit numbers; leave it out")
+    if config.freeze_backbone and not (config.init or config.pretrained):
+        raise UserError("--freeze-backbone keeps a random backbone; give it weights with --pretrained or --init")
+
+
+def _option(config: TrainConfig, name: str) -> str:
+    return f"--{name.replace('_', '-')} {getattr(config, name)}"
+
+
+def prepare_data(config: TrainConfig) -> None:
+    """Draw the built-in set if it is asked for and missing, before several processes look for it at once."""
+    if config.data == "shapes" and (config.train_images is None or config.val_images is None):
+        shapes_folder()
+
+
+def load_data(config: TrainConfig) -> tuple[DetectionSet, DetectionSet]:
+    """Training and validation set, both with the classes of the training set.
+
+    Raises:
+        UserError: a path is missing, data are bad, or the validation set has classes that cannot be learnt.
+    """
+    train_set = _load(config, "train")
+    val_set = _load(config, "val")
+    unknown = [name for name in val_set.labels if name not in train_set.labels]
+    if unknown:
+        lacking = [name for name in train_set.labels if name not in val_set.labels]
+        also = f"; the other way round it lacks {some(lacking)}" if lacking else ""
+        raise UserError(
+            f"{val_set.annotations} has {len(unknown)} classes that {train_set.annotations} does not have: "
+            f"{some(unknown)}{also}; the classes of both have to agree by name"
+        )
+    if not any(train_set.objects):
+        crowds = f": its {train_set.crowds} boxes are crowds" if train_set.crowds else ""
+        raise UserError(f"{train_set.annotations} has no box to learn from{crowds}")
+    _refuse_same_images(train_set, val_set)
+    return train_set, val_set.relabelled(train_set.labels, train_set.category_ids)
+
+
+def _refuse_same_images(train_set: DetectionSet, val_set: DetectionSet) -> None:
+    learnt = {image.path for image in train_set.images}
+    common = [image.path for image in val_set.images if image.path in learnt]
+    if len(common) == len(val_set.images):
+        raise UserError(
+            f"every validation image is a training image too, such as {common[0]}, so mAP would say nothing; name the "
+            "parts by --train-set and --val-set, or keep a share apart with --val-share 0.2"
+        )
+
+
+def _load(config: TrainConfig, split: Literal["train", "val"]) -> DetectionSet:
+    images, annotations = {
+        "train": (config.train_images, config.train_annotations),
+        "val": (config.val_images, config.val_annotations),
+    }[split]
+    if (images is None) != (annotations is None):
+        raise UserError(f"--{split}-images and --{split}-annotations go together; one of them is missing")
+    if images is not None and annotations is not None:
+        return load_coco(images, annotations, config.on_bad_data, config.exif)
+    return load_split(config.data, split, config.on_bad_data, config, config.exif)
+
+
+def data_record(config: TrainConfig, train_set: DetectionSet, val_set: DetectionSet) -> DataRecord:
+    """What the checkpoints remember of the data."""
+    built_in = config.data == BUILT_IN
+    root = train_set.images_dir.parent if built_in else Path(config.data)
+    options = {
+        "data": BUILT_IN if built_in else str(root.absolute()),
+        "exif": config.exif,
+        **{field.name: getattr(config, field.name) for field in dataclasses.fields(DataOptions)},
+    }
+    for name in ("train_images", "train_annotations", "val_images", "val_annotations"):
+        path = getattr(config, name)
+        options[name] = None if path is None else str(path.absolute())
+    train_root = config.train_images or root
+    return DataRecord(
+        options, PictureList.of(train_set, train_root), PictureList.of(val_set, config.val_images or root)
+    )
+
+
+def changed_data(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """A line that says so where a run goes on with other pictures or boxes than it began with; else empty."""
+    if before is None:
+        return ""
+    parts = [part for part in ("train", "val") if before[part]["sha256"] != now[part]["sha256"]]
+    return f"the data is not what the run began with: {' and '.join(parts)} differ\n" if parts else ""
+
+
+def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet, val_set: DetectionSet) -> list[str]:
+    """The data in short, and what may be wrong with it.
+
+    Raises:
+        UserError: every box is too small for the input to be learnt.
+    """
+    height, width = spec.input.height, spec.input.width
+    sides = shorter_sides(train_set, height, width)
+    least = Augmentation(**AUGMENTATIONS[config.augmentation]).min_side
+    lost = int((sides < least).sum())
+    larger = -(-int(np.ceil(max(height, width) * 2 * least / np.median(sides))) // 32) * 32
+    advice = f"with --image-size {larger} half of the boxes would be {2 * least:g} pixels or more"
+    if lost == len(sides):
+        raise UserError(
+            f"{train_set.annotations}: all {lost} boxes are shorter than {least:g} pixels at {height} x {width}, "
+            "which no "
+            f"detector learns; {advice}"
+        )
+    lines = [
+        f"training: {describe(train_set)}",
+        f"validation: {describe(val_set)}",
+        describe_sizes(sides, height, width),
+    ]
+    if lost:
+        lines.append(
+            f"{lost} of {len(sides)} training boxes are shorter than {least:g} pixels at {height} x {width} and are "
+            "not "
+            "learnt where the image is seen whole" + (f"; {advice}" if lost > 0.1 * len(sides) else "")
+        )
+    lines += class_warnings(train_set, val_set)
+    learnt = {image.path for image in train_set.images}
+    common = sum(image.path in learnt for image in val_set.images)
+    if common:
+        lines.append(f"{common} validation images are training images too: mAP will be flattered")
+    return lines + list(dict.fromkeys((*train_set.notes, *val_set.notes)))
+
+
+def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | None = None) -> ModelSpec:
+    """The description of the model to train, anchors fitted to the training boxes if the settings say so.
+
+    Args:
+        config: the settings.
+        train_set: gives the classes.
+        before: of the checkpoint that the weights come from; its normalisation, its suppression settings and the
+            options of its backbone and its detector are kept. Logits that name no class go with the classes.
+
+    Raises:
+        UserError: the image size is not valid.
+    """
+    options = {
+        **(before.detector_options if before else {}),
+        **read_options(config.detector_options, "--detector-options"),
+    }
+    if before and before.labels != train_set.labels:
+        options.pop("unused_logits", None)
+    if config.loss != "default":
+        options["loss"] = config.loss
+    if config.anchors == "fit" and not DETECTORS[config.detector].levels:
+        raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
+    if config.anchors == "fit":
+        options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
+    try:
+        needs = _needs(config, before)
+        input_spec = InputSpec(config.image_size, config.image_size, needs.mean, needs.std, exif=config.exif)
+        if before and config.qat:
+            input_spec = dataclasses.replace(before.input, exif=config.exif)
+    except ValueError as error:
+        raise UserError(f"--image-size {config.image_size}: {error}") from error
+    return ModelSpec(
+        name=f"{config.backbone}-{config.detector}-{config.image_size}".replace(":", "_"),  # it becomes a file name
+        backbone=config.backbone,
+        detector=config.detector,
+        input=input_spec,
+        labels=train_set.labels,
+        category_ids=train_set.category_ids,
+        nms=before.nms if before else NmsSpec(),
+        backbone_options=needs.options,
+        detector_options=options,
+        training=TrainingInfo(dataset=train_set.name, split="train", seed=config.seed),
+    )
+
+
+def _needs(config: TrainConfig, before: ModelSpec | None) -> Needs:
+    given = read_options(config.backbone_options, "--backbone-options")
+    if before:
+        return Needs(before.input.mean, before.input.std, {**before.backbone_options, **given})
+    is_file = config.pretrained not in ("", IMAGENET)
+    needs = needs_of(config.backbone, config.pretrained, build_backbone(config.backbone) if is_file else None)
+    return needs._replace(options={**needs.options, **given})
+
+
+def _fitted_anchors(dataset: DetectionSet, levels: int, seed: int) -> AnchorSizes:
+    sizes = [
+        (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2]) / (image.width, image.height) for image in dataset.images
+    ]
+    return fit_anchor_sizes(torch.from_numpy(np.concatenate(sizes).astype(np.float32)), levels, ANCHORS_PER_CELL, seed)
+
+
+def choose_workers(config: TrainConfig, device: torch.device) -> int:
+    """Loader processes of each training process: on the CPU one if a core is left for it, else the cores' share."""
+    if config.workers >= 0:
+        return config.workers
+    if device.type == "cpu":
+        return 1 if usable_cores() > config.devices else 0
+    return min(max(1, usable_cores() // config.devices), MAX_WORKERS)
+
+
+def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None:
+    """Leave the loader processes their cores when the network runs on the CPU.
+
+    Threads of one operation wait for each other without sleeping: with one thread more than free cores, two cores
+    trained 15 images a second instead of 67.
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(max(1, usable_cores() // config.devices - workers))
+
+
+def make_loaders(
+    config: TrainConfig, spec: ModelSpec, train_set: DetectionSet, val_set: DetectionSet, fabric: Fabric, workers: int
+) -> tuple[DetectionLoader, DetectionLoader]:
+    """Loaders of this process: training batches are one part (``accumulate``) of one step.
+
+    Raises:
+        UserError: there are fewer training images than a batch has.
+    """
+    if len(train_set.images) < config.batch_size:
+        raise UserError(
+            f"{train_set.annotations} has {len(train_set.images)} images, fewer than the batch size "
+            f"{config.batch_size}; choose a smaller batch"
+        )
+    height, width = spec.input.height, spec.input.width
+    changes = dict(AUGMENTATIONS[config.augmentation])
+    if config.crop_probability is not None:
+        changes["crop_probability"] = config.crop_probability
+    train_loader = build_loader(
+        train_set,
+        config.batch_size // (fabric.world_size * config.accumulate),
+        transform=train_transform(height, width, Augmentation(**changes)),
+        height=height,
+        width=width,
+        shuffle=True,
+        workers=workers,
+        seed=config.seed,
+        drop_last=True,
+        on_bad_data=config.on_bad_data,
+        disk_cache=training_cache(config.cache_images, height, width) if config.cache_images else None,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    val_loader = build_loader(
+        val_set,
+        config.batch_size // (fabric.world_size * config.accumulate),
+        transform=None,
+        height=height,
+        width=width,
+        shuffle=False,
+        workers=workers,
+        on_bad_data=config.on_bad_data,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    return train_loader, val_loader

@@ -1,0 +1,118 @@
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mobiledet.checkpoint import load_checkpoint
+from mobiledet.detectors import DETECTORS, detector_from_spec
+from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.finetune import class_tensors, start_from
+
+Settings = Callable[[Path], TrainConfig]
+
+
+def own_classes(shapes: Path, folder: Path, names: tuple[str, ...]) -> Path:
+    """The shapes as somebody's own set: other names, other ids, perhaps fewer classes."""
+    shutil.copytree(shapes, folder)
+    for path in (folder / "annotations").iterdir():
+        listing = json.loads(path.read_text())
+        places = {category["id"]: place % len(names) for place, category in enumerate(listing["categories"])}
+        for annotation in listing["annotations"]:
+            annotation["category_id"] = 10 + 3 * places[annotation["category_id"]]
+        listing["categories"] = [{"id": 10 + 3 * place, "name": name} for place, name in enumerate(names)]
+        path.write_text(json.dumps(listing))
+    return folder
+
+
+@pytest.mark.parametrize("names", [("cup", "plate"), tuple("abcdef")])
+def test_own_classes_keep_all_but_the_class_layers(
+    settings: Settings,
+    trained: TrainResult,
+    tiny_shapes: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    names: tuple[str, ...],
+) -> None:
+    data = own_classes(tiny_shapes, tmp_path / "own", names)
+    config = dataclasses.replace(
+        # with a rate so small that the weights stay what they were at the start
+        settings(tmp_path / "run"),
+        data=str(data),
+        init=trained.best,
+        epochs=1,
+        lr=1e-12,
+        weight_decay=0.0,
+    )
+    result = train(config, quiet=False)
+    before, after = load_checkpoint(trained.best), load_checkpoint(result.best)
+    assert after.spec.labels == names
+    assert after.spec.category_ids == tuple(10 + 3 * place for place in range(len(names)))
+    kept = {
+        name
+        for name, tensor in after.weights.items()
+        if tensor.shape == before.weights[name].shape and torch.allclose(tensor, before.weights[name], atol=1e-6)
+    }
+    statistics = {name for name in after.weights if "running_" in name or "num_batches" in name}
+    assert after.weights.keys() - kept - statistics == {"head.classes.weight", "head.classes.bias"}
+    line = f"anew, because the classes differ (6 there, {len(names)} here): head.classes.bias, head.classes.weight"
+    assert line in " ".join(capfd.readouterr().out.split())
+
+
+def test_same_classes_keep_everything(trained: TrainResult) -> None:
+    checkpoint = load_checkpoint(trained.best)
+    detector = detector_from_spec(checkpoint.spec)
+    line = start_from(detector, checkpoint.spec, checkpoint, trained.best)
+    assert line.endswith("the classes are the same")
+    for name, tensor in detector.state_dict().items():
+        assert torch.equal(tensor, checkpoint.weights[name])
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_class_layers_are_in_the_head(detector: str) -> None:
+    spec = ModelSpec("tiny", "shufflenet_v2_0.5x", detector, InputSpec(64, 64), ("cat", "dog"), (1, 2))
+    names = class_tensors(spec)
+    assert names
+    assert not any(name.startswith(("backbone.", "neck.")) for name in names)
+
+
+def test_another_network(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tmp_path / "run"), init=trained.best, backbone="shufflenet_v2_1x")
+    with pytest.raises(UserError, match=r"give --backbone shufflenet_v2_0\.5x --detector ssdlite_fpn"):
+        train(config)
+
+
+def test_other_anchors(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings(tmp_path / "run"), init=trained.best, anchors="fit")
+    with pytest.raises(UserError, match=r"checkpoint of another model: .*head\.boxes"):
+        train(config)
+
+
+def test_frozen_backbone_stays_as_it_is(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        settings(tmp_path / "run"), init=trained.best, epochs=1, freeze_backbone=True, weight_decay=0.5
+    )
+    before, after = load_checkpoint(trained.best).weights, load_checkpoint(train(config).best).weights
+    for name, tensor in before.items():
+        if name.startswith("backbone."):
+            assert torch.equal(tensor, after[name]), name
+    assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith("neck."))
+
+
+def test_freezing_random_weights_is_refused(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give it weights with --pretrained or --init"):
+        train(dataclasses.replace(settings(tmp_path / "run"), freeze_backbone=True))
+
+
+def test_resumed_run_needs_the_file_no_more(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
+    start = tmp_path / "start.ckpt"
+    shutil.copy(trained.best, start)
+    train(dataclasses.replace(settings(tmp_path / "run"), init=start, epochs=1))
+    start.unlink()
+    assert train(TrainConfig(resume=tmp_path / "run")).best.is_file()
