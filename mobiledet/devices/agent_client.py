@@ -164,7 +164,7 @@ class AgentSession:
         if self._mode == "image":
             return self._frames(map(file_item, images), apply_orientation)
         size = self._bundle.spec.input
-        items = (prepared_item(path, size.height, size.width, apply_orientation) for path in images)
+        items = (prepared_item(path, size, apply_orientation) for path in images)
         return self._frames(items, apply_orientation=False)
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:

@@ -14,7 +14,8 @@ import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.child import child_command
 from mobiledet.cores import usable_cores
-from mobiledet.data.images import decode_rgb, load_rgb, resize
+from mobiledet.data.images import Decoded, decode_for, load_for
+from mobiledet.data.resize import fit
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
     MOST_THREADS,
@@ -120,26 +121,26 @@ class LocalSession:
 
     def detect(self, images: Iterable[Path], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         for image in images:
-            yield self._frame(image, partial(load_rgb, image, apply_orientation))
+            yield self._frame(image, partial(load_for, image, self._bundle.spec.input, apply_orientation))
 
     def detect_encoded(
         self, contents: Iterable[bytes], apply_orientation: bool = False
     ) -> Generator[Frame, None, None]:
         """``detect`` for the bytes of image files, which are called 0, 1, 2, ..."""
         for index, content in enumerate(contents):
-            yield self._frame(Path(str(index)), partial(decode_rgb, content, str(index), apply_orientation))
+            spec = self._bundle.spec.input
+            yield self._frame(Path(str(index)), partial(decode_for, content, str(index), spec, apply_orientation))
 
-    def _frame(self, image: Path, decode: Callable[[], np.ndarray]) -> Frame:
+    def _frame(self, image: Path, decode: Callable[[], Decoded]) -> Frame:
         started = time.perf_counter_ns()
         try:
-            rgb = decode()
+            picture = decode()
         except UserError as error:
             return Frame(image, Detections.empty(), None, str(error))
         decoded = time.perf_counter_ns()
-        pixels = resize(rgb, self._detector.height, self._detector.width)
-        height, width = rgb.shape[:2]
-        detections, times = self._run(pixels, height, width, started, decoded)
-        return Frame(image, detections, times, height=height, width=width)
+        pixels = fit(picture.pixels, self._bundle.spec.input, picture.extent)
+        detections, times = self._run(pixels, picture.height, picture.width, started, decoded)
+        return Frame(image, detections, times, height=picture.height, width=picture.width)
 
     def detect_input(self, image: np.ndarray) -> tuple[Detections, StageTimes]:
         """Detect in an image of the model's size, height x width x 3 uint8 RGB; boxes as fractions of it."""
