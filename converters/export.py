@@ -75,7 +75,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         require_one_stage(config.postprocess, detector, spec)
         run = trained_on(config.checkpoint)
         on_bad_data: OnBadData = config.on_bad_data or (run.options["on_bad_data"] if run else "error")
-        validation, unmeasured = load_validation(config, run)
+        validation, unmeasured = load_validation(config, run, spec)
         calibration = _calibrate(jobs, config, spec, console)
         named = validation if config.data else None
         pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data, named)
@@ -114,7 +114,7 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     """
     formats = tuple(dict.fromkeys(config.format))
     if not formats:
-        raise UserError("--format is empty; give tflite, coreml or both")
+        raise UserError("--format is empty; give one or more of tflite, coreml and coreai")
     for format in formats:
         require_converter(format)
     if config.postprocess != "graph" and formats != ("tflite",):

@@ -60,18 +60,20 @@ class TorchModel:
         return Detections(boxes, self._found.scores.numpy(), self._found.labels.numpy())
 
 
-def load_validation(config: ExportConfig, run: DataRecord | None) -> tuple[DetectionSet | None, str]:
+def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[DetectionSet | None, str]:
     """The images that mAP is measured on, spread evenly over a validation set.
 
     Args:
         config: the set and how many; where none is given, what the training run was validated on.
         run: what the checkpoint tells of its data, None if nothing.
+        spec: of the model.
 
     Returns:
         the images, and why there are none.
 
     Raises:
-        UserError: the set that ``config`` names cannot be used, or has no box to find.
+        UserError: the set that ``config`` names cannot be used, has a class that the model does not know, or has no box
+            to find.
     """
     if config.measure_images < 0:
         raise UserError(f"--measure-images {config.measure_images} is negative")
@@ -81,10 +83,12 @@ def load_validation(config: ExportConfig, run: DataRecord | None) -> tuple[Detec
     options["on_bad_data"] = config.on_bad_data or options["on_bad_data"]
     if config.data:
         dataset = load_part(options, "val", config.data)
+        match_labels(spec, dataset)
         require_boxes(dataset)
     else:
         try:
             dataset = load_part(options, "val")
+            match_labels(spec, dataset)
         except UserError as error:
             why = f"the validation images cannot be used ({error})" if run else "no validation images are at hand"
             return None, f"for {why}; give --data"

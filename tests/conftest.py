@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from mobiledet.bundle import Bundle, ModelFile, write_bundle
+from mobiledet.bundle import Bundle, ModelFile, open_bundle, write_bundle
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import Tolerance
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
@@ -92,6 +92,15 @@ def paint(cells: list[Cell], width: int = SIDE, height: int = SIDE, value: int =
         tall, wide = height // CELLS, width // CELLS
         image[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide, label] = value
     return image
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test run that all its processes share; who makes something in it holds a lock."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -282,19 +291,26 @@ def train_on_scenes(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def scene_checkpoint(train_on_scenes: Callable[..., Path]) -> Path:
+def scene_checkpoint(train_on_scenes: Callable[..., Path], shared_folder: Path) -> Path:
     """A checkpoint that many tests read."""
-    return train_on_scenes("shufflenet_v2_0.5x")
+    path = shared_folder / "scenes.ckpt"
+    with FileLock(shared_folder / "checkpoint.lock"):
+        if not path.exists():
+            shutil.copyfile(train_on_scenes("shufflenet_v2_0.5x"), path)
+    return path
 
 
 @pytest.fixture(scope="session")
-def exported_bundle(scene_checkpoint: Path, scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def exported_bundle(scene_checkpoint: Path, scene_folder: Path, shared_folder: Path) -> Bundle:
     """What ``mobiledet export`` makes of it by default; takes most of a minute."""
     from mobiledet_converters.config import ExportConfig
     from mobiledet_converters.export import export
 
-    out = tmp_path_factory.mktemp("exported") / "scenes.mobiledet"
-    return export(ExportConfig(scene_checkpoint, out, images=scene_folder, calibration=str(scene_folder.parent)))
+    out = shared_folder / "scenes.mobiledet"
+    with FileLock(shared_folder / "bundle.lock"):
+        if not out.exists():
+            export(ExportConfig(scene_checkpoint, out, images=scene_folder, calibration=str(scene_folder.parent)))
+    return open_bundle(out)
 
 
 class Page(HTMLParser):

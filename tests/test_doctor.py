@@ -1,5 +1,5 @@
+import dataclasses
 import json
-import os
 import subprocess
 import sys
 from importlib import metadata
@@ -14,31 +14,34 @@ from mobiledet.doctor import DoctorConfig
 REQUIREMENTS = [Requirement("rich"), Requirement("tyro>=0.9,<0.10")]
 
 
-def examine_in_a_process(modules: Path, **environment: str) -> tuple[int, dict[str, dict[str, str]]]:
-    """The exit status and the checks by name of ``mobiledet doctor --json``, with ``modules`` before all packages."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mobiledet.cli", "doctor", "--json"],
-        env=os.environ | {"PYTHONPATH": str(modules)} | environment,
-        cwd=modules,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.stderr == ""
-    report = json.loads(done.stdout)
-    assert report["healthy"] == (done.returncode == 0)
-    return done.returncode, {check["name"]: check for check in report["checks"]}
-
-
 def write_module(folder: Path, name: str, source: str) -> None:
     (folder / name).mkdir(parents=True)
     (folder / name / "__init__.py").write_text(source)
 
 
+@pytest.mark.parametrize(("status", "exit_status"), [("ok", 0), ("warning", 0), ("problem", 1)])
+def test_json_and_exit_status(
+    status: doctor.Status, exit_status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = doctor.Check("Python", status, "3.11")
+    monkeypatch.setattr(doctor, "examine", lambda need: iter([check]))
+    assert doctor.run(DoctorConfig(json=True)) == exit_status
+    report = json.loads(capsys.readouterr().out)
+    assert report == {"healthy": exit_status == 0, "checks": [dataclasses.asdict(check)]}
+
+
 def test_sound_environment(tmp_path: Path) -> None:
-    status, checks = examine_in_a_process(tmp_path)
-    assert status == 0, checks
+    done = subprocess.run(
+        [sys.executable, "-m", "mobiledet.cli", "doctor", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.stderr == ""
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 0, checks
     pair = checks["torch and torchvision"]
     assert pair["status"] == "ok"
     assert metadata.version("torch") in pair["found"]
@@ -49,29 +52,29 @@ def test_sound_environment(tmp_path: Path) -> None:
         assert checks[f"packages [{name}]"]["status"] == "ok", checks[f"packages [{name}]"]
 
 
-def test_torch_and_torchvision_of_different_builds(tmp_path: Path) -> None:
+def test_torch_and_torchvision_of_different_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A double: this torchvision fails just as a real one does beside a torch of another build.
     write_module(tmp_path, "torchvision", 'raise RuntimeError("operator torchvision::nms does not exist")')
-    status, checks = examine_in_a_process(tmp_path)
-    assert status == 1
-    pair = checks["torch and torchvision"]
-    assert pair["status"] == "problem"
-    assert "their builds do not fit" in pair["found"]
-    assert "operator torchvision::nms does not exist" in pair["found"]
-    assert "--reinstall torch torchvision" in pair["mend"]
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (pair,) = doctor.check_torch()
+    assert pair.status == "problem"
+    assert "their builds do not fit" in pair.found
+    assert "operator torchvision::nms does not exist" in pair.found
+    assert "--reinstall torch torchvision" in pair.mend
 
 
-def test_import_that_kills_its_process(tmp_path: Path) -> None:
+def test_import_that_kills_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Doubles: both die as a library built for another processor or another ABI does.
     dies = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
     write_module(tmp_path, "torchvision", dies)
     write_module(tmp_path, "ai_edge_litert", dies)
-    status, checks = examine_in_a_process(tmp_path)
-    assert status == 1
-    assert "ended by signal 11" in checks["torch and torchvision"]["found"]
-    assert checks["torch and torchvision"]["status"] == "problem"
-    assert "ended by signal 11" in checks["LiteRT"]["found"]
-    assert "--reinstall ai-edge-litert" in checks["LiteRT"]["mend"]
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (pair,) = doctor.check_torch()
+    assert pair.status == "problem"
+    assert "ended by signal 11" in pair.found
+    litert = doctor.check_import("LiteRT", doctor.PROBE_LITERT, "ai-edge-litert")
+    assert "ended by signal 11" in litert.found
+    assert "--reinstall ai-edge-litert" in litert.mend
 
 
 def test_table_shows_what_to_do(

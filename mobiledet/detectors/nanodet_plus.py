@@ -134,7 +134,7 @@ class NanoDetPlus(Detector[DistributionOutputs]):
         cells = torch.stack((-stride / width, -stride / height, stride / width, stride / height), dim=1)
 
         def boxes_of(rows: Tensor) -> Tensor:
-            distances = expected_distances(F.embedding(rows, raw.distance_logits[0]), self.head.bins)
+            distances = expected_distances(F.embedding(rows, raw.distance_logits[0]), self.loss.bins)
             return (F.embedding(rows, points) + distances * F.embedding(rows, cells)).clamp(0, 1)
 
         return select_candidates_static(raw.class_logits[0], torch.sigmoid, boxes_of, nms.top_k)

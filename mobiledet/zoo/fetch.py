@@ -36,11 +36,15 @@ def fetch(url: str, path: Path, sha256: str = "", tell: Progress = lambda here, 
         tell: is told how much is here.
 
     Raises:
-        UserError: it cannot be fetched, or has another digest. What came so far is kept for the next try, what is wrong
-            is removed.
+        UserError: it cannot be fetched, or has another digest. What came so far is kept for the next try, what came
+            wrong is removed; a file that was there, which somebody may have put there, is left.
     """
     if path.is_file():
-        check_digest(path, sha256, url)
+        if wrong := _wrong_digest(path, sha256):
+            raise UserError(
+                f"{path} is not the file of {url}: {wrong}; remove it, or give it to `mobiledet import` with "
+                "--weights FILE"
+            )
         return path
     part = path.with_name(f"{path.name}.part")
     try:
@@ -52,7 +56,9 @@ def fetch(url: str, path: Path, sha256: str = "", tell: Progress = lambda here, 
             f"cannot fetch {url}: {' '.join(reason.split())}; without a network, bring that file here and keep it as "
             f"{path}, or give it to `mobiledet import` with --weights FILE"
         ) from error
-    check_digest(part, sha256, url)
+    if wrong := _wrong_digest(part, sha256):
+        part.unlink()
+        raise UserError(f"the file of {url} is another: {wrong}; it was removed, try again")
     part.replace(path)
     _version_file(part).unlink(missing_ok=True)
     return path
@@ -64,19 +70,10 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_digest(path: Path, sha256: str, url: str) -> None:
-    """Remove a file whose digest does not begin as it should.
-
-    Raises:
-        UserError: that is so.
-    """
+def _wrong_digest(path: Path, sha256: str) -> str:
+    """What is wrong, in words, where a file's digest does not begin as it should; otherwise empty."""
     found = digest(path)
-    if not found.startswith(sha256):
-        path.unlink()
-        raise UserError(
-            f"the file of {url} has the SHA-256 {found[: len(sha256)]}..., not {sha256}... as published; it was "
-            "removed, try again"
-        )
+    return "" if found.startswith(sha256) else f"its SHA-256 is {found[: len(sha256)]}..., published is {sha256}..."
 
 
 def _download(url: str, part: Path, tell: Progress) -> None:

@@ -1,5 +1,6 @@
 """mAP of files beside PyTorch, and which files it keeps out of the bundle."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -58,29 +59,38 @@ def record(**options: object) -> DataRecord:
     return DataRecord({**DEFAULTS, **options}, nothing, nothing)
 
 
-def test_validation_images_are_those_of_the_run_by_default(patch_data: Path) -> None:
-    chosen, _ = load_validation(wanted(measure_images=4), record(data=str(patch_data)))
+def test_validation_images_are_those_of_the_run_by_default(patch_data: Path, patch_bundle: Bundle) -> None:
+    chosen, _ = load_validation(wanted(measure_images=4), record(data=str(patch_data)), patch_bundle.spec)
     assert chosen is not None
     assert len(chosen.images) == 4
     annotations = patch_data / "annotations" / "instances_val2017.json"
     run = record(data="shapes", val_images=str(patch_data / "val2017"), val_annotations=str(annotations))
-    chosen, _ = load_validation(wanted(measure_images=0), run)
+    chosen, _ = load_validation(wanted(measure_images=0), run, patch_bundle.spec)
     assert chosen is not None
     assert len(chosen.images) == 6
-    assert load_validation(wanted(), None) == (None, "for no validation images are at hand; give --data")
+    assert load_validation(wanted(), None, patch_bundle.spec) == (
+        None,
+        "for no validation images are at hand; give --data",
+    )
 
 
-def test_bad_wishes_are_told(patch_data: Path, tmp_path: Path, copy_data: Callable[[], Path]) -> None:
+def test_bad_wishes_are_told(
+    patch_data: Path, patch_bundle: Bundle, tmp_path: Path, copy_data: Callable[[], Path]
+) -> None:
     with pytest.raises(UserError, match="--measure-images -1 is negative"):
-        load_validation(wanted(data=str(patch_data), measure_images=-1), None)
+        load_validation(wanted(data=str(patch_data), measure_images=-1), None, patch_bundle.spec)
     with pytest.raises(UserError, match="does not exist"):
-        load_validation(wanted(data=str(tmp_path / "nowhere")), None)
+        load_validation(wanted(data=str(tmp_path / "nowhere")), None, patch_bundle.spec)
     folder = copy_data()
     path = folder / "annotations" / "instances_val2017.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
     with pytest.raises(UserError, match="has no box to find, so there is no mAP"):
-        load_validation(wanted(data=str(folder)), None)
-    assert "has no box to find" in load_validation(wanted(), record(data=str(folder)))[1]
+        load_validation(wanted(data=str(folder)), None, patch_bundle.spec)
+    assert "has no box to find" in load_validation(wanted(), record(data=str(folder)), patch_bundle.spec)[1]
+    other = dataclasses.replace(patch_bundle.spec, labels=("red", "green", "yellow"))
+    with pytest.raises(UserError, match="has the category 'blue', which patch-64 does not know"):
+        load_validation(wanted(data=str(patch_data)), None, other)
+    assert "has the category 'blue'" in load_validation(wanted(), record(data=str(patch_data)), other)[1]
 
 
 def test_damaged_image_stops_or_is_left_out(

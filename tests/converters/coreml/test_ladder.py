@@ -12,6 +12,7 @@ from mobiledet.checkpoint import load_detector
 from mobiledet.data.images import list_images, load_rgb
 from mobiledet.data.resize import resize
 from mobiledet.errors import UserError
+from mobiledet.spec import NmsSpec
 from mobiledet_converters.coreml.codes import MilRounding, compare_codes
 from mobiledet_converters.coreml.convert import convert
 from mobiledet_converters.coreml.framework import load_coremltools
@@ -25,7 +26,7 @@ from mobiledet_converters.coreml.quantize import (
 )
 from mobiledet_converters.job import ConversionJob, ConvertedFile
 from mobiledet_converters.raw_outputs import difference
-from mobiledet_converters.wrapper import DetectionGraph
+from mobiledet_converters.wrapper import DetectionGraph, PostProcess
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_nothing_stays_between_a_convolution_and_its_activation() -> None:
     assert left == ["placeholder", "call_module", "call_module", "output"]
 
 
-@pytest.mark.parametrize("kind", ["ssdlite", "ssdlite_fpn", "faster_rcnn", "faster_rcnn_fpn"])
+@pytest.mark.parametrize("kind", ["ssdlite", "ssdlite_fpn", "faster_rcnn", "faster_rcnn_fpn", "nanodet_plus"])
 def test_folding_changes_nothing(kind: str) -> None:
     """Not even where one convolution serves levels with normalisations of their own."""
     from mobiledet.backbones import build_backbone
@@ -131,6 +132,8 @@ def test_folding_changes_nothing(kind: str) -> None:
     with torch.inference_mode():
         for ours, theirs in zip(other(images), detector(images), strict=True):
             assert difference(theirs.numpy(), ours.numpy()).sqnr_db > 100
+        expected, found = (PostProcess(d, NmsSpec())(d.forward_static(images[:1])) for d in (detector, other))
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["ssdlite", pytest.param("faster_rcnn_fpn", marks=pytest.mark.exhaustive)])

@@ -72,10 +72,10 @@ def test_raw_outputs_come_with_their_anchors(bundles: dict[str, Bundle], scene_c
         LiteRtDetector(path)
 
 
-@pytest.mark.parametrize("kind", ["custom-op", "none"])
-def test_a_detector_of_two_stages_has_one_ending(kind: str) -> None:
-    spec = ModelSpec("x", "shufflenet_v2_0.5x", "faster_rcnn", InputSpec(64, 64), ("a",), (1,))
+@pytest.mark.parametrize(("kind", "detector"), [("custom-op", "faster_rcnn"), ("none", "nanodet_plus")])
+def test_a_detector_without_anchors_or_of_two_stages_has_one_ending(kind: str, detector: str) -> None:
+    spec = ModelSpec("x", "shufflenet_v2_0.5x", detector, InputSpec(64, 64), ("a",), (1,))
     with pytest.raises(
-        UserError, match=f"--postprocess {kind} is for detectors of one stage with anchors, which faster_rcnn is not"
+        UserError, match=f"--postprocess {kind} is for detectors of one stage with anchors, which {detector} is not"
     ):
         choose_ending(kind, detector_from_spec(spec), spec)

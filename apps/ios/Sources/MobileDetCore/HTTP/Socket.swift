@@ -6,10 +6,12 @@ struct ConnectionLost: Error {}
 /// One end of a TCP connection, or one that listens. (POSIX sockets: Linux and Apple's systems differ in a few names.)
 final class Socket: @unchecked Sendable {
     private let descriptor: Int32
+    private let sendSeconds: Int
     private let isOpen = Locked(true)
 
-    private init(_ descriptor: Int32) {
+    private init(_ descriptor: Int32, sendSeconds: Int = 60) {
         self.descriptor = descriptor
+        self.sendSeconds = sendSeconds
     }
 
     deinit { close() }
@@ -56,7 +58,7 @@ final class Socket: @unchecked Sendable {
             if [EINTR, EAGAIN, ECONNABORTED, EMFILE, ENFILE].contains(errno) { return nil }
             throw ConnectionLost()
         }
-        let socket = Socket(accepted)
+        let socket = Socket(accepted, sendSeconds: sendSeconds)
         socket.setOption(SOL_SOCKET, SO_RCVTIMEO, timeval(tv_sec: readSeconds, tv_usec: 0))
         socket.setOption(SOL_SOCKET, SO_SNDTIMEO, timeval(tv_sec: sendSeconds, tv_usec: 0))
         #if canImport(Darwin)
@@ -77,7 +79,7 @@ final class Socket: @unchecked Sendable {
         }
     }
 
-    /// Send all bytes.
+    /// Send all bytes. The peer must take each 64 KiB in the seconds that `accept` was given, and not just some of them.
     func write(_ bytes: [UInt8]) throws {
         #if canImport(Darwin)
             let flags: Int32 = 0
@@ -86,7 +88,9 @@ final class Socket: @unchecked Sendable {
         #endif
         try bytes.withUnsafeBytes { buffer in
             var left = UnsafeRawBufferPointer(buffer)
+            let end = monotonicNs() + sendSeconds * 1_000_000_000 * (1 + (bytes.count >> 16))
             while !left.isEmpty {
+                guard monotonicNs() < end else { throw ConnectionLost() }
                 let count = send(descriptor, left.baseAddress, left.count, flags)
                 if count < 0 {
                     if errno == EINTR { continue }
