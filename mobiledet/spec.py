@@ -217,6 +217,23 @@ class ModelSpec:
         return spec
 
 
+def image_sides(size: int | str) -> tuple[int, int]:
+    """Height and width, in pixels, of an image size as people write it: one side of a square, or 192x320.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    words = str(size).lower().replace("×", "x").split("x")
+    if not 1 <= len(words) <= 2 or not all(word.strip().isdecimal() for word in words):
+        raise ValueError("give one side in pixels, or height and width, such as 192x320")
+    return int(words[0]), int(words[-1])
+
+
+def sides_text(height: int, width: int) -> str:
+    """The shortest text that ``image_sides`` reads: 320, or 192x320."""
+    return f"{height}" if height == width else f"{height}x{width}"
+
+
 def read_json(path: Any, most_bytes: int | None = None) -> Any:
     """Decode a JSON file in UTF-8, with or without a byte order mark, or in UTF-16.
 

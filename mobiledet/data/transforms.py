@@ -132,11 +132,13 @@ class StretchedCrop(A.RandomResizedCrop):
     ) -> dict[str, tuple[int, int, int, int]]:
         """The crop, in pixels."""
         crop = super().get_params_dependent_on_data(params, data)["crop_coords"]
-        x0, y0, x1, y1 = whole_blocks(np.array(crop, np.float64), *self.size).astype(int).tolist()
+        height, width = self.size
+        x0, y0, x1, y1 = whole_blocks(np.array(crop, np.float64), height, width).astype(int).tolist()
         return {"crop_coords": (x0, y0, x1, y1)}
 
     def apply(self, img: NDArray[np.uint8], crop_coords: tuple[int, int, int, int], **params: Any) -> NDArray[np.uint8]:
-        return stretch_view(img, np.array(crop_coords), *self.size, FILL)
+        height, width = self.size
+        return stretch_view(img, np.array(crop_coords), height, width, FILL)
 
 
 class StretchedView(A.DualTransform):
