@@ -186,13 +186,16 @@ class ModelSpec:
         return {"schema_version": SCHEMA_VERSION, **values, "outputs": dict(OUTPUTS)}
 
     @classmethod
-    def from_json(cls, values: Any, source: str, beside: Collection[str] = ()) -> "ModelSpec":
+    def from_json(
+        cls, values: Any, source: str, beside: Collection[str] = (), older_sampling: Sampling = "bilinear"
+    ) -> "ModelSpec":
         """Read what ``to_json`` wrote.
 
         Args:
             values: decoded JSON.
             source: the file that it came from, for messages.
             beside: names of fields that are not of the spec and are left to the caller.
+            older_sampling: of files from before ``InputSpec.sampling``.
 
         Raises:
             UserError: a field is missing, unknown or of the wrong kind, or the schema is newer than this code.
@@ -209,7 +212,7 @@ class ModelSpec:
         own = {name: value for name, value in values.items() if name not in ("schema_version", "outputs", *beside)}
         own = {"backbone_options": {}, "origin": None, **own}  # which files from before do not have
         if isinstance(own.get("input"), dict):
-            own["input"] = {"sampling": "bilinear", **own["input"]}
+            own["input"] = {"sampling": older_sampling, **own["input"]}
         try:
             spec: ModelSpec = decode(cls, own, filled=(InputSpec, NmsSpec, TrainingInfo))
         except ValueError as error:
