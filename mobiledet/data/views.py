@@ -91,7 +91,7 @@ def stretch_view(
     """What a view of whole pixels shows, stretched to height x width x 3 by the rule of ``resize``."""
     x0, y0, x1, y1 = view.astype(int).tolist()
     if x0 >= 0 and y0 >= 0 and x1 <= image.shape[1] and y1 <= image.shape[0]:
-        return resize(np.ascontiguousarray(image[y0:y1, x0:x1]), height, width)
+        return resize(image[y0:y1, x0:x1], height, width)
     rows, columns = block_size(y1 - y0, height), block_size(x1 - x0, width)
     step_x, step_y = (x1 - x0) / width, (y1 - y0) / height
     to_blocks = np.array(

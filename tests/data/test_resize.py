@@ -39,6 +39,9 @@ def test_resize_to_its_own_size_is_the_image_itself() -> None:
     ("source", "target", "blocks"),
     [
         ((64, 64), (32, 32), (2, 2)),
+        ((38, 1030), (19, 515), (2, 2)),  # what is left over of vectors of the processor
+        ((38, 1030), (19, 1030), (2, 1)),
+        ((38, 1030), (38, 515), (1, 2)),
         ((128, 66), (33, 32), (2, 2)),
         ((256, 100), (24, 60), (8, 1)),
         ((48, 96), (3, 4), (16, 16)),
