@@ -10,9 +10,10 @@ import numpy as np
 
 from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import some
-from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.data.images import list_images, load_for
 from mobiledet.data.read import BUILT_IN, find_source, load_split
 from mobiledet.data.record import DataRecord, Picture, PictureList, pictures_of
+from mobiledet.data.resize import fit
 from mobiledet.data.shapes import CATEGORIES, shapes_folder
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
@@ -63,7 +64,7 @@ class Calibration:
             if len(pixels) == self.count:
                 break
             try:
-                rgb = load_rgb(picture.path, picture.apply_orientation)
+                decoded = load_for(picture.path, spec, picture.apply_orientation)
             except UserError as error:
                 if not self.skips_bad:
                     raise UserError(
@@ -71,7 +72,7 @@ class Calibration:
                     ) from error
                 problem = problem or str(error)
                 continue
-            pixels.append(resize(rgb, spec.height, spec.width))
+            pixels.append(fit(decoded.pixels, spec, decoded.extent))
         if not pixels:
             raise UserError(f"no image of {self.source} can calibrate: {problem}")
         return np.stack(pixels)

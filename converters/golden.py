@@ -6,8 +6,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.images import load_rgb
 from mobiledet.data.record import Picture
+from mobiledet.data.resize import resize
 from mobiledet.detectors import Detector
 from mobiledet.devices.coreai import RUNTIME
 from mobiledet.devices.litert import LiteRtDetector

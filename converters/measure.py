@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,14 +13,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.images import Decoded, load_for
 from mobiledet.data.record import DataRecord
+from mobiledet.data.resize import fit
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoEvaluator
 from mobiledet.ops.images import normalize
-from mobiledet.spec import ModelSpec
+from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet.truth import ImageId, Truth
 from mobiledet_converters.checks import CheckedFile
 from mobiledet_converters.config import ExportConfig
@@ -138,18 +140,17 @@ def measure_map(
     truth: dict[ImageId, Truth] = {}
     for number, image in enumerate(dataset.images, start=1):
         try:
-            rgb = _pixels(image, dataset)
+            decoded = _decoded(image, dataset, spec.input)
         except UserError as error:
             if on_bad_data == "error":
                 raise UserError(f"{error}; mend it or pass --on-bad-data skip") from error
             continue
-        height, width = rgb.shape[:2]
-        pixels = resize(rgb, spec.input.height, spec.input.width)
+        pixels = fit(decoded.pixels, spec.input, decoded.extent)
         truth[image.id] = image.truth
         for name, model in models.items():
             model.set_input(pixels)
             model.invoke()
-            found[name][image.id] = model.detections(height, width, spec.num_classes)
+            found[name][image.id] = model.detections(decoded.height, decoded.width, spec.num_classes)
         tell(number)
     scores = {}
     for name, detections in found.items():
@@ -161,12 +162,9 @@ def measure_map(
     return {name: {"AP": score.AP, "AP50": score.AP50, **about} for name, score in scores.items()}
 
 
-def _pixels(image: LabelledImage, dataset: DetectionSet) -> np.ndarray:
-    rgb = load_rgb(image.path, image.apply_orientation)
-    problem = image.size_problem(rgb.shape[0], rgb.shape[1], dataset.annotations)
-    if problem:
-        raise UserError(problem)
-    return rgb
+def _decoded(image: LabelledImage, dataset: DetectionSet, spec: InputSpec) -> Decoded:
+    check = partial(image.size_problem, annotations=dataset.annotations)
+    return load_for(image.path, spec, image.apply_orientation, check)
 
 
 def beside_pytorch(scores: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -11,8 +11,9 @@ import torch
 
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.data.images import list_images, load_for, load_rgb
 from mobiledet.data.record import Picture, PictureList, pictures_of
+from mobiledet.data.resize import fit
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector, ImageDetections, RawOutputs
@@ -96,10 +97,10 @@ def load_inputs(pictures: Sequence[Picture | Path], spec: InputSpec) -> list[np.
     inputs = []
     for picture in pictures_of(pictures):
         try:
-            rgb = load_rgb(picture.path, picture.apply_orientation)
+            decoded = load_for(picture.path, spec, picture.apply_orientation)
         except UserError as error:
             raise UserError(f"{error}; mend it, pass --on-bad-data skip, or give others by --images") from error
-        inputs.append(resize(rgb, spec.height, spec.width))
+        inputs.append(fit(decoded.pixels, spec, decoded.extent))
     return inputs
 
 

@@ -80,7 +80,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         odd = content.keys() - {"data"} ^ {"format", "version", "spec", "weights", "training"}
         if odd:
             raise ValueError(f"{str(min(odd, key=str))[:40]} is missing or unknown")
-        spec = ModelSpec.from_json(load_json(content["spec"].encode()), source=str(path))
+        # training has always averaged large pictures, so what is exported anew follows the rule
+        spec = ModelSpec.from_json(load_json(content["spec"].encode()), source=str(path), older_sampling="mean")
         weights = dict(content["weights"])
         if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()):
             raise ValueError("its weights are no tensors with names")

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobiledet.data.images import decode_rgb, resize
+from mobiledet.data.images import decode_for
+from mobiledet.data.resize import fit
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance
@@ -67,7 +68,8 @@ class GoldenInput:
         """
         height, width = spec.input.height, spec.input.width
         if self.encoded:
-            return resize(decode_rgb(self.content, "of a golden case"), height, width)
+            decoded = decode_for(self.content, "of a golden case", spec.input)
+            return fit(decoded.pixels, spec.input, decoded.extent)
         return np.frombuffer(self.content, np.uint8).reshape(height, width, 3)
 
 

@@ -16,6 +16,8 @@ SCHEMA_VERSION = 1
 MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 1_000_000
 RESIZE_RULES = ("stretch",)
 EXIF_RULES = ("auto", "apply", "ignore")
+Sampling = Literal["mean", "bilinear"]
+SAMPLINGS = ("mean", "bilinear")
 LEAST_SIDE = 32  # pixels
 # in the order that detection apps expect
 OUTPUTS = {"boxes": "yxyx in 0..1", "classes": "index into labels", "scores": "0..1", "count": "valid rows"}
@@ -37,7 +39,9 @@ class InputSpec:
     Attributes:
         height, width: pixels, at least ``LEAST_SIDE``; a network that needs multiples of 32 says so when it is built.
         mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
-        resize: how an image becomes height x width: ``stretch`` scales both sides to fit, bilinear.
+        resize: how an image becomes height x width: ``stretch`` scales both sides to fit.
+        sampling: which of its pixels count: ``mean``, as ``mobiledet.data.resize`` defines, all; ``bilinear``, of files
+            from before there was a choice, the four around each place.
         channels: the order of the channels.
         exif: whether a photograph is turned as its EXIF orientation says: ``apply``, ``ignore``, or ``auto``, which
             applies it unless annotations speak of the stored pixels.
@@ -48,6 +52,7 @@ class InputSpec:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     resize: str = "stretch"
+    sampling: Sampling = "mean"
     channels: str = "RGB"
     exif: Literal["auto", "apply", "ignore"] = "auto"
 
@@ -60,6 +65,7 @@ class InputSpec:
         _require(all(math.isfinite(v) for v in (*self.mean, *self.std)), "mean and std must be finite")
         _require(all(v > 0 for v in self.std), f"std {self.std} is not positive")
         _require(self.resize in RESIZE_RULES, f"resize rule {self.resize!r} is not one of {', '.join(RESIZE_RULES)}")
+        _require(self.sampling in SAMPLINGS, f"sampling {self.sampling!r} is not one of {', '.join(SAMPLINGS)}")
         _require(self.channels == "RGB", f"channels {self.channels!r} is not RGB")
         _require(self.exif in EXIF_RULES, f"exif rule {self.exif!r} is not one of {', '.join(EXIF_RULES)}")
 
@@ -180,13 +186,16 @@ class ModelSpec:
         return {"schema_version": SCHEMA_VERSION, **values, "outputs": dict(OUTPUTS)}
 
     @classmethod
-    def from_json(cls, values: Any, source: str, beside: Collection[str] = ()) -> "ModelSpec":
+    def from_json(
+        cls, values: Any, source: str, beside: Collection[str] = (), older_sampling: Sampling = "bilinear"
+    ) -> "ModelSpec":
         """Read what ``to_json`` wrote.
 
         Args:
             values: decoded JSON.
             source: the file that it came from, for messages.
             beside: names of fields that are not of the spec and are left to the caller.
+            older_sampling: of files from before ``InputSpec.sampling``.
 
         Raises:
             UserError: a field is missing, unknown or of the wrong kind, or the schema is newer than this code.
@@ -202,11 +211,30 @@ class ModelSpec:
             raise UserError(f"{source}: its outputs are none that this mobiledet knows; export it again")
         own = {name: value for name, value in values.items() if name not in ("schema_version", "outputs", *beside)}
         own = {"backbone_options": {}, "origin": None, **own}  # which files from before do not have
+        if isinstance(own.get("input"), dict):
+            own["input"] = {"sampling": older_sampling, **own["input"]}
         try:
             spec: ModelSpec = decode(cls, own, filled=(InputSpec, NmsSpec, TrainingInfo))
         except ValueError as error:
             raise UserError(f"{source}: {error}") from error
         return spec
+
+
+def image_sides(size: int | str) -> tuple[int, int]:
+    """Height and width, in pixels, of an image size as people write it: one side of a square, or 192x320.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    words = str(size).lower().replace("×", "x").split("x")
+    if not 1 <= len(words) <= 2 or not all(word.strip().isdecimal() for word in words):
+        raise ValueError("give one side in pixels, or height and width, such as 192x320")
+    return int(words[0]), int(words[-1])
+
+
+def sides_text(height: int, width: int) -> str:
+    """The shortest text that ``image_sides`` reads: 320, or 192x320."""
+    return f"{height}" if height == width else f"{height}x{width}"
 
 
 def read_json(path: Any, most_bytes: int | None = None) -> Any:

@@ -242,8 +242,9 @@ def train_on_scenes(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory
     import torch
 
     from mobiledet.checkpoint import Checkpoint, save_checkpoint
-    from mobiledet.data.images import load_rgb, resize
+    from mobiledet.data.images import load_rgb
     from mobiledet.data.read import load_split
+    from mobiledet.data.resize import resize
     from mobiledet.detectors import Targets, detector_from_spec
     from mobiledet.ops.images import normalize
 

@@ -1,6 +1,7 @@
 import dataclasses
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -121,3 +122,18 @@ def test_unwritable_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
         save_checkpoint(tmp_path / "file" / "x.ckpt", Checkpoint(SPEC, {}))
+
+
+def test_checkpoints_from_before_sampling_follow_the_rule_that_training_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = ModelSpec.to_json
+
+    def before(spec: ModelSpec) -> dict[str, Any]:
+        values = written(spec)
+        del values["input"]["sampling"]
+        return values
+
+    monkeypatch.setattr(ModelSpec, "to_json", before)
+    save_checkpoint(tmp_path / "old.ckpt", Checkpoint(SPEC, detector_from_spec(SPEC).state_dict()))
+    assert load_checkpoint(tmp_path / "old.ckpt").spec.input.sampling == "mean"

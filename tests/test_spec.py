@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mobiledet.errors import UserError
-from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, read_json
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, read_json, sides_text
 
 SPEC = ModelSpec(
     name="tiny",
@@ -106,3 +106,27 @@ def test_a_device_is_no_file_and_a_byte_order_mark_is_no_fault(tmp_path: Path) -
 def test_other_json_is_no_spec(values: Any) -> None:
     with pytest.raises(UserError, match="not a mobiledet model description"):
         ModelSpec.from_json(values, "x.json")
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"), [(320, (320, 320)), ("320", (320, 320)), ("192x320", (192, 320)), ("192 X 320", (192, 320))]
+)
+def test_image_sizes_are_one_side_or_height_and_width(size: int | str, sides: tuple[int, int]) -> None:
+    assert image_sides(size) == sides
+    assert image_sides(sides_text(*sides)) == sides
+
+
+@pytest.mark.parametrize("size", ["", "x", "192x", "1x2x3", "-32", "3.5", "wide", "192,320"])
+def test_other_image_sizes_are_refused(size: str) -> None:
+    with pytest.raises(ValueError, match="such as 192x320"):
+        image_sides(size)
+
+
+def test_files_from_before_sampling_keep_the_four_pixels() -> None:
+    values = json.loads(json.dumps(SPEC.to_json()))
+    assert values["input"]["sampling"] == "mean"
+    del values["input"]["sampling"]
+    assert ModelSpec.from_json(values, "x").input.sampling == "bilinear"
+    values["input"]["sampling"] = "cubic"
+    with pytest.raises(UserError, match="sampling"):
+        ModelSpec.from_json(values, "x")

@@ -53,7 +53,7 @@ class LabelledImage:
         """N, of ``boxes_xyxy``."""
         return self.truth.labels[~self.truth.is_crowd]
 
-    def boxes_in(self, height: int, width: int) -> NDArray[np.float32]:
+    def boxes_in(self, height: float, width: float) -> NDArray[np.float32]:
         """``boxes_xyxy`` in pixels of the picture when it is stretched to height x width."""
         scale = np.array((width / self.width, height / self.height) * 2)
         return np.asarray(self.boxes_xyxy * scale, np.float32)

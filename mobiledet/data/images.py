@@ -1,4 +1,4 @@
-"""Pictures: found, decoded and resized. Training, evaluation and devices all use these functions. No torch."""
+"""Pictures: found and decoded. Training, evaluation and devices all use these functions. No torch."""
 
 import io
 import math
@@ -8,14 +8,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mobiledet.data.resize import block_means, block_size
 from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
@@ -23,6 +24,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 # about 1 GB to decode: more than the largest cameras of phones but one give, and less than a small file can pretend
 MOST_PIXELS = 120_000_000
+MOST_REDUCTION = 8  # of a JPEG's sides by its decoder
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
 # a file, its bytes, or pixels: H x W x 3, uint8, RGB
 ImageSource = Path | bytes | NDArray[np.uint8]
@@ -105,6 +107,58 @@ def _decoded(image: Image.Image, apply_orientation: bool) -> NDArray[np.uint8]:
     return _rgb(ImageOps.exif_transpose(image) if apply_orientation else image)
 
 
+class Decoded(NamedTuple):
+    """A picture as its decoder gave it.
+
+    Attributes:
+        pixels: H x W x 3, uint8, RGB.
+        height, width: of the picture in full.
+        factor: by which the decoder has shortened both sides, rounded up to whole pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    height: int
+    width: int
+    factor: int
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Height and width of the picture in ``pixels``; a part of a pixel where the sides are no multiples."""
+        return self.height / self.factor, self.width / self.factor
+
+
+def load_for(
+    path: Path, spec: InputSpec, apply_orientation: bool = False, check_size: SizeCheck | None = None
+) -> Decoded:
+    """Decode a picture for a model: a JPEG no larger than the rule of ``resize`` needs, anything else in full.
+
+    libjpeg scales the cosine transform of each block of 8 x 8, which leaves out most of the work. By 8 that is the mean
+    of a block, by 2 and 4 about that.
+
+    Raises:
+        UserError: as in ``load_rgb``.
+    """
+    least = (spec.height, spec.width) if spec.sampling == "mean" else None
+    with opened(path, path, check_size, apply_orientation) as image:
+        return _scaled_down(image, least, apply_orientation)
+
+
+def decode_for(content: bytes, name: str, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
+    """The same for the bytes of a file; errors call it ``name``."""
+    least = (spec.height, spec.width) if spec.sampling == "mean" else None
+    with opened(io.BytesIO(content), name) as image:
+        return _scaled_down(image, least, apply_orientation)
+
+
+def read_for(source: ImageSource, name: Path, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
+    """The same for a file, its bytes, or pixels, which are given back as they are; errors call bytes ``name``."""
+    if isinstance(source, Path):
+        return load_for(source, spec, apply_orientation)
+    if isinstance(source, bytes):
+        return decode_for(source, str(name), spec, apply_orientation)
+    return Decoded(source, source.shape[0], source.shape[1], 1)
+
+
 def load_reduced(
     path: Path,
     height: int,
@@ -114,8 +168,8 @@ def load_reduced(
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
 
-    For a JPEG this leaves out most of the work: libjpeg scales the cosine transform of each block, so that a pixel is
-    about the mean of those it stands for. A picture whose half is too small already is decoded in full.
+    A JPEG as in ``load_for``; others become the means of blocks. A picture whose half is too small already is decoded
+    in full.
 
     Returns:
         the pixels as in ``load_rgb``, and (height, width) of the picture in full.
@@ -124,25 +178,33 @@ def load_reduced(
         UserError: as in ``load_rgb``.
     """
     with opened(path, path, check_size, apply_orientation) as image:
-        turned = apply_orientation and _is_turned(image)
-        original = (image.width, image.height) if turned else (image.height, image.width)
-        factor = _reduction(original, (height, width))
-        image.draft("RGB", (height, width) if turned else (width, height))
-        pixels = _decoded(image, apply_orientation)
-    if factor > 1 and pixels.shape[:2] == original:  # not a JPEG
-        pixels = np.array(Image.fromarray(pixels).reduce(factor))
-    return pixels, original
+        decoded = _scaled_down(image, (height, width), apply_orientation)
+    original = decoded.height, decoded.width
+    rest = reduction(original, (height, width)) // decoded.factor
+    return block_means(decoded.pixels, rest, rest), original
 
 
 def reduced_size(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
     """Height and width to which ``load_reduced`` decodes a picture of ``size``, when asked for ``least``."""
-    factor = _reduction(size, least)
+    factor = reduction(size, least)
     return -(-size[0] // factor), -(-size[1] // factor)
 
 
-def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
-    fits = min(size[0] // least[0], size[1] // least[1])
-    return next((factor for factor in (8, 4, 2) if factor <= fits), 1)
+def reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
+    """By how much ``load_reduced`` shortens the sides."""
+    return min(MOST_REDUCTION, *(block_size(side, asked) for side, asked in zip(size, least, strict=True)))
+
+
+def _scaled_down(image: Image.Image, least: tuple[int, int] | None, apply_orientation: bool) -> Decoded:
+    stored = image.size
+    turned = apply_orientation and _is_turned(image)
+    height, width = stored if turned else stored[::-1]
+    factor = reduction((height, width), least) if least else 1
+    mirrored = apply_orientation and image.getexif().get(ORIENTATION_TAG, 1) != 1
+    if factor == 1 or (mirrored and (height % factor or width % factor)):  # its blocks begin at another corner
+        return Decoded(_decoded(image, apply_orientation), height, width, 1)
+    image.draft("RGB", (stored[0] // factor, stored[1] // factor))
+    return Decoded(_decoded(image, apply_orientation), height, width, 1 if image.size == stored else factor)
 
 
 def _is_turned(image: Image.Image) -> bool:
@@ -198,13 +260,6 @@ def _scaled(grey: NDArray[np.generic], tops: tuple[float, ...]) -> NDArray[np.ui
     if top > 1:
         return np.clip(values // ((top + 1) / 256), 0, 255).astype(np.uint8)  # bits are cut off, as of 16-bit pictures
     return np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
-
-
-def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Stretch H x W x 3 to height x width x 3, bilinear with pixel centres at half; the input itself if it fits."""
-    if image.shape[:2] == (height, width):
-        return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def list_images(path: Path) -> list[Path]:

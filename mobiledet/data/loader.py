@@ -20,9 +20,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.image_cache import ImageCache
-from mobiledet.data.images import load_reduced, load_rgb, resize
+from mobiledet.data.images import load_for, load_reduced, reduction
+from mobiledet.data.resize import fit
 from mobiledet.data.transforms import Boxes, Labels, Transform, augment
 from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec
 
 PADDING_LABEL = -1
 CACHE_BYTES = 2**30
@@ -89,7 +91,8 @@ class Sample:
 class DetectionDataset(Dataset[Sample | UserError]):
     """Decodes, augments and resizes the pictures of a ``DetectionSet``.
 
-    For training, pictures far larger than the input are decoded at a reduced size; evaluation decodes all in full.
+    Evaluation takes them as a device does, see ``mobiledet.data.resize``. For training, pictures far larger than the
+    input are decoded at a reduced size, which leaves more than the input for crops.
 
     Items are asked for as (epoch, index), so that augmentation depends on nothing else, whichever worker does it. For
     a picture that cannot be used the item is the error: one that a worker raised would arrive wrapped in a traceback.
@@ -120,6 +123,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
         self.transform = transform
         self.height = height
         self.width = width
+        self.input = InputSpec(height, width)
         self.seed = seed
         self.substitute_bad = substitute_bad
         self.disk_cache = disk_cache
@@ -157,11 +161,11 @@ class DetectionDataset(Dataset[Sample | UserError]):
         return UserError(problem) if problem else image
 
     def _load(self, source: LabelledImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """The pixels, and height and width of the picture in the file."""
+        """The pixels, for evaluation those of the input; height and width of the picture in the file."""
         check = partial(source.size_problem, annotations=self.dataset.annotations)  # before anything is decoded
         if self.transform is None:
-            image = load_rgb(source.path, source.apply_orientation, check)
-            return image, (image.shape[0], image.shape[1])
+            decoded = load_for(source.path, self.input, source.apply_orientation, check)
+            return fit(decoded.pixels, self.input, decoded.extent), (decoded.height, decoded.width)
         if self.disk_cache:
             return self.disk_cache.load(source)
         return load_reduced(source.path, *least_size(self.height, self.width), source.apply_orientation, check)
@@ -169,11 +173,11 @@ class DetectionDataset(Dataset[Sample | UserError]):
     def _sample(self, image: NDArray[np.uint8], epoch: int, index: int, bad_images: tuple[str, ...]) -> Sample:
         source = self.dataset.images[index]
         if self.transform is None:
-            resized = resize(image, self.height, self.width)
-            boxes, labels = source.boxes_in(self.height, self.width), source.labels
+            resized, boxes, labels = image, source.boxes_in(self.height, self.width), source.labels
         else:
             seed = (self.seed, epoch, index)
-            boxes = source.boxes_in(image.shape[0], image.shape[1])
+            factor = reduction((source.height, source.width), least_size(self.height, self.width))
+            boxes = source.boxes_in(source.height / factor, source.width / factor)
             resized, boxes, labels = augment(self.transform, image, boxes, source.labels, seed)
         return Sample(resized, boxes, labels, index, (source.height, source.width), bad_images)
 

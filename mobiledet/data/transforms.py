@@ -1,6 +1,6 @@
 """Training augmentation with albumentations: crops, zoom, flip, colour, and the model's input size.
 
-Evaluation uses ``images.resize`` alone.
+Evaluation uses ``resize`` alone, by whose rule crops are stretched too.
 """
 
 import os
@@ -17,6 +17,7 @@ from mobiledet.data.views import (
     cropped_around_boxes,
     rescaled,
     stretch_view,
+    whole_blocks,
     whole_pixels,
     zoomed_out,
 )
@@ -87,7 +88,7 @@ def train_transform(height: int, width: int, augmentation: Augmentation | None =
         augmentation: its strength; None means the defaults.
     """
     options = augmentation or Augmentation()
-    crop = A.RandomResizedCrop(
+    crop = StretchedCrop(
         (height, width), scale=options.crop_scale, ratio=options.crop_ratio, p=options.crop_probability
     )
     view = StretchedView(height, width, options, p=1 - options.crop_probability)
@@ -123,6 +124,23 @@ def _colour_changes(options: Augmentation) -> list[A.ColorJitter]:
     return [A.ColorJitter(**{**still, name: span}, p=options.colour_probability) for name, span in changes.items()]
 
 
+class StretchedCrop(A.RandomResizedCrop):
+    """A crop of random area and shape, stretched by the rule that devices follow."""
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, tuple[int, int, int, int]]:
+        """The crop, in pixels."""
+        crop = super().get_params_dependent_on_data(params, data)["crop_coords"]
+        height, width = self.size
+        x0, y0, x1, y1 = whole_blocks(np.array(crop, np.float64), height, width).astype(int).tolist()
+        return {"crop_coords": (x0, y0, x1, y1)}
+
+    def apply(self, img: NDArray[np.uint8], crop_coords: tuple[int, int, int, int], **params: Any) -> NDArray[np.uint8]:
+        height, width = self.size
+        return stretch_view(img, np.array(crop_coords), height, width, FILL)
+
+
 class StretchedView(A.DualTransform):
     """Zoom-out, change of scale and IoU crop, in this order, and the stretch to height x width."""
 
@@ -148,7 +166,7 @@ class StretchedView(A.DualTransform):
         if rng.random() < options.iou_crop_probability:
             view = cropped_around_boxes(rng, view, boxes)
             kept = centres_inside(view, boxes)
-        return {"view": whole_pixels(view), "kept": kept}
+        return {"view": whole_blocks(whole_pixels(view), self.height, self.width), "kept": kept}
 
     def apply(self, img: NDArray[np.uint8], view: View, **params: Any) -> NDArray[np.uint8]:
         return stretch_view(img, view, self.height, self.width, FILL)

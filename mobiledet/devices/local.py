@@ -14,7 +14,8 @@ import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.child import child_command
 from mobiledet.cores import usable_cores
-from mobiledet.data.images import ImageSource, read_rgb, resize
+from mobiledet.data.images import Decoded, ImageSource, read_for
+from mobiledet.data.resize import fit
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
     MOST_THREADS,
@@ -121,19 +122,18 @@ class LocalSession:
     def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         for index, image in enumerate(images):
             name = image if isinstance(image, Path) else Path(str(index))
-            yield self._frame(name, partial(read_rgb, image, name, apply_orientation))
+            yield self._frame(name, partial(read_for, image, name, self._bundle.spec.input, apply_orientation))
 
-    def _frame(self, image: Path, decode: Callable[[], np.ndarray]) -> Frame:
+    def _frame(self, image: Path, decode: Callable[[], Decoded]) -> Frame:
         started = time.perf_counter_ns()
         try:
-            rgb = decode()
+            picture = decode()
         except UserError as error:
             return Frame(image, Detections.empty(), None, str(error))
         decoded = time.perf_counter_ns()
-        pixels = resize(rgb, self._detector.height, self._detector.width)
-        height, width = rgb.shape[:2]
-        detections, times = self._run(pixels, height, width, started, decoded)
-        return Frame(image, detections, times, height=height, width=width)
+        pixels = fit(picture.pixels, self._bundle.spec.input, picture.extent)
+        detections, times = self._run(pixels, picture.height, picture.width, started, decoded)
+        return Frame(image, detections, times, height=picture.height, width=picture.width)
 
     def detect_input(self, image: np.ndarray) -> tuple[Detections, StageTimes]:
         """Detect in an image of the model's size, height x width x 3 uint8 RGB; boxes as fractions of it."""

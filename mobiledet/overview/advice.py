@@ -8,6 +8,7 @@ import numpy as np
 from mobiledet.data.dataset import DetectionSet, some
 from mobiledet.data.summary import shorter_sides
 from mobiledet.overview.measure import CopyFacts, PartFacts
+from mobiledet.spec import sides_text
 
 LEARNABLE = 8.0  # pixels of the input, shorter side
 MANY = 0.1
@@ -20,7 +21,7 @@ def advise(
     copies: CopyFacts,
     undecodable: Sequence[str],
     detector: str,
-    image_size: int,
+    image_size: tuple[int, int],
     has_validation: bool,
     suspicious: int,
 ) -> list[str]:
@@ -84,19 +85,22 @@ def _copies(copies: CopyFacts) -> list[str]:
     return advice
 
 
-def _size(train: DetectionSet, detector: str, image_size: int) -> list[str]:
-    sides = shorter_sides(train, image_size, image_size)
+def _size(train: DetectionSet, detector: str, image_size: tuple[int, int]) -> list[str]:
+    sides = shorter_sides(train, *image_size)
+    longer = max(image_size)
     if not len(sides):
         return []
     share = float((sides < LEARNABLE).mean())
     if share <= MANY:
         return []
     fitting = next(
-        (size for size in SIZES if size > image_size and (sides * size / image_size < LEARNABLE).mean() <= MANY), None
+        (size for size in SIZES if size > longer and (sides * size / longer < LEARNABLE).mean() <= MANY), None
     )
-    advice = [f"{share:.0%} of the training boxes are below {LEARNABLE:g} pixels at --image-size {image_size}."]
+    named = sides_text(*image_size)
+    advice = [f"{share:.0%} of the training boxes are below {LEARNABLE:g} pixels at --image-size {named}."]
     if fitting:
-        advice[0] += f" At --image-size {fitting} it would be {(sides * fitting / image_size < LEARNABLE).mean():.0%}."
+        larger = sides_text(*(-(-side * fitting // longer // 32) * 32 for side in image_size))
+        advice[0] += f" At --image-size {larger} it would be {(sides * fitting / longer < LEARNABLE).mean():.0%}."
     else:
         large = int(np.median([max(image.width, image.height) for image in train.images]))
         advice[0] += (

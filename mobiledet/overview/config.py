@@ -33,8 +33,8 @@ class DataConfig(DataOptions):
     """Whose anchors and strides the boxes are held against."""
     backbone: str = "shufflenet_v2_1x"
     """Of that detector."""
-    image_size: int = 320
-    """Side of the square input in pixels, a multiple of 32."""
+    image_size: int | str = 320
+    """Side of the square input in pixels, or height x width, such as 192x320."""
     pixels: bool = True
     """Decode every picture, to find damaged ones, copies and near copies."""
     exif: Exif = "auto"

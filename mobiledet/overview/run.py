@@ -26,16 +26,19 @@ from mobiledet.overview.measure import (
     part_facts,
 )
 from mobiledet.overview.page import render
+from mobiledet.spec import InputSpec, image_sides
 
 
 def run(config: DataConfig) -> None:
     """The command ``mobiledet data``."""
     source = find_source(config.data, config)
-    if config.image_size < 32 or config.image_size % 32:
-        raise UserError(f"--image-size {config.image_size} is not a multiple of 32")
+    try:
+        size = InputSpec(*image_sides(config.image_size))
+    except ValueError as error:
+        raise UserError(f"--image-size {config.image_size}: {error}") from error
     roles, has_validation = parts_to_show(source, config)
     parts = [load_split(config.data, role, config.on_bad_data, config, config.exif) for role in roles]
-    overview = measure(source, parts, has_validation, config)
+    overview = measure(source, parts, has_validation, config, size.height, size.width)
     out = config.out or Path(f"{source.name}.data.html")
     with atomic_file(out) as temporary:
         temporary.write_text(render(overview, parts), encoding="utf-8", errors="replace")
@@ -68,12 +71,13 @@ def parts_to_show(source: Source, options: DataOptions) -> tuple[list[str], bool
     return roles or list(source.parts), has_validation
 
 
-def measure(source: Source, parts: list[DetectionSet], has_validation: bool, config: DataConfig) -> Overview:
-    """Everything that the page tells."""
-    side = config.image_size
+def measure(
+    source: Source, parts: list[DetectionSet], has_validation: bool, config: DataConfig, height: int, width: int
+) -> Overview:
+    """Everything that the page tells; boxes as they are in an input of height x width."""
     names = [part.name.removeprefix(f"{source.name}-") for part in parts]
     facts = [
-        part_facts(part, name, side, side, fit_of_anchors(part, config.detector, config.backbone, side, side))
+        part_facts(part, name, height, width, fit_of_anchors(part, config.detector, config.backbone, height, width))
         for part, name in zip(parts, names, strict=True)
     ]
     copies, undecodable = CopyFacts(), list[str]()
@@ -84,14 +88,14 @@ def measure(source: Source, parts: list[DetectionSet], has_validation: bool, con
         name=source.name,
         format=source.format,
         detector=config.detector,
-        height=side,
-        width=side,
+        height=height,
+        width=width,
         parts=facts,
-        classes=class_facts(parts, names, side, side),
+        classes=class_facts(parts, names, height, width),
         copies=copies,
         undecodable=undecodable,
         suspicions=found,
-        advice=advise(parts, facts, copies, undecodable, config.detector, side, has_validation, len(found)),
+        advice=advise(parts, facts, copies, undecodable, config.detector, (height, width), has_validation, len(found)),
     )
 
 

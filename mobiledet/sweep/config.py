@@ -34,8 +34,8 @@ class SweepConfig:
     """Networks to train, such as shufflenet_v2_1x; `mobiledet list` shows all."""
     detectors: tuple[str, ...] = ("ssdlite_fpn",)
     """Heads to train each of them with."""
-    image_sizes: tuple[int, ...] = (320,)
-    """Sides of the square input to train each of them for."""
+    image_sizes: tuple[int | str, ...] = (320,)
+    """Sides of the square input, or height x width, such as 192x320, to train each of them for."""
     train_options: str = ""
     """More options of `mobiledet train`, such as "--epochs 50 --batch-size 64"."""
 

@@ -58,8 +58,9 @@ class TrainConfig(DataOptions):
     detector: str = "ssdlite_fpn"
     """ssdlite (levels from stride 16, as in the papers), ssdlite_fpn (a small pyramid from stride 8), faster_rcnn (one
     level, as in the papers), faster_rcnn_fpn, or nanodet_plus (a pyramid from stride 8, no anchors)."""
-    image_size: int = 320
-    """Side of the square input in pixels; a multiple of 32 for detectors with a pyramid."""
+    image_size: int | str = 320
+    """Side of the square input in pixels, or height x width, such as 192x320; multiples of 32 for detectors with a
+    pyramid. Pictures are stretched to it."""
     detector_options: tuple[str, ...] = ()
     """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256.
     nanodet_plus has channels (96), activation (leaky_relu, relu or relu6), guidance (true; false trains without the

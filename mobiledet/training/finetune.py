@@ -8,7 +8,7 @@ import torch
 from mobiledet.checkpoint import Checkpoint, check_size, load_checkpoint
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
-from mobiledet.spec import ModelSpec
+from mobiledet.spec import ModelSpec, sides_text
 from mobiledet.training.config import TrainConfig
 from mobiledet.weights import check_weights
 
@@ -44,7 +44,7 @@ def like_start(config: TrainConfig) -> TrainConfig:
         config,
         backbone=spec.backbone,
         detector=spec.detector,
-        image_size=spec.input.height,
+        image_size=sides_text(spec.input.height, spec.input.width),
         precision="32-true" if config.precision == "auto" else config.precision,
     )
 

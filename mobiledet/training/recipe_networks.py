@@ -9,6 +9,7 @@ import torch
 from mobiledet.backbones import build_backbone
 from mobiledet.complexity import count_parameters
 from mobiledet.detectors import Detector, build_detector
+from mobiledet.spec import image_sides
 from mobiledet.training.options import read_options
 from mobiledet.training.recipes import RECIPES, recipe_config
 
@@ -18,7 +19,7 @@ def recipe_network(name: str) -> Detector:
     config = recipe_config(name)
     backbone = build_backbone(config.backbone, options=read_options(config.backbone_options, "--backbone-options"))
     options = read_options(config.detector_options, "--detector-options")
-    size = (config.image_size, config.image_size)
+    size = image_sides(config.image_size)
     return build_detector(config.detector, backbone, RECIPES[name].classes, size, **options)
 
 

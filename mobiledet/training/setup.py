@@ -24,7 +24,7 @@ from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
-from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
+from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, sides_text
 from mobiledet.training.config import MOST_EPOCHS, TrainConfig
 from mobiledet.training.options import read_options
 from mobiledet.training.recipes import AUGMENTATIONS
@@ -236,13 +236,14 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
         options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
     try:
         needs = _needs(config, before)
-        input_spec = InputSpec(config.image_size, config.image_size, needs.mean, needs.std, exif=config.exif)
+        input_spec = InputSpec(*image_sides(config.image_size), needs.mean, needs.std, exif=config.exif)
         if before and config.qat:
             input_spec = dataclasses.replace(before.input, exif=config.exif)
     except ValueError as error:
         raise UserError(f"--image-size {config.image_size}: {error}") from error
+    sides = sides_text(input_spec.height, input_spec.width)
     return ModelSpec(
-        name=f"{config.backbone}-{config.detector}-{config.image_size}".replace(":", "_"),  # it becomes a file name
+        name=f"{config.backbone}-{config.detector}-{sides}".replace(":", "_"),  # it becomes a file name
         backbone=config.backbone,
         detector=config.detector,
         input=input_spec,

@@ -44,7 +44,8 @@ class ImportConfig:
     frozen graph, a saved model or the archive of the detection zoo. Nothing is fetched then."""
     labels: tuple[str, ...] = ()
     """Names of the classes, in the order of the file; by default COCO's 80."""
-    image_size: tuple[int, ...] = ()
-    """Side of the square image in pixels, or height and width; by default that of the published detector."""
+    image_size: tuple[int | str, ...] = ()
+    """Side of the square image in pixels, or height x width, such as 192x320; by default that of the published
+    detector."""
     overwrite: bool = False
     """Replace the checkpoint if it exists."""

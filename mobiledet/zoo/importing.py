@@ -16,7 +16,7 @@ from mobiledet.detectors.nanodet_plus import GUIDANCE
 from mobiledet.detectors.published import nanodet_plus, tensorflow, torchvision
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.graph_def import read_graph
-from mobiledet.spec import InputSpec, ModelSpec, Origin, TrainingInfo
+from mobiledet.spec import InputSpec, ModelSpec, Origin, TrainingInfo, image_sides
 from mobiledet.weights import load_weights, read_tensors
 from mobiledet.zoo.catalogue import ZOO, ZooEntry
 from mobiledet.zoo.coco import COCO, LAST_ID, category_ids
@@ -137,12 +137,15 @@ def _fetched(name: str, entry: ZooEntry, tell: Tell) -> Path:
     return fetch(entry.url, path, entry.sha256, progress)
 
 
-def _image_size(given: tuple[int, ...]) -> tuple[int, int] | None:
+def _image_size(given: tuple[int | str, ...]) -> tuple[int, int] | None:
     if not given:
         return None
     if len(given) > 2:
         raise UserError(f"--image-size takes one side or height and width, not {len(given)} numbers")
-    return given[0], given[-1]
+    try:
+        return image_sides("x".join(map(str, given)))
+    except ValueError as error:
+        raise UserError(f"--image-size {' '.join(map(str, given))}: {error}") from error
 
 
 def _spec(config: ImportConfig, entry: ZooEntry, found: Found, size: tuple[int, int], path: Path) -> ModelSpec:

@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from mobiledet.data.images import (
@@ -15,7 +14,6 @@ from mobiledet.data.images import (
     load_reduced,
     load_rgb,
     reduced_size,
-    resize,
     unread_pictures,
 )
 from mobiledet.errors import UserError
@@ -114,17 +112,6 @@ def test_reduced_decoding_finds_damage(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(UserError, match=r"cannot decode image .*cut\.jpg: "):
         load_reduced(path, 30, 40)
-
-
-@pytest.mark.parametrize("size", [(64, 64), (15, 77), (30, 20), (31, 41)])
-def test_resize_is_plain_bilinear_as_in_torch(size: tuple[int, int]) -> None:
-    tensor = torch.from_numpy(PICTURE).permute(2, 0, 1)[None].float()
-    expected = torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=False, antialias=False)
-    np.testing.assert_allclose(resize(PICTURE, *size), expected[0].permute(1, 2, 0).numpy(), atol=1)
-
-
-def test_resize_to_its_own_size_is_the_image_itself() -> None:
-    assert resize(PICTURE, 30, 40) is PICTURE
 
 
 def _png_of_one_colour(path: Path, width: int, height: int) -> None:

@@ -12,11 +12,13 @@ from PIL import Image
 
 from mobiledet.data.coco import load_coco
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.images import load_for, load_rgb
 from mobiledet.data.loader import Batch, DetectionLoader, EpochSampler, build_loader, training_cache
 from mobiledet.data.read import load_split
+from mobiledet.data.resize import fit, resize
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,9 @@ def test_evaluation_batches_hold_every_image_in_order(shapes: DetectionSet) -> N
         for i in range(len(batch))
     ]
     for source, (image, boxes, labels, size) in zip(shapes.images, rows, strict=True):
-        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), resize(load_rgb(source.path), 64, 96))
+        decoded = load_for(source.path, InputSpec(64, 96))  # as a device does
+        pixels = fit(decoded.pixels, InputSpec(64, 96), decoded.extent)
+        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), pixels)
         assert size.tolist() == [source.height, source.width]
         count = len(source.labels)
         assert labels[:count].tolist() == source.labels.tolist()
@@ -162,7 +166,7 @@ def test_disk_cache_changes_nothing_but_the_decoding(
     assert_same(epoch_of(training_loader(shapes, disk_cache=training_cache(tmp_path, 64, 96)), 2), epoch_of(fresh, 2))
 
 
-def test_evaluation_decodes_in_full_and_training_no_more_than_it_needs(tmp_path: Path) -> None:
+def test_training_and_evaluation_see_about_the_same_and_decode_no_more_than_they_need(tmp_path: Path) -> None:
     smooth = cv2.resize(np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8), (803, 601))
     (tmp_path / "train2017").mkdir()
     (tmp_path / "annotations").mkdir()
@@ -178,10 +182,10 @@ def test_evaluation_decodes_in_full_and_training_no_more_than_it_needs(tmp_path:
     options: dict[str, Any] = {"height": 64, "width": 96, "workers": 0}
     (trained,) = build_loader(dataset, 1, transform=train_transform(64, 96, still), shuffle=True, **options)
     (judged,) = build_loader(dataset, 1, transform=None, shuffle=False, **options)
-    full = load_rgb(dataset.images[0].path)
-    np.testing.assert_array_equal(judged.images[0].permute(1, 2, 0).numpy(), resize(full, 64, 96))
+    in_full = resize(load_rgb(dataset.images[0].path), 64, 96).astype(int)
+    assert np.abs(judged.images[0].permute(1, 2, 0).numpy() - in_full).mean() < 1
     assert trained.original_sizes.tolist() == judged.original_sizes.tolist() == [[601, 803]]
-    np.testing.assert_allclose(trained.boxes, judged.boxes, atol=0.1)
+    np.testing.assert_allclose(trained.boxes, judged.boxes, atol=0.3)  # the view is cut to whole blocks
     difference = np.abs(trained.images.numpy().astype(int) - judged.images.numpy())
     assert 0 < difference.mean() < 1.5
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.data.images import decode_rgb, resize
+from mobiledet.data.images import decode_rgb
+from mobiledet.data.resize import resize
 from mobiledet.detections import Detections
 from mobiledet.devices.base import GoldenReport
 from mobiledet.devices.golden import replay_golden

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from mobiledet.bundle import open_bundle
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.images import load_rgb
+from mobiledet.data.resize import fit
 from mobiledet.devices.agent.client import AgentDevice
 from mobiledet.devices.outputs import to_detections
 
@@ -45,7 +46,7 @@ class Replay:
         """Those in a file, and those of the pictures, as JSON."""
         cases = json.loads(known.read_text())["cases"]
         for path, outputs in self._outputs.items():
-            pixels = resize(load_rgb(path), self._bundle.spec.input.height, self._bundle.spec.input.width)
+            pixels = fit(load_rgb(path), self._bundle.spec.input)
             named = {name: values[0].tolist() for name, values in outputs.items()}
             cases.append({"input_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(), **named})
         return json.dumps({"cases": cases})

@@ -56,7 +56,7 @@ Files = dict[str, bytes]
 def golden() -> Golden:
     """Two inputs and a picture, and what each file gives for them, by decree."""
     ramps = [np.arange(SIDE * SIDE * 3).reshape(SIDE, SIDE, 3) * (index + 3) for index in range(2)]
-    picture = np.random.RandomState(4).randint(0, 256, (24, 40, 3)).astype(np.uint8)
+    picture = np.random.RandomState(4).randint(0, 256, (24, 70, 3)).astype(np.uint8)
     cases = [
         *(GoldenInput.of_pixels(ramp.astype(np.uint8)) for ramp in ramps),
         GoldenInput(_png(picture), encoded=True),
@@ -134,6 +134,10 @@ def bundle_cases(folder: Path) -> list[dict[str, Any]]:
     _zip(folder / "deflated.zip", good, zipfile.ZIP_DEFLATED)
     _zip(folder / "in-a-folder.zip", {f"tiny.mobiledet/{name}": content for name, content in good.items()})
     sound = [{"file": name, **_described(bundle)} for name in ("good", "good.zip", "deflated.zip", "in-a-folder.zip")]
+    listing = json.loads(good["bundle.json"])
+    del listing["input"]["sampling"]  # of files from before there was a choice: the picture gives other pixels
+    _zip(folder / "older-input.zip", with_sums({**good, "bundle.json": json.dumps(listing).encode()}))
+    sound.append({"file": "older-input.zip", **_described(open_bundle(folder / "older-input.zip"))})
     return [*sound, *_refused(folder, good)]
 
 
@@ -223,6 +227,7 @@ def _refused(folder: Path, good: Files) -> list[dict[str, Any]]:
     case("missing-field", "schema", "labels", relisted({}, without="labels"))
     odd_input = {**listing["input"], "height": 31}
     case("odd-input", "schema", "31", relisted({"input": odd_input}))
+    case("odd-sampling", "schema", "cubic", relisted({"input": {**listing["input"], "sampling": "cubic"}}))
     case("listed-escape", "path", "../", relisted({"files": [{**first, "path": f"../{MODEL}"}, second]}))
     case("listed-absolute", "path", "/etc/hostname", relisted({"files": [{**first, "path": "/etc/hostname"}, second]}))
     case("summed-escape", "path", "../escaped", resummed(lambda text: text + f"{'0' * 64}  ../escaped\n"))

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from mobiledet.data.images import resize
+from mobiledet.data.resize import resize
+from mobiledet.spec import SAMPLINGS
 
 ORIENTATION_TAG = 0x0112
 SHORT = 3  # type of an EXIF value
 
 
 def resize_cases() -> list[dict[str, Any]]:
-    """Small images and what ``mobiledet.data.images.resize`` makes of them, to the bit."""
+    """Small images and what ``mobiledet.data.resize`` makes of them, to the bit."""
     random = np.random.RandomState(0)  # its stream is the same in every version of numpy
     sizes = [
         ((32, 32), (32, 32)),
@@ -27,13 +28,22 @@ def resize_cases() -> list[dict[str, Any]]:
         ((1, 100), (32, 32)),
         ((90, 3), (32, 64)),
         ((33, 31), (64, 32)),
+        # blocks: of one size, of two sizes, not whole, along one side alone, large
+        ((32, 16), (8, 8)),
+        ((16, 70), (8, 8)),
+        ((33, 67), (8, 8)),
+        ((31, 17), (8, 8)),
+        ((9, 67), (8, 4)),
+        ((40, 9), (8, 12)),
+        ((263, 9), (8, 9)),
     ]
     cases = []
     for (height, width), (model_height, model_width) in sizes:
         image = random.randint(0, 256, (height, width, 3)).astype(np.uint8)
         image[: height // 2] = np.linspace(0, 255, image[: height // 2].size).reshape(-1, width, 3)  # half of it smooth
-        stretched = resize(image, model_height, model_width)
-        cases.append({"image": _pixels(image), "resized": _pixels(stretched)})
+        for sampling in SAMPLINGS if max(height // model_height, width // model_width) > 1 else SAMPLINGS[:1]:
+            stretched = resize(image, model_height, model_width, sampling)
+            cases.append({"image": _pixels(image), "sampling": sampling, "resized": _pixels(stretched)})
     return cases
 
 

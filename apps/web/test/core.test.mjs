@@ -6,7 +6,7 @@ import { fromOutputs } from "../src/core/detections.js";
 import { replayGolden, toleranceFor } from "../src/core/golden.js";
 import { plainPicture } from "../src/core/image_file.js";
 import { turned } from "../src/core/orientation.js";
-import { resize } from "../src/core/resize.js";
+import { fit } from "../src/core/resize.js";
 import { checkMessage } from "../src/core/schema.js";
 import { mean, percentile, standardDeviation } from "../src/core/statistics.js";
 import { isSteady } from "../src/core/timing.js";
@@ -29,12 +29,12 @@ function close(found, expected, tolerance) {
 }
 
 test("pictures are stretched as on the host, to the last bit", () => {
-  for (const { image, resized } of cases("resize")) {
+  for (const { image, sampling, resized } of cases("resize")) {
     const pixels = decodeBase64(image.base64);
     const expected = decodeBase64(resized.base64);
-    const size = [resized.height, resized.width];
-    assert.deepEqual(resize(pixels, image.height, image.width, 3, ...size), expected);
-    assert.deepEqual(resize(withAlpha(pixels), image.height, image.width, 4, ...size), expected);
+    const input = { height: resized.height, width: resized.width, sampling };
+    assert.deepEqual(fit({ ...image, pixels, channels: 3 }, input), expected);
+    assert.deepEqual(fit({ ...image, pixels: withAlpha(pixels), channels: 4 }, input), expected);
   }
 });
 

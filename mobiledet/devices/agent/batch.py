@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobiledet.data.images import ImageSource, read_rgb, resize
+from mobiledet.data.images import ImageSource, read_for
+from mobiledet.data.resize import fit
 from mobiledet.devices.agent.messages import LENGTH_BYTES
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase, GoldenInput
+from mobiledet.spec import InputSpec
 
 FIRST_IMAGES, MOST_IMAGES = 4, 32
 SECONDS = 1.0  # a batch that the device computes for so long is lost when the connection is
@@ -70,14 +72,15 @@ def image_item(image: ImageSource, index: int) -> Item:
         return Item(image, b"", f"cannot decode image {image}: {str(error.strerror).lower()}")
 
 
-def prepared_item(image: ImageSource, index: int, height: int, width: int, apply_orientation: bool) -> Item:
+def prepared_item(image: ImageSource, index: int, spec: InputSpec, apply_orientation: bool) -> Item:
     """The input of the model, made here."""
     path = image if isinstance(image, Path) else Path(str(index))
     try:
-        rgb = read_rgb(image, path, apply_orientation)
+        decoded = read_for(image, path, spec, apply_orientation)
     except UserError as error:
         return Item(path, b"", str(error))
-    return Item(path, resize(rgb, height, width).tobytes(), height=rgb.shape[0], width=rgb.shape[1])
+    pixels = fit(decoded.pixels, spec, decoded.extent)
+    return Item(path, pixels.tobytes(), height=decoded.height, width=decoded.width)
 
 
 def golden_item(case: GoldenCase, index: int, mode: InputMode) -> Item:

@@ -166,10 +166,7 @@ class AgentSession:
         if self._mode == "image":
             return self._frames(map(image_item, images, itertools.count()), apply_orientation)
         size = self._bundle.spec.input
-        items = (
-            prepared_item(image, index, size.height, size.width, apply_orientation)
-            for index, image in enumerate(images)
-        )
+        items = (prepared_item(image, index, size, apply_orientation) for index, image in enumerate(images))
         return self._frames(items, apply_orientation=False)
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:

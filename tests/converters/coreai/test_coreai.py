@@ -20,7 +20,8 @@ from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.checkpoint import load_detector
 from mobiledet.cli import main
 from mobiledet.data.coco import load_coco
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.images import load_rgb
+from mobiledet.data.resize import resize
 from mobiledet.detections import Detections
 from mobiledet.detectors import DETECTORS
 from mobiledet.devices import coreai

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mobiledet.checkpoint import load_detector
-from mobiledet.data.images import list_images, load_rgb, resize
+from mobiledet.data.images import list_images, load_rgb
+from mobiledet.data.resize import resize
 from mobiledet.spec import NmsSpec
 from mobiledet_converters.coreml.codes import MilRounding, codes_problem, compare_codes
 from mobiledet_converters.coreml.convert import convert

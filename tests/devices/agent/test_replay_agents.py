@@ -21,7 +21,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from mobiledet import cli
 from mobiledet.bundle import Bundle
-from mobiledet.data.images import load_rgb, resize
+from mobiledet.data.images import load_rgb
+from mobiledet.data.resize import resize
 from mobiledet.devices import open_device
 from mobiledet.devices.agent.checks import CHECKS
 from mobiledet.devices.agent.subject import Subject

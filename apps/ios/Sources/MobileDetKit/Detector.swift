@@ -85,7 +85,7 @@
         private func run(_ image: RGBImage) throws -> [Detection] {
             lock.lock()
             defer { lock.unlock() }
-            try model.setInput(image.resized(height: spec.input.height, width: spec.input.width))
+            try model.setInput(image.fitted(to: spec.input))
             try model.invoke()
             return try model.detections()
         }

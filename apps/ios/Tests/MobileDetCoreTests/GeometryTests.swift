@@ -6,7 +6,8 @@ final class GeometryTests: XCTestCase {
     func testResizeIsThatOfTheVectors() throws {
         for entry in try Vectors.cases("resize") {
             let (image, resized) = (try entry.field("image").image(), try entry.field("resized").image())
-            let made = image.resized(height: resized.height, width: resized.width)
+            let sampling = try XCTUnwrap(InputSpec.Sampling(rawValue: entry.field("sampling").string ?? ""))
+            let made = image.fitted(to: InputSpec(height: resized.height, width: resized.width, sampling: sampling))
             XCTAssertEqual(made, resized, "\(image.height) x \(image.width) to \(resized.height) x \(resized.width)")
         }
     }

@@ -162,7 +162,7 @@ export class Agent {
 
   async #start(bundle, file, threads) {
     const content = await bundle.read(file.path);
-    return this.runtime.load(content, { threads, classes: bundle.spec.labels.length });
+    return this.runtime.load(content, { threads, spec: bundle.spec });
   }
 
   #fitting(engine, bundle) {

@@ -1,22 +1,66 @@
-// The stretch of a picture to the model's input, equal to OpenCV's bilinear resize of bytes, which the host uses.
+// The one rule by which a picture becomes the model's input, equal to the host's to the last bit.
 
 import { roundHalfToEven } from "./rounding.js";
 
 const WEIGHT_BITS = 11;
 
 /**
- * Stretch a picture, bilinear with pixel centres at half.
+ * Stretch a picture to the input of a model.
  *
- * The arithmetic is that of cv2.INTER_LINEAR on 8 bits: weights of 11 bits, rounded half to even, the vertical sum with
- * 4 bits less. So the input of the model is the same to the last bit wherever the picture is decoded alike.
+ * Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
+ * its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the result is
+ * stretched, bilinear, pixel centres at half, in the arithmetic of cv2.INTER_LINEAR on 8 bits: weights of 11 bits,
+ * rounded half to even, the vertical sum with 4 bits less. Where sampling is "bilinear" the second half is all.
  *
- * @param {Uint8Array | Uint8ClampedArray} pixels height x width x channels, row by row; the first three channels are RGB
- * @param {number} channels 3 or 4
- * @returns {Uint8Array} toHeight x toWidth x 3, RGB
+ * @param {{pixels: Uint8Array | Uint8ClampedArray, height: number, width: number, channels: number}} picture
+ *   height x width x channels (3 or 4), row by row; the first three channels are RGB
+ * @param {{height: number, width: number, sampling: "mean" | "bilinear"}} input
+ * @returns {Uint8Array} input.height x input.width x 3, RGB
  */
-export function resize(pixels, height, width, channels, toHeight, toWidth) {
+export function fit(picture, input) {
+  const averages = input.sampling === "mean";
+  const rows = averages ? blockSize(picture.height, input.height) : 1;
+  const columns = averages ? blockSize(picture.width, input.width) : 1;
+  return bilinear(blockMeans(picture, rows, columns), picture.height / rows, picture.width / columns, input);
+}
+
+/** The largest power of two that a side can be divided by and still has `target` whole pixels. */
+function blockSize(source, target) {
+  let size = 1;
+  while (Math.floor(source / (2 * size)) >= target) size *= 2;
+  return size;
+}
+
+function blockMeans(picture, rows, columns) {
+  if (rows === 1 && columns === 1) return picture;
+  const { pixels, channels } = picture;
+  const height = Math.ceil(picture.height / rows);
+  const width = Math.ceil(picture.width / columns);
+  const missing = width * columns - picture.width;
+  const shift = Math.log2(rows * columns);
+  const sums = new Uint32Array(width * 3);
+  const out = new Uint8Array(height * sums.length);
+  for (let y = 0; y < height; y++) {
+    sums.fill((rows * columns) >> 1);
+    for (let row = y * rows; row < (y + 1) * rows; row++) {
+      let from = Math.min(row, picture.height - 1) * picture.width * channels;
+      for (let x = 0; x < picture.width; x++, from += channels) {
+        const block = Math.floor(x / columns) * 3;
+        sums[block] += pixels[from];
+        sums[block + 1] += pixels[from + 1];
+        sums[block + 2] += pixels[from + 2];
+      }
+      for (let i = 0; i < 3; i++) sums[sums.length - 3 + i] += missing * pixels[from - channels + i];
+    }
+    for (let i = 0, to = y * sums.length; i < sums.length; i++) out[to++] = sums[i] >>> shift;
+  }
+  return { pixels: out, height, width, channels: 3 };
+}
+
+/** realHeight and realWidth are those of what is shown, which may end within the last row or column. */
+function bilinear({ pixels, height, width, channels }, realHeight, realWidth, { height: toHeight, width: toWidth }) {
   const out = new Uint8Array(toHeight * toWidth * 3);
-  if (height === toHeight && width === toWidth) {
+  if (realHeight === toHeight && realWidth === toWidth) {
     for (let from = 0, to = 0; to < out.length; from += channels) {
       out[to++] = pixels[from];
       out[to++] = pixels[from + 1];
@@ -24,8 +68,8 @@ export function resize(pixels, height, width, channels, toHeight, toWidth) {
     }
     return out;
   }
-  const columns = taps(width, toWidth, true);
-  const rows = taps(height, toHeight, false);
+  const columns = taps(width, realWidth, toWidth, true);
+  const rows = taps(height, realHeight, toHeight, false);
   const stretched = new RowCache(pixels, width, channels, toWidth, columns);
   for (let y = 0, to = 0; y < toHeight; y++) {
     const weightA = rows.weights[2 * y];
@@ -69,8 +113,8 @@ class RowCache {
 }
 
 /** For each new position the two old ones that it lies between, and their weights, which add up to 2 ** 11. */
-function taps(from, to, clampWeights) {
-  const scale = 1 / (to / from);
+function taps(from, realFrom, to, clampWeights) {
+  const scale = 1 / (to / realFrom);
   const indices = new Int32Array(2 * to);
   const weights = new Int32Array(2 * to);
   for (let i = 0; i < to; i++) {

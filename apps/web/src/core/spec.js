@@ -1,10 +1,11 @@
 // The model's description in bundle.json, as far as a device needs it; the rules of mobiledet/spec.py.
 
 const SCHEMA_VERSION = 1;
+const SAMPLINGS = ["mean", "bilinear"];
 
 /**
  * @param {any} values decoded bundle.json
- * @returns {{name: string, input: {height: number, width: number}, labels: string[], categoryIds: number[],
+ * @returns {{name: string, input: {height: number, width: number, sampling: string}, labels: string[], categoryIds: number[],
  *   nms: {iou: number, score: number, top_k: number, max_detections: number}}}
  * @throws {Error} a field is missing or of the wrong kind, or the schema is another one
  */
@@ -23,6 +24,8 @@ export function parseSpec(values) {
     require(Number.isInteger(side) && side >= 32, `input side ${side} is not a whole number of at least 32`);
   }
   require(input.resize === "stretch", `resize rule '${input.resize}' is not stretch`);
+  const sampling = input.sampling ?? "bilinear"; // of older files
+  require(SAMPLINGS.includes(sampling), `sampling '${sampling}' is not one of ${SAMPLINGS.join(", ")}`);
   require(input.channels === "RGB", `channels '${input.channels}' is not RGB`);
   const named = Array.isArray(labels) && labels.length > 0;
   require(named && labels.every((label) => typeof label === "string" && label), "every label must be a non-empty text");
@@ -33,7 +36,7 @@ export function parseSpec(values) {
   require(nms.iou > 0 && nms.iou < 1, `nms iou ${nms.iou} is not between 0 and 1`);
   require(nms.score >= 0 && nms.score < 1, `nms score ${nms.score} is not in 0..1`);
   require(nms.max_detections > 0 && nms.max_detections <= nms.top_k, "nms needs 0 < max_detections <= top_k");
-  return { name: String(values.name), input, labels, categoryIds, nms };
+  return { name: String(values.name), input: { ...input, sampling }, labels, categoryIds, nms };
 }
 
 function isObject(value) {

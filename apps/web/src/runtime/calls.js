@@ -1,7 +1,7 @@
 // What the page may ask of the worker that runs a model file. Times are nanoseconds of performance.now.
 
 import { fromOutputs } from "../core/detections.js";
-import { resize } from "../core/resize.js";
+import { fit } from "../core/resize.js";
 import { timeRuns } from "../core/timing.js";
 import { decode, pixelsOf } from "./decode.js";
 import { LiteRtDetector, runtimeMemory, startRuntime } from "./litert.js";
@@ -11,12 +11,14 @@ const YIELD_MS = 100; // messages, such as that to stop, are read between two ru
 
 let detector;
 let classCount;
+let sampling;
 let condition = {};
 let stopped = ""; // why
 
 /** Start the runtime and load a file. */
-export async function load({ content, threads, isolated, classes }) {
-  classCount = classes;
+export async function load({ content, threads, isolated, spec }) {
+  classCount = spec.labels.length;
+  sampling = spec.input.sampling;
   await startRuntime({ threads: isolated });
   const started = performance.now();
   detector = await LiteRtDetector.load(content, threads);
@@ -115,7 +117,7 @@ function detectPixels(picture, started, decoded) {
 
 /** The input of the model. */
 function stretched({ pixels, height, width }) {
-  return resize(pixels, height, width, 4, detector.height, detector.width);
+  return fit({ pixels, height, width, channels: 4 }, { height: detector.height, width: detector.width, sampling });
 }
 
 /** Run the file on its input; boxes in an image of height x width. */

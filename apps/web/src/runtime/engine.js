@@ -18,7 +18,7 @@ export class Engine {
    * Load a file.
    *
    * @param {Uint8Array} content of the .tflite file
-   * @param {{threads: number, isolated: boolean, classes: number}} options
+   * @param {{threads: number, isolated: boolean, spec: object}} options spec is the bundle's
    * @returns {Promise<Engine>}
    * @throws {Error} the runtime cannot run it
    */

@@ -92,7 +92,7 @@ export class TryPanel {
     const file = bundle.tfliteFiles.find(({ path }) => path === this.parts.file.value);
     this.#setHint(`Loading ${file.path} \u2026`);
     const { threads } = this.runtime;
-    const engine = await this.runtime.load(await bundle.read(file.path), { threads, classes: bundle.spec.labels.length });
+    const engine = await this.runtime.load(await bundle.read(file.path), { threads, spec: bundle.spec });
     try {
       const golden = bundle.golden(file);
       const expectation = { spec: bundle.spec, cases: golden.cases, tolerance: toleranceFor(golden, "wasm") };

@@ -103,8 +103,7 @@ public final class Agent: Sendable {
                         index: index, height: 0, width: 0, detections: [], times: nil, problem: error.message)
                 }
                 let decoded = monotonicNs()
-                let input = picture.resized(
-                    height: session.bundle.spec.input.height, width: session.bundle.spec.input.width)
+                let input = picture.fitted(to: session.bundle.spec.input)
                 return try detect(session, input, index, picture.height, picture.width, started, decoded)
             }
         }

@@ -17,7 +17,7 @@ public struct GoldenCase: Sendable {
     /// - Parameter decode: reads a picture file, not turned.
     public func input(_ size: InputSpec, decode: ([UInt8]) throws -> RGBImage) rethrows -> RGBImage {
         isEncoded
-            ? try decode(content).resized(height: size.height, width: size.width)
+            ? try decode(content).fitted(to: size)
             : RGBImage(height: size.height, width: size.width, pixels: content)
     }
 }

@@ -2,8 +2,21 @@
 ///
 /// An image of another size is stretched to it: both sides are scaled to fit, each by its own factor.
 public struct InputSpec: Equatable, Sendable {
+    /// Which pixels of an image count when it is stretched, see `RGBImage.fitted`.
+    public enum Sampling: String, Sendable {
+        /// All.
+        case mean
+        /// The four around each place: files from before there was a choice.
+        case bilinear
+    }
+
     public let height: Int
     public let width: Int
+    public let sampling: Sampling
+
+    public init(height: Int, width: Int, sampling: Sampling) {
+        (self.height, self.width, self.sampling) = (height, width, sampling)
+    }
 }
 
 /// How raw scores became detections inside the file.
@@ -81,9 +94,12 @@ extension InputSpec {
         try fields.require(std.allSatisfy { $0 > 0 }, "std \(std) is not positive")
         let rule = try fields.string("resize")
         try fields.require(rule == "stretch", "resize rule '\(rule)' is not stretch")
+        let name = fields.value["sampling"] == nil ? "bilinear" : try fields.string("sampling")
+        guard let known = Sampling(rawValue: name) else { throw fields.problem("sampling '\(name)' is not known") }
+        sampling = known
         try fields.require(try fields.string("channels") == "RGB", "channels are not RGB")
         // a frame of the camera is upright: the rule for photographs' EXIF tags is for files alone
-        try fields.refuseOthers(than: ["height", "width", "mean", "std", "resize", "channels", "exif"])
+        try fields.refuseOthers(than: ["height", "width", "mean", "std", "resize", "sampling", "channels", "exif"])
     }
 }
 

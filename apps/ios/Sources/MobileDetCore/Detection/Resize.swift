@@ -1,12 +1,70 @@
 extension RGBImage {
-    /// Stretch to another size, bilinear with pixel centres at half; the image itself if it fits.
+    /// The input that a model takes, by the one rule that the whole project follows, equal to the bit; the image itself if
+    /// it fits.
     ///
-    /// Weights have 11 bits and sums are rounded as in OpenCV's `INTER_LINEAR`, which the rest of the project resizes with:
-    /// the bytes are the same ones, so that a device adds nothing of its own to what the model sees.
-    public func resized(height newHeight: Int, width newWidth: Int) -> RGBImage {
-        if (newHeight, newWidth) == (height, width) { return self }
-        let columns = Taps(from: width, to: newWidth, clampsWeights: true)
-        let rows = Taps(from: height, to: newHeight, clampsWeights: false)
+    /// Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean
+    /// of its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the
+    /// result is stretched, bilinear, pixel centres at half, with weights of 11 bits and sums rounded as in OpenCV's
+    /// `INTER_LINEAR`. With `bilinear` the second half is all.
+    public func fitted(to input: InputSpec) -> RGBImage {
+        if (input.height, input.width) == (height, width) { return self }
+        let averages = input.sampling == .mean
+        let rows = averages ? blockSize(height, input.height) : 1
+        let columns = averages ? blockSize(width, input.width) : 1
+        return blockMeans(rows: rows, columns: columns).stretched(
+            from: (Double(height) / Double(rows), Double(width) / Double(columns)), to: (input.height, input.width))
+    }
+
+    /// The largest power of two that a side can be divided by and still has `target` pixels.
+    private func blockSize(_ source: Int, _ target: Int) -> Int {
+        var size = 1
+        while source / (2 * size) >= target { size *= 2 }
+        return size
+    }
+
+    private func blockMeans(rows: Int, columns: Int) -> RGBImage {
+        if (rows, columns) == (1, 1) { return self }
+        let newHeight = (height + rows - 1) / rows, newWidth = (width + columns - 1) / columns
+        let missing = UInt32(newWidth * columns - width), rowCount = newWidth * 3
+        let shift = (rows * columns).trailingZeroBitCount, half = UInt32(rows * columns / 2)
+        var sums = [UInt32](repeating: 0, count: rowCount)
+        let output = [UInt8](unsafeUninitializedCapacity: newHeight * rowCount) { output, count in
+            pixels.withUnsafeBufferPointer { source in
+                for y in 0..<newHeight {
+                    for index in sums.indices { sums[index] = half }
+                    for row in y * rows..<(y + 1) * rows {
+                        addRow(source, min(row, height - 1), columns, missing, to: &sums)
+                    }
+                    for index in sums.indices { output[y * rowCount + index] = UInt8(sums[index] >> shift) }
+                }
+            }
+            count = newHeight * rowCount
+        }
+        return RGBImage(height: newHeight, width: newWidth, pixels: output)
+    }
+
+    /// Add a row to the sums of its blocks, the last pixel as often as the last block misses some.
+    private func addRow(
+        _ source: UnsafeBufferPointer<UInt8>, _ row: Int, _ columns: Int, _ missing: UInt32, to sums: inout [UInt32]
+    ) {
+        let start = row * width * 3
+        sums.withUnsafeMutableBufferPointer { sums in
+            for x in 0..<width {
+                let (block, pixel) = (x / columns * 3, start + x * 3)
+                for channel in 0..<3 { sums[block + channel] &+= UInt32(source[pixel + channel]) }
+            }
+            for channel in 0..<3 {
+                sums[sums.count - 3 + channel] &+= missing * UInt32(source[start + (width - 1) * 3 + channel])
+            }
+        }
+    }
+
+    /// Bilinear; `real` are the sides of what is shown, which may end within the last row or column.
+    private func stretched(from real: (Double, Double), to size: (Int, Int)) -> RGBImage {
+        if real == (Double(size.0), Double(size.1)) { return self }
+        let (newHeight, newWidth) = size
+        let columns = Taps(pixels: width, real: real.1, to: newWidth, clampsWeights: true)
+        let rows = Taps(pixels: height, real: real.0, to: newHeight, clampsWeights: false)
         let output = [UInt8](unsafeUninitializedCapacity: newHeight * newWidth * 3) { output, count in
             pixels.withUnsafeBufferPointer { source in
                 interpolate(source, columns, rows, into: output)
@@ -72,8 +130,8 @@ private struct Taps {
     private(set) var secondWeight: [Int32] = []
 
     /// - Parameter clampsWeights: at the ends the nearest pixel counts alone; OpenCV does so along rows only.
-    init(from source: Int, to target: Int, clampsWeights: Bool) {
-        let scale = 1 / (Double(target) / Double(source))
+    init(pixels source: Int, real: Double, to target: Int, clampsWeights: Bool) {
+        let scale = 1 / (Double(target) / real)
         for index in 0..<target {
             let centre = Float((Double(index) + 0.5) * scale - 0.5)
             var whole = Int(centre.rounded(.down))

@@ -27,14 +27,14 @@ public class DetectorSession(
 
     private fun input(case: GoldenCase): RgbImage {
         val size = bundle.spec.input
-        return if (case.isEncoded) Resize.stretch(decode(case.content), size.height, size.width)
+        return if (case.isEncoded) Resize.fit(decode(case.content), size)
         else RgbImage(size.height, size.width, case.content)
     }
 
     /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes in its pixels. */
     public fun detect(image: RgbImage, decodeStartedNs: Long = System.nanoTime()): Found {
         val decoded = System.nanoTime()
-        val input = Resize.stretch(image, bundle.spec.input.height, bundle.spec.input.width)
+        val input = Resize.fit(image, bundle.spec.input)
         return run(input, image.height, image.width, decodeStartedNs, decoded)
     }
 

@@ -4,13 +4,15 @@ import com.google.gson.JsonElement
 
 private const val SCHEMA_VERSION = 1
 private const val LEAST_SIDE = 32
+private val SAMPLINGS = listOf("mean", "bilinear")
 
 /**
  * The image that a model takes: height x width x 3, RGB, raw values 0..255.
  *
  * Normalisation is inside the model file; [resize] says how an image becomes this size: `stretch` scales both sides.
+ * [sampling] says which of its pixels count: `mean` all, `bilinear` the four around each place; see [Resize].
  */
-public data class InputSpec(val height: Int, val width: Int, val resize: String)
+public data class InputSpec(val height: Int, val width: Int, val resize: String, val sampling: String)
 
 /** How raw scores became detections, inside the model file; [maxDetections] is the number of its rows. */
 public data class NmsSpec(val iou: Double, val score: Double, val topK: Int, val maxDetections: Int)
@@ -58,11 +60,13 @@ public data class ModelSpec(
         }
 
         private fun input(fields: Fields): InputSpec {
-            val input = InputSpec(fields.int("height"), fields.int("width"), fields.text("resize"))
+            val sampling = if (fields.has("sampling")) fields.text("sampling") else "bilinear" // of older files
+            val input = InputSpec(fields.int("height"), fields.int("width"), fields.text("resize"), sampling)
             for (side in listOf(input.height, input.width)) {
                 require(side >= LEAST_SIDE) { "input side $side is below $LEAST_SIDE" }
             }
             require(input.resize == "stretch") { "resize rule '${input.resize}' is not stretch; use a newer app" }
+            require(sampling in SAMPLINGS) { "sampling '$sampling' is not one of ${SAMPLINGS.joinToString()}; use a newer app" }
             require(fields.text("channels") == "RGB") { "channels '${fields.text("channels")}' are not RGB" }
             return input
         }

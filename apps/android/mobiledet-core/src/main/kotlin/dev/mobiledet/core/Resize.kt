@@ -6,18 +6,62 @@ private const val ROW_SHIFT = 4
 private const val SUM_SHIFT = 16
 
 /**
- * Bilinear stretching with pixel centres at half, in whole numbers.
+ * The rule by which an image becomes the input of a model, in whole numbers and equal to the host's.
  *
- * Weights have 11 bits and sums are rounded as OpenCV's INTER_LINEAR does on bytes, so that a phone feeds the model what
- * the host would.
+ * Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
+ * its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the result is
+ * stretched, bilinear, pixel centres at half, with weights of 11 bits and sums rounded as OpenCV's INTER_LINEAR does.
  */
 public object Resize {
-    /** Stretches an image to height x width; the image itself if it has that size. */
+    /** The input that a model takes. */
     @JvmStatic
-    public fun stretch(image: RgbImage, height: Int, width: Int): RgbImage {
+    public fun fit(image: RgbImage, input: InputSpec): RgbImage =
+        stretch(image, input.height, input.width, averages = input.sampling == "mean")
+
+    /** Stretches an image to height x width; the image itself if it has that size. [averages]: the first half too. */
+    @JvmStatic
+    public fun stretch(image: RgbImage, height: Int, width: Int, averages: Boolean): RgbImage {
         if (image.height == height && image.width == width) return image
-        val columns = Taps.of(image.width, width, clipWeights = true)
-        val rows = Taps.of(image.height, height, clipWeights = false)
+        val blockRows = if (averages) blockSize(image.height, height) else 1
+        val blockColumns = if (averages) blockSize(image.width, width) else 1
+        val means = blockMeans(image, blockRows, blockColumns)
+        return bilinear(means, image.height.toDouble() / blockRows, image.width.toDouble() / blockColumns, height, width)
+    }
+
+    private fun blockSize(source: Int, target: Int): Int = maxOf(1, Integer.highestOneBit(source / target))
+
+    private fun blockMeans(image: RgbImage, rows: Int, columns: Int): RgbImage {
+        if (rows == 1 && columns == 1) return image
+        val height = (image.height + rows - 1) / rows
+        val width = (image.width + columns - 1) / columns
+        val missing = width * columns - image.width
+        val shift = Integer.numberOfTrailingZeros(rows) + Integer.numberOfTrailingZeros(columns)
+        val half = rows * columns shr 1
+        val out = ByteArray(height * width * RgbImage.CHANNELS)
+        val sums = IntArray(width * RgbImage.CHANNELS)
+        for (y in 0 until height) {
+            sums.fill(0)
+            for (row in y * rows until (y + 1) * rows) {
+                var at = minOf(row, image.height - 1) * image.width * RgbImage.CHANNELS
+                for (x in 0 until image.width) {
+                    val block = x / columns * RgbImage.CHANNELS
+                    for (channel in 0 until RgbImage.CHANNELS) sums[block + channel] += image.pixels[at++].toInt() and 0xff
+                }
+                for (channel in 0 until RgbImage.CHANNELS) {
+                    val last = image.pixels[at - RgbImage.CHANNELS + channel].toInt() and 0xff
+                    sums[sums.size - RgbImage.CHANNELS + channel] += missing * last
+                }
+            }
+            for (index in sums.indices) out[y * sums.size + index] = (sums[index] + half shr shift).toByte()
+        }
+        return RgbImage(height, width, out)
+    }
+
+    /** [realHeight] and [realWidth] are those of what is shown, which may end within the last row or column. */
+    private fun bilinear(image: RgbImage, realHeight: Double, realWidth: Double, height: Int, width: Int): RgbImage {
+        if (realHeight == height.toDouble() && realWidth == width.toDouble()) return image
+        val columns = Taps.of(image.width, realWidth, width, clipWeights = true)
+        val rows = Taps.of(image.height, realHeight, height, clipWeights = false)
         val sums = RowSums(image, columns, width)
         val out = ByteArray(height * width * RgbImage.CHANNELS)
         var at = 0
@@ -38,9 +82,9 @@ public object Resize {
     /** For each place of the result the two neighbours in the source and their weights, which add up to [ONE]. */
     private class Taps(val first: IntArray, val second: IntArray, val firstWeight: IntArray, val secondWeight: IntArray) {
         companion object {
-            fun of(source: Int, target: Int, clipWeights: Boolean): Taps {
+            fun of(source: Int, realSource: Double, target: Int, clipWeights: Boolean): Taps {
                 val taps = Taps(IntArray(target), IntArray(target), IntArray(target), IntArray(target))
-                val scale = 1.0 / (target.toDouble() / source)
+                val scale = 1.0 / (target / realSource)
                 for (index in 0 until target) {
                     val place = ((index + 0.5) * scale - 0.5).toFloat()
                     var low = Math.floor(place.toDouble()).toInt()

@@ -64,7 +64,7 @@ class DecodingTest {
         val nms = case.getAsJsonObject("nms")
         val labels = case.getAsJsonArray("labels").map { it.asString }
         return ModelSpec(
-            "gate", "none", "none", InputSpec(32, 32, "stretch"), labels, labels.indices.toList(),
+            "gate", "none", "none", InputSpec(32, 32, "stretch", "mean"), labels, labels.indices.toList(),
             NmsSpec(nms.get("iou").asDouble, nms.get("score").asDouble, nms.get("top_k").asInt, nms.get("max_detections").asInt),
         )
     }

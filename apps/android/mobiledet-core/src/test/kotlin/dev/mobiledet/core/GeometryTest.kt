@@ -12,15 +12,16 @@ class GeometryTest {
         for (case in Vectors.cases("resize")) {
             val expected = Vectors.image(case.getAsJsonObject("resized"))
             val image = Vectors.image(case.getAsJsonObject("image"))
-            val resized = Resize.stretch(image, expected.height, expected.width)
-            assertArrayEquals("${image.height} x ${image.width}", expected.pixels, resized.pixels)
+            val sampling = case.get("sampling").asString
+            val resized = Resize.fit(image, InputSpec(expected.height, expected.width, "stretch", sampling))
+            assertArrayEquals("${image.height} x ${image.width} $sampling", expected.pixels, resized.pixels)
         }
     }
 
     @Test
     fun anImageOfTheRightSizeIsLeftAlone() {
         val image = RgbImage(32, 32, ByteArray(32 * 32 * 3))
-        assertSame(image, Resize.stretch(image, 32, 32))
+        assertSame(image, Resize.stretch(image, 32, 32, averages = true))
     }
 
     @Test
