@@ -120,12 +120,14 @@ class ConvertedFile:
         precision: such as ``float16``.
         structure: what the converter found in the written file, as JSON values.
         face: as in ``ModelFile``.
+        problem: why it may not be what was to be written, in words; empty where nothing tells so.
     """
 
     name: str
     precision: str
     structure: dict[str, Any]
     face: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,9 @@ def worst(reports: Iterable[ParityReport]) -> ParityReport:
         recall=min(report.recall for report in reports),
         precision=min(report.precision for report in reports),
         flipped=max(report.flipped for report in reports),
+        score_ratio=max((report.score_ratio for report in reports), key=_factor),
+        score_error=max(report.score_error for report in reports),
+        offset=max(report.offset for report in reports),
     )
 
 
@@ -198,21 +201,32 @@ def problem(report: ParityReport, gate: Gate, rounding: ParityReport | None = No
                 f"{report.expected} match within IoU {gate.iou:g} and score {gate.score:g}, {report.different} differ, "
                 f"{report.unsettled} are unsettled); {report.example or 'boxes overlap differently'}"
             )
-    return shift(report, gate)
+    return shift(report, gate, rounding)
 
 
-def shift(report: ParityReport, gate: Gate) -> str:
+def shift(report: ParityReport, gate: Gate, rounding: ParityReport | None = None) -> str:
     """What is wrong with all scores or all boxes as a whole, in words; empty where nothing is.
 
-    mAP does not see scores that are all wrong by one factor, but every threshold of an app does.
+    mAP does not see scores that are all wrong by one factor, but every threshold of an app does. Takes what ``problem``
+    takes.
     """
-    if not 1 / gate.score_ratio <= report.score_ratio <= gate.score_ratio:
-        return f"its scores are {report.score_ratio:.3f} times PyTorch's as a whole ({gate.score_ratio:g} allowed)"
-    if report.score_error > gate.score / 2:
-        return f"its scores are off by {report.score_error:.3f} in the mean ({gate.score / 2:g} allowed)"
-    if report.offset > gate.offset:
-        return f"its boxes are off by {report.offset:.1%} of their size as a whole ({gate.offset:.1%} allowed)"
+    factor, error, offset = gate.score_ratio, gate.score / 2, gate.offset
+    if rounding:
+        factor = max(factor, _factor(rounding.score_ratio) ** ROUNDING_MARGIN)
+        error = max(error, ROUNDING_MARGIN * rounding.score_error)
+        offset = max(offset, ROUNDING_MARGIN * rounding.offset)
+    if _factor(report.score_ratio) > factor:
+        return f"its scores are {report.score_ratio:.3f} times PyTorch's as a whole ({factor:.4g} allowed)"
+    if report.score_error > error:
+        return f"its scores are off by {report.score_error:.3f} in the mean ({error:.3g} allowed)"
+    if report.offset > offset:
+        return f"its boxes are off by {report.offset:.1%} of their size as a whole ({offset:.1%} allowed)"
     return ""
+
+
+def _factor(ratio: float) -> float:
+    """By how much scores differ, whichever side has more."""
+    return max(ratio, 1 / ratio) if ratio > 0 else math.inf
 
 
 def _allowed(share: float, weight: float) -> float:

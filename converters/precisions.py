@@ -68,7 +68,17 @@ FINE = Gate(
     is_rounded=True,
     has_integers=True,
 )
-COARSE = Gate(0.7, 0.2, different=0.06, unsettled=0.1, score_ratio=1.25, offset=0.04, sqnr_db=6, has_integers=True)
+COARSE = Gate(
+    0.7,
+    0.2,
+    different=0.06,
+    unsettled=0.1,
+    score_ratio=1.25,
+    offset=0.04,
+    sqnr_db=6,
+    is_rounded=True,
+    has_integers=True,
+)
 
 # How runtimes differ: in the order of sums; in 16 bits; in how 8-bit sums are rounded. Measured on 12 crowded images of
 # blood cells (500 detections), XNNPACK against LiteRT's own kernels: floats and 16-bit activations differ by 1e-6 in

@@ -18,7 +18,7 @@ FLOAT_FILE = "raw.float32.tflite"  # what the converter leaves beside the files
 
 
 def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[CheckedFile], list[LeftOut]]:
-    """The files that ship, and those that do not.
+    """The files that ship, and those that do not; of those first the ones that are wrong by themselves.
 
     A file whose detections are not those of PyTorch ships only if that is what integers do to a sound file, which its
     mAP tells; --force ships such a file, and one that loses too much mAP, all the same. A file of floats that is wrong
@@ -28,12 +28,12 @@ def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[Che
         files: checked, and measured where there are images for it.
         config: how much mAP may be lost.
     """
-    kept, left_out = [], []
+    kept, left_out, with_another = [], [], []
     wrong = {file.entry.format: file.entry.path for file in reversed(files) if file.problem and _is_float(file)}
     for file in files:
         if not file.problem and file.entry.format in wrong:
             reason = f"it comes of the same conversion as {wrong[file.entry.format]}, which is wrong"
-            left_out.append(LeftOut(file.entry.path, reason, REPORT))
+            with_another.append(LeftOut(file.entry.path, reason, REPORT))
             continue
         drop = file.entry.map["drop"] if file.entry.map else None
         is_overruled = file.is_doubtful and (config.force or (drop is not None and drop <= KEPT_DROP))
@@ -43,7 +43,7 @@ def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[Che
             left_out.append(_loses_too_much(file, drop, config.max_map_drop))
         else:
             kept.append(file.noting(overruled=file.problem) if file.problem else file)
-    return kept, left_out
+    return kept, left_out + with_another
 
 
 def _is_float(file: CheckedFile) -> bool:
@@ -52,6 +52,8 @@ def _is_float(file: CheckedFile) -> bool:
 
 def _advice(file: CheckedFile, drop: float | None) -> str:
     if not file.is_doubtful:
+        if file.gate.has_integers:
+            return "integers do not suit this network, or the file is wrong; `mobiledet train --qat` makes it suit"
         return f"this is no matter of precision but a wrong file; {REPORT}"
     if drop is None:
         return "give --data with validation images, so that its mAP decides, or --force to ship it all the same"

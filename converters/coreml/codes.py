@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from mobiledet.errors import UserError
 from mobiledet_converters.coreml.distill import to_pixels
 from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 from mobiledet_converters.wrapper import ImageGraph
@@ -51,10 +50,8 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
         image: height x width x 3 uint8 RGB.
 
     Returns:
-        JSON values: ``equal``, the share of equal codes; ``tensors``, how many were compared.
-
-    Raises:
-        UserError: too few of them are equal, or the package has lost quantisers.
+        JSON values: ``equal``, the share of equal codes; ``tensors``, how many were compared; ``lost``, quantisers of
+        PyTorch that have no counterpart in the package.
     """
     detector: Any = graph.detector
     with MilRounding() as recorder:
@@ -76,10 +73,20 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
             continue
         equal += max(int((codes == candidate).sum()) for candidate in candidates)
         total += codes.size
-    share = equal / total if total else 0.0
-    if share < LEAST_EQUAL or lost > len(recorder.codes) // 4:
-        raise UserError(
-            f"{package.name} does not compute with PyTorch's integers: {share:.2%} of the codes are equal, "
-            f"{LEAST_EQUAL:.0%} are needed; {lost} of {len(recorder.codes)} quantisers have no counterpart"
-        )
-    return {"equal": share, "tensors": len(recorder.codes) - lost}
+    return {"equal": equal / total if total else 0.0, "tensors": len(recorder.codes) - lost, "lost": lost}
+
+
+def codes_problem(codes: dict[str, Any]) -> str:
+    """What tells the package's integers from PyTorch's, in words; empty where nothing does.
+
+    A code that differs by one spreads through the layers behind it, so the package may be sound all the same.
+
+    Args:
+        codes: of ``compare_codes``.
+    """
+    if codes["equal"] >= LEAST_EQUAL and codes["lost"] <= (codes["lost"] + codes["tensors"]) // 4:
+        return ""
+    return (
+        f"it does not compute with PyTorch's integers: {codes['equal']:.2%} of the codes are equal, {LEAST_EQUAL:.0%} "
+        f"are needed; {codes['lost']} of {codes['lost'] + codes['tensors']} quantisers have no counterpart"
+    )

@@ -13,7 +13,7 @@ from mobiledet.bundle import GRAPH, VISION
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS, ModelSpec
-from mobiledet_converters.coreml.codes import compare_codes
+from mobiledet_converters.coreml.codes import codes_problem, compare_codes
 from mobiledet_converters.coreml.compress import COMPRESSED, compress, weights_report
 from mobiledet_converters.coreml.describe import describe
 from mobiledet_converters.coreml.framework import load_coremltools
@@ -78,10 +78,12 @@ class Ladder:
             self._job.announce(f"lowering the network to {precision}, {face}")
             program = self._program(network, precision, face)
             name, structure = self._save(program, precision, face)
+            problem = ""
             if precision == W8A8:
-                image = self._job.calibration_images()[0]
-                structure.update(report, codes=compare_codes(network, self._job.folder / name, image))
-            files.append(ConvertedFile(name, precision, structure, face))
+                codes = compare_codes(network, self._job.folder / name, self._job.calibration_images()[0])
+                structure.update(report, codes=codes)
+                problem = codes_problem(codes)
+            files.append(ConvertedFile(name, precision, structure, face, problem))
         return files
 
     def _quantize(self) -> tuple[ImageGraph, dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from mobiledet.detections import Detections
 from mobiledet.spec import NmsSpec
 from mobiledet_converters.parity import ParityReport, compare, problem, worst
-from mobiledet_converters.precisions import COARSE, EXACT
+from mobiledet_converters.precisions import COARSE, EXACT, ROUNDED
 
 NMS = NmsSpec(iou=0.5, score=0.1, top_k=20, max_detections=6)
 TOLERANCE = EXACT
@@ -116,6 +116,17 @@ def test_twice_as_much_may_differ_as_rounding_makes_differ() -> None:
     assert problem(one_wrong, TOLERANCE).startswith("it misses 14.3% of the detections by score (3.5% allowed; 3 of 4")
     assert not problem(one_wrong, TOLERANCE, rounding=one_wrong)
     assert "28.6% allowed" in problem(compared(edited(EXPECTED, 0, labels=1)), TOLERANCE, rounding=one_wrong)
+
+
+@pytest.mark.parametrize("factor", [0.98, 1.02])
+def test_scores_may_be_off_by_twice_what_rounding_does(factor: float) -> None:
+    exact, off, less = (
+        compare([many(5, 0.3)], [many(5, 0.3 * by)], [0.1], NMS, ROUNDED) for by in (1, factor, 1 - (1 - factor) / 3)
+    )
+    assert "times PyTorch's as a whole (1.01 allowed)" in problem(off, ROUNDED)
+    assert "times PyTorch's as a whole (1.01 allowed)" in problem(off, ROUNDED, worst([exact]))
+    assert problem(off, ROUNDED, worst([exact, off])) == ""
+    assert problem(less, ROUNDED) == ""
 
 
 def test_worst_has_the_most_of_each() -> None:

@@ -41,6 +41,7 @@ def test_a_wrong_file_of_floats_takes_its_format_with_it() -> None:
     kept, left_out = select([wrong, sound, other], CONFIG)
     assert kept == [other]
     assert "it comes of the same conversion as model.float32.tflite, which is wrong" in str(left_out[1])
+    assert [file.path for file in select([sound, wrong], CONFIG)[1]] == [wrong.entry.path, sound.entry.path]
 
 
 def test_force_ships_doubtful_files_alone() -> None:
@@ -50,10 +51,19 @@ def test_force_ships_doubtful_files_alone() -> None:
     assert len(select([checked(drop=0.3)], forced)[0]) == 1
 
 
+def test_a_wrong_file_of_floats_is_no_matter_of_precision() -> None:
+    entry = ModelFile("model.float32.tflite", "tflite", "float32", 0, "")
+    wrong = CheckedFile(Path(entry.path), None, entry, "it misses 30.0%")  # type: ignore[arg-type]
+    assert "no matter of precision but a wrong file; please report it" in str(select([wrong], CONFIG)[1][0])
+
+
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        (checked("its scores are halved", drop=0.0), "its scores are halved; this is no matter of precision but"),
+        (
+            checked("its scores are halved", drop=0.0),
+            "its scores are halved; integers do not suit this network, or the",
+        ),
         (checked("it misses 30.0%", is_doubtful=True), "it misses 30.0%; give --data with validation images"),
         (checked("it misses 30.0%", is_doubtful=True, drop=0.015), "it loses 0.0150 mAP; `mobiledet train --qat`"),
         (checked(drop=0.03), "mAP 0.4700 in place of 0.5000, 0.0300 less; allow more with --max-map-drop (now 0.02)"),
