@@ -1,5 +1,6 @@
 """A written model file against PyTorch: run it, compare, note the figures."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.served import ServedDetector
 from mobiledet_converters.job import ConvertedFile
-from mobiledet_converters.parity import ParityReport, compare, problem, shift
+from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, shift
 from mobiledet_converters.precisions import PRECISIONS, Gate
 from mobiledet_converters.raw_file import RawLiteRtDetector, open_tflite
 from mobiledet_converters.raw_outputs import Difference, inside_served, inside_tflite, raw_problem
@@ -69,8 +70,11 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     gate = PRECISIONS[format][file.precision].gate
     found = [detect(model, image, reference) for image in reference.inputs]
     report = compare(reference.detections, found, reference.cuts, reference.spec.nms, gate)
-    rounded = rounding.report(gate) if gate.is_rounded else None
-    trouble = file.problem or raw_problem(raw, gate.sqnr_db) or problem(report, gate, rounded)
+    rounded, lowest_db = None, gate.sqnr_db
+    if gate.is_rounded:
+        rounded = rounding.report(gate)
+        lowest_db = min(lowest_db, rounding.sqnr_db() - 20 * math.log10(ROUNDING_MARGIN))
+    trouble = file.problem or raw_problem(raw, lowest_db) or problem(report, gate, rounded)
     entry = ModelFile(
         path=file.name,
         format=format,

@@ -7,10 +7,10 @@ from functools import cached_property, partial
 import numpy as np
 from torch import Tensor, nn
 
-from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
 from mobiledet.matching import Tolerance, compare_lists
 from mobiledet_converters.parity import ParityReport, compare, worst
+from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import Reference, make_reference
 
 WAYS = 12  # of PyTorch to compute in 16 bits that a file is held against
@@ -33,28 +33,34 @@ class Rounding:
         self._postprocess = postprocess
 
     @cached_property
-    def detections(self) -> Sequence[list[Detections]]:
-        """For each way the detections in each image."""
+    def ways(self) -> Sequence[Reference]:
+        """What each way finds."""
         reference = self._reference
         return [
-            make_reference(
-                round_to_float16(self._detector, seed), reference.spec, reference.inputs, self._postprocess
-            ).detections
+            make_reference(round_to_float16(self._detector, seed), reference.spec, reference.inputs, self._postprocess)
             for seed in range(WAYS)
         ]
+
+    def sqnr_db(self) -> float:
+        """How far the head's outputs are above what the worst of the ways does to them, in decibels."""
+        return min(
+            difference(values, way.raw[name]).sqnr_db
+            for way in self.ways
+            for name, values in self._reference.raw.items()
+        )
 
     def report(self, tolerance: Tolerance) -> ParityReport:
         """The most by which one of the ways differs from 32 bits."""
         reference = self._reference
         return worst(
-            compare(reference.detections, found, reference.cuts, reference.spec.nms, tolerance)
-            for found in self.detections
+            compare(reference.detections, way.detections, reference.cuts, reference.spec.nms, tolerance)
+            for way in self.ways
         )
 
     def differing(self, image: int, tolerance: Tolerance) -> int:
         """Detections of an image that rounding changes at worst."""
         ours, nms, cut = self._reference.detections[image], self._reference.spec.nms, self._reference.cuts[image]
-        return max(compare_lists(ours, found[image], cut, nms, tolerance).differing for found in self.detections)
+        return max(compare_lists(ours, way.detections[image], cut, nms, tolerance).differing for way in self.ways)
 
 
 def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
