@@ -58,7 +58,7 @@ def enlarged(dataset: DetectionSet, folder: Path, megapixels: float, noise: floa
         smooth = cv2.resize(
             load_rgb(image.path, image.apply_orientation), (width, height), interpolation=cv2.INTER_CUBIC
         )
-        grain = cv2.randn(np.empty(smooth.shape, np.int16), (0,) * 3, (noise,) * 3)
+        grain = cv2.randn(np.empty(smooth.shape, np.int16), np.zeros(3), np.full(3, noise))
         path = folder / f"{number}.jpg"
         Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(path, quality=90)
         scale = np.array((width / image.width, height / image.height) * 2)
