@@ -130,24 +130,24 @@ class Decoded(NamedTuple):
 def load_for(
     path: Path, spec: InputSpec, apply_orientation: bool = False, check_size: SizeCheck | None = None
 ) -> Decoded:
-    """Decode a picture for a model: a JPEG no larger than the rule of ``resize`` needs, anything else in full.
+    """Decode a picture for a model: in full, but for a JPEG whose sides the rule of ``resize`` shortens by 8 or more.
 
-    libjpeg scales the cosine transform of each block of 8 x 8, which leaves out most of the work. By 8 that is the mean
-    of a block, by 2 and 4 about that.
+    libjpeg can leave out most of the work and give the mean of each block of 8 x 8, to a rounding. By 2 and 4 it gives
+    a sharper picture than the means, with other detections than on devices that decode in full: those are not taken.
 
     Raises:
         UserError: as in ``load_rgb``.
     """
     least = (spec.height, spec.width) if spec.sampling == "mean" else None
     with opened(path, path, check_size, apply_orientation) as image:
-        return _scaled_down(image, least, apply_orientation)
+        return _scaled_down(image, least, apply_orientation, least_factor=MOST_REDUCTION)
 
 
 def decode_for(content: bytes, name: str, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
     """The same for the bytes of a file; errors call it ``name``."""
     least = (spec.height, spec.width) if spec.sampling == "mean" else None
     with opened(io.BytesIO(content), name) as image:
-        return _scaled_down(image, least, apply_orientation)
+        return _scaled_down(image, least, apply_orientation, least_factor=MOST_REDUCTION)
 
 
 def read_for(source: ImageSource, name: Path, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
@@ -168,8 +168,8 @@ def load_reduced(
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
 
-    A JPEG as in ``load_for``; others become the means of blocks. A picture whose half is too small already is decoded
-    in full.
+    A JPEG by its decoder, whose pixels are about the means of blocks; others become just those. A picture whose half is
+    too small already is decoded in full.
 
     Returns:
         the pixels as in ``load_rgb``, and (height, width) of the picture in full.
@@ -195,13 +195,17 @@ def reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
     return min(MOST_REDUCTION, *(block_size(side, asked) for side, asked in zip(size, least, strict=True)))
 
 
-def _scaled_down(image: Image.Image, least: tuple[int, int] | None, apply_orientation: bool) -> Decoded:
+def _scaled_down(
+    image: Image.Image, least: tuple[int, int] | None, apply_orientation: bool, least_factor: int = 2
+) -> Decoded:
     stored = image.size
     turned = apply_orientation and _is_turned(image)
     height, width = stored if turned else stored[::-1]
     factor = reduction((height, width), least) if least else 1
     mirrored = apply_orientation and image.getexif().get(ORIENTATION_TAG, 1) != 1
-    if factor == 1 or (mirrored and (height % factor or width % factor)):  # its blocks begin at another corner
+    if factor < least_factor or (
+        mirrored and (height % factor or width % factor)
+    ):  # its blocks begin at another corner
         return Decoded(_decoded(image, apply_orientation), height, width, 1)
     image.draft("RGB", (stored[0] // factor, stored[1] // factor))
     return Decoded(_decoded(image, apply_orientation), height, width, 1 if image.size == stored else factor)
