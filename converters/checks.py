@@ -73,7 +73,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     rounded, lowest_db = None, gate.sqnr_db
     if gate.is_rounded:
         rounded = rounding.report(gate)
-        lowest_db = min(lowest_db, rounding.sqnr_db() - 20 * math.log10(ROUNDING_MARGIN))
+        lowest_db = min(lowest_db, rounding.sqnr_db - 20 * math.log10(ROUNDING_MARGIN))
     trouble = file.problem or raw_problem(raw, lowest_db) or problem(report, gate, rounded)
     entry = ModelFile(
         path=file.name,

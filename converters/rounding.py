@@ -19,7 +19,7 @@ WAYS = 12  # of PyTorch to compute in 16 bits that a file is held against
 class Rounding:
     """What PyTorch finds in the images of a reference when it computes in 16 bits, in several ways.
 
-    Computed when it is first asked for: only some files need it.
+    Computed once, when it is first asked for: files of 32 bits do not need it.
 
     Args:
         detector: in evaluation mode.
@@ -31,6 +31,7 @@ class Rounding:
         self._detector = detector
         self._reference = reference
         self._postprocess = postprocess
+        self._reports: dict[Tolerance, ParityReport] = {}  # files of one precision, and many others, share theirs
 
     @cached_property
     def ways(self) -> Sequence[Reference]:
@@ -41,6 +42,7 @@ class Rounding:
             for seed in range(WAYS)
         ]
 
+    @cached_property
     def sqnr_db(self) -> float:
         """How far the head's outputs are above what the worst of the ways does to them, in decibels."""
         return min(
@@ -51,11 +53,13 @@ class Rounding:
 
     def report(self, tolerance: Tolerance) -> ParityReport:
         """The most by which one of the ways differs from 32 bits."""
-        reference = self._reference
-        return worst(
-            compare(reference.detections, way.detections, reference.cuts, reference.spec.nms, tolerance)
-            for way in self.ways
-        )
+        if tolerance not in self._reports:
+            reference = self._reference
+            self._reports[tolerance] = worst(
+                compare(reference.detections, way.detections, reference.cuts, reference.spec.nms, tolerance)
+                for way in self.ways
+            )
+        return self._reports[tolerance]
 
     def differing(self, image: int, tolerance: Tolerance) -> int:
         """Detections of an image that rounding changes at worst."""

@@ -76,6 +76,20 @@ def numbered_blocks(first: int, blocks_of_stages: Sequence[int]) -> Iterator[tup
             number += 1
 
 
+def shufflenet_v2_units(shortcut: str, branch: str) -> Rules:
+    """The layers of ShuffleNetV2's units, whose two branches other projects number from 0, under other names each."""
+    return (
+        (rf"\.{shortcut}\.([01])\.", r".shortcut.0.\1."),
+        (rf"\.{shortcut}\.2\.", ".shortcut.1.0."),
+        (rf"\.{shortcut}\.3\.", ".shortcut.1.1."),
+        (rf"\.{branch}\.([01])\.", r".branch.0.\1."),
+        (rf"\.{branch}\.3\.", ".branch.1.0."),
+        (rf"\.{branch}\.4\.", ".branch.1.1."),
+        (rf"\.{branch}\.5\.", ".branch.2.0."),
+        (rf"\.{branch}\.6\.", ".branch.2.1."),
+    )
+
+
 TIMM: Rules = (
     (r"^conv_stem\.", "backbone.stem.0."),
     (r"^bn1\.", "backbone.stem.1."),
@@ -84,14 +98,7 @@ TIMM: Rules = (
 
 RELEASED_V2: Rules = (
     (r"^first_conv\.", "backbone.stem."),
-    (r"\.branch_proj\.([01])\.", r".shortcut.0.\1."),
-    (r"\.branch_proj\.2\.", ".shortcut.1.0."),
-    (r"\.branch_proj\.3\.", ".shortcut.1.1."),
-    (r"\.branch_main\.([01])\.", r".branch.0.\1."),
-    (r"\.branch_main\.3\.", ".branch.1.0."),
-    (r"\.branch_main\.4\.", ".branch.1.1."),
-    (r"\.branch_main\.5\.", ".branch.2.0."),
-    (r"\.branch_main\.6\.", ".branch.2.1."),
+    *shufflenet_v2_units("branch_proj", "branch_main"),
     (r"^conv_last\.", "head.0."),
     (r"^classifier\.0\.", "head.3."),
 )
@@ -178,14 +185,7 @@ LAYOUTS = (
             (r"^stage2\.", "backbone.stages.0."),
             (r"^stage3\.", "backbone.stages.1."),
             (r"^stage4\.", "backbone.stages.2."),
-            (r"\.branch1\.([01])\.", r".shortcut.0.\1."),
-            (r"\.branch1\.2\.", ".shortcut.1.0."),
-            (r"\.branch1\.3\.", ".shortcut.1.1."),
-            (r"\.branch2\.([01])\.", r".branch.0.\1."),
-            (r"\.branch2\.3\.", ".branch.1.0."),
-            (r"\.branch2\.4\.", ".branch.1.1."),
-            (r"\.branch2\.5\.", ".branch.2.0."),
-            (r"\.branch2\.6\.", ".branch.2.1."),
+            *shufflenet_v2_units("branch1", "branch2"),
             (r"^conv5\.", "head.0."),
             (r"^fc\.", "head.3."),
         ),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mobiledet.backbones.weight_layouts import shufflenet_v2_units
 from mobiledet.detectors.nanodet_plus import BINS
 from mobiledet.errors import UserError
 
@@ -51,14 +52,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^backbone\.stage2\.", "backbone.stages.0."),
         (r"^backbone\.stage3\.", "backbone.stages.1."),
         (r"^backbone\.stage4\.", "backbone.stages.2."),
-        (r"\.branch1\.([01])\.", r".shortcut.0.\1."),
-        (r"\.branch1\.2\.", ".shortcut.1.0."),
-        (r"\.branch1\.3\.", ".shortcut.1.1."),
-        (r"\.branch2\.([01])\.", r".branch.0.\1."),
-        (r"\.branch2\.3\.", ".branch.1.0."),
-        (r"\.branch2\.4\.", ".branch.1.1."),
-        (r"\.branch2\.5\.", ".branch.2.0."),
-        (r"\.branch2\.6\.", ".branch.2.1."),
+        *shufflenet_v2_units("branch1", "branch2"),
     ),
     "fpn.": ((r"^fpn\.", "neck."), *NECK, *SEPARABLE),
     "head.": ((r"^head\.cls_convs\.", "head.towers."), *SEPARABLE),

@@ -82,7 +82,7 @@ def test_integers_are_those_of_pytorch(ladder: dict[str, ConvertedFile]) -> None
     assert found["tensors"] > 100
 
 
-def test_other_integers_are_refused(
+def test_other_integers_are_told(
     ladder: dict[str, ConvertedFile],
     folder: Path,
     pixels: np.ndarray,
