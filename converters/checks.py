@@ -14,7 +14,7 @@ from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.devices.served import ServedDetector
 from mobiledet_converters.job import ConvertedFile
-from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, shift
+from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, shift, worst
 from mobiledet_converters.precisions import PRECISIONS, Gate
 from mobiledet_converters.raw_file import RawLiteRtDetector, open_tflite
 from mobiledet_converters.raw_outputs import Difference, inside_served, inside_tflite, raw_problem
@@ -23,7 +23,7 @@ from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.tflite.judge import judge
 
 AnyDetector = LiteRtDetector | RawLiteRtDetector | ServedDetector
-LEAST_AGREEMENT = 0.5  # a file of integers with less than this is not asked for its mAP
+LEAST_AGREEMENT = 0.5  # where PyTorch keeps more, a file of integers with less than this is not asked for its mAP
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
         source: where the file lies.
         file: what the converter says of it.
         reference: what PyTorch finds.
-        rounding: what numbers of 16 bits do in PyTorch itself.
+        rounding: what coarser numbers do in PyTorch itself.
 
     Raises:
         UserError: it cannot be run.
@@ -90,14 +90,22 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
         face=file.face,
         accelerators=dict(PRECISIONS[format][file.precision].accelerators),
     )
-    return CheckedFile(source, model, entry, trouble, bool(trouble) and _may_be_sound(report, gate, rounded))
+    return CheckedFile(source, model, entry, trouble, bool(trouble) and _may_be_sound(report, gate, rounding))
 
 
-def _may_be_sound(report: ParityReport, gate: Gate, rounding: ParityReport | None) -> bool:
+def _may_be_sound(report: ParityReport, gate: Gate, rounding: Rounding) -> bool:
     """Whether mAP may overrule what the detections of a few images say: not where all scores or boxes are off, which
-    mAP does not see, and not where most of what is found has no counterpart."""
-    agreement = min(report.recall, report.precision, 1 - report.flipped)
-    return gate.has_integers and agreement >= LEAST_AGREEMENT and not shift(report, gate, rounding)
+    mAP does not see, and not where most of what is found has no counterpart. Unless integers do as much to PyTorch."""
+    if not gate.has_integers:
+        return False
+    bound = worst((rounding.report(gate), rounding.report(gate, "integer")))
+    return _agreement(report) >= min(LEAST_AGREEMENT, _agreement(bound) / ROUNDING_MARGIN) and not shift(
+        report, gate, bound
+    )
+
+
+def _agreement(report: ParityReport) -> float:
+    return min(report.recall, report.precision, 1 - report.flipped)
 
 
 def detect(model: AnyDetector, image: Any, reference: Reference) -> Detections:

@@ -1,10 +1,11 @@
-"""What numbers of 16 bits do to a detector: they round, and a detector that ranks proposals then takes others."""
+"""What coarser numbers do to a detector: they round, and a detector that ranks proposals then takes others."""
 
 import copy
 from collections.abc import Sequence
 from functools import cached_property, partial
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from mobiledet.detectors import Detector
@@ -13,12 +14,14 @@ from mobiledet_converters.parity import ParityReport, compare, worst
 from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import Reference, make_reference
 
-WAYS = 12  # of PyTorch to compute in 16 bits that a file is held against
+WAYS = {"half": 12, "integer": 4}  # of PyTorch to round that a file is held against
+LARGEST_INTEGER = 127
 
 
 class Rounding:
-    """What PyTorch finds in the images of a reference when it computes in 16 bits, in several ways.
+    """What PyTorch finds in the images of a reference when it rounds, in several ways.
 
+    ``half`` is 16-bit arithmetic, ``integer`` has weights of 8 bits, which is the least that files of integers do.
     Computed once, when it is first asked for: files of 32 bits do not need it.
 
     Args:
@@ -31,40 +34,44 @@ class Rounding:
         self._detector = detector
         self._reference = reference
         self._postprocess = postprocess
-        self._reports: dict[Tolerance, ParityReport] = {}  # files of one precision, and many others, share theirs
+        self._reports: dict[tuple[str, Tolerance], ParityReport] = {}  # files of one precision, and others, share it
+        self._ways: dict[str, Sequence[Reference]] = {}
 
-    @cached_property
-    def ways(self) -> Sequence[Reference]:
+    def ways(self, kind: str = "half") -> Sequence[Reference]:
         """What each way finds."""
-        reference = self._reference
-        return [
-            make_reference(round_to_float16(self._detector, seed), reference.spec, reference.inputs, self._postprocess)
-            for seed in range(WAYS)
-        ]
+        if kind not in self._ways:
+            reference, round_detector = self._reference, ROUND[kind]
+            self._ways[kind] = [
+                make_reference(
+                    round_detector(self._detector, seed), reference.spec, reference.inputs, self._postprocess
+                )
+                for seed in range(WAYS[kind])
+            ]
+        return self._ways[kind]
 
     @cached_property
     def sqnr_db(self) -> float:
-        """How far the head's outputs are above what the worst of the ways does to them, in decibels."""
+        """How far the head's outputs are above what the worst of the ways to compute in 16 bits does, in decibels."""
         return min(
             difference(values, way.raw[name]).sqnr_db
-            for way in self.ways
+            for way in self.ways()
             for name, values in self._reference.raw.items()
         )
 
-    def report(self, tolerance: Tolerance) -> ParityReport:
+    def report(self, tolerance: Tolerance, kind: str = "half") -> ParityReport:
         """The most by which one of the ways differs from 32 bits."""
-        if tolerance not in self._reports:
+        if (kind, tolerance) not in self._reports:
             reference = self._reference
-            self._reports[tolerance] = worst(
+            self._reports[kind, tolerance] = worst(
                 compare(reference.detections, way.detections, reference.cuts, reference.spec.nms, tolerance)
-                for way in self.ways
+                for way in self.ways(kind)
             )
-        return self._reports[tolerance]
+        return self._reports[kind, tolerance]
 
     def differing(self, image: int, tolerance: Tolerance) -> int:
-        """Detections of an image that rounding changes at worst."""
+        """Detections of an image that 16-bit arithmetic changes at worst."""
         ours, nms, cut = self._reference.detections[image], self._reference.spec.nms, self._reference.cuts[image]
-        return max(compare_lists(ours, way.detections[image], cut, nms, tolerance).differing for way in self.ways)
+        return max(compare_lists(ours, way.detections[image], cut, nms, tolerance).differing for way in self.ways())
 
 
 def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
@@ -90,3 +97,24 @@ def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
 
 def _round_output(factor: float, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return (output * factor).half().float() / factor
+
+
+def round_weights(detector: Detector, seed: int = 0) -> Detector:
+    """A copy with weights of 8 bits, one scale for each output channel.
+
+    Args:
+        detector: left as it is.
+        seed: of what the largest weight of each channel is multiplied by to get its scale, from 1 to 1.25.
+    """
+    detector = copy.deepcopy(detector).eval()
+    random = torch.Generator().manual_seed(seed)
+    for module in detector.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = module.weight.data.flatten(1)
+            scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / LARGEST_INTEGER
+            scale *= 1 + torch.rand(scale.shape, generator=random) / 4
+            module.weight.data = ((weight / scale).round() * scale).view_as(module.weight)
+    return detector
+
+
+ROUND = {"half": round_to_float16, "integer": round_weights}

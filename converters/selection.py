@@ -12,6 +12,7 @@ from mobiledet_converters.reference import Reference
 from mobiledet_converters.tflite.error_table import as_table, error_table, to_blame, write_table
 
 KEPT_DROP = 0.01  # a file of integers that loses no more mAP than this is sound, whatever single detections do
+KEPT_PART = 0.5  # unless that is more than this part of PyTorch's mAP, which then tells nothing
 REPORT = "please report it with this line"
 SHOWN = 10  # layers of a quantised file; the others are in the files
 FLOAT_FILE = "raw.float32.tflite"  # what the converter leaves beside the files
@@ -36,9 +37,9 @@ def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[Che
             with_another.append(LeftOut(file.entry.path, reason, REPORT))
             continue
         drop = file.entry.map["drop"] if file.entry.map else None
-        is_overruled = file.is_doubtful and (config.force or (drop is not None and drop <= KEPT_DROP))
+        is_overruled = file.is_doubtful and (config.force or _keeps_map(file))
         if file.problem and not is_overruled:
-            left_out.append(LeftOut(file.entry.path, file.problem, _advice(file, drop)))
+            left_out.append(LeftOut(file.entry.path, file.problem, _advice(file)))
         elif drop is not None and drop > config.max_map_drop and not config.force:
             left_out.append(_loses_too_much(file, drop, config.max_map_drop))
         else:
@@ -46,18 +47,25 @@ def select(files: Sequence[CheckedFile], config: ExportConfig) -> tuple[list[Che
     return kept, left_out + with_another
 
 
+def _keeps_map(file: CheckedFile) -> bool:
+    measured = file.entry.map
+    return measured is not None and measured["drop"] <= min(KEPT_DROP, KEPT_PART * measured["pytorch"])
+
+
 def _is_float(file: CheckedFile) -> bool:
     return file.entry.precision.startswith("float")
 
 
-def _advice(file: CheckedFile, drop: float | None) -> str:
+def _advice(file: CheckedFile) -> str:
     if not file.is_doubtful:
         if file.gate.has_integers:
             return "integers do not suit this network, or the file is wrong; `mobiledet train --qat` makes it suit"
         return f"this is no matter of precision but a wrong file; {REPORT}"
-    if drop is None:
+    measured = file.entry.map
+    if measured is None:
         return "give --data with validation images, so that its mAP decides, or --force to ship it all the same"
-    return f"it loses {drop:.4f} mAP; `mobiledet train --qat` wins that back, --force ships it all the same"
+    lost = f"{measured['drop']:.4f} of {measured['pytorch']:.4f} mAP"
+    return f"it loses {lost}; `mobiledet train --qat` wins that back, --force ships it all the same"
 
 
 def _loses_too_much(file: CheckedFile, drop: float, limit: float) -> LeftOut:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mobiledet.checkpoint import load_detector
 from mobiledet.data.dataset import DetectionSet, LabelledImage
@@ -15,8 +16,9 @@ from mobiledet.data.record import Picture
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
 from mobiledet.truth import Truth
+from mobiledet_converters.precisions import FINE
 from mobiledet_converters.reference import choose_images, load_inputs, make_reference
-from mobiledet_converters.rounding import round_to_float16
+from mobiledet_converters.rounding import Rounding, round_to_float16, round_weights
 
 
 def test_images_are_spread_over_the_folder(scene_folder: Path, tmp_path: Path) -> None:
@@ -88,3 +90,25 @@ def test_rounding_is_that_of_16_bit_arithmetic(scene_checkpoint: Path, scene_fol
     for error in (emulated, other):
         assert 0.3 < error.square().mean().sqrt() / real.square().mean().sqrt() < 2
     assert (emulated - other).square().mean().sqrt() > 0.3 * real.square().mean().sqrt()
+
+
+def test_rounded_weights_are_integers_of_one_scale_a_channel(scene_checkpoint: Path) -> None:
+    detector, _ = load_detector(scene_checkpoint)
+    exact, rounded = (
+        [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
+        for network in (detector, round_weights(detector))
+    )
+    for before, after in zip(exact, rounded, strict=True):
+        step = after.flatten(1).abs().amax(1) / 101  # the largest is 127 / 1.25 steps at least
+        assert ((before - after).flatten(1).abs().amax(1) <= step / 2 + 1e-9).all()
+        assert max(len(channel.unique()) for channel in after.flatten(1)) <= 255
+    unchanged = [m.weight for m in detector.modules() if isinstance(m, nn.Conv2d)]
+    assert all(torch.equal(a, b) for a, b in zip(exact, unchanged, strict=True))
+
+
+def test_integers_change_more_than_16_bits_do(scene_checkpoint: Path, scene_folder: Path) -> None:
+    detector, spec = load_detector(scene_checkpoint)
+    inputs = load_inputs(choose_images(scene_checkpoint, scene_folder, 2), spec.input)
+    rounding = Rounding(detector, make_reference(detector, spec, inputs))
+    half, integer = (rounding.report(FINE, kind).score_error for kind in ("half", "integer"))
+    assert 0 < half < integer < FINE.score
