@@ -57,5 +57,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[all,dev]' \
 		|| $(BIN)/python -m pip install -c constraints.txt -e '.[all,dev]'
-	mkdir -p .venv/types && ln -sfn ../../converters .venv/types/mobiledet_converters
 	touch $@

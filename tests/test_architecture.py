@@ -27,7 +27,7 @@ def test_what_it_names_exists(named: set[str], project_root: Path) -> None:
 
 def _source(root: Path, name: str) -> Path | None:
     """Of a module or package; nothing is imported for it."""
-    path = root / name.replace("mobiledet_converters", "converters").replace(".", "/")
+    path = root / name.replace("mobiledet_converters", "converters/mobiledet_converters").replace(".", "/")
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 

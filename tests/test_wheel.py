@@ -43,10 +43,10 @@ def wheel(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfi
 
 def test_every_file_of_the_packages_is_in_it(wheel: zipfile.ZipFile, project_root: Path) -> None:
     expected = set()
-    for source, installed in {"mobiledet": "mobiledet", "converters": "mobiledet_converters"}.items():
-        for path in (project_root / source).rglob("*"):
+    for package in (project_root / "mobiledet", project_root / "converters/mobiledet_converters"):
+        for path in package.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
-                expected.add((installed / path.relative_to(project_root / source)).as_posix())
+                expected.add(path.relative_to(package.parent).as_posix())
     page = {f"mobiledet_web/{name}" for name in page_sources()}
     assert {"mobiledet_web/package-lock.json", "mobiledet_web/protocol/messages.schema.json"} <= page
     expected |= page

@@ -121,7 +121,7 @@ def padded_maximum(graph: FileGraph, partitions: Partitions) -> Iterable[Finding
             f"{by_kind(padding)} in front of a maximum",
             places(padding),
             "no delegate takes it: it cuts the network in two",
-            "behind a ReLU border the map with zeros, see converters/passes/pooling.py",
+            "behind a ReLU border the map with zeros, see mobiledet_converters/passes/pooling.py",
         )
 
 
