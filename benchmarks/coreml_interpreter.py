@@ -70,7 +70,7 @@ def pytorch(name: str) -> Step:
 
 
 def interpreter(name: str, path: Path) -> Step:
-    from mobiledet_converters.coreml.interpreter.model import CoreMlModel
+    from mobiledet.mil.model import CoreMlModel
 
     model, side = CoreMlModel(path), NETWORKS[name][2]
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)

@@ -10,7 +10,7 @@ from mobiledet.devices.served import ServedDetector
 from mobiledet.errors import UserError
 
 ACCELERATOR = "interpreter"
-SERVER = "mobiledet_converters.coreml.interpreter.serve"
+SERVER = "mobiledet.devices.coreml_process"
 
 
 class CoreMlDetector(ServedDetector):

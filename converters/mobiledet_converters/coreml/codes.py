@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from mobiledet.mil.model import CoreMlModel
 from mobiledet_converters.coreml.distill import to_pixels
-from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 from mobiledet_converters.wrapper import ImageGraph
 
 LEAST_EQUAL = 0.99

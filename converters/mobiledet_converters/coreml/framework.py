@@ -1,12 +1,8 @@
-"""The one place where coremltools is imported: the whole of it to convert, or what reads packages alone."""
+"""The one place where the whole of coremltools is imported, to convert; `mobiledet.mil` takes what reads packages."""
 
-import importlib.util
 import sys
-from functools import cache
 from types import ModuleType
-from typing import Any, NamedTuple
-
-from mobiledet.errors import UserError
+from typing import Any
 
 # Frameworks that coremltools loads if it finds them and that nothing here needs.
 UNWANTED = ("tensorflow", "sklearn", "xgboost", "libsvm")
@@ -48,40 +44,3 @@ def _mend_cast() -> None:
             original(context, node, dtype, dtype_name)
 
     ops._cast = cast
-
-
-class PackageReaders(NamedTuple):
-    """The parts of coremltools that read packages.
-
-    Attributes:
-        model, mil: modules of protobuf's classes for models and programs.
-        package: called with a package's path, finds the files in it.
-        weights: called with a file's path, reads the numbers in it.
-    """
-
-    model: Any
-    mil: Any
-    package: Any
-    weights: Any
-
-
-@cache
-def load_readers() -> PackageReaders:
-    """Import these parts without the converters around them, which take several seconds to load.
-
-    Raises:
-        UserError: coremltools is not installed.
-    """
-    spec = importlib.util.find_spec("coremltools") if "coremltools" not in sys.modules else None
-    if spec is not None:  # an empty module in its place lets what lies in it be imported
-        sys.modules["coremltools"] = importlib.util.module_from_spec(spec)
-    try:
-        from coremltools.libmilstoragepython import _BlobStorageReader
-        from coremltools.libmodelpackage import ModelPackage
-        from coremltools.proto import MIL_pb2, Model_pb2
-    except ModuleNotFoundError as error:
-        raise UserError("Core ML packages need coremltools, not installed: pip install 'mobiledet[coreml]'") from error
-    finally:
-        if spec is not None:
-            del sys.modules["coremltools"]
-    return PackageReaders(Model_pb2, MIL_pb2, ModelPackage, _BlobStorageReader)

@@ -11,11 +11,11 @@ import torch
 from mobiledet.checkpoint import load_detector
 from mobiledet.data.images import list_images, load_rgb
 from mobiledet.data.resize import resize
+from mobiledet.mil.model import CoreMlModel
 from mobiledet.spec import NmsSpec
 from mobiledet_converters.coreml.codes import MilRounding, codes_problem, compare_codes
 from mobiledet_converters.coreml.convert import convert
 from mobiledet_converters.coreml.framework import load_coremltools
-from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 from mobiledet_converters.coreml.quantize import (
     Networks,
     Quantization,

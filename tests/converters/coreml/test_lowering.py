@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from mobiledet.checkpoint import load_detector
 from mobiledet.errors import UserError
+from mobiledet.mil.model import CoreMlModel
 from mobiledet.spec import OUTPUTS
 from mobiledet_converters.coreml.compress import compress
 from mobiledet_converters.coreml.framework import load_coremltools
-from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 from mobiledet_converters.coreml.lowering import EXPORT, TRACE, lower
 from mobiledet_converters.coreml.targets import OLDEST_IOS
 from mobiledet_converters.coreml.validate import read_program

@@ -13,8 +13,8 @@ from mobiledet.bundle import Bundle
 from mobiledet.devices.base import BenchmarkPlan, ColdStart
 from mobiledet.errors import UserError
 from mobiledet.evaluation.result import read_result
+from mobiledet.mil.model import CoreMlModel
 from mobiledet_converters.coreml import verify_on_mac
-from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 from mobiledet_converters.coreml.verify_on_mac import VerifyConfig, load_model, main, verify
 
 PLAN = BenchmarkPlan(warmup_runs=1, warmup_seconds=0, runs=2, seconds=0, warmup_limit_seconds=0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobiledet_converters.coreml.interpreter.model import CoreMlModel
+from mobiledet.mil.model import CoreMlModel
 
 RNG = np.random.default_rng(11)
 WEIGHT = RNG.normal(size=(64, 96)).astype(np.float32)

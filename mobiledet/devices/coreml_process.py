@@ -1,4 +1,4 @@
-"""The interpreter as a process: ``python -m mobiledet_converters.coreml.interpreter.serve PACKAGE THREADS``.
+"""The interpreter as a process: ``python -m mobiledet.devices.coreml_process PACKAGE THREADS``.
 
 It speaks ``array_stream`` on its standard input and output. First it tells the ``size`` of the image, height and width.
 Each request holds the ``image`` and perhaps some ``shape.…``; the answer holds the outputs, and by their number the
@@ -17,8 +17,8 @@ from torch import Tensor
 from mobiledet.devices.array_stream import receive, send
 from mobiledet.devices.outputs import VISION_OUTPUTS
 from mobiledet.errors import UserError
+from mobiledet.mil.model import CoreMlModel
 from mobiledet.spec import OUTPUTS
-from mobiledet_converters.coreml.interpreter.model import CoreMlModel
 
 
 def serve(path: Path, requests: IO[bytes], answers: IO[bytes]) -> None:

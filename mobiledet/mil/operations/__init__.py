@@ -9,7 +9,7 @@ later version of an operation renames an input, the function takes both names.
 from collections.abc import Callable
 from typing import Any
 
-from mobiledet_converters.coreml.interpreter.operations import (
+from mobiledet.mil.operations import (
     activation,
     compression,
     control_flow,

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mobiledet_converters.coreml.interpreter.dtypes import format_of
+from mobiledet.mil.dtypes import format_of
 
 
 def quantize(

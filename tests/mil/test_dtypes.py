@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.interpreter.dtypes import FORMATS, conform_to, format_of, sign_extend, unpack_bits
+from mobiledet.mil.dtypes import FORMATS, conform_to, format_of, sign_extend, unpack_bits
 
 RNG = np.random.default_rng(14)
 

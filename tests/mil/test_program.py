@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.interpreter.model import ProgramModel
+from mobiledet.mil.model import ProgramModel
 
 Run = Callable[..., list[np.ndarray]]
 Write = Callable[..., tuple[Any, Path]]

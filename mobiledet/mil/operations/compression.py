@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mobiledet_converters.coreml.interpreter.dtypes import format_of, unpack_bits
-from mobiledet_converters.coreml.interpreter.operations.quantization import dequantize
+from mobiledet.mil.dtypes import format_of, unpack_bits
+from mobiledet.mil.operations.quantization import dequantize
 
 
 def constexpr_affine_dequantize(quantized_data: Tensor, zero_point: Tensor, scale: Tensor, axis: int) -> Tensor:

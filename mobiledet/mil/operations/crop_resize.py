@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mobiledet_converters.coreml.interpreter.operations.sampling import interval_points
+from mobiledet.mil.operations.sampling import interval_points
 
 
 def crop_resize(

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.interpreter.dtypes import FORMATS, Conform, conform_to
-from mobiledet_converters.coreml.interpreter.operations import OPERATIONS
-from mobiledet_converters.coreml.interpreter.values import Constant, Constants, declared_shape, type_name
+from mobiledet.mil.dtypes import FORMATS, Conform, conform_to
+from mobiledet.mil.operations import OPERATIONS
+from mobiledet.mil.values import Constant, Constants, declared_shape, type_name
 
 Observe = Callable[[str, Tensor], None]
 Scope = dict[str, Any]  # name -> its value

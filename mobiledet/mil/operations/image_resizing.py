@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mobiledet_converters.coreml.interpreter.operations.sampling import bilinear, nearest, sample_points
+from mobiledet.mil.operations.sampling import bilinear, nearest, sample_points
 
 
 def affine(

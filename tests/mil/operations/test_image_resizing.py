@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import map_coordinates
 
-from mobiledet_converters.coreml.interpreter.operations.sampling import sample_points
+from mobiledet.mil.operations.sampling import sample_points
 
 Run = Callable[..., list[np.ndarray]]
 

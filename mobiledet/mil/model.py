@@ -10,10 +10,10 @@ from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.framework import load_readers
-from mobiledet_converters.coreml.interpreter.program import Function, Observe
-from mobiledet_converters.coreml.interpreter.suppression import SuppressionModel
-from mobiledet_converters.coreml.interpreter.values import Constants
+from mobiledet.mil.program import Function, Observe
+from mobiledet.mil.readers import load_readers
+from mobiledet.mil.suppression import SuppressionModel
+from mobiledet.mil.values import Constants
 
 Features = Mapping[str, Any]
 

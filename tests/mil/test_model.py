@@ -12,7 +12,7 @@ import torchvision
 from PIL import Image
 
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.interpreter.model import CoreMlModel
+from mobiledet.mil.model import CoreMlModel
 from mobiledet_converters.raw_outputs import difference
 
 RNG = np.random.default_rng(13)

@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.framework import load_readers
-from mobiledet_converters.coreml.interpreter.dtypes import FORMATS, sign_extend, to_tensor, unpack_bits
+from mobiledet.mil.dtypes import FORMATS, sign_extend, to_tensor, unpack_bits
+from mobiledet.mil.readers import load_readers
 
 MODEL_PATH = "@model_path/"  # how a program writes the folder of its protobuf file
 

@@ -7,7 +7,7 @@ import torch
 from torchvision.ops import box_convert, nms
 
 from mobiledet.errors import UserError
-from mobiledet_converters.coreml.interpreter.suppression import SuppressionModel, greedy_suppression
+from mobiledet.mil.suppression import SuppressionModel, greedy_suppression
 
 
 @pytest.fixture

@@ -14,5 +14,7 @@ operation.
 - ``operations``: the table of operations, one file for each section of MIL's reference. One that is not in it is an
   error that names it: recurrent and random ones, lists, states and classifiers are not, for detectors have none.
 - ``values.py``, ``dtypes.py``: constants and number formats as they are stored.
-- ``serve.py``: all this as a process of its own, for those who must not load torch or coremltools.
+- ``readers.py``: what of coremltools reads the files.
+
+``mobiledet.devices.coreml_process`` is all this as a process, for those who must not load torch or coremltools.
 """

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobiledet.mil.model import ProgramModel
 from mobiledet_converters.coreml.framework import load_coremltools
-from mobiledet_converters.coreml.interpreter.model import ProgramModel
 
 Build = Callable[..., Any]
 

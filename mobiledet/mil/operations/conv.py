@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from mobiledet_converters.coreml.interpreter.operations.padding import apply_pads, is_even, window_pads
+from mobiledet.mil.operations.padding import apply_pads, is_even, window_pads
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mobiledet_converters.coreml.interpreter.suppression import greedy_suppression
+from mobiledet.mil.suppression import greedy_suppression
 
 
 def argsort(x: Tensor, axis: int = -1, ascending: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mobiledet_converters.coreml.interpreter.operations.padding import Pads, apply_pads, is_even, window_pads
+from mobiledet.mil.operations.padding import Pads, apply_pads, is_even, window_pads
 
 MAXIMUM = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
