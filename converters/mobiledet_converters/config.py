@@ -91,9 +91,6 @@ class ExportConfig:
     max_detections: int | None = None
     """Rows of the output; by default as in the checkpoint."""
 
-    qat_steps: int = 0
-    """Core ML's w8a8: batches of training with quantisation in the loop after the calibration, on the same images. The
-    network of integers learns to give what that of floats gives; 200 take a few minutes on a CPU."""
     calibration: str | None = None
     """Where the images come from that show what values occur in the network, for precisions whose activations are
     integers: a folder of pictures or of a data set, `coco` for the training images of --data, `shapes` for those of

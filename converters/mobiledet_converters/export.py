@@ -131,8 +131,6 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
         check_target(config.ios, choose_precisions("coreml", config.precisions, formats))
         if not config.face:
             raise UserError("--face is empty; give graph, vision or both")
-        if config.qat_steps < 0:
-            raise UserError(f"--qat-steps {config.qat_steps} is negative")
     if not config.checkpoint.is_file():  # known before the parents of the bundle are made
         raise UserError(f"no checkpoint at {config.checkpoint}")
     return formats
@@ -213,7 +211,6 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
         ios=config.ios,
         faces=tuple(dict.fromkeys(config.face)),
         int8_input=config.int8_input,
-        qat_steps=config.qat_steps,
         postprocess=config.postprocess,
     )
 

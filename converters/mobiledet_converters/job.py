@@ -63,7 +63,6 @@ class ConversionJob(Job):
         ios: oldest major version of iOS that runs Core ML packages.
         faces: of Core ML packages, see ``ModelFile``.
         int8_input: what a .tflite file with 8-bit activations takes, ``float32`` or ``uint8``.
-        qat_steps: batches of training with quantisation in the loop, for Core ML's W8A8.
         postprocess: how .tflite files end, see ``ExportConfig``.
     """
 
@@ -75,7 +74,6 @@ class ConversionJob(Job):
     ios: int = 17
     faces: tuple[str, ...] = (GRAPH, VISION)
     int8_input: str = "float32"
-    qat_steps: int = 0
     postprocess: str = "graph"
 
     def calibration_images(self) -> np.ndarray:

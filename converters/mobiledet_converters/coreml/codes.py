@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from mobiledet.mil.model import CoreMlModel
-from mobiledet_converters.coreml.distill import to_pixels
+from mobiledet_converters.coreml.quantize import to_pixels
 from mobiledet_converters.wrapper import ImageGraph
 
 LEAST_EQUAL = 0.99

@@ -69,10 +69,7 @@ class Ladder:
 
     def write(self, precision: str) -> list[ConvertedFile]:
         """The packages of a precision, one for each face."""
-        network: ImageGraph = self._network
-        report: dict[str, Any] = {}
-        if precision == W8A8:
-            network, report = self._quantize()
+        network: ImageGraph = self._quantize() if precision == W8A8 else self._network
         files = []
         for face in self._job.faces:
             self._job.announce(f"lowering the network to {precision}, {face}")
@@ -81,27 +78,18 @@ class Ladder:
             problem = ""
             if precision == W8A8:
                 codes = compare_codes(network, self._job.folder / name, self._job.calibration_images()[0])
-                structure.update(report, codes=codes)
+                structure["codes"] = codes
                 problem = codes_problem(codes)
             files.append(ConvertedFile(name, precision, structure, face, problem))
         return files
 
-    def _quantize(self) -> tuple[ImageGraph, dict[str, Any]]:
-        """The network with integers inside, and what is to be told of its training."""
-        job, images = self._job, self._job.calibration_images()
-        job.announce(f"fitting integers to {len(images)} calibration images")
+    def _quantize(self) -> ImageGraph:
+        """The network with integers inside."""
+        images = self._job.calibration_images()
+        self._job.announce(f"fitting integers to {len(images)} calibration images")
         quantization = Quantization(self._network, self._size)
         quantization.calibrate(images)
-        report: dict[str, Any] = {}
-        if job.qat_steps:
-            losses = quantization.train(images, job.qat_steps, job.announce)
-            tenth = max(1, len(losses) // 10)
-            report["training"] = {
-                "steps": len(losses),
-                "first_loss": sum(losses[:tenth]) / tenth,
-                "last_loss": sum(losses[-tenth:]) / tenth,
-            }
-        return quantization.finalize(), report
+        return quantization.finalize()
 
     def _program(self, network: ImageGraph, precision: str, face: str) -> Program:
         if precision in COMPRESSED:

@@ -21,7 +21,6 @@ from mobiledet.detectors import Detector, RawOutputs
 from mobiledet.detectors.distribution_heads import DistributionOutputs
 from mobiledet.detectors.nanodet_plus import NanoDetPlus
 from mobiledet.detectors.two_stage import TwoStageDetector
-from mobiledet_converters.coreml.distill import distill, to_pixels
 from mobiledet_converters.wrapper import ImageGraph
 
 W8A8 = "w8a8"
@@ -176,10 +175,6 @@ class Quantization:
         self.detector.apply(disable_observer)
         self.detector.apply(enable_fake_quant)
 
-    def train(self, images: np.ndarray, steps: int, announce: Callable[[str], None]) -> list[float]:
-        """Let the networks learn on the calibration images to live with their integers; see ``distill``."""
-        return distill(self.detector, self._graph, images, steps, announce)
-
     def finalize(self) -> ImageGraph:
         """The graph with integers inside, as coremltools reads them, and with no constant that 16 bits would change:
         else a package, which holds scales and biases in 16 bits, would compute with other integers."""
@@ -270,3 +265,8 @@ def _release_outputs(prepared: fx.GraphModule) -> None:
         if not node.users:
             prepared.graph.erase_node(node)
     prepared.recompile()
+
+
+def to_pixels(images: np.ndarray) -> Tensor:
+    """N x height x width x 3 bytes as N x 3 x height x width floats, values kept."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()

@@ -136,18 +136,6 @@ def test_folding_changes_nothing(kind: str) -> None:
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["ssdlite", pytest.param("faster_rcnn_fpn", marks=pytest.mark.exhaustive)])
-def test_training_brings_integers_closer(train_on_scenes: Callable[..., Path], pixels: np.ndarray, kind: str) -> None:
-    load_coremltools()
-    graph = DetectionGraph(*load_detector(train_on_scenes("mobilenet_v1_0.25x", kind, side=64, steps=10))).eval()
-    quantization = Quantization(graph, (64, 64))
-    small = np.ascontiguousarray(pixels[:, ::3, ::3][:, :32, :32].repeat(2, 1).repeat(2, 2))
-    quantization.calibrate(small)
-    losses = quantization.train(small, 12, lambda step: None)
-    assert np.mean(losses[-3:]) < np.mean(losses[:3])
-    assert all(np.isfinite(losses))
-
-
 @pytest.mark.exhaustive
 def test_sizes_of_mobilenet_v2(train_on_scenes: Callable[..., Path], tmp_path: Path) -> None:
     checkpoint = train_on_scenes("mobilenet_v2_1x", "ssdlite", side=96, steps=1)
