@@ -155,28 +155,48 @@ def _open_coreai(source: Path, reference: Reference) -> Opened:
 _OPENERS = {"tflite": _open_tflite, "coreml": _open_coreml, "coreai": _open_coreai}
 
 
-def ask_judge(files: Sequence[CheckedFile], reference: Reference, folder: Path) -> list[CheckedFile]:
-    """Run the .tflite files with TensorFlow's reference kernels too, on one image: they must find what LiteRT finds.
+def ask_judge(
+    files: Sequence[CheckedFile], reference: Reference, folder: Path, rounding: Rounding
+) -> list[CheckedFile]:
+    """Run the .tflite files with TensorFlow's reference kernels too: they must find what LiteRT finds.
+
+    They are slow: on one image, and where a file of integers fails that, which round in other ways, on all.
 
     Args:
         files: all files; others are handed back as they are.
-        reference: gives the image, the one with the most confident detection.
+        reference: gives the images; the one has the most confident detection.
         folder: an empty one to work in.
+        rounding: what coarser numbers do in PyTorch itself.
 
     Raises:
         UserError: TensorFlow cannot run a file.
     """
-    asked = [file for file in files if file.entry.format == "tflite"]
     best = [float(found.scores.max(initial=0)) for found in reference.detections]
-    number = best.index(max(best))
-    image, nms = reference.inputs[number], reference.spec.nms
+    asked = [file for file in files if file.entry.format == "tflite"]
+    noted = _judged(asked, reference, [best.index(max(best))], folder)
+    again = [file for file in asked if noted[file.entry.path].problem != file.problem and file.gate.has_integers]
+    noted |= _judged(again, reference, range(len(best)), folder, rounding)
+    return [noted.get(file.entry.path, file) for file in files]
+
+
+def _judged(
+    files: Sequence[CheckedFile],
+    reference: Reference,
+    numbers: Sequence[int],
+    folder: Path,
+    rounding: Rounding | None = None,
+) -> dict[str, CheckedFile]:
+    """The same files by their names, with what the reference kernels found in some of the images."""
+    images = [reference.inputs[number] for number in numbers]
+    cuts = [reference.cuts[number] for number in numbers]
     noted = {}
-    for file, (found,) in zip(asked, judge([file.source for file in asked], [image], folder), strict=True):
-        report = compare([detect(file.model, image, reference)], [found], [reference.cuts[number]], nms, file.gate)
-        opinion = {"matched": report.matched, "expected": report.expected, "different": report.different}
-        trouble = problem(report, file.gate)
+    for file, found in zip(files, judge([file.source for file in files], images, folder), strict=True):
+        ours = [detect(file.model, image, reference) for image in images]
+        report = compare(ours, found, cuts, reference.spec.nms, file.gate)
+        opinion = {name: getattr(report, name) for name in ("images", "matched", "expected", "different")}
+        trouble = problem(report, file.gate, rounding.report(file.gate, file.gate.rounding) if rounding else None)
         file = file.noting(reference_kernels=opinion)
         if trouble and not file.problem:
             file = replace(file, problem=f"TensorFlow's reference kernels find otherwise than LiteRT: {trouble}")
         noted[file.entry.path] = file
-    return [noted.get(file.entry.path, file) for file in files]
+    return noted

@@ -97,7 +97,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         # it compares detections; files that end in raw outputs give none
         if config.judge and "tflite" in formats and config.postprocess != "none" and is_available():
             (folder / "judge").mkdir()
-            files = ask_judge(files, reference, folder / "judge")
+            files = ask_judge(files, reference, folder / "judge", rounding)
         if config.debug_quantization:
             debug(files, reference, out.with_suffix(".quantization"), console)
         if validation:

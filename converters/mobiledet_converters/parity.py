@@ -40,7 +40,9 @@ class ParityReport:
         weight: number of equal detections that tell as much as these, which differ in score.
         score_ratio: sum of the file's scores over that of PyTorch's, in the pairs on one object.
         score_error: mean difference of their scores, without sign.
+        score_ratio_noise: its standard error.
         offset: largest of the four mean differences of the sides of a pair's boxes, in widths and heights of the box.
+        offset_noise: its standard error.
         lowest_iou, mean_iou, largest_score_difference: of the pairs on one object; 1, 1 and 0 without pairs.
         example: one of the different ones, in words; empty when there is none.
     """
@@ -56,8 +58,10 @@ class ParityReport:
     flipped: float
     weight: float
     score_ratio: float
+    score_ratio_noise: float
     score_error: float
     offset: float
+    offset_noise: float
     lowest_iou: float
     mean_iou: float
     largest_score_difference: float
@@ -90,9 +94,10 @@ def compare(
     ours, theirs = (np.concatenate([image.paired(side) for image in images]) for side in ("expected", "found"))
     pairs = np.concatenate([image.counted for image in images])
     agreed, missed, invented, flipped = np.sum([image.weights for image in images], axis=0)
-    sizes = np.maximum(ours[:, 2:4] - ours[:, :2], 1e-6)
-    sides = (theirs[:, :4] - ours[:, :4]) / np.tile(sizes, 2)
-    offsets = np.average(sides, axis=0, weights=ours[:, 4]) if len(ours) else np.zeros(4)
+    ratio, ratio_noise = _ratio(theirs[:, 4], ours[:, 4])
+    sizes = np.tile(np.maximum(ours[:, 2:4] - ours[:, :2], 1e-6), 2)
+    shifts = [_ratio(ours[:, 4] * side, ours[:, 4], 0.0) for side in ((theirs[:, :4] - ours[:, :4]) / sizes).T]
+    offset, offset_noise = max(shifts, key=lambda shift: abs(shift[0]))
     return ParityReport(
         images=len(images),
         expected=len(scores),
@@ -104,9 +109,11 @@ def compare(
         precision=_part(agreed, agreed + invented),
         flipped=flipped / max(agreed + missed + flipped, 1e-9),
         weight=float(scores.sum() ** 2 / max(np.square(scores).sum(), 1e-9)),
-        score_ratio=_part(theirs[:, 4].sum(), ours[:, 4].sum()),
+        score_ratio=ratio,
+        score_ratio_noise=ratio_noise,
         score_error=float(pairs["score_difference"].mean()) if pairs.size else 0.0,
-        offset=float(np.abs(offsets).max()),
+        offset=abs(offset),
+        offset_noise=offset_noise,
         lowest_iou=float(pairs["iou"].min(initial=1)),
         mean_iou=float(pairs["iou"].mean()) if pairs.size else 1.0,
         largest_score_difference=float(pairs["score_difference"].max(initial=0)),
@@ -208,13 +215,14 @@ def shift(report: ParityReport, gate: Gate, rounding: ParityReport | None = None
     """What is wrong with all scores or all boxes as a whole, in words; empty where nothing is.
 
     mAP does not see scores that are all wrong by one factor, but every threshold of an app does. Takes what ``problem``
-    takes.
+    takes; where rounding moves detections at random, a few of them may lie to one side by chance.
     """
     factor, error, offset = gate.score_ratio, gate.score / 2, gate.offset
     if rounding:
         factor = max(factor, _factor(rounding.score_ratio) ** ROUNDING_MARGIN)
+        factor += DEVIATIONS * report.score_ratio_noise
         error = max(error, ROUNDING_MARGIN * rounding.score_error)
-        offset = max(offset, ROUNDING_MARGIN * rounding.offset)
+        offset = max(offset, ROUNDING_MARGIN * rounding.offset) + DEVIATIONS * report.offset_noise
     if _factor(report.score_ratio) > factor:
         return f"its scores are {report.score_ratio:.3f} times PyTorch's as a whole ({factor:.4g} allowed)"
     if report.score_error > error:
@@ -232,6 +240,15 @@ def _factor(ratio: float) -> float:
 def _allowed(share: float, weight: float) -> float:
     """The largest share that as many detections give by chance if ``share`` is its mean."""
     return share + DEVIATIONS * math.sqrt(share * (1 - share) / max(weight, 1.0))
+
+
+def _ratio(some: np.ndarray, all_of_them: np.ndarray, of_nothing: float = 1.0) -> tuple[float, float]:
+    """Of two sums, and its standard error."""
+    total = all_of_them.sum()
+    if total <= 0:
+        return of_nothing, 0.0
+    ratio = some.sum() / total
+    return float(ratio), float(np.sqrt(np.square(some - ratio * all_of_them).sum()) / total)
 
 
 def _part(some: float, all_of_them: float) -> float:

@@ -26,6 +26,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 MOST_PIXELS = 120_000_000
 MOST_REDUCTION = 8  # of a JPEG's sides by its decoder
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
+warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)  # the picture may be whole all the same
 # a file, its bytes, or pixels: H x W x 3, uint8, RGB
 ImageSource = Path | bytes | NDArray[np.uint8]
 SizeCheck = Callable[[int, int], str]  # of a height and a width: what is wrong with them, else empty

@@ -172,7 +172,7 @@ def _description(message: Any, function: str | None) -> Any:
 
 
 def _to_feature(value: Any) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else torch.tensor(value)
+    return torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else torch.tensor(value)
 
 
 def _to_program(image: Tensor, colours: str) -> Tensor:

@@ -41,6 +41,8 @@ def judge(files: Sequence[Path], images: Sequence[np.ndarray], folder: Path) -> 
     Raises:
         UserError: TensorFlow cannot run a file.
     """
+    if not files:
+        return []
     save_array(folder / IMAGES, np.stack(images))
     (folder / "files.txt").write_text("".join(f"{path.absolute()}\n" for path in files), encoding="utf-8")
     done = subprocess.run(

@@ -62,7 +62,7 @@ def picture(side: int = SIDE) -> Tensor:
 def assert_same(found: Tensor, expected: Tensor) -> None:
     """Equal up to rounding, relative to the largest value."""
     assert expected.abs().max() > 1e-3
-    assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
+    assert (found - expected).abs().max() / expected.abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(
