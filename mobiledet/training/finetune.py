@@ -45,6 +45,9 @@ def like_start(config: TrainConfig) -> TrainConfig:
         backbone=spec.backbone,
         detector=spec.detector,
         image_size=sides_text(spec.input.height, spec.input.width),
+        resize=spec.input.resize,
+        letterbox_fill=spec.input.padding,
+        letterbox_place=spec.input.placement,
         precision="32-true" if config.precision == "auto" else config.precision,
     )
 
