@@ -1,8 +1,8 @@
 """Where a picture lies in a model's input, and its boxes with it: the one place where boxes change between the two.
 
-``stretch``: the picture fills the input. ``letterbox``: it keeps its shape. The side that is larger in proportion to the
-input's fills it; the other one is scaled by as much and rounded to whole pixels, halves up, at least 1. What is left
-over is padding: to the right and below (``top-left``), or on both sides, the odd pixel to the right or below
+``stretch``: the picture fills the input. ``letterbox``: it keeps its shape. The side that is larger in proportion to
+the input's fills it; the other one is scaled by as much and rounded to whole pixels, halves up, at least 1. What is
+left over is padding: to the right and below (``top-left``), or on both sides, the odd pixel to the right or below
 (``centre``). Whole numbers alone decide, so that every language finds the same. No torch.
 """
 

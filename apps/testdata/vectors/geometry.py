@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from mobiledet.data.resize import fit, resize
 from mobiledet.detections import Detections
 from mobiledet.placement import Placement
-from mobiledet.spec import PADDINGS, PLACEMENTS, SAMPLINGS, InputSpec
+from mobiledet.spec import PLACEMENTS, SAMPLINGS, InputSpec
 
 ORIENTATION_TAG = 0x0112
 # size of the picture; wide, tall, odd, of the input's size and shape, thin, with blocks
