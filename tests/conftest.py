@@ -164,7 +164,7 @@ def part_of(size: InputSpec, height: int, width: int) -> tuple[int, int, int]:
     spare = [side - round(length / factor) for side, length in ((size.height, height), (size.width, width))]
     top, left = (margin // 2 if size.placement == "centre" else 0 for margin in spare)
     pixels = SIDE // CELLS
-    assert not (top % pixels or left % pixels or height % factor or width % factor)
+    assert not any((top % pixels, left % pixels, height % factor, width % factor))
     return top // pixels, left // pixels, round(pixels * factor)
 
 

@@ -3,7 +3,7 @@
     python patch_detector.py FOLDER
 
 The image is cut into cells of 8 x 8 pixels; where the mean of one channel is above one half, that colour is detected.
-``patch.tflite`` works, and ``wide.tflite`` on images twice as wide; each other file is broken in the way its name tells.
+``patch.tflite`` works, ``wide.tflite`` on images twice as wide; each other file is broken in the way its name tells.
 """
 
 import sys
