@@ -33,7 +33,7 @@ def replay_golden(
         bundle: holds the cases, what the file gave for them, and how far a runtime may be from that.
         file: the model file under test.
         accelerator: what really runs it; one that is no processor has a tolerance of its own.
-        detect: runs it on a case; boxes as fractions, that is in an image of 1 x 1.
+        detect: runs it on a case; boxes as fractions of the model's input.
 
     Raises:
         UserError: they differ.
