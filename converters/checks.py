@@ -71,7 +71,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     found = [detect(model, image, reference) for image in reference.inputs]
     report = compare(reference.detections, found, reference.cuts, reference.spec.nms, gate)
     rounded, lowest_db = None, gate.sqnr_db
-    if gate.is_rounded:
+    if gate.rounding:
         rounded = rounding.report(gate)
         lowest_db = min(lowest_db, rounding.sqnr_db - 20 * math.log10(ROUNDING_MARGIN))
     trouble = file.problem or raw_problem(raw, lowest_db) or problem(report, gate, rounded)
@@ -98,7 +98,7 @@ def _may_be_sound(report: ParityReport, gate: Gate, rounding: Rounding) -> bool:
     mAP does not see, and not where most of what is found has no counterpart. Unless integers do as much to PyTorch."""
     if not gate.has_integers:
         return False
-    bound = worst((rounding.report(gate), rounding.report(gate, "integer")))
+    bound = worst((rounding.report(gate), rounding.report(gate, gate.rounding)))
     return _agreement(report) >= min(LEAST_AGREEMENT, _agreement(bound) / ROUNDING_MARGIN) and not shift(
         report, gate, bound
     )
