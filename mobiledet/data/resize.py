@@ -26,7 +26,8 @@ Size = tuple[float, float]  # height and width, pixels
 
 def fit(image: NDArray[np.uint8], spec: InputSpec, extent: Size | None = None) -> NDArray[np.uint8]:
     """The input that a model of ``spec`` takes, for a picture of H x W x 3; see ``resize``."""
-    placement = Placement.of(*(extent or image.shape[:2]), spec)
+    height, width = extent or image.shape[:2]
+    placement = Placement.of(height, width, spec)
     return padded(resize(image, placement.height, placement.width, spec.sampling, extent), placement, spec)
 
 

@@ -209,17 +209,18 @@ class Padded(A.DualTransform):
         self.min_visibility = min_visibility
 
     def apply(self, img: NDArray[np.uint8], **params: Any) -> NDArray[np.uint8]:
-        return padded(img, Placement.of(*img.shape[:2], self.spec), self.spec)
+        height, width = img.shape[:2]
+        return padded(img, Placement.of(height, width, self.spec), self.spec)
 
     def apply_to_bboxes(self, bboxes: NDArray[np.float32], **params: Any) -> NDArray[np.float32]:
-        placement = Placement.of(*params["shape"][:2], self.spec)
+        height, width = params["shape"][:2]
+        placement = Placement.of(height, width, self.spec)
         cut = np.clip(bboxes[:, :4], 0, 1)
         areas = [(boxes[:, 2:4] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (cut, bboxes)]
         kept = areas[0] >= self.min_visibility * areas[1]
         seen = bboxes[kept]
-        sides = np.tile((placement.picture_width, placement.picture_height), 2)
         whole = np.tile((placement.input_width, placement.input_height), 2)
-        seen[:, :4] = placement.to_input(cut[kept] * sides) / whole
+        seen[:, :4] = placement.to_input(cut[kept] * (width, height, width, height)) / whole
         return seen
 
 

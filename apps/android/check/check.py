@@ -84,10 +84,12 @@ class Check:
             (folder / "recordings.json").write_text(replay.recordings(TESTDATA / "recordings.json"))
             arguments = ["--recordings", str(folder / "recordings.json"), "--cache", str(folder / "agent")]
             with subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, text=True) as agent:
-                assert agent.stdout
-                url, token = (agent.stdout.readline().split()[1].rstrip(",") for _ in range(2))
-                differences = list(replay.differences(url, token))
-                agent.terminate()
+                try:
+                    assert agent.stdout
+                    url, token = (agent.stdout.readline().split()[1].rstrip(",") for _ in range(2))
+                    differences = list(replay.differences(url, token))
+                finally:
+                    agent.terminate()
         if differences:
             sys.exit("\n".join(differences))
 

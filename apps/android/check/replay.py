@@ -44,8 +44,12 @@ class Replay:
             self._outputs[path] = self._made_up(random)
 
     def recordings(self, known: Path) -> str:
-        """Those in a file, and those of the pictures, as JSON."""
-        cases = json.loads(known.read_text())["cases"]
+        """Those of the golden inputs, whose outputs are in a file in their order, and those of the pictures, as JSON."""
+        golden = self._bundle.golden(self._bundle.files[0])
+        cases = [
+            {**recorded, "input_sha256": hashlib.sha256(case.image.tobytes()).hexdigest()}
+            for case, recorded in zip(golden, json.loads(known.read_text())["cases"], strict=True)
+        ]
         for path, outputs in self._outputs.items():
             pixels = fit(load_rgb(path), self._bundle.spec.input)
             named = {name: values[0].tolist() for name, values in outputs.items()}
