@@ -44,7 +44,7 @@ class Replay:
             self._outputs[path] = self._made_up(random)
 
     def recordings(self, known: Path) -> str:
-        """Those of the golden inputs, whose outputs are in a file in their order, and those of the pictures, as JSON."""
+        """Those of the golden inputs, whose outputs a file holds in their order, and of the pictures, as JSON."""
         golden = self._bundle.golden(self._bundle.files[0])
         cases = [
             {**recorded, "input_sha256": hashlib.sha256(case.image.tobytes()).hexdigest()}
