@@ -10,7 +10,7 @@ MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True)
-class TrainConfig(DataOptions, ResizeOptions):
+class TrainConfig(ResizeOptions, DataOptions):
     """Train a detector on COCO, or on annotated images of your own.
 
     The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt and previous.ckpt
