@@ -34,6 +34,7 @@ from mobiledet.data.loader import build_loader, training_cache
 from mobiledet.data.read import load_split
 from mobiledet.data.shapes import write_shapes
 from mobiledet.data.transforms import FILL, Augmentation, train_transform
+from mobiledet.spec import InputSpec
 
 WIDTH, HEIGHT = 640, 480
 GRAIN = 14.0  # standard deviation; JPEG files become about as large as COCO's
@@ -150,9 +151,8 @@ def main() -> None:
             build_loader,
             dataset,
             batch,
-            transform=train_transform(side, side, AUGMENTATIONS[arguments.augmentation]),
-            height=side,
-            width=side,
+            transform=train_transform(InputSpec(side, side), AUGMENTATIONS[arguments.augmentation]),
+            spec=InputSpec(side, side),
             shuffle=True,
             workers=workers,
             drop_last=True,

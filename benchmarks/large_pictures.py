@@ -72,6 +72,8 @@ def enlarged(dataset: DetectionSet, folder: Path, megapixels: float, noise: floa
 
 def ways(spec: InputSpec) -> dict[str, Callable[[Path], np.ndarray]]:
     """From a file to the input of the model."""
+    if spec.resize != "stretch":
+        raise SystemExit(f"pictures are stretched here, and the model wants a {spec.resize_text}; give another bundle")
     rule, four = (dataclasses.replace(spec, sampling=sampling) for sampling in ("mean", "bilinear"))
 
     def by_rule(path: Path) -> np.ndarray:

@@ -29,6 +29,7 @@ from mobiledet.data.shapes import shapes_folder
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detections import Detections
 from mobiledet.metrics.coco import CocoEvaluator
+from mobiledet.spec import InputSpec
 from mobiledet.training.allocator import keep_freed_memory
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import train
@@ -81,9 +82,8 @@ def train_torchvision(peer: Peer, folder: Path, arguments: argparse.Namespace) -
     loader = build_loader(
         train_set,
         arguments.batch_size,
-        transform=train_transform(SIDE, SIDE, Augmentation()),
-        height=SIDE,
-        width=SIDE,
+        transform=train_transform(InputSpec(SIDE, SIDE), Augmentation()),
+        spec=InputSpec(SIDE, SIDE),
         shuffle=True,
         workers=0,
         drop_last=True,
@@ -113,7 +113,7 @@ def train_torchvision(peer: Peer, folder: Path, arguments: argparse.Namespace) -
 @torch.inference_mode()
 def score(model: nn.Module, val_set: DetectionSet, batch_size: int) -> float:
     evaluator = CocoEvaluator(val_set.labels, val_set.truth())
-    loader = build_loader(val_set, batch_size, transform=None, height=SIDE, width=SIDE, shuffle=False, workers=0)
+    loader = build_loader(val_set, batch_size, transform=None, spec=InputSpec(SIDE, SIDE), shuffle=False, workers=0)
     for batch in track(loader, "torchvision, validation", len(loader)):
         found = model(list(batch.images.float() / 255))
         for index, (height, width), found_there in zip(

@@ -81,11 +81,11 @@ class Detections:
         """Detections of a model file's four outputs.
 
         Args:
-            boxes_yxyx: K x 4, (ymin, xmin, ymax, xmax) as fractions of the stretched image, 0..1.
+            boxes_yxyx: K x 4, (ymin, xmin, ymax, xmax) as fractions of the model's input, 0..1.
             classes: K class indices, as floats or integers.
             scores: K scores.
             count: how many of the K rows are detections; the rest is padding.
-            image_height, image_width: pixels of the original image.
+            image_height, image_width: pixels of that input; 1 leaves fractions (see ``mobiledet.placement``).
         """
         scale = np.array([image_width, image_height, image_width, image_height], np.float32)
         boxes = boxes_yxyx[:count, [1, 0, 3, 2]].astype(np.float32) * scale

@@ -78,7 +78,7 @@ class GoldenOutputs:
     """What a file gives for one case.
 
     Attributes:
-        boxes: K x 4 float32, (ymin, xmin, ymax, xmax) as fractions of the picture, valid rows only.
+        boxes: K x 4 float32, (ymin, xmin, ymax, xmax) as fractions of the model's input, valid rows only.
         classes: K int64 class indices.
         scores: K float32.
         cut: score below which the file had no room for candidates (``NmsSpec.top_k``), at most the lowest of
@@ -92,7 +92,7 @@ class GoldenOutputs:
 
     @classmethod
     def of(cls, found: Detections, height: int, width: int, cut: float = 0.0) -> "GoldenOutputs":
-        """Detections whose boxes are in pixels of an image of height x width."""
+        """Detections whose boxes are in pixels of an input of height x width."""
         size = np.array([height, width] * 2, np.float32)
         return cls(found.boxes_xyxy[:, [1, 0, 3, 2]] / size, found.labels, found.scores, cut)
 
@@ -141,7 +141,7 @@ class GoldenCase:
 
     Attributes:
         image: height x width x 3 uint8 RGB, the model's input; for an encoded case made here.
-        expected: boxes as fractions, that is in an image of 1 x 1.
+        expected: boxes as fractions of that input.
         cut: see ``GoldenOutputs``; the threshold of the spec at least.
         encoded: the picture file that a runtime decodes and resizes; empty when ``image`` itself is given to it.
     """

@@ -14,7 +14,12 @@ from mobiledet.records import Range, decode, load_json
 SCHEMA_VERSION = 1
 # what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
 MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 1_000_000
-RESIZE_RULES = ("stretch",)
+Resize = Literal["stretch", "letterbox"]
+Padding = Literal["grey", "black"]
+Corner = Literal["centre", "top-left"]
+RESIZE_RULES = ("stretch", "letterbox")
+PADDINGS = {"grey": 114, "black": 0}  # of each channel, 0..255
+PLACEMENTS = ("centre", "top-left")
 EXIF_RULES = ("auto", "apply", "ignore")
 Sampling = Literal["mean", "bilinear"]
 SAMPLINGS = ("mean", "bilinear")
@@ -39,22 +44,27 @@ class InputSpec:
     Attributes:
         height, width: pixels, at least ``LEAST_SIDE``; a network that needs multiples of 32 says so when it is built.
         mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
-        resize: how an image becomes height x width: ``stretch`` scales both sides to fit.
+        resize: how an image becomes height x width: ``stretch`` scales both sides to fit; ``letterbox`` keeps the
+            image's shape and fills the rest, as ``mobiledet.placement`` defines.
         sampling: which of its pixels count: ``mean``, as ``mobiledet.data.resize`` defines, all; ``bilinear``, of files
             from before there was a choice, the four around each place.
         channels: the order of the channels.
         exif: whether a photograph is turned as its EXIF orientation says: ``apply``, ``ignore``, or ``auto``, which
             applies it unless annotations speak of the stored pixels.
+        padding: colour beside the image of a letterbox, a key of ``PADDINGS``.
+        placement: where the image lies in a letterbox: ``centre`` or ``top-left``.
     """
 
     height: int
     width: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    resize: str = "stretch"
+    resize: Resize = "stretch"
     sampling: Sampling = "mean"
     channels: str = "RGB"
     exif: Literal["auto", "apply", "ignore"] = "auto"
+    padding: Padding = "grey"
+    placement: Corner = "centre"
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
@@ -68,6 +78,15 @@ class InputSpec:
         _require(self.sampling in SAMPLINGS, f"sampling {self.sampling!r} is not one of {', '.join(SAMPLINGS)}")
         _require(self.channels == "RGB", f"channels {self.channels!r} is not RGB")
         _require(self.exif in EXIF_RULES, f"exif rule {self.exif!r} is not one of {', '.join(EXIF_RULES)}")
+        _require(self.padding in PADDINGS, f"padding {self.padding!r} is not one of {', '.join(PADDINGS)}")
+        _require(self.placement in PLACEMENTS, f"placement {self.placement!r} is not one of {', '.join(PLACEMENTS)}")
+
+    @property
+    def resize_text(self) -> str:
+        """How an image becomes the input, in words."""
+        if self.resize == "stretch":
+            return self.resize
+        return f"{self.resize} ({self.padding}, {self.placement})"
 
 
 @dataclass(frozen=True)
@@ -183,6 +202,8 @@ class ModelSpec:
             del values["backbone_options"]
         if self.origin is None:
             del values["origin"]
+        if self.input.resize == "stretch":  # nothing is padded; as in files from before anything was
+            del values["input"]["padding"], values["input"]["placement"]
         return {"schema_version": SCHEMA_VERSION, **values, "outputs": dict(OUTPUTS)}
 
     @classmethod

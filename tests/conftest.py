@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share: the tree, a detector of coloured squares, a data set that it solves."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -147,10 +148,75 @@ def write_patch_bundle(patch_files: Path) -> Callable[..., Bundle]:
         for precision, tolerance in TOLERANCES.items()
     }
 
-    def write(folder: Path, variant: str = "patch") -> Bundle:
+    def write(folder: Path, variant: str = "patch", size: InputSpec = spec.input) -> Bundle:
         model = patch_files / f"{variant}.tflite"
         files = [(model, ModelFile(f"model.{p}.tflite", "tflite", p, 0, "")) for p in TOLERANCES]
-        return write_bundle(folder / f"{variant}.mobiledet", spec, files, Golden(cases, recorded))
+        golden = Golden(cases, recorded) if size == spec.input else _golden_of(size)
+        return write_bundle(folder / f"{variant}.mobiledet", dataclasses.replace(spec, input=size), files, golden)
+
+    return write
+
+
+def part_of(size: InputSpec, height: int, width: int) -> tuple[int, int, int]:
+    """Top and left of a picture in an input, in cells, and the pixels of the picture that make a cell: by hand, for
+    pictures whose sides divide well."""
+    factor = max(height / size.height, width / size.width)
+    spare = [side - round(length / factor) for side, length in ((size.height, height), (size.width, width))]
+    top, left = (margin // 2 if size.placement == "centre" else 0 for margin in spare)
+    pixels = SIDE // CELLS
+    assert not any((top % pixels, left % pixels, height % factor, width % factor))
+    return top // pixels, left // pixels, round(pixels * factor)
+
+
+def paint_boxed(size: InputSpec, cells: list[Cell], height: int, width: int, value: int = 250) -> np.ndarray:
+    """A black image with some of the cells filled that it has in an input, counted from its own corner."""
+    image = np.zeros((height, width, 3), np.uint8)
+    pixels = part_of(size, height, width)[2]
+    for row, column, label in cells:
+        image[row * pixels : (row + 1) * pixels, column * pixels : (column + 1) * pixels, label] = value
+    return image
+
+
+def _golden_of(size: InputSpec) -> Golden:
+    """An input, and a tall picture in a letterbox, whose boxes are fractions of the input."""
+    pixels = SIDE // CELLS
+    whole = np.array([size.height // pixels, size.width // pixels] * 2, np.float32)
+    few, one = [(0, 0, 0), (3, 5, 1), (7, 7, 2)], [(4, 2, 2)]
+    top, left, _ = part_of(size, 256, 128)
+    places = few, [(row + top, column + left, label) for row, column, label in one]
+    outputs = tuple(
+        dataclasses.replace(golden_outputs(cells, value), boxes=golden_outputs(cells, value).boxes * CELLS / whole)
+        for cells, value in zip(places, (250, 200), strict=True)
+    )
+    cases = (
+        GoldenInput.of_pixels(paint_boxed(size, few, size.height, size.width)),
+        GoldenInput.of_picture(paint_boxed(size, one, 256, 128, 200)),
+    )
+    files = {f"model.{p}.tflite": GoldenFile(outputs, "by hand", each, each) for p, each in TOLERANCES.items()}
+    return Golden(cases, files)
+
+
+@pytest.fixture(scope="session")
+def write_boxed_data() -> Callable[[Path, InputSpec], Path]:
+    """Writes a data folder in COCO's layout of wide and tall pictures, on which a letterbox bundle is perfect: AP 1."""
+
+    def write(folder: Path, size: InputSpec) -> Path:
+        (folder / "val2017").mkdir(parents=True)
+        (folder / "annotations").mkdir()
+        images, annotations = [], []
+        cells: list[Cell] = [(0, 0, 0), (1, 3, 1), (2, 2, 2), (3, 1, 0)]
+        for index, (height, width) in enumerate([(128, 256), (256, 128), (128, 128)]):
+            pixels = part_of(size, height, width)[2]
+            Image.fromarray(paint_boxed(size, cells, height, width)).save(folder / "val2017" / f"{index}.png")
+            images.append({"id": index + 1, "file_name": f"{index}.png", "width": width, "height": height})
+            for row, column, label in cells:
+                box = [column * pixels, row * pixels, pixels, pixels]
+                about = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": CATEGORY_IDS[label]}
+                annotations.append({**about, "bbox": box, "area": pixels**2, "iscrowd": 0})
+        categories = [{"id": i, "name": name} for i, name in zip(CATEGORY_IDS, LABELS, strict=True)]
+        listing = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / "annotations" / "instances_val2017.json").write_text(json.dumps(listing))
+        return folder
 
     return write
 

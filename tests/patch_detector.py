@@ -2,8 +2,8 @@
 
     python patch_detector.py FOLDER
 
-The image is cut into 8 x 8 cells; a cell whose mean of one channel is above one half is a detection of that colour.
-``patch.tflite`` works; each other file is broken in the way its name tells.
+The image is cut into cells of 8 x 8 pixels; where the mean of one channel is above one half, that colour is detected.
+``patch.tflite`` works, ``wide.tflite`` on images twice as wide; each other file is broken in the way its name tells.
 """
 
 import sys
@@ -22,13 +22,14 @@ Outputs = dict[str, tf.Tensor]
 
 def detect(image: tf.Tensor) -> Outputs:
     size = SIDE // CELLS
+    rows, columns = (side // size for side in image.shape[1:3])
     means = tf.nn.avg_pool2d(image / 255.0, size, size, "VALID")
     scores, index = tf.math.top_k(tf.reshape(means, [-1]), ROWS)
     cell = index // 3
-    top, left = cell // CELLS, cell % CELLS
+    top, left = cell // columns, cell % columns
     corners = tf.stack([top, left, top + 1, left + 1], axis=1)
     return {
-        "boxes": tf.cast(corners, tf.float32)[None] / CELLS,
+        "boxes": tf.cast(corners, tf.float32)[None] / tf.constant([rows, columns] * 2, tf.float32),
         "classes": tf.cast(index % 3, tf.float32)[None],
         "scores": scores[None],
         "count": tf.reduce_sum(tf.cast(scores > 0.5, tf.float32))[None],
@@ -55,6 +56,7 @@ def unnamed(image: tf.Tensor) -> Outputs:
 
 VARIANTS: dict[str, Callable[[tf.Tensor], Outputs]] = {
     "patch": detect,
+    "wide": detect,
     "silent": silent,
     "not_a_number": not_a_number,
     "shifted": shifted,
@@ -65,7 +67,8 @@ VARIANTS: dict[str, Callable[[tf.Tensor], Outputs]] = {
 def write(folder: Path) -> None:
     for name, function in VARIANTS.items():
         module = tf.Module()
-        image = tf.TensorSpec([1, SIDE, SIDE, 3], tf.float32, name="image")
+        width = 2 * SIDE if name == "wide" else SIDE
+        image = tf.TensorSpec([1, SIDE, width, 3], tf.float32, name="image")
         module.detect = tf.function(function, input_signature=[image])
         with tempfile.TemporaryDirectory() as saved:
             tf.saved_model.save(module, saved, signatures={"serving_default": module.detect})

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ def test_json_round_trip() -> None:
     assert values["input"]["channels"] == "RGB"
 
 
+def test_a_letterbox_is_kept_and_a_stretch_looks_as_before_there_was_one() -> None:
+    boxed = dataclasses.replace(SPEC.input, resize="letterbox", padding="black", placement="top-left")
+    spec = dataclasses.replace(SPEC, input=boxed)
+    assert ModelSpec.from_json(json.loads(json.dumps(spec.to_json())), "x.json") == spec
+    values = SPEC.to_json()["input"]
+    assert values["resize"] == "stretch"
+    assert not {"padding", "placement"} & values.keys()
+    assert (SPEC.input.resize_text, boxed.resize_text) == ("stretch", "letterbox (black, top-left)")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -39,7 +50,10 @@ def test_json_round_trip() -> None:
         (lambda v: v.update(category_ids=[1, 1]), "category ids repeat"),
         (lambda v: v["input"].update(height=20), "input side 20 is not a whole number of at least 32"),
         (lambda v: v["input"].update(std=[1, 0, 1]), "is not positive"),
-        (lambda v: v["input"].update(resize="crop"), "resize rule 'crop'"),
+        (lambda v: v["input"].update(resize="crop"), "input.resize is 'crop', not one of stretch, letterbox"),
+        (lambda v: v["input"].update(padding="red"), "input.padding is 'red', not one of grey, black"),
+        (lambda v: v["input"].update(padding=114), "input.padding is 114, not one of grey, black"),
+        (lambda v: v["input"].update(placement="bottom"), "input.placement is 'bottom', not one of centre, top-left"),
         (lambda v: v["input"].update(colour="red"), "colour"),
         (lambda v: v.update(input=3), "input is 3, not an object"),
         (lambda v: v["nms"].update(iou=2), "nms iou 2.0 is not between 0 and 1"),

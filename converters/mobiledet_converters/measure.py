@@ -21,6 +21,7 @@ from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
 from mobiledet.metrics.coco import CocoEvaluator
 from mobiledet.ops.images import normalize
+from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet.truth import ImageId, Truth
 from mobiledet_converters.checks import CheckedFile
@@ -146,11 +147,13 @@ def measure_map(
                 raise UserError(f"{error}; mend it or pass --on-bad-data skip") from error
             continue
         pixels = fit(decoded.pixels, spec.input, decoded.extent)
+        placement = Placement.of(decoded.height, decoded.width, spec.input)
         truth[image.id] = image.truth
         for name, model in models.items():
             model.set_input(pixels)
             model.invoke()
-            found[name][image.id] = model.detections(decoded.height, decoded.width, spec.num_classes)
+            fractions = model.detections(1, 1, spec.num_classes)
+            found[name][image.id] = placement.visible(placement.to_picture(fractions))
         tell(number)
     scores = {}
     for name, detections in found.items():

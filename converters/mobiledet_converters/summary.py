@@ -1,11 +1,12 @@
 """What an export says at its end: a table of 80 columns, and a last line that tells what is not there."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from mobiledet.bundle import Bundle, ModelFile
+from mobiledet.bundle import VISION, Bundle, ModelFile
 
 INTERPRETED = "i"  # marks a file that no runtime of its format has run
 OFF_DEVICE = "a"  # and one that Apple's runtime has run on this processor
@@ -43,9 +44,22 @@ def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
             f"{OFF_DEVICE}: run in Apple's runtime on this processor; how Apple's accelerators compute it is unknown",
             highlight=False,
         )
+    for note in letterbox_notes(bundle):
+        console.print(note, highlight=False, soft_wrap=True)
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
     for missing in bundle.left_out:
         console.print(str(missing), style="yellow", highlight=False, soft_wrap=True)
+
+
+def letterbox_notes(bundle: Bundle) -> Iterator[str]:
+    """Who does not resize pictures as a letterbox model wants them, a line each."""
+    if bundle.spec.input.resize == "stretch":
+        return
+    rule = bundle.spec.input.resize_text
+    if any(file.format == "tflite" for file in bundle.files):
+        yield f"MediaPipe's ObjectDetector stretches pictures, this model wants a {rule}: letterbox them before it"
+    if any(file.face == VISION for file in bundle.files):
+        yield f"Vision: set imageCropAndScaleOption = .scaleFit; it pads in its own way, this model wants a {rule}"
 
 
 def _row(file: ModelFile) -> tuple[str, ...]:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from mobiledet.errors import UserError
+from mobiledet.spec import Corner, Padding, Resize
 
 OnBadData = Literal["error", "skip"]
 Exif = Literal["auto", "apply", "ignore"]
@@ -32,6 +35,36 @@ class DataOptions:
     alike up to a last number (prefix), so that frames of one video do not stand on both sides."""
     on_bad_data: OnBadData = "error"
     """error: the first bad image or annotation stops the command; skip: bad ones are left out, counted and listed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizeOptions:
+    """How a picture becomes the model's input; the same options in every command that chooses it."""
+
+    resize: Resize = "stretch"
+    """stretch: each side of a picture is scaled to that of the input; letterbox: the picture keeps its shape, and what
+    is left of the input is filled. A letterbox suits objects whose shape tells them apart and pictures of many shapes,
+    a stretch gives objects more pixels. It goes into the bundle; apps, predict and evaluate follow it."""
+    letterbox_fill: Padding = "grey"
+    """Colour of what is filled: grey (114) or black."""
+    letterbox_place: Corner = "centre"
+    """Where the picture lies: in the centre, or top-left."""
+
+    def input_rule(self) -> dict[str, Any]:
+        """The fields of ``InputSpec`` that these options set.
+
+        Raises:
+            UserError: one is given that a stretch would ignore.
+        """
+        rule = {"padding": self.letterbox_fill, "placement": self.letterbox_place}
+        if self.resize == "stretch":
+            for option, value, default in (
+                ("fill", self.letterbox_fill, ResizeOptions.letterbox_fill),
+                ("place", self.letterbox_place, ResizeOptions.letterbox_place),
+            ):
+                if value != default:
+                    raise UserError(f"--letterbox-{option} {value} needs --resize letterbox; a stretch fills nothing")
+        return {"resize": self.resize, **rule}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mobiledet.placement import Placement
+from mobiledet.spec import InputSpec
 from mobiledet.truth import ImageId, Truth
 
 
@@ -57,6 +59,10 @@ class LabelledImage:
         """``boxes_xyxy`` in pixels of the picture when it is stretched to height x width."""
         scale = np.array((width / self.width, height / self.height) * 2)
         return np.asarray(self.boxes_xyxy * scale, np.float32)
+
+    def boxes_in_input(self, spec: InputSpec) -> NDArray[np.float32]:
+        """``boxes_xyxy`` in pixels of a model's input that shows the picture."""
+        return Placement.of(self.height, self.width, spec).to_input(self.boxes_xyxy)
 
     def size_problem(self, height: int, width: int, annotations: Path) -> str:
         """How the decoded picture contradicts ``annotations``, whose boxes are then of another picture; else empty."""

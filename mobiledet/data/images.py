@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mobiledet.data.resize import block_means, block_size
 from mobiledet.errors import UserError
+from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
@@ -139,16 +140,14 @@ def load_for(
     Raises:
         UserError: as in ``load_rgb``.
     """
-    least = (spec.height, spec.width) if spec.sampling == "mean" else None
     with opened(path, path, check_size, apply_orientation) as image:
-        return _scaled_down(image, least, apply_orientation, least_factor=MOST_REDUCTION)
+        return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MOST_REDUCTION)
 
 
 def decode_for(content: bytes, name: str, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
     """The same for the bytes of a file; errors call it ``name``."""
-    least = (spec.height, spec.width) if spec.sampling == "mean" else None
     with opened(io.BytesIO(content), name) as image:
-        return _scaled_down(image, least, apply_orientation, least_factor=MOST_REDUCTION)
+        return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MOST_REDUCTION)
 
 
 def read_for(source: ImageSource, name: Path, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
@@ -179,7 +178,7 @@ def load_reduced(
         UserError: as in ``load_rgb``.
     """
     with opened(path, path, check_size, apply_orientation) as image:
-        decoded = _scaled_down(image, (height, width), apply_orientation)
+        decoded = _scaled_down(image, lambda *_: (height, width), apply_orientation)
     original = decoded.height, decoded.width
     rest = reduction(original, (height, width)) // decoded.factor
     return block_means(decoded.pixels, rest, rest), original
@@ -196,13 +195,26 @@ def reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
     return min(MOST_REDUCTION, *(block_size(side, asked) for side, asked in zip(size, least, strict=True)))
 
 
+def _size_for(spec: InputSpec) -> Callable[[int, int], tuple[int, int]]:
+    """Of a picture's height and width: those that the rule of ``resize`` shortens it towards for a model."""
+
+    def size(height: int, width: int) -> tuple[int, int]:
+        placement = Placement.of(height, width, spec)
+        return (placement.height, placement.width) if spec.sampling == "mean" else (height, width)
+
+    return size
+
+
 def _scaled_down(
-    image: Image.Image, least: tuple[int, int] | None, apply_orientation: bool, least_factor: int = 2
+    image: Image.Image,
+    least: Callable[[int, int], tuple[int, int]],
+    apply_orientation: bool,
+    least_factor: int = 2,
 ) -> Decoded:
     stored = image.size
     turned = apply_orientation and _is_turned(image)
     height, width = stored if turned else stored[::-1]
-    factor = reduction((height, width), least) if least else 1
+    factor = reduction((height, width), least(height, width))
     mirrored = apply_orientation and image.getexif().get(ORIENTATION_TAG, 1) != 1
     if factor < least_factor or (
         mirrored and (height % factor or width % factor)

@@ -99,8 +99,8 @@ class DetectionDataset(Dataset[Sample | UserError]):
 
     Args:
         dataset: the pictures.
-        transform: training augmentation to height x width; None resizes only.
-        height, width: of the result, pixels.
+        transform: training augmentation to the input; None resizes only.
+        spec: of the input.
         seed: of the augmentation.
         substitute_bad: take the next usable picture for a bad one, instead of returning the error.
         cache_images: keep all decoded pictures in memory.
@@ -112,8 +112,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
         dataset: DetectionSet,
         *,
         transform: Transform | None,
-        height: int,
-        width: int,
+        spec: InputSpec,
         seed: int = 0,
         substitute_bad: bool = False,
         cache_images: bool = False,
@@ -121,9 +120,8 @@ class DetectionDataset(Dataset[Sample | UserError]):
     ) -> None:
         self.dataset = dataset
         self.transform = transform
-        self.height = height
-        self.width = width
-        self.input = InputSpec(height, width)
+        self.input = spec
+        self._least = least_size(spec.height, spec.width)
         self.seed = seed
         self.substitute_bad = substitute_bad
         self.disk_cache = disk_cache
@@ -168,15 +166,15 @@ class DetectionDataset(Dataset[Sample | UserError]):
             return fit(decoded.pixels, self.input, decoded.extent), (decoded.height, decoded.width)
         if self.disk_cache:
             return self.disk_cache.load(source)
-        return load_reduced(source.path, *least_size(self.height, self.width), source.apply_orientation, check)
+        return load_reduced(source.path, *self._least, source.apply_orientation, check)
 
     def _sample(self, image: NDArray[np.uint8], epoch: int, index: int, bad_images: tuple[str, ...]) -> Sample:
         source = self.dataset.images[index]
         if self.transform is None:
-            resized, boxes, labels = image, source.boxes_in(self.height, self.width), source.labels
+            resized, boxes, labels = image, source.boxes_in_input(self.input), source.labels
         else:
             seed = (self.seed, epoch, index)
-            factor = reduction((source.height, source.width), least_size(self.height, self.width))
+            factor = reduction((source.height, source.width), self._least)
             boxes = source.boxes_in(source.height / factor, source.width / factor)
             resized, boxes, labels = augment(self.transform, image, boxes, source.labels, seed)
         return Sample(resized, boxes, labels, index, (source.height, source.width), bad_images)
@@ -259,8 +257,7 @@ def build_loader(
     batch_size: int,
     *,
     transform: Transform | None,
-    height: int,
-    width: int,
+    spec: InputSpec,
     shuffle: bool,
     workers: int,
     seed: int = 0,
@@ -271,13 +268,13 @@ def build_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> DetectionLoader:
-    """Batches of ``dataset`` at height x width.
+    """Batches of ``dataset`` for a model's input.
 
     Args:
         dataset: the pictures.
         batch_size: pictures in a batch; the last one may be smaller.
-        transform: training augmentation to height x width; None resizes only.
-        height, width: pixels.
+        transform: training augmentation to the input; None resizes only.
+        spec: of the input.
         shuffle: a new order in each epoch; see ``DetectionLoader.set_epoch``.
         workers: processes that decode; 0 decodes in this one.
         seed: of order and augmentation.
@@ -302,8 +299,7 @@ def build_loader(
     samples = DetectionDataset(
         dataset,
         transform=transform,
-        height=height,
-        width=width,
+        spec=spec,
         seed=seed,
         substitute_bad=shuffle and on_bad_data == "skip",
         cache_images=disk_cache is None and _should_cache(dataset, workers) if cache_images == "auto" else cache_images,

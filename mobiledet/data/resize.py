@@ -2,14 +2,16 @@
 
 Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
 its block, halves rounded up. Where the last block is not whole, the last row or column is repeated. Then the result is
-stretched, bilinear, pixel centres at half, weights of 11 bits. No torch.
+stretched, bilinear, pixel centres at half, weights of 11 bits. Of a letterbox the part of the input that shows the
+picture (``mobiledet.placement``) takes the place of the model's size. No torch.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobiledet.spec import InputSpec, Sampling
+from mobiledet.placement import Placement
+from mobiledet.spec import PADDINGS, InputSpec, Sampling
 
 try:
     import cv2
@@ -24,7 +26,19 @@ Size = tuple[float, float]  # height and width, pixels
 
 def fit(image: NDArray[np.uint8], spec: InputSpec, extent: Size | None = None) -> NDArray[np.uint8]:
     """The input that a model of ``spec`` takes, for a picture of H x W x 3; see ``resize``."""
-    return resize(image, spec.height, spec.width, spec.sampling, extent)
+    height, width = extent or image.shape[:2]
+    placement = Placement.of(height, width, spec)
+    return padded(resize(image, placement.height, placement.width, spec.sampling, extent), placement, spec)
+
+
+def padded(image: NDArray[np.uint8], placement: Placement, spec: InputSpec) -> NDArray[np.uint8]:
+    """The whole input, of the part that shows the picture; that itself if it is the whole."""
+    if image.shape[:2] == (spec.height, spec.width):
+        return image
+    whole = np.full((spec.height, spec.width, 3), PADDINGS[spec.padding], np.uint8)
+    top, left = placement.top, placement.left
+    whole[top : top + placement.height, left : left + placement.width] = image
+    return whole
 
 
 def resize(

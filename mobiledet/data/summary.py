@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobiledet.data.dataset import DetectionSet, some
+from mobiledet.placement import Placement
+from mobiledet.spec import InputSpec
 
 SIDES = (3, 8, 16)  # pixels; shorter sides than these are counted
 
@@ -21,19 +23,19 @@ def describe(dataset: DetectionSet) -> str:
     return ", ".join(parts)
 
 
-def shorter_sides(dataset: DetectionSet, height: int, width: int) -> NDArray[np.float64]:
-    """Of each box that is no crowd, in pixels of a picture that is stretched to height x width."""
+def shorter_sides(dataset: DetectionSet, spec: InputSpec) -> NDArray[np.float64]:
+    """Of each box that is no crowd, in pixels of a model's input."""
     sides = [
-        (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2]) * (width / image.width, height / image.height)
+        (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2]) * Placement.of(image.height, image.width, spec).scale
         for image in dataset.images
     ]
     return np.concatenate(sides).min(axis=1) if sides else np.zeros(0)
 
 
-def describe_sizes(sides: NDArray[np.float64], height: int, width: int) -> str:
+def describe_sizes(sides: NDArray[np.float64], spec: InputSpec) -> str:
     """How large boxes are for a network, in one line."""
     below = ", ".join(f"{np.mean(sides < side):.1%} below {side}" for side in SIDES)
-    return f"shorter sides of boxes at {height} x {width}: median {np.median(sides):.0f} pixels, {below}"
+    return f"shorter sides of boxes at {spec.height} x {spec.width}: median {np.median(sides):.0f} pixels, {below}"
 
 
 def class_warnings(train_set: DetectionSet, val_set: DetectionSet) -> list[str]:

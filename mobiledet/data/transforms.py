@@ -1,6 +1,7 @@
 """Training augmentation with albumentations: crops, zoom, flip, colour, and the model's input size.
 
-Evaluation uses ``resize`` alone, by whose rule crops are stretched too.
+Evaluation uses ``resize`` alone, by whose rule crops are stretched too. For a letterbox each crop is one: it keeps its
+shape, and the padding comes last, so that it has its colour and its place as in evaluation.
 """
 
 import os
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mobiledet.data.resize import padded
 from mobiledet.data.views import (
     View,
     centres_inside,
@@ -21,6 +23,8 @@ from mobiledet.data.views import (
     whole_pixels,
     zoomed_out,
 )
+from mobiledet.placement import Placement
+from mobiledet.spec import PADDINGS, InputSpec
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer version
 
@@ -28,7 +32,7 @@ import albumentations as A
 from albumentations.core.type_definitions import Targets
 
 MAX_TRIES = 10  # crops, until one keeps a box
-FILL = (124, 116, 104)  # shown beyond the picture; ImageNet's mean colour
+FILL = (124, 116, 104)  # shown beyond a picture that is stretched; ImageNet's mean colour
 
 Transform: TypeAlias = A.Compose
 Boxes = NDArray[np.float32]
@@ -46,7 +50,7 @@ class Augmentation:
     crop_scale: Range = (0.4, 1.0)
     """Area of the crop as a share of the image."""
     crop_ratio: Range = (0.6, 1.67)
-    """Width over height of the crop, before it is stretched to the input size."""
+    """Width over height of the crop, before it becomes the input."""
     zoom_out_probability: float = 0.0
     """Share of images that are laid on a larger canvas of one colour, as SSD does."""
     zoom_out: float = 4.0
@@ -80,24 +84,23 @@ class Augmentation:
     """Share of images whose colour channels trade places."""
 
 
-def train_transform(height: int, width: int, augmentation: Augmentation | None = None) -> Transform:
+def train_transform(spec: InputSpec, augmentation: Augmentation | None = None) -> Transform:
     """The training augmentation; call it through ``augment``.
 
     Args:
-        height, width: of the result, pixels.
+        spec: of the input that is its result.
         augmentation: its strength; None means the defaults.
     """
     options = augmentation or Augmentation()
-    crop = StretchedCrop(
-        (height, width), scale=options.crop_scale, ratio=options.crop_ratio, p=options.crop_probability
-    )
-    view = StretchedView(height, width, options, p=1 - options.crop_probability)
+    crop = FittedCrop(spec, options, p=options.crop_probability)
+    view = FittedView(spec, options, p=1 - options.crop_probability)
     return A.Compose(
         [
             A.OneOf([crop, view], p=1.0),
             A.HorizontalFlip(p=options.flip_probability),
             *_colour_changes(options),
             A.ChannelShuffle(p=options.channel_shuffle_probability),
+            *([Padded(spec, options.min_visibility)] if spec.resize == "letterbox" else []),
         ],
         bbox_params=A.BboxParams(
             format="pascal_voc",
@@ -124,52 +127,63 @@ def _colour_changes(options: Augmentation) -> list[A.ColorJitter]:
     return [A.ColorJitter(**{**still, name: span}, p=options.colour_probability) for name, span in changes.items()]
 
 
-class StretchedCrop(A.RandomResizedCrop):
-    """A crop of random area and shape, stretched by the rule that devices follow."""
+class FittedCrop(A.RandomResizedCrop):
+    """A crop of random area and shape, resized by the rule that devices follow; see ``FittedView``."""
 
-    def get_params_dependent_on_data(
-        self, params: dict[str, Any], data: dict[str, Any]
-    ) -> dict[str, tuple[int, int, int, int]]:
-        """The crop, in pixels."""
-        crop = super().get_params_dependent_on_data(params, data)["crop_coords"]
-        height, width = self.size
-        x0, y0, x1, y1 = whole_blocks(np.array(crop, np.float64), height, width).astype(int).tolist()
-        return {"crop_coords": (x0, y0, x1, y1)}
+    def __init__(self, spec: InputSpec, options: Augmentation, p: float = 1.0) -> None:
+        super().__init__((spec.height, spec.width), scale=options.crop_scale, ratio=options.crop_ratio, p=p)
+        self.spec = spec
 
-    def apply(self, img: NDArray[np.uint8], crop_coords: tuple[int, int, int, int], **params: Any) -> NDArray[np.uint8]:
-        height, width = self.size
-        return stretch_view(img, np.array(crop_coords), height, width, FILL)
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The crop, in pixels, and its place in the input."""
+        x0, y0, x1, y1 = super().get_params_dependent_on_data(params, data)["crop_coords"]
+        placement = Placement.of(y1 - y0, x1 - x0, self.spec)
+        view = whole_blocks(np.array((x0, y0, x1, y1), np.float64), placement.height, placement.width)
+        return {"crop_coords": tuple(view.astype(int).tolist()), "placement": placement}
+
+    def apply(
+        self, img: NDArray[np.uint8], crop_coords: tuple[int, int, int, int], placement: Placement, **params: Any
+    ) -> NDArray[np.uint8]:
+        return stretch_view(img, np.array(crop_coords), placement.height, placement.width, _fill(self.spec))
 
 
-class StretchedView(A.DualTransform):
-    """Zoom-out, change of scale and IoU crop, in this order, and the stretch to height x width."""
+class FittedView(A.DualTransform):
+    """Zoom-out, change of scale and IoU crop, in this order, and the resize; of a letterbox without its padding."""
 
     _targets = (Targets.IMAGE, Targets.BBOXES)
 
-    def __init__(self, height: int, width: int, options: Augmentation, p: float = 1.0) -> None:
+    def __init__(self, spec: InputSpec, options: Augmentation, p: float = 1.0) -> None:
         super().__init__(p=p)
-        self.height = height
-        self.width = width
+        self.spec = spec
         self.options = options
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """The view, in pixels, and which boxes may stay; albumentations gives boxes as shares of the sides."""
+        """The view, in pixels, its place in the input, and which boxes may stay.
+
+        albumentations gives boxes as shares of the sides. What ``stretch`` does to a view changes no letterbox: the
+        objects in it shall be stretched, so it is placed by the shape that it had.
+        """
         options, rng = self.options, self.random_generator
         height, width = params["shape"][:2]
         boxes = data["bboxes"][:, :4] * np.array((width, height, width, height))
         view: View = np.array((0, 0, width, height), np.float64)
+        shape = np.array((width, height), np.float64)
         kept = np.ones(len(boxes), bool)
         if rng.random() < options.zoom_out_probability:
             view = zoomed_out(rng, view, options.zoom_out)
         if (options.scale, options.stretch, options.shift) != ((1, 1), (1, 1), 0):
             view = rescaled(rng, view, options.scale, options.stretch, options.shift)
         if rng.random() < options.iou_crop_probability:
+            whole = view
             view = cropped_around_boxes(rng, view, boxes)
+            shape *= (view[2:] - view[:2]) / (whole[2:] - whole[:2])
             kept = centres_inside(view, boxes)
-        return {"view": whole_blocks(whole_pixels(view), self.height, self.width), "kept": kept}
+        placement = Placement.of(shape[1], shape[0], self.spec)
+        view = whole_blocks(whole_pixels(view), placement.height, placement.width)
+        return {"view": view, "placement": placement, "kept": kept}
 
-    def apply(self, img: NDArray[np.uint8], view: View, **params: Any) -> NDArray[np.uint8]:
-        return stretch_view(img, view, self.height, self.width, FILL)
+    def apply(self, img: NDArray[np.uint8], view: View, placement: Placement, **params: Any) -> NDArray[np.uint8]:
+        return stretch_view(img, view, placement.height, placement.width, _fill(self.spec))
 
     def apply_to_bboxes(
         self, bboxes: NDArray[np.float32], view: View, kept: NDArray[np.bool_], **params: Any
@@ -179,6 +193,40 @@ class StretchedView(A.DualTransform):
         seen = bboxes[kept]
         seen[:, :4] = (seen[:, :4] - np.tile(shares[:2], 2)) / np.tile(shares[2:] - shares[:2], 2)
         return seen
+
+
+class Padded(A.DualTransform):
+    """The padding of a letterbox around a picture that fills one side of it.
+
+    Boxes are cut to the picture first, and dropped where less than ``min_visibility`` is left of them.
+    """
+
+    _targets = (Targets.IMAGE, Targets.BBOXES)
+
+    def __init__(self, spec: InputSpec, min_visibility: float) -> None:
+        super().__init__(p=1.0)
+        self.spec = spec
+        self.min_visibility = min_visibility
+
+    def apply(self, img: NDArray[np.uint8], **params: Any) -> NDArray[np.uint8]:
+        height, width = img.shape[:2]
+        return padded(img, Placement.of(height, width, self.spec), self.spec)
+
+    def apply_to_bboxes(self, bboxes: NDArray[np.float32], **params: Any) -> NDArray[np.float32]:
+        height, width = params["shape"][:2]
+        placement = Placement.of(height, width, self.spec)
+        cut = np.clip(bboxes[:, :4], 0, 1)
+        areas = [(boxes[:, 2:4] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (cut, bboxes)]
+        kept = areas[0] >= self.min_visibility * areas[1]
+        seen = bboxes[kept]
+        whole = np.tile((placement.input_width, placement.input_height), 2)
+        seen[:, :4] = placement.to_input(cut[kept] * (width, height, width, height)) / whole
+        return seen
+
+
+def _fill(spec: InputSpec) -> tuple[int, int, int]:
+    """Shown beyond the picture."""
+    return FILL if spec.resize == "stretch" else (PADDINGS[spec.padding],) * 3
 
 
 def augment(

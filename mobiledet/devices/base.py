@@ -1,14 +1,16 @@
 """What evaluation asks of a device, be it this machine, a phone, a board or a browser: records and two protocols."""
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Protocol
 
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.data.images import ImageSource
 from mobiledet.detections import Detections
+from mobiledet.placement import Placement
 from mobiledet.records import Count, Range, Share
+from mobiledet.spec import InputSpec
 
 MOST_THREADS = 512
 MOST_RUNS, MOST_SECONDS, MOST_FPS = 10_000_000, 86_400.0, 1000.0
@@ -104,6 +106,12 @@ class Frame:
     problem: str = ""
     height: int = 0
     width: int = 0
+
+    def cut(self, spec: InputSpec) -> "Frame":
+        """The same without what lies in the padding of a letterbox alone, boxes cut to the picture."""
+        if self.problem:
+            return self
+        return replace(self, detections=Placement.of(self.height, self.width, spec).visible(self.detections))
 
 
 @dataclass(frozen=True)

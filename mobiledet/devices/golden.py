@@ -1,6 +1,5 @@
 """The golden gate: does a runtime compute what a model file gives?"""
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -13,6 +12,8 @@ from mobiledet.devices.diagnosis import Replayed, diagnose
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase
 from mobiledet.matching import Comparison, compare_lists
+from mobiledet.placement import Placement
+from mobiledet.spec import InputSpec
 
 # part of the expected detections that may be decided the other way where two boxes overlap by just the NMS threshold
 UNSETTLED_SHARE = 0.05
@@ -32,7 +33,7 @@ def replay_golden(
         bundle: holds the cases, what the file gave for them, and how far a runtime may be from that.
         file: the model file under test.
         accelerator: what really runs it; one that is no processor has a tolerance of its own.
-        detect: runs it on a case; boxes as fractions, that is in an image of 1 x 1.
+        detect: runs it on a case; boxes as fractions of the model's input.
 
     Raises:
         UserError: they differ.
@@ -72,16 +73,19 @@ def replay_golden(
     )
 
 
-def as_fractions(frame: Frame) -> Detections:
-    """What was found in a golden case that was sent as an image, boxes as fractions of it.
+def as_fractions(frame: Frame, spec: InputSpec | None) -> Detections:
+    """What was found in a golden case that was sent as an image, boxes as fractions of the model's input.
+
+    Without ``spec`` it was sent as that input, and so are its boxes already.
 
     Raises:
         UserError: the device could not read it.
     """
     if frame.problem:
         raise UserError(f"the device {frame.problem}")
-    size = np.array([frame.width, frame.height] * 2, np.float32)
-    return dataclasses.replace(frame.detections, boxes_xyxy=frame.detections.boxes_xyxy / size)
+    if spec is None:
+        return frame.detections
+    return Placement.of(frame.height, frame.width, spec).from_picture(frame.detections)
 
 
 def _difference(bundle: Bundle, expected: Detections, found: Detections, compared: Comparison) -> str:

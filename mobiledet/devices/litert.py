@@ -76,7 +76,8 @@ class LiteRtDetector:
         """What the last run found, boxes in pixels of an image of this size.
 
         Args:
-            image_height, image_width: pixels of the original image.
+            image_height, image_width: pixels of the model's input, or of a picture that is stretched to it; 1 leaves
+                fractions, see ``mobiledet.placement``.
             class_count: classes that the model tells apart; None when unknown.
 
         Raises:

@@ -38,6 +38,7 @@ from mobiledet.devices.served import ServedDetector
 from mobiledet.devices.timing import Runner, time_runs
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase
+from mobiledet.placement import Placement
 
 COLD_STARTS = 3
 
@@ -116,10 +117,15 @@ class LocalSession:
         """What the file finds in a golden case, boxes as fractions."""
         if not case.encoded:
             return self.detect_input(case.image)[0]
-        (frame,) = self.detect([case.encoded])
-        return as_fractions(frame)
+        (frame,) = self.frames([case.encoded])
+        return as_fractions(frame, self._bundle.spec.input)
 
     def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+        for frame in self.frames(images, apply_orientation):
+            yield frame.cut(self._bundle.spec.input)
+
+    def frames(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+        """As ``detect``; boxes may reach out of the picture, into the padding of a letterbox."""
         for index, image in enumerate(images):
             name = image if isinstance(image, Path) else Path(str(index))
             yield self._frame(name, partial(read_for, image, name, self._bundle.spec.input, apply_orientation))
@@ -132,23 +138,26 @@ class LocalSession:
             return Frame(image, Detections.empty(), None, str(error))
         decoded = time.perf_counter_ns()
         pixels = fit(picture.pixels, self._bundle.spec.input, picture.extent)
-        detections, times = self._run(pixels, picture.height, picture.width, started, decoded)
+        placement = Placement.of(picture.height, picture.width, self._bundle.spec.input)
+        detections, times = self._run(pixels, placement, started, decoded)
         return Frame(image, detections, times, height=picture.height, width=picture.width)
 
     def detect_input(self, image: np.ndarray) -> tuple[Detections, StageTimes]:
         """Detect in an image of the model's size, height x width x 3 uint8 RGB; boxes as fractions of it."""
         started = time.perf_counter_ns()
-        return self._run(image, 1, 1, started, started)
+        return self._run(image, None, started, started)
 
     def _run(
-        self, pixels: np.ndarray, height: int, width: int, started: int, decoded: int
+        self, pixels: np.ndarray, placement: Placement | None, started: int, decoded: int
     ) -> tuple[Detections, StageTimes]:
-        """Run the file on its input; boxes in an image of height x width."""
+        """Run the file on its input; boxes in the picture that lies there, or as fractions of the input."""
         self._detector.set_input(pixels)
         prepared = time.perf_counter_ns()
         self._detector.invoke()
         inferred = time.perf_counter_ns()
-        detections = self._detector.detections(height, width, len(self._bundle.spec.labels))
+        detections = self._detector.detections(1, 1, len(self._bundle.spec.labels))
+        if placement:
+            detections = placement.to_picture(detections)
         finished = time.perf_counter_ns()
         return detections, StageTimes(decoded - started, prepared - decoded, inferred - prepared, finished - inferred)
 

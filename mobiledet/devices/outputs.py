@@ -21,7 +21,8 @@ def to_detections(
         path: of the model file, for messages.
         outputs: boxes 1 x K x 4, classes 1 x K, scores 1 x K, count 1; or those of a package for Vision, confidence
             K x C and coordinates K x 4 (centre x, centre y, width, height in 0..1).
-        image_height, image_width: pixels of the original image.
+        image_height, image_width: pixels of the model's input, or of a picture that is stretched to it; 1 leaves
+            fractions, see ``mobiledet.placement``.
         class_count: classes that the model tells apart; None when unknown.
 
     Raises:

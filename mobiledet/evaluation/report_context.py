@@ -78,7 +78,7 @@ def _bundle_card(results: Sequence[Result]) -> Markup:
     facts = [
         ("backbone", spec.backbone),
         ("detector", spec.detector),
-        ("input", f"{spec.input.height} × {spec.input.width}, {spec.input.channels}, {spec.input.resize}"),
+        ("input", f"{spec.input.height} × {spec.input.width}, {spec.input.channels}, {spec.input.resize_text}"),
         ("classes", f"{spec.num_classes}: " + ", ".join(spec.labels[:6]) + (", …" if spec.num_classes > 6 else "")),
         ("suppression", f"IoU {spec.nms.iou:g}, score {spec.nms.score:g}, {spec.nms.max_detections} detections"),
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from mobiledet.data.dataset import DetectionSet, some
 from mobiledet.data.summary import shorter_sides
 from mobiledet.overview.measure import CopyFacts, PartFacts
-from mobiledet.spec import sides_text
+from mobiledet.spec import InputSpec, sides_text
 
 LEARNABLE = 8.0  # pixels of the input, shorter side
 MANY = 0.1
@@ -21,7 +21,7 @@ def advise(
     copies: CopyFacts,
     undecodable: Sequence[str],
     detector: str,
-    image_size: tuple[int, int],
+    size: InputSpec,
     has_validation: bool,
     suspicious: int,
 ) -> list[str]:
@@ -31,7 +31,7 @@ def advise(
         *_bad_data(facts, undecodable),
         *_validation(facts, has_validation),
         *_copies(copies),
-        *_size(train, detector, image_size),
+        *_size(train, detector, size),
         *_classes(train),
         *([f"{suspicious} labels look suspicious: see their pictures below."] if suspicious else []),
     ]
@@ -85,21 +85,21 @@ def _copies(copies: CopyFacts) -> list[str]:
     return advice
 
 
-def _size(train: DetectionSet, detector: str, image_size: tuple[int, int]) -> list[str]:
-    sides = shorter_sides(train, *image_size)
-    longer = max(image_size)
+def _size(train: DetectionSet, detector: str, size: InputSpec) -> list[str]:
+    sides = shorter_sides(train, size)
+    longer = max(size.height, size.width)
     if not len(sides):
         return []
     share = float((sides < LEARNABLE).mean())
     if share <= MANY:
         return []
     fitting = next(
-        (size for size in SIZES if size > longer and (sides * size / longer < LEARNABLE).mean() <= MANY), None
+        (side for side in SIZES if side > longer and (sides * side / longer < LEARNABLE).mean() <= MANY), None
     )
-    named = sides_text(*image_size)
+    named = sides_text(size.height, size.width)
     advice = [f"{share:.0%} of the training boxes are below {LEARNABLE:g} pixels at --image-size {named}."]
     if fitting:
-        larger = sides_text(*(-(-side * fitting // longer // 32) * 32 for side in image_size))
+        larger = sides_text(*(-(-side * fitting // longer // 32) * 32 for side in (size.height, size.width)))
         advice[0] += f" At --image-size {larger} it would be {(sides * fitting / longer < LEARNABLE).mean():.0%}."
     else:
         large = int(np.median([max(image.width, image.height) for image in train.images]))

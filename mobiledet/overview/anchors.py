@@ -10,6 +10,7 @@ from mobiledet.backbones import build_backbone
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.detectors import build_detector
 from mobiledet.ops.boxes import pairwise_iou
+from mobiledet.spec import InputSpec
 
 SAMPLE = 20_000  # boxes; more say the same
 CHUNK = 500
@@ -34,19 +35,17 @@ class AnchorFit:
     below_fifth: float
 
 
-def fit_of_anchors(dataset: DetectionSet, detector: str, backbone: str, height: int, width: int) -> AnchorFit | None:
-    """Compare the boxes, stretched to the input, with every anchor in its place; None for a detector without anchors.
+def fit_of_anchors(dataset: DetectionSet, detector: str, backbone: str, size: InputSpec) -> AnchorFit | None:
+    """Compare the boxes, as they are in the input, with every anchor in its place; None for a detector without anchors.
 
     Raises:
         UserError: backbone or detector is unknown, or the size is not valid.
     """
-    network = build_detector(detector, build_backbone(backbone), max(1, len(dataset.labels)), (height, width))
+    network = build_detector(detector, build_backbone(backbone), max(1, len(dataset.labels)), (size.height, size.width))
     anchors = getattr(network, "anchors_xyxy", None)
     if anchors is None:
         return None
-    boxes = np.concatenate(
-        [image.boxes_in(height, width) for image in dataset.images] or [np.zeros((0, 4), np.float32)]
-    )
+    boxes = np.concatenate([image.boxes_in_input(size) for image in dataset.images] or [np.zeros((0, 4), np.float32)])
     if len(boxes) > SAMPLE:
         boxes = boxes[np.random.default_rng(0).choice(len(boxes), SAMPLE, replace=False)]
     best = _best_overlap(boxes, anchors)

@@ -6,11 +6,11 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from mobiledet.data.config import DataOptions, Exif, OnBadData
+from mobiledet.data.config import DataOptions, Exif, OnBadData, ResizeOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(DataOptions):
+class DataConfig(ResizeOptions, DataOptions):
     """Show what is in a data set and what is wrong with it, on one page that needs no other file.
 
     Counts by class and part, sizes of boxes after the resize against a detector's strides and anchors, pictures and

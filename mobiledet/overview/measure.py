@@ -19,6 +19,7 @@ from mobiledet.overview.anchors import AnchorFit
 from mobiledet.overview.copies import exact_copies, near_copies
 from mobiledet.overview.labels import KINDS, Suspicion, suspicions
 from mobiledet.overview.pictures import look_at_all, name_of
+from mobiledet.spec import InputSpec
 
 SIZE_EDGES = (0, 3, 8, 16, 32, 64, 128, 256, 512, 10**6)
 ASPECT_EDGES = (0, 0.2, 0.33, 0.5, 0.67, 1.5, 2, 3, 5, 10**6)
@@ -82,6 +83,7 @@ class Overview:
     detector: str
     height: int
     width: int
+    resize: str
     parts: list[PartFacts]
     classes: list[ClassFacts]
     copies: CopyFacts
@@ -90,10 +92,10 @@ class Overview:
     advice: list[str] = field(default_factory=list)
 
 
-def part_facts(part: DetectionSet, name: str, height: int, width: int, anchors: AnchorFit | None) -> PartFacts:
+def part_facts(part: DetectionSet, name: str, size: InputSpec, anchors: AnchorFit | None) -> PartFacts:
     """Count what is in one part."""
     counts = np.array([len(image.labels) for image in part.images])
-    sides = shorter_sides(part, height, width)
+    sides = shorter_sides(part, size)
     boxes = np.concatenate([image.boxes_xyxy for image in part.images] or [np.zeros((0, 4), np.float32)])
     ratios = (boxes[:, 2] - boxes[:, 0]) / np.maximum(boxes[:, 3] - boxes[:, 1], 1e-6)
     sizes = Counter(f"{image.width} x {image.height}" for image in part.images)
@@ -119,12 +121,12 @@ def part_facts(part: DetectionSet, name: str, height: int, width: int, anchors: 
     )
 
 
-def class_facts(parts: Sequence[DetectionSet], names: Sequence[str], height: int, width: int) -> list[ClassFacts]:
+def class_facts(parts: Sequence[DetectionSet], names: Sequence[str], size: InputSpec) -> list[ClassFacts]:
     """Every class of any part, the most frequent first."""
     counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(names, 0))
     sides: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     for part, name in zip(parts, names, strict=True):
-        boxes = [image.boxes_in(height, width) for image in part.images]
+        boxes = [image.boxes_in_input(size) for image in part.images]
         labels = np.concatenate([image.labels for image in part.images] or [np.zeros(0, np.int64)])
         extent = np.concatenate(boxes or [np.zeros((0, 4), np.float32)])
         extent = extent[:, 2:] - extent[:, :2]

@@ -27,7 +27,8 @@ MOST_LINES = 40
 
 def render(overview: Overview, parts: Sequence[DetectionSet]) -> str:
     """The page as text."""
-    subtitle = f"read as {overview.format}; sizes at {overview.height} x {overview.width} for {overview.detector}"
+    shape = f"{overview.height} x {overview.width} ({overview.resize})"
+    subtitle = f"read as {overview.format}; sizes at {shape} for {overview.detector}"
     sections = [
         tag("section", _tiles(overview)),
         _advice(overview.advice),

@@ -33,12 +33,12 @@ def run(config: DataConfig) -> None:
     """The command ``mobiledet data``."""
     source = find_source(config.data, config)
     try:
-        size = InputSpec(*image_sides(config.image_size))
+        size = InputSpec(*image_sides(config.image_size), **config.input_rule())
     except ValueError as error:
         raise UserError(f"--image-size {config.image_size}: {error}") from error
     roles, has_validation = parts_to_show(source, config)
     parts = [load_split(config.data, role, config.on_bad_data, config, config.exif) for role in roles]
-    overview = measure(source, parts, has_validation, config, size.height, size.width)
+    overview = measure(source, parts, has_validation, config, size)
     out = config.out or Path(f"{source.name}.data.html")
     with atomic_file(out) as temporary:
         temporary.write_text(render(overview, parts), encoding="utf-8", errors="replace")
@@ -72,12 +72,12 @@ def parts_to_show(source: Source, options: DataOptions) -> tuple[list[str], bool
 
 
 def measure(
-    source: Source, parts: list[DetectionSet], has_validation: bool, config: DataConfig, height: int, width: int
+    source: Source, parts: list[DetectionSet], has_validation: bool, config: DataConfig, size: InputSpec
 ) -> Overview:
-    """Everything that the page tells; boxes as they are in an input of height x width."""
+    """Everything that the page tells; boxes as they are in the input of a model."""
     names = [part.name.removeprefix(f"{source.name}-") for part in parts]
     facts = [
-        part_facts(part, name, height, width, fit_of_anchors(part, config.detector, config.backbone, height, width))
+        part_facts(part, name, size, fit_of_anchors(part, config.detector, config.backbone, size))
         for part, name in zip(parts, names, strict=True)
     ]
     copies, undecodable = CopyFacts(), list[str]()
@@ -88,14 +88,15 @@ def measure(
         name=source.name,
         format=source.format,
         detector=config.detector,
-        height=height,
-        width=width,
+        height=size.height,
+        width=size.width,
+        resize=size.resize,
         parts=facts,
-        classes=class_facts(parts, names, height, width),
+        classes=class_facts(parts, names, size),
         copies=copies,
         undecodable=undecodable,
         suspicions=found,
-        advice=advise(parts, facts, copies, undecodable, config.detector, (height, width), has_validation, len(found)),
+        advice=advise(parts, facts, copies, undecodable, config.detector, size, has_validation, len(found)),
     )
 
 

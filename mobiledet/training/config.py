@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mobiledet.data.config import DataOptions, Exif
+from mobiledet.data.config import DataOptions, Exif, ResizeOptions
 
 MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True)
-class TrainConfig(DataOptions):
+class TrainConfig(ResizeOptions, DataOptions):
     """Train a detector on COCO, or on annotated images of your own.
 
     The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt and previous.ckpt
@@ -49,10 +49,10 @@ class TrainConfig(DataOptions):
     """Fine-tuning: a checkpoint of mobiledet with this backbone and detector, whose backbone, neck and head the run
     starts from instead of --pretrained. The layers that depend on the classes start anew where the classes differ."""
     qat: bool = False
-    """Quantisation-aware fine-tuning of the detector in --init, whose backbone, detector and image size are taken: it
-    learns with the rounding of an int8 file, which then loses less. `mobiledet train --qat --init runs/x/best.ckpt
-    --data ...`, then `mobiledet export` as ever. Without a recipe the defaults of --epochs and --lr are 3 and 0.0005
-    then. mAP is that of rounded numbers; normalisation keeps its statistics."""
+    """Quantisation-aware fine-tuning of the detector in --init, whose backbone, detector, image size and resize are
+    taken: it learns with the rounding of an int8 file, which then loses less. `mobiledet train --qat --init
+    runs/x/best.ckpt --data ...`, then `mobiledet export` as ever. Without a recipe the defaults of --epochs and --lr
+    are 3 and 0.0005 then. mAP is that of rounded numbers; normalisation keeps its statistics."""
     freeze_backbone: bool = False
     """Leave the backbone as it is, normalisation statistics included; needs --pretrained or --init."""
     detector: str = "ssdlite_fpn"
@@ -60,7 +60,7 @@ class TrainConfig(DataOptions):
     level, as in the papers), faster_rcnn_fpn, or nanodet_plus (a pyramid from stride 8, no anchors)."""
     image_size: int | str = 320
     """Side of the square input in pixels, or height x width, such as 192x320; multiples of 32 for detectors with a
-    pyramid. Pictures are stretched to it."""
+    pyramid. How pictures become it says --resize."""
     detector_options: tuple[str, ...] = ()
     """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256.
     nanodet_plus has channels (96), activation (leaky_relu, relu or relu6), guidance (true; false trains without the

@@ -45,6 +45,9 @@ def like_start(config: TrainConfig) -> TrainConfig:
         backbone=spec.backbone,
         detector=spec.detector,
         image_size=sides_text(spec.input.height, spec.input.width),
+        resize=spec.input.resize,
+        letterbox_fill=spec.input.padding,
+        letterbox_place=spec.input.placement,
         precision="32-true" if config.precision == "auto" else config.precision,
     )
 
@@ -72,13 +75,16 @@ def start_from(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, sour
     check_weights(detector, {**given, **{name: own[name] for name in anew | missing}}, source)
     detector.load_state_dict({**own, **given})
     loaded = f"{len(given)} of {len(own)} tensors from {source}"
+    before, now = checkpoint.spec.input.resize_text, spec.input.resize_text
+    if before != now:
+        loaded += f"; pictures were resized by {before} there, by {now} here"
     if missing:
         loaded += f"; anew, because the file has none of it: {', '.join(detector.training_parts)}"
     if not anew:
         return f"{loaded}: the classes are the same"
-    before, now = checkpoint.spec.num_classes, spec.num_classes
+    classes = f"{checkpoint.spec.num_classes} there, {spec.num_classes} here"
     named = ", ".join(sorted(anew - missing))
-    return f"{loaded}; anew, because the classes differ ({before} there, {now} here): {named}"
+    return f"{loaded}; anew, because the classes differ ({classes}): {named}"
 
 
 def class_tensors(spec: ModelSpec) -> set[str]:

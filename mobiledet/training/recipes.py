@@ -1,7 +1,7 @@
 """Published training settings, as data. Imports no torch.
 
-Three things differ from the sources everywhere: images are stretched to a square, the weight decay leaves biases and
-normalisation out, and the warm-up lasts at most a tenth of the run.
+Three things differ from the sources everywhere: images are stretched to a square (unless --resize says otherwise), the
+weight decay leaves biases and normalisation out, and the warm-up lasts at most a tenth of the run.
 """
 
 import argparse

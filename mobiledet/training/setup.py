@@ -24,6 +24,7 @@ from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
+from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, sides_text
 from mobiledet.training.config import MOST_EPOCHS, TrainConfig
 from mobiledet.training.options import read_options
@@ -180,7 +181,7 @@ def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet,
         UserError: every box is too small for the input to be learnt.
     """
     height, width = spec.input.height, spec.input.width
-    sides = shorter_sides(train_set, height, width)
+    sides = shorter_sides(train_set, spec.input)
     least = Augmentation(**AUGMENTATIONS[config.augmentation]).min_side
     lost = int((sides < least).sum())
     larger = -(-int(np.ceil(max(height, width) * 2 * least / np.median(sides))) // 32) * 32
@@ -194,7 +195,7 @@ def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet,
     lines = [
         f"training: {describe(train_set)}",
         f"validation: {describe(val_set)}",
-        describe_sizes(sides, height, width),
+        describe_sizes(sides, spec.input),
     ]
     if lost:
         lines.append(
@@ -232,15 +233,16 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
         options["loss"] = config.loss
     if config.anchors == "fit" and not DETECTORS[config.detector].levels:
         raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
-    if config.anchors == "fit":
-        options["anchors"] = _fitted_anchors(train_set, DETECTORS[config.detector].levels, config.seed)
+    rule = config.input_rule()
     try:
         needs = _needs(config, before)
-        input_spec = InputSpec(*image_sides(config.image_size), needs.mean, needs.std, exif=config.exif)
+        input_spec = InputSpec(*image_sides(config.image_size), needs.mean, needs.std, exif=config.exif, **rule)
         if before and config.qat:
             input_spec = dataclasses.replace(before.input, exif=config.exif)
     except ValueError as error:
         raise UserError(f"--image-size {config.image_size}: {error}") from error
+    if config.anchors == "fit":
+        options["anchors"] = _fitted_anchors(train_set, input_spec, DETECTORS[config.detector].levels, config.seed)
     sides = sides_text(input_spec.height, input_spec.width)
     return ModelSpec(
         name=f"{config.backbone}-{config.detector}-{sides}".replace(":", "_"),  # it becomes a file name
@@ -265,9 +267,12 @@ def _needs(config: TrainConfig, before: ModelSpec | None) -> Needs:
     return needs._replace(options={**needs.options, **given})
 
 
-def _fitted_anchors(dataset: DetectionSet, levels: int, seed: int) -> AnchorSizes:
+def _fitted_anchors(dataset: DetectionSet, spec: InputSpec, levels: int, seed: int) -> AnchorSizes:
+    whole = spec.width, spec.height
     sizes = [
-        (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2]) / (image.width, image.height) for image in dataset.images
+        (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2])
+        * np.divide(Placement.of(image.height, image.width, spec).scale, whole)
+        for image in dataset.images
     ]
     return fit_anchor_sizes(torch.from_numpy(np.concatenate(sizes).astype(np.float32)), levels, ANCHORS_PER_CELL, seed)
 
@@ -304,22 +309,22 @@ def make_loaders(
             f"{train_set.annotations} has {len(train_set.images)} images, fewer than the batch size "
             f"{config.batch_size}; choose a smaller batch"
         )
-    height, width = spec.input.height, spec.input.width
     changes = dict(AUGMENTATIONS[config.augmentation])
     if config.crop_probability is not None:
         changes["crop_probability"] = config.crop_probability
     train_loader = build_loader(
         train_set,
         config.batch_size // (fabric.world_size * config.accumulate),
-        transform=train_transform(height, width, Augmentation(**changes)),
-        height=height,
-        width=width,
+        transform=train_transform(spec.input, Augmentation(**changes)),
+        spec=spec.input,
         shuffle=True,
         workers=workers,
         seed=config.seed,
         drop_last=True,
         on_bad_data=config.on_bad_data,
-        disk_cache=training_cache(config.cache_images, height, width) if config.cache_images else None,
+        disk_cache=training_cache(config.cache_images, spec.input.height, spec.input.width)
+        if config.cache_images
+        else None,
         rank=fabric.global_rank,
         world_size=fabric.world_size,
     )
@@ -327,8 +332,7 @@ def make_loaders(
         val_set,
         config.batch_size // (fabric.world_size * config.accumulate),
         transform=None,
-        height=height,
-        width=width,
+        spec=spec.input,
         shuffle=False,
         workers=workers,
         on_bad_data=config.on_bad_data,

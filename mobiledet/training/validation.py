@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed
 
@@ -14,6 +15,7 @@ from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
 from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics, PrecisionRecall
 from mobiledet.ops.images import normalize
+from mobiledet.placement import Placement
 from mobiledet.spec import ModelSpec
 from mobiledet.truth import ImageId
 
@@ -52,19 +54,19 @@ def validate(
     was_training = detector.training
     detector.eval()
     by_image: dict[ImageId, Detections] = {}
+    whole = np.array([spec.input.width, spec.input.height] * 2, np.float32)
     for batch in batches:
         images = normalize(batch.images.to(device), spec.input)
         found = detector.postprocess(detector(images), spec.nms)
         sizes = batch.original_sizes.tolist()
         for index, (height, width), detections in zip(batch.indices.tolist(), sizes, found, strict=True):
-            scale = torch.tensor([width, height, width, height]) / torch.tensor(
-                [spec.input.width, spec.input.height, spec.input.width, spec.input.height]
-            )
-            by_image[dataset.images[index].id] = Detections(
-                (detections.boxes_xyxy.cpu() * scale).numpy(),
+            placement = Placement.of(height, width, spec.input)
+            fractions = Detections(
+                detections.boxes_xyxy.cpu().numpy() / whole,
                 detections.scores.cpu().numpy(),
                 detections.labels.cpu().numpy(),
             )
+            by_image[dataset.images[index].id] = placement.visible(placement.to_picture(fractions))
     detector.train(was_training)
     by_image = gather(by_image)
     # of the images that could be read: those that were skipped as bad count in no score

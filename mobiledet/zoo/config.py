@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from mobiledet.data.config import ResizeOptions
+
 
 @dataclass(frozen=True)
 class ZooConfig:
@@ -22,7 +24,7 @@ class ZooConfig:
 
 
 @dataclass(frozen=True)
-class ImportConfig:
+class ImportConfig(ResizeOptions):
     """Turn a published detector's weights into a checkpoint like those of `mobiledet train`.
 
     It serves wherever a checkpoint does: `mobiledet export`, `mobiledet train --init` for other classes, `--qat`,

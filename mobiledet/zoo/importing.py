@@ -72,13 +72,18 @@ def run(config: ImportConfig) -> None:
     assert spec.origin is not None, "just imported"
     print(f"{config.out}: {spec.detector} on {spec.backbone}, {spec.input.height} x {spec.input.width}, {note}")
     if spec.origin.published_map is None:
-        print("published mAP: none claimed, the file is not known to be the published one (its source gives no digest "
-              "or another one)")  # fmt: skip
+        why = "the file is not known to be the published one (its source gives no digest or another one)"
+        if spec.input.resize != "stretch":
+            why = "it was measured without a letterbox"
+        print(f"published mAP: none claimed, {why}")
     else:
         print(f"published mAP: {spec.origin.published_map} on {spec.origin.published_split}")
     entry = ZOO[config.name]
     if entry.resizing:
-        print(f"images are stretched to the square here; there {entry.resizing}: expect another mAP")
+        here = "stretched to the square" if config.resize == "stretch" else "letterboxed"
+        print(f"images are {here} here; there {entry.resizing}: expect another mAP")
+    elif config.resize != "stretch":
+        print("images are letterboxed here; there they are stretched to the square: expect another mAP")
 
 
 def import_detector(config: ImportConfig, tell: Tell = lambda line: None) -> tuple[ModelSpec, str]:
@@ -150,14 +155,16 @@ def _image_size(given: tuple[int | str, ...]) -> tuple[int, int] | None:
 
 def _spec(config: ImportConfig, entry: ZooEntry, found: Found, size: tuple[int, int], path: Path) -> ModelSpec:
     options = {**entry.detector_options, **found.options}
+    rule = config.input_rule()
     if found.labels.unused:
         options["unused_logits"] = found.labels.unused
     try:
-        image = InputSpec(size[0], size[1], entry.mean, entry.std)
+        image = InputSpec(size[0], size[1], entry.mean, entry.std, **rule)
     except ValueError as error:
         raise UserError(f"--image-size {' '.join(map(str, size))}: {error}") from error
     checksum = digest(path) if path.is_file() else ""
     is_published = bool(entry.sha256) and checksum.startswith(entry.sha256)
+    is_as_measured = is_published and size == (entry.side, entry.side) and config.resize == "stretch"
     is_genuine = is_published or config.weights is None
     return ModelSpec(
         name=f"{config.name}-{size[0]}" + (f"x{size[1]}" if size[1] != size[0] else ""),
@@ -175,8 +182,8 @@ def _spec(config: ImportConfig, entry: ZooEntry, found: Found, size: tuple[int, 
             str(config.weights.name) if config.weights else entry.url,
             checksum,
             entry.licence if is_genuine else "",
-            entry.published_map if is_published and size == (entry.side, entry.side) else None,
-            entry.published_split if is_published and size == (entry.side, entry.side) else "",
+            entry.published_map if is_as_measured else None,
+            entry.published_split if is_as_measured else "",
         ),
     )
 

@@ -3,12 +3,14 @@
 import base64
 import http.client
 import json
+import math
 import statistics
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mobiledet.bundle import open_bundle
+from mobiledet.data.resize import resize
 from mobiledet.devices.agent.bundle_store import BundleStore
 from mobiledet.devices.agent.messages import Limits
 from mobiledet.devices.agent.refusal import Refusal
@@ -92,6 +95,8 @@ def test_bundles_open_or_are_refused(folder: Path, tmp_path: Path) -> None:
 def test_resize_is_that_of_pytorch(folder: Path) -> None:
     shortened = 0
     for case in _cases(folder, "resize"):
+        if case["resize"] == "letterbox":
+            continue
         image, resized = _image(case["image"]), _image(case["resized"])
         planes = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].double()
         averages = case["sampling"] == "mean"
@@ -105,6 +110,38 @@ def test_resize_is_that_of_pytorch(folder: Path) -> None:
         difference = np.abs(ours[0].permute(1, 2, 0).numpy() - resized)
         assert difference.max() <= 1.5, (image.shape, case["sampling"])  # means are rounded in between
     assert shortened > 6
+
+
+def test_letterboxes_hold_what_is_stretched_to_their_part(folder: Path) -> None:
+    boxed = [case for case in _cases(folder, "resize") if case["resize"] == "letterbox"]
+    for case in boxed:
+        image, resized = _image(case["image"]), _image(case["resized"])
+        colour = {"grey": 114, "black": 0}[case["padding"]]
+        factor = min(Fraction(there, here) for there, here in zip(resized.shape[:2], image.shape[:2], strict=True))
+        inside = [max(1, math.floor(factor * side + Fraction(1, 2))) for side in image.shape[:2]]
+        spare = [there - side for there, side in zip(resized.shape[:2], inside, strict=True)]
+        top, left = (side // 2 if case["placement"] == "centre" else 0 for side in spare)
+        part = np.zeros(resized.shape[:2], bool)
+        part[top : top + inside[0], left : left + inside[1]] = True
+        assert (resized[~part] == colour).all()
+        np.testing.assert_array_equal(resized[part].reshape(*inside, 3), resize(image, *inside, case["sampling"]))
+    assert len(boxed) > 8
+
+
+def test_placements_are_those_of_pillow(folder: Path) -> None:
+    """Pillow rounds halves to even, so it may differ by a pixel there."""
+    for case in _cases(folder, "placement"):
+        width, height = case["width"], case["height"]
+        rows, columns = case["input"]
+        if case["resize"] == "stretch":
+            assert case["part"] == [0, 0, rows, columns]
+        elif min(rows * width / height, columns * height / width) > 1:  # else nothing of it is left in Pillow's
+            size = ImageOps.contain(Image.new("L", (width, height)), (columns, rows)).size
+            assert np.abs(np.subtract(case["part"][2:], size[::-1])).max() <= 1, case
+        boxes = np.array(case["boxes"])
+        top, left, tall, wide = case["part"]
+        shown = (boxes * [columns, rows, columns, rows] - [left, top, left, top]) / [wide, tall, wide, tall]
+        np.testing.assert_allclose(case["in_picture"], shown * ([width, height] * 2), atol=1e-3 * max(width, height))
 
 
 def _block(source: int, target: int) -> int:

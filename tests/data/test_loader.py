@@ -20,6 +20,11 @@ from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec
 
+SIZE = InputSpec(64, 96)
+
+
+SIZE = InputSpec(64, 96)
+
 
 @pytest.fixture(scope="module")
 def shapes(shapes_dir: Path) -> DetectionSet:
@@ -28,12 +33,12 @@ def shapes(shapes_dir: Path) -> DetectionSet:
 
 def training_loader(dataset: DetectionSet, batch_size: int = 8, **options: Any) -> DetectionLoader:
     settings: dict[str, Any] = {"workers": 0, "seed": 5, "drop_last": True, "shuffle": True, **options}
-    return build_loader(dataset, batch_size, transform=train_transform(64, 96), height=64, width=96, **settings)
+    return build_loader(dataset, batch_size, transform=train_transform(SIZE), spec=SIZE, **settings)
 
 
 def evaluation_loader(dataset: DetectionSet, batch_size: int = 8, **options: Any) -> DetectionLoader:
     settings: dict[str, Any] = {"workers": 0, "shuffle": False, **options}
-    return build_loader(dataset, batch_size, transform=None, height=64, width=96, **settings)
+    return build_loader(dataset, batch_size, transform=None, spec=SIZE, **settings)
 
 
 def epoch_of(loader: DetectionLoader, epoch: int) -> list[Batch]:
@@ -58,8 +63,8 @@ def test_evaluation_batches_hold_every_image_in_order(shapes: DetectionSet) -> N
         for i in range(len(batch))
     ]
     for source, (image, boxes, labels, size) in zip(shapes.images, rows, strict=True):
-        decoded = load_for(source.path, InputSpec(64, 96))  # as a device does
-        pixels = fit(decoded.pixels, InputSpec(64, 96), decoded.extent)
+        decoded = load_for(source.path, SIZE)  # as a device does
+        pixels = fit(decoded.pixels, SIZE, decoded.extent)
         np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), pixels)
         assert size.tolist() == [source.height, source.width]
         count = len(source.labels)
@@ -179,8 +184,8 @@ def test_training_and_evaluation_see_about_the_same_and_decode_no_more_than_they
     (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(listing))
     dataset = load_split(tmp_path, "train")
     still = Augmentation(crop_probability=0.0, flip_probability=0.0, colour_probability=0.0)
-    options: dict[str, Any] = {"height": 64, "width": 96, "workers": 0}
-    (trained,) = build_loader(dataset, 1, transform=train_transform(64, 96, still), shuffle=True, **options)
+    options: dict[str, Any] = {"spec": SIZE, "workers": 0}
+    (trained,) = build_loader(dataset, 1, transform=train_transform(SIZE, still), shuffle=True, **options)
     (judged,) = build_loader(dataset, 1, transform=None, shuffle=False, **options)
     in_full = resize(load_rgb(dataset.images[0].path), 64, 96).astype(int)
     assert np.abs(judged.images[0].permute(1, 2, 0).numpy() - in_full).mean() < 1

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from mobiledet.data import transforms
+from mobiledet.data.resize import fit
 from mobiledet.data.transforms import Augmentation, augment, train_transform
+from mobiledet.placement import Placement
+from mobiledet.spec import Corner, InputSpec
 
 HEIGHT, WIDTH = 120, 160
 BOXES = np.array([[20, 30, 60, 70], [90, 10, 140, 40], [70, 70, 150, 110]], np.float32)
@@ -28,18 +31,28 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("augmentation", [PLAIN, Augmentation(), SSD, NANODET])
-def test_boxes_stay_on_their_objects(augmentation: Augmentation, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(96, 128),
+        InputSpec(128, 96, resize="letterbox", padding="black"),
+        InputSpec(80, 160, resize="letterbox", padding="black", placement="top-left"),
+    ],
+)
+def test_boxes_stay_on_their_objects(
+    spec: InputSpec, augmentation: Augmentation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transforms, "FILL", (0, 0, 0))  # or else the canvas would count as an object
-    transform = train_transform(96, 128, augmentation)
+    transform = train_transform(spec, augmentation)
     kept = 0
-    for seed in range(60):
+    for seed in range(30):
         image, boxes, labels = augment(transform, picture(), BOXES, LABELS, (seed,))
-        assert image.shape == (96, 128, 3)
+        assert image.shape == (spec.height, spec.width, 3)
         assert image.dtype == np.uint8
         assert boxes.dtype == np.float32
         assert labels.dtype == np.int64
         assert (boxes >= 0).all()
-        assert (boxes <= [128, 96, 128, 96]).all()
+        assert (boxes <= [spec.width, spec.height] * 2).all()
         for box, label in zip(boxes, labels, strict=True):
             # where the channel is the strongest, and bright: also after hue and brightness have changed
             mask = (image.argmax(axis=2) == label) & (image[..., label] > 100)
@@ -47,11 +60,54 @@ def test_boxes_stay_on_their_objects(augmentation: Augmentation, monkeypatch: py
             tight = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
             np.testing.assert_allclose(box, tight, atol=1.5)
             kept += 1
-    assert kept > 120
+    assert kept > 60
+
+
+@pytest.mark.parametrize("place", ["centre", "top-left"])
+def test_a_letterbox_without_augmentation_is_that_of_evaluation(place: Corner) -> None:
+    spec = InputSpec(128, 96, resize="letterbox", placement=place)
+    image, boxes, labels = augment(train_transform(spec, STILL), picture(), BOXES, LABELS, (0,))
+    np.testing.assert_array_equal(image, fit(picture(), spec))
+    np.testing.assert_allclose(boxes, Placement.of(HEIGHT, WIDTH, spec).to_input(BOXES), rtol=1e-5)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_padding_has_its_colour_and_its_place_whatever_else_changes() -> None:
+    spec = InputSpec(128, 96, resize="letterbox", placement="top-left")
+    whole = dataclasses.replace(Augmentation(), crop_probability=0.0, colour_probability=1.0)
+    for seed in range(20):  # half of them mirrored
+        image, _, _ = augment(train_transform(spec, whole), picture(), BOXES, LABELS, (seed,))
+        assert (image[72:] == 114).all()
+        assert (image[:72] != 114).any()
+
+
+def test_crops_of_a_letterbox_keep_the_shape_of_objects() -> None:
+    spec = InputSpec(128, 96, resize="letterbox", padding="black")
+    crops = Augmentation(colour_probability=0.0, crop_probability=1.0, min_visibility=0.99)
+    ratios = []
+    for seed in range(60):
+        _, boxes, labels = augment(train_transform(spec, crops), picture(), BOXES, LABELS, (seed,))
+        shapes = (BOXES[:, 2] - BOXES[:, 0]) / (BOXES[:, 3] - BOXES[:, 1])
+        ratios += ((boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1]) / shapes[labels]).tolist()
+    assert len(ratios) > 60
+    np.testing.assert_allclose(ratios, 1, atol=0.05)  # crops are of whole pixels and become whole pixels
+
+
+def test_what_stretches_objects_stretches_them_in_a_letterbox_too() -> None:
+    spec = InputSpec(128, 96, resize="letterbox", padding="black")
+    _, boxes, _ = augment(
+        train_transform(spec, dataclasses.replace(STILL, stretch=(0.8, 0.8001), scale=(1.0, 1.0001))),
+        picture(),
+        BOXES,
+        LABELS,
+        (0,),
+    )
+    still = Placement.of(HEIGHT, WIDTH, spec).to_input(BOXES)
+    np.testing.assert_allclose(boxes[:, 2:] - boxes[:, :2], 0.8 * (still[:, 2:] - still[:, :2]), rtol=0.03)
 
 
 def test_boxes_left_out_are_those_that_the_crop_hides() -> None:
-    transform = train_transform(HEIGHT, WIDTH, Augmentation(colour_probability=0.0, crop_probability=1.0))
+    transform = train_transform(InputSpec(HEIGHT, WIDTH), Augmentation(colour_probability=0.0, crop_probability=1.0))
     dropped = 0
     for seed in range(60):
         image, _, labels = augment(transform, picture(), BOXES, LABELS, (seed,))
@@ -66,7 +122,7 @@ def test_boxes_left_out_are_those_that_the_crop_hides() -> None:
 
 def test_a_crop_keeps_at_least_one_box(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where many crops miss the only box."""
-    transform = train_transform(HEIGHT, WIDTH, Augmentation(crop_scale=(0.3, 0.5), crop_probability=1.0))
+    transform = train_transform(InputSpec(HEIGHT, WIDTH), Augmentation(crop_scale=(0.3, 0.5), crop_probability=1.0))
 
     def kept(tries: int) -> int:
         monkeypatch.setattr(transforms, "MAX_TRIES", tries)
@@ -79,7 +135,7 @@ def test_a_crop_keeps_at_least_one_box(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_iou_crop_drops_the_boxes_whose_centre_it_leaves_out() -> None:
     options = dataclasses.replace(STILL, iou_crop_probability=1.0, min_visibility=0.0, min_side=0.0)
-    transform = train_transform(HEIGHT, WIDTH, options)
+    transform = train_transform(InputSpec(HEIGHT, WIDTH), options)
     counts = np.zeros(2, int)
     for seed in range(60):
         image, boxes, labels = augment(transform, picture(), BOXES, LABELS, (seed,))
@@ -105,7 +161,7 @@ def test_zoomed_out_picture_lies_on_a_plain_canvas() -> None:
     box = np.array([[0, 0, WIDTH, HEIGHT]], np.float32)
     areas = []
     for seed in range(40):
-        image, boxes, _ = augment(train_transform(HEIGHT, WIDTH, options), white, box, LABELS[:1], (seed,))
+        image, boxes, _ = augment(train_transform(InputSpec(HEIGHT, WIDTH), options), white, box, LABELS[:1], (seed,))
         x0, y0, x1, y1 = np.rint(boxes[0]).astype(int)
         assert (image[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] == 255).all()
         outside = np.ones((HEIGHT, WIDTH), bool)
@@ -117,12 +173,12 @@ def test_zoomed_out_picture_lies_on_a_plain_canvas() -> None:
 
 
 def test_colours_change_apart_from_each_other() -> None:
-    grey = np.full((8, 8, 3), 100, np.uint8)
-    coloured = np.tile(np.array([90, 110, 130], np.uint8), (8, 8, 1))
+    grey = np.full((32, 32, 3), 100, np.uint8)
+    coloured = np.tile(np.array([90, 110, 130], np.uint8), (32, 32, 1))
     nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
 
     def changed(image: np.ndarray, **options: object) -> float:
-        transform = train_transform(8, 8, dataclasses.replace(STILL, colour_probability=0.5, **options))
+        transform = train_transform(InputSpec(32, 32), dataclasses.replace(STILL, colour_probability=0.5, **options))
         return float(np.mean([(augment(transform, image, *nothing, (i,))[0] != image).any() for i in range(100)]))
 
     still = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": 0.0}
@@ -138,7 +194,7 @@ def test_colours_change_apart_from_each_other() -> None:
 
 
 def test_result_depends_on_the_seed_alone() -> None:
-    transform, other = train_transform(64, 64), train_transform(64, 64)
+    transform, other = train_transform(InputSpec(64, 64)), train_transform(InputSpec(64, 64))
     first = [augment(transform, picture(), BOXES, LABELS, (1, 2, i)) for i in range(8)]
     again = [augment(other, picture(), BOXES, LABELS, (1, 2, i)) for i in reversed(range(8))][::-1]
     for one, two in zip(first, again, strict=True):
@@ -149,7 +205,7 @@ def test_result_depends_on_the_seed_alone() -> None:
 
 def test_steps_are_random_apart_from_each_other() -> None:
     """Flips and crops happen in every combination; with one random stream for each step they would go together."""
-    transform = train_transform(HEIGHT, WIDTH, Augmentation(colour_probability=0.0, crop_probability=0.5))
+    transform = train_transform(InputSpec(HEIGHT, WIDTH), Augmentation(colour_probability=0.0, crop_probability=0.5))
     counts = np.zeros((2, 2), int)
     for seed in range(200):
         image, _, _ = augment(transform, picture(), BOXES, LABELS, (seed,))
@@ -163,14 +219,14 @@ def test_steps_are_random_apart_from_each_other() -> None:
 
 def test_image_without_boxes() -> None:
     empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-    image, boxes, labels = augment(train_transform(64, 96), picture(), *empty, (0,))
+    image, boxes, labels = augment(train_transform(InputSpec(64, 96)), picture(), *empty, (0,))
     assert image.shape == (64, 96, 3)
     assert boxes.shape == (0, 4)
     assert labels.shape == (0,)
 
 
 def test_no_augmentation_is_a_stretch() -> None:
-    image, boxes, labels = augment(train_transform(2 * HEIGHT, WIDTH, STILL), picture(), BOXES, LABELS, (0,))
+    image, boxes, labels = augment(train_transform(InputSpec(2 * HEIGHT, WIDTH), STILL), picture(), BOXES, LABELS, (0,))
     np.testing.assert_array_equal(image[1::2, :, 1] > 127, picture()[:, :, 1] > 127)
     np.testing.assert_allclose(boxes, BOXES * [1, 2, 1, 2], rtol=1e-6)
     np.testing.assert_array_equal(labels, LABELS)

@@ -48,7 +48,7 @@ def test_checkpoint_gives_the_map_that_was_reported(trained: TrainResult, tiny_s
     dataset = load_split(str(tiny_shapes), "val")
     assert spec.labels == dataset.labels
     assert spec.training.dataset == "shapes-train"
-    loader = build_loader(dataset, 8, transform=None, height=64, width=64, shuffle=False, workers=0)
+    loader = build_loader(dataset, 8, transform=None, spec=spec.input, shuffle=False, workers=0)
     assert validate(detector, spec, dataset, loader, torch.device("cpu")).metrics.AP == trained.metrics.AP
 
 
@@ -156,7 +156,7 @@ def test_two_processes_train_evaluate_and_agree_with_one(settings: Settings, tin
     result = train(config)
     detector, spec = load_detector(result.best)
     dataset = load_split(str(tiny_shapes), "val")
-    loader = build_loader(dataset, 4, transform=None, height=64, width=64, shuffle=False, workers=0)
+    loader = build_loader(dataset, 4, transform=None, spec=spec.input, shuffle=False, workers=0)
     # each process evaluated its share of the images; one process with the saved weights gets the same score
     alone = validate(detector, spec, dataset, loader, torch.device("cpu")).metrics
     assert (result.metrics.images, result.metrics.detections) == (alone.images, alone.detections)

@@ -72,6 +72,9 @@ def test_same_classes_keep_everything(trained: TrainResult) -> None:
     assert line.endswith("the classes are the same")
     for name, tensor in detector.state_dict().items():
         assert torch.equal(tensor, checkpoint.weights[name])
+    boxed = dataclasses.replace(checkpoint.spec.input, resize="letterbox")
+    line = start_from(detector, dataclasses.replace(checkpoint.spec, input=boxed), checkpoint, trained.best)
+    assert "pictures were resized by stretch there, by letterbox (grey, centre) here" in line
 
 
 @pytest.mark.parametrize("detector", DETECTORS)

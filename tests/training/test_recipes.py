@@ -14,6 +14,7 @@ from mobiledet.backbones import check_backbone
 from mobiledet.complexity import count_parameters
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import train
 from mobiledet.training.optimization import highest_lr
@@ -45,7 +46,7 @@ def test_every_augmentation_can_be_chosen_and_built() -> None:
     chosen = next(field for field in choices if field.name == "augmentation")
     assert re.findall(r"['\"]([^'\"]+)['\"]", str(chosen.type)) == list(AUGMENTATIONS)
     for changes in AUGMENTATIONS.values():
-        train_transform(64, 64, Augmentation(**changes))
+        train_transform(InputSpec(64, 64), Augmentation(**changes))
 
 
 def test_option_wins_over_recipe_and_recipe_over_default() -> None:

@@ -15,7 +15,7 @@ from mobiledet.training.validation import validate
 def test_both_scorers_give_the_same_numbers(trained: TrainResult, tiny_shapes: Path) -> None:
     detector, spec = load_detector(trained.best)
     dataset = load_split(tiny_shapes, "val")
-    loader = build_loader(dataset, 8, transform=None, height=64, width=64, shuffle=False, workers=0)
+    loader = build_loader(dataset, 8, transform=None, spec=spec.input, shuffle=False, workers=0)
     fast, slow = (validate(detector, spec, dataset, loader, torch.device("cpu"), scorer) for scorer in SCORERS)
     for name in NUMBERS:
         assert getattr(fast.metrics, name) == pytest.approx(getattr(slow.metrics, name), abs=1e-12)

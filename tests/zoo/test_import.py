@@ -201,6 +201,10 @@ def test_published_map_belongs_to_the_published_file_alone(
     assert (spec.input.height, spec.input.width) == (256, 384)
     assert spec.origin is not None
     assert spec.origin.published_map is None
+    boxed = import_detector(dataclasses.replace(config, out=tmp_path / "z.ckpt", resize="letterbox"))[0]
+    assert (boxed.input.resize, boxed.input.padding) == ("letterbox", "grey")
+    assert boxed.origin is not None
+    assert boxed.origin.published_map is None
 
 
 class Trap:

@@ -72,19 +72,26 @@ class Check:
         os.environ["MOBILEDET_REPLAY_AGENT"] = shlex.join(program)
         tests = APPS.parent / "tests" / "devices" / "agent" / "test_replay_agents.py"
         run([sys.executable, "-m", "pytest", "-q", f"--rootdir={APPS.parent}", str(tests)])
+        for bundle in ("good", "letterbox.zip"):
+            self.pictures(program, TESTDATA / "bundles" / bundle)
+        print("android: pictures of all sizes give the host's boxes, stretched and in a letterbox")
+
+    def pictures(self, program: Sequence[str], bundle: Path) -> None:
+        """Pictures of all sizes to the agent, for a model that does not exist."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            replay = Replay(TESTDATA / "bundles" / "good", folder)
+            replay = Replay(bundle, folder)
             (folder / "recordings.json").write_text(replay.recordings(TESTDATA / "recordings.json"))
             arguments = ["--recordings", str(folder / "recordings.json"), "--cache", str(folder / "agent")]
             with subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, text=True) as agent:
-                assert agent.stdout
-                url, token = (agent.stdout.readline().split()[1].rstrip(",") for _ in range(2))
-                differences = list(replay.differences(url, token))
-                agent.terminate()
+                try:
+                    assert agent.stdout
+                    url, token = (agent.stdout.readline().split()[1].rstrip(",") for _ in range(2))
+                    differences = list(replay.differences(url, token))
+                finally:
+                    agent.terminate()
         if differences:
             sys.exit("\n".join(differences))
-        print("android: pictures of all sizes give the host's boxes")
 
     def shell(self, core: Path) -> None:
         """Compile the Android library and app against Android's classes; any warning is an error."""

@@ -1,7 +1,7 @@
 """Pictures of many sizes through an agent whose device replays: boxes must be those of the host, and inputs to the bit.
 
 The outputs are made up and recorded for the input that the host makes of each picture. An agent that decodes or
-stretches a picture differently asks for an input that nobody has recorded, and fails.
+resizes a picture differently asks for an input that nobody has recorded, and fails.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from mobiledet.data.images import load_rgb
 from mobiledet.data.resize import fit
 from mobiledet.devices.agent.client import AgentDevice
 from mobiledet.devices.outputs import to_detections
+from mobiledet.placement import Placement
 
 TOLERANCE_PIXELS = 1e-4
 SIZES = [(32, 32), (480, 640), (640, 427), (33, 500), (500, 33), (1, 1), (7, 1000), (333, 375), (96, 64), (61, 67)]
@@ -43,8 +44,12 @@ class Replay:
             self._outputs[path] = self._made_up(random)
 
     def recordings(self, known: Path) -> str:
-        """Those in a file, and those of the pictures, as JSON."""
-        cases = json.loads(known.read_text())["cases"]
+        """Those of the golden inputs, whose outputs a file holds in their order, and of the pictures, as JSON."""
+        golden = self._bundle.golden(self._bundle.files[0])
+        cases = [
+            {**recorded, "input_sha256": hashlib.sha256(case.image.tobytes()).hexdigest()}
+            for case, recorded in zip(golden, json.loads(known.read_text())["cases"], strict=True)
+        ]
         for path, outputs in self._outputs.items():
             pixels = fit(load_rgb(path), self._bundle.spec.input)
             named = {name: values[0].tolist() for name, values in outputs.items()}
@@ -59,7 +64,8 @@ class Replay:
             session.golden()
             for frame, (path, outputs) in zip(session.detect(self._outputs), self._outputs.items(), strict=True):
                 height, width = load_rgb(path).shape[:2]
-                expected = to_detections(Path(file.path), outputs, height, width)
+                placement = Placement.of(height, width, self._bundle.spec.input)
+                expected = placement.visible(placement.to_picture(to_detections(Path(file.path), outputs, 1, 1)))
                 found = frame.detections
                 same = len(found) == len(expected) and (found.labels == expected.labels).all()
                 off = np.abs(found.boxes_xyxy - expected.boxes_xyxy).max(initial=0) if same else np.inf

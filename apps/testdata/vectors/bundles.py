@@ -138,6 +138,11 @@ def bundle_cases(folder: Path) -> list[dict[str, Any]]:
     del listing["input"]["sampling"]  # of files from before there was a choice: the picture gives other pixels
     _zip(folder / "older-input.zip", with_sums({**good, "bundle.json": json.dumps(listing).encode()}))
     sound.append({"file": "older-input.zip", **_described(open_bundle(folder / "older-input.zip"))})
+    rule = {"resize": "letterbox", "padding": "black", "placement": "top-left"}
+    listing = json.loads(good["bundle.json"])
+    listing["input"].update(rule)
+    _zip(folder / "letterbox.zip", with_sums({**good, "bundle.json": json.dumps(listing).encode()}))
+    sound.append({"file": "letterbox.zip", **_described(open_bundle(folder / "letterbox.zip"))})
     return [*sound, *_refused(folder, good)]
 
 
@@ -227,6 +232,9 @@ def _refused(folder: Path, good: Files) -> list[dict[str, Any]]:
     case("missing-field", "schema", "labels", relisted({}, without="labels"))
     odd_input = {**listing["input"], "height": 31}
     case("odd-input", "schema", "31", relisted({"input": odd_input}))
+    for field, value in (("resize", "crop"), ("padding", "red"), ("placement", "bottom")):
+        change = {"input": {**listing["input"], "resize": "letterbox", field: value}}
+        case(f"odd-{field}", "schema", value, relisted(change))
     case("odd-sampling", "schema", "cubic", relisted({"input": {**listing["input"], "sampling": "cubic"}}))
     case("listed-escape", "path", "../", relisted({"files": [{**first, "path": f"../{MODEL}"}, second]}))
     case("listed-absolute", "path", "/etc/hostname", relisted({"files": [{**first, "path": "/etc/hostname"}, second]}))

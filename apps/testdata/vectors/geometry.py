@@ -1,6 +1,7 @@
-"""Pictures and places in them: stretched to the model's size, turned as the EXIF tag says."""
+"""Pictures and places in them: resized to the model's input, turned as the EXIF tag says."""
 
 import base64
+import dataclasses
 import struct
 import zlib
 from typing import Any
@@ -8,10 +9,26 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from mobiledet.data.resize import resize
-from mobiledet.spec import SAMPLINGS
+from mobiledet.data.resize import fit, resize
+from mobiledet.detections import Detections
+from mobiledet.placement import Placement
+from mobiledet.spec import PLACEMENTS, SAMPLINGS, InputSpec
 
 ORIENTATION_TAG = 0x0112
+# size of the picture; wide, tall, odd, of the input's size and shape, thin, with blocks
+LETTERBOXES = [
+    ((24, 70), InputSpec(32, 32, resize="letterbox")),
+    ((70, 24), InputSpec(32, 32, resize="letterbox", placement="top-left")),
+    ((37, 53), InputSpec(32, 48, resize="letterbox", padding="black")),
+    ((53, 37), InputSpec(32, 48, resize="letterbox")),
+    ((33, 31), InputSpec(48, 32, resize="letterbox", padding="black", placement="top-left")),
+    ((32, 48), InputSpec(32, 48, resize="letterbox")),
+    ((16, 24), InputSpec(32, 48, resize="letterbox")),
+    ((1, 90), InputSpec(32, 32, resize="letterbox")),
+    ((141, 67), InputSpec(33, 35, resize="letterbox")),
+    ((67, 141), InputSpec(33, 35, resize="letterbox", placement="top-left")),
+    ((141, 67), InputSpec(33, 35, resize="letterbox", sampling="bilinear")),
+]
 SHORT = 3  # type of an EXIF value
 
 
@@ -43,7 +60,56 @@ def resize_cases() -> list[dict[str, Any]]:
         image[: height // 2] = np.linspace(0, 255, image[: height // 2].size).reshape(-1, width, 3)  # half of it smooth
         for sampling in SAMPLINGS if max(height // model_height, width // model_width) > 1 else SAMPLINGS[:1]:
             stretched = resize(image, model_height, model_width, sampling)
-            cases.append({"image": _pixels(image), "sampling": sampling, "resized": _pixels(stretched)})
+            rule = {"resize": "stretch", "sampling": sampling}
+            cases.append({"image": _pixels(image), **rule, "resized": _pixels(stretched)})
+    return cases + [_letterbox(random, *case) for case in LETTERBOXES]
+
+
+def _letterbox(random: np.random.RandomState, size: tuple[int, int], spec: InputSpec) -> dict[str, Any]:
+    image = random.randint(0, 256, (*size, 3)).astype(np.uint8)
+    return {"image": _pixels(image), **_rule(spec), "resized": _pixels(fit(image, spec))}
+
+
+def _rule(spec: InputSpec) -> dict[str, str]:
+    values = dataclasses.asdict(spec)
+    return {name: values[name] for name in ("resize", "sampling", "padding", "placement")}
+
+
+def placement_cases() -> list[dict[str, Any]]:
+    """Where pictures lie in inputs, and boxes as fractions of an input in pixels of the picture."""
+    random = np.random.RandomState(5)
+    inputs = [
+        InputSpec(160, 96),
+        *(InputSpec(96, 160, resize="letterbox", placement=place) for place in PLACEMENTS),
+        InputSpec(320, 320, resize="letterbox"),
+        InputSpec(161, 97, resize="letterbox", placement="top-left"),
+    ]
+    # wide, tall, odd, of the input's shape, halves that are rounded, thinner than a pixel, large
+    sizes = [(480, 640), (640, 480), (333, 500), (96, 160), (65, 160), (1, 1), (1, 4000), (4000, 3), (3024, 4032)]
+    cases = []
+    for spec in inputs:
+        for height, width in sizes:
+            placement = Placement.of(height, width, spec)
+            corners = np.sort(random.uniform(0, 1, (4, 2, 2)), axis=1).reshape(-1, 4)
+            edges = [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.05, 0.05], [0.45, 0.45, 0.55, 0.55]]
+            boxes = np.concatenate((corners, edges)).astype(np.float32)
+            found = placement.to_picture(
+                Detections(boxes, np.linspace(0.9, 0.3, len(boxes), dtype=np.float32), np.arange(len(boxes)))
+            )
+            seen = placement.visible(found)
+            cases.append(
+                {
+                    "height": height,
+                    "width": width,
+                    "input": [spec.height, spec.width],
+                    **_rule(spec),
+                    "part": [placement.top, placement.left, placement.height, placement.width],
+                    "boxes": boxes.tolist(),
+                    "in_picture": found.boxes_xyxy.tolist(),
+                    "visible": seen.boxes_xyxy.tolist(),
+                    "visible_rows": seen.labels.tolist(),
+                }
+            )
     return cases
 
 

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { Agent } from "../src/agent/agent.js";
 import { checksum } from "../src/core/checksums.js";
 import { fromOutputs } from "../src/core/detections.js";
+import { placementOf, toPicture } from "../src/core/placement.js";
 import { bytes, cases, schema } from "../testing/vectors.mjs";
 
 const LIMITS = { body_bytes: 1 << 20, bundle_bytes: 1 << 20, sessions: 2, idle_seconds: 600, wait_seconds: 30 };
@@ -46,7 +47,8 @@ class ReplayingEngine {
   #recorded(index, height, width) {
     const found = this.recordings[index];
     const outputs = Object.fromEntries(["boxes", "classes", "scores", "count"].map((name) => [name, Float32Array.from([found[name]].flat(2))]));
-    return { height, width, ...fromOutputs(outputs, height, width, 3), times: TIMES, problem: "" };
+    const placement = placementOf(height, width, { height: 32, width: 32, resize: "stretch" });
+    return { height, width, ...toPicture(fromOutputs(outputs, 3), placement), times: TIMES, problem: "" };
   }
 }
 

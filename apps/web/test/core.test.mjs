@@ -6,6 +6,7 @@ import { fromOutputs } from "../src/core/detections.js";
 import { replayGolden, toleranceFor } from "../src/core/golden.js";
 import { plainPicture } from "../src/core/image_file.js";
 import { turned } from "../src/core/orientation.js";
+import { fromPicture, placementOf, toPicture, visible } from "../src/core/placement.js";
 import { fit } from "../src/core/resize.js";
 import { checkMessage } from "../src/core/schema.js";
 import { mean, percentile, standardDeviation } from "../src/core/statistics.js";
@@ -28,13 +29,29 @@ function close(found, expected, tolerance) {
   found.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) <= tolerance, `${value} is not ${expected[i]}`));
 }
 
-test("pictures are stretched as on the host, to the last bit", () => {
-  for (const { image, sampling, resized } of cases("resize")) {
+test("pictures become inputs as on the host, to the last bit", () => {
+  for (const { image, resized, ...rule } of cases("resize")) {
     const pixels = decodeBase64(image.base64);
     const expected = decodeBase64(resized.base64);
-    const input = { height: resized.height, width: resized.width, sampling };
+    const input = { height: resized.height, width: resized.width, ...rule };
     assert.deepEqual(fit({ ...image, pixels, channels: 3 }, input), expected);
     assert.deepEqual(fit({ ...image, pixels: withAlpha(pixels), channels: 4 }, input), expected);
+  }
+});
+
+test("pictures lie in inputs as on the host, and their boxes with them", () => {
+  for (const item of cases("placement")) {
+    const [inputHeight, inputWidth] = item.input;
+    const placement = placementOf(item.height, item.width, { ...item, height: inputHeight, width: inputWidth });
+    assert.deepEqual([placement.top, placement.left, placement.height, placement.width], item.part);
+    const labels = [...item.boxes.keys()];
+    const fractions = { boxes: item.boxes, scores: labels.map(() => 0.5), labels };
+    const found = toPicture(fractions, placement);
+    assert.deepEqual(found.boxes, item.in_picture);
+    const seen = visible(found, placement);
+    assert.deepEqual(seen.boxes, item.visible);
+    assert.deepEqual(seen.labels, item.visible_rows);
+    close(fromPicture(found, placement).boxes.flat(), item.boxes.flat(), 1e-5);
   }
 });
 
@@ -62,7 +79,8 @@ test("outputs become detections, or are refused", () => {
   const array = (values) => Float32Array.from(values.flat().map(Number));
   for (const item of cases("detections")) {
     const outputs = Object.fromEntries(["boxes", "classes", "scores", "count"].map((name) => [name, array(item[name])]));
-    const decode = () => fromOutputs(outputs, item.height, item.width, item.category_ids.length);
+    const placement = placementOf(item.height, item.width, { height: 32, width: 32, resize: "stretch" });
+    const decode = () => toPicture(fromOutputs(outputs, item.category_ids.length), placement);
     if (!item.sound) {
       assert.throws(decode);
       continue;

@@ -35,9 +35,10 @@ def describe(model: Any, spec: ModelSpec, precision: str, face: str) -> None:
     metadata["precision"], metadata["face"] = precision, face
     if face == VISION:
         metadata[PREVIEW] = PREVIEW_KIND
-        metadata["crop and scale"] = "scaleFill"  # of VNCoreMLRequest: both sides are stretched to fit
+        # of VNCoreMLRequest; scaleFit keeps the shape, but pads in a colour and a place of its own
+        metadata["crop and scale"] = "scaleFill" if spec.input.resize == "stretch" else "scaleFit"
     descriptions = {
-        "image": f"RGB image, {spec.input.width} x {spec.input.height}",
+        "image": f"RGB image, {spec.input.width} x {spec.input.height}, {spec.input.resize_text}",
         **{name: text.format(iou=spec.nms.iou, score=spec.nms.score) for name, text in DESCRIPTIONS.items()},
     }
     message = model.get_spec().description

@@ -1,6 +1,9 @@
 """TFLite metadata: what makes a file open as an object detector in MediaPipe Tasks, Android Studio and the like.
 
-Field numbers and constants are those of ``metadata_schema.fbs`` (TensorFlow Lite Support, file identifier M001).
+Field numbers and constants are those of ``metadata_schema.fbs`` (TensorFlow Lite Support, file identifier M001). What
+the schema cannot say is that a model wants a letterbox: MediaPipe's ObjectDetector stretches every image to the input,
+for no metadata and no option of the task sets ``keep_aspect_ratio`` of its ImageToTensorCalculator
+(mediapipe/tasks/cc/components/processors/image_preprocessing_graph.cc).
 """
 
 import json
@@ -100,10 +103,12 @@ def _image(spec: ModelSpec) -> Table:
     size = Table({0: UInt(spec.input.width), 1: UInt(spec.input.height)})
     # readers compute (value - mean) / std before the model; the graph normalises by itself
     raw = Table({0: np.zeros(1, np.float32), 1: np.ones(1, np.float32)})
+    # the schema has no word for a letterbox, and MediaPipe's ObjectDetector never keeps the shape of an image
+    rule = "" if spec.input.resize == "stretch" else f" Trained on images in a {spec.input.resize_text}."
     return Table(
         {
             0: "image",
-            1: "RGB image, values 0..255.",
+            1: f"RGB image, values 0..255.{rule}",
             3: _content(IMAGE_PROPERTIES, Table({0: RGB, 1: size})),
             4: [Table({0: NORMALIZATION_OPTIONS, 1: raw})],
             5: Table({0: np.full(1, 255, np.float32), 1: np.zeros(1, np.float32)}),

@@ -95,6 +95,8 @@ def _check(line: FoundLine, class_count: int) -> None:
         raise UserError(f"the agent's line {line.index} holds what no detector gives: {error}") from error
     if (line.times is None) == (not line.problem):
         raise UserError(f"the agent's line {line.index} holds times and a problem, or neither")
+    if not line.problem and not (line.height and line.width):
+        raise UserError(f"the agent's line {line.index} tells no height and width of the image that it read")
 
 
 def _check_starts(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float) -> None:

@@ -10,6 +10,7 @@ from mobiledet.devices.agent.messages import LENGTH_BYTES
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase, GoldenInput
+from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec
 
 FIRST_IMAGES, MOST_IMAGES = 4, 32
@@ -24,14 +25,13 @@ class Item:
         path: where it comes from.
         content: what is sent of it.
         problem: why it cannot be sent.
-        height, width: of the image that a tensor was made of.
+        placement: of the picture that a tensor was made of; None where boxes come back in their own picture.
     """
 
     path: Path
     content: bytes
     problem: str = ""
-    height: int = 0
-    width: int = 0
+    placement: Placement | None = None
 
 
 class BatchSize:
@@ -80,14 +80,14 @@ def prepared_item(image: ImageSource, index: int, spec: InputSpec, apply_orienta
     except UserError as error:
         return Item(path, b"", str(error))
     pixels = fit(decoded.pixels, spec, decoded.extent)
-    return Item(path, pixels.tobytes(), height=decoded.height, width=decoded.width)
+    return Item(path, pixels.tobytes(), placement=Placement.of(decoded.height, decoded.width, spec))
 
 
 def golden_item(case: GoldenCase, index: int, mode: InputMode) -> Item:
     """A golden case: as a tensor, or as a picture file, which it is already or becomes without loss."""
     path = Path(f"golden case {index}")
     if mode == "tensor":
-        return Item(path, case.image.tobytes(), height=1, width=1)
+        return Item(path, case.image.tobytes())
     return _encoded_item(path, case.encoded or GoldenInput.of_picture(case.image).content)
 
 

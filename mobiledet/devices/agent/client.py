@@ -9,10 +9,8 @@ import zipfile
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-
-import numpy as np
 
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.data.images import ImageSource
@@ -159,15 +157,20 @@ class AgentSession:
         """
         self._connection.ask(GoldenReport, "POST", f"{self._path}/golden", seconds=LOAD_SECONDS)
         items = [golden_item(case, index, self._mode) for index, case in enumerate(self._bundle.golden(self._file))]
-        found = (as_fractions(frame) for frame in self._frames(items, apply_orientation=False))
+        spec = None if self._mode == "tensor" else self._bundle.spec.input
+        found = (as_fractions(frame, spec) for frame in self._frames(items, apply_orientation=False))
         return replay_golden(self._bundle, self._file, self.execution.actual, lambda case: next(found))
 
     def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
+        spec = self._bundle.spec.input
         if self._mode == "image":
-            return self._frames(map(image_item, images, itertools.count()), apply_orientation)
-        size = self._bundle.spec.input
-        items = (prepared_item(image, index, size, apply_orientation) for index, image in enumerate(images))
-        return self._frames(items, apply_orientation=False)
+            frames = self._frames(map(image_item, images, itertools.count()), apply_orientation)
+        else:
+            items = (prepared_item(image, index, spec, apply_orientation) for index, image in enumerate(images))
+            frames = self._frames(items, apply_orientation=False)
+        with closing(frames):
+            for frame in frames:
+                yield frame.cut(spec)
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
         request = BenchRequest(secrets.token_hex(16), plan)
@@ -219,10 +222,9 @@ class AgentSession:
     def _frame(self, item: Item, line: FoundLine) -> Frame:
         problem = f"cannot decode image {item.path}: {line.problem}" if line.problem else ""
         found, height, width = to_detections(line), line.height, line.width
-        if self._mode == "tensor":
-            height, width = item.height, item.width
-            scale = np.array([width, height, width, height], np.float32)
-            found = dataclasses.replace(found, boxes_xyxy=found.boxes_xyxy * scale)
+        if item.placement:
+            height, width = int(item.placement.picture_height), int(item.placement.picture_width)
+            found = item.placement.to_picture(found)
         return Frame(item.path, found, line.times, problem, height, width)
 
 

@@ -101,7 +101,8 @@ class FoundLine:
     Attributes:
         index: of the image in the batch, from 0.
         height, width: of the decoded image in pixels; 1 for a tensor; 0 when it could not be decoded.
-        boxes: (x1, y1, x2, y2) in pixels of the image, fractions for a tensor; best score first.
+        boxes: (x1, y1, x2, y2) in pixels of the image, out of which they may reach where it lies in a letterbox;
+            fractions for a tensor. Best score first.
         scores: 0..1.
         labels: class indices.
         times: by the device's monotonic clock; None when the image could not be decoded.

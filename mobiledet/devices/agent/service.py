@@ -104,7 +104,7 @@ class Agent:
         images = _split(batch)
         with self._turn():
             try:
-                for index, frame in enumerate(loaded.session.detect(images, apply_orientation)):
+                for index, frame in enumerate(loaded.session.frames(images, apply_orientation)):
                     problem = frame.problem.removeprefix(f"cannot decode image {frame.image}: ")
                     yield _line(index, frame.height, frame.width, frame.detections, frame.times, problem)
             except UserError as error:

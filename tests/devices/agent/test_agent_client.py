@@ -1,6 +1,7 @@
 """The client against the real agent: Any, whose detections must be those of this process."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mobiledet.bundle import Bundle
 from mobiledet.devices import open_device
 from mobiledet.devices.base import BenchmarkPlan, Frame
 from mobiledet.evaluation.result import read_result
+from mobiledet.spec import InputSpec
 
 QUICK = BenchmarkPlan(warmup_runs=2, warmup_seconds=0, warmup_limit_seconds=0, runs=7, seconds=0)
 
@@ -43,6 +45,27 @@ def test_detections_are_those_of_this_process(
     samples = session.benchmark(QUICK)
     assert samples is not None
     assert (len(samples.infer_ns), len(samples.warmup_ns), len(samples.cold_starts)) == (7, 2, 3)
+
+
+@pytest.mark.parametrize("mode", ["image", "tensor"])
+@pytest.mark.parametrize("place", ["centre", "top-left"])
+def test_letterboxed_pictures_give_what_they_give_here(
+    agent: Any,
+    write_patch_bundle: Callable[..., Bundle],
+    write_boxed_data: Callable[[Path, InputSpec], Path],
+    mode: Any,
+    place: Any,
+    tmp_path: Path,
+) -> None:
+    size = InputSpec(64, 128, resize="letterbox", placement=place)
+    bundle = write_patch_bundle(tmp_path, "wide", size)
+    images = sorted((write_boxed_data(tmp_path / "data", size) / "val2017").iterdir())
+    local = open_device("local").load(bundle, bundle.select(), threads=1)
+    session = open_device(agent.url, agent.token, mode).load(bundle, bundle.select(), threads=1)
+    assert session.golden().detections == 4
+    found = list(session.detect(images))
+    assert [len(frame.detections) for frame in found] == [4, 4, 4]
+    _assert_same(list(local.detect(images)), found)
 
 
 def test_evaluate_gives_the_same_map(agent: Any, patch_bundle: Bundle, patch_data: Path, tmp_path: Path) -> None:

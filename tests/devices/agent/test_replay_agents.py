@@ -14,6 +14,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +23,13 @@ from ai_edge_litert.interpreter import Interpreter
 from mobiledet import cli
 from mobiledet.bundle import Bundle
 from mobiledet.data.images import load_rgb
-from mobiledet.data.resize import resize
+from mobiledet.data.resize import fit
 from mobiledet.devices import open_device
 from mobiledet.devices.agent.checks import CHECKS
 from mobiledet.devices.agent.subject import Subject
 from mobiledet.devices.base import Frame
 from mobiledet.errors import UserError
+from mobiledet.spec import InputSpec
 
 COMMAND = os.environ.get("MOBILEDET_REPLAY_AGENT", "")
 if not COMMAND:
@@ -59,19 +61,21 @@ def pictures(patch_data: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def recordings(patch_bundle: Bundle, pictures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What LiteRT gives for the golden inputs and for each picture."""
-    runner = Interpreter(str(patch_bundle.root / patch_bundle.select().path)).get_signature_runner()
+    return record(patch_bundle, pictures, tmp_path_factory.mktemp("recordings") / "recordings.json")
+
+
+def record(bundle: Bundle, pictures: list[Path], path: Path) -> Path:
+    """Write what LiteRT gives for the golden inputs of a bundle and for each picture."""
+    runner = Interpreter(str(bundle.root / bundle.select().path)).get_signature_runner()
     ((name, details),) = runner.get_input_details().items()
-    size = patch_bundle.spec.input
-    inputs = [case.image for case in patch_bundle.golden(patch_bundle.select())]
-    inputs += [resize(load_rgb(path), size.height, size.width) for path in pictures]
+    inputs = [case.image for case in bundle.golden(bundle.select())]
+    inputs += [fit(load_rgb(picture), bundle.spec.input) for picture in pictures]
     cases = []
     for image in inputs:
         outputs = {
             key: values[0].tolist() for key, values in runner(**{name: image[None].astype(details["dtype"])}).items()
         }
         cases.append({"input_sha256": hashlib.sha256(image.tobytes()).hexdigest(), **outputs})
-    path = tmp_path_factory.mktemp("recordings") / "recordings.json"
     path.write_text(json.dumps({"cases": cases}))
     return path
 
@@ -165,6 +169,30 @@ def test_orientation_and_pictures_that_are_none(
     (expected,) = open_device("local").load(patch_bundle, patch_bundle.select()).detect([pictures[2]])
     assert (frames[1].height, frames[1].width) == load_rgb(pictures[2]).shape[:2]
     np.testing.assert_allclose(frames[1].detections.boxes_xyxy, expected.detections.boxes_xyxy, atol=1e-4)
+
+
+@pytest.mark.parametrize("place", ["centre", "top-left"])
+def test_letterboxed_pictures_give_what_they_give_here(
+    write_patch_bundle: Callable[..., Bundle],
+    write_boxed_data: Callable[[Path, InputSpec], Path],
+    place: Any,
+    tmp_path: Path,
+) -> None:
+    size = InputSpec(64, 128, resize="letterbox", padding="black", placement=place)
+    bundle = write_patch_bundle(tmp_path, "wide", size)
+    images = sorted((write_boxed_data(tmp_path / "data", size) / "val2017").iterdir())
+    expected = list(open_device("local").load(bundle, bundle.select()).detect(images))
+    (tmp_path / "cache").mkdir()
+    agent = Replaying(record(bundle, images, tmp_path / "recordings.json"), tmp_path / "cache")
+    try:
+        session = open_device(agent.url, agent.token).load(bundle, bundle.select())
+        assert session.golden().detections == 4
+        for here, there in zip(expected, session.detect(images), strict=True):
+            assert len(here.detections) == 4
+            np.testing.assert_allclose(there.detections.boxes_xyxy, here.detections.boxes_xyxy, atol=1e-4)
+            np.testing.assert_array_equal(there.detections.labels, here.detections.labels)
+    finally:
+        agent.end()
 
 
 @pytest.mark.usefixtures("impatient")

@@ -18,6 +18,7 @@ from mobiledet.devices.agent.checks import CHECKS
 from mobiledet.devices.agent.subject import Subject
 from mobiledet.devices.base import Frame
 from mobiledet.evaluation.result import read_result
+from mobiledet.spec import InputSpec
 
 pytestmark = pytest.mark.slow
 ORIENTATION_TAG = 0x0112
@@ -80,6 +81,24 @@ def test_detections_are_those_of_litert_in_python(
     assert session.execution.threads == threads
     assert session.golden().detections > 20
     _assert_same(expected, list(session.detect(images)))
+
+
+def test_letterboxed_pictures_give_what_they_give_here(
+    browser_agent: Any,
+    write_patch_bundle: Callable[..., Bundle],
+    write_boxed_data: Callable[[Path, InputSpec], Path],
+    tmp_path: Path,
+) -> None:
+    size = InputSpec(64, 128, resize="letterbox", padding="black", placement="top-left")
+    bundle = write_patch_bundle(tmp_path, "wide", size)
+    images = sorted((write_boxed_data(tmp_path / "data", size) / "val2017").iterdir())
+    expected = list(open_device("local").load(bundle, bundle.select()).detect(images))
+    session = open_device(browser_agent.url, browser_agent.token).load(bundle, bundle.select())
+    assert session.golden().detections == 4
+    for here, there in zip(expected, session.detect(images), strict=True):
+        assert len(here.detections) == 4
+        np.testing.assert_allclose(there.detections.boxes_xyxy, here.detections.boxes_xyxy, atol=1e-4)
+        np.testing.assert_array_equal(there.detections.labels, here.detections.labels)
 
 
 def test_every_tflite_file_passes_its_golden_gate(browser_agent: Any, exported_bundle: Bundle) -> None:

@@ -37,9 +37,10 @@ struct PictureScreen: View {
             guard let data = try await item?.loadTransferable(type: Data.self), let image = UIImage(data: data) else {
                 return
             }
-            let upright = image.upright()
-            picture = upright
-            guard let pixels = upright.cgImage else { return }
+            // as the model was trained: a bundle may say that photographs are left as they are stored
+            let shown = detector.spec.input.exif == .ignore ? image.stored() : image.upright()
+            picture = shown
+            guard let pixels = shown.cgImage else { return }
             let started = monotonicNs()
             let found = try await Task.detached { try detector.detect(pixels) }.value
             objects = found.filter { $0.score >= 0.4 }
@@ -51,6 +52,11 @@ struct PictureScreen: View {
 }
 
 extension UIImage {
+    /// The same picture with its pixels as they lie in the file, whatever its EXIF orientation says.
+    fileprivate func stored() -> UIImage {
+        cgImage.map { UIImage(cgImage: $0) } ?? self
+    }
+
     /// The same picture with its pixels turned as it is shown, one pixel a point.
     fileprivate func upright() -> UIImage {
         let pixels = CGSize(width: size.width * scale, height: size.height * scale)

@@ -21,6 +21,7 @@ open class CALayer {}
 
 public final class UIImage: @unchecked Sendable {
     public init?(data: Data) { return nil }
+    public init(cgImage: CGImage) {}
 
     public var size: CGSize { fatalError() }
 

@@ -72,9 +72,10 @@
 
         /// Find objects in an image, best score first.
         public func detect(_ image: RGBImage) throws -> [FoundObject] {
-            let (width, height) = (Float(image.width), Float(image.height))
-            return try run(image).map { detection in
-                let box = detection.box.scaled(width: width, height: height)
+            let placement = Placement(height: image.height, width: image.width, in: spec.input)
+            return try run(image).compactMap { detection in
+                // what lies in the padding of a letterbox alone is in no image
+                guard let box = placement.visible(placement.toPicture(detection.box)) else { return nil }
                 let rectangle = CGRect(
                     x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
                     height: CGFloat(box.y2 - box.y1))

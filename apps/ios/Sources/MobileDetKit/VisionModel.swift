@@ -6,7 +6,9 @@
     extension VNCoreMLModel {
         /// The `vision` face of a bundle, for apps that work with Vision: its requests give `VNRecognizedObjectObservation`.
         ///
-        /// Set `imageCropAndScaleOption = .scaleFill` on the request: the model was trained on stretched images.
+        /// Set `imageCropAndScaleOption` on the request to what `crop and scale` of the model's metadata says: `.scaleFill`
+        /// for a model that was trained on stretched images; of a letterbox `.scaleFit`, the nearest that Vision has.
+        /// Vision scales by its own rule and fills in its own colour: `Detector` does just what the bundle says.
         ///
         /// - Parameters:
         ///   - url: of the bundle.

@@ -6,10 +6,37 @@ final class GeometryTests: XCTestCase {
     func testResizeIsThatOfTheVectors() throws {
         for entry in try Vectors.cases("resize") {
             let (image, resized) = (try entry.field("image").image(), try entry.field("resized").image())
-            let sampling = try XCTUnwrap(InputSpec.Sampling(rawValue: entry.field("sampling").string ?? ""))
-            let made = image.fitted(to: InputSpec(height: resized.height, width: resized.width, sampling: sampling))
-            XCTAssertEqual(made, resized, "\(image.height) x \(image.width) to \(resized.height) x \(resized.width)")
+            let size = try input(entry, height: resized.height, width: resized.width)
+            XCTAssertEqual(image.fitted(to: size), resized, "\(image.height) x \(image.width) to \(size)")
         }
+    }
+
+    func testPlacementIsThatOfTheVectors() throws {
+        for entry in try Vectors.cases("placement") {
+            let sides = try entry.list("input").map { try XCTUnwrap($0.integer) }
+            let size = try input(entry, height: sides[0], width: sides[1])
+            let placement = Placement(height: try entry.whole("height"), width: try entry.whole("width"), in: size)
+            let part = [placement.top, placement.left, placement.height, placement.width]
+            XCTAssertEqual(part, try entry.list("part").map { $0.integer })
+            let (boxes, expected) = (try entry.floats("boxes"), try entry.floats("in_picture"))
+            let found = (0..<boxes.count / 4).map { placement.toPicture(box(boxes, $0)) }
+            XCTAssertEqual(found, (0..<boxes.count / 4).map { box(expected, $0) })
+            let seen = found.map { placement.visible($0) }
+            let rows = seen.indices.filter { seen[$0] != nil }
+            XCTAssertEqual(rows, try entry.list("visible_rows").map { $0.integer })
+            let visible = try entry.floats("visible")
+            XCTAssertEqual(seen.compactMap { $0 }, rows.indices.map { box(visible, $0) })
+        }
+    }
+
+    /// Of a letterbox with its colour and place, which cases of a stretch do not have.
+    private func input(_ entry: JSON, height: Int, width: Int) throws -> InputSpec {
+        InputSpec(
+            height: height, width: width, resize: try XCTUnwrap(InputSpec.Resize(rawValue: entry.text("resize"))),
+            sampling: try XCTUnwrap(InputSpec.Sampling(rawValue: entry.text("sampling"))),
+            padding: try entry["padding"].map { try XCTUnwrap(InputSpec.Padding(rawValue: $0.string ?? "")) } ?? .grey,
+            placement: try entry["placement"].map { try XCTUnwrap(InputSpec.Corner(rawValue: $0.string ?? "")) }
+                ?? .centre)
     }
 
     func testOrientation() throws {

@@ -187,7 +187,9 @@ export class Agent {
       const report = await refusing(409, "golden_failed", async () => {
         const golden = bundle.golden(file);
         const tolerance = toleranceFor(golden, session.info.execution.actual);
-        return replayGolden({ spec: bundle.spec, cases: golden.cases, tolerance }, (item) => detectGolden(engine, item));
+        return replayGolden({ spec: bundle.spec, cases: golden.cases, tolerance }, (item) =>
+          detectGolden(engine, item, bundle.spec.input),
+        );
       });
       session.trusted = true;
       this.report({ kind: "golden", report });

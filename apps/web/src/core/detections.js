@@ -9,14 +9,12 @@ export const OUTPUTS = ["boxes", "classes", "scores", "count"];
  * What a file found in one image.
  *
  * @param {{boxes: Float32Array, classes: Float32Array, scores: Float32Array, count: Float32Array}} outputs boxes are
- *   K x 4 (ymin, xmin, ymax, xmax) as fractions of the stretched image
- * @param {number} height of the original image in pixels; 1 leaves fractions
- * @param {number} width
+ *   K x 4 (ymin, xmin, ymax, xmax) as fractions of the input
  * @param {number} classCount classes that the model tells apart
- * @returns {{boxes: number[][], scores: number[], labels: number[]}} boxes in pixels, rounded to single precision
+ * @returns {{boxes: number[][], scores: number[], labels: number[]}} boxes as fractions too
  * @throws {Error} the outputs hold NaN or infinity, or a count or class that cannot be
  */
-export function fromOutputs(outputs, height, width, classCount) {
+export function fromOutputs(outputs, classCount) {
   const { boxes, classes, scores, count } = outputs;
   if (![boxes, classes, scores, count].every((values) => values.every(Number.isFinite))) {
     throw new Error("the outputs are not finite numbers; export the bundle again");
@@ -31,7 +29,7 @@ export function fromOutputs(outputs, height, width, classCount) {
       throw new Error(`gives class ${label}, its classes are 0 to ${classCount - 1}; export the bundle again`);
     }
     const [top, left, bottom, right] = boxes.subarray(4 * i, 4 * i + 4);
-    found.boxes.push([left * width, top * height, right * width, bottom * height].map(Math.fround));
+    found.boxes.push([left, top, right, bottom]);
     found.scores.push(scores[i]);
     found.labels.push(label);
   }

@@ -1,5 +1,7 @@
 // The golden gate: does this runtime compute what the model file gives? The rules of mobiledet/devices/golden.py.
 
+import { fromPicture, placementOf } from "./placement.js";
+
 // part of the expected detections that may be decided the other way where two boxes overlap by just the NMS threshold
 const UNSETTLED_SHARE = 0.05;
 // from so many expected detections on, at least half must have a partner, wherever lists are cut
@@ -13,18 +15,18 @@ export function toleranceFor({ tolerance }, accelerator) {
 }
 
 /**
- * What an engine finds in a golden case, boxes as fractions.
+ * What an engine finds in a golden case, boxes as fractions of the model's input.
  *
  * @param {{call: (name: string, args: object) => Promise<any>}} engine
  * @param {{content: Uint8Array, encoded: boolean}} golden a case
+ * @param {object} input of the bundle's spec
  * @throws {Error} the picture cannot be decoded
  */
-export async function detectGolden(engine, { content, encoded }) {
+export async function detectGolden(engine, { content, encoded }, input) {
   if (!encoded) return engine.call("detectInput", { image: content });
   const { height, width, boxes, scores, labels, problem } = await engine.call("detectFile", { file: content, applyOrientation: false });
   if (problem) throw new Error(`a golden case: ${problem}`);
-  const fractions = boxes.map(([x1, y1, x2, y2]) => [x1 / width, y1 / height, x2 / width, y2 / height]);
-  return { boxes: fractions, scores, labels };
+  return fromPicture({ boxes, scores, labels }, placementOf(height, width, input));
 }
 
 /**

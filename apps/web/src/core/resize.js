@@ -1,27 +1,42 @@
 // The one rule by which a picture becomes the model's input, equal to the host's to the last bit.
 
+import { placementOf } from "./placement.js";
 import { roundHalfToEven } from "./rounding.js";
+import { PADDINGS } from "./spec.js";
 
 const WEIGHT_BITS = 11;
 
 /**
- * Stretch a picture to the input of a model.
+ * A picture as the input of a model, stretched, or in a letterbox.
  *
  * Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
  * its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the result is
  * stretched, bilinear, pixel centres at half, in the arithmetic of cv2.INTER_LINEAR on 8 bits: weights of 11 bits,
- * rounded half to even, the vertical sum with 4 bits less. Where sampling is "bilinear" the second half is all.
+ * rounded half to even, the vertical sum with 4 bits less. Where sampling is "bilinear" the second half is all. Of a
+ * letterbox the part of the input that shows the picture takes the place of the model's size.
  *
  * @param {{pixels: Uint8Array | Uint8ClampedArray, height: number, width: number, channels: number}} picture
  *   height x width x channels (3 or 4), row by row; the first three channels are RGB
- * @param {{height: number, width: number, sampling: "mean" | "bilinear"}} input
+ * @param {{height: number, width: number, resize: string, sampling: "mean" | "bilinear", padding: string,
+ *   placement: string}} input of `parseSpec`
  * @returns {Uint8Array} input.height x input.width x 3, RGB
  */
 export function fit(picture, input) {
+  const part = placementOf(picture.height, picture.width, input);
   const averages = input.sampling === "mean";
-  const rows = averages ? blockSize(picture.height, input.height) : 1;
-  const columns = averages ? blockSize(picture.width, input.width) : 1;
-  return bilinear(blockMeans(picture, rows, columns), picture.height / rows, picture.width / columns, input);
+  const rows = averages ? blockSize(picture.height, part.height) : 1;
+  const columns = averages ? blockSize(picture.width, part.width) : 1;
+  return padded(bilinear(blockMeans(picture, rows, columns), picture.height / rows, picture.width / columns, part), part);
+}
+
+/** The whole input, of the part that shows the picture. */
+function padded(shown, { input, top, left, height, width }) {
+  if (height === input.height && width === input.width) return shown;
+  const whole = new Uint8Array(input.height * input.width * 3).fill(PADDINGS[input.padding]);
+  for (let y = 0; y < height; y++) {
+    whole.set(shown.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * input.width + left) * 3);
+  }
+  return whole;
 }
 
 /** The largest power of two that a side can be divided by and still has `target` whole pixels. */

@@ -1,11 +1,18 @@
 // The model's description in bundle.json, as far as a device needs it; the rules of mobiledet/spec.py.
 
 const SCHEMA_VERSION = 1;
+const RESIZE_RULES = ["stretch", "letterbox"];
 const SAMPLINGS = ["mean", "bilinear"];
+const PLACEMENTS = ["centre", "top-left"];
+const EXIF_RULES = ["auto", "apply", "ignore"];
+
+/** Colour beside the picture of a letterbox, of each channel. */
+export const PADDINGS = { grey: 114, black: 0 };
 
 /**
  * @param {any} values decoded bundle.json
- * @returns {{name: string, input: {height: number, width: number, sampling: string}, labels: string[], categoryIds: number[],
+ * @returns {{name: string, input: {height: number, width: number, resize: string, sampling: string, padding: string,
+ *   placement: string, exif: string}, labels: string[], categoryIds: number[],
  *   nms: {iou: number, score: number, top_k: number, max_detections: number}}}
  * @throws {Error} a field is missing or of the wrong kind, or the schema is another one
  */
@@ -23,9 +30,17 @@ export function parseSpec(values) {
   for (const side of [input.height, input.width]) {
     require(Number.isInteger(side) && side >= 32, `input side ${side} is not a whole number of at least 32`);
   }
-  require(input.resize === "stretch", `resize rule '${input.resize}' is not stretch`);
-  const sampling = input.sampling ?? "bilinear"; // of older files
-  require(SAMPLINGS.includes(sampling), `sampling '${sampling}' is not one of ${SAMPLINGS.join(", ")}`);
+  const { resize, sampling = "bilinear", padding = "grey", placement = "centre", exif = "auto" } = input; // of older files
+  const choices = [
+    ["resize", resize, RESIZE_RULES],
+    ["sampling", sampling, SAMPLINGS],
+    ["padding", padding, Object.keys(PADDINGS)],
+    ["placement", placement, PLACEMENTS],
+    ["exif", exif, EXIF_RULES],
+  ];
+  for (const [name, value, known] of choices) {
+    require(known.includes(value), `${name} '${value}' is not one of ${known.join(", ")}; use a newer page`);
+  }
   require(input.channels === "RGB", `channels '${input.channels}' is not RGB`);
   const named = Array.isArray(labels) && labels.length > 0;
   require(named && labels.every((label) => typeof label === "string" && label), "every label must be a non-empty text");
@@ -36,7 +51,7 @@ export function parseSpec(values) {
   require(nms.iou > 0 && nms.iou < 1, `nms iou ${nms.iou} is not between 0 and 1`);
   require(nms.score >= 0 && nms.score < 1, `nms score ${nms.score} is not in 0..1`);
   require(nms.max_detections > 0 && nms.max_detections <= nms.top_k, "nms needs 0 < max_detections <= top_k");
-  return { name: String(values.name), input: { ...input, sampling }, labels, categoryIds, nms };
+  return { name: String(values.name), input: { ...input, resize, sampling, padding, placement, exif }, labels, categoryIds, nms };
 }
 
 function isObject(value) {

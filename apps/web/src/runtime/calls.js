@@ -1,6 +1,7 @@
 // What the page may ask of the worker that runs a model file. Times are nanoseconds of performance.now.
 
 import { fromOutputs } from "../core/detections.js";
+import { placementOf, toPicture } from "../core/placement.js";
 import { fit } from "../core/resize.js";
 import { timeRuns } from "../core/timing.js";
 import { decode, pixelsOf } from "./decode.js";
@@ -11,14 +12,14 @@ const YIELD_MS = 100; // messages, such as that to stop, are read between two ru
 
 let detector;
 let classCount;
-let sampling;
+let input; // of the bundle's spec
 let condition = {};
 let stopped = ""; // why
 
 /** Start the runtime and load a file. */
 export async function load({ content, threads, isolated, spec }) {
   classCount = spec.labels.length;
-  sampling = spec.input.sampling;
+  input = spec.input;
   await startRuntime({ threads: isolated });
   const started = performance.now();
   detector = await LiteRtDetector.load(content, threads);
@@ -41,7 +42,7 @@ export function memory() {
   return runtimeMemory();
 }
 
-/** Detect in one picture file; `problem` tells why it could not be decoded. */
+/** Detect in one picture file; `problem` tells why it could not be decoded. Boxes may reach into a letterbox's padding. */
 export async function detectFile({ file, applyOrientation }) {
   const started = performance.now();
   let picture;
@@ -62,7 +63,7 @@ export async function detectBitmap({ bitmap }) {
 /** Detect in an input of the model; boxes as fractions. */
 export async function detectInput({ image }) {
   const started = performance.now();
-  return run(image, 1, 1, started, started);
+  return run(image, null, started, started);
 }
 
 /**
@@ -74,7 +75,7 @@ export async function detectInput({ image }) {
  */
 export async function measure({ golden: { content, encoded }, plan }) {
   stopped = "";
-  const image = encoded ? stretched(await decode(content, false)) : content;
+  const image = encoded ? fitted(await decode(content, false)) : content;
   let yielded = performance.now();
   const runner = {
     prepare: () => detector.prepare(image),
@@ -112,21 +113,22 @@ function sleep(seconds) {
 }
 
 function detectPixels(picture, started, decoded) {
-  return run(stretched(picture), picture.height, picture.width, started, decoded);
+  return run(fitted(picture), placementOf(picture.height, picture.width, input), started, decoded);
 }
 
 /** The input of the model. */
-function stretched({ pixels, height, width }) {
-  return fit({ pixels, height, width, channels: 4 }, { height: detector.height, width: detector.width, sampling });
+function fitted({ pixels, height, width }) {
+  return fit({ pixels, height, width, channels: 4 }, input);
 }
 
-/** Run the file on its input; boxes in an image of height x width. */
-async function run(image, height, width, started, decoded) {
+/** Run the file on its input; boxes in the picture that lies there, or, where there is none, as fractions of the input. */
+async function run(image, placement, started, decoded) {
   const tensor = detector.prepare(image);
   const prepared = performance.now();
   const results = await detector.run(tensor);
   const inferred = performance.now();
-  const found = fromOutputs(detector.outputs(results), height, width, classCount);
+  const fractions = fromOutputs(detector.outputs(results), classCount);
+  const found = placement ? toPicture(fractions, placement) : fractions;
   tensor.delete();
   const finished = performance.now();
   const times = {
@@ -135,6 +137,7 @@ async function run(image, height, width, started, decoded) {
     infer: nanoseconds(prepared, inferred),
     postprocess: nanoseconds(inferred, finished),
   };
+  const { height, width } = placement?.picture ?? { height: 1, width: 1 };
   return { height, width, ...found, times, problem: "" };
 }
 

@@ -2,6 +2,7 @@
 
 import { bundleFromZip } from "../core/bundle.js";
 import { detectGolden, replayGolden, toleranceFor } from "../core/golden.js";
+import { placementOf, visible } from "../core/placement.js";
 import { percentile } from "../core/statistics.js";
 import { cameraProblem, startCamera, stopCamera } from "./camera.js";
 import { colourOf, draw } from "./draw.js";
@@ -96,7 +97,7 @@ export class TryPanel {
     try {
       const golden = bundle.golden(file);
       const expectation = { spec: bundle.spec, cases: golden.cases, tolerance: toleranceFor(golden, "wasm") };
-      await replayGolden(expectation, (item) => detectGolden(engine, item));
+      await replayGolden(expectation, (item) => detectGolden(engine, item, bundle.spec.input));
     } catch (error) {
       engine.close();
       throw error;
@@ -122,7 +123,9 @@ export class TryPanel {
   async #showPicture(file) {
     if (!file || !this.#engine) return;
     this.#stop();
-    const picture = await createImageBitmap(file).catch(() => {
+    // as the model was trained: a photograph is shown, and seen, as it is stored where the bundle says so
+    const imageOrientation = this.#turns ? "from-image" : "none";
+    const picture = await createImageBitmap(file, { imageOrientation }).catch(() => {
       throw new Error(`${file.name} is no picture that this browser can decode`);
     });
     const size = { height: picture.height, width: picture.width };
@@ -137,9 +140,17 @@ export class TryPanel {
   /** Pictures of other kinds than JPEG and PNG are decoded here. */
   async #detect(file, picture) {
     const content = new Uint8Array(await file.arrayBuffer());
-    const line = await this.#engine.call("detectFile", { file: content, applyOrientation: true });
-    if (!line.problem) return line;
-    return this.#engine.call("detectBitmap", { bitmap: await createImageBitmap(picture) });
+    const line = await this.#engine.call("detectFile", { file: content, applyOrientation: this.#turns });
+    if (!line.problem) return this.#visible(line);
+    return this.#visible(await this.#engine.call("detectBitmap", { bitmap: await createImageBitmap(picture) }));
+  }
+
+  get #turns() {
+    return this.#bundle.spec.input.exif !== "ignore";
+  }
+
+  #visible(line) {
+    return visible(line, placementOf(line.height, line.width, this.#bundle.spec.input));
   }
 
   async #showCamera() {
@@ -156,7 +167,7 @@ export class TryPanel {
       const bitmap = await createImageBitmap(video);
       const size = { height: bitmap.height, width: bitmap.width };
       const picture = await createImageBitmap(bitmap);
-      const line = await this.#engine.call("detectBitmap", { bitmap }, [bitmap]);
+      const line = this.#visible(await this.#engine.call("detectBitmap", { bitmap }, [bitmap]));
       if (this.#video !== video) return;
       this.#shown?.picture.close?.();
       this.#shown = { picture, size, found: line };

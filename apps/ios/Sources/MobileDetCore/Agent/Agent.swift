@@ -103,8 +103,13 @@ public final class Agent: Sendable {
                         index: index, height: 0, width: 0, detections: [], times: nil, problem: error.message)
                 }
                 let decoded = monotonicNs()
-                let input = picture.fitted(to: session.bundle.spec.input)
-                return try detect(session, input, index, picture.height, picture.width, started, decoded)
+                let spec = session.bundle.spec.input
+                let placement = Placement(height: picture.height, width: picture.width, in: spec)
+                let (found, times) = try detect(
+                    session, picture.fitted(to: spec), started, decoded, place: placement.toPicture)
+                return FoundLine(
+                    index: index, height: picture.height, width: picture.width, detections: found, times: times,
+                    problem: "")
             }
         }
     }
@@ -118,7 +123,8 @@ public final class Agent: Sendable {
             try answer(session, inputs, send) { index, input in
                 let started = monotonicNs()
                 let image = RGBImage(height: size.height, width: size.width, pixels: Array(input))
-                return try detect(session, image, index, 1, 1, started, started)
+                let (found, times) = try detect(session, image, started, started) { $0 }
+                return FoundLine(index: index, height: 1, width: 1, detections: found, times: times, problem: "")
             }
         }
     }
@@ -187,23 +193,21 @@ public final class Agent: Sendable {
         }
     }
 
-    /// Run the file on its input; boxes in an image of height x width.
+    /// Run the file on its input; `place` brings boxes to where they are wanted.
     private func detect(
-        _ session: Session, _ input: RGBImage, _ index: Int, _ height: Int, _ width: Int, _ started: Int, _ decoded: Int
-    ) throws -> FoundLine {
+        _ session: Session, _ input: RGBImage, _ started: Int, _ decoded: Int, place: (Box) -> Box
+    ) throws -> ([Detection], StageTimes) {
         try session.detector.setInput(input)
         let prepared = monotonicNs()
         try invoke(session)
         let inferred = monotonicNs()
         let found = try session.detector.detections().map { detection in
-            var scaled = detection
-            scaled.box = detection.box.scaled(width: Float(width), height: Float(height))
-            return scaled
+            Detection(box: place(detection.box), score: detection.score, classIndex: detection.classIndex)
         }
         let times = StageTimes(
             decode: decoded - started, preprocess: prepared - decoded, infer: inferred - prepared,
             postprocess: monotonicNs() - inferred)
-        return FoundLine(index: index, height: height, width: width, detections: found, times: times, problem: "")
+        return (found, times)
     }
 
     private func measure(

@@ -1,9 +1,34 @@
 /// The image a model takes: height x width x 3, RGB, raw values 0...255; normalisation is inside the file.
 ///
-/// An image of another size is stretched to it: both sides are scaled to fit, each by its own factor.
+/// How an image of another size becomes it says `resize`.
 public struct InputSpec: Equatable, Sendable {
-    /// Which pixels of an image count when it is stretched, see `RGBImage.fitted`.
-    public enum Sampling: String, Sendable {
+    public enum Resize: String, Sendable, CaseIterable {
+        /// Both sides are scaled to fit, each by its own factor.
+        case stretch
+        /// The image keeps its shape, and the rest is filled, see `Placement`.
+        case letterbox
+    }
+
+    /// Colour beside the image of a letterbox.
+    public enum Padding: String, Sendable, CaseIterable {
+        case grey, black
+
+        var value: UInt8 { self == .grey ? 114 : 0 }
+    }
+
+    /// Where the image of a letterbox lies.
+    public enum Corner: String, Sendable, CaseIterable {
+        case centre
+        case topLeft = "top-left"
+    }
+
+    /// Whether a photograph is turned as its EXIF orientation says; `auto` and `apply` turn a picture file.
+    public enum EXIF: String, Sendable, CaseIterable {
+        case auto, apply, ignore
+    }
+
+    /// Which pixels of an image count when it is resized, see `RGBImage.fitted`.
+    public enum Sampling: String, Sendable, CaseIterable {
         /// All.
         case mean
         /// The four around each place: files from before there was a choice.
@@ -12,10 +37,18 @@ public struct InputSpec: Equatable, Sendable {
 
     public let height: Int
     public let width: Int
+    public let resize: Resize
     public let sampling: Sampling
+    public let padding: Padding
+    public let placement: Corner
+    public let exif: EXIF
 
-    public init(height: Int, width: Int, sampling: Sampling) {
-        (self.height, self.width, self.sampling) = (height, width, sampling)
+    public init(
+        height: Int, width: Int, resize: Resize = .stretch, sampling: Sampling, padding: Padding = .grey,
+        placement: Corner = .centre, exif: EXIF = .auto
+    ) {
+        (self.height, self.width, self.resize, self.sampling) = (height, width, resize, sampling)
+        (self.padding, self.placement, self.exif) = (padding, placement, exif)
     }
 }
 
@@ -92,14 +125,15 @@ extension InputSpec {
         try fields.require(mean.count == 3 && std.count == 3, "mean and std need three values, one for each channel")
         try fields.require((mean + std).allSatisfy(\.isFinite), "mean and std must be finite")
         try fields.require(std.allSatisfy { $0 > 0 }, "std \(std) is not positive")
-        let rule = try fields.string("resize")
-        try fields.require(rule == "stretch", "resize rule '\(rule)' is not stretch")
-        let name = fields.value["sampling"] == nil ? "bilinear" : try fields.string("sampling")
-        guard let known = Sampling(rawValue: name) else { throw fields.problem("sampling '\(name)' is not known") }
-        sampling = known
+        resize = try fields.choice("resize")
+        sampling = try fields.choice("sampling", older: .bilinear)
+        padding = try fields.choice("padding", older: .grey)
+        placement = try fields.choice("placement", older: .centre)
+        exif = try fields.choice("exif", older: .auto)
         try fields.require(try fields.string("channels") == "RGB", "channels are not RGB")
-        // a frame of the camera is upright: the rule for photographs' EXIF tags is for files alone
-        try fields.refuseOthers(than: ["height", "width", "mean", "std", "resize", "sampling", "channels", "exif"])
+        try fields.refuseOthers(than: [
+            "height", "width", "mean", "std", "resize", "sampling", "channels", "exif", "padding", "placement",
+        ])
     }
 }
 

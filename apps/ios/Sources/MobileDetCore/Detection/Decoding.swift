@@ -1,6 +1,6 @@
 /// What a model file gives, as detections.
 ///
-/// Boxes are fractions of the model's input; `scaled` brings them to pixels of the image.
+/// Boxes are fractions of the model's input; `Placement` brings them to pixels of the image.
 public enum Decoding {
     /// Detections of the four outputs of a file (a .tflite, or the `graph` face of a Core ML package).
     ///

@@ -5,14 +5,28 @@ extension RGBImage {
     /// Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean
     /// of its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the
     /// result is stretched, bilinear, pixel centres at half, with weights of 11 bits and sums rounded as in OpenCV's
-    /// `INTER_LINEAR`. With `bilinear` the second half is all.
+    /// `INTER_LINEAR`. With `bilinear` the second half is all. Of a letterbox the part of the input that shows the image,
+    /// see `Placement`, takes the place of the model's size.
     public func fitted(to input: InputSpec) -> RGBImage {
         if (input.height, input.width) == (height, width) { return self }
+        let part = Placement(height: height, width: width, in: input)
         let averages = input.sampling == .mean
-        let rows = averages ? blockSize(height, input.height) : 1
-        let columns = averages ? blockSize(width, input.width) : 1
+        let rows = averages ? blockSize(height, part.height) : 1
+        let columns = averages ? blockSize(width, part.width) : 1
         return blockMeans(rows: rows, columns: columns).stretched(
-            from: (Double(height) / Double(rows), Double(width) / Double(columns)), to: (input.height, input.width))
+            from: (Double(height) / Double(rows), Double(width) / Double(columns)), to: (part.height, part.width)
+        ).padded(part, input)
+    }
+
+    /// The whole input, of the part that shows the image.
+    private func padded(_ part: Placement, _ input: InputSpec) -> RGBImage {
+        if (input.height, input.width) == (height, width) { return self }
+        var whole = [UInt8](repeating: input.padding.value, count: input.height * input.width * 3)
+        for y in 0..<height {
+            let start = ((part.top + y) * input.width + part.left) * 3
+            whole.replaceSubrange(start..<start + width * 3, with: pixels[y * width * 3..<(y + 1) * width * 3])
+        }
+        return RGBImage(height: input.height, width: input.width, pixels: whole)
     }
 
     /// The largest power of two that a side can be divided by and still has `target` pixels.

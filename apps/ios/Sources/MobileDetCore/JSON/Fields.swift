@@ -39,6 +39,18 @@ struct Fields {
         }
     }
 
+    /// One of the texts that an enumeration knows; `older` where files from before the field do not have it.
+    func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, older: Choice? = nil) throws -> Choice
+    where Choice.RawValue == String {
+        if let older, value[name] == nil { return older }
+        let text = try string(name)
+        guard let known = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw problem("\(name) '\(text.prefix(40))' is not one of \(names); use a newer app")
+        }
+        return known
+    }
+
     func object(_ name: String) throws -> Fields {
         let members = try field(name, "an object", \.members)
         return Fields(.object(members), source: source)

@@ -55,8 +55,8 @@ public class PictureActivity : Activity() {
         } catch (error: IOException) {
             throw MobileDetException("the picture cannot be read: ${error.message}", error)
         } ?: throw MobileDetException("the picture cannot be read")
-        val image = Pictures.decode(content, applyOrientation = true)
         val ready = detector ?: throw MobileDetException("the bundle is not ready yet")
+        val image = Pictures.decode(content, ready.appliesOrientation)
         return image to ready.detect(image, Orientation.UPRIGHT, Detector.DEFAULT_SCORE)
     }
 

@@ -31,6 +31,9 @@ public class Detector private constructor(private val session: DetectorSession) 
     /** Class names, in the order of the model. */
     public val labels: List<String> get() = session.bundle.spec.labels
 
+    /** Whether a photograph must be turned as its EXIF data say before [detect] sees it; see [Pictures.decode]. */
+    public val appliesOrientation: Boolean get() = session.bundle.spec.input.appliesOrientation
+
     /** What really runs the model file. */
     public val execution: Execution get() = session.execution
 

@@ -21,6 +21,17 @@ public class Detections(public val boxes: FloatArray, public val scores: FloatAr
     public fun box(index: Int): Box =
         Box(boxes[index * SIDES], boxes[index * SIDES + 1], boxes[index * SIDES + 2], boxes[index * SIDES + 3])
 
+    /** The same with other numbers; [change] is told the place of each in its box: x1, y1, x2, y2. */
+    internal fun withBoxes(change: (Float, Int) -> Float): Detections =
+        Detections(FloatArray(boxes.size) { change(boxes[it], it % SIDES) }, scores, labels)
+
+    /** Some of them. */
+    internal fun rows(kept: List<Int>): Detections = Detections(
+        FloatArray(kept.size * SIDES) { boxes[kept[it / SIDES] * SIDES + it % SIDES] },
+        FloatArray(kept.size) { scores[kept[it]] },
+        IntArray(kept.size) { labels[kept[it]] },
+    )
+
     public companion object {
         @JvmField
         public val NONE: Detections = Detections(FloatArray(0), FloatArray(0), IntArray(0))
@@ -37,11 +48,11 @@ public class RawOutputs(
     public val count: Float,
 ) {
     /**
-     * What was found, boxes in pixels of an image of this size; in 32 bits, as everywhere.
+     * What was found, boxes as fractions of the input.
      *
      * @throws MobileDetException the outputs are not finite, or hold a count or a class that cannot be.
      */
-    public fun detections(height: Int, width: Int, classCount: Int): Detections {
+    public fun detections(classCount: Int): Detections {
         val numbers = sequenceOf(boxes, classes, scores).flatMap { it.asSequence() } + count
         if (!numbers.all { it.isFinite() }) throw impossible("the outputs are not finite numbers")
         if (count < 0 || count > scores.size) throw impossible("it counts $count detections in ${scores.size} rows")
@@ -50,15 +61,8 @@ public class RawOutputs(
         labels.firstOrNull { it < 0 || it >= classCount }?.let { label ->
             throw impossible("it gives class $label, its classes are 0 to ${classCount - 1}")
         }
-        val pixels = FloatArray(found * SIDES)
-        for (row in 0 until found) {
-            val at = row * SIDES
-            pixels[at] = boxes[at + 1] * width
-            pixels[at + 1] = boxes[at] * height
-            pixels[at + 2] = boxes[at + 3] * width
-            pixels[at + 3] = boxes[at + 2] * height
-        }
-        return Detections(pixels, scores.copyOf(found), labels)
+        // y before x in the outputs
+        return Detections(FloatArray(found * SIDES) { boxes[it xor 1] }, scores.copyOf(found), labels)
     }
 
     private fun impossible(what: String) = MobileDetException("the model file is unusable: $what; export the bundle again")

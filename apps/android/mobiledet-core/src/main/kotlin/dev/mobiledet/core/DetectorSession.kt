@@ -31,17 +31,27 @@ public class DetectorSession(
         else RgbImage(size.height, size.width, case.content)
     }
 
-    /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes in its pixels. */
+    /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes in its pixels, cut to it. */
     public fun detect(image: RgbImage, decodeStartedNs: Long = System.nanoTime()): Found {
+        val found = detectUncut(image, decodeStartedNs)
+        val visible = Placement.of(image.height, image.width, bundle.spec.input).visible(found.detections)
+        return Found(visible, found.times, found.height, found.width)
+    }
+
+    /** As [detect]; boxes may reach out of the image, into the padding of a letterbox. */
+    internal fun detectUncut(image: RgbImage, decodeStartedNs: Long): Found {
         val decoded = System.nanoTime()
+        val placement = Placement.of(image.height, image.width, bundle.spec.input)
         val input = Resize.fit(image, bundle.spec.input)
-        return run(input, image.height, image.width, decodeStartedNs, decoded)
+        val (detections, times) = run(input, decodeStartedNs, decoded) { placement.toPicture(it) }
+        return Found(detections, times, image.height, image.width)
     }
 
     /** Detects in an image of the model's size; boxes as fractions of it. */
     public fun detectInput(image: RgbImage): Found {
         val started = System.nanoTime()
-        return run(image, 1, 1, started, started)
+        val (fractions, times) = run(image, started, started) { it }
+        return Found(fractions, times, 1, 1)
     }
 
     /** Measures on a golden input; [betweenRuns] may throw to end it. */
@@ -52,14 +62,16 @@ public class DetectorSession(
 
     override fun close(): Unit = model.close()
 
-    private fun run(input: RgbImage, height: Int, width: Int, startedNs: Long, decodedNs: Long): Found {
+    private fun run(
+        input: RgbImage, startedNs: Long, decodedNs: Long, place: (Detections) -> Detections,
+    ): Pair<Detections, StageTimes> {
         model.setInput(input)
         val prepared = System.nanoTime()
         model.invoke()
         val inferred = System.nanoTime()
-        val detections = model.outputs().detections(height, width, bundle.spec.labels.size)
+        val detections = place(model.outputs().detections(bundle.spec.labels.size))
         val finished = System.nanoTime()
         val times = StageTimes(decodedNs - startedNs, prepared - decodedNs, inferred - prepared, finished - inferred)
-        return Found(detections, times, height, width)
+        return detections to times
     }
 }

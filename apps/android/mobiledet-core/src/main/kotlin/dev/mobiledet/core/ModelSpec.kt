@@ -4,15 +4,37 @@ import com.google.gson.JsonElement
 
 private const val SCHEMA_VERSION = 1
 private const val LEAST_SIDE = 32
+private val RESIZE_RULES = listOf("stretch", "letterbox")
 private val SAMPLINGS = listOf("mean", "bilinear")
+private val PADDINGS = mapOf("grey" to 114, "black" to 0)
+private val PLACEMENTS = listOf("centre", "top-left")
+private val EXIF_RULES = listOf("auto", "apply", "ignore")
 
 /**
  * The image that a model takes: height x width x 3, RGB, raw values 0..255.
  *
- * Normalisation is inside the model file; [resize] says how an image becomes this size: `stretch` scales both sides.
- * [sampling] says which of its pixels count: `mean` all, `bilinear` the four around each place; see [Resize].
+ * Normalisation is inside the model file; [resize] says how an image becomes this size: `stretch` scales both sides,
+ * `letterbox` keeps its shape and fills the rest with the colour [padding] (`grey`, `black`), the image in the [placement]
+ * (`centre`, `top-left`); see [Placement]. [sampling] says which of its pixels count: `mean` all, `bilinear` the four
+ * around each place; see [Resize]. [exif] says whether a photograph is turned as its EXIF orientation says: `ignore`
+ * leaves it as it is stored, `apply` and `auto` turn it.
  */
-public data class InputSpec(val height: Int, val width: Int, val resize: String, val sampling: String)
+public data class InputSpec(
+    val height: Int,
+    val width: Int,
+    val resize: String,
+    val sampling: String,
+    val padding: String = "grey",
+    val placement: String = "centre",
+    val exif: String = "auto",
+) {
+    public val isLetterbox: Boolean get() = resize == "letterbox"
+
+    /** Whether a photograph is turned upright before the model sees it. */
+    public val appliesOrientation: Boolean get() = exif != "ignore"
+
+    internal val paddingValue: Int get() = PADDINGS.getValue(padding)
+}
 
 /** How raw scores became detections, inside the model file; [maxDetections] is the number of its rows. */
 public data class NmsSpec(val iou: Double, val score: Double, val topK: Int, val maxDetections: Int)
@@ -60,13 +82,19 @@ public data class ModelSpec(
         }
 
         private fun input(fields: Fields): InputSpec {
-            val sampling = if (fields.has("sampling")) fields.text("sampling") else "bilinear" // of older files
-            val input = InputSpec(fields.int("height"), fields.int("width"), fields.text("resize"), sampling)
+            fun choice(name: String, known: Collection<String>, older: String? = null): String {
+                val value = if (older == null || fields.has(name)) fields.text(name) else older // of older files
+                require(value in known) { "$name '$value' is not one of ${known.joinToString()}; use a newer app" }
+                return value
+            }
+            val input = InputSpec(
+                fields.int("height"), fields.int("width"), choice("resize", RESIZE_RULES),
+                choice("sampling", SAMPLINGS, "bilinear"), choice("padding", PADDINGS.keys, "grey"),
+                choice("placement", PLACEMENTS, "centre"), choice("exif", EXIF_RULES, "auto"),
+            )
             for (side in listOf(input.height, input.width)) {
                 require(side >= LEAST_SIDE) { "input side $side is below $LEAST_SIDE" }
             }
-            require(input.resize == "stretch") { "resize rule '${input.resize}' is not stretch; use a newer app" }
-            require(sampling in SAMPLINGS) { "sampling '$sampling' is not one of ${SAMPLINGS.joinToString()}; use a newer app" }
             require(fields.text("channels") == "RGB") { "channels '${fields.text("channels")}' are not RGB" }
             return input
         }

@@ -10,13 +10,27 @@ private const val SUM_SHIFT = 16
  *
  * Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
  * its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the result is
- * stretched, bilinear, pixel centres at half, with weights of 11 bits and sums rounded as OpenCV's INTER_LINEAR does.
+ * stretched, bilinear, pixel centres at half, with weights of 11 bits and sums rounded as OpenCV's INTER_LINEAR does. Of a
+ * letterbox the part of the input that shows the image, see [Placement], takes the place of the model's size.
  */
 public object Resize {
     /** The input that a model takes. */
     @JvmStatic
-    public fun fit(image: RgbImage, input: InputSpec): RgbImage =
-        stretch(image, input.height, input.width, averages = input.sampling == "mean")
+    public fun fit(image: RgbImage, input: InputSpec): RgbImage {
+        val part = Placement.of(image.height, image.width, input)
+        return padded(stretch(image, part.height, part.width, averages = input.sampling == "mean"), part, input)
+    }
+
+    private fun padded(shown: RgbImage, part: Placement, input: InputSpec): RgbImage {
+        if (part.height == input.height && part.width == input.width) return shown
+        val row = part.width * RgbImage.CHANNELS
+        val out = ByteArray(input.height * input.width * RgbImage.CHANNELS).apply { fill(input.paddingValue.toByte()) }
+        for (y in 0 until part.height) {
+            val at = ((part.top + y) * input.width + part.left) * RgbImage.CHANNELS
+            shown.pixels.copyInto(out, at, y * row, (y + 1) * row)
+        }
+        return RgbImage(input.height, input.width, out)
+    }
 
     /** Stretches an image to height x width; the image itself if it has that size. [averages]: the first half too. */
     @JvmStatic

@@ -16,7 +16,10 @@ class DecodingTest {
                 Vectors.floats(case.get("count")).single(),
             )
             val ids = Vectors.ints(case.get("category_ids"))
-            val decode = { outputs.detections(case.get("height").asInt, case.get("width").asInt, ids.size) }
+            val placement = Placement.of(
+                case.get("height").asInt, case.get("width").asInt, InputSpec(32, 32, "stretch", "mean"),
+            )
+            val decode = { placement.toPicture(outputs.detections(ids.size)) }
             if (!case.get("sound").asBoolean) {
                 assertThrows(MobileDetException::class.java) { decode() }
                 continue

@@ -1,6 +1,7 @@
 package dev.mobiledet.core
 
 import com.google.gson.JsonElement
+import com.google.gson.JsonObject
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertSame
@@ -8,14 +9,38 @@ import org.junit.Test
 
 class GeometryTest {
     @Test
-    fun stretchingIsThatOfTheHostToTheBit() {
+    fun resizingIsThatOfTheHostToTheBit() {
         for (case in Vectors.cases("resize")) {
             val expected = Vectors.image(case.getAsJsonObject("resized"))
             val image = Vectors.image(case.getAsJsonObject("image"))
-            val sampling = case.get("sampling").asString
-            val resized = Resize.fit(image, InputSpec(expected.height, expected.width, "stretch", sampling))
-            assertArrayEquals("${image.height} x ${image.width} $sampling", expected.pixels, resized.pixels)
+            val input = input(case, expected.height, expected.width)
+            assertArrayEquals("${image.height} x ${image.width} $input", expected.pixels, Resize.fit(image, input).pixels)
         }
+    }
+
+    @Test
+    fun picturesLieWhereTheyDoOnTheHostAndBoxesWithThem() {
+        for (case in Vectors.cases("placement")) {
+            val (inputHeight, inputWidth) = Vectors.ints(case.get("input")).toList()
+            val input = input(case, inputHeight, inputWidth)
+            val placement = Placement.of(case.get("height").asInt, case.get("width").asInt, input)
+            val part = listOf(placement.top, placement.left, placement.height, placement.width)
+            assertEquals(Vectors.ints(case.get("part")).toList(), part)
+            val boxes = Vectors.floats(case.get("boxes"))
+            val rows = boxes.size / 4
+            val found = placement.toPicture(Detections(boxes, FloatArray(rows), IntArray(rows) { it }))
+            assertArrayEquals(Vectors.floats(case.get("in_picture")), found.boxes, 0f)
+            val visible = placement.visible(found)
+            assertArrayEquals(Vectors.floats(case.get("visible")), visible.boxes, 0f)
+            assertArrayEquals(Vectors.ints(case.get("visible_rows")), visible.labels)
+        }
+    }
+
+    /** Of a letterbox with its colour and place, which cases of a stretch do not have. */
+    private fun input(case: JsonObject, height: Int, width: Int): InputSpec {
+        fun text(name: String, without: String) = if (case.has(name)) case.get(name).asString else without
+        val (resize, sampling) = listOf("resize", "sampling").map { case.get(it).asString }
+        return InputSpec(height, width, resize, sampling, text("padding", "grey"), text("placement", "centre"))
     }
 
     @Test

@@ -75,7 +75,7 @@ public class Agent(private val device: Device, folder: File, public val limits: 
             } catch (error: MobileDetException) {
                 return@answerEach Sent.notDecoded(index, error.message.ifEmpty { "it cannot be decoded" })
             }
-            Sent.found(index, loaded.session.detect(image, started))
+            Sent.found(index, loaded.session.detectUncut(image, started))
         }
     }
 
