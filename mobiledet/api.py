@@ -143,7 +143,7 @@ class Detector:
         Args:
             source: a video file, the number of a camera, its device, or an address such as rtsp://...; of a camera or
                 a stream the newest frame is taken each time.
-            every: take every so manieth frame.
+            every: take every N-th frame.
             score: objects below it are left out, 0..1.
 
         Raises:

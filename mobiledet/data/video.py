@@ -9,6 +9,7 @@ extra, ``video``.
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,12 +30,17 @@ VIDEO_SUFFIXES = frozenset(
 )
 # of FFmpeg: what reads one file and follows no address in it, as playlists do
 FORMATS = "mov,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg,mxf,mjpeg,mjpeg_2000,yuv4mpegpipe,h264,hevc,m4v"
+UNTIMED_FORMATS = {"mpjpeg", "mjpeg", "h264", "hevc"}  # whose frames come without a time: of a live one, that of now
 TIMED_FORMATS = {"mov", "matroska", "avi", "flv", "asf"}  # whose header tells how long they are
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt")
 SILENT_SECONDS = 15.0  # of an address, until it counts as gone
 POLL_SECONDS = 0.2  # between two looks whether a live source shall be left
 SHORT_SECONDS = 0.1  # and a frame, by which a file may end before its header says so
 CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
+
+
+class UnreadVideo(UserError):
+    """A video or camera of which nothing could be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +85,18 @@ class Video:
     stop: bool = False
     _container: Any = field(default=None, repr=False)
     _stream: Any = field(default=None, repr=False)
+    _by_clock: bool = False
     _last: int | None = None  # ticks of the latest frame
     _first: int | None = None  # ticks at which the video begins
     _reached: float = 0.0  # latest end of a packet, seconds
     _damaged: int = 0  # packets and frames
 
     def read(self, every: int = 1) -> Iterator[VideoFrame]:
-        """Every so manieth frame. One that cannot be decoded is left out, and what follows is read as far as it can be;
+        """Every N-th frame. One that cannot be decoded is left out, and what follows is read as far as it can be;
         ``problem`` tells it afterwards.
 
         Raises:
-            UserError: not one frame can be decoded.
+            UnreadVideo: not one frame can be decoded, or one is too large.
         """
         return _newest(self, self._read(every)) if self.live else self._read(every)
 
@@ -102,7 +109,7 @@ class Video:
             if index % every == 0:
                 yield VideoFrame(_upright(frame), index, ticks, float(ticks * self.time_base))
         if index < 0:
-            raise UserError(f"cannot read {self.name}: {self.problem or 'it holds no frame'}")
+            raise UnreadVideo(f"cannot read {self.name}: {self.problem or 'it holds no frame'}")
         self._check_end()
 
     def _decoded(self) -> Iterator[Any]:
@@ -138,21 +145,23 @@ class Video:
             return
         for frame in frames:
             if frame.width * frame.height > MOST_PIXELS:
-                raise UserError(_too_large(self.name, frame.width, frame.height))
+                raise UnreadVideo(_too_large(self.name, frame.width, frame.height))
             if frame.is_corrupt:
                 self._damage("its data are damaged", packet)
             yield frame
 
     def _ticks(self, frame: Any) -> int:
-        time = frame.pts if frame.pts is not None else frame.dts
+        at = frame.pts if frame.pts is not None else frame.dts
+        if self._by_clock:
+            at = round(time.monotonic() / self.time_base)
         step = max(1, round(1 / (self.rate * self.time_base)))
-        if time is None:  # such as of a raw stream
-            time = 0 if self._last is None else self._last + (self._first or 0) + step
+        if at is None:  # such as of a raw stream
+            at = 0 if self._last is None else self._last + (self._first or 0) + step
         if self._first is None:
             start = self._container.start_time
             told = start is not None and not self.live
-            self._first = round(Fraction(start, 10**6) / self.time_base) if told else time
-        ticks = time - self._first
+            self._first = round(Fraction(start, 10**6) / self.time_base) if told else at
+        ticks = at - self._first
         if self._last is not None and ticks <= self._last:
             ticks = self._last + 1
             self._broke("the times of its frames do not grow")
@@ -192,8 +201,8 @@ class Video:
 
 def is_video(source: str) -> bool:
     """Whether a text stands for a camera, an address, or a file that a video's name says it is."""
-    if Path(source).is_file():
-        return Path(source).suffix.lower() in VIDEO_SUFFIXES
+    if Path(source).is_file() or Path(source).is_dir():
+        return Path(source).is_file() and Path(source).suffix.lower() in VIDEO_SUFFIXES
     return _is_camera(source) or _is_address(source) or Path(source).suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -219,7 +228,8 @@ def open_video(source: str) -> Iterator[Video]:
     """A video file, an address such as rtsp://..., or a camera: its number, or its device such as /dev/video0.
 
     Raises:
-        UserError: PyAV is missing, or the source cannot be had or holds no video.
+        UserError: PyAV is missing.
+        UnreadVideo: the source cannot be had or holds no video.
     """
     name = public_name(source)
     try:
@@ -229,28 +239,30 @@ def open_video(source: str) -> Iterator[Video]:
     try:
         container = av.open(**_how(source), mode="r")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(f"cannot read {name}: {_reason(error)}") from error
+        raise UnreadVideo(f"cannot read {name}: {_reason(error)}") from error
     with container:
         if not container.streams.video:
-            raise UserError(f"cannot read {name}: it holds no video")
+            raise UnreadVideo(f"cannot read {name}: it holds no video")
         stream = container.streams.video[0]
         if stream.codec_context is None:
-            raise UserError(f"cannot read {name}: no decoder for it is known")
+            raise UnreadVideo(f"cannot read {name}: no decoder for it is known")
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > MOST_PIXELS:
-            raise UserError(_too_large(name, width, height))
+            raise UnreadVideo(_too_large(name, width, height))
         stream.thread_type = "AUTO"
         live = _is_camera(source) or (_is_address(source) and container.duration is None)
+        by_clock = live and bool(UNTIMED_FORMATS & set(container.format.name.split(",")))
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         length = (container.duration or 0) / 1e6
         yield Video(
             name=name,
-            time_base=Fraction(stream.time_base or Fraction(1, 90_000)),
+            time_base=Fraction(1, 1000) if by_clock else Fraction(stream.time_base or Fraction(1, 90_000)),
             rate=Fraction(rate),
             frames=0 if live else stream.frames or round(length * rate),
             live=live,
             _container=container,
             _stream=stream,
+            _by_clock=by_clock,
         )
 
 
@@ -268,14 +280,14 @@ def _how(source: str) -> dict[str, Any]:
     if _is_camera(source):
         kind, device = CAMERAS.get(sys.platform, ("", ""))
         if not kind:
-            raise UserError(f"cameras are known on Linux and macOS, not on {sys.platform}; give an address or a file")
+            raise UnreadVideo(f"cameras are known on Linux and macOS, not on {sys.platform}; give an address or a file")
         return {"file": device.format(source) if source.isdecimal() else source, "format": kind}
     if _is_address(source):
         # of RTSP by TCP, which loses no packets
         options = {"rtsp_transport": "tcp"} if source.lower().startswith("rtsp") else {}
         return {"file": source, "options": options, "timeout": SILENT_SECONDS}
     if not Path(source).is_file():
-        raise UserError(f"cannot find {source}; give a picture, a video, a folder of them, or a camera")
+        raise UnreadVideo(f"cannot find {source}; give a picture, a video, a folder of them, or a camera")
     return {"file": f"file:{source}", "options": {"format_whitelist": FORMATS, "protocol_whitelist": "file"}}
 
 

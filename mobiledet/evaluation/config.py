@@ -26,7 +26,7 @@ class EvaluateConfig(DataOptions):
       mobiledet evaluate x.mobiledet --data /data/coco
       mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
       mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
-      mobiledet evaluate x.mobiledet --data aerial --tiles 640      # what slices bring, and what they cost
+      mobiledet evaluate x.mobiledet --data aerial --tiles 640
       mobiledet evaluate x.mobiledet --no-accuracy --sustained 5m
       mobiledet evaluate x.mobiledet --no-accuracy --fps 30
       mobiledet evaluate x.mobiledet --data /data/coco --device http://192.168.0.7:8765 --token TOKEN
@@ -162,15 +162,15 @@ class PredictConfig:
       mobiledet predict x.mobiledet holiday/ --score 0.5 --out drawn
       mobiledet predict x.mobiledet cat.jpg --json > boxes.json
       mobiledet predict x.mobiledet street.mp4 --every 5 --write ndjson
-      mobiledet predict x.mobiledet 0                               # the first camera
+      mobiledet predict x.mobiledet 0                            # the first camera
       mobiledet predict x.mobiledet rtsp://192.168.0.9/stream
-      mobiledet predict x.mobiledet aerial.tif --tiles 640          # small objects in a large picture
+      mobiledet predict x.mobiledet aerial.tif --tiles 640       # what is small
     """
 
     bundle: Positional[Path]
     """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it; or the name of a published
     detector, where no file or folder is called so."""
-    images: Positional[tuple[str, ...]]
+    images: Positional[Annotated[tuple[str, ...], arg(metavar="SOURCE...")]]
     """Pictures, videos, folders of them, cameras by number (0) or device (/dev/video0), addresses of streams."""
 
     out: Path = Path("predictions")
@@ -182,7 +182,7 @@ class PredictConfig:
     json: bool = False
     """Print the detections as JSON instead of a table; of videos what was written."""
     every: int = 1
-    """Of a video, take every so manieth frame; the written video holds those alone, at their times."""
+    """Of a video, take every N-th frame; the written video holds those alone, at their times."""
     write: Literal["both", "video", "ndjson"] = "both"
     """Of a video: the annotated video, a line of JSON for each frame, or both."""
     tiles: str = ""

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mobiledet.atomic import atomic_file
 from mobiledet.data.images import list_images, load_rgb, unread_pictures
-from mobiledet.data.video import is_video, list_videos, short_name
+from mobiledet.data.video import UnreadVideo, is_video, list_videos, short_name
 from mobiledet.detections import Detections
 from mobiledet.devices.base import Session
 from mobiledet.drawing.pictures import contact_sheet, draw_detections, save_picture
@@ -55,21 +55,20 @@ def run(config: PredictConfig) -> int:
         raise UserError("no pictures; give at least one picture, a folder of pictures, or a video without --sheet")
     if config.every != 1 and not videos:
         raise UserError(f"--every {config.every} takes frames of a video, and none is given")
-    targets = _targets([Path(image.stem + _suffix(image)) for image in images])
-    video_targets = _targets([Path(f"{short_name(video)}.mp4") for video in videos])
-    names = {name for target in video_targets for name in (target, target.with_suffix(".ndjson"))}
-    _keep_sources([config.out / name for name in (*targets, *names)], [*images, *map(Path, videos)])
+    targets = _targets([Path(f"{short_name(video)}.mp4") for video in videos])
+    outputs = [config.out / name for target in targets for name in (target, target.with_suffix(".ndjson"))]
+    _keep_sources(outputs, [*images, *map(Path, videos)])
     tiling = parse_tiling(config.tiles, config.tile_overlap)
     with closing(open_file(config.bundle, config.file, config.device, threads=config.threads, tiling=tiling)) as opened:
         spec, session = opened.bundle.spec, opened.session
         predictions, problems = predict(session, spec, images, config.out, config.score)
         found = []
-        for video, target in zip(videos, video_targets, strict=True):
+        for video, target in zip(videos, targets, strict=True):
             drawn = config.out / target if config.write != "ndjson" else None
             ndjson = (config.out / target).with_suffix(".ndjson") if config.write != "video" else None
             try:
                 found.append(predict_video(session, spec, video, drawn, ndjson, config.score, config.every))
-            except UserError as error:
+            except UnreadVideo as error:
                 problems.append(str(error))
             if found and found[-1].stopped:
                 break
@@ -85,18 +84,22 @@ def run(config: PredictConfig) -> int:
     for other in passed_over:
         kind = "what a Mac leaves beside a picture" if other.name.startswith("._") else f"pictures of {other.suffix}"
         print(f"not read: {other} ({kind})", file=sys.stderr)
+    return _tell_problems(problems, found, len(images), len(videos))
+
+
+def _tell_problems(problems: Sequence[str], found: Sequence[VideoPrediction], images: int, videos: int) -> int:
+    """Say what went wrong, of so many pictures and videos; the exit status."""
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    given = len(images) + len(videos)
-    if problems and given > 1:
+    if problems and images + videos > 1:
         things = "pictures and videos" if images and videos else "pictures" if images else "videos"
-        print(f"{len(problems)} of {given} {things} could not be read", file=sys.stderr)
+        print(f"{len(problems)} of {images + videos} {things} could not be read", file=sys.stderr)
     broken = [video.problem for video in found if video.problem]
     for problem in broken:
         print(f"error: {problem}; what came before is kept", file=sys.stderr)
     if found and found[-1].stopped:
-        left = len(videos) - len(found)
-        print("stopped; what came before is kept" + (f", {left} videos were not begun" * bool(left)), file=sys.stderr)
+        left = videos - len(found)
+        print("stopped; what came before is kept" + f", {left} videos were not begun" * bool(left), file=sys.stderr)
         return EXIT_SIGNAL + found[-1].stopped
     return EXIT_UNREAD if problems else EXIT_CUT_OFF if broken else 0
 

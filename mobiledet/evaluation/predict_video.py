@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mobiledet.atomic import atomic_file
 from mobiledet.data.images import ImageSource
-from mobiledet.data.video import Video, VideoFrame, open_video
+from mobiledet.data.video import UnreadVideo, Video, VideoFrame, open_video
 from mobiledet.detections import Detections
 from mobiledet.devices.base import Session
 from mobiledet.drawing.pictures import draw_detections
@@ -74,11 +74,12 @@ def predict_video(
         drawn: the video to write, MP4 with the frames' own times; None writes none.
         ndjson: the lines to write; None writes none.
         score: detections below it are left out.
-        every: takes every so manieth frame.
+        every: takes every N-th frame.
         quiet: show no progress.
 
     Raises:
-        UserError: the source cannot be read at all, or a file cannot be written. Nothing is left of it then.
+        UnreadVideo: the source cannot be read at all.
+        UserError: a file cannot be written, or the device is gone. Nothing is left of it then, either.
     """
     started = time.perf_counter()
     frames = objects = 0
@@ -100,7 +101,7 @@ def predict_video(
             frames, objects = frames + 1, objects + len(found)
             progress.update(task, completed=frames)
         if not frames:
-            raise UserError(f"cannot read {video.name}: it was stopped before the first frame")
+            raise UnreadVideo(f"cannot read {video.name}: it was stopped before the first frame")
     return VideoPrediction(
         video=video.name,
         drawn=drawn,

@@ -312,8 +312,12 @@ def test_ctrl_c_leaves_whole_files(patch_bundle: Bundle, movie: Movie, tmp_path:
 
 
 @pytest.fixture
-def camera(paint_cells: Paint) -> Iterator[str]:
-    """Address of a network camera that sends 50 JPEGs a second until nobody looks, as many real ones do."""
+def camera(paint_cells: Paint) -> Iterator[tuple[str, list[float]]]:
+    """A network camera that sends 50 JPEGs a second until nobody looks, without times, as many real ones do.
+
+    Its address, and when each picture was sent.
+    """
+    sent: list[float] = []
 
     class Sending(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -325,6 +329,7 @@ def camera(paint_cells: Paint) -> Iterator[str]:
                 Image.fromarray(paint_cells([place(index)], WIDTH, HEIGHT)).save(picture, "JPEG", quality=95)
                 size = len(picture.getvalue())
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {size}\r\n\r\n"
+                sent.append(time.monotonic())
                 try:
                     self.wfile.write(head.encode() + picture.getvalue() + b"\r\n")
                 except OSError:
@@ -338,14 +343,15 @@ def camera(paint_cells: Paint) -> Iterator[str]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://user:secret@127.0.0.1:{server.server_port}/live"
+    yield f"http://user:secret@127.0.0.1:{server.server_port}/live", sent
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def test_a_camera_goes_on_until_ctrl_c(patch_bundle: Bundle, camera: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mobiledet.cli", "predict", str(patch_bundle.path), camera, "--threads", "1"]
+def test_a_camera_goes_on_until_ctrl_c(patch_bundle: Bundle, camera: tuple[str, list[float]], tmp_path: Path) -> None:
+    address, sent = camera
+    command = [sys.executable, "-m", "mobiledet.cli", "predict", str(patch_bundle.path), address, "--threads", "1"]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -361,6 +367,9 @@ def test_a_camera_goes_on_until_ctrl_c(patch_bundle: Bundle, camera: str, tmp_pa
     assert len(found) > 2
     assert len(times_of(drawn)) == len(found)
     assert [line["frame"] for line in found] == sorted({line["frame"] for line in found})
+    first, last = found[0], found[-1]
+    elapsed = sent[last["frame"]] - sent[first["frame"]]
+    assert last["time_s"] - first["time_s"] == pytest.approx(elapsed, abs=0.7)
     assert "secret" not in output + errors + lines.name
     assert f"{len(found)} frames" in output
 
