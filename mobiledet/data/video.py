@@ -71,7 +71,7 @@ class Video:
         frames: that it has, about; 0 where nobody knows.
         live: whether it goes on while nobody looks: frames that come meanwhile are passed over.
         problem: how it broke, and when; empty as long as it did not.
-        passed_over: frames of a live source that came while nobody looked.
+        passed_over: frames of a live source that came while nobody looked, or without a time at its beginning.
         stop: set it, also from a signal's handler, and reading ends before the next frame.
     """
 
@@ -106,7 +106,9 @@ class Video:
             if self.stop:
                 return
             ticks = self._ticks(frame)
-            if index % every == 0:
+            if ticks is None:
+                self.passed_over += 1
+            elif index % every == 0:
                 yield VideoFrame(_upright(frame), index, ticks, float(ticks * self.time_base))
         if index < 0:
             raise UnreadVideo(f"cannot read {self.name}: {self.problem or 'it holds no frame'}")
@@ -150,11 +152,14 @@ class Video:
                 self._damage("its data are damaged", packet)
             yield frame
 
-    def _ticks(self, frame: Any) -> int:
+    def _ticks(self, frame: Any) -> int | None:
+        """When a frame is shown; None of the first frames of a live source that come without a time."""
         at = frame.pts if frame.pts is not None else frame.dts
         if self._by_clock:
             at = round(time.monotonic() / self.time_base)
         step = max(1, round(1 / (self.rate * self.time_base)))
+        if at is None and self.live and self._first is None:
+            return None
         if at is None:  # such as of a raw stream
             at = 0 if self._last is None else self._last + (self._first or 0) + step
         if self._first is None:
@@ -164,7 +169,8 @@ class Video:
         ticks = at - self._first
         if self._last is not None and ticks <= self._last:
             ticks = self._last + 1
-            self._broke("the times of its frames do not grow")
+            if not self.live:
+                self._broke("the times of its frames do not grow")
         self._last = ticks
         return ticks
 

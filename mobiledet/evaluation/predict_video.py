@@ -110,7 +110,7 @@ def predict_video(
         objects=objects,
         seconds=time.perf_counter() - started,
         problem=f"{video.name} broke: {video.report}" if video.problem else "",
-        notes=_notes(video, writer),
+        notes=_notes(video, writer, signals.number),
         stopped=0 if video.live else signals.number,
     )
 
@@ -151,8 +151,10 @@ def detections_json(found: Detections, spec: ModelSpec) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(video: Video, writer: VideoWriter | None) -> tuple[str, ...]:
+def _notes(video: Video, writer: VideoWriter | None, signal: int) -> tuple[str, ...]:
     notes = []
+    if video.live and not signal and not video.problem:
+        notes.append("it ended by itself")
     if video.passed_over:
         notes.append(f"{video.passed_over} frames came while the detector was busy and were passed over")
     if writer and writer.scaled:

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from rtsp_camera import RtspCamera
 
 import mobiledet
 from mobiledet import cli
@@ -372,6 +373,46 @@ def test_a_camera_goes_on_until_ctrl_c(patch_bundle: Bundle, camera: tuple[str, 
     assert last["time_s"] - first["time_s"] == pytest.approx(elapsed, abs=0.7)
     assert "secret" not in output + errors + lines.name
     assert f"{len(found)} frames" in output
+
+
+def test_an_rtsp_camera(patch_bundle: Bundle, movie: Movie, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = [index / 20 for index in range(30)]
+    with av.open(str(movie("clip.mkv", ticks=range(30)))) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        head = container.streams.video[0].codec_context.extradata
+    camera = RtspCamera(_annex_b(packets, head or b""), seconds)
+    status = predict(patch_bundle, camera.url, "--out", tmp_path / "out")
+    camera.close()
+    told = capsys.readouterr()
+    assert "it ended by itself" in told.out
+    (lines,) = (tmp_path / "out").glob("*.ndjson")
+    found = read_lines(lines)
+    assert status == 0, told.err
+    assert len(found) > 5
+    first = found[0]
+    for line in found:
+        assert line["time_s"] - first["time_s"] == pytest.approx((line["frame"] - first["frame"]) / 20, abs=1e-3)
+        row, column, label = place(line["frame"])
+        assert [entry["label_index"] for entry in line["detections"]] == [label]
+        assert line["detections"][0]["box_xyxy"] == pytest.approx(cell_box(row, column), abs=0.01)
+
+
+def _annex_b(packets: list[bytes], head: bytes) -> list[bytes]:
+    """Packets of a file with start codes in place of lengths; the parameter sets (avcC) come first."""
+    start, at, sets = b"\0\0\1", 6, b""
+    for count in (head[5] & 31, 1):
+        for _ in range(count):
+            size = int.from_bytes(head[at : at + 2], "big")
+            sets, at = sets + start + head[at + 2 : at + 2 + size], at + 2 + size
+        at += 1
+    units = []
+    for packet in packets:
+        unit, at = b"", 0
+        while at < len(packet):
+            size = int.from_bytes(packet[at : at + 4], "big")
+            unit, at = unit + start + packet[at + 4 : at + 4 + size], at + 4 + size
+        units.append(unit)
+    return [sets + units[0], *units[1:]]
 
 
 def test_sources_are_told_apart() -> None:
