@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mobiledet.errors import UserError
 
+BT601, VIDEO_RANGE = 5, 1  # how PyAV makes YUV of RGB; a large video without a word of it is taken for BT.709
 OPTIONS = {"preset": "veryfast", "crf": "20"}
 
 
@@ -53,6 +54,8 @@ class VideoWriter:
             self._stream = self._container.add_stream("h264", rate=self._rate, options=OPTIONS)
             self._stream.height, self._stream.width = pixels.shape[:2]
             self._stream.pix_fmt = "yuv420p"
+            self._stream.codec_context.colorspace = BT601
+            self._stream.codec_context.color_range = VIDEO_RANGE
             self._stream.time_base = self._stream.codec_context.time_base = self._time_base
         size = self._stream.width, self._stream.height
         if pixels.shape[1::-1] != size:

@@ -139,6 +139,7 @@ def test_rotation_is_obeyed(patch_bundle: Bundle, movie: Movie, tmp_path: Path, 
     with av.open(str(out / "clip.mp4")) as container:
         frame = next(container.decode(video=0))
         assert (frame.width / frame.height, frame.rotation) == (size[0] / size[1], 0)
+        assert (frame.colorspace, frame.color_range) == (5, 1)  # BT.601 is what PyAV computes, told to players
     if turn != "mirrored":  # which OpenCV does not know
         theirs = cv2.VideoCapture(str(path)).read()[1]
         assert theirs.shape[1::-1] == size
