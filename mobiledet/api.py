@@ -4,7 +4,8 @@ Options have the names, defaults and meaning of the command line, from the same 
 tuples lists. What a user can mend is raised as ``UserError``. Messages name an option as the command line does.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +16,15 @@ from PIL import Image
 
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.data.images import ImageSource, pillow_rgb
+from mobiledet.data.video import open_video
 from mobiledet.devices.base import Execution
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig, PredictConfig
-from mobiledet.evaluation.found import Found
+from mobiledet.evaluation.found import Found, FoundFrame
 from mobiledet.evaluation.opened import OpenedFile, open_file
+from mobiledet.evaluation.predict_video import detect_frames
 from mobiledet.evaluation.result import Result
+from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.keywords import narrowed, takes, takes_after
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
@@ -62,6 +66,8 @@ class Detector:
         device: str = "local",
         token: str = "",
         quiet: bool = False,
+        tiles: str | int = "",
+        tile_overlap: float = PredictConfig.tile_overlap,
     ) -> Self:
         """Load a model file of a bundle on a device, and check that it finds there what it found at export.
 
@@ -75,13 +81,17 @@ class Detector:
                 ``mobiledet devices``.
             token: of an agent; by default MOBILEDET_AGENT_TOKEN of the environment.
             quiet: do not tell of the work that the name of a published detector causes.
+            tiles: also run on slices of so many pixels, such as 640, "480x640" (height x width) or "auto" (the size of
+                the input), which finds what is small in large pictures and takes as many runs.
+            tile_overlap: of neighbouring slices, as a share of their side.
 
         Raises:
             UserError: bundle, file or device cannot be had, or the device computes something else.
         """
         given = bundle.path if isinstance(bundle, Bundle) else Path(bundle)
+        tiling = parse_tiling(str(tiles), tile_overlap)
         path = find_bundle(given, (lambda line: None) if quiet else tell)
-        return cls(open_file(path, file, device, token, accelerator, threads))
+        return cls(open_file(path, file, device, token, accelerator, threads, tiling))
 
     @overload
     def detect(self, pictures: Picture, score: float = ...) -> Found: ...
@@ -124,6 +134,39 @@ class Detector:
             sides = frame.height, frame.width
             results.append(Found(found.boxes_xyxy, found.scores, found.labels, names, *sides, source, upright))
         return results
+
+    def stream(
+        self, source: str | Path | int, every: int = 1, score: float = PredictConfig.score
+    ) -> Generator[FoundFrame, None, None]:
+        """Find objects in the frames of a video or camera, as they come.
+
+        Args:
+            source: a video file, the number of a camera, its device, or an address such as rtsp://...; of a camera or
+                a stream the newest frame is taken each time.
+            every: take every N-th frame.
+            score: objects below it are left out, 0..1.
+
+        Raises:
+            UserError: the source cannot be read, an argument is out of range, or, after the last frame that could be
+                decoded, how the video broke and when.
+        """
+        if not 0 <= score <= 1:
+            raise UserError(f"score {score} is not in 0..1")
+        if every < 1:
+            raise UserError(f"every {every} is not at least 1")
+        with open_video(str(source)) as video:
+            with closing(detect_frames(self._opened.session, video, every)) as frames:
+                for frame, all_found in frames:
+                    found = all_found.above(score)
+                    names = tuple(self.spec.labels[label] for label in found.labels)
+                    height, width = frame.pixels.shape[:2]
+                    yield FoundFrame(
+                        *(found.boxes_xyxy, found.scores, found.labels, names, height, width, frame.pixels),
+                        index=frame.index,
+                        time_s=frame.time_s,
+                    )
+            if video.problem:
+                raise UserError(f"{video.name} broke: {video.report}")
 
     def close(self) -> None:
         """Let the device go."""

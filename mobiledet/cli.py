@@ -101,7 +101,7 @@ COMMANDS = {
     "predict": Command(
         "mobiledet.evaluation.config:PredictConfig",
         "mobiledet.zoo_bundle:predict",
-        "draw the boxes that a bundle, or a published detector, finds on pictures",
+        "draw the boxes that a bundle, or a published detector, finds on pictures and videos",
     ),
     "devices": Command(
         "mobiledet.devices.config:DevicesConfig",

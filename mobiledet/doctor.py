@@ -27,12 +27,13 @@ from rich.text import Text
 from mobiledet.cores import usable_cores
 
 Status = Literal["ok", "warning", "problem"]
-Extra = Literal["train", "evaluate", "pretrained", "tflite", "coreml", "coreai", "dev"]
+Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", "coreai", "dev"]
 
 NEEDS: dict[Extra, str] = {
     "train": "mobiledet train",
     "evaluate": "pictures of reports, quicker resizing, --scorer pycocotools, QR codes",
     "pretrained": "mobiledet train --pretrained imagenet with weights of timm",
+    "video": "mobiledet predict on videos and cameras",
     "tflite": "mobiledet export --format tflite",
     "coreml": "mobiledet export --format coreml",
     "coreai": "mobiledet export --format coreai, and evaluate of its files",

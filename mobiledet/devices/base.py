@@ -98,6 +98,7 @@ class Frame:
         times: None when the image could not be read.
         problem: why the image could not be read; empty when it was.
         height, width: of the decoded image, in pixels; 0 when it could not be read.
+        whole: where slices were run too, what the whole image alone gave; None otherwise.
     """
 
     image: Path
@@ -106,6 +107,7 @@ class Frame:
     problem: str = ""
     height: int = 0
     width: int = 0
+    whole: "Frame | None" = None
 
     def cut(self, spec: InputSpec) -> "Frame":
         """The same without what lies in the padding of a letterbox alone, boxes cut to the picture."""

@@ -39,6 +39,8 @@ def draw_detections(
     """
     height, width = image.shape[:2]
     factor = max(1, -(-READABLE_SIDE // max(height, width)))
+    if factor == 1 and not len(detections) and truth_xyxy is None:
+        return image.copy()
     picture = Image.fromarray(image).resize((width * factor, height * factor), Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 240))

@@ -17,9 +17,10 @@ from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.detection_log import DetectionLog
 from mobiledet.evaluation.latency import LatencyStats
-from mobiledet.evaluation.result import Accuracy
+from mobiledet.evaluation.result import Accuracy, TiledAccuracy
+from mobiledet.evaluation.tiles import TiledSession
 from mobiledet.matching import Tolerance, compare_lists
-from mobiledet.metrics.coco import CocoEvaluator
+from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics
 from mobiledet.spec import ModelSpec
 
 # how alike an image must be that is run again: devices may round differently from run to run
@@ -39,7 +40,7 @@ def measure_accuracy(
     """Detect in every image of a data set that has not been seen yet, with a progress bar, and score.
 
     Args:
-        session: the loaded file.
+        session: the loaded file; a ``TiledSession`` has the whole images scored beside.
         spec: the model's description, for its labels.
         dataset: the images and what is on them.
         scorer: one of ``metrics.coco.SCORERS``.
@@ -79,12 +80,21 @@ def measure_accuracy(
     if not scored:
         raise UserError(f"no image of {dataset.images_dir} can be scored; the first problem: {left_out[0].text}")
 
-    evaluator = CocoEvaluator(spec.labels, {image.id: image.truth for image in scored}, label_of)
-    for image in scored:
-        evaluator.add(image.id, known[image.id].detections)
-    times = [frame.times for frame in map(known.__getitem__, (image.id for image in scored)) if frame.times]
+    found = [known[image.id] for image in scored]
+
+    def metrics(frames: Sequence[Frame]) -> CocoMetrics:
+        evaluator = CocoEvaluator(spec.labels, {image.id: image.truth for image in scored}, label_of)
+        for image, frame in zip(scored, frames, strict=True):
+            evaluator.add(image.id, frame.detections)
+        return evaluator.score(scorer)
+
+    tiles = None
+    if isinstance(session, TiledSession):
+        cut, whole = session.tiling, [frame.whole for frame in found if frame.whole]
+        runs = 1 + sum(len(cut.slices(frame.height, frame.width)) for frame in found) / len(found)
+        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, metrics(whole), _stages(whole))
     return Accuracy(
-        metrics=evaluator.score(scorer),
+        metrics=metrics(found),
         dataset=dataset.name,
         annotations=str(dataset.annotations),
         images_sha256=dataclasses.replace(dataset, images=tuple(scored)).sha256(),
@@ -93,8 +103,14 @@ def measure_accuracy(
         skipped_by_reason=count_by_reason(left_out),
         notes=_notes(spec, dataset, label_of),
         scorer=scorer,
-        stages={stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)},
+        stages=_stages(found),
+        tiles=tiles,
     )
+
+
+def _stages(frames: Sequence[Frame]) -> dict[str, LatencyStats]:
+    times = [frame.times for frame in frames if frame.times]
+    return {stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)}
 
 
 def require_boxes(dataset: DetectionSet) -> None:

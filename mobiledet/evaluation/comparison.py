@@ -79,11 +79,14 @@ class Comparison:
 
 
 def compare(results: Sequence[Result]) -> list[Comparison]:
-    """Sort results with accuracy and latency into comparisons: each of one list of images, and alike in runtime."""
+    """Sort results with accuracy and latency into comparisons: each of one list of images, and alike in runtime.
+
+    Those of slices are left out: their mAP comes from many runs, the latency is that of one.
+    """
     names = dict(zip(map(id, results), short_names(results), strict=True))
     by_images: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
-        if result.latency and result.accuracy and result.accuracy.metrics.AP >= 0:
+        if result.latency and result.accuracy and result.accuracy.metrics.AP >= 0 and not result.accuracy.tiles:
             key = result.accuracy.dataset, runtime_apart(result), result.accuracy.images_sha256
             by_images.setdefault(key, []).append(result)
     comparisons = []

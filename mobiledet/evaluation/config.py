@@ -26,6 +26,7 @@ class EvaluateConfig(DataOptions):
       mobiledet evaluate x.mobiledet --data /data/coco
       mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
       mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
+      mobiledet evaluate x.mobiledet --data aerial --tiles 640
       mobiledet evaluate x.mobiledet --no-accuracy --sustained 5m
       mobiledet evaluate x.mobiledet --no-accuracy --fps 30
       mobiledet evaluate x.mobiledet --data /data/coco --device http://192.168.0.7:8765 --token TOKEN
@@ -76,6 +77,12 @@ class EvaluateConfig(DataOptions):
     exif: Literal["bundle", Exif] = "bundle"
     """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
     the annotations does not tell otherwise (auto); bundle: as it was trained."""
+    tiles: str = ""
+    """Also run on slices of this size in pixels, such as 640 or 480x640 (height x width), or of the model's own size
+    (auto), for what is small in large images. The same run scores the whole images alone, so that the result tells the
+    mAP that slices bring and the time that they cost; the latency is that of one run of the file."""
+    tile_overlap: float = 0.2
+    """Of neighbouring slices, as a share of their side: what is no larger lies whole in one of them."""
     scorer: Literal["faster-coco-eval", "pycocotools"] = "faster-coco-eval"
     """Computes the twelve numbers; both give the same ones, pycocotools takes about nine times as long."""
 
@@ -134,34 +141,55 @@ class ReportConfig:
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """Run a bundle on pictures and draw what it finds.
+    """Run a bundle on pictures, videos or a camera, and draw what it finds.
 
-    Pictures are turned as their EXIF orientation says, unless the bundle was trained with --exif ignore. Each is
-    written whole or not at all. One that cannot be read does not stop the others; it is told at the end, with exit
-    status 2. The name of a published detector (`mobiledet zoo`) stands for its bundle: its weights are fetched and
-    exported once and kept in the cache. Without a network the error says where a file of weights must lie to be taken.
+    Pictures are turned as their EXIF orientation says, unless the bundle was trained with --exif ignore, and videos as
+    their rotation says. The name of a published detector (`mobiledet zoo`) stands for its bundle: its weights are
+    fetched and exported once and kept in the cache. Without a network the error says where a file of weights must lie
+    to be taken.
+
+    Of a video NAME.mp4 is written, where each frame is shown when it was (without sound), and NAME.ndjson, a line of
+    JSON for each frame: {"frame": 0, "time_s": 0.0, "detections": [{"label": "dog", "label_index": 16, "category_id":
+    18, "score": 0.9, "box_xyxy": [left, top, right, bottom]}]}, in pixels of the upright frame, x to the right, y down.
+    A camera goes on until Ctrl-C; frames that come while the detector is busy are passed over, and counted. Videos need
+    PyAV: pip install 'mobiledet[video]'.
+
+    Each file is written whole or not at all. What cannot be read does not stop the rest, it is told at the end: exit
+    status 2. A video that breaks or is cut off is kept up to there, the time is told: exit status 3.
 
     For example:
       mobiledet predict ssdlite320_mobilenet_v3_large photo.jpg
-      mobiledet predict x.mobiledet cat.jpg dog.png
       mobiledet predict x.mobiledet holiday/ --score 0.5 --out drawn
       mobiledet predict x.mobiledet cat.jpg --json > boxes.json
+      mobiledet predict x.mobiledet street.mp4 --every 5 --write ndjson
+      mobiledet predict x.mobiledet 0                            # the first camera
+      mobiledet predict x.mobiledet rtsp://192.168.0.9/stream
+      mobiledet predict x.mobiledet aerial.tif --tiles 640       # what is small
     """
 
     bundle: Positional[Path]
     """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it; or the name of a published
     detector, where no file or folder is called so."""
-    images: Positional[tuple[Path, ...]]
-    """Pictures, or folders of pictures."""
+    images: Positional[Annotated[tuple[str, ...], arg(metavar="SOURCE...")]]
+    """Pictures, videos, folders of them, cameras by number (0) or device (/dev/video0), addresses of streams."""
 
     out: Path = Path("predictions")
-    """Folder for the drawn pictures; an old picture of the same name is replaced."""
+    """Folder for what is drawn; an old file of the same name is replaced."""
     sheet: Path | None = None
     """Also put all drawn pictures side by side on this one, a JPEG."""
     score: float = 0.3
     """Leave out detections below this score."""
     json: bool = False
-    """Print the detections as JSON instead of a table."""
+    """Print the detections as JSON instead of a table; of videos what was written."""
+    every: int = 1
+    """Of a video, take every N-th frame; the written video holds those alone, at their times."""
+    write: Literal["both", "video", "ndjson"] = "both"
+    """Of a video: the annotated video, a line of JSON for each frame, or both."""
+    tiles: str = ""
+    """Also run on slices of this size in pixels, such as 640 or 480x640 (height x width), or of the model's own size
+    (auto), to find what is small in large pictures."""
+    tile_overlap: float = 0.2
+    """Of neighbouring slices, as a share of their side: what is no larger lies whole in one of them."""
     file: str = ""
     """Model file or precision of the bundle; by default the first .tflite."""
     device: str = "local"

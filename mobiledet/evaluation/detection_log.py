@@ -42,6 +42,7 @@ class Origin:
         mode: ``image`` or ``tensor``.
         images: sha256 of the list of images and what is on them.
         labels: the classes that ``labels`` of a line count from 0.
+        tiles: how images were cut; empty where they were not. Lines then tell what the whole image alone gave, too.
     """
 
     bundle: str
@@ -51,6 +52,7 @@ class Origin:
     mode: str
     images: str
     labels: tuple[str, ...]
+    tiles: str = ""
 
     def differences(self, other: "Origin") -> list[str]:
         """Names of what is not the same."""
@@ -68,6 +70,7 @@ class _Line:
     scores: Any
     labels: Any
     times: StageTimes
+    whole: Any
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class DetectionLog:
             header = load_json(lines[0])
             if header["kind"] != KIND or header["schema_version"] != SCHEMA_VERSION or len(header) != 3:
                 raise ValueError("it is of another version")
-            others = decode(Origin, header["origin"]).differences(origin)
+            others = decode(Origin, header["origin"], filled=(Origin,)).differences(origin)
             if others:
                 raise UserError(
                     f"{self.path} holds an unfinished evaluation of another {' and '.join(others)}; "
@@ -157,6 +160,8 @@ class DetectionLog:
                     self._benchmarks.append((measured.plan, measured.samples))
                 else:
                     image_id, frame = _frame(value, len(origin.labels))
+                    if (frame.whole is None) == bool(origin.tiles):
+                        raise ValueError(f"image {image_id} has nothing of the whole image, or of slices")
                     if image_id in self.found:
                         raise ValueError(f"image {image_id} stands there twice")
                     self.found[image_id] = frame
@@ -227,9 +232,10 @@ def _json(value: dict[str, Any]) -> str:
 def _line_json(image_id: ImageId, frame: Frame) -> str:
     found = frame.detections
     boxes, scores = float32_json(found.boxes_xyxy.tolist()), float32_json(found.scores.tolist())
+    whole = f',"whole":{_line_json(image_id, frame.whole)}' if frame.whole else ""
     return (
         f'{{"image_id":{json.dumps(image_id)},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
-        f'"labels":{json.dumps(found.labels.tolist())},"times":{_json(vars(frame.times))}}}'
+        f'"labels":{json.dumps(found.labels.tolist())},"times":{_json(vars(frame.times))}{whole}}}'
     )
 
 
@@ -238,9 +244,10 @@ def _frame(value: dict[str, Any], class_count: int) -> tuple[ImageId, Frame]:
     if type(image_id) not in (int, str):
         raise ValueError(f"image_id is a {type(image_id).__name__}")
     # the arrays are checked as a whole, an id may be larger than 64 bits
-    line: _Line = decode(_Line, {**value, **dict.fromkeys(("image_id", "boxes", "scores", "labels"))})
+    line: _Line = decode(_Line, {**value, **dict.fromkeys(("image_id", "boxes", "scores", "labels", "whole"))})
     found = Detections.from_json(value["boxes"], value["scores"], value["labels"], class_count)
-    return image_id, Frame(Path(), found, line.times, height=line.height, width=line.width)
+    whole = _frame(value["whole"], class_count)[1] if value.get("whole") is not None else None
+    return image_id, Frame(Path(), found, line.times, height=line.height, width=line.width, whole=whole)
 
 
 def _comparable(origin: Origin, name: str) -> Any:

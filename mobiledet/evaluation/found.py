@@ -82,3 +82,16 @@ class Found:
             ) from error
         names = {"class_name": np.array(self.names, dtype=str)}
         return Theirs(xyxy=self.boxes, confidence=self.scores, class_id=self.labels, data=names)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class FoundFrame(Found):
+    """What was found in one frame of a video; ``image`` holds its pixels.
+
+    Attributes:
+        index: place among the frames of the video, from 0.
+        time_s: when it is shown, seconds since the beginning.
+    """
+
+    index: int
+    time_s: float

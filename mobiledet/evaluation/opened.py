@@ -7,6 +7,7 @@ from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.devices import open_device
 from mobiledet.devices.base import MOST_THREADS, Device, Session
 from mobiledet.errors import UserError
+from mobiledet.evaluation.tiles import TiledSession, Tiling
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,13 @@ class OpenedFile:
 
 
 def open_file(
-    path: Path, file: str = "", device: str = "local", token: str = "", accelerator: str = "auto", threads: int = 0
+    path: Path,
+    file: str = "",
+    device: str = "local",
+    token: str = "",
+    accelerator: str = "auto",
+    threads: int = 0,
+    tiling: Tiling | None = None,
 ) -> OpenedFile:
     """Load a model file on a device and replay its golden inputs there.
 
@@ -39,6 +46,7 @@ def open_file(
         file: its name or precision; by default the first .tflite.
         device, token: as in ``open_device``.
         accelerator, threads: as in ``Device.load``.
+        tiling: how pictures are cut; None runs on whole ones alone.
 
     Raises:
         UserError: bundle, file or device cannot be had, or the device finds something else in the golden inputs.
@@ -49,9 +57,11 @@ def open_file(
     try:
         bundle = open_bundle(path)
         chosen = bundle.select(file)
-        session = opened.load(bundle, chosen, accelerator, threads)
+        session: Session = opened.load(bundle, chosen, accelerator, threads)
         session.golden()
     except BaseException:
         opened.close()
         raise
+    if tiling:
+        session = TiledSession(session, bundle.spec, tiling)
     return OpenedFile(bundle, chosen, opened, session)

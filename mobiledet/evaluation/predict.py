@@ -1,4 +1,4 @@
-"""``mobiledet predict``: what a bundle finds on pictures, drawn and told."""
+"""``mobiledet predict``: what a bundle finds on pictures and in videos, drawn and told."""
 
 import json
 import sys
@@ -15,15 +15,20 @@ from rich.table import Table
 
 from mobiledet.atomic import atomic_file
 from mobiledet.data.images import list_images, load_rgb, unread_pictures
+from mobiledet.data.video import UnreadVideo, is_video, list_videos, short_name
 from mobiledet.detections import Detections
 from mobiledet.devices.base import Session
 from mobiledet.drawing.pictures import contact_sheet, draw_detections, save_picture
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
 from mobiledet.evaluation.opened import open_file
+from mobiledet.evaluation.predict_video import VideoPrediction, detections_json, predict_video
+from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.spec import ModelSpec
 
-EXIT_BAD_PICTURE = 2  # as for other mistakes of the user
+EXIT_UNREAD = 2  # as for other mistakes of the user
+EXIT_CUT_OFF = 3  # as of an export that leaves files out
+EXIT_SIGNAL = 128  # and its number, as shells count
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
@@ -43,32 +48,92 @@ class Prediction:
 
 
 def run(config: PredictConfig) -> int:
-    """The command ``mobiledet predict``; returns 2 if a picture could not be read."""
-    if not 0 <= config.score <= 1:
-        raise UserError(f"--score {config.score} is not in 0..1")
-    images = [image for path in config.images for image in list_images(path)]
-    passed_over = [other for path in config.images for other in unread_pictures(path)]
-    if not images:
-        raise UserError("no pictures; give at least one picture or a folder of pictures")
-    with closing(open_file(config.bundle, config.file, config.device, threads=config.threads)) as opened:
-        spec = opened.bundle.spec
-        predictions, problems = predict(opened.session, spec, images, config.out, config.score)
+    """The command ``mobiledet predict``; returns 2 if something could not be read, 3 if a video broke on its way."""
+    _check(config)
+    images, videos, passed_over = _sources(config.images)
+    if not images and (config.sheet or not videos):
+        raise UserError("no pictures; give at least one picture, a folder of pictures, or a video without --sheet")
+    if config.every != 1 and not videos:
+        raise UserError(f"--every {config.every} takes frames of a video, and none is given")
+    targets = _targets([Path(f"{short_name(video)}.mp4") for video in videos])
+    outputs = [config.out / name for target in targets for name in (target, target.with_suffix(".ndjson"))]
+    _keep_sources(outputs, [*images, *map(Path, videos)])
+    tiling = parse_tiling(config.tiles, config.tile_overlap)
+    with closing(open_file(config.bundle, config.file, config.device, threads=config.threads, tiling=tiling)) as opened:
+        spec, session = opened.bundle.spec, opened.session
+        predictions, problems = predict(session, spec, images, config.out, config.score)
+        found = []
+        for video, target in zip(videos, targets, strict=True):
+            drawn = config.out / target if config.write != "ndjson" else None
+            ndjson = (config.out / target).with_suffix(".ndjson") if config.write != "video" else None
+            try:
+                found.append(predict_video(session, spec, video, drawn, ndjson, config.score, config.every))
+            except UnreadVideo as error:
+                problems.append(str(error))
+            if found and found[-1].stopped:
+                break
     if config.sheet and predictions:
         with atomic_file(config.sheet) as temporary:
             sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])
             Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
     if config.json:
-        print(json.dumps([_to_json(prediction, spec) for prediction in predictions], indent=1))
-    elif predictions:
-        _print(predictions, spec)
+        told = [_to_json(prediction, spec) for prediction in predictions] + [_video_json(video) for video in found]
+        print(json.dumps(told, indent=1))
+    else:
+        _print(predictions, found, spec)
     for other in passed_over:
         kind = "what a Mac leaves beside a picture" if other.name.startswith("._") else f"pictures of {other.suffix}"
         print(f"not read: {other} ({kind})", file=sys.stderr)
+    return _tell_problems(problems, found, len(images), len(videos))
+
+
+def _tell_problems(problems: Sequence[str], found: Sequence[VideoPrediction], images: int, videos: int) -> int:
+    """Say what went wrong, of so many pictures and videos; the exit status."""
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    if problems:
-        print(f"{len(problems)} of {len(images)} pictures could not be read", file=sys.stderr)
-    return EXIT_BAD_PICTURE if problems else 0
+    if problems and images + videos > 1:
+        things = "pictures and videos" if images and videos else "pictures" if images else "videos"
+        print(f"{len(problems)} of {images + videos} {things} could not be read", file=sys.stderr)
+    broken = [video.problem for video in found if video.problem]
+    for problem in broken:
+        print(f"error: {problem}; what came before is kept", file=sys.stderr)
+    if found and found[-1].stopped:
+        left = videos - len(found)
+        print("stopped; what came before is kept" + f", {left} videos were not begun" * bool(left), file=sys.stderr)
+        return EXIT_SIGNAL + found[-1].stopped
+    return EXIT_UNREAD if problems else EXIT_CUT_OFF if broken else 0
+
+
+def _check(config: PredictConfig) -> None:
+    if not 0 <= config.score <= 1:
+        raise UserError(f"--score {config.score} is not in 0..1")
+    if config.every < 1:
+        raise UserError(f"--every {config.every} is not at least 1")
+
+
+def _sources(given: Sequence[str]) -> tuple[list[Path], list[str], list[Path]]:
+    """Pictures, videos, and what lies among the pictures of folders and is not read.
+
+    Raises:
+        UserError: a path does not exist, or a folder holds neither.
+    """
+    images: list[Path] = []
+    videos: list[str] = []
+    passed_over: list[Path] = []
+    for source in given:
+        if is_video(source):
+            videos.append(source)
+            continue
+        path = Path(source)
+        inside = list_videos(path)
+        videos += map(str, inside)
+        passed_over += unread_pictures(path)
+        try:
+            images += list_images(path)
+        except UserError:
+            if not inside:
+                raise
+    return images, videos, passed_over
 
 
 def predict(
@@ -91,7 +156,8 @@ def predict(
     Raises:
         UserError: a picture would be overwritten, or the folder cannot be written.
     """
-    targets = _targets(images, out)
+    targets = [out / name for name in _targets([Path(image.stem + _suffix(image)) for image in images])]
+    _keep_sources(targets, images)
     predictions, problems = [], []
     turns = spec.input.exif != "ignore"
     for frame, target in zip(session.detect(images, apply_orientation=turns), targets, strict=True):
@@ -110,40 +176,62 @@ def predict(
     return predictions, problems
 
 
-def _targets(images: Sequence[Path], out: Path) -> list[Path]:
-    """A file in ``out`` for each picture, no two the same even where letter case does not count."""
-    sources = {image.resolve() for image in images}
+def _suffix(image: Path) -> str:
+    return ".jpg" if image.suffix.lower() in JPEG_SUFFIXES else ".png"
+
+
+def _targets(wanted: Sequence[Path]) -> list[Path]:
+    """The names, with a number where two would be the same or differ in letter case alone."""
     taken: set[str] = set()
     targets = []
-    for image in images:
-        suffix = ".jpg" if image.suffix.lower() in JPEG_SUFFIXES else ".png"
-        name, number = f"{image.stem}{suffix}", 1
+    for target in wanted:
+        name, number = target.name, 1
         while name.casefold() in taken:
             number += 1
-            name = f"{image.stem}-{number}{suffix}"
+            name = f"{target.stem}-{number}{target.suffix}"
         taken.add(name.casefold())
-        targets.append(out / name)
-        if targets[-1].resolve() in sources:
-            raise UserError(
-                f"{targets[-1]} would overwrite a picture that is to be read; choose another folder by --out"
-            )
+        targets.append(Path(name))
     return targets
 
 
+def _keep_sources(targets: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Refuse to write over what is to be read."""
+    read = {source.resolve() for source in sources}
+    for target in targets:
+        if target.resolve() in read:
+            raise UserError(f"{target} would overwrite a picture or video that is to be read; choose another --out")
+
+
 def _to_json(prediction: Prediction, spec: ModelSpec) -> dict[str, Any]:
-    found = prediction.detections
-    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes_xyxy.tolist(), strict=True)
     return {
         "image": str(prediction.image),
         "drawn": str(prediction.drawn),
-        "detections": [
-            {"label": spec.labels[k], "category_id": spec.category_ids[k], "score": score, "box_xyxy": box}
-            for k, score, box in rows
-        ],
+        "detections": detections_json(prediction.detections, spec),
     }
 
 
-def _print(predictions: Sequence[Prediction], spec: ModelSpec) -> None:
+def _video_json(video: VideoPrediction) -> dict[str, Any]:
+    return {
+        "video": video.video,
+        "drawn": str(video.drawn) if video.drawn else None,
+        "ndjson": str(video.ndjson) if video.ndjson else None,
+        "frames": video.frames,
+        "objects": video.objects,
+        "frames_per_second": round(video.frames_per_second, 2),
+        "problem": video.problem,
+        "notes": video.notes,
+    }
+
+
+def _print(predictions: Sequence[Prediction], videos: Sequence[VideoPrediction], spec: ModelSpec) -> None:
+    for video in videos:
+        written = ", ".join(str(path) for path in (video.drawn, video.ndjson) if path)
+        rate = f"{video.frames_per_second:.1f} frames/s"
+        print(f"{video.video}: {video.frames} frames, {video.objects} objects, {rate}, written: {written}")
+        for note in video.notes:
+            print(f"  {note}")
+    if not predictions:
+        return
     table = Table("picture", "found", "score", "x1, y1, x2, y2")
     for prediction in predictions:
         found = prediction.detections

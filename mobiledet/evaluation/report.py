@@ -8,7 +8,7 @@ from mobiledet.atomic import atomic_file
 from mobiledet.drawing.markup import Markup
 from mobiledet.drawing.page import render_page
 from mobiledet.errors import UserError
-from mobiledet.evaluation import report_context, report_cross_checks, report_measured, report_sustained
+from mobiledet.evaluation import report_context, report_cross_checks, report_measured, report_sustained, report_tiles
 from mobiledet.evaluation.chart_png import write_map_latency
 from mobiledet.evaluation.comparison import compare
 from mobiledet.evaluation.config import ReportConfig
@@ -20,6 +20,7 @@ SECTIONS = {
     "chart": "mAP against latency",
     "pictures": "Detections",
     "results": "All results",
+    "tiles": "Tiles",
     "failures": "Failures",
     "latency": "Latency",
     "sustained": "Over time",
@@ -109,6 +110,7 @@ def render(
         report_measured.charts(compare(results), results),
         report_context.pictures(pictures) if pictures else Markup(""),
         report_measured.results_table(results),
+        report_tiles.tiles(results),
         report_context.failures(failures),
         report_measured.latencies(results),
         report_sustained.sustained(results),

@@ -22,7 +22,8 @@ def charts(comparisons: Sequence[Comparison], results: Sequence[Result]) -> Mark
     if not comparisons:
         parts.append(tag("p", "No result holds both accuracy and latency, so there is nothing to draw.", class_="soft"))
     elif left_out:
-        parts.append(tag("p", f"{left_out} of {len(results)} results lack accuracy or latency.", class_="soft"))
+        reasons = "lack accuracy or latency, or come of many runs an image (tiles)"
+        parts.append(tag("p", f"{left_out} of {len(results)} results {reasons}.", class_="soft"))
     return tag("section", tag("h2", "mAP against latency"), *parts, id="chart")
 
 
@@ -109,6 +110,8 @@ def remarks_of(result: Result) -> Iterable[str]:
         yield f"fell back from {execution.requested}"
     if result.accuracy and result.accuracy.mode == "tensor":
         yield "tensor mode"
+    if result.accuracy and result.accuracy.tiles:
+        yield str(result.accuracy.tiles)
     if latency and latency.infer.throttled:
         yield "throttled"
     if latency and not latency.steady:
@@ -210,8 +213,10 @@ def _ladder(name: str, series: str, rungs: Sequence[Result]) -> Markup:
 
 
 def _difference(accuracy: Accuracy | None, base: Accuracy | None) -> str:
-    """Of mAP, where both were scored on the same images."""
+    """Of mAP, where both were scored on the same images, cut alike."""
     if accuracy is None or base is None or accuracy.images_sha256 != base.images_sha256:
+        return NOT_MEASURED
+    if str(accuracy.tiles) != str(base.tiles):
         return NOT_MEASURED
     return f"{accuracy.metrics.AP - base.metrics.AP:+.4f}".replace("-", "−")
 

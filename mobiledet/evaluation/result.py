@@ -25,10 +25,38 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.records import RECORD_BYTES, Range, decode
-from mobiledet.spec import InputSpec, ModelSpec, read_json
+from mobiledet.spec import InputSpec, ModelSpec, read_json, sides_text
 
 KIND = "mobiledet result"
 SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True)
+class TiledAccuracy:
+    """What slices bring and cost: the numbers beside them are those of slices and whole images together.
+
+    Attributes:
+        height, width: of a slice, pixels.
+        overlap: share of a slice that its neighbour has too, at least.
+        runs: of the file for an image, mean: its slices, and once the whole.
+        whole_metrics: COCO's numbers of the whole images alone, as an evaluation without slices gives them.
+        whole_stages: latency of decode, preprocess, infer and postprocess of the whole images alone.
+    """
+
+    height: Annotated[int, Range(1)]
+    width: Annotated[int, Range(1)]
+    overlap: Annotated[float, Range(0, 0.9)]
+    runs: Annotated[float, Range(1)]
+    whole_metrics: CocoMetrics
+    whole_stages: dict[str, LatencyStats]
+
+    @property
+    def whole_ms(self) -> float:
+        """Mean time of a whole image, from file to boxes."""
+        return sum(stage.mean_ms for stage in self.whole_stages.values())
+
+    def __str__(self) -> str:
+        return f"tiles of {sides_text(self.height, self.width)}, overlap {self.overlap:g}"
 
 
 @dataclass(frozen=True)
@@ -45,7 +73,8 @@ class Accuracy:
         notes: what else a reader of the score should know.
         scorer: what computed the numbers.
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
-        stages: latency of decode, preprocess, infer and postprocess over the images, as they came.
+        stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
+        tiles: what slices bring and cost; None where whole images alone were run.
     """
 
     metrics: CocoMetrics
@@ -58,6 +87,12 @@ class Accuracy:
     stages: dict[str, LatencyStats]
     skipped_by_reason: str = ""
     notes: tuple[str, ...] = ()
+    tiles: TiledAccuracy | None = None
+
+    @property
+    def image_ms(self) -> float:
+        """Mean time of an image, from file to boxes."""
+        return sum(stage.mean_ms for stage in self.stages.values())
 
 
 @dataclass(frozen=True)
@@ -206,10 +241,14 @@ def _check(result: Result) -> None:
             raise ValueError("latency does not tell when each run began and each state was read")
     if accuracy:
         names = [stage.name for stage in dataclasses.fields(StageTimes)]
-        if list(accuracy.stages) != names:
-            raise ValueError(f"accuracy.stages are not {', '.join(names)}")
-        for name, stats in accuracy.stages.items():
-            stats.check(f"accuracy.stages.{name}")
+        measured = {"stages": accuracy.stages}
+        if accuracy.tiles:
+            measured["tiles.whole_stages"] = accuracy.tiles.whole_stages
+        for where, stages in measured.items():
+            if list(stages) != names:
+                raise ValueError(f"accuracy.{where} are not {', '.join(names)}")
+            for name, stats in stages.items():
+                stats.check(f"accuracy.{where}.{name}")
 
 
 def read_result(path: Path) -> Result:

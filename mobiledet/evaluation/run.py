@@ -27,6 +27,7 @@ from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
+from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
 from mobiledet.spec import ModelSpec
 
 HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval", "pycocotools")
@@ -75,6 +76,7 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
             scorer=config.scorer,
             on_bad_data=config.on_bad_data,
             plan=plan,
+            tiling=parse_tiling(config.tiles, config.tile_overlap),
             mode=config.mode,
             strict=config.strict,
             log_path=partial_path(config.out) if config.out else None,
@@ -109,6 +111,7 @@ def evaluate(
     scorer: str = "faster-coco-eval",
     on_bad_data: OnBadData = "error",
     plan: BenchmarkPlan | None = None,
+    tiling: Tiling | None = None,
     mode: InputMode = "image",
     strict: bool = False,
     log_path: Path | None = None,
@@ -130,6 +133,7 @@ def evaluate(
         scorer: one of ``metrics.coco.SCORERS``.
         on_bad_data: what to do with an image that cannot be decoded or is not of the annotated size.
         plan: how long to measure the latency; None leaves it out.
+        tiling: how images are cut for the accuracy, beside whole ones; None takes whole ones alone.
         mode: what the device was opened for.
         strict: refuse a device that fell back from the accelerator.
         log_path: keeps what is known of each image, so that an evaluation that ends early can go on; None keeps
@@ -141,7 +145,9 @@ def evaluate(
     Raises:
         UserError: the device refuses the file, gives other detections than the golden ones, or the data is bad.
     """
-    session = device.load(bundle, file, accelerator, threads)
+    session: Session = device.load(bundle, file, accelerator, threads)
+    if tiling:
+        session = TiledSession(session, bundle.spec, tiling)
     execution = session.execution
     if strict and accelerator not in ("auto", execution.actual):
         raise UserError(f"{device.info().name} fell back from {accelerator} to {execution.actual}; see --accelerator")
@@ -150,7 +156,8 @@ def evaluate(
     if dataset:
         require_boxes(dataset)
         images = dataset.sha256()
-        origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels)
+        cut = str(session.tiling) if isinstance(session, TiledSession) else ""
+        origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels, cut)
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
             accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet)
@@ -196,6 +203,9 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("--images and --annotations belong together; give both")
     if config.accuracy and (config.data is None) == (config.images is None):
         raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
+    if config.tiles and not config.accuracy:
+        raise UserError("--tiles changes the mAP alone; drop it or --no-accuracy")
+    parse_tiling(config.tiles, config.tile_overlap)
     for name, most in (("threads", MOST_THREADS), ("limit", sys.maxsize)):
         if not 0 <= getattr(config, name) <= most:
             raise UserError(f"--{name} {getattr(config, name)} is not in 0..{most}")

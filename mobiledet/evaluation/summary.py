@@ -9,7 +9,7 @@ from rich.table import Table
 from mobiledet.devices.coreai import RUNTIME as COREAI
 from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.evaluation.cross_check import CrossCheck
-from mobiledet.evaluation.result import Accuracy, Latency, Result
+from mobiledet.evaluation.result import Accuracy, Latency, Result, TiledAccuracy
 
 
 def print_summary(result: Result) -> None:
@@ -74,11 +74,22 @@ def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
     yield "mAP", f"[green]{precision(m.AP)}[/green] on {escape(accuracy.dataset)}, {m.images} images"
     yield "", f"AP50 {precision(m.AP50)}, AP75 {precision(m.AP75)}"
     yield "", f"small {precision(m.APs)}, medium {precision(m.APm)}, large {precision(m.APl)}"
+    if accuracy.tiles:
+        yield "tiles", f"{accuracy.tiles}: {', '.join(tile_facts(accuracy, accuracy.tiles))}"
     for note in accuracy.notes:
         yield "note", escape(note)
     if accuracy.skipped:
         yield "skipped", escape(f"{len(accuracy.skipped)}: {accuracy.skipped_by_reason}; all are listed in the result")
         yield "", escape(f"such as {accuracy.skipped[0]}")
+
+
+def tile_facts(accuracy: Accuracy, tiles: TiledAccuracy) -> Iterator[str]:
+    """What slices bring and cost, in words."""
+    gain = accuracy.metrics.AP - tiles.whole_metrics.AP
+    yield f"mAP {gain:+.4f} against {precision(tiles.whole_metrics.AP)} without".replace("-", "−")
+    share = accuracy.image_ms / tiles.whole_ms
+    yield f"{share:.1f} times the time ({milliseconds(tiles.whole_ms)} → {milliseconds(accuracy.image_ms)} ms an image)"
+    yield f"{tiles.runs:.1f} runs an image"
 
 
 def _latency_rows(latency: Latency) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mobiledet.atomic import atomic_file
 from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.evaluation.comparison import series_name
-from mobiledet.evaluation.result import Result
+from mobiledet.evaluation.result import Accuracy, Result
 from mobiledet.metrics.coco import NUMBERS
 
 LATENCIES = ("p50_ms", "p50_low_ms", "p50_high_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "n")
@@ -71,9 +71,13 @@ def _cells(result: Result) -> tuple[str, ...]:
         milliseconds(infer.p50_ms if infer else None),
         milliseconds(infer.p90_ms if infer else None),
         size(result.file.bytes),
-        f"{result.accuracy.dataset}, {metrics.images}" if result.accuracy and metrics else "",
+        _images(result.accuracy) if result.accuracy else "",
         series_name(result),
     )
+
+
+def _images(accuracy: Accuracy) -> str:
+    return f"{accuracy.dataset}, {accuracy.metrics.images}" + (f", {accuracy.tiles}" if accuracy.tiles else "")
 
 
 def _row(result: Result) -> Mapping[str, Value]:
@@ -98,6 +102,10 @@ def _row(result: Result) -> Mapping[str, Value]:
         "images": accuracy.metrics.images if accuracy else None,
         "images_sha256": accuracy.images_sha256 if accuracy else None,
         "mode": accuracy.mode if accuracy else None,
+        "tiles": str(accuracy.tiles) if accuracy and accuracy.tiles else None,
+        "whole_AP": accuracy.tiles.whole_metrics.AP if accuracy and accuracy.tiles else None,
+        "whole_image_ms": accuracy.tiles.whole_ms if accuracy and accuracy.tiles else None,
+        "image_ms": accuracy.image_ms if accuracy else None,
         **{name: getattr(accuracy.metrics, name) if accuracy else None for name in NUMBERS},
         **{name: getattr(latency.infer, name) if latency else None for name in LATENCIES},
         "fps": latency.plan.fps if latency else None,

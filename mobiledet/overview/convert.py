@@ -13,7 +13,7 @@ from mobiledet.data.images import load_rgb
 from mobiledet.data.read import find_source, load_split
 from mobiledet.errors import UserError
 from mobiledet.overview.config import ConvertConfig
-from mobiledet.overview.run import parts_to_show
+from mobiledet.overview.parts import parts_to_show
 
 MARKER = "convert-data.json"  # says what the folder was made from, and that it may be replaced
 Name = Callable[[LabelledImage], str]

@@ -8,9 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mobiledet.atomic import atomic_file
-from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.read import Source, choose_part, find_source, load_split
+from mobiledet.data.read import Source, find_source, load_split
 from mobiledet.data.summary import SIDES
 from mobiledet.errors import UserError
 from mobiledet.overview.advice import advise
@@ -26,6 +25,7 @@ from mobiledet.overview.measure import (
     part_facts,
 )
 from mobiledet.overview.page import render
+from mobiledet.overview.parts import parts_to_show
 from mobiledet.spec import InputSpec, image_sides
 
 
@@ -46,29 +46,6 @@ def run(config: DataConfig) -> None:
         print(json.dumps(as_json(overview, parts, source.folder), indent=1))
     else:
         _print(overview, out)
-
-
-def parts_to_show(source: Source, options: DataOptions) -> tuple[list[str], bool]:
-    """The training part, the validation part and a test part as far as they are there; and whether the second is."""
-    roles: list[str] = []
-    has_validation = True
-    if options.val_share:
-        return ["train", "val"], True
-    for role in ("train", "val"):
-        try:
-            part = choose_part(source, role, options)
-        except UserError:
-            if getattr(options, f"{role}_set"):
-                raise
-            has_validation = has_validation and role != "val"
-            continue
-        if part not in roles:
-            roles.append(part)
-        elif role == "val":
-            has_validation = False
-    if "test" in source.parts and "test" not in roles:
-        roles.append("test")
-    return roles or list(source.parts), has_validation
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""Pictures and model files with changed bytes, in a process of its own with little memory: none may crash it."""
+"""Pictures, videos, model files with changed bytes, in a process of its own with little memory: none may crash it."""
 
 import io
 import json
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from conftest import Trials
@@ -22,6 +23,14 @@ from mobiledet.errors import UserError
 if sys.argv[2] == "picture":
     from mobiledet.data.images import load_reduced, load_rgb
     uses = [lambda path: load_rgb(path, True), lambda path: load_reduced(path, 32, 32)]
+elif sys.argv[2] == "video":
+    from mobiledet.data.video import open_video
+    def read(path):
+        with open_video(str(path)) as video:
+            for frame in video.read():
+                assert frame.pixels.ndim == 3
+            assert video.report.isprintable(), video.report
+    uses = [read]
 else:
     import numpy as np
     from mobiledet.devices.litert import LiteRtDetector
@@ -81,6 +90,34 @@ def test_pictures(trials: Trials, tmp_path: Path) -> None:
         files[tmp_path / f"{index}.{kind.lower()}"] = mutated_bytes(sound[kind], trials.rng)
     broken: set[str] = set()
     _survive(trials, "picture", files, broken)
+    assert not broken
+
+
+def test_videos(trials: Trials, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3)).astype(np.uint8)
+    sound = {}
+    for kind, codec in (
+        ("mp4", "h264"),
+        ("mov", "hevc"),
+        ("mkv", "h264"),
+        ("webm", "vp8"),
+        ("avi", "mjpeg"),
+        ("ts", "h264"),
+    ):
+        path = tmp_path / f"sound.{kind}"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=30)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for picture in pixels:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+        sound[kind] = path.read_bytes()
+    files = {}
+    for index in range(trials.count(90, 1200)):
+        kind = list(sound)[index % len(sound)]
+        files[tmp_path / f"{index}.{kind}"] = mutated_bytes(sound[kind], trials.rng)
+    broken: set[str] = set()
+    _survive(trials, "video", files, broken)
     assert not broken
 
 

@@ -1,0 +1,46 @@
+"""The section of the report that shows what slices of the images bring and cost."""
+
+from collections.abc import Iterator, Sequence
+
+from mobiledet.drawing.figures import milliseconds, precision
+from mobiledet.drawing.markup import Markup, tag
+from mobiledet.drawing.page import Cell, sortable_table
+from mobiledet.evaluation.comparison import short_names
+from mobiledet.evaluation.result import Accuracy, Result, TiledAccuracy
+
+HEADINGS = ("model", "tiles", "mAP without", "mAP", "change", "small", "medium", "large", "runs an image")
+TIMES = ("ms without", "ms an image", "times as long")
+
+
+def tiles(results: Sequence[Result]) -> Markup:
+    """A row for each result of slices: the numbers without them and with them, and the change of AP by size."""
+    rows = [
+        list(_cells(name, result.accuracy, result.accuracy.tiles))
+        for name, result in zip(short_names(results), results, strict=True)
+        if result.accuracy and result.accuracy.tiles
+    ]
+    if not rows:
+        return Markup("")
+    note = (
+        "The file ran on slices of each image and on the whole; the same run scored the whole images alone. Small, "
+        "medium and large are changes of AP; COCO counts the best 100 detections of an image. The time is that of one "
+        "image from file to boxes, its mean."
+    )
+    table = sortable_table([*HEADINGS, *TIMES], HEADINGS[:2], rows)
+    return tag("section", tag("h2", "Tiles"), tag("p", note, class_="soft"), table, id="tiles")
+
+
+def _cells(name: str, accuracy: Accuracy, tiled: TiledAccuracy) -> Iterator[Cell]:
+    before, after = tiled.whole_metrics, accuracy.metrics
+    yield name, name
+    yield str(tiled), str(tiled)
+    for metrics in (before, after):
+        yield precision(metrics.AP), metrics.AP
+    for number in ("AP", "APs", "APm", "APl"):
+        old, new = getattr(before, number), getattr(after, number)
+        yield (f"{new - old:+.3f}".replace("-", "−"), new - old) if min(old, new) >= 0 else (precision(None), None)
+    yield f"{tiled.runs:.1f}", tiled.runs
+    yield milliseconds(tiled.whole_ms), tiled.whole_ms
+    yield milliseconds(accuracy.image_ms), accuracy.image_ms
+    share = accuracy.image_ms / tiled.whole_ms
+    yield f"{share:.1f} ×", share
