@@ -71,10 +71,15 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     found = [detect(model, image, reference) for image in reference.inputs]
     report = compare(reference.detections, found, reference.cuts, reference.spec.nms, gate)
     rounded, lowest_db = None, gate.sqnr_db
-    if gate.is_rounded:
+    if gate.rounding:
         rounded = rounding.report(gate)
         lowest_db = min(lowest_db, rounding.sqnr_db - 20 * math.log10(ROUNDING_MARGIN))
     trouble = file.problem or raw_problem(raw, lowest_db) or problem(report, gate, rounded)
+    is_doubtful = False
+    if trouble and gate.has_integers:
+        unseen = _unseen_by_map(report, gate, rounding)
+        is_doubtful = not unseen
+        trouble += f"; mAP is not asked, for {unseen}" if unseen and unseen not in trouble else ""
     entry = ModelFile(
         path=file.name,
         format=format,
@@ -90,18 +95,20 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
         face=file.face,
         accelerators=dict(PRECISIONS[format][file.precision].accelerators),
     )
-    return CheckedFile(source, model, entry, trouble, bool(trouble) and _may_be_sound(report, gate, rounding))
+    return CheckedFile(source, model, entry, trouble, is_doubtful)
 
 
-def _may_be_sound(report: ParityReport, gate: Gate, rounding: Rounding) -> bool:
-    """Whether mAP may overrule what the detections of a few images say: not where all scores or boxes are off, which
-    mAP does not see, and not where most of what is found has no counterpart. Unless integers do as much to PyTorch."""
-    if not gate.has_integers:
-        return False
-    bound = worst((rounding.report(gate), rounding.report(gate, "integer")))
-    return _agreement(report) >= min(LEAST_AGREEMENT, _agreement(bound) / ROUNDING_MARGIN) and not shift(
-        report, gate, bound
-    )
+def _unseen_by_map(report: ParityReport, gate: Gate, rounding: Rounding) -> str:
+    """Why mAP may not overrule what the detections of a few images say, in words; empty if it may.
+
+    It does not see where all scores or boxes are off, and where most of what is found has no counterpart it may be
+    high by chance. Unless integers do as much to PyTorch.
+    """
+    bound = worst((rounding.report(gate), rounding.report(gate, gate.rounding)))
+    least = min(LEAST_AGREEMENT, _agreement(bound) / ROUNDING_MARGIN)
+    if _agreement(report) < least:
+        return f"only {_agreement(report):.0%} of the detections agree by score ({least:.0%} needed)"
+    return shift(report, gate, bound)
 
 
 def _agreement(report: ParityReport) -> float:

@@ -3,9 +3,13 @@ and which accelerators take it. One row says all of it. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance
+
+# 16-bit arithmetic; weights of 8 bits; those, and results of 8 bits
+Rounding = Literal["", "half", "weights", "activations"]
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,7 @@ class Gate(Tolerance):
         score_ratio: the factor by which the scores of all pairs may be larger or smaller as a whole.
         offset: by how much their boxes may be shifted or stretched as a whole, in widths and heights of the boxes.
         sqnr_db: how far the head's outputs must be above their error, in decibels.
-        is_rounded: whether the file computes in 16 bits or is changed at least as much; PyTorch can imitate those to
-            tell how far that leads.
-        has_integers: whether integers change what is found, so that mAP tells a sound file from another better than
-            the detections of a few images do.
+        rounding: what PyTorch imitates to tell how far the numbers of such files lead; empty for those of 32 bits.
     """
 
     different: float
@@ -30,8 +31,12 @@ class Gate(Tolerance):
     score_ratio: float
     offset: float
     sqnr_db: float
-    is_rounded: bool = False
-    has_integers: bool = False
+    rounding: Rounding = ""
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether mAP tells a sound file from another better than the detections of a few images do."""
+        return self.rounding in ("weights", "activations")
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Precision:
 
 
 EXACT = Gate(0.99, 1e-3, different=5e-4, unsettled=0.01, score_ratio=1.005, offset=2e-3, sqnr_db=60)
-ROUNDED = Gate(0.95, 0.01, different=3e-3, unsettled=0.02, score_ratio=1.01, offset=5e-3, sqnr_db=30, is_rounded=True)
+ROUNDED = Gate(0.95, 0.01, different=3e-3, unsettled=0.02, score_ratio=1.01, offset=5e-3, sqnr_db=30, rounding="half")
 FINE = Gate(
     0.9,
     0.05,
@@ -65,8 +70,7 @@ FINE = Gate(
     score_ratio=1.05,
     offset=0.01,
     sqnr_db=12,
-    is_rounded=True,
-    has_integers=True,
+    rounding="weights",
 )
 COARSE = Gate(
     0.7,
@@ -76,8 +80,7 @@ COARSE = Gate(
     score_ratio=1.25,
     offset=0.04,
     sqnr_db=6,
-    is_rounded=True,
-    has_integers=True,
+    rounding="activations",
 )
 
 # How runtimes differ: in the order of sums; in 16 bits; in how 8-bit sums are rounded. Measured on 12 crowded images of

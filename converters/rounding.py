@@ -1,7 +1,7 @@
 """What coarser numbers do to a detector: they round, and a detector that ranks proposals then takes others."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -14,15 +14,15 @@ from mobiledet_converters.parity import ParityReport, compare, worst
 from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import Reference, make_reference
 
-WAYS = {"half": 12, "integer": 4}  # of PyTorch to round that a file is held against
+WAYS = {"half": 12, "weights": 4, "activations": 4}  # of PyTorch to round that a file is held against
 LARGEST_INTEGER = 127
 
 
 class Rounding:
     """What PyTorch finds in the images of a reference when it rounds, in several ways.
 
-    ``half`` is 16-bit arithmetic, ``integer`` has weights of 8 bits, which is the least that files of integers do.
-    Computed once, when it is first asked for: files of 32 bits do not need it.
+    ``half`` is 16-bit arithmetic; ``weights`` have 8 bits, and with ``activations`` the results of layers, too: that is
+    the least that files of integers do. Computed once, when it is first asked for: files of 32 bits do not need it.
 
     Args:
         detector: in evaluation mode.
@@ -99,12 +99,13 @@ def _round_output(factor: float, module: nn.Module, inputs: object, output: Tens
     return (output * factor).half().float() / factor
 
 
-def round_weights(detector: Detector, seed: int = 0) -> Detector:
+def round_to_integers(detector: Detector, seed: int = 0, with_activations: bool = False) -> Detector:
     """A copy with weights of 8 bits, one scale for each output channel.
 
     Args:
         detector: left as it is.
         seed: of what the largest weight of each channel is multiplied by to get its scale, from 1 to 1.25.
+        with_activations: whether the results of these layers have 8 bits, too, of the range that each image needs.
     """
     detector = copy.deepcopy(detector).eval()
     random = torch.Generator().manual_seed(seed)
@@ -114,7 +115,18 @@ def round_weights(detector: Detector, seed: int = 0) -> Detector:
             scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / LARGEST_INTEGER
             scale *= 1 + torch.rand(scale.shape, generator=random) / 4
             module.weight.data = ((weight / scale).round() * scale).view_as(module.weight)
+            if with_activations:
+                module.register_forward_hook(_round_to_steps)
     return detector
 
 
-ROUND = {"half": round_to_float16, "integer": round_weights}
+def _round_to_steps(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    step = ((output.max() - output.min()) / (2 * LARGEST_INTEGER)).clamp(min=1e-12)
+    return (output / step).round() * step
+
+
+ROUND: dict[str, Callable[[Detector, int], Detector]] = {
+    "half": round_to_float16,
+    "weights": round_to_integers,
+    "activations": partial(round_to_integers, with_activations=True),
+}

@@ -232,7 +232,11 @@ def _run(name: str, arguments: list[str]) -> int:
 def _broken_installation(error: ImportError | RuntimeError) -> str | None:
     """The reason, if the error means that packages are missing or do not fit each other."""
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("mobiledet"):
-        return f"the Python package {error.name.partition('.')[0]!r} is not installed"
+        from mobiledet.doctor import extra_with
+
+        module = error.name.partition(".")[0]
+        extra = extra_with(module)
+        return f"the Python package {module!r} is not installed" + (f": pip install '{extra}'" if extra else "")
     if "torchvision::nms" in str(error):
         return "torch and torchvision are of different builds"
     return None

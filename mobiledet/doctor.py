@@ -31,7 +31,7 @@ Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", 
 
 NEEDS: dict[Extra, str] = {
     "train": "mobiledet train",
-    "evaluate": "mobiledet evaluate, report and predict",
+    "evaluate": "pictures of reports, quicker resizing, --scorer pycocotools, QR codes",
     "pretrained": "mobiledet train --pretrained imagenet with weights of timm",
     "video": "mobiledet predict on videos and cameras",
     "tflite": "mobiledet export --format tflite",
@@ -39,6 +39,8 @@ NEEDS: dict[Extra, str] = {
     "coreai": "mobiledet export --format coreai, and evaluate of its files",
     "dev": "the project's own tests",
 }
+RUNS = "whatever runs a bundle"  # needs the packages of a plain install
+MODULES = {"cv2": "opencv-python-headless"}  # that are not called as their packages are
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"  # only in a checkout; a wheel knows the ranges alone
 PROBE_TIMEOUT_S = 180
 GIB = 2**30
@@ -64,8 +66,8 @@ PROBE_OPENCV = "import cv2, numpy; assert cv2.imencode('.jpg', numpy.zeros((8, 8
 class DoctorConfig:
     """Check this machine: Python, packages, torch and torchvision, LiteRT, Core AI, processor, memory, disk."""
 
-    need: tuple[Extra, ...] = ("train", "evaluate")
-    """Sets of packages that must be complete; what the others lack is a warning."""
+    need: tuple[Extra, ...] = ()
+    """Sets of packages that must be complete beside those of a plain install; what others lack is a warning."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -111,8 +113,7 @@ def examine(need: tuple[Extra, ...]) -> Iterator[Check]:
     if _installed("torch") or _installed("torchvision") or "train" in need:
         yield from check_torch()
     yield check_opencv()
-    if _installed("ai-edge-litert") or "evaluate" in need:
-        yield check_import("LiteRT", PROBE_LITERT, "ai-edge-litert")
+    yield check_import("LiteRT", PROBE_LITERT, "ai-edge-litert")
     if _installed("coreai-core") or "coreai" in need:
         yield check_import("Core AI", PROBE_COREAI, "coreai-core")
     yield check_cores()
@@ -139,20 +140,35 @@ def check_packages(need: tuple[Extra, ...]) -> Iterator[Check]:
         yield Check("mobiledet", "problem", "not installed", _install_command(_own_extra("all")))
         return
     tested = tested_versions()
+    yield check_extra("", [r for r in requirements if r.marker is None], tested, needed=True)
     for extra in NEEDS:
         own = [r for r in requirements if r.name != "mobiledet" and _belongs(r, extra)]
         yield check_extra(extra, own, tested, needed=extra in need)
 
 
-def check_extra(extra: Extra, requirements: list[Requirement], tested: dict[str, str], needed: bool) -> Check:
+def extra_with(module: str) -> str:
+    """What to install for a module that is missing, as ``mobiledet[train]``; empty if it is nobody's."""
+    package = MODULES.get(module, module.replace("_", "-"))
+    for text in metadata.requires("mobiledet") or []:
+        requirement = Requirement(text)
+        extra = next((extra for extra in NEEDS if _belongs(requirement, extra)), None)
+        if requirement.name == package:
+            return f"mobiledet[{extra}]" if extra else "mobiledet"
+    return ""
+
+
+def check_extra(
+    extra: Extra | Literal[""], requirements: list[Requirement], tested: dict[str, str], needed: bool
+) -> Check:
     """One set of packages.
 
     Args:
-        extra: its name in pyproject.toml.
+        extra: its name in pyproject.toml; empty for those of a plain install.
         requirements: its packages and their ranges.
         tested: the version of each package in the tested set, where known.
         needed: whether a lack is a problem rather than a warning.
     """
+    name = f"packages [{extra}]" if extra else "packages"
     lacking = [str(_plain(r)) for r in requirements if not _installed(r.name)]
     outside = [
         f"{r.name} {_installed(r.name)} (needs {r.specifier})"
@@ -164,8 +180,8 @@ def check_extra(extra: Extra, requirements: list[Requirement], tested: dict[str,
             ([f"not installed: {', '.join(lacking)}"] if lacking else [])
             + ([f"outside the tested range: {', '.join(outside)}"] if outside else [])
         )
-        mend = f"for {NEEDS[extra]}: {_install_command(_own_extra(extra))}"
-        return Check(f"packages [{extra}]", "problem" if needed else "warning", found, mend)
+        mend = f"for {NEEDS[extra] if extra else RUNS}: {_install_command(_own_extra(extra))}"
+        return Check(name, "problem" if needed else "warning", found, mend)
     differing = [
         f"{r.name} {_installed(r.name)} (tested: {tested[r.name]})"
         for r in requirements
@@ -173,10 +189,10 @@ def check_extra(extra: Extra, requirements: list[Requirement], tested: dict[str,
     ]
     found = f"{len(requirements)} installed"
     if not tested:
-        return Check(f"packages [{extra}]", "ok", f"{found}, all in the tested range")
+        return Check(name, "ok", f"{found}, all in the tested range")
     if differing:
-        return Check(f"packages [{extra}]", "ok", f"{found}, in range; differing: {', '.join(differing)}")
-    return Check(f"packages [{extra}]", "ok", f"{found}, all in the tested version")
+        return Check(name, "ok", f"{found}, in range; differing: {', '.join(differing)}")
+    return Check(name, "ok", f"{found}, all in the tested version")
 
 
 def check_torch() -> Iterator[Check]:
@@ -225,7 +241,7 @@ def check_opencv() -> Check:
     wheels = ("opencv-python-headless", "opencv-contrib-python", "opencv-python", "opencv-contrib-python-headless")
     found = {name: version for name in wheels if (version := _installed(name))}
     if not found:
-        return Check("OpenCV", "ok", "not installed; only training needs it")
+        return Check("OpenCV", "ok", "not installed; NumPy resizes in its place, some ten times as slowly")
     text = ", ".join(f"{name} {version}" for name, version in found.items())
     mend = _install_command("--reinstall " + " ".join(found))
     if len(set(found.values())) > 1:
@@ -343,7 +359,8 @@ def _plain(requirement: Requirement) -> str:
 
 
 def _own_extra(extra: str) -> str:
-    return f"-e '.[{extra}]'" if CONSTRAINTS.is_file() else f"'mobiledet[{extra}]'"
+    brackets = f"[{extra}]" if extra else ""
+    return f"-e '.{brackets}'" if CONSTRAINTS.is_file() else f"'mobiledet{brackets}'"
 
 
 def _install_command(what: str) -> str:

@@ -87,12 +87,6 @@ def test_wheel_runs_without_the_tree(wheel: zipfile.ZipFile, tmp_path: Path) -> 
     assert all(file.startswith(str(tmp_path)) for file in files.split())
 
 
-def test_evaluate_only_group_equals_the_extra(project_root: Path) -> None:
-    settings = tomllib.loads((project_root / "pyproject.toml").read_text())
-    extra = settings["project"]["optional-dependencies"]["evaluate"]
-    assert settings["dependency-groups"]["evaluate-only"] == extra
-
-
 def test_constraints_fit_every_range(project_root: Path) -> None:
     pinned = {}
     for line in (project_root / "constraints.txt").read_text().splitlines():
@@ -100,7 +94,8 @@ def test_constraints_fit_every_range(project_root: Path) -> None:
         assert separator == "==", f"constraints.txt holds names and versions alone, not {line!r}"
         pinned[name] = version
     settings = tomllib.loads((project_root / "pyproject.toml").read_text())
-    for texts in settings["project"]["optional-dependencies"].values():
+    project = settings["project"]
+    for texts in (project["dependencies"], *project["optional-dependencies"].values()):
         for requirement in map(Requirement, texts):
             if requirement.name != "mobiledet":
                 assert requirement.specifier.contains(pinned[requirement.name]), requirement

@@ -5,12 +5,16 @@ its block, halves rounded up. Where the last block is not whole, the last row or
 stretched, bilinear, pixel centres at half, weights of 11 bits. No torch.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mobiledet.spec import InputSpec, Sampling
+
+try:
+    import cv2
+except ModuleNotFoundError:  # of a plain install: NumPy and Pillow give the same bits, some ten times as slowly
+    cv2 = None  # type: ignore[assignment]
 
 WEIGHT_BITS = 11
 ROW_SHIFT, SUM_SHIFT = 4, 16  # bits that OpenCV drops before and after the vertical sum
@@ -56,19 +60,21 @@ def block_means(image: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np
         return image
     below, right = -image.shape[0] % rows, -image.shape[1] % columns
     if below or right:
-        image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
-    if max(rows, columns) == 2:  # its arithmetic gives just that mean; for more pixels INTER_AREA rounds halves to even
+        image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+    if (
+        cv2 and max(rows, columns) == 2
+    ):  # its arithmetic gives just that mean; for more pixels INTER_AREA rounds halves to even
         size = image.shape[1] // columns, image.shape[0] // rows
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.array(Image.fromarray(image).reduce((columns, rows)))
 
 
 def _bilinear(image: NDArray[np.uint8], extent: Size, height: int, width: int) -> NDArray[np.uint8]:
-    if image.shape[:2] == extent:
-        if extent == (height, width):
-            return image
+    if image.shape[:2] == extent == (height, width):
+        return image
+    if cv2 and image.shape[:2] == extent:
         return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    # the same numbers, for a picture that ends within its last row or column; OpenCV knows whole ones alone
+    # the same numbers, also for a picture that ends within its last row or column; OpenCV knows whole ones alone
     left, right, left_weight, right_weight = _taps(image.shape[1], extent[1], width, clips=True)
     upper, lower, upper_weight, lower_weight = _taps(image.shape[0], extent[0], height, clips=False)
     rows = image[:, left] * left_weight[:, None] + image[:, right] * right_weight[:, None]
@@ -96,3 +102,9 @@ def _taps(
     one = np.float32(1 << WEIGHT_BITS)
     weights = [np.rint(share * one).astype(np.int32) for share in (1 - fraction, fraction)]
     return np.clip(low, 0, pixels - 1), np.clip(low + 1, 0, pixels - 1), weights[0], weights[1]
+
+
+def use_one_thread() -> None:
+    """For a process beside others, each with a core of its own."""
+    if cv2:
+        cv2.setNumThreads(0)

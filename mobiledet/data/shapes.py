@@ -7,9 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -18,9 +17,12 @@ from mobiledet.atomic import atomic_folder
 from mobiledet.cache import cache_folder
 from mobiledet.cores import usable_cores
 from mobiledet.data.config import ShapesConfig
-from mobiledet.data.shape_drawing import VisibleObject, draw_scene
+from mobiledet.data.resize import use_one_thread
 from mobiledet.errors import UserError
 from mobiledet.spec import read_json
+
+if TYPE_CHECKING:
+    from mobiledet.data.shape_drawing import VisibleObject
 
 VERSION = 1  # of the drawing; part of the cache's name
 
@@ -30,7 +32,7 @@ SEED_STREAMS = {"train": 0, "val": 1}
 JPEG_QUALITY = 90
 CHUNK = 16  # images that a process draws in one go
 
-Scene = tuple[int, int, list[VisibleObject]]  # height, width, objects
+Scene = tuple[int, int, "list[VisibleObject]"]  # height, width, objects
 
 
 def run(config: ShapesConfig) -> None:
@@ -82,7 +84,7 @@ def write_shapes(out: Path, train: int, val: int, seed: int = 0, overwrite: bool
             scenes = map(write, tasks)
         else:
             # map() starts the processes at once, before the progress bar has a thread that a fork could disturb
-            pool = stack.enter_context(ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)))
+            pool = stack.enter_context(ProcessPoolExecutor(workers, initializer=use_one_thread))
             scenes = pool.map(write, tasks, chunksize=CHUNK)
         drawn = iter(track(scenes, "drawing shapes", len(tasks), console=Console(stderr=True), transient=True))
         for split, count in (("train", train), ("val", val)):
@@ -119,6 +121,10 @@ def _file_name(index: int) -> str:
 
 
 def _write_image(folder: Path, seed: int, task: tuple[str, int]) -> Scene:
+    import cv2  # a plain install reads sets that are there, but draws none
+
+    from mobiledet.data.shape_drawing import draw_scene
+
     split, index = task
     image, objects = draw_scene(np.random.default_rng([seed, SEED_STREAMS[split], index]))
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

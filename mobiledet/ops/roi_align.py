@@ -116,7 +116,8 @@ def sample_lookups(
         resolution, sampling_ratio: bins, and samples of a bin.
 
     Returns:
-        K x L line numbers as floats and K x L weights, L = 2 * resolution * sampling_ratio, bin by bin.
+        K x L line numbers as floats and K x L weights, L = 2 * resolution * sampling_ratio, bin by bin; a bin is the
+        mean of its weighted lines, of which there are two a sample.
     """
     low, high, size = low.unsqueeze(1), high.unsqueeze(1), size.unsqueeze(1)
     count = resolution * sampling_ratio
@@ -127,12 +128,14 @@ def sample_lookups(
     first = torch.floor(places)
     share = places - first
     lines = torch.stack((first, torch.minimum(first + 1, size - 1)), dim=-1)
-    weights = torch.stack((1 - share, share), dim=-1) * inside.unsqueeze(-1) / sampling_ratio
+    weights = torch.stack((1 - share, share), dim=-1) * (2 * inside.unsqueeze(-1))
     return lines.flatten(1), weights.flatten(1)
 
 
 def gathered_roi_align(table: Tensor, cells: Tensor, weights: Tensor, resolution: int) -> Tensor:
-    """Bins as weighted sums of looked-up cells: its cost does not grow with the maps.
+    """Bins as weighted means of looked-up cells: its cost does not grow with the maps.
+
+    Means, not sums: TensorFlow's reference kernel reads the signed integers of a sum as unsigned ones.
 
     Args:
         table: T x C, the cells of all maps.
@@ -146,6 +149,6 @@ def gathered_roi_align(table: Tensor, cells: Tensor, weights: Tensor, resolution
     boxes, lines = cells.shape[:2]
     channels = table.shape[1]
     values = F.embedding(cells.reshape(-1), table) * weights.reshape(-1, 1)
-    rows = values.reshape(boxes * resolution, lines // resolution, lines, channels).sum(1)
-    bins = rows.reshape(boxes * resolution**2, lines // resolution, channels).sum(1)
+    rows = values.reshape(boxes * resolution, lines // resolution, lines, channels).mean(1)
+    bins = rows.reshape(boxes * resolution**2, lines // resolution, channels).mean(1)
     return bins.reshape(boxes, resolution, resolution, channels).permute(0, 3, 1, 2)

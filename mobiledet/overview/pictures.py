@@ -4,10 +4,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mobiledet.cores import usable_cores
 from mobiledet.data.images import load_reduced
 from mobiledet.data.record import Picture
+from mobiledet.data.resize import use_one_thread
 from mobiledet.errors import UserError
 
 SIDE = 16  # of the small picture
@@ -78,7 +77,7 @@ class _looks:
         workers = usable_cores()
         if workers == 1 or len(self._pictures) < PARALLEL_FROM:
             return map(look, self._pictures)
-        self._pool = ProcessPoolExecutor(workers, initializer=partial(cv2.setNumThreads, 0))
+        self._pool = ProcessPoolExecutor(workers, initializer=use_one_thread)
         return self._pool.map(look, self._pictures, chunksize=CHUNK)
 
     def __exit__(self, *exception: object) -> None:

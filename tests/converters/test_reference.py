@@ -18,7 +18,7 @@ from mobiledet.ops.images import normalize
 from mobiledet.truth import Truth
 from mobiledet_converters.precisions import FINE
 from mobiledet_converters.reference import choose_images, load_inputs, make_reference
-from mobiledet_converters.rounding import Rounding, round_to_float16, round_weights
+from mobiledet_converters.rounding import WAYS, Rounding, round_to_float16, round_to_integers
 
 
 def test_images_are_spread_over_the_folder(scene_folder: Path, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_rounded_weights_are_integers_of_one_scale_a_channel(scene_checkpoint: P
     detector, _ = load_detector(scene_checkpoint)
     exact, rounded = (
         [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
-        for network in (detector, round_weights(detector))
+        for network in (detector, round_to_integers(detector))
     )
     for before, after in zip(exact, rounded, strict=True):
         step = after.flatten(1).abs().amax(1) / 101  # the largest is 127 / 1.25 steps at least
@@ -110,5 +110,5 @@ def test_integers_change_more_than_16_bits_do(scene_checkpoint: Path, scene_fold
     detector, spec = load_detector(scene_checkpoint)
     inputs = load_inputs(choose_images(scene_checkpoint, scene_folder, 2), spec.input)
     rounding = Rounding(detector, make_reference(detector, spec, inputs))
-    half, integer = (rounding.report(FINE, kind).score_error for kind in ("half", "integer"))
-    assert 0 < half < integer < FINE.score
+    half, weights, activations = (rounding.report(FINE, kind).score_error for kind in WAYS)
+    assert 0 < half < weights < activations

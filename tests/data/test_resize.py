@@ -74,6 +74,17 @@ def test_places_stay_where_they_are_whatever_the_sides(sides: tuple[int, int]) -
     np.testing.assert_allclose(found[inner, 5, 1], ((np.arange(80) + 0.5) / 80 * 250)[inner], atol=1.1)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (16, 77), (7, 20), (31, 41), (9, 9)])
+@pytest.mark.parametrize("sides", [(30, 40), (37, 201), (1, 5), (128, 96)])
+def test_a_plain_install_resizes_to_the_same_bits(
+    sides: tuple[int, int], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = RNG.integers(0, 256, (*sides, 3)).astype(np.uint8)
+    with_opencv = resize(image, *size)
+    monkeypatch.setattr("mobiledet.data.resize.cv2", None)
+    assert np.array_equal(resize(image, *size), with_opencv)
+
+
 def test_noise_is_averaged_away() -> None:
     noise = np.clip(RNG.normal(128, 60, (1024, 768, 3)), 0, 255).astype(np.uint8)
     area = cv2.resize(noise, (60, 80), interpolation=cv2.INTER_AREA).astype(float)
