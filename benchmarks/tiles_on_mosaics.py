@@ -1,6 +1,6 @@
 """Run as a program: the mAP that slices bring on pictures of many times the usual size, and the time they cost.
 
-python benchmarks/tiles_on_mosaics.py BUNDLE --data FOLDER [--val-set test] [--grid 1 2 3] [--tiles auto] [--overlap 0.2]
+python benchmarks/tiles_on_mosaics.py BUNDLE --data FOLDER [--val-set test] [--grid 1 2 3] [--tiles auto]
 
 The validation pictures of one size are laid side by side, GRID by GRID, so that their objects become small for the
 detector, which is what slices are for. Beside the rule of ``evaluation.tile_merging`` stand the whole pictures alone.
