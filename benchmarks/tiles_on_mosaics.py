@@ -1,6 +1,6 @@
 """Run as a program: the mAP that slices bring on pictures of many times the usual size, and the time they cost.
 
-python benchmarks/tiles_on_mosaics.py BUNDLE --data FOLDER [--val-set test] [--grid 2 3] [--tiles auto] [--overlap 0.2]
+python benchmarks/tiles_on_mosaics.py BUNDLE --data FOLDER [--val-set test] [--grid 1 2 3] [--tiles auto]
 
 The validation pictures of one size are laid side by side, GRID by GRID, so that their objects become small for the
 detector, which is what slices are for. Beside the rule of ``evaluation.tile_merging`` stand the whole pictures alone.
@@ -34,14 +34,14 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--val-set", default="")
     parser.add_argument("--file", default="float32")
-    parser.add_argument("--grid", type=int, nargs="+", default=[2, 3])
+    parser.add_argument("--grid", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--tiles", default="auto")
     parser.add_argument("--overlap", type=float, default=0.2)
     options = parser.parse_args()
     bundle = open_bundle(options.bundle)
     file, tiling = bundle.select(options.file), parse_tiling(options.tiles, options.overlap)
     dataset = load_split(options.data, "val", "skip", DataOptions(val_set=options.val_set))
-    for grid in (1, *options.grid):
+    for grid in options.grid:
         with tempfile.TemporaryDirectory() as name:
             large = mosaics(dataset, Path(name), grid)
             result = evaluate(bundle, file, LocalDevice(), large, threads=1, tiling=tiling, quiet=True)

@@ -101,6 +101,14 @@ def test_what_is_missing_is_named(plain: dict[str, str], arguments: list[str], m
     assert f"the Python package '{module}' is not installed: pip install 'mobiledet[{extra}]'" in done.stderr
 
 
+def test_videos_ask_for_their_extra(plain: dict[str, str], patch_bundle: Bundle, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    done = run([MOBILEDET, "predict", str(patch_bundle.root), str(clip), "--out", str(tmp_path / "out")], plain)
+    assert done.returncode == 2
+    assert "clip.mp4 needs PyAV, not installed: pip install 'mobiledet[video]'" in done.stderr
+
+
 def test_the_doctor_finds_it_sound(plain: dict[str, str]) -> None:
     done = run([MOBILEDET, "doctor", "--json"], plain)
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}

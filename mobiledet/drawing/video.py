@@ -4,9 +4,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mobiledet.errors import UserError
 
@@ -60,7 +60,7 @@ class VideoWriter:
         size = self._stream.width, self._stream.height
         if pixels.shape[1::-1] != size:
             self.scaled += 1
-            pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+            pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts, frame.time_base = ticks, self._time_base
         self._container.mux(self._stream.encode(frame))

@@ -93,7 +93,7 @@ class TiledSession:
 
     The whole picture takes the way that it takes without slices, so that what is found in it is the same; the slices
     are cut here, from the upright picture in full. A frame's ``whole`` is what the picture alone gave, its ``times``
-    are sums over all slices.
+    are sums over all slices, and the decoding here.
 
     Args:
         session: the loaded file; its runtime takes one picture at a time.
@@ -125,7 +125,7 @@ class TiledSession:
             for index, image in enumerate(images):
                 started = perf_counter_ns()
                 cut, pixels = self._cut(image, index, apply_orientation)
-                cut.decode_ns = perf_counter_ns() - started if cut.slices else 0
+                cut.decode_ns = perf_counter_ns() - started
                 asked.append(cut)
                 yield image
                 for left, top, right, bottom in cut.slices:

@@ -106,10 +106,11 @@ def test_classes_do_not_meet() -> None:
     assert sorted(merged.labels) == [0, 1]
 
 
-def test_a_weak_box_does_not_swallow_a_piece() -> None:
-    """A large box of low score covers the piece of an object that nothing else has seen."""
+@pytest.mark.parametrize("weak", [[100, 100, 900, 900], [TILING.width - 60, 200, 900, 260]])
+def test_a_weak_box_does_not_swallow_a_piece(weak: list[int]) -> None:
+    """A box of low score covers the piece of an object that nothing else has seen, or goes on where it ends."""
     found = [Detections.empty() for _ in SLICES]
-    found[0] = Detections(np.array([[100, 100, 900, 900]], np.float32), np.array([0.05], np.float32), np.array([0]))
+    found[0] = Detections(np.array([weak], np.float32), np.array([0.05], np.float32), np.array([0]))
     at_edge = np.array([[TILING.width - 60, 200, TILING.width, 260]], np.float32)
     found[1] = Detections(at_edge, np.array([0.9], np.float32), np.array([0]))
     merged = merge(found, SLICES, 0.5)
