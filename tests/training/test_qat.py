@@ -47,8 +47,8 @@ def test_zero_is_exact_and_gradients_pass() -> None:
     values = torch.tensor([-0.31, 0.0, 0.77, 1.9], requires_grad=True)
     known = Range(low=-0.31, high=1.0)
     rounded = known.round(values)
-    assert float(rounded[1]) == 0
-    assert float(rounded[3]) == pytest.approx(1.0, abs=0.01)  # cut off
+    assert rounded[1].item() == 0
+    assert rounded[3].item() == pytest.approx(1.0, abs=0.01)  # cut off
     rounded.sum().backward()
     assert values.grad is not None
     assert values.grad.tolist() == [1, 1, 1, 0]

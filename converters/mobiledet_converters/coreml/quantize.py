@@ -269,4 +269,4 @@ def _release_outputs(prepared: fx.GraphModule) -> None:
 
 def to_pixels(images: np.ndarray) -> Tensor:
     """N x height x width x 3 bytes as N x 3 x height x width floats, values kept."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
