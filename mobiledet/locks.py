@@ -14,6 +14,7 @@ from pathlib import Path
 from mobiledet.errors import UserError
 
 LOCK = ".lock"
+NAMED_SECONDS = 2.0  # in which whoever has taken a lock writes its name into it
 _held: dict[str, int] = {}  # path of a lock -> the thread of this process that holds it
 _guard = threading.Lock()
 
@@ -78,6 +79,7 @@ def locked(path: Path, what: Path, work: str) -> Iterator[None]:
 
 
 def _acquire(path: Path, what: Path, work: str) -> int:
+    patience = time.monotonic() + NAMED_SECONDS
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -88,6 +90,10 @@ def _acquire(path: Path, what: Path, work: str) -> int:
         except OSError as error:
             holder = _holder(descriptor)
             os.close(descriptor)
+            if not holder and time.monotonic() < patience:
+                time.sleep(NAMED_SECONDS / 100)
+                continue
+            holder = holder or "another process is at work there"
             raise UserError(f"{what} is in use: {holder}; wait for it, or choose another --out") from error
         if _is_named(descriptor, path):
             break
@@ -109,12 +115,12 @@ def _is_named(descriptor: int, path: Path) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Who holds a lock, in words."""
+    """Who holds a lock, in words; empty as long as it has not told."""
     try:
         about = json.loads(os.pread(descriptor, 4096, 0))
         words = {name: " ".join(str(about[name]).split())[:200] for name in ("pid", "host", "work", "since", "command")}
     except (ValueError, LookupError, TypeError, OSError):
-        return "another process is at work there"
+        return ""
     return "process {pid} on {host} is {work} there since {since} ({command})".format(**words)
 
 
