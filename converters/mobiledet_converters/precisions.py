@@ -9,7 +9,7 @@ from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance
 
 # 16-bit arithmetic; weights of 8 bits; those, and results of 8 bits
-Rounding = Literal["", "half", "weights", "activations"]
+RoundingKind = Literal["", "half", "weights", "activations"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Gate(Tolerance):
     score_ratio: float
     offset: float
     sqnr_db: float
-    rounding: Rounding = ""
+    rounding: RoundingKind = ""
 
     @property
     def has_integers(self) -> bool:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from mobiledet.detectors import Detector
 from mobiledet.matching import Tolerance, compare_lists
 from mobiledet_converters.parity import ParityReport, compare, worst
+from mobiledet_converters.precisions import RoundingKind
 from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import Reference, make_reference
 
-WAYS = {"half": 12, "weights": 4, "activations": 4}  # of PyTorch to round that a file is held against
 LARGEST_INTEGER = 127
 
 
@@ -34,18 +34,16 @@ class Rounding:
         self._detector = detector
         self._reference = reference
         self._postprocess = postprocess
-        self._reports: dict[tuple[str, Tolerance], ParityReport] = {}  # files of one precision, and others, share it
-        self._ways: dict[str, Sequence[Reference]] = {}
+        self._reports: dict[tuple[RoundingKind, Tolerance], ParityReport] = {}  # shared by files of one gate
+        self._ways: dict[RoundingKind, Sequence[Reference]] = {}
 
-    def ways(self, kind: str = "half") -> Sequence[Reference]:
+    def ways(self, kind: RoundingKind = "half") -> Sequence[Reference]:
         """What each way finds."""
         if kind not in self._ways:
-            reference, round_detector = self._reference, ROUND[kind]
+            reference, (count, rounded) = self._reference, WAYS[kind]
             self._ways[kind] = [
-                make_reference(
-                    round_detector(self._detector, seed), reference.spec, reference.inputs, self._postprocess
-                )
-                for seed in range(WAYS[kind])
+                make_reference(rounded(self._detector, seed), reference.spec, reference.inputs, self._postprocess)
+                for seed in range(count)
             ]
         return self._ways[kind]
 
@@ -58,7 +56,7 @@ class Rounding:
             for name, values in self._reference.raw.items()
         )
 
-    def report(self, tolerance: Tolerance, kind: str = "half") -> ParityReport:
+    def report(self, tolerance: Tolerance, kind: RoundingKind = "half") -> ParityReport:
         """The most by which one of the ways differs from 32 bits."""
         if (kind, tolerance) not in self._reports:
             reference = self._reference
@@ -125,8 +123,9 @@ def _round_to_steps(module: nn.Module, inputs: object, output: Tensor) -> Tensor
     return (output / step).round() * step
 
 
-ROUND: dict[str, Callable[[Detector, int], Detector]] = {
-    "half": round_to_float16,
-    "weights": round_to_integers,
-    "activations": partial(round_to_integers, with_activations=True),
+# how many ways of each kind a file is held against, and what gives the detector of a seed
+WAYS: dict[RoundingKind, tuple[int, Callable[[Detector, int], Detector]]] = {
+    "half": (12, round_to_float16),
+    "weights": (4, round_to_integers),
+    "activations": (4, partial(round_to_integers, with_activations=True)),
 }

@@ -27,7 +27,6 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 MOST_PIXELS = 120_000_000
 MOST_REDUCTION = 8  # of a JPEG's sides by its decoder
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
-warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)  # the picture may be whole all the same
 # a file, its bytes, or pixels: H x W x 3, uint8, RGB
 ImageSource = Path | bytes | NDArray[np.uint8]
 SizeCheck = Callable[[int, int], str]  # of a height and a width: what is wrong with them, else empty
@@ -216,9 +215,8 @@ def _scaled_down(
     height, width = stored if turned else stored[::-1]
     factor = reduction((height, width), least(height, width))
     mirrored = apply_orientation and image.getexif().get(ORIENTATION_TAG, 1) != 1
-    if factor < least_factor or (
-        mirrored and (height % factor or width % factor)
-    ):  # its blocks begin at another corner
+    begins_elsewhere = mirrored and (height % factor or width % factor)  # its blocks, at another corner
+    if factor < least_factor or begins_elsewhere:
         return Decoded(_decoded(image, apply_orientation), height, width, 1)
     image.draft("RGB", (stored[0] // factor, stored[1] // factor))
     return Decoded(_decoded(image, apply_orientation), height, width, 1 if image.size == stored else factor)

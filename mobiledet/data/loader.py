@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.image_cache import ImageCache
 from mobiledet.data.images import load_for, load_reduced, reduction
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import fit, use_one_thread
 from mobiledet.data.transforms import Boxes, Labels, Transform, augment
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec
@@ -366,7 +365,7 @@ def _should_cache(dataset: DetectionSet, workers: int) -> bool:
 
 
 def _init_worker(worker: int) -> None:
-    cv2.setNumThreads(0)
+    use_one_thread()
     torch.set_num_threads(1)
     # Ctrl-C reaches the whole group, but the training process may need the next batch before it saves and ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)

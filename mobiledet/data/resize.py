@@ -75,9 +75,8 @@ def block_means(image: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np
     below, right = -image.shape[0] % rows, -image.shape[1] % columns
     if below or right:
         image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-    if (
-        cv2 and max(rows, columns) == 2
-    ):  # its arithmetic gives just that mean; for more pixels INTER_AREA rounds halves to even
+    # OpenCV's bilinear arithmetic gives just that mean of 2 pixels a side; INTER_AREA, for more, rounds halves to even
+    if cv2 and max(rows, columns) == 2:
         size = image.shape[1] // columns, image.shape[0] // rows
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.array(Image.fromarray(image).reduce((columns, rows)))
