@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Containers often forbid Python to keep compiled bytecode. Each process would then compile PyTorch anew: an export takes
+# two to three times as long.
+export PYTHONDONTWRITEBYTECODE =
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -55,6 +58,6 @@ clean:  ## remove .venv, build results and caches
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[all,dev]' \
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[all,dev]' \
 		|| $(BIN)/python -m pip install -c constraints.txt -e '.[all,dev]'
 	touch $@
