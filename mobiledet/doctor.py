@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mobiledet.cores import usable_cores
+from mobiledet.cores import is_x86, usable_cores
 
 Status = Literal["ok", "warning", "problem"]
 Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", "coreai", "dev"]
@@ -249,7 +249,8 @@ def check_opencv() -> Check:
     probe = run_probe(PROBE_OPENCV)
     if probe.error:
         return Check("OpenCV", "problem", f"{text}: {probe.error}", mend)
-    return Check("OpenCV", "ok", f"{text}, writes JPEG")
+    arm = "" if is_x86() else "; NumPy resizes, since OpenCV rounds otherwise here"
+    return Check("OpenCV", "ok", f"{text}, writes JPEG{arm}")
 
 
 def check_import(name: str, source: str, distribution: str) -> Check:
