@@ -52,6 +52,8 @@ class ModelFile:
             takes for an object detector); both find the same. Empty for the others.
         calibration: the images that integer activations were fitted to: ``source``, ``images`` (how many) and ``seed``.
         accelerators: what computes such a file and in which numbers, by kind of processor; None in older bundles.
+        kernels: by name of a core, how far the file's outputs on it are from those of another processor, and whether
+            that is within the file's tolerance (``mobiledet arm-check --write``); None where nothing was verified.
     """
 
     path: str
@@ -64,6 +66,7 @@ class ModelFile:
     face: str = ""
     calibration: dict[str, Any] | None = None
     accelerators: dict[str, str] | None = None
+    kernels: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
