@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-exhaustive test-hostile test-apps test-android test-ios test-adbd lint format clean
+.PHONY: help install quickstart test test-exhaustive test-hostile test-apps test-android test-ios test-adbd test-arm lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -39,6 +39,10 @@ test-adbd: $(INSTALLED)  ## the tests of Android phones against Debian's real ad
 
 test-ios: $(INSTALLED)  ## Swift: compile, unit tests, vectors, agent-check (without Swift 6, fetches Debian's: 0.6 GB)
 	PYTHON=$(BIN)/python apps/ios/check.sh
+
+test-arm: $(INSTALLED)  ## exported files and the agent on emulated ARM processors (needs `mobiledet arm-setup`: Debian, 0.2 GB)
+	$(BIN)/mobiledet arm-setup
+	MOBILEDET_TEST_ARM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 1800 tests/devices/arm
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check

@@ -1,7 +1,9 @@
-"""How many cores the operating system lets this process use."""
+"""The processor: how many cores the operating system lets this process use, and of what kind they are."""
 
 import os
 import platform
+
+EMULATOR = "MOBILEDET_EMULATOR"  # environment variable: what plays the processor of this process
 
 
 def usable_cores() -> int:

@@ -4,10 +4,8 @@ import os
 import platform
 from pathlib import Path
 
-from mobiledet.cores import is_x86
+from mobiledet.cores import EMULATOR, is_x86
 from mobiledet.devices.base import DeviceState
-
-EMULATOR = "MOBILEDET_EMULATOR"
 
 
 def machine_model() -> str:

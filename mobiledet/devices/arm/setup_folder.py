@@ -11,8 +11,8 @@ from pathlib import Path
 import mobiledet
 from mobiledet.cache import cache_folder
 from mobiledet.child import child_command
+from mobiledet.cores import EMULATOR
 from mobiledet.devices.arm.cores import Core
-from mobiledet.devices.machine import EMULATOR
 from mobiledet.errors import UserError
 from mobiledet.records import Count, decode
 from mobiledet.spec import read_json
