@@ -109,13 +109,15 @@ def _replay_on(setup: ArmSetup, core: Core, bundle: Bundle, paths: Sequence[str]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         try:
             assert process.stdout
+            answers = 0
             for path, line in zip(paths, process.stdout, strict=False):
                 answer = Replay.from_json(json.loads(line), bundle.spec.num_classes)
-                if answer.file != path:
-                    raise ValueError(f"it is of {answer.file}, not {path}")
+                if answer.file != path or (answer.cases and len(answer.cases) != len(bundle.recorded.cases)):
+                    raise ValueError(f"it answers of {answer.file}, {len(answer.cases)} cases")
+                answers += 1
                 yield answer
-            if process.wait() or process.stdout.read():
-                raise ValueError("it has another length")
+            if process.stdout.read() or process.wait() or answers < len(paths):
+                raise ValueError(f"it ended after {answers} of {len(paths)} files")
         except ValueError as error:
             process.kill()
             raise UserError(

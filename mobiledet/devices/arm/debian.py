@@ -57,14 +57,17 @@ class Apt:
         self._folder = folder.absolute()
         self.archives = self._folder / "archives"
         sources = debian_sources(SOURCE_LISTS, _codename())
-        for name in ("lists/partial", "archives/partial", "nothing/partial", "sources", "state"):
-            (self._folder / name).mkdir(parents=True, exist_ok=True)
-        (self._folder / "sources" / "debian.sources").write_text("\n\n".join(sources) + "\n", encoding="utf-8")
-        (self._folder / "state" / "status").touch()  # nothing is installed
         settings = _run(["apt-config", "dump", "--no-empty"]).splitlines()
         kept = [line for line in settings if line.startswith("Acquire::") and "::IndexTargets::" not in line]
         own = _configuration(self._folder, architecture, self.host)
-        (self._folder / "apt.conf").write_text("\n".join([*kept, *own]) + "\n", encoding="utf-8")
+        try:
+            for name in ("lists/partial", "archives/partial", "nothing/partial", "sources", "state"):
+                (self._folder / name).mkdir(parents=True, exist_ok=True)
+            (self._folder / "sources" / "debian.sources").write_text("\n\n".join(sources) + "\n", encoding="utf-8")
+            (self._folder / "state" / "status").touch()  # nothing is installed
+            (self._folder / "apt.conf").write_text("\n".join([*kept, *own]) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {self._folder}: {(error.strerror or str(error)).lower()}") from error
 
     def update(self) -> None:
         """Fetch the lists of packages; errors as in ``fetch``."""
