@@ -207,8 +207,8 @@ def _built_in_instead(config: ExportConfig, spec: ModelSpec, why: str = "") -> t
     source, pictures, _ = _built_in(config)
     warning = (
         f"the training images of this checkpoint cannot be found{why}, so built-in shapes calibrate the integers in "
-        f"their place, which costs accuracy if {spec.name} was trained on something else; give --calibration, or --data "
-        "if the data set was moved"
+        f"their place, which costs accuracy if {spec.name} was trained on something else; give --calibration, or "
+        "--data if the data set was moved"
     )
     return source, pictures, warning
 
