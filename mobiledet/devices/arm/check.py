@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mobiledet.amend import amend_bundle
-from mobiledet.bundle import Bundle, ModelFile, open_bundle
+from mobiledet.bundle import Bundle, KernelCheck, ModelFile, open_bundle
 from mobiledet.devices.arm.config import ArmCheckConfig
 from mobiledet.devices.arm.cores import CORES, Core
 from mobiledet.devices.arm.differences import Differences, differences
@@ -166,25 +166,24 @@ def _facts(
     bundle: Bundle, files: Sequence[ModelFile], setup: ArmSetup, findings: Sequence[Finding]
 ) -> Iterator[tuple[ModelFile, dict[str, object]]]:
     """``kernels`` of each file: what is known already of other cores stays."""
-    info = LocalDevice().info()
-    how = {
-        "runtime": f"litert {setup.about.packages['ai-edge-litert']}",
-        "emulator": setup.about.emulator,
-        "reference": f"litert {info.runtime_version}, {platform.machine()}",
-    }
+    runtime = f"litert {setup.about.packages['ai-edge-litert']}"
+    reference = f"litert {LocalDevice().info().runtime_version}, {platform.machine()}"
     for file in files:
         found = {
-            finding.core: {
-                **how,
-                "within": not finding.problem,
-                "cases": len(bundle.recorded.cases),
-                **(dataclasses.asdict(finding.here) if finding.here else {}),
-                **({"problem": finding.problem} if finding.problem else {}),
-            }
-            for finding in findings
-            if finding.file == file.path
+            each.core: KernelCheck(
+                within=not each.problem,
+                runtime=runtime,
+                emulator=setup.about.emulator,
+                reference=reference,
+                cases=len(bundle.recorded.cases),
+                problem=each.problem,
+                **(vars(each.here) if each.here else {}),
+            )
+            for each in findings
+            if each.file == file.path
         }
-        yield file, {"kernels": {**(file.kernels or {}), **found}}
+        kernels = {**(file.kernels or {}), **found}
+        yield file, {"kernels": {core: dataclasses.asdict(check) for core, check in kernels.items()}}
 
 
 def _print(findings: Sequence[Finding], apart: dict[str, Differences]) -> None:

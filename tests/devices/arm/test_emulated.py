@@ -133,7 +133,8 @@ def test_what_was_found_is_written_to_the_bundle(
     kernels = open_bundle(path).select().kernels
     assert kernels
     assert set(kernels) == {"cortex-a53", "max"}  # the second adds to the first
-    assert kernels["max"]["within"] is True
-    assert kernels["max"]["score"] < 1e-4
-    assert kernels["max"]["emulator"].startswith("QEMU ")
+    assert kernels["max"].within
+    assert kernels["max"].score is not None
+    assert kernels["max"].score < 1e-4
+    assert kernels["max"].emulator.startswith("QEMU ")
     assert json.loads(capsys.readouterr().out.partition("\n[")[2].join(("[", "")))[0]["core"] == "max"
