@@ -85,8 +85,8 @@ def test_pictures_are_prepared_to_the_same_bits(arm_setup: ArmSetup, patch_bundl
             session.golden()
             found[mode] = list(session.detect(images))
             assert session.benchmark(BenchmarkPlan()) is None
+    assert sum(len(frame.detections) for frame in found["image"]) > 3
     for ours, theirs in zip(found["image"], found["tensor"], strict=True):
-        assert len(ours.detections)
         np.testing.assert_array_equal(ours.detections.scores, theirs.detections.scores)
         np.testing.assert_allclose(ours.detections.boxes_xyxy, theirs.detections.boxes_xyxy, atol=1e-3)
 
