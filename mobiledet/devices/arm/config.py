@@ -11,7 +11,7 @@ class ArmSetupConfig:
     """Fetch what runs bundles on emulated ARM processors: `mobiledet evaluate --device arm`, `mobiledet arm-check`.
 
     QEMU's emulator of programs and a Python for ARM come from Debian, the runtime and what else the agent imports from
-    the package index, in the versions that are installed here. About 110 MB are downloaded, and 210 MB stay, all in
+    the package index, in the versions that are installed here. About 140 MB are downloaded, and 190 MB stay, all in
     mobiledet/arm of the cache folder ($MOBILEDET_CACHE, else ~/.cache/mobiledet); nothing else on the machine changes,
     and no rights are needed. It takes apt-get, dpkg and pip (or uv): Debian, or a container of it. Where it was
     interrupted, the same command goes on.

@@ -4,7 +4,6 @@ apt-get is given a configuration of its own: the machine's sources with another 
 downloads (proxies, certificates, retries), and folders below ours for everything that it writes.
 """
 
-import getpass
 import os
 import platform
 import re
@@ -186,7 +185,7 @@ def _configuration(folder: Path, architecture: str, host: str) -> Iterator[str]:
         "Dir::Cache": folder,
         "Dir::Cache::Archives": folder / "archives",
         "Dir::Log": folder / "log",
-        "APT::Sandbox::User": getpass.getuser(),  # another one could not write here
+        "APT::Sandbox::User": "root",  # apt-get of root would take another user, who cannot write here
         "APT::Update::Error-Mode": "any",
         "APT::Architecture": architecture,
         "Acquire::Languages": "none",
