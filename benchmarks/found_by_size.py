@@ -2,13 +2,14 @@
 
     python benchmarks/found_by_size.py BUNDLE --data DATA [--stride 8] [--score 0.05]
 
-The bundle runs over the validation images. An object counts as found where a detection of its class overlaps it by an IoU
-of at least 0.5. Its size is its shorter side in pixels of the model's input, in units of the finest stride. Printed are
+The bundle runs over the validation images. An object counts as found where a detection of its class overlaps it by an
+IoU of at least 0.5. Its size is its shorter side in pixels of the model's input, in units of the finest stride. Printed are
 the shares by size and the constant K of the best curve size / (size + K), up to a factor that stands for what the
 detector misses at any size.
 """
 
 import argparse
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def main() -> None:
         sizes.append(sides.min(axis=1) / options.stride)
         found.append((overlaps * same).max(axis=1, initial=0) >= 0.5)
     size, hit = np.concatenate(sizes), np.concatenate(found)
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in itertools.pairwise(EDGES):
         inside = (size >= low) & (size < high)
         if inside.any():
             print(f"{low:>3} to {high:>4} strides: {hit[inside].mean():6.1%} of {inside.sum()} objects found")
