@@ -3,9 +3,9 @@
     python benchmarks/found_by_size.py BUNDLE --data DATA [--stride 8] [--score 0.05]
 
 The bundle runs over the validation images. An object counts as found where a detection of its class overlaps it by an
-IoU of at least 0.5. Its size is its shorter side in pixels of the model's input, in units of the finest stride. Printed are
-the shares by size and the constant K of the best curve size / (size + K), up to a factor that stands for what the
-detector misses at any size.
+IoU of at least 0.5. Its size is its shorter side in pixels of the input, in units of the finest stride. Printed are the
+shares by size and the constant K of the best curve size / (size + K), up to a factor that stands for what the detector
+misses at any size.
 """
 
 import argparse
