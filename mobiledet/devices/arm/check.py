@@ -188,19 +188,18 @@ def _facts(
 
 def _print(findings: Sequence[Finding], apart: dict[str, Differences]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("file", "core", "runs on", "boxes", "scores", "unpaired", ""):
+    for heading in ("file", "core", "boxes", "scores", "unpaired", ""):
         table.add_column(heading, overflow="fold")
     for finding in findings:
         here = finding.here
-        cells = (
-            (f"{here.box_px:.2g} px", f"{here.score:.2g}", f"{here.unpaired} of {here.detections}")
-            if here
-            else ("",) * 3
-        )
+        cells = ["", "", ""]
+        if here:
+            cells = [f"{here.box_px:.2g} px", f"{here.score:.2g}", f"{here.unpaired} of {here.detections}"]
         verdict = "[red]outside[/red]" if finding.problem else "[green]within[/green]"
-        table.add_row(escape(finding.file), finding.core, finding.accelerator, *cells, verdict)
-    console = Console()
-    console.print(table)
+        if finding.accelerator == "cpu":
+            verdict += ", without XNNPACK"
+        table.add_row(escape(finding.file), finding.core, *cells, verdict)
+    Console().print(table)
     print("largest differences to the outputs of this machine; unpaired: without a detection on the same object")
     for path, worst in apart.items():
         print(f"{path}: cores {worst.words}")
