@@ -1,6 +1,8 @@
 """Exported files and the agent on emulated ARM processors; a matrix of all families is exhaustive."""
 
 import json
+import re
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -47,6 +49,23 @@ def test_golden_outputs_are_those_of_this_machine(
             assert finding.here.score < 1e-4, finding
             assert finding.here.unpaired == 0
     assert set(apart) == {file.path for file in files}
+
+
+def test_each_core_runs_kernels_of_its_own(arm_setup: ArmSetup, exported_bundle: Bundle) -> None:
+    """What QEMU translates of an int8 file: dot products on the one, products of matrices on the other."""
+    file = exported_bundle.select("int8").path
+    ran: dict[str, set[str]] = {}
+    for core in CORES.values():
+        program = "mobiledet.devices.arm.replay"
+        command, environment = arm_setup.program(core, program, str(exported_bundle.root.absolute()), file)
+        command[1:1] = ["-d", "in_asm"]  # to standard error
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
+        ) as process:
+            assert process.stderr
+            ran[core.name] = {found[1] for line in process.stderr if (found := re.search(r"\s(sdot|smmla)\s", line))}
+        assert process.returncode == 0
+    assert ran == {"cortex-a53": set(), "cortex-a76": {"sdot"}, "max": {"smmla"}}
 
 
 def test_an_evaluation_has_the_same_map_and_no_time(
