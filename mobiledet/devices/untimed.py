@@ -6,7 +6,7 @@ EMULATED = "litert-emulated"
 INTERPRETER = "mobiledet MIL interpreter"
 
 UNTIMED = {
-    EMULATED: "emulated: an emulator's times say nothing of a processor",
+    EMULATED: "emulated, and an emulator's times say nothing of a processor",
     INTERPRETER: "this is a reference interpreter, its times say nothing of a device",
     COREAI: "Apple's runtime on this processor, its times say nothing of Apple's systems",
 }
