@@ -3,16 +3,17 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mobiledet import cli
-from mobiledet.bundle import Bundle, open_bundle
+from mobiledet.bundle import Bundle, copy_bundle, open_bundle
 from mobiledet.detections import Detections
 from mobiledet.devices.arm import debian, setup, wheels
-from mobiledet.devices.arm.cores import CORES, core_at
+from mobiledet.devices.arm.cores import CORES, Core, core_at
 from mobiledet.devices.arm.debian import Package, debian_sources
 from mobiledet.devices.arm.differences import differences
 from mobiledet.devices.arm.replay import Replay, replay
@@ -268,3 +269,53 @@ def test_a_bundle_without_what_runs_there_is_refused(cache: Path, patch_bundle: 
     assert "kernels" not in listing["files"][0] or listing["files"][0]["kernels"] is None
     assert cli.main(["arm-check", str(patch_bundle.path), "--core", "cortex-x1"]) == 2
     assert cli.main(["arm-check", str(patch_bundle.path), "--file", "int4"]) == 2
+
+
+def test_a_file_outside_of_its_tolerance_ends_with_3(
+    cache: Path,
+    patch_bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A double in the emulator's place: no real core is known that gives something else."""
+
+    def spoilt(setup: object, core: Core, bundle: Bundle, paths: Sequence[str]) -> Iterator[Replay]:
+        for each in replay(bundle, paths):
+            cases = each.cases
+            if core.name == "cortex-a53":
+                cases = tuple(dataclasses.replace(found, scores=found.scores / 2) for found in cases)
+            yield dataclasses.replace(each, cases=cases)
+
+    made(cache)
+    monkeypatch.setattr("mobiledet.devices.arm.check._replay_on", spoilt)
+    path = copy_bundle(patch_bundle, tmp_path / "x.mobiledet", patch_bundle.files).path
+    assert cli.main(["arm-check", str(path), "--write"]) == 3
+    printed = capsys.readouterr().out
+    assert "outside on cortex-a53: " in printed
+    assert "its scores are 0.5 times as high" in printed
+    assert "model.float32.tflite: cores differ by up to 0 pixels and scores of 0.4" in printed
+    kernels = open_bundle(path).select("float32").kernels
+    assert kernels
+    assert {core: check.within for core, check in kernels.items()} == {
+        "cortex-a53": False,
+        "cortex-a76": True,
+        "max": True,
+    }
+    assert "0.5 times as high" in kernels["cortex-a53"].problem
+    assert cli.main(["arm-check", str(path), "--core", "max"]) == 0
+
+
+def test_an_emulator_that_dies_is_told(
+    cache: Path, patch_bundle: Bundle, patch_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program in QEMU's place that says what QEMU says."""
+    program = made(cache) / QEMU
+    program.write_text("#!/bin/sh\necho 'qemu: uncaught target signal 11 (Segmentation fault)' >&2\nexit 139\n")
+    program.chmod(0o755)
+    assert cli.main(["arm-check", str(patch_bundle.path), "--core", "cortex-a53"]) == 2
+    told = capsys.readouterr().err
+    assert "error: the emulated cortex-a53 does not run the files: qemu: uncaught target signal 11" in told
+    arguments = ["--data", str(patch_data), "--device", "arm", "--out", str(cache / "r.json")]
+    assert cli.main(["evaluate", str(patch_bundle.path), *arguments]) == 2
+    assert "does not start on an emulated cortex-a76: qemu: uncaught target signal 11" in capsys.readouterr().err
