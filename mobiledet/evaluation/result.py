@@ -75,6 +75,7 @@ class Accuracy:
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
         tiles: what slices bring and cost; None where whole images alone were run.
+        source: options by which the images were read, see ``evaluation.images``; None in older results.
     """
 
     metrics: CocoMetrics
@@ -88,6 +89,7 @@ class Accuracy:
     skipped_by_reason: str = ""
     notes: tuple[str, ...] = ()
     tiles: TiledAccuracy | None = None
+    source: dict[str, Any] | None = None
 
     @property
     def image_ms(self) -> float:
