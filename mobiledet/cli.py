@@ -113,6 +113,16 @@ COMMANDS = {
         "mobiledet.devices.reachable:run",
         "list what evaluate can reach: this machine, phones, agents",
     ),
+    "arm-setup": Command(
+        "mobiledet.devices.arm.config:ArmSetupConfig",
+        "mobiledet.devices.arm.setup:run",
+        "fetch what runs bundles on emulated ARM processors",
+    ),
+    "arm-check": Command(
+        "mobiledet.devices.arm.config:ArmCheckConfig",
+        "mobiledet.devices.arm.check:run",
+        "run a bundle's golden cases on the kernels of several generations of phones",
+    ),
     "agent": Command(
         "mobiledet.devices.agent.config:AgentConfig",
         "mobiledet.devices.agent.run:run",

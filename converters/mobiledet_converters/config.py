@@ -95,7 +95,7 @@ class ExportConfig:
     """Where the images come from that show what values occur in the network, for precisions whose activations are
     integers: a folder of pictures or of a data set, `coco` for the training images of --data, `shapes` for those of
     the built-in set. By default the training images of the run that wrote the checkpoint, if they are still there,
-    else built-in shapes. Never validation images."""
+    else those of --data, else built-in shapes. Never validation images."""
     calibration_images: int = 128
     """How many of them."""
     calibration_seed: int = 0

@@ -36,6 +36,7 @@ def measure_accuracy(
     log: DetectionLog | None = None,
     mode: InputMode = "image",
     quiet: bool = False,
+    timed: bool = True,
 ) -> Accuracy:
     """Detect in every image of a data set that has not been seen yet, with a progress bar, and score.
 
@@ -49,6 +50,7 @@ def measure_accuracy(
         log: what is known already, and where the rest is added image by image.
         mode: what the device is given.
         quiet: leave the bar out.
+        timed: whether the device's times mean something.
 
     Raises:
         UserError: an image is broken, none is left, the data set has no box or a class that the model does not know, or
@@ -92,7 +94,7 @@ def measure_accuracy(
     if isinstance(session, TiledSession):
         cut, whole = session.tiling, [frame.whole for frame in found if frame.whole]
         runs = 1 + sum(len(cut.slices(frame.height, frame.width)) for frame in found) / len(found)
-        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, metrics(whole), _stages(whole))
+        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, metrics(whole), _stages(whole, timed))
     return Accuracy(
         metrics=metrics(found),
         dataset=dataset.name,
@@ -103,12 +105,14 @@ def measure_accuracy(
         skipped_by_reason=count_by_reason(left_out),
         notes=_notes(spec, dataset, label_of),
         scorer=scorer,
-        stages=_stages(found),
+        stages=_stages(found, timed),
         tiles=tiles,
     )
 
 
-def _stages(frames: Sequence[Frame]) -> dict[str, LatencyStats]:
+def _stages(frames: Sequence[Frame], timed: bool) -> dict[str, LatencyStats]:
+    if not timed:
+        return {}
     times = [frame.times for frame in frames if frame.times]
     return {stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)}
 

@@ -58,8 +58,9 @@ class EvaluateConfig(ScoredImages):
     device: str = "local"
     """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent`, adb:SERIAL an Android phone,
     ios:UDID an iPhone (adb or ios alone: the only one), browser a page that any phone of this network opens,
-    browser:SERIAL one on an Android phone by cable, browser:localhost one on this machine. `mobiledet devices` lists
-    what is reachable."""
+    browser:SERIAL one on an Android phone by cable, browser:localhost one on this machine; arm is an emulated ARM
+    processor (arm:cortex-a53, arm:cortex-a76, arm:max; `mobiledet arm-setup` first): mAP on its kernels, no latency.
+    `mobiledet devices` lists what is reachable."""
     token: str = ""
     """Of the agent, which shows it; by default MOBILEDET_AGENT_TOKEN of the environment."""
     mode: InputMode = "image"

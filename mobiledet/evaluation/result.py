@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from mobiledet.devices.base import (
     StageTimes,
 )
 from mobiledet.devices.options import InputMode
+from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics
@@ -51,12 +53,16 @@ class TiledAccuracy:
     whole_stages: dict[str, LatencyStats]
 
     @property
-    def whole_ms(self) -> float:
-        """Mean time of a whole image, from file to boxes."""
-        return sum(stage.mean_ms for stage in self.whole_stages.values())
+    def whole_ms(self) -> float | None:
+        """Mean time of a whole image, from file to boxes; None where times mean nothing."""
+        return _total_ms(self.whole_stages)
 
     def __str__(self) -> str:
         return f"tiles of {sides_text(self.height, self.width)}, overlap {self.overlap:g}"
+
+
+def _total_ms(stages: Mapping[str, LatencyStats]) -> float | None:
+    return sum(stage.mean_ms for stage in stages.values()) if stages else None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class Accuracy:
         scorer: what computed the numbers.
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
+            Empty where times mean nothing (``devices.untimed``).
         tiles: what slices bring and cost; None where whole images alone were run.
         source: options by which the images were read, see ``evaluation.images``; None in older results.
     """
@@ -92,9 +99,9 @@ class Accuracy:
     source: dict[str, Any] | None = None
 
     @property
-    def image_ms(self) -> float:
-        """Mean time of an image, from file to boxes."""
-        return sum(stage.mean_ms for stage in self.stages.values())
+    def image_ms(self) -> float | None:
+        """Mean time of an image, from file to boxes; None where times mean nothing."""
+        return _total_ms(self.stages)
 
 
 @dataclass(frozen=True)
@@ -234,6 +241,9 @@ def _check(result: Result) -> None:
     """
     datetime.fromisoformat(result.created)
     latency, accuracy = result.latency, result.accuracy
+    untimed = why_untimed(result.device.runtime)
+    if latency and untimed:
+        raise ValueError(f"latency is that of {result.device.runtime} ({untimed})")
     if latency:
         latency.infer.check("latency.infer")
         if not min(latency.infer.samples_ns):
@@ -247,7 +257,7 @@ def _check(result: Result) -> None:
         if accuracy.tiles:
             measured["tiles.whole_stages"] = accuracy.tiles.whole_stages
         for where, stages in measured.items():
-            if list(stages) != names:
+            if list(stages) != names and (stages or not untimed):
                 raise ValueError(f"accuracy.{where} are not {', '.join(names)}")
             for name, stats in stages.items():
                 stats.check(f"accuracy.{where}.{name}")

@@ -16,6 +16,7 @@ from mobiledet.data.dataset import DetectionSet
 from mobiledet.devices import open_device
 from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.devices.options import InputMode
+from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
 from mobiledet.evaluation.config import EvaluateConfig
@@ -152,6 +153,9 @@ def evaluate(
     execution = session.execution
     if strict and accelerator not in ("auto", execution.actual):
         raise UserError(f"{device.info().name} fell back from {accelerator} to {execution.actual}; see --accelerator")
+    untimed = why_untimed(device.info().runtime)
+    if untimed and not dataset:
+        raise UserError(f"{device.info().name} measures no latency ({untimed}); measure mAP: give --data")
     golden = session.golden()
     latency = accuracy = None
     if dataset:
@@ -161,7 +165,9 @@ def evaluate(
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels, cut)
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
-            accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet)
+            accuracy = measure_accuracy(
+                session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet, not untimed
+            )
     elif plan:
         latency = _measure_latency(session, plan)
     session.golden()

@@ -215,7 +215,7 @@ def test_every_family_and_detector(
     checkpoint = train_on_scenes(backbone, detector, side=64, steps=20)
     settings = ExportConfig(checkpoint, tmp_path / "x.mobiledet", BOTH, PRECISIONS, face=("graph",))
     bundle = export(dataclasses.replace(settings, images=scene_folder, parity_images=4))
-    assert [file.format for file in bundle.files] == ["coreml"] * 2 + ["coreai"] * 2
+    assert [file.format for file in bundle.files] == ["coreml"] * 2 + ["coreai"] * 2, list(map(str, bundle.left_out))
     for file in (file for file in bundle.files if file.format == "coreai"):
         levels = {finding.level for finding in lint_file(bundle.root / file.path).findings}
         assert levels <= {"note"}, file.path
