@@ -51,15 +51,13 @@ def latency_ratio(old: Latency, new: Latency) -> LatencyRatio:
     independent ones. How many they are worth follows from the autocorrelation of being slower than the median; a
     median of so many is resampled, see ``_resampled_median``.
     """
-    rng = np.random.default_rng(0)
     samples = [np.asarray(latency.infer.samples_ns, np.float64) / 1e6 for latency in (old, new)]
     independent = [independent_runs(values) for values in samples]
-    medians = [_resampled_median(values, n, rng) for values, n in zip(samples, independent, strict=True)]
-    low, high = np.quantile(medians[1] / medians[0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    ratio, low, high = median_ratio(*samples)
     return LatencyRatio(
         old_ms=old.p50_ms,
         new_ms=new.p50_ms,
-        ratio=new.p50_ms / old.p50_ms,
+        ratio=ratio,
         low=low,
         high=high,
         old_independent=independent[0],
@@ -67,6 +65,14 @@ def latency_ratio(old: Latency, new: Latency) -> LatencyRatio:
         old_runs=len(samples[0]),
         new_runs=len(samples[1]),
     )
+
+
+def median_ratio(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The ratio of two series' medians, new / old, and its interval."""
+    rng = np.random.default_rng(0)
+    before, after = (_resampled_median(values, independent_runs(values), rng) for values in (old, new))
+    low, high = np.quantile(after / before, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return float(np.median(new) / np.median(old)), low, high
 
 
 def independent_runs(samples: NDArray[np.float64]) -> float:

@@ -42,20 +42,29 @@ FEW_RUNS = 30  # independent ones, for an interval of a median
 def run(config: CompareConfig) -> int:
     """The command ``mobiledet compare``."""
     outcome = compare(config)
-    if config.html:
-        _write(config.html, render(outcome, config.show))
-    if config.json:
-        _write(config.json, json.dumps(outcome.to_json(), indent=1, allow_nan=False) + "\n")
+    write(outcome, config)
     if config.markdown == "-":
         print(markdown(outcome), end="")
     else:
-        if config.markdown:
-            _write(Path(config.markdown), markdown(outcome))
         print_outcome(outcome, Console())
         for name, path in (("markdown", config.markdown), ("page", config.html), ("json", config.json)):
             if path:
                 print(f"{name}: {path}")
     return EXIT_WORSE if outcome.worse else 0
+
+
+def write(outcome: Outcome, config: CompareConfig) -> None:
+    """Write the files that were asked for, each whole or not at all.
+
+    Raises:
+        UserError: one cannot be written, or an image for the page cannot be read.
+    """
+    if config.html:
+        _write(config.html, render(outcome, config.show))
+    if config.json:
+        _write(config.json, json.dumps(outcome.to_json(), indent=1, allow_nan=False) + "\n")
+    if config.markdown not in ("", "-"):
+        _write(Path(config.markdown), markdown(outcome))
 
 
 def compare(config: CompareConfig, quiet: bool = False) -> Outcome:

@@ -34,7 +34,7 @@ def _detector(truth: dict[ImageId, Truth], seed: int) -> Found:
     rng, found = np.random.default_rng(seed), {}
     for image, objects in truth.items():
         seen = rng.random(len(objects)) < 0.85
-        boxes = objects.boxes_xywh[seen] + rng.normal(0, 0.07, (seen.sum(), 4)) * np.tile(
+        boxes = objects.boxes_xywh[seen] + rng.normal(0, 0.05, (seen.sum(), 4)) * np.tile(
             objects.boxes_xywh[seen, 2:], 2
         )
         others = np.column_stack([rng.uniform(0, 300, (8, 2)), np.exp(rng.uniform(2.5, 5, (8, 2)))])
