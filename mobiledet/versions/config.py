@@ -71,3 +71,5 @@ class CompareConfig(ScoredImages):
     """Measure the latency of bundles too; both of them need one."""
     results: Path = Path("results")
     """Folder for the results of bundles that are evaluated here, so that they need not be again."""
+    fresh: bool = False
+    """Start anew where an earlier evaluation of a bundle was interrupted; without it that one goes on."""

@@ -16,6 +16,7 @@ from mobiledet.versions.version import Version
 RESAMPLES = 2000
 LEVEL = 0.95
 LEAST_IMAGES = 10  # fewer tell nothing of others
+ROUNDING = 1e-9  # of sums
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Change:
     @property
     def is_clear(self) -> bool:
         """Whether the interval leaves zero out."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+        return self.low is not None and self.high is not None and (self.low > ROUNDING or self.high < -ROUNDING)
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def score_change(old: Matches, new: Matches) -> ScoreChange:
     rng = np.random.default_rng(0)
     weights = rng.multinomial(images, np.full(images, 1 / images), RESAMPLES).astype(np.int16)
     order = [new.labels.index(label) for label in old.labels]
-    once = [average_precision(old), average_precision(new)[:, :, order]]
-    drawn = [average_precision(old, weights), average_precision(new, weights)[:, :, order]]
+    once = [average_precision(old), np.take(average_precision(new), order, axis=2)]
+    drawn = [average_precision(old, weights), np.take(average_precision(new, weights), order, axis=2)]
     holding = (old.objects > 0).sum(axis=0)
 
     def change(summary: Callable[[Floats], Floats], holding: int) -> Change:

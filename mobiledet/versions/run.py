@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from mobiledet.atomic import atomic_file
+from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.data.dataset import DetectionSet, some
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import require_boxes
@@ -19,7 +20,7 @@ from mobiledet.keywords import narrowed
 from mobiledet.metrics.matches import Matches
 from mobiledet.metrics.resampled import average_precision, mean_average_precision
 from mobiledet.versions.config import EXIT_WORSE, CompareConfig
-from mobiledet.versions.difference import LEAST_IMAGES, match_version, score_change
+from mobiledet.versions.difference import LEAST_IMAGES, ROUNDING, match_version, score_change
 from mobiledet.versions.latency_ratio import latency_ratio, why_apart
 from mobiledet.versions.outcome import Outcome, beyond_limits
 from mobiledet.versions.page import render
@@ -78,30 +79,53 @@ def compare(config: CompareConfig, quiet: bool = False) -> Outcome:
         UserError: options contradict each other, an input cannot be used, or the two have not seen the same images.
     """
     _check(config)
-    given = {path: None if is_bundle(path) else read_version(path) for path in (config.old, config.new)}
-    known = [version for version in given.values() if version]
-    options = _options(config, known)
-    dataset = load_images(options, exif_of(known[0]) if known else "auto")
-    require_boxes(dataset)
-    for version in known:  # before a bundle is run for minutes
-        scored_images(version, dataset)
+    given = {path: open_bundle(path) if is_bundle(path) else read_version(path) for path in (config.old, config.new)}
+    _check_classes(*((path, _labels(given[path])) for path in (config.old, config.new)))
+    known = [each for each in given.values() if isinstance(each, Version)]
+    options, dataset = _options(config, known), None
+    if known:  # before a bundle is run for minutes
+        dataset = _load(config, options, known)
     config = dataclasses.replace(config, **{f.name: getattr(options, f.name) for f in dataclasses.fields(ScoredImages)})
     wants_latency = config.latency and all(version.result and version.result.latency for version in known)
     old, new = (
-        given[path] or run_bundle(path, config, file, wants_latency, quiet)
-        for path, file in ((config.old, config.old_file or config.file), (config.new, config.file))
+        each if isinstance(each, Version) else run_bundle(each, config, file, wants_latency, quiet)
+        for each, file in (
+            (given[config.old], config.old_file or config.file),
+            (given[config.new], config.file),
+        )
     )
-    scored = _same_images(old, new, dataset)
-    return _compared(config, old, new, scored)
+    return _compared(config, old, new, _same_images(old, new, dataset or load_images(options, exif_of(old))))
+
+
+def _labels(given: Version | Bundle) -> tuple[str, ...]:
+    return given.spec.labels if isinstance(given, Bundle) else given.labels
+
+
+def _check_classes(old: tuple[Path, tuple[str, ...]], new: tuple[Path, tuple[str, ...]]) -> None:
+    """Refuse versions with other classes; their order may be another one."""
+    odd = sorted(set(old[1]) ^ set(new[1]))
+    if odd:
+        raise UserError(
+            f"{old[0]} and {new[0]} have other classes ({some(odd)}), so their mAP is of other things; compare "
+            "versions with the same classes"
+        )
+
+
+def _load(config: CompareConfig, options: ScoredImages, known: list[Version]) -> DetectionSet:
+    """The images, which those versions were scored on."""
+    try:
+        dataset = load_images(options, exif_of(known[0]))
+    except UserError as error:
+        if config.data is not None or config.images is not None:
+            raise
+        raise UserError(f"{error}; a result names these images: where they have moved, give --data") from error
+    require_boxes(dataset)
+    for version in known:
+        scored_images(version, dataset)
+    return dataset
 
 
 def _compared(config: CompareConfig, old: Version, new: Version, dataset: DetectionSet) -> Outcome:
-    if sorted(old.labels) != sorted(new.labels):
-        odd = sorted(set(old.labels) ^ set(new.labels))
-        raise UserError(
-            f"{old.path} and {new.path} have other classes ({some(odd)}), so their mAP is of other things; compare "
-            "versions with the same classes"
-        )
     before, after = match_version(old, dataset), match_version(new, dataset)
     for version, matches in ((old, before), (new, after)):
         _check_score(version, matches)
@@ -201,7 +225,7 @@ def _notes(outcome: Outcome) -> Iterator[str]:
     scores, latency = outcome.scores, outcome.latency
     if scores.map.low is None or scores.map.high is None:
         yield f"fewer than {LEAST_IMAGES} images hold objects: too few for an interval"
-    else:
+    elif scores.map.high - scores.map.low > ROUNDING:
         yield (
             f"these images can tell a change of mAP of about {(scores.map.high - scores.map.low) / 2:.4f} or more from "
             "chance; more images tell smaller ones"

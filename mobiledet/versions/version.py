@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobiledet.bundle import open_bundle
+from mobiledet.bundle import Bundle
 from mobiledet.data.config import Exif
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.detections import Detections
@@ -70,11 +70,11 @@ def read_version(path: Path) -> Version:
     return _of_result(path, result, found)
 
 
-def run_bundle(path: Path, config: CompareConfig, file: str, latency: bool, quiet: bool) -> Version:
+def run_bundle(bundle: Bundle, config: CompareConfig, file: str, latency: bool, quiet: bool) -> Version:
     """Evaluate a bundle, as ``mobiledet evaluate`` does, and keep the result.
 
     Args:
-        path: of the bundle.
+        bundle: opened.
         config: device and images.
         file: name or precision of the model file.
         latency: measure that, too.
@@ -83,11 +83,10 @@ def run_bundle(path: Path, config: CompareConfig, file: str, latency: bool, quie
     Raises:
         UserError: as of ``evaluation.run.measure``.
     """
-    bundle = open_bundle(path)
     out = config.results / default_out(bundle, bundle.select(file), config.device).name
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(ScoredImages)}
     settings = EvaluateConfig(
-        bundle=path,
+        bundle=bundle.path,
         device=config.device,
         token=config.token,
         file=file,
@@ -95,11 +94,11 @@ def run_bundle(path: Path, config: CompareConfig, file: str, latency: bool, quie
         threads=config.threads,
         latency=latency,
         out=out,
-        fresh=True,
+        fresh=config.fresh,
         **shared,
     )
     result = measure(settings, bundle, quiet=quiet)
-    return _of_result(path, result, read_detections(detections_path(out))[1])
+    return _of_result(bundle.path, result, read_detections(detections_path(out))[1])
 
 
 def images_options(config: CompareConfig, version: Version) -> ScoredImages | None:

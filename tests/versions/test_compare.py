@@ -71,7 +71,7 @@ def test_a_version_and_itself(old: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_worse_version_in_all_forms(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    new = _copy(old, tmp_path, "new<b>", _half_lost)
+    new = _copy(old, tmp_path, "new<u>", _half_lost)
     page, text, values = tmp_path / "c.html", tmp_path / "c.md", tmp_path / "c.json"
     files = ("--html", str(page), "--markdown", str(text), "--json", str(values))
     assert cli.main(["compare", str(old), str(new), "--max-drop", "0.005", *files]) == EXIT_WORSE
@@ -81,10 +81,10 @@ def test_a_worse_version_in_all_forms(old: Path, tmp_path: Path, capsys: pytest.
     assert not told["turned_right"]
     assert told["no_latency"] == "not measured of both"
     assert "worse: mAP fell by" in capsys.readouterr().out
-    assert "<b>" not in page.read_text()
-    assert "new&lt;b&gt;.detections.ndjson" in page.read_text()
+    assert "<u>" not in page.read_text()
+    assert "new&lt;u&gt;.detections.ndjson" in page.read_text()
     assert page.read_text().count("<img") == 24  # twelve images, old and new
-    assert "<b>" not in text.read_text()
+    assert "<u>" not in text.read_text()
     assert "| mAP |" in text.read_text()
 
     # without a limit it is told, and no more
@@ -121,7 +121,7 @@ def test_user_errors(
     shutil.copy(old, alone)
     assert "alone.detections.ndjson is missing" in _refused(capsys, old, alone)
     assert "there is no file" in _refused(capsys, old, tmp_path / "absent.json")
-    assert "images, 59 of them the same" in _refused(capsys, old, _copy(old, tmp_path, "few", keep=lambda i: i != 7))
+    assert "on 59, 59 of them the same" in _refused(capsys, old, _copy(old, tmp_path, "few", keep=lambda i: i != 7))
     none = _copy(old, tmp_path, "none", lambda value, rng: value.update(image_id=value["image_id"] + 1000))
     assert "no image in common" in _refused(capsys, old, none)
     other = _copy(old, tmp_path, "other")

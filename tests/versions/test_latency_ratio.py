@@ -24,11 +24,11 @@ def test_runs_that_resemble_each_other_count_for_less(likeness: float, factor: f
 @pytest.mark.parametrize("likeness", [0.0, 0.5, 0.9])
 def test_the_interval_holds_the_true_ratio(likeness: float) -> None:
     held = 0
-    for seed in range(100):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         _, low, high = median_ratio(_runs(rng, 600, likeness), 1.1 * _runs(rng, 600, likeness))
         held += low <= 1.1 <= high
-    assert held >= 85
+    assert held >= 51
 
 
 def test_equal_runs() -> None:
