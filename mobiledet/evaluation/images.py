@@ -66,6 +66,7 @@ def images_of(recorded: Any, where: str) -> ScoredImages:
     """
     try:
         options: ScoredImages = decode(ScoredImages, recorded, "accuracy.source", filled=(ScoredImages,))
-    except ValueError as error:
+        check_images(options)
+    except (ValueError, UserError) as error:
         raise UserError(f"{where} is a damaged result: {error}; evaluate again") from error
     return options

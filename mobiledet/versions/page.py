@@ -38,8 +38,9 @@ def render(outcome: Outcome, show: int) -> str:
         UserError: an image cannot be read.
     """
     sections = [_scores(outcome), _classes(outcome), _images(outcome, show)]
-    subtitle = f"{outcome.dataset.name}, {outcome.scores.images} images"
-    return render_page(f"Old and new: {verdict(outcome)}", subtitle, sections, _method(outcome), SECTIONS)
+    title = verdict(outcome)
+    subtitle = f"{outcome.old.name} → {outcome.new.name}, on {outcome.dataset.name}, {outcome.scores.images} images"
+    return render_page(title[0].upper() + title[1:], subtitle, sections, _method(outcome), SECTIONS)
 
 
 def _scores(outcome: Outcome) -> Markup:
