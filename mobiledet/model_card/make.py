@@ -51,7 +51,7 @@ def _model(bundle: Bundle) -> Section:
         ("output", f"at most {nms.max_detections} boxes (ymin, xmin, ymax, xmax in 0..1) with class and score"),
         ("suppression", f"IoU {nms.iou:g} within a class, scores from {nms.score:g} on, of {nms.top_k} candidates"),
         ("classes", f"{spec.num_classes}: {shown}" + (f" and {more} more" if more > 0 else "")),
-        ("bundle", f"sha256 {bundle.sha256}"),
+        ("bundle", f"sha256 {bundle.sha256}, when this was written"),
     )
     return Section("model", "Model", facts)
 

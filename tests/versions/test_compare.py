@@ -127,7 +127,12 @@ def test_user_errors(
     other = _copy(old, tmp_path, "other")
     other.write_text(other.read_text().replace('"green"', '"lime"'))
     assert "other classes (green, lime)" in _refused(capsys, old, other)
-    assert "other images or annotations" in _refused(capsys, old, old, "--data", many_images, "--limit", "70")
+    assert "image 51, which" in _refused(capsys, old, old, "--data", many_images, "--limit", "50")
+    listing = json.loads((many_images / "annotations" / "instances_val2017.json").read_text())
+    listing["annotations"][0]["bbox"][2] += 1
+    (tmp_path / "moved.json").write_text(json.dumps(listing))
+    images = ("--images", many_images / "val2017", "--annotations", tmp_path / "moved.json")
+    assert "other images or annotations" in _refused(capsys, old, old, *images)
     changed = tmp_path / "changed.json"
     shutil.copy(old, changed)
     _copy(old, tmp_path, "changed", _half_lost)
