@@ -148,6 +148,11 @@ COMMANDS = {
         "mobiledet.listing:run",
         "list the backbones: parameters, multiply-adds, published accuracy",
     ),
+    "plan": Command(
+        "mobiledet.planning.config:PlanConfig",
+        "mobiledet.planning.run:run",
+        "say which backbone, detector and input to train for a budget of milliseconds and megabytes",
+    ),
     "profile": Command(
         "mobiledet.profile.config:ProfileConfig",
         "mobiledet.profile.run:run",
