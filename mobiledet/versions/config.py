@@ -23,9 +23,10 @@ class CompareConfig(ScoredImages):
     is right where all objects are found and nothing else, each version at the scores of its own best F1 (or --score).
 
     For continuous integration, --max-drop and --max-slower give the exit status 3 where the new version is worse: by
-    more than the limit, and so clearly that chance does not explain it (95 %: in nineteen of twenty comparisons of
-    equally good versions nothing is said). 0 is well, 2 a mistake in what was given. A loss that few images cannot
-    show passes; the output says how large a loss these images can show.
+    more than the limit, and so clearly that chance does not explain it (the interval leaves zero out, and versions that
+    are swapped at random, image by image, lose as much in at most 2.5 % of the draws). 0 is well, 2 a mistake in what
+    was given. A loss that few images cannot show, or that lies in fewer than six of them, passes; the output says how
+    large a loss these images can show.
 
     For example:
       mobiledet compare results/old.json results/new.json

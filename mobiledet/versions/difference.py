@@ -67,12 +67,23 @@ class ScoreChange:
         images: of both.
         map, ap50: mean over the classes.
         classes: those with objects, in the order of the data set.
+        chance: how often versions that are swapped at random, image by image, differ so much in mAP in that direction;
+            None where there are too few images.
     """
 
     images: int
     map: Change
     ap50: Change
     classes: tuple[ClassChange, ...]
+    chance: float | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether chance does not explain the change of mAP: neither by other images, nor by which version saw which.
+
+        The interval alone is a little narrow on few images. Swapping is exact where the versions are equally good.
+        """
+        return self.map.is_clear and self.chance is not None and self.chance <= (1 - LEVEL) / 2
 
 
 def match_version(version: Version, dataset: DetectionSet) -> Matches:
@@ -108,9 +119,10 @@ def score_change(old: Matches, new: Matches) -> ScoreChange:
         return Change(before, after, low, high)
 
     held = int((old.objects.sum(axis=1) > 0).sum())
+    whole = change(mean_average_precision, held)
     return ScoreChange(
         images=images,
-        map=change(mean_average_precision, held),
+        map=whole,
         ap50=change(lambda ap: mean_average_precision(ap[:, :1]), held),
         classes=tuple(
             ClassChange(
@@ -121,6 +133,43 @@ def score_change(old: Matches, new: Matches) -> ScoreChange:
             )
             for index in np.flatnonzero(holding).tolist()
         ),
+        chance=None if whole.low is None else _chance(old, new, abs(whole.difference), rng),
+    )
+
+
+def _chance(old: Matches, new: Matches, difference: float, rng: np.random.Generator) -> float:
+    """How often mAP differs by at least so much in one direction when each image's versions are swapped at random."""
+    both, images = _side_by_side(old, new), len(old.image_ids)
+    swapped = rng.random((RESAMPLES // 2, images)) < 0.5
+    first, second = (
+        mean_average_precision(average_precision(both, np.concatenate([chosen, ~chosen], axis=1)))
+        for chosen in (swapped, ~swapped)
+    )
+    # each draw and its mirror image
+    differences = np.concatenate([second - first, first - second])
+    return float((1 + np.count_nonzero(differences >= difference - ROUNDING)) / (1 + len(differences)))
+
+
+def _side_by_side(old: Matches, new: Matches) -> Matches:
+    """Both as the detections of twice as many images: first those of the old version, then those of the new one."""
+    images, objects = len(old.image_ids), len(old.object_label)
+    names = np.array([old.labels.index(label) for label in new.labels])
+    label = np.concatenate([old.label, names[new.label]])
+    score = np.concatenate([old.score, new.score])
+    order = np.lexsort((-score, label))
+    return Matches(
+        labels=old.labels,
+        image_ids=tuple(range(2 * images)),
+        image=np.concatenate([old.image, new.image + images])[order],
+        label=label[order],
+        score=score[order],
+        row=np.concatenate([old.row, new.row])[order],
+        object=np.concatenate([old.object, np.where(new.object < 0, -1, new.object + objects)], axis=1)[:, order],
+        ignored=np.concatenate([old.ignored, new.ignored], axis=1)[:, order],
+        object_image=np.concatenate([old.object_image, new.object_image + images]),
+        object_label=np.concatenate([old.object_label, names[new.object_label]]),
+        object_ignored=np.concatenate([old.object_ignored, new.object_ignored]),
+        cut=old.cut + new.cut,
     )
 
 

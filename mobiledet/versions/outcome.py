@@ -96,6 +96,7 @@ class Outcome:
             "images": self.scores.images,
             "images_sha256": self.dataset.sha256(),
             "map": _change_json(self.scores.map),
+            "chance": self.scores.chance,
             "ap50": _change_json(self.scores.ap50),
             "classes": {
                 entry.label: {**_change_json(entry.ap), "objects": entry.objects, "images": entry.images}
@@ -115,7 +116,7 @@ class Outcome:
 def beyond_limits(config: CompareConfig, scores: ScoreChange, latency: LatencyRatio | None) -> Iterator[str]:
     """By which limits the new version is worse: beyond them, and chance does not explain that there is a loss."""
     drop = scores.map
-    if config.max_drop is not None and -drop.difference > config.max_drop and drop.is_clear:
+    if config.max_drop is not None and -drop.difference > config.max_drop and scores.is_clear:
         yield f"mAP fell by {-drop.difference:.4f}, more than {config.max_drop:g}"
     if config.max_slower is not None and latency and latency.ratio > config.max_slower and latency.low > 1:
         yield f"it takes {latency.ratio:.3f} times as long, more than {config.max_slower:g}"

@@ -128,7 +128,9 @@ def _method(outcome: Outcome) -> Markup:
     notes = [
         f"mAP is COCO's AP at IoU 0.50 to 0.95. Intervals hold {LEVEL:.0%} of {RESAMPLES:,} draws of the images with "
         "replacement, the same images for both versions, so that what both find hard cancels out.",
-        "The new version is worse where a limit that was given is passed and the interval leaves out no change at all.",
+        "The new version is worse where a limit that was given is passed and chance does not explain it: the interval "
+        "leaves out no change at all, and versions that are swapped at random, image by image, lose as much in at most "
+        "2.5 % of the draws.",
         f"An image is right where each object is found at IoU {IOU:g} by a detection that counts, and nothing else "
         "counts. Detections count from the score of the best F1 of each class and version on, or from the score that "
         "was given.",

@@ -225,7 +225,11 @@ def _notes(outcome: Outcome) -> Iterator[str]:
     scores, latency = outcome.scores, outcome.latency
     if scores.map.low is None or scores.map.high is None:
         yield f"fewer than {LEAST_IMAGES} images hold objects: too few for an interval"
-    elif scores.map.high - scores.map.low > ROUNDING:
+    elif scores.chance is not None and scores.map.high - scores.map.low > ROUNDING:
+        yield (
+            f"versions that are swapped at random, image by image, differ as much in that direction in {scores.chance:.1%} "
+            "of the draws"
+        )
         yield (
             f"these images can tell a change of mAP of about {(scores.map.high - scores.map.low) / 2:.4f} or more from "
             "chance; more images tell smaller ones"

@@ -67,7 +67,7 @@ def verdict(outcome: Outcome) -> str:
     if outcome.worse:
         return f"worse: {'; '.join(outcome.worse)}"
     change = outcome.scores.map
-    if not change.is_clear:
+    if not outcome.scores.is_clear:
         return "no difference of mAP that chance does not explain"
     return "a higher mAP than chance explains" if change.difference > 0 else "a lower mAP than chance explains"
 

@@ -1,5 +1,6 @@
 """How often a loss of 0.01 mAP is found on 200 images, and how often two equal versions are taken for different."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mobiledet.metrics.matches import Matches, match_detections
 from mobiledet.metrics.resampled import average_precision, mean_average_precision
 from mobiledet.truth import ImageId, Truth
 from mobiledet.versions.config import CompareConfig
-from mobiledet.versions.difference import score_change
+from mobiledet.versions.difference import _side_by_side, score_change
 from mobiledet.versions.outcome import beyond_limits
 
 RESAMPLES = 500  # a quarter of what the command takes, in a quarter of its time
@@ -126,3 +127,18 @@ def test_equal_versions_are_taken_for_worse_in_at_most_one_of_twenty(kind: str) 
         new = {image: (other if swapped[image] else one)[image] for image in truth}
         alarms += _is_worse(_match(truth, old), _match(truth, new))
     assert alarms <= 1
+
+
+def test_side_by_side_are_both_versions() -> None:
+    truth = _truth()
+    old, found = _match(truth, _detector(truth, 1)), _detector(truth, 2)
+    # the other version counts its classes in another order
+    order = np.array([2, 0, 4, 1, 3])
+    labels, place = tuple(LABELS[index] for index in order), np.argsort(order)
+    renamed = {image: dataclasses.replace(boxes, labels=place[boxes.labels]) for image, boxes in found.items()}
+    new = match_detections(labels, truth, renamed, order.tolist())
+    both, ones, none = _side_by_side(old, new), np.ones((1, IMAGES)), np.zeros((1, IMAGES))
+    for weights, alone in (((ones, none), old), ((none, ones), _match(truth, found))):
+        ap = average_precision(both, np.concatenate(weights, axis=1))
+        np.testing.assert_allclose(ap, average_precision(alone), rtol=0, atol=1e-12)
+    assert score_change(old, new).map.new == pytest.approx(_ap(_match(truth, found)), abs=1e-12)
