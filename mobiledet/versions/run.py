@@ -227,8 +227,8 @@ def _notes(outcome: Outcome) -> Iterator[str]:
         yield f"fewer than {LEAST_IMAGES} images hold objects: too few for an interval"
     elif scores.chance is not None and scores.map.high - scores.map.low > ROUNDING:
         yield (
-            f"versions that are swapped at random, image by image, differ as much in that direction in {scores.chance:.1%} "
-            "of the draws"
+            "versions that are swapped at random, image by image, differ as much in that direction in "
+            f"{scores.chance:.1%} of the draws"
         )
         yield (
             f"these images can tell a change of mAP of about {(scores.map.high - scores.map.low) / 2:.4f} or more from "
