@@ -93,6 +93,16 @@ COMMANDS = {
         "mobiledet.evaluation.report:run",
         "draw mAP against latency from results: one HTML page and a PNG",
     ),
+    "compare": Command(
+        "mobiledet.versions.config:CompareConfig",
+        "mobiledet.versions.run:run",
+        "tell whether a new version is better or worse than the old one, with a status for CI",
+    ),
+    "card": Command(
+        "mobiledet.model_card.config:CardConfig",
+        "mobiledet.evaluation.card:run",
+        "write a bundle's model card: data, licence, accuracy, latency, checks, limits",
+    ),
     "sweep": Command(
         "mobiledet.sweep.config:SweepConfig",
         "mobiledet.sweep.run:run",

@@ -82,6 +82,7 @@ class Accuracy:
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
             Empty where times mean nothing (``devices.untimed``).
         tiles: what slices bring and cost; None where whole images alone were run.
+        source: options by which the images were read, see ``evaluation.images``; None in older results.
     """
 
     metrics: CocoMetrics
@@ -95,6 +96,7 @@ class Accuracy:
     skipped_by_reason: str = ""
     notes: tuple[str, ...] = ()
     tiles: TiledAccuracy | None = None
+    source: dict[str, Any] | None = None
 
     @property
     def image_ms(self) -> float | None:
