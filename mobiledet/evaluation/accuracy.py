@@ -31,7 +31,7 @@ def measure_accuracy(
     session: Session,
     spec: ModelSpec,
     dataset: DetectionSet,
-    scorer: str = "faster-coco-eval",
+    scorer: str = "hotcoco",
     on_bad_data: OnBadData = "error",
     log: DetectionLog | None = None,
     mode: InputMode = "image",

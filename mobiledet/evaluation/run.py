@@ -30,7 +30,7 @@ from mobiledet.evaluation.summary import print_cross_check, print_summary
 from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
 from mobiledet.spec import ModelSpec
 
-HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval", "pycocotools")
+HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "hotcoco", "faster-coco-eval", "pycocotools")
 
 
 def run(config: EvaluateConfig) -> None:
@@ -108,7 +108,7 @@ def evaluate(
     *,
     accelerator: str = "auto",
     threads: int = 0,
-    scorer: str = "faster-coco-eval",
+    scorer: str = "hotcoco",
     on_bad_data: OnBadData = "error",
     plan: BenchmarkPlan | None = None,
     tiling: Tiling | None = None,
