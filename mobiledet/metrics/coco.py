@@ -106,7 +106,7 @@ class CocoEvaluator:
         label_of = range(len(labels)) if label_of is None else label_of
         self._labels = tuple(labels)
         self._known = np.array([place is not None for place in label_of], bool)
-        self._number = {image_id: n for n, image_id in enumerate(sorted(truth, key=_order), start=1)}
+        self._number = {image_id: n for n, image_id in enumerate(sorted(truth, key=image_order), start=1)}
         category_of = {place: label + 1 for label, place in enumerate(label_of) if place is not None}
         self._truth = _ground_truth(truth, self._number, category_of, self._labels)
         self._rows: dict[ImageId, np.ndarray] = {}
@@ -195,8 +195,8 @@ class CocoEvaluator:
         return metrics, curves
 
 
-def _order(image_id: ImageId) -> tuple[bool, int | str]:
-    """Numbers as such, before texts."""
+def image_order(image_id: ImageId) -> tuple[bool, int | str]:
+    """Sorts ids: numbers as such, before texts."""
     return isinstance(image_id, str), image_id
 
 
