@@ -150,28 +150,10 @@ class CocoEvaluator:
         """
         if scorer not in SCORERS:
             raise unknown_name("scorer", scorer, SCORERS)
-        if scorer == "hotcoco":
-            from hotcoco import COCO, COCOeval
-        elif scorer == "faster-coco-eval":
-            from faster_coco_eval import COCO
-            from faster_coco_eval import COCOeval_faster as COCOeval
-        else:
-            from pycocotools.coco import COCO
-            from pycocotools.cocoeval import COCOeval
-        rows = np.concatenate([np.zeros((0, 7)), *(self._rows[i] for i in self._number if i in self._rows)])
-        scored: list[int] = (np.flatnonzero(self._known) + 1).tolist()
-        names = [self._labels[category - 1] for category in scored]
+        rows = self._all_rows()
+        names = [self._labels[category - 1] for category in self.categories]
+        evaluation = self._evaluated(scorer, rows)
         with contextlib.redirect_stdout(io.StringIO()):
-            if scorer == "hotcoco":  # takes the rows as they are
-                truth = COCO(self._truth)
-                found = truth.load_res(rows)
-            else:
-                truth = _indexed(COCO, self._truth)
-                found = _indexed(COCO, {**self._truth, "annotations": _annotations(rows)})
-            evaluation = COCOeval(truth, found, "bbox")
-            evaluation.params.imgIds = list(self._number.values())
-            evaluation.params.catIds = scored
-            evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
         # IoU thresholds x recall thresholds x classes, for all areas and 100 detections
@@ -187,12 +169,54 @@ class CocoEvaluator:
         )
         curves = PrecisionRecall(
             labels=tuple(names),
-            objects=tuple(objects[scored].tolist()),
+            objects=tuple(objects[self.categories].tolist()),
             ious=tuple(float(iou) for iou in evaluation.params.iouThrs),
             recall=np.array(evaluation.params.recThrs),
             precision=np.where(precision > -1, precision, np.nan),
         )
         return metrics, curves
+
+    @property
+    def categories(self) -> list[int]:
+        """The scorers' numbers of the classes that the data set knows: one more than the model's."""
+        return [label + 1 for label in np.flatnonzero(self._known).tolist()]
+
+    def diagnosed(self, thresholds: Sequence[float] | None = None) -> Any:
+        """hotcoco's COCOeval after ``evaluate``, which tells more than COCO's numbers.
+
+        Args:
+            thresholds: of each class; detections below it are left out. None takes all.
+        """
+        rows = self._all_rows()
+        if thresholds is not None:
+            rows = rows[rows[:, 5] >= np.array(thresholds)[rows[:, 6].astype(np.int64) - 1]]
+        return self._evaluated("hotcoco", rows)
+
+    def _all_rows(self) -> np.ndarray:
+        """Of each detection (image number, left, top, width, height, score, category)."""
+        return np.concatenate([np.zeros((0, 7)), *(self._rows[i] for i in self._number if i in self._rows)])
+
+    def _evaluated(self, scorer: str, rows: np.ndarray) -> Any:
+        if scorer == "hotcoco":
+            from hotcoco import COCO, COCOeval
+        elif scorer == "faster-coco-eval":
+            from faster_coco_eval import COCO
+            from faster_coco_eval import COCOeval_faster as COCOeval
+        else:
+            from pycocotools.coco import COCO
+            from pycocotools.cocoeval import COCOeval
+        with contextlib.redirect_stdout(io.StringIO()):
+            if scorer == "hotcoco":  # takes the rows as they are
+                truth = COCO(self._truth)
+                found = truth.load_res(rows)
+            else:
+                truth = _indexed(COCO, self._truth)
+                found = _indexed(COCO, {**self._truth, "annotations": _annotations(rows)})
+            evaluation = COCOeval(truth, found, "bbox")
+            evaluation.params.imgIds = list(self._number.values())
+            evaluation.params.catIds = self.categories
+            evaluation.evaluate()
+        return evaluation
 
 
 def image_order(image_id: ImageId) -> tuple[bool, int | str]:
