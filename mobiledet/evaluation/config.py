@@ -19,6 +19,11 @@ class EvaluateConfig(DataOptions):
     validation images, and its detections are scored like COCO's own server does. At the end the golden inputs are
     replayed once more. Everything lands in one JSON file, raw samples included, that `mobiledet report` draws.
 
+    The result also says from which score on to show detections: for every class the threshold of best F1, and those of
+    --min-precision and --min-recall, with the precision and recall that it promises and the interval in which they lie
+    on as many other images of the same kind. `mobiledet thresholds` stores them in the bundle. And it says what goes
+    wrong there: kinds of error, classes that are taken for each other, the worst images.
+
     An evaluation that was interrupted, by Ctrl-C, a pulled cable or a kill, goes on when the same command is given
     again: the detections of each image are on disk as soon as they are known.
 
@@ -27,6 +32,7 @@ class EvaluateConfig(DataOptions):
       mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
       mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
       mobiledet evaluate x.mobiledet --data aerial --tiles 640
+      mobiledet evaluate x.mobiledet --data shop --min-precision 0.95
       mobiledet evaluate x.mobiledet --no-accuracy --sustained 5m
       mobiledet evaluate x.mobiledet --no-accuracy --fps 30
       mobiledet evaluate x.mobiledet --data /data/coco --device http://192.168.0.7:8765 --token TOKEN
@@ -85,6 +91,14 @@ class EvaluateConfig(DataOptions):
     """Of neighbouring slices, as a share of their side: what is no larger lies whole in one of them."""
     scorer: Literal["hotcoco", "faster-coco-eval", "pycocotools"] = "hotcoco"
     """Computes the twelve numbers; all give the same ones, hotcoco by far the fastest."""
+
+    min_precision: float | None = None
+    """Beside the threshold of best F1, also tell for every class the one that keeps this precision, such as 0.9: at
+    least that share of what is shown is right."""
+    min_recall: float | None = None
+    """Likewise the one that keeps this recall: at least that share of the objects is found."""
+    match_iou: float = 0.5
+    """Overlap (IoU) from which on an object counts as found, for thresholds and errors: 0.5, 0.55, ... 0.95."""
 
     accuracy: bool = True
     """Measure mAP; needs --data or --images."""

@@ -22,6 +22,7 @@ from mobiledet.devices.base import (
 )
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
+from mobiledet.evaluation.analysis import Analysis
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.records import RECORD_BYTES, Range, decode
@@ -75,6 +76,7 @@ class Accuracy:
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
         tiles: what slices bring and cost; None where whole images alone were run.
+        analysis: thresholds to ship, and the errors at them; None in results of older versions.
     """
 
     metrics: CocoMetrics
@@ -88,6 +90,7 @@ class Accuracy:
     skipped_by_reason: str = ""
     notes: tuple[str, ...] = ()
     tiles: TiledAccuracy | None = None
+    analysis: Analysis | None = None
 
     @property
     def image_ms(self) -> float:
@@ -244,6 +247,8 @@ def _check(result: Result) -> None:
         measured = {"stages": accuracy.stages}
         if accuracy.tiles:
             measured["tiles.whole_stages"] = accuracy.tiles.whole_stages
+        if accuracy.analysis:
+            accuracy.analysis.check(result.spec.num_classes)
         for where, stages in measured.items():
             if list(stages) != names:
                 raise ValueError(f"accuracy.{where} are not {', '.join(names)}")

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,7 @@ from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
+from mobiledet.evaluation.analysis import wished_rules
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
 from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
@@ -28,6 +30,7 @@ from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
 from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
+from mobiledet.metrics.thresholds import Rule
 from mobiledet.spec import ModelSpec
 
 HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "hotcoco", "faster-coco-eval", "pycocotools")
@@ -74,6 +77,8 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
             accelerator=config.accelerator,
             threads=config.threads,
             scorer=config.scorer,
+            rules=wished_rules(config.min_precision, config.min_recall, config.match_iou),
+            match_iou=config.match_iou,
             on_bad_data=config.on_bad_data,
             plan=plan,
             tiling=parse_tiling(config.tiles, config.tile_overlap),
@@ -109,6 +114,8 @@ def evaluate(
     accelerator: str = "auto",
     threads: int = 0,
     scorer: str = "hotcoco",
+    rules: Sequence[Rule] = (Rule(),),
+    match_iou: float = 0.5,
     on_bad_data: OnBadData = "error",
     plan: BenchmarkPlan | None = None,
     tiling: Tiling | None = None,
@@ -131,6 +138,7 @@ def evaluate(
         accelerator: as in ``Device.load``.
         threads: as in ``Device.load``.
         scorer: one of ``metrics.coco.SCORERS``.
+        rules, match_iou: as in ``measure_accuracy``.
         on_bad_data: what to do with an image that cannot be decoded or is not of the annotated size.
         plan: how long to measure the latency; None leaves it out.
         tiling: how images are cut for the accuracy, beside whole ones; None takes whole ones alone.
@@ -160,7 +168,9 @@ def evaluate(
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels, cut)
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
-            accuracy = measure_accuracy(session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet)
+            accuracy = measure_accuracy(
+                session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet, rules, match_iou
+            )
     elif plan:
         latency = _measure_latency(session, plan)
     session.golden()
@@ -205,6 +215,9 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
     if config.tiles and not config.accuracy:
         raise UserError("--tiles changes the mAP alone; drop it or --no-accuracy")
+    if not config.accuracy and (config.min_precision, config.min_recall) != (None, None):
+        raise UserError("--min-precision and --min-recall need the accuracy; drop them or --no-accuracy")
+    wished_rules(config.min_precision, config.min_recall, config.match_iou)
     parse_tiling(config.tiles, config.tile_overlap)
     for name, most in (("threads", MOST_THREADS), ("limit", sys.maxsize)):
         if not 0 <= getattr(config, name) <= most:

@@ -197,26 +197,35 @@ class CocoEvaluator:
         return np.concatenate([np.zeros((0, 7)), *(self._rows[i] for i in self._number if i in self._rows)])
 
     def _evaluated(self, scorer: str, rows: np.ndarray) -> Any:
-        if scorer == "hotcoco":
-            from hotcoco import COCO, COCOeval
-        elif scorer == "faster-coco-eval":
-            from faster_coco_eval import COCO
-            from faster_coco_eval import COCOeval_faster as COCOeval
-        else:
-            from pycocotools.coco import COCO
-            from pycocotools.cocoeval import COCOeval
+        new_coco, new_evaluation = _classes(scorer)
         with contextlib.redirect_stdout(io.StringIO()):
             if scorer == "hotcoco":  # takes the rows as they are
-                truth = COCO(self._truth)
+                truth = new_coco(self._truth)
                 found = truth.load_res(rows)
             else:
-                truth = _indexed(COCO, self._truth)
-                found = _indexed(COCO, {**self._truth, "annotations": _annotations(rows)})
-            evaluation = COCOeval(truth, found, "bbox")
+                truth = _indexed(new_coco, self._truth)
+                found = _indexed(new_coco, {**self._truth, "annotations": _annotations(rows)})
+            evaluation = new_evaluation(truth, found, "bbox")
             evaluation.params.imgIds = list(self._number.values())
             evaluation.params.catIds = self.categories
             evaluation.evaluate()
         return evaluation
+
+
+def _classes(scorer: str) -> tuple[Any, Any]:
+    """A scorer's COCO and COCOeval."""
+    if scorer == "hotcoco":
+        import hotcoco
+
+        return hotcoco.COCO, hotcoco.COCOeval
+    if scorer == "faster-coco-eval":
+        import faster_coco_eval
+
+        return faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    return COCO, COCOeval
 
 
 def image_order(image_id: ImageId) -> tuple[bool, int | str]:

@@ -145,7 +145,9 @@ def confusion(
         ]
     )
     entries, counts = np.unique(pairs, axis=0, return_counts=True)
-    return tuple(Confused(*entry, count) for entry, count in zip(entries.tolist(), counts.tolist(), strict=True))
+    return tuple(
+        Confused(row, column, count) for (row, column), count in zip(entries.tolist(), counts.tolist(), strict=True)
+    )
 
 
 def _taken_whatever_the_class(
