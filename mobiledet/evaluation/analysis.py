@@ -17,7 +17,7 @@ from mobiledet.metrics.errors import (
     image_errors,
 )
 from mobiledet.metrics.matches import IOUS, match_detections
-from mobiledet.metrics.thresholds import Rule, ThresholdTable, choose_thresholds
+from mobiledet.metrics.thresholds import Promise, Rule, ThresholdTable, choose_thresholds
 from mobiledet.records import Count, Share
 from mobiledet.truth import ImageId, Truth
 
@@ -75,6 +75,11 @@ class Analysis:
             raise ValueError(f"analysis.errors are not {', '.join(KINDS)}")
         if any(max(entry.truth, entry.found) > class_count for entry in self.confusion):
             raise ValueError("analysis.confusion names a class that there is not")
+
+
+def promise_text(promise: Promise | None) -> str:
+    """A share and its interval."""
+    return f"{promise.value:.3f} ({promise.low:.2f}–{promise.high:.2f})" if promise else ""
 
 
 def wished_rules(min_precision: float | None, min_recall: float | None, iou: float) -> tuple[Rule, ...]:

@@ -128,6 +128,31 @@ class EvaluateConfig(DataOptions):
 
 
 @dataclass(frozen=True)
+class ThresholdsConfig:
+    """Show from which score on a result's file should show detections, and store it in the bundle.
+
+    `mobiledet evaluate` chose the thresholds, for every class: the best F1, and with --min-precision or --min-recall
+    those that keep to them. Stored in the bundle they are what `mobiledet predict`, `Detector.detect` and the apps
+    show from then on. The bundle remembers where they come from: data, images, result, file, rule, IoU, date. Other
+    files of the bundle have thresholds of their own: evaluate them, too.
+
+    For example:
+      mobiledet thresholds results/x.json
+      mobiledet thresholds results/x.json --write x.mobiledet
+      mobiledet thresholds results/x.json --rule precision --write x.mobiledet
+    """
+
+    result: Positional[Path]
+    """The JSON file that `mobiledet evaluate` wrote."""
+
+    rule: Literal["f1", "precision", "recall"] = "f1"
+    """What the thresholds are chosen for: the best F1, or what --min-precision or --min-recall of the evaluation
+    asked for."""
+    write: Path | None = None
+    """Store them in this bundle, a folder or a zip, which must hold the very file that was evaluated."""
+
+
+@dataclass(frozen=True)
 class ReportConfig:
     """Draw results: mAP against latency with the Pareto front, latency distributions, precisions, classes, devices.
 
@@ -191,8 +216,9 @@ class PredictConfig:
     """Folder for what is drawn; an old file of the same name is replaced."""
     sheet: Path | None = None
     """Also put all drawn pictures side by side on this one, a JPEG."""
-    score: float = 0.3
-    """Leave out detections below this score."""
+    score: float | None = None
+    """Leave out detections below this score; by default below the thresholds of each class that `mobiledet thresholds`
+    stored in the bundle, or below 0.3 where it has none."""
     json: bool = False
     """Print the detections as JSON instead of a table; of videos what was written."""
     every: int = 1
