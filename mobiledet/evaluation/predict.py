@@ -64,7 +64,7 @@ def run(config: PredictConfig) -> int:
         spec, session = opened.bundle.spec, opened.session
         score, point = opened.shown_from(config.score), opened.file.operating_point
         if config.score is None and point:
-            print(f"shown from the operating point of the bundle on ({point}); --score overrides it", file=sys.stderr)
+            print(f"shown by the operating point of the bundle: {point}; --score overrides it", file=sys.stderr)
         predictions, problems = predict(session, spec, images, config.out, score)
         found = []
         for video, target in zip(videos, targets, strict=True):

@@ -54,7 +54,7 @@ def _result(name: str, result: Result, accuracy: Accuracy, analysis: Analysis, i
             _card("Calibration", _calibration(analysis)),
             _card("Confusion: rows are objects, columns what they are found as", _confusion(analysis, labels)),
             _card("Images with most errors", _worst(analysis)),
-            class_="cards",
+            class_="cards broad",
         ),
         open="" if is_open else None,
     )
