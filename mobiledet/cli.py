@@ -88,6 +88,11 @@ COMMANDS = {
         "mobiledet.evaluation.run:run",
         "measure a bundle on a device: mAP, latency, memory",
     ),
+    "thresholds": Command(
+        "mobiledet.evaluation.config:ThresholdsConfig",
+        "mobiledet.evaluation.thresholds:run",
+        "choose from which score on detections are shown, and store it in the bundle",
+    ),
     "report": Command(
         "mobiledet.evaluation.config:ReportConfig",
         "mobiledet.evaluation.report:run",

@@ -8,7 +8,14 @@ from mobiledet.atomic import atomic_file
 from mobiledet.drawing.markup import Markup
 from mobiledet.drawing.page import render_page
 from mobiledet.errors import UserError
-from mobiledet.evaluation import report_context, report_cross_checks, report_measured, report_sustained, report_tiles
+from mobiledet.evaluation import (
+    report_context,
+    report_cross_checks,
+    report_measured,
+    report_operating,
+    report_sustained,
+    report_tiles,
+)
 from mobiledet.evaluation.chart_png import write_map_latency
 from mobiledet.evaluation.comparison import compare
 from mobiledet.evaluation.config import ReportConfig
@@ -26,6 +33,7 @@ SECTIONS = {
     "sustained": "Over time",
     "precision": "Precision",
     "classes": "Classes",
+    "operating": "Operating point",
     "cross-checks": "Cross-checks",
     "devices": "Devices",
     "bundles": "Bundles",
@@ -120,6 +128,7 @@ def render(
         report_sustained.sustained(results),
         report_measured.precision_ladder(results),
         report_measured.classes(results),
+        report_operating.operating_points(results),
         report_cross_checks.cross_checks(cross_checks, results),
         report_context.devices(results),
         report_context.bundles(results),

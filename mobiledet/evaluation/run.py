@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ from mobiledet.devices.options import InputMode
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
+from mobiledet.evaluation.analysis import wished_rules
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
 from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
@@ -28,8 +30,9 @@ from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
 from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
+from mobiledet.metrics.thresholds import Rule
 
-HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval", "pycocotools")
+HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "hotcoco", "faster-coco-eval", "pycocotools")
 
 
 def run(config: EvaluateConfig) -> None:
@@ -73,6 +76,8 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
             accelerator=config.accelerator,
             threads=config.threads,
             scorer=config.scorer,
+            rules=wished_rules(config.min_precision, config.min_recall, config.match_iou),
+            match_iou=config.match_iou,
             on_bad_data=config.on_bad_data,
             plan=plan,
             tiling=parse_tiling(config.tiles, config.tile_overlap),
@@ -110,7 +115,9 @@ def evaluate(
     *,
     accelerator: str = "auto",
     threads: int = 0,
-    scorer: str = "faster-coco-eval",
+    scorer: str = "hotcoco",
+    rules: Sequence[Rule] = (Rule(),),
+    match_iou: float = 0.5,
     on_bad_data: OnBadData = "error",
     plan: BenchmarkPlan | None = None,
     tiling: Tiling | None = None,
@@ -133,6 +140,7 @@ def evaluate(
         accelerator: as in ``Device.load``.
         threads: as in ``Device.load``.
         scorer: one of ``metrics.coco.SCORERS``.
+        rules, match_iou: as in ``measure_accuracy``.
         on_bad_data: what to do with an image that cannot be decoded or is not of the annotated size.
         plan: how long to measure the latency; None leaves it out.
         tiling: how images are cut for the accuracy, beside whole ones; None takes whole ones alone.
@@ -166,7 +174,17 @@ def evaluate(
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
             accuracy = measure_accuracy(
-                session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet, not untimed
+                session,
+                bundle.spec,
+                dataset,
+                scorer,
+                on_bad_data,
+                log,
+                mode,
+                quiet,
+                not untimed,
+                rules,
+                match_iou,
             )
     elif plan:
         latency = _measure_latency(session, plan)
@@ -210,6 +228,9 @@ def _check(config: EvaluateConfig) -> None:
         check_images(config, "or --no-accuracy to measure latency alone")
     if config.tiles and not config.accuracy:
         raise UserError("--tiles changes the mAP alone; drop it or --no-accuracy")
+    if not config.accuracy and (config.min_precision, config.min_recall) != (None, None):
+        raise UserError("--min-precision and --min-recall need the accuracy; drop them or --no-accuracy")
+    wished_rules(config.min_precision, config.min_recall, config.match_iou)
     parse_tiling(config.tiles, config.tile_overlap)
     if not 0 <= config.threads <= MOST_THREADS:
         raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")

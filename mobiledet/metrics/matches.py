@@ -5,6 +5,7 @@ Boxes of all sizes, and 100 detections for each image and class, as for COCO's m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,17 +56,17 @@ class Matches:
     def __len__(self) -> int:
         return len(self.score)
 
-    @property
+    @cached_property
     def true(self) -> NDArray[np.bool_]:
         """T x N; the detection finds an object of its class that no better one found."""
         return (self.object >= 0) & ~self.ignored
 
-    @property
+    @cached_property
     def false(self) -> NDArray[np.bool_]:
         """T x N; it finds none."""
         return (self.object < 0) & ~self.ignored
 
-    @property
+    @cached_property
     def objects(self) -> NDArray[np.int64]:
         """I x C; objects to find."""
         counts = np.zeros((len(self.image_ids), len(self.labels)), np.int64)
