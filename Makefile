@@ -2,10 +2,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Containers often forbid Python to keep compiled bytecode. Each process would then compile PyTorch anew: an export takes
+# two to three times as long.
+export PYTHONDONTWRITEBYTECODE =
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-exhaustive test-hostile test-apps test-android test-ios test-adbd lint format clean
+.PHONY: help install quickstart test test-exhaustive test-hostile test-apps test-android test-ios test-adbd test-arm lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -37,6 +40,10 @@ test-adbd: $(INSTALLED)  ## the tests of Android phones against Debian's real ad
 test-ios: $(INSTALLED)  ## Swift: compile, unit tests, vectors, agent-check (without Swift 6, fetches Debian's: 0.6 GB)
 	PYTHON=$(BIN)/python apps/ios/check.sh
 
+test-arm: $(INSTALLED)  ## exported files and the agent on emulated ARM processors (needs `mobiledet arm-setup`: Debian, 0.2 GB)
+	$(BIN)/mobiledet arm-setup
+	MOBILEDET_TEST_ARM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 1800 tests/devices/arm
+
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -55,6 +62,6 @@ clean:  ## remove .venv, build results and caches
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[all,dev]' \
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[all,dev]' \
 		|| $(BIN)/python -m pip install -c constraints.txt -e '.[all,dev]'
 	touch $@

@@ -26,13 +26,16 @@ from mobiledet.evaluation.predict_video import detect_frames
 from mobiledet.evaluation.result import Result
 from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.keywords import narrowed, takes, takes_after
+from mobiledet.model_card.config import CardConfig
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
+from mobiledet.versions.config import CompareConfig
 from mobiledet.zoo_bundle import find_bundle, tell
 from mobiledet_converters.config import ExportConfig
 
 if TYPE_CHECKING:
     from mobiledet.training.engine import TrainResult
+    from mobiledet.versions.outcome import Outcome
 
 Picture = str | Path | bytes | Image.Image | np.ndarray
 
@@ -280,6 +283,56 @@ def evaluate(bundle: str | Path | Bundle, settings: _Evaluate) -> Result:
         raise UserError(f"tool {settings.tool} gives no result; use mobiledet evaluate --tool {settings.tool}")
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(settings.bundle)
     return measure(narrowed(settings, EvaluateConfig), opened, quiet=settings.quiet)
+
+
+@dataclass(frozen=True)
+class _Compare(CompareConfig):
+    quiet: bool = False
+    """Show no progress."""
+
+
+@takes(_Compare)
+def compare(settings: _Compare, given: Collection[str]) -> "Outcome":
+    """Two versions of a detector on the same images, as ``mobiledet compare`` does.
+
+    ``html``, ``json`` and ``markdown`` are written where they are given.
+
+    Returns:
+        ``scores`` (``map``, ``ap50``, ``classes``, each with ``old``, ``new``, ``low`` and ``high``), ``latency``,
+        ``turned_right``, ``turned_wrong``, and ``worse``, which names the limits that the new version does not keep.
+
+    Raises:
+        UserError: one of the two cannot be used, or they have not seen the same images.
+    """
+    from mobiledet.versions.run import compare, write
+
+    config = narrowed(settings, CompareConfig)
+    outcome = compare(config, settings.quiet)
+    write(outcome, config)
+    return outcome
+
+
+@takes_after(CardConfig)
+def card(bundle: str | Path | Bundle, settings: CardConfig) -> str:
+    """The model card of a bundle, as ``mobiledet card`` writes it.
+
+    Without ``out`` nothing is written; with it the Markdown, and the page beside.
+
+    Returns:
+        its Markdown.
+
+    Raises:
+        UserError: the bundle or a result cannot be used, or no result is of this bundle.
+    """
+    from mobiledet.evaluation.card import card_of
+    from mobiledet.model_card.draw import markdown
+    from mobiledet.model_card.write import write_card
+
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(settings.bundle)
+    made = card_of(opened, settings.results)
+    if settings.out:
+        write_card(made, settings.out)
+    return markdown(made)
 
 
 def list_backbones() -> list[str]:

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mobiledet.archive import unpack
 from mobiledet.atomic import atomic_folder
@@ -27,7 +27,7 @@ from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golde
 from mobiledet.leftovers import make_scratch_folder
 from mobiledet.locks import locked_target
 from mobiledet.operating_point import OperatingPoint
-from mobiledet.records import Count, decode
+from mobiledet.records import Count, Range, Share, decode
 from mobiledet.spec import ModelSpec, read_json
 
 SUFFIX = ".mobiledet"
@@ -35,6 +35,35 @@ MAX_UNPACKED_BYTES = 4 << 30
 LISTING_BYTES = 16 << 20
 GRAPH, VISION = "graph", "vision"  # faces of a Core ML package
 LISTING, LABELS, GOLDEN = "bundle.json", "labels.txt", "golden"
+
+
+@dataclass(frozen=True)
+class KernelCheck:
+    """A model file on the kernels of another processor (``mobiledet arm-check``).
+
+    Attributes:
+        within: whether its outputs are within the file's own tolerance.
+        runtime: that ran it, such as ``litert 2.3.0``.
+        emulator: what played the processor, such as ``QEMU 10.0.13``.
+        reference: runtime and processor that the differences are to, such as ``litert 2.3.0, x86_64``.
+        cases: golden cases.
+        detections: of the reference in them.
+        box_px: largest difference of a box's corner, in pixels of the model's input; None where the file did not run.
+        score: largest difference of scores; None likewise.
+        unpaired: detections on an object where the other side has none.
+        problem: why they are not within; empty where they are.
+    """
+
+    within: bool
+    runtime: str
+    emulator: str
+    reference: str
+    cases: Count
+    detections: Count = 0
+    box_px: Annotated[float, Range(0)] | None = None
+    score: Share | None = None
+    unpaired: Count = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +82,7 @@ class ModelFile:
             takes for an object detector); both find the same. Empty for the others.
         calibration: the images that integer activations were fitted to: ``source``, ``images`` (how many) and ``seed``.
         accelerators: what computes such a file and in which numbers, by kind of processor; None in older bundles.
+        kernels: what was verified on other processors, by name of the core; None where nothing was.
         operating_point: from which score on its detections are shown, once `mobiledet thresholds` has stored it.
     """
 
@@ -66,6 +96,7 @@ class ModelFile:
     face: str = ""
     calibration: dict[str, Any] | None = None
     accelerators: dict[str, str] | None = None
+    kernels: dict[str, KernelCheck] | None = None
     operating_point: OperatingPoint | None = None
 
 

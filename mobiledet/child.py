@@ -10,15 +10,25 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 POLL_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 
 
-def child_command(module: str, *arguments: str, at_death: signal.Signals = signal.SIGKILL) -> list[str]:
-    """The command line of a module in a process of its own that gets a signal when this process ends."""
-    return [sys.executable, "-m", "mobiledet.child", str(int(at_death)), str(os.getpid()), module, *arguments]
+def child_command(
+    module: str, *arguments: str, at_death: signal.Signals = signal.SIGKILL, python: Sequence[str] = ()
+) -> list[str]:
+    """The command line of a module in a process of its own that gets a signal when this process ends.
+
+    Args:
+        module, arguments: what runs.
+        at_death: the signal.
+        python: the interpreter and its options; empty takes that of this process.
+    """
+    own = ["-m", "mobiledet.child", str(int(at_death)), str(os.getpid())]
+    return [*(python or (sys.executable,)), *own, module, *arguments]
 
 
 def die_with_parent(parent: int, signum: int) -> None:

@@ -98,6 +98,16 @@ COMMANDS = {
         "mobiledet.evaluation.report:run",
         "draw mAP against latency from results: one HTML page and a PNG",
     ),
+    "compare": Command(
+        "mobiledet.versions.config:CompareConfig",
+        "mobiledet.versions.run:run",
+        "tell whether a new version is better or worse than the old one, with a status for CI",
+    ),
+    "card": Command(
+        "mobiledet.model_card.config:CardConfig",
+        "mobiledet.evaluation.card:run",
+        "write a bundle's model card: data, licence, accuracy, latency, checks, limits",
+    ),
     "sweep": Command(
         "mobiledet.sweep.config:SweepConfig",
         "mobiledet.sweep.run:run",
@@ -112,6 +122,16 @@ COMMANDS = {
         "mobiledet.devices.config:DevicesConfig",
         "mobiledet.devices.reachable:run",
         "list what evaluate can reach: this machine, phones, agents",
+    ),
+    "arm-setup": Command(
+        "mobiledet.devices.arm.config:ArmSetupConfig",
+        "mobiledet.devices.arm.setup:run",
+        "fetch what runs bundles on emulated ARM processors",
+    ),
+    "arm-check": Command(
+        "mobiledet.devices.arm.config:ArmCheckConfig",
+        "mobiledet.devices.arm.check:run",
+        "run a bundle's golden cases on the kernels of several generations of phones",
     ),
     "agent": Command(
         "mobiledet.devices.agent.config:AgentConfig",
@@ -132,6 +152,11 @@ COMMANDS = {
         "mobiledet.listing:ListConfig",
         "mobiledet.listing:run",
         "list the backbones: parameters, multiply-adds, published accuracy",
+    ),
+    "plan": Command(
+        "mobiledet.planning.config:PlanConfig",
+        "mobiledet.planning.run:run",
+        "say which backbone, detector and input to train for a budget of milliseconds and megabytes",
     ),
     "profile": Command(
         "mobiledet.profile.config:ProfileConfig",

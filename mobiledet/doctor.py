@@ -24,7 +24,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mobiledet.cores import usable_cores
+from mobiledet.cores import is_x86, usable_cores
+from mobiledet.devices.arm.setup_folder import arm_folder, find_setup
+from mobiledet.errors import UserError
 
 Status = Literal["ok", "warning", "problem"]
 Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", "coreai", "dev"]
@@ -116,6 +118,7 @@ def examine(need: tuple[Extra, ...]) -> Iterator[Check]:
     yield check_import("LiteRT", PROBE_LITERT, "ai-edge-litert")
     if _installed("coreai-core") or "coreai" in need:
         yield check_import("Core AI", PROBE_COREAI, "coreai-core")
+    yield check_arm()
     yield check_cores()
     yield check_memory()
     yield check_disk("disk, working folder", Path.cwd())
@@ -249,7 +252,8 @@ def check_opencv() -> Check:
     probe = run_probe(PROBE_OPENCV)
     if probe.error:
         return Check("OpenCV", "problem", f"{text}: {probe.error}", mend)
-    return Check("OpenCV", "ok", f"{text}, writes JPEG")
+    arm = "" if is_x86() else "; NumPy resizes, since OpenCV rounds otherwise here"
+    return Check("OpenCV", "ok", f"{text}, writes JPEG{arm}")
 
 
 def check_import(name: str, source: str, distribution: str) -> Check:
@@ -260,6 +264,20 @@ def check_import(name: str, source: str, distribution: str) -> Check:
         mend = _install_command(f"--reinstall {distribution}")
         return Check(name, "problem", f"{distribution} {version}: {probe.error}", mend)
     return Check(name, "ok", f"{distribution} {version}, loads")
+
+
+def check_arm() -> Check:
+    """Emulated ARM processors, where they are set up."""
+    name = "emulated ARM"
+    if not (arm_folder() / "setup").is_dir():
+        return Check(name, "ok", "not set up; `mobiledet arm-setup` does it, for --device arm and arm-check")
+    try:
+        setup = find_setup()
+    except UserError as error:
+        return Check(name, "warning", str(error), "mobiledet arm-setup --renew")
+    if setup.outdated:
+        return Check(name, "warning", f"other versions there than here: {setup.outdated}", "mobiledet arm-setup")
+    return Check(name, "ok", str(setup.about))
 
 
 def check_cores() -> Check:

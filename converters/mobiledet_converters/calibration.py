@@ -105,7 +105,7 @@ def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) 
 def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[str, list[Picture], str]:
     """The source in words, its images, and a warning."""
     if config.calibration is None:
-        return _training_images(config, run) or _built_in_instead(config, spec)
+        return _training_images(config, run) or _training_part(config, run, spec) or _built_in_instead(config, spec)
     if config.calibration == BUILT_IN:
         _require_classes(list(CATEGORIES), spec, "the built-in set")
         return _built_in(config)
@@ -119,6 +119,13 @@ def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tupl
         if not folder.exists():
             raise UserError(f"--calibration {folder} does not exist; give a folder, or one of the words coco, shapes")
     pictures, labels = _pictures_in(folder, config, run)
+    return _without_validation(folder, pictures, labels, run, spec)
+
+
+def _without_validation(
+    folder: Path, pictures: Sequence[Picture], labels: Sequence[str], run: DataRecord | None, spec: ModelSpec
+) -> tuple[str, list[Picture], str]:
+    """What may calibrate of the pictures of a folder; ``labels`` are its classes, none where they are not known."""
     if labels:
         _require_classes(labels, spec, str(folder))
     validation = {picture.path.resolve() for picture in _validation(run, folder)}
@@ -177,18 +184,31 @@ def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str,
     return _folder_of(found), found, warning
 
 
+def _training_part(
+    config: ExportConfig, run: DataRecord | None, spec: ModelSpec
+) -> tuple[str, list[Picture], str] | None:
+    """That of --data, for a checkpoint that knows no training images, such as one that was imported."""
+    if not config.data or config.data == BUILT_IN:
+        return None
+    folder = Path(config.data)
+    try:
+        dataset = load_split(folder, "train", config.on_bad_data or "error")
+    except UserError as error:
+        return _built_in_instead(config, spec, f" ({error})")
+    return _without_validation(folder, PictureList.of(dataset, folder).pictures(), dataset.labels, run, spec)
+
+
 def _built_in(config: ExportConfig) -> tuple[str, list[Picture], str]:
     drawn = shapes_folder(train=2 * config.calibration_images, val=0)  # so that there is something to choose from
     return "built-in shapes, training images", pictures_of(list_images(drawn / "train2017")), ""
 
 
-def _built_in_instead(config: ExportConfig, spec: ModelSpec) -> tuple[str, list[Picture], str]:
+def _built_in_instead(config: ExportConfig, spec: ModelSpec, why: str = "") -> tuple[str, list[Picture], str]:
     source, pictures, _ = _built_in(config)
     warning = (
-        "the training images of this checkpoint cannot be found, so built-in shapes calibrate the integers in their "
-        f"place, which costs accuracy if {spec.name} was trained on something else; give --calibration, or --data if "
-        "the "
-        "data set was moved"
+        f"the training images of this checkpoint cannot be found{why}, so built-in shapes calibrate the integers in "
+        f"their place, which costs accuracy if {spec.name} was trained on something else; give --calibration, or "
+        "--data if the data set was moved"
     )
     return source, pictures, warning
 

@@ -1,6 +1,5 @@
 """A written model file against PyTorch: run it, compare, note the figures."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -73,7 +72,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     rounded, lowest_db = None, gate.sqnr_db
     if gate.rounding:
         rounded = rounding.report(gate)
-        lowest_db = min(lowest_db, rounding.sqnr_db - 20 * math.log10(ROUNDING_MARGIN))
+        lowest_db = min(lowest_db, rounding.sqnr_db)
     trouble = file.problem or raw_problem(raw, lowest_db) or problem(report, gate, rounded)
     is_doubtful = False
     if trouble and gate.has_integers:

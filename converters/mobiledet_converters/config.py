@@ -26,6 +26,8 @@ class ExportConfig:
     outside Apple systems: those files are run by a reference interpreter, and the bundle says so. Core AI files are run
     in Apple's own runtime, on this machine's processor.
 
+    A model card for people is written beside the bundle, NAME.card.md and .html; `mobiledet card` adds results to it.
+
     Ends with 0, with 3 if a bundle was written without some of its files, and with 2 if none was written.
 
     Examples:
@@ -95,7 +97,7 @@ class ExportConfig:
     """Where the images come from that show what values occur in the network, for precisions whose activations are
     integers: a folder of pictures or of a data set, `coco` for the training images of --data, `shapes` for those of
     the built-in set. By default the training images of the run that wrote the checkpoint, if they are still there,
-    else built-in shapes. Never validation images."""
+    else those of --data, else built-in shapes. Never validation images."""
     calibration_images: int = 128
     """How many of them."""
     calibration_seed: int = 0

@@ -61,8 +61,13 @@ def inside_served(model: ServedDetector, image: np.ndarray, expected: dict[str, 
 
 
 def _shapes(expected: dict[str, np.ndarray]) -> set[tuple[int, ...]]:
-    """With or without the first dimension of one."""
-    return {shape for values in expected.values() for shape in (values.shape, values.shape[1:])}
+    """With and without a first and a last dimension of one: formats write scores of one class in either way."""
+    bare = {_bare(values) for values in expected.values()}
+    return {(*first, *shape, *last) for shape in bare for first in ((), (1,)) for last in ((), (1,))}
+
+
+def _bare(values: np.ndarray) -> tuple[int, ...]:
+    return tuple(side for side in values.shape if side != 1)
 
 
 def nearest(expected: dict[str, np.ndarray], found: Sequence[np.ndarray]) -> dict[str, Difference]:
@@ -73,14 +78,14 @@ def nearest(expected: dict[str, np.ndarray], found: Sequence[np.ndarray]) -> dic
 
     Args:
         expected: by name.
-        found: with or without their first dimension of one.
+        found: with or without dimensions of one.
 
     Returns:
         by name, for those that have a tensor of their shape in the file.
     """
     result = {}
     for name, values in expected.items():
-        fitting = [tensor for tensor in found if tensor.shape in (values.shape, values.shape[1:])]
+        fitting = [tensor for tensor in found if _bare(tensor) == _bare(values)]
         differences = [difference(values, tensor.reshape(values.shape)) for tensor in fitting]
         if differences:
             result[name] = max(differences, key=lambda d: d.sqnr_db)

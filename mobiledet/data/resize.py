@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobiledet.cores import is_x86
 from mobiledet.placement import Placement
 from mobiledet.spec import PADDINGS, InputSpec, Sampling
 
@@ -17,6 +18,8 @@ try:
     import cv2
 except ModuleNotFoundError:  # of a plain install: NumPy and Pillow give the same bits, some ten times as slowly
     cv2 = None  # type: ignore[assignment]
+# on ARM it takes kernels that round otherwise: a third of the pixels of a picture that shrinks are off by one
+resizer = cv2 if is_x86() else None
 
 WEIGHT_BITS = 11
 ROW_SHIFT, SUM_SHIFT = 4, 16  # bits that OpenCV drops before and after the vertical sum
@@ -76,17 +79,17 @@ def block_means(image: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np
     if below or right:
         image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
     # OpenCV's bilinear arithmetic gives just that mean of 2 pixels a side; INTER_AREA, for more, rounds halves to even
-    if cv2 and max(rows, columns) == 2:
+    if resizer and max(rows, columns) == 2:
         size = image.shape[1] // columns, image.shape[0] // rows
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return np.asarray(resizer.resize(image, size, interpolation=resizer.INTER_LINEAR), np.uint8)
     return np.array(Image.fromarray(image).reduce((columns, rows)))
 
 
 def _bilinear(image: NDArray[np.uint8], extent: Size, height: int, width: int) -> NDArray[np.uint8]:
     if image.shape[:2] == extent == (height, width):
         return image
-    if cv2 and image.shape[:2] == extent:
-        return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    if resizer and image.shape[:2] == extent:
+        return np.asarray(resizer.resize(image, (width, height), interpolation=resizer.INTER_LINEAR), np.uint8)
     # the same numbers, also for a picture that ends within its last row or column; OpenCV knows whole ones alone
     left, right, left_weight, right_weight = _taps(image.shape[1], extent[1], width, clips=True)
     upper, lower, upper_weight, lower_weight = _taps(image.shape[0], extent[0], height, clips=False)

@@ -7,7 +7,7 @@ from tyro.conf import Positional
 
 @dataclass(frozen=True)
 class DevicesConfig:
-    """List what `mobiledet evaluate --device` can reach: this machine, phones, agents.
+    """List what `mobiledet evaluate --device` can reach: this machine, phones, emulated ARM processors, agents.
 
     Android phones are those that adb sees, iPhones those that devicectl (Xcode) or pymobiledevice3 sees, where such a
     tool is installed. Agents are looked for where you say. Nothing is changed anywhere.

@@ -33,9 +33,10 @@ from mobiledet.devices.coreai import RUNTIME, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.devices.golden import as_fractions, replay_golden
 from mobiledet.devices.litert import LiteRtDetector
-from mobiledet.devices.machine import cpu_name, machine_model, machine_state, os_name
+from mobiledet.devices.machine import cpu_name, emulator, machine_model, machine_state, os_name
 from mobiledet.devices.served import ServedDetector
 from mobiledet.devices.timing import Runner, time_runs
+from mobiledet.devices.untimed import EMULATED, INTERPRETER
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase
 from mobiledet.placement import Placement
@@ -47,7 +48,7 @@ class LocalDevice:
     """The machine that this code runs on."""
 
     def __init__(self) -> None:
-        self._runtime = ("litert", version("ai-edge-litert"))
+        self._runtime = _litert()
 
     def info(self) -> DeviceInfo:
         return DeviceInfo(
@@ -71,10 +72,10 @@ class LocalDevice:
         detector: LiteRtDetector | ServedDetector
         if file.format == "tflite":
             detector = LiteRtDetector(path, accelerator, threads)
-            self._runtime = ("litert", version("ai-edge-litert"))
+            self._runtime = _litert()
         elif file.format == "coreml":
             detector = CoreMlDetector(path, accelerator, threads)
-            self._runtime = ("mobiledet MIL interpreter", mobiledet.__version__)
+            self._runtime = (INTERPRETER, mobiledet.__version__)
         elif file.format == "coreai":
             detector = CoreAiDetector(path, accelerator, threads)
             self._runtime = (RUNTIME, version(RUNTIME))
@@ -86,6 +87,11 @@ class LocalDevice:
 
     def close(self) -> None:
         """There is nothing to let go."""
+
+
+def _litert() -> tuple[str, str]:
+    """Name and version of the runtime for .tflite files."""
+    return EMULATED if emulator() else "litert", version("ai-edge-litert")
 
 
 class LocalSession:
@@ -111,9 +117,9 @@ class LocalSession:
         self.execution = Execution(accelerator, detector.accelerator, detector.delegated_share, threads)
 
     def golden(self) -> GoldenReport:
-        return replay_golden(self._bundle, self._file, self.execution.actual, self._replay)
+        return replay_golden(self._bundle, self._file, self.execution.actual, self.replay)
 
-    def _replay(self, case: GoldenCase) -> Detections:
+    def replay(self, case: GoldenCase) -> Detections:
         """What the file finds in a golden case, boxes as fractions."""
         if not case.encoded:
             return self.detect_input(case.image)[0]
@@ -165,7 +171,7 @@ class LocalSession:
         self, plan: BenchmarkPlan, between_runs: Callable[[], None] = lambda: None
     ) -> BenchmarkSamples | None:
         """See ``Session.benchmark``; ``between_runs`` is called outside of the timed part and may raise to end it."""
-        if isinstance(self._detector, ServedDetector):
+        if isinstance(self._detector, ServedDetector) or emulator():
             return None
         image, detector = self._bundle.golden(self._file)[0].image, self._detector
         cold_starts = []

@@ -4,6 +4,7 @@ import os
 import platform
 from pathlib import Path
 
+from mobiledet.cores import EMULATOR, is_x86
 from mobiledet.devices.base import DeviceState
 
 
@@ -30,6 +31,17 @@ def os_name() -> str:
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
     except (OSError, KeyError):
         return kernel
+
+
+def emulator() -> str:
+    """What plays this processor, of which times would say nothing; empty on a real one.
+
+    Whoever starts an emulator of programs tells it (``EMULATOR``). Where a container was started for another kind of
+    processor, the kernel still says which one is there.
+    """
+    told = os.environ.get(EMULATOR, "")
+    foreign = not is_x86() and _read(Path("/sys/devices/system/cpu/modalias")).startswith("cpu:type:x86")
+    return told or ("an emulator" if foreign else "")
 
 
 def memory_bytes() -> int | None:

@@ -16,6 +16,8 @@ from mobiledet.devices.adb.client import Phone, find_adb, list_devices
 from mobiledet.devices.agent.connection import AgentConnection, AgentRefusal
 from mobiledet.devices.agent.messages import PROTOCOL, AgentInfo, from_bytes
 from mobiledet.devices.agent.token import TOKEN_VARIABLE
+from mobiledet.devices.arm.cores import CORES
+from mobiledet.devices.arm.setup_folder import find_setup
 from mobiledet.devices.browser.site import page_problem
 from mobiledet.devices.config import DevicesConfig
 from mobiledet.devices.ios.tools import find_tool
@@ -73,6 +75,7 @@ def reachable(agents: Iterable[str] = (), token: str = "") -> Iterator[Reachable
     yield from _told("adb:SERIAL", _android)
     yield from _told("ios:UDID", _ios)
     yield _browser()
+    yield from _told("arm", _arm)
     for address in agents:
         yield _agent(address, token)
 
@@ -82,6 +85,13 @@ def _browser() -> Reachable:
     problem = page_problem()
     note = problem or "ready: prints an address for any phone in this network, browser:SERIAL opens it by cable"
     return Reachable("browser", "", "", not problem, note)
+
+
+def _arm() -> Iterator[Reachable]:
+    """Emulated ARM processors."""
+    setup = find_setup()
+    note = f"ready: {', '.join(core.address for core in CORES.values())}; mAP and golden cases, no latency"
+    yield Reachable("arm", f"emulated by {setup.about.emulator}", "", True, note)
 
 
 def _told(address: str, look: Callable[[], Iterator[Reachable]]) -> Iterator[Reachable]:

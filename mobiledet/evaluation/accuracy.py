@@ -38,6 +38,7 @@ def measure_accuracy(
     log: DetectionLog | None = None,
     mode: InputMode = "image",
     quiet: bool = False,
+    timed: bool = True,
     rules: Sequence[Rule] = (Rule(),),
     match_iou: float = 0.5,
 ) -> Accuracy:
@@ -53,6 +54,7 @@ def measure_accuracy(
         log: what is known already, and where the rest is added image by image.
         mode: what the device is given.
         quiet: leave the bar out.
+        timed: whether the device's times mean something.
         rules: what thresholds are chosen for, the best F1 first.
         match_iou: from there on an object counts as found for them.
 
@@ -100,7 +102,8 @@ def measure_accuracy(
     if isinstance(session, TiledSession):
         cut, whole = session.tiling, [frame.whole for frame in found if frame.whole]
         runs = 1 + sum(len(cut.slices(frame.height, frame.width)) for frame in found) / len(found)
-        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, evaluator(whole).score(scorer), _stages(whole))
+        whole_metrics = evaluator(whole).score(scorer)
+        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, whole_metrics, _stages(whole, timed))
     return Accuracy(
         metrics=filled.score(scorer),
         dataset=dataset.name,
@@ -111,7 +114,7 @@ def measure_accuracy(
         skipped_by_reason=count_by_reason(left_out),
         notes=_notes(spec, dataset, label_of),
         scorer=scorer,
-        stages=_stages(found),
+        stages=_stages(found, timed),
         tiles=tiles,
         analysis=analyse(
             spec.labels,
@@ -126,7 +129,9 @@ def measure_accuracy(
     )
 
 
-def _stages(frames: Sequence[Frame]) -> dict[str, LatencyStats]:
+def _stages(frames: Sequence[Frame], timed: bool) -> dict[str, LatencyStats]:
+    if not timed:
+        return {}
     times = [frame.times for frame in frames if frame.times]
     return {stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)}
 

@@ -10,8 +10,27 @@ from mobiledet.data.config import DataOptions, Exif
 from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoredImages(DataOptions):
+    """Which images a bundle is scored on; the same options in every command that scores."""
+
+    data: str | None = None
+    """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
+    split: str = "val"
+    """Which part of --data: val, which --val-set names, train, or any other that it holds, such as test."""
+    images: Path | None = None
+    """Folder of images, instead of --data; needs --annotations."""
+    annotations: Path | None = None
+    """COCO JSON of --images."""
+    limit: int = 0
+    """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
+    exif: Literal["bundle", Exif] = "bundle"
+    """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
+    the annotations does not tell otherwise (auto); bundle: as it was trained."""
+
+
 @dataclass(frozen=True)
-class EvaluateConfig(DataOptions):
+class EvaluateConfig(ScoredImages):
     """Measure the exported file of a bundle on a device: COCO mAP, latency, cold start and memory.
 
     The device first replays the bundle's golden inputs; a runtime that gives other detections is refused. Then the
@@ -45,8 +64,9 @@ class EvaluateConfig(DataOptions):
     device: str = "local"
     """Where to run it: local is this machine, http://HOST:PORT is a `mobiledet agent`, adb:SERIAL an Android phone,
     ios:UDID an iPhone (adb or ios alone: the only one), browser a page that any phone of this network opens,
-    browser:SERIAL one on an Android phone by cable, browser:localhost one on this machine. `mobiledet devices` lists
-    what is reachable."""
+    browser:SERIAL one on an Android phone by cable, browser:localhost one on this machine; arm is an emulated ARM
+    processor (arm:cortex-a53, arm:cortex-a76, arm:max; `mobiledet arm-setup` first): mAP on its kernels, no latency.
+    `mobiledet devices` lists what is reachable."""
     token: str = ""
     """Of the agent, which shows it; by default MOBILEDET_AGENT_TOKEN of the environment."""
     mode: InputMode = "image"
@@ -70,19 +90,6 @@ class EvaluateConfig(DataOptions):
     benchmark_binary: Path | None = None
     """That tool, built for the phone."""
 
-    data: str | None = None
-    """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
-    split: str = "val"
-    """Which part of --data: val, which --val-set names, train, or any other that it holds, such as test."""
-    images: Path | None = None
-    """Folder of images, instead of --data; needs --annotations."""
-    annotations: Path | None = None
-    """COCO JSON of --images."""
-    limit: int = 0
-    """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
-    exif: Literal["bundle", Exif] = "bundle"
-    """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
-    the annotations does not tell otherwise (auto); bundle: as it was trained."""
     tiles: str = ""
     """Also run on slices of this size in pixels, such as 640 or 480x640 (height x width), or of the model's own size
     (auto), for what is small in large images. The same run scores the whole images alone, so that the result tells the

@@ -21,8 +21,8 @@ from mobiledet.devices.base import Session
 from mobiledet.drawing.pictures import draw_detections
 from mobiledet.drawing.video import VideoWriter
 from mobiledet.errors import UserError
-from mobiledet.evaluation.stop_signal import StopSignal
 from mobiledet.spec import ModelSpec
+from mobiledet.stop_signal import StopSignal
 
 
 @dataclass(frozen=True)

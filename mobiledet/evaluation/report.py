@@ -45,7 +45,7 @@ def run(config: ReportConfig) -> None:
     """The command ``mobiledet report``."""
     if not config.results:
         raise UserError("no results; give at least one JSON file that `mobiledet evaluate` wrote")
-    paths = [path for given in config.results for path in _files(given)]
+    paths = [path for given in config.results for path in result_files(given)]
     checks = [path for path in paths if is_cross_check(path)]
     results = [read_result(path) for path in paths if path not in checks]
     if not results:
@@ -57,8 +57,12 @@ def run(config: ReportConfig) -> None:
     print(f"chart: {png}" if png else "no chart: no result holds both accuracy and latency")
 
 
-def _files(path: Path) -> list[Path]:
-    """The path itself, or the JSON files of a folder."""
+def result_files(path: Path) -> list[Path]:
+    """The path itself, or the JSON files of a folder.
+
+    Raises:
+        UserError: the folder holds none.
+    """
     if not path.is_dir():
         return [path]
     found = sorted(path.glob("*.json"))

@@ -102,6 +102,9 @@ def _file(result: Result) -> Markup:
             f"score within {golden.largest_score_difference:.2g}, before and after the measurement",
         ),
     ]
+    if file.kernels:
+        cores = [core if found.within else f"{core} (outside)" for core, found in file.kernels.items()]
+        facts.append(("kernels, emulated", ", ".join(cores)))
     parity = file.parity or {}
     if "matched" in parity:
         facts.append(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from mobiledet.devices.untimed import why_untimed
 from mobiledet.drawing.figures import NOT_MEASURED, milliseconds, precision, size
 from mobiledet.drawing.markup import Markup, join, tag
 from mobiledet.drawing.page import Cell, definitions, sortable_table, tile
@@ -106,6 +107,8 @@ def remarks_of(result: Result) -> Iterable[str]:
     execution, latency = result.execution, result.latency
     if runtime_apart(result):
         yield "browser"
+    if why_untimed(result.device.runtime):
+        yield f"{result.device.runtime}, no times"
     if execution.requested not in ("auto", execution.actual):
         yield f"fell back from {execution.requested}"
     if result.accuracy and result.accuracy.mode == "tensor":

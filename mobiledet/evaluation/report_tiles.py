@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mobiledet.drawing.figures import milliseconds, precision
+from mobiledet.drawing.figures import NOT_MEASURED, milliseconds, precision
 from mobiledet.drawing.markup import Markup, tag
 from mobiledet.drawing.page import Cell, sortable_table
 from mobiledet.evaluation.comparison import short_names
@@ -42,5 +42,5 @@ def _cells(name: str, accuracy: Accuracy, tiled: TiledAccuracy) -> Iterator[Cell
     yield f"{tiled.runs:.1f}", tiled.runs
     yield milliseconds(tiled.whole_ms), tiled.whole_ms
     yield milliseconds(accuracy.image_ms), accuracy.image_ms
-    share = accuracy.image_ms / tiled.whole_ms
-    yield f"{share:.1f} ×", share
+    share = accuracy.image_ms / tiled.whole_ms if accuracy.image_ms and tiled.whole_ms else None
+    yield NOT_MEASURED if share is None else f"{share:.1f} ×", share

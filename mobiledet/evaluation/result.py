@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from mobiledet.devices.base import (
     StageTimes,
 )
 from mobiledet.devices.options import InputMode
+from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
 from mobiledet.evaluation.analysis import Analysis
 from mobiledet.evaluation.latency import LatencyStats
@@ -52,12 +54,16 @@ class TiledAccuracy:
     whole_stages: dict[str, LatencyStats]
 
     @property
-    def whole_ms(self) -> float:
-        """Mean time of a whole image, from file to boxes."""
-        return sum(stage.mean_ms for stage in self.whole_stages.values())
+    def whole_ms(self) -> float | None:
+        """Mean time of a whole image, from file to boxes; None where times mean nothing."""
+        return _total_ms(self.whole_stages)
 
     def __str__(self) -> str:
         return f"tiles of {sides_text(self.height, self.width)}, overlap {self.overlap:g}"
+
+
+def _total_ms(stages: Mapping[str, LatencyStats]) -> float | None:
+    return sum(stage.mean_ms for stage in stages.values()) if stages else None
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,9 @@ class Accuracy:
         scorer: what computed the numbers.
         mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
+            Empty where times mean nothing (``devices.untimed``).
         tiles: what slices bring and cost; None where whole images alone were run.
+        source: options by which the images were read, see ``evaluation.images``; None in older results.
         analysis: thresholds to ship, and the errors at them; None in results of older versions.
     """
 
@@ -90,12 +98,13 @@ class Accuracy:
     skipped_by_reason: str = ""
     notes: tuple[str, ...] = ()
     tiles: TiledAccuracy | None = None
+    source: dict[str, Any] | None = None
     analysis: Analysis | None = None
 
     @property
-    def image_ms(self) -> float:
-        """Mean time of an image, from file to boxes."""
-        return sum(stage.mean_ms for stage in self.stages.values())
+    def image_ms(self) -> float | None:
+        """Mean time of an image, from file to boxes; None where times mean nothing."""
+        return _total_ms(self.stages)
 
 
 @dataclass(frozen=True)
@@ -235,6 +244,9 @@ def _check(result: Result) -> None:
     """
     datetime.fromisoformat(result.created)
     latency, accuracy = result.latency, result.accuracy
+    untimed = why_untimed(result.device.runtime)
+    if latency and untimed:
+        raise ValueError(f"latency is that of {result.device.runtime} ({untimed})")
     if latency:
         latency.infer.check("latency.infer")
         if not min(latency.infer.samples_ns):
@@ -250,7 +262,7 @@ def _check(result: Result) -> None:
         if accuracy.analysis:
             accuracy.analysis.check(result.spec.num_classes)
         for where, stages in measured.items():
-            if list(stages) != names:
+            if list(stages) != names and (stages or not untimed):
                 raise ValueError(f"accuracy.{where} are not {', '.join(names)}")
             for name, stats in stages.items():
                 stats.check(f"accuracy.{where}.{name}")

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mobiledet.devices.coreai import RUNTIME as COREAI
+from mobiledet.devices.untimed import why_untimed
 from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.evaluation.analysis import Analysis, promise_text
 from mobiledet.evaluation.cross_check import CrossCheck
@@ -64,10 +64,8 @@ def _rows(result: Result) -> Iterator[tuple[str, str]]:
         yield from _accuracy_rows(result.accuracy)
     if result.latency:
         yield from _latency_rows(result.latency)
-    elif "interpreter" in device.runtime:
-        yield "latency", "not measured: this is a reference interpreter, its times say nothing of a device"
-    elif device.runtime == COREAI:
-        yield "latency", "not measured: Apple's runtime on this processor, its times say nothing of Apple's systems"
+    elif why_untimed(device.runtime):
+        yield "latency", f"not measured: {why_untimed(device.runtime)}"
 
 
 def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
@@ -105,8 +103,9 @@ def tile_facts(accuracy: Accuracy, tiles: TiledAccuracy) -> Iterator[str]:
     """What slices bring and cost, in words."""
     gain = accuracy.metrics.AP - tiles.whole_metrics.AP
     yield f"mAP {gain:+.4f} against {precision(tiles.whole_metrics.AP)} without".replace("-", "−")
-    share = accuracy.image_ms / tiles.whole_ms
-    yield f"{share:.1f} times the time ({milliseconds(tiles.whole_ms)} → {milliseconds(accuracy.image_ms)} ms an image)"
+    if accuracy.image_ms and tiles.whole_ms:
+        share, whole = accuracy.image_ms / tiles.whole_ms, milliseconds(tiles.whole_ms)
+        yield f"{share:.1f} times the time ({whole} → {milliseconds(accuracy.image_ms)} ms an image)"
     yield f"{tiles.runs:.1f} runs an image"
 
 

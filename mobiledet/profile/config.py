@@ -12,6 +12,9 @@ class ProfileConfig:
     in LiteRT, on this machine and on the float32 file that export would write (with random weights, which change no
     time). Printed as tables and written as JSON and a picture.
 
+    With --all networks of every family are exported and timed on a device instead, and the table of their latencies is
+    what `mobiledet plan` chooses by; the exports are kept in the cache, so that a second device takes minutes.
+
     With --guidelines the paper's four controlled experiments (tables 1 to 4) are repeated instead, as small TFLite
     networks of equal multiply-adds: do the guidelines hold on this device?
 
@@ -19,6 +22,7 @@ class ProfileConfig:
       mobiledet profile --backbone shufflenet_v2_1x
       mobiledet profile --backbone ghostnet_1x --detector ssdlite --input-size 320 --threads 2
       mobiledet profile --backbone torchvision:resnet50 --no-measure
+      mobiledet profile --all --device adb --threads 4
       mobiledet profile --guidelines
     """
 
@@ -32,9 +36,17 @@ class ProfileConfig:
     """Threads of the processor in the measurement."""
     measure: bool = True
     """Convert the network to TFLite and measure its time; without it only what can be counted is told."""
+    all: bool = False
+    """Measure networks of every family with several detectors and sizes, float16 and int8, for `mobiledet plan`. An
+    hour on this kind of machine the first time; one that was interrupted goes on where it was."""
+    device: str = "local"
+    """With --all: where to measure, as in `mobiledet evaluate`."""
+    token: str = ""
+    """Of an agent; by default MOBILEDET_AGENT_TOKEN of the environment."""
     guidelines: bool = False
     """Repeat the four experiments behind the guidelines instead of profiling a network."""
     rounds: int = 100
     """Timed runs of each network of the experiments; in every round each network runs once."""
     out: Path | None = None
-    """Folder for the JSON file and the picture; by default results/profile-NAME."""
+    """Folder for the JSON file and the picture; by default results/profile-NAME. With --all the file of the table, by
+    default in the cache, where `mobiledet plan` finds it."""

@@ -19,6 +19,7 @@ from mobiledet.profile.picture import write_profile_picture
 from mobiledet.profile.progress import shown_steps
 from mobiledet.profile.record import NetworkProfile, shares_by_kind, write_json
 from mobiledet.profile.runtime import RunTime, measure_run_time
+from mobiledet.profile.survey import survey
 from mobiledet.profile.tables import print_profile
 from mobiledet.profile.trace import trace
 from mobiledet.spec import LEAST_SIDE, InputSpec, ModelSpec
@@ -39,6 +40,9 @@ def run(config: ProfileConfig) -> None:
     """
     check(config)
     console = Console()
+    if config.all:
+        survey(config, console)
+        return
     if config.guidelines:
         run_guidelines(config.out or Path("results/profile-guidelines"), config.rounds, config.threads, console)
         return
@@ -59,12 +63,18 @@ def check(config: ProfileConfig) -> None:
     for name in ("threads", "rounds"):
         if getattr(config, name) < 1:
             raise UserError(f"--{name} {getattr(config, name)} is below 1")
-    if config.out and config.out.exists() and not config.out.is_dir():
-        raise UserError(f"--out {config.out} is a file; give the name of a folder")
-    if config.guidelines:
+    if config.out and config.out.exists() and config.out.is_dir() == config.all:
+        kinds = ("a folder", "a file") if config.all else ("a file", "a folder")
+        raise UserError(f"--out {config.out} is {kinds[0]}; give the name of {kinds[1]}")
+    if config.guidelines or config.all:
+        option = "--all" if config.all else "--guidelines"
         if config.backbone or config.detector or config.input_size or not config.measure:
-            raise UserError("--guidelines measures networks of its own; drop the options that describe another")
+            raise UserError(f"{option} measures networks of its own; drop the options that describe another")
+        if config.guidelines and config.all:
+            raise UserError("--guidelines and --all each measure networks of their own; give one of them")
         return
+    if config.device != "local":
+        raise UserError("--device belongs to --all; where the time goes can be told of this machine alone")
     if not config.backbone:
         raise UserError("give --backbone, such as shufflenet_v2_1x (mobiledet list shows all), or --guidelines")
     if config.detector and config.detector not in DETECTORS:

@@ -323,10 +323,10 @@ def _train_to_the_end(run: Run) -> None:
             _train_epoch(run)
             _end_epoch(run)
     except RuntimeError as error:
-        if not run.interruption.signum:
+        if not run.interruption.number:
             raise
         # the signal has ended a loader process or another process of the run before this one could save
-        raise Interrupted(run.folder.path, run.interruption.signum) from error
+        raise Interrupted(run.folder.path, run.interruption.number) from error
 
 
 def _train_epoch(run: Run) -> None:
@@ -364,7 +364,7 @@ def _train_epoch(run: Run) -> None:
         if is_logged or is_last or fabric.device.type == "cpu":  # what follows makes a GPU wait
             watch.check()
             is_due = time.monotonic() - saved > 60 * config.save_every_minutes
-            wish = _strongest(fabric, run.interruption.signum or SAVE * (is_due and not is_last))
+            wish = _strongest(fabric, run.interruption.number or SAVE * (is_due and not is_last))
             if wish:
                 state.save(run.folder)
                 saved = time.monotonic()
@@ -412,8 +412,8 @@ def _end_epoch(run: Run) -> None:
 def _until_interrupted(batches: Iterable[Batch], run: Run) -> Iterator[Batch]:
     """The batches; raises Interrupted between two of them when a signal has come."""
     for batch in batches:
-        if run.interruption.signum:
-            raise Interrupted(run.folder.path, run.interruption.signum)
+        if run.interruption.number:
+            raise Interrupted(run.folder.path, run.interruption.number)
         yield batch
 
 

@@ -122,8 +122,8 @@ def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | 
         except ProcessException as error:
             if mistake.exists():
                 raise UserError(mistake.read_text(encoding="utf-8")) from error
-            if own and own.signum:
-                raise SystemExit(128 + own.signum) from error
+            if own and own.number:
+                raise SystemExit(128 + own.number) from error
             if isinstance(error, ProcessExitedException) and error.signal_name:
                 raise UserError(
                     f"process {error.error_index} of the run was killed by {error.signal_name}, perhaps for want of "

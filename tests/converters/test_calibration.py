@@ -83,6 +83,16 @@ def test_coco_means_the_training_part_of_data(choose: Choose, shapes: Path) -> N
         choose(calibration="coco", run=settings("shapes"))
 
 
+def test_training_part_of_data_where_the_checkpoint_names_none(choose: Choose, shapes: Path, tmp_path: Path) -> None:
+    found = choose(data=str(shapes))
+    assert (found.source, found.warning) == (str(shapes / "train2017"), "")
+    shutil.copytree(shapes / "val2017", tmp_path / "val2017")
+    shutil.copytree(shapes / "annotations", tmp_path / "annotations", ignore=lambda *_: ["instances_train2017.json"])
+    instead = choose(data=str(tmp_path))
+    assert instead.source == "built-in shapes, training images"
+    assert f"cannot be found ({tmp_path}" in instead.warning
+
+
 def test_plain_folder_of_pictures(choose: Choose, shapes: Path, tmp_path: Path) -> None:
     shutil.copytree(shapes / "train2017", tmp_path / "pictures")
     assert len(choose(spec=OTHER, calibration=str(tmp_path / "pictures")).images) == 9

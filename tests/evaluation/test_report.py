@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from PIL import Image
 
 from mobiledet import cli
+from mobiledet.bundle import KernelCheck
+from mobiledet.devices.untimed import EMULATED
+from mobiledet.errors import UserError
 from mobiledet.evaluation.report import render, write_report
 from mobiledet.evaluation.result import Result, write_result
 
@@ -117,6 +121,33 @@ def test_classes_and_stages_are_shown(results: list[Result], parse: Parse) -> No
         float(a["style"][6:-1]) for n, a in page.elements if n == "i" and (a.get("style") or "").startswith("width")
     ]
     assert sum(widths) == pytest.approx(300, abs=1)
+
+
+def test_emulated_result_is_set_apart(variant: Variant, tmp_path: Path) -> None:
+    """In the table, without a time, in no chart; the card of its file names the kernels."""
+    native = variant("alpha-ssd", "float32", ms=10, ap=0.3000, size=4000)
+    assert native.accuracy
+    check = KernelCheck(True, "litert 2.3.0", "QEMU 10.0.13", "litert 2.3.0, x86_64", cases=3)
+    emulated = dataclasses.replace(
+        native,
+        device=dataclasses.replace(native.device, name="arm:cortex-a53", runtime=EMULATED),
+        file=dataclasses.replace(
+            native.file, kernels={"cortex-a53": check, "max": dataclasses.replace(check, within=False)}
+        ),
+        latency=None,
+        accuracy=dataclasses.replace(native.accuracy, stages={}),
+    )
+    text = render([native, emulated])
+    assert "litert-emulated, no times" in text
+    assert "cortex-a53, max (outside)" in text
+    assert "1 of 2 results lack accuracy or latency" in text
+    assert Result.from_json(json.loads(json.dumps(emulated.to_json())), "x") == emulated
+    for broken in (
+        dataclasses.replace(emulated, latency=native.latency),
+        dataclasses.replace(native, accuracy=emulated.accuracy),
+    ):
+        with pytest.raises(UserError, match="is a damaged result"):
+            Result.from_json(json.loads(json.dumps(broken.to_json())), "x")
 
 
 def test_throttled_result_is_flagged(variant: Variant, parse: Parse) -> None:

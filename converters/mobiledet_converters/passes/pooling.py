@@ -1,4 +1,4 @@
-"""Padded pooling in forms that cost less in LiteRT.
+"""Padded pooling in forms that cost less in LiteRT, or that Core AI takes.
 
 A padded maximum is lowered to padding with minus infinity, an operation that neither XNNPACK nor an 8-bit number takes,
 and a maximum without padding. Zeros do as well behind a ReLU. Measured on 160 x 160 x 24 on one thread: minus infinity
@@ -7,7 +7,8 @@ negative the outermost lines are repeated instead: each window that reaches beyo
 
 A LeakyReLU in front of a maximum gives the same behind it, where a stride of 2 has left a quarter of the numbers.
 
-A padded mean that counts its zeros is a depthwise convolution with equal weights, whose padding costs nothing.
+A padded mean that counts its zeros is a depthwise convolution with equal weights, whose padding costs nothing. Core AI
+would pad it to a shape that is known at run time alone.
 """
 
 import copy
@@ -77,13 +78,20 @@ class MeanAsConvolution(nn.Module):
         return F.conv2d(x, self.weight, None, self.stride, self.padding, groups=self.weight.shape[0])
 
 
-def border_pools_with_zeros(model: nn.Module, example: Tensor) -> nn.Module:
-    """Replace the padded maximum behind a stem and the padded means of ShuffleNetV1."""
+def border_maxima(model: nn.Module, example: Tensor) -> nn.Module:
+    """Replace the padded maximum behind a stem."""
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for module in list(model.modules()):
         if isinstance(module, StagedBackbone) and _is_padded(module.pool):
             module.pool = _bordered_maximum(module)
-        elif isinstance(module, DownsamplingUnit) and _counts_its_zeros(module.pool):
+    return model
+
+
+def means_as_convolutions(model: nn.Module, example: Tensor) -> nn.Module:
+    """Replace the padded means of ShuffleNetV1."""
+    model = copy.deepcopy(model).eval()
+    for module in list(model.modules()):
+        if isinstance(module, DownsamplingUnit) and _counts_its_zeros(module.pool):
             first = module.branch.reduce[0]
             assert isinstance(first, nn.Conv2d)
             module.pool = MeanAsConvolution(module.pool, first.in_channels)  # type: ignore[assignment]

@@ -14,7 +14,7 @@ from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.passes.batch_norm import fold_batch_norm
 from mobiledet_converters.passes.channel_order import OrderAbsorber
 from mobiledet_converters.passes.input_scale import fold_input_scale
-from mobiledet_converters.passes.pooling import BorderedMaximum, MeanAsConvolution, border_pools_with_zeros
+from mobiledet_converters.passes.pooling import BorderedMaximum, MeanAsConvolution, border_maxima, means_as_convolutions
 from mobiledet_converters.passes.shufflenet_v1 import AbsorbedBranch, BlockBranch, shuffle_blocks_v1
 from mobiledet_converters.passes.shufflenet_v2 import MOST_PIECES, StageWithoutShuffles, remove_shuffles_v2
 from mobiledet_converters.passes.upsampling import DoubledByConcatenation, double_by_concatenation
@@ -141,7 +141,7 @@ def _values(module: nn.Module) -> list[Tensor]:
 @pytest.mark.parametrize("key", ["shufflenet_v1_0.25x_g3", "shufflenet_v2_0.5x"])
 def test_pools(key: str, side: int) -> None:
     network = lively(build_backbone(key))
-    changed = border_pools_with_zeros(network, picture(side))
+    changed = means_as_convolutions(border_maxima(network, picture(side)), picture(side))
     for found, expected in zip(changed(picture(side)), network(picture(side)), strict=True):
         assert_same(found, expected)
     assert isinstance(changed.pool, BorderedMaximum)
@@ -161,7 +161,7 @@ def test_a_maximum_of_negative_numbers_is_bordered_by_its_own_lines() -> None:
     network = build_backbone("shufflenet_v2_0.5x").eval()
     network.stem = nn.Sequential(*list(network.stem)[:2])
     network.stem[0].weight.data *= 100  # without activation little is left of a picture
-    changed = border_pools_with_zeros(network, picture())
+    changed = border_maxima(network, picture())
     assert isinstance(changed.pool, BorderedMaximum)
     assert not changed.pool.zeros
     assert_same_maps(changed, network)
@@ -169,7 +169,7 @@ def test_a_maximum_of_negative_numbers_is_bordered_by_its_own_lines() -> None:
 
 def test_leaky_relu_goes_behind_the_maximum() -> None:
     network = lively(build_backbone("shufflenet_v2_0.5x", options={"activation": "leaky_relu"}))
-    changed = border_pools_with_zeros(network, picture())
+    changed = border_maxima(network, picture())
     assert isinstance(list(changed.pool.modules())[-1], nn.LeakyReLU)
     assert not any(isinstance(module, nn.LeakyReLU) for module in changed.stem.modules())
     assert_same_maps(changed, network)

@@ -1,0 +1,55 @@
+"""How far two processors are apart in what a file gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mobiledet.bundle import Bundle
+from mobiledet.devices.arm.replay import Replay
+from mobiledet.matching import match
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The largest ones over all golden cases.
+
+    Attributes:
+        detections: of the first processor.
+        box_px: of a corner of two detections on one object, in pixels of the model's input.
+        score: of their scores.
+        unpaired: detections of either processor on an object where the other one has none.
+    """
+
+    detections: int
+    box_px: float
+    score: float
+    unpaired: int
+
+    @classmethod
+    def worst(cls, all_of_them: Sequence["Differences"]) -> "Differences | None":
+        """The largest of each; None of nothing."""
+        if not all_of_them:
+            return None
+        return cls(*(max(values) for values in zip(*(vars(each).values() for each in all_of_them), strict=True)))
+
+    @property
+    def words(self) -> str:
+        """What they say."""
+        if not (self.box_px or self.score or self.unpaired):
+            return "agree to the bit"
+        lone = f", and {self.unpaired} detections have no partner" if self.unpaired else ""
+        return f"differ by up to {self.box_px:.2g} pixels and scores of {self.score:.2g}{lone}"
+
+
+def differences(bundle: Bundle, path: str, one: Replay, other: Replay) -> Differences:
+    """Compare what two processors give for the golden cases of a file."""
+    size = np.array([bundle.spec.input.width, bundle.spec.input.height] * 2)
+    detections, unpaired, box, score = 0, 0, 0.0, 0.0
+    for ours, theirs in zip(one.cases, other.cases, strict=True):
+        pairs, _ = match(ours, theirs)
+        apart = np.abs(ours.boxes_xyxy[pairs["expected"]] - theirs.boxes_xyxy[pairs["found"]]) * size
+        box, score = max(box, float(apart.max(initial=0))), max(score, float(pairs["score_difference"].max(initial=0)))
+        detections += len(ours)
+        unpaired += len(ours) + len(theirs) - 2 * len(pairs)
+    return Differences(detections, box, score, unpaired)

@@ -1,0 +1,210 @@
+"""``mobiledet profile --all``: the latency of networks of every family on a device, as a table for ``mobiledet plan``.
+
+The networks have random weights, which change no time; their files are those of an export, so that they run wherever a
+bundle does. Bundles are kept in the cache, so that a second device needs no second export, and the table after each
+network, so that a survey that was interrupted goes on where it was.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+import mobiledet
+from mobiledet.bundle import Bundle, ModelFile, open_bundle
+from mobiledet.cache import cache_folder
+from mobiledet.checkpoint import Checkpoint, save_checkpoint
+from mobiledet.data.images import list_images, load_rgb
+from mobiledet.data.resize import fit
+from mobiledet.data.shapes import shapes_folder
+from mobiledet.detectors import Detector, detector_from_spec
+from mobiledet.devices import open_device
+from mobiledet.devices.base import BenchmarkPlan, Device
+from mobiledet.errors import UserError
+from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.locks import locked_target
+from mobiledet.ops.images import normalize
+from mobiledet.profile.config import ProfileConfig
+from mobiledet.profile.latency_table import (
+    LatencyRow,
+    LatencyTable,
+    Shape,
+    default_table_path,
+    read_table,
+    write_table,
+)
+from mobiledet.profile.progress import shown_steps
+from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet_converters.config import ExportConfig, Precision
+from mobiledet_converters.export import export
+from mobiledet_converters.process import require_converter
+
+# a narrow and a wide network of each family
+BACKBONES = (
+    "mobilenet_v1_0.25x",
+    "mobilenet_v1_1x",
+    "mobilenet_v2_0.35x",
+    "mobilenet_v2_1x",
+    "shufflenet_v1_0.5x_g3",
+    "shufflenet_v1_1x_g8",
+    "shufflenet_v2_0.5x",
+    "shufflenet_v2_1.5x",
+    "ghostnet_0.5x",
+    "ghostnet_1.3x",
+    "fd_mobilenet_0.25x",
+    "fd_mobilenet_1x",
+)
+OTHER_DETECTORS = ("ssdlite", "nanodet_plus", "faster_rcnn", "faster_rcnn_fpn")
+SHAPES = (
+    # of half the families the narrow one is small and the wide one large, of the others the other way round
+    *(
+        Shape(backbone, "ssdlite_fpn", *((160, 160, 5) if (number + number // 2) % 2 else (320, 320, 80)))
+        for number, backbone in enumerate(BACKBONES)
+    ),
+    *(Shape("shufflenet_v2_1x", detector, 256, 256, 20) for detector in OTHER_DETECTORS),
+    *(Shape("mobilenet_v2_0.5x", detector, 320, 320, 5) for detector in OTHER_DETECTORS),
+    Shape("ghostnet_1x", "nanodet_plus", 416, 416, 80),
+)
+PRECISIONS: tuple[Precision, ...] = ("float16", "int8")
+CALIBRATION_IMAGES, PARITY_IMAGES = 8, 1
+PLAN = BenchmarkPlan(warmup_seconds=0.5, warmup_limit_seconds=5.0, runs=30, seconds=2.0)
+
+
+def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SHAPES) -> LatencyTable:
+    """Measure what the table of a device does not hold yet.
+
+    Args:
+        config: names the device and the table's file.
+        console: where progress and the result are drawn.
+        shapes: the networks.
+
+    Raises:
+        UserError: the device cannot be reached, another process measures into the same table, or the table there is of
+            another device.
+    """
+    require_converter("tflite")
+    path = config.out or default_table_path(config.device, config.threads)
+    with (
+        locked_target(path, "measuring latencies"),
+        closing(open_device(config.device, config.token)) as device,
+        shown_steps(console) as tell,
+    ):
+        table = _begun(path, device, config.threads)
+        for number, shape in enumerate(shapes, start=1):
+            if {row.precision for row in table.rows if row.shape == shape} >= set(PRECISIONS):
+                continue
+            of_all = f"network {number} of {len(shapes)}, {shape}"
+            try:
+                bundle = bundle_of(shape, partial(tell, f"{of_all}: exporting"))
+                tell(f"{of_all}: measuring")
+                table = _measured(table, device, bundle, shape, config.threads)
+            except UserError as error:
+                table = dataclasses.replace(table, left_out=(*table.left_out, f"{shape}: {error}"))
+                console.print(f"left out: {table.left_out[-1]}", highlight=False, markup=False)
+            write_table(path, table)
+    console.print(f"{len(table.rows)} files measured; table: {path}", highlight=False, soft_wrap=True)
+    return table
+
+
+def bundle_of(shape: Shape, tell: Callable[[], None]) -> Bundle:
+    """The network's bundle in the cache; exported where it is not there, which ``tell`` is called before.
+
+    Raises:
+        UserError: it cannot be exported.
+    """
+    name = f"{shape.backbone}-{shape.detector}-{shape.height}x{shape.width}-{shape.classes}"
+    path = cache_folder() / "survey" / mobiledet.__version__ / f"{name}.mobiledet"
+    if path.exists():
+        return open_bundle(path)
+    tell()
+    labels = tuple(f"class {number}" for number in range(1, shape.classes + 1))
+    size = InputSpec(shape.height, shape.width)
+    spec = ModelSpec(name, shape.backbone, shape.detector, size, labels, tuple(range(1, shape.classes + 1)))
+    checkpoint = path.with_suffix(".ckpt")
+    images = shapes_folder(train=2 * CALIBRATION_IMAGES, val=0) / "train2017"
+    save_checkpoint(checkpoint, Checkpoint(spec, _untrained(spec, list_images(images)).state_dict()))
+    try:
+        return export(
+            ExportConfig(
+                checkpoint,
+                path,
+                ("tflite",),
+                PRECISIONS,
+                calibration=str(images),
+                calibration_images=CALIBRATION_IMAGES,
+                images=images,
+                parity_images=PARITY_IMAGES,
+                measure=False,
+                judge=False,
+                force=True,  # of random weights, which nobody will ship
+            )
+        )
+    finally:
+        checkpoint.unlink(missing_ok=True)
+
+
+def _untrained(spec: ModelSpec, images: Sequence[Path]) -> Detector:
+    """The network with random weights and the normalisation of some images, without which numbers grow or vanish from
+    layer to layer, and no file of integers would compute anything."""
+    torch.manual_seed(0)
+    network = detector_from_spec(spec).train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the statistics become those of the one pass below
+    pixels = np.stack([fit(load_rgb(image), spec.input) for image in images])
+    with torch.no_grad():
+        network(normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), spec.input))
+    return network.eval()
+
+
+def _begun(path: Path, device: Device, threads: int) -> LatencyTable:
+    """The table that is there, without what could not be measured, which is tried again; else an empty one."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    if not path.exists():
+        return LatencyTable(device.info(), "", threads, now, mobiledet.__version__, ())
+    table = dataclasses.replace(read_table(path), left_out=())
+    here = device.info()
+    if (table.device.model, table.device.cpu, table.threads) != (here.model, here.cpu, threads):
+        raise UserError(
+            f"{path} holds latencies of {table.device.model} ({table.device.cpu}) with {table.threads} threads, not of "
+            f"{here.model} ({here.cpu}) with {threads}; give another --out"
+        )
+    return table
+
+
+def _measured(table: LatencyTable, device: Device, bundle: Bundle, shape: Shape, threads: int) -> LatencyTable:
+    """The table with the files of a bundle."""
+    for file in bundle.files:
+        if any(row.shape == shape and row.precision == file.precision for row in table.rows):
+            continue
+        session = device.load(bundle, file, "auto", threads)
+        session.golden()
+        samples = session.benchmark(PLAN)
+        if samples is None:
+            raise UserError(f"{device.info().name} interprets or emulates files, so that its times say nothing")
+        table = dataclasses.replace(
+            table,
+            # the runtime is known when a file has been loaded
+            device=device.info(),
+            accelerator=session.execution.actual,
+            threads=session.execution.threads,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            rows=(*table.rows, _row(shape, file, LatencyStats.of(samples.infer_ns), samples.steady)),
+        )
+    missing = [precision for precision in PRECISIONS if precision not in {file.precision for file in bundle.files}]
+    if missing:
+        reasons = "; ".join(map(str, bundle.left_out))
+        raise UserError(f"no file of {', '.join(missing)}: {reasons}")
+    return table
+
+
+def _row(shape: Shape, file: ModelFile, times: LatencyStats, steady: bool) -> LatencyRow:
+    return LatencyRow(
+        shape, file.precision, file.bytes, times.p50_ms, times.p50_low_ms, times.p50_high_ms, times.n, steady
+    )
