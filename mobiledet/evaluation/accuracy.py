@@ -102,9 +102,8 @@ def measure_accuracy(
     if isinstance(session, TiledSession):
         cut, whole = session.tiling, [frame.whole for frame in found if frame.whole]
         runs = 1 + sum(len(cut.slices(frame.height, frame.width)) for frame in found) / len(found)
-        tiles = TiledAccuracy(
-            cut.height, cut.width, cut.overlap, runs, evaluator(whole).score(scorer), _stages(whole, timed)
-        )
+        whole_metrics = evaluator(whole).score(scorer)
+        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, whole_metrics, _stages(whole, timed))
     return Accuracy(
         metrics=filled.score(scorer),
         dataset=dataset.name,
