@@ -156,7 +156,7 @@ COMMANDS = {
     "plan": Command(
         "mobiledet.planning.config:PlanConfig",
         "mobiledet.planning.run:run",
-        "say which backbone, detector and input to train for a budget of milliseconds and megabytes",
+        "say which network to train for a budget of milliseconds and megabytes",
     ),
     "profile": Command(
         "mobiledet.profile.config:ProfileConfig",
