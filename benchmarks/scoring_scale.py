@@ -1,11 +1,12 @@
 """Time and memory of an evaluation's end at the size of COCO: 5,000 images with 100 detections each.
 
-    python benchmarks/scoring_scale.py [--images 5000] [--detections 100] [--peer]
+    python benchmarks/scoring_scale.py [--images 5000] [--detections 100] [--judge]
 
 Writes annotations of COCO's size (80 classes, 7.3 objects an image) and a log of detections as `mobiledet evaluate`
 leaves it when it is interrupted after the last image; then a fresh process reads both back and scores, as a resumed
-evaluation does. Detections are objects moved a little and boxes at random. --peer also lets pycocotools score them,
-which takes minutes.
+evaluation does. Detections are objects moved a little and boxes at random. The default scorer and its peer
+faster-coco-eval score in one run, and their times are told as a ratio; --judge also lets pycocotools score them, which
+takes minutes.
 """
 
 import argparse
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mobiledet.data.coco import load_coco
 from mobiledet.detections import Detections
 from mobiledet.devices.base import DeviceInfo, Execution, Frame, StageTimes
 from mobiledet.evaluation.detection_log import Origin, open_log
-from mobiledet.metrics.coco import CocoEvaluator
+from mobiledet.metrics.coco import NUMBERS, SCORERS, CocoEvaluator
 
 CLASSES, OBJECTS, WIDTH, HEIGHT = 80, 7.3, 640, 480
 DEVICE = DeviceInfo("benchmark", "none", "none", "none", 1, "none", "0")
@@ -36,11 +38,12 @@ def write(folder: Path, images: int, detections: int) -> None:
     """Annotations and the log."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "blank.jpg")
     listed: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     with open_log(folder / "log", ORIGIN) as log:
         for index in range(1, images + 1):
-            (folder / "images" / f"{index}.jpg").touch()
+            (folder / "images" / f"{index}.jpg").hardlink_to(folder / "blank.jpg")
             listed.append({"id": index, "file_name": f"{index}.jpg", "width": WIDTH, "height": HEIGHT})
             count = int(rng.poisson(OBJECTS))
             truth, labels = _boxes(rng, count), rng.integers(0, CLASSES, count)
@@ -79,16 +82,17 @@ def score(folder: Path, scorer: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     print(
         f"{scorer}: {metrics.images} images, {metrics.detections} detections, read {read - started:.1f} s, "
-        f"scored {scored - read:.1f} s (processor {cpu:.1f} s), peak memory {peak:.2f} GB, mAP {metrics.AP:.6f}",
-        flush=True,
+        f"scored {scored - read:.2f} s (processor {cpu:.2f} s), peak memory {peak:.2f} GB",
+        file=sys.stderr,
     )
+    print(json.dumps({"seconds": scored - read, "numbers": [getattr(metrics, name) for name in NUMBERS]}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--detections", type=int, default=100)
-    parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--judge", action="store_true")
     parser.add_argument("--score", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.score:
@@ -96,8 +100,17 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         write(Path(name), options.images, options.detections)
-        for scorer in ("faster-coco-eval", "pycocotools") if options.peer else ("faster-coco-eval",):
-            subprocess.run([sys.executable, __file__, "--score", name, scorer], check=True)
+        scorers = [scorer for scorer in SCORERS if options.judge or scorer != "pycocotools"]
+        outcomes = {}
+        for scorer in scorers:
+            command = [sys.executable, __file__, "--score", name, scorer]
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            outcomes[scorer] = json.loads(answer)
+    first = outcomes[scorers[0]]
+    for scorer in scorers[1:]:
+        apart = np.abs(np.subtract(first["numbers"], outcomes[scorer]["numbers"])).max()
+        times = outcomes[scorer]["seconds"] / first["seconds"]
+        print(f"{scorer} took {times:.1f} times as long as {scorers[0]}; the twelve numbers differ by {apart:.1e}")
 
 
 if __name__ == "__main__":

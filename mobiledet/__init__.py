@@ -3,7 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mobiledet.api import Detector, Found, UserError, evaluate, export, list_backbones, list_detectors, train
+    from mobiledet.api import (
+        Detector,
+        Found,
+        UserError,
+        card,
+        compare,
+        evaluate,
+        export,
+        list_backbones,
+        list_detectors,
+        train,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -11,6 +22,8 @@ __all__ = [
     "Found",
     "UserError",
     "__version__",
+    "card",
+    "compare",
     "evaluate",
     "export",
     "list_backbones",

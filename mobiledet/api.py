@@ -26,13 +26,16 @@ from mobiledet.evaluation.predict_video import detect_frames
 from mobiledet.evaluation.result import Result
 from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.keywords import narrowed, takes, takes_after
+from mobiledet.model_card.config import CardConfig
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
+from mobiledet.versions.config import CompareConfig
 from mobiledet.zoo_bundle import find_bundle, tell
 from mobiledet_converters.config import ExportConfig
 
 if TYPE_CHECKING:
     from mobiledet.training.engine import TrainResult
+    from mobiledet.versions.outcome import Outcome
 
 Picture = str | Path | bytes | Image.Image | np.ndarray
 
@@ -94,13 +97,13 @@ class Detector:
         return cls(open_file(path, file, device, token, accelerator, threads, tiling))
 
     @overload
-    def detect(self, pictures: Picture, score: float = ...) -> Found: ...
+    def detect(self, pictures: Picture, score: float | None = ...) -> Found: ...
 
     @overload
-    def detect(self, pictures: list[Any] | tuple[Any, ...], score: float = ...) -> list[Found]: ...
+    def detect(self, pictures: list[Any] | tuple[Any, ...], score: float | None = ...) -> list[Found]: ...
 
     def detect(
-        self, pictures: Picture | list[Any] | tuple[Any, ...], score: float = PredictConfig.score
+        self, pictures: Picture | list[Any] | tuple[Any, ...], score: float | None = None
     ) -> Found | list[Found]:
         """Find objects.
 
@@ -108,7 +111,8 @@ class Detector:
             pictures: the path of a picture file, its bytes, a PIL image, or pixels, height x width x 3 uint8 RGB (of
                 OpenCV: ``image[..., ::-1]``); or a list of them. Those that carry an EXIF orientation are turned
                 upright, unless the model was trained without it.
-            score: objects below it are left out, 0..1.
+            score: objects below it are left out, 0..1; by default below the thresholds of each class that
+                ``mobiledet thresholds`` stored in the bundle (``file.operating_point``), or below 0.3 without any.
 
         Returns:
             what was found; for a list a list, in its order.
@@ -116,13 +120,12 @@ class Detector:
         Raises:
             UserError: a picture cannot be read, the device is gone, or the score is none.
         """
-        if not 0 <= score <= 1:
-            raise UserError(f"score {score} is not in 0..1")
+        least = self._opened.shown_from(score)
         if isinstance(pictures, list | tuple):
-            return self._detect(pictures, score)
-        return self._detect([pictures], score)[0]
+            return self._detect(pictures, least)
+        return self._detect([pictures], least)[0]
 
-    def _detect(self, pictures: Iterable[Any], score: float) -> list[Found]:
+    def _detect(self, pictures: Iterable[Any], score: float | np.ndarray) -> list[Found]:
         upright = self.spec.input.exif != "ignore"
         sources = [_source(picture, upright) for picture in pictures]
         results = []
@@ -136,7 +139,7 @@ class Detector:
         return results
 
     def stream(
-        self, source: str | Path | int, every: int = 1, score: float = PredictConfig.score
+        self, source: str | Path | int, every: int = 1, score: float | None = None
     ) -> Generator[FoundFrame, None, None]:
         """Find objects in the frames of a video or camera, as they come.
 
@@ -144,20 +147,19 @@ class Detector:
             source: a video file, the number of a camera, its device, or an address such as rtsp://...; of a camera or
                 a stream the newest frame is taken each time.
             every: take every N-th frame.
-            score: objects below it are left out, 0..1.
+            score: as in ``detect``.
 
         Raises:
             UserError: the source cannot be read, an argument is out of range, or, after the last frame that could be
                 decoded, how the video broke and when.
         """
-        if not 0 <= score <= 1:
-            raise UserError(f"score {score} is not in 0..1")
+        least = self._opened.shown_from(score)
         if every < 1:
             raise UserError(f"every {every} is not at least 1")
         with open_video(str(source)) as video:
             with closing(detect_frames(self._opened.session, video, every)) as frames:
                 for frame, all_found in frames:
-                    found = all_found.above(score)
+                    found = all_found.above(least)
                     names = tuple(self.spec.labels[label] for label in found.labels)
                     height, width = frame.pixels.shape[:2]
                     yield FoundFrame(
@@ -281,6 +283,56 @@ def evaluate(bundle: str | Path | Bundle, settings: _Evaluate) -> Result:
         raise UserError(f"tool {settings.tool} gives no result; use mobiledet evaluate --tool {settings.tool}")
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(settings.bundle)
     return measure(narrowed(settings, EvaluateConfig), opened, quiet=settings.quiet)
+
+
+@dataclass(frozen=True)
+class _Compare(CompareConfig):
+    quiet: bool = False
+    """Show no progress."""
+
+
+@takes(_Compare)
+def compare(settings: _Compare, given: Collection[str]) -> "Outcome":
+    """Two versions of a detector on the same images, as ``mobiledet compare`` does.
+
+    ``html``, ``json`` and ``markdown`` are written where they are given.
+
+    Returns:
+        ``scores`` (``map``, ``ap50``, ``classes``, each with ``old``, ``new``, ``low`` and ``high``), ``latency``,
+        ``turned_right``, ``turned_wrong``, and ``worse``, which names the limits that the new version does not keep.
+
+    Raises:
+        UserError: one of the two cannot be used, or they have not seen the same images.
+    """
+    from mobiledet.versions.run import compare, write
+
+    config = narrowed(settings, CompareConfig)
+    outcome = compare(config, settings.quiet)
+    write(outcome, config)
+    return outcome
+
+
+@takes_after(CardConfig)
+def card(bundle: str | Path | Bundle, settings: CardConfig) -> str:
+    """The model card of a bundle, as ``mobiledet card`` writes it.
+
+    Without ``out`` nothing is written; with it the Markdown, and the page beside.
+
+    Returns:
+        its Markdown.
+
+    Raises:
+        UserError: the bundle or a result cannot be used, or no result is of this bundle.
+    """
+    from mobiledet.evaluation.card import card_of
+    from mobiledet.model_card.draw import markdown
+    from mobiledet.model_card.write import write_card
+
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(settings.bundle)
+    made = card_of(opened, settings.results)
+    if settings.out:
+        write_card(made, settings.out)
+    return markdown(made)
 
 
 def list_backbones() -> list[str]:

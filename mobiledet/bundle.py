@@ -26,6 +26,7 @@ from mobiledet.errors import UserError
 from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
 from mobiledet.leftovers import make_scratch_folder
 from mobiledet.locks import locked_target
+from mobiledet.operating_point import OperatingPoint
 from mobiledet.records import Count, Range, Share, decode
 from mobiledet.spec import ModelSpec, read_json
 
@@ -82,6 +83,7 @@ class ModelFile:
         calibration: the images that integer activations were fitted to: ``source``, ``images`` (how many) and ``seed``.
         accelerators: what computes such a file and in which numbers, by kind of processor; None in older bundles.
         kernels: what was verified on other processors, by name of the core; None where nothing was.
+        operating_point: from which score on its detections are shown, once `mobiledet thresholds` has stored it.
     """
 
     path: str
@@ -95,6 +97,7 @@ class ModelFile:
     calibration: dict[str, Any] | None = None
     accelerators: dict[str, str] | None = None
     kernels: dict[str, KernelCheck] | None = None
+    operating_point: OperatingPoint | None = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +263,9 @@ def _verified(path: Path, root: Path) -> Bundle:
         files = tuple(_model_file(entry, checksums, f"files[{index}]") for index, entry in enumerate(entries))
         if len({file.path for file in files}) < len(files):
             raise ValueError("files names one twice")
+        for index, file in enumerate(files):
+            if file.operating_point and file.sha256:
+                _held(file.operating_point, file, spec, f"files[{index}]")
         left_out = decode(tuple[LeftOut, ...], listing.get("left_out", []), "left_out")
     except ValueError as error:
         raise UserError(f"{path}: {LISTING} lists its files in a form that cannot be read: {error}") from error
@@ -269,6 +275,13 @@ def _verified(path: Path, root: Path) -> Bundle:
             raise UserError(f"{path}: {file.path} is missing; copy or export the bundle again")
     golden = read_golden(root / GOLDEN, spec, [file.path for file in files], path)
     return Bundle(path, root, spec, files, golden, left_out)
+
+
+def _held(point: OperatingPoint, file: ModelFile, spec: ModelSpec, where: str) -> None:
+    try:
+        point.check(spec.labels, file.sha256)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _model_file(entry: Any, checksums: Mapping[str, str], where: str) -> ModelFile:

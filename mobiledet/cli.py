@@ -88,10 +88,25 @@ COMMANDS = {
         "mobiledet.evaluation.run:run",
         "measure a bundle on a device: mAP, latency, memory",
     ),
+    "thresholds": Command(
+        "mobiledet.evaluation.config:ThresholdsConfig",
+        "mobiledet.evaluation.thresholds:run",
+        "choose from which score on detections are shown, and store it in the bundle",
+    ),
     "report": Command(
         "mobiledet.evaluation.config:ReportConfig",
         "mobiledet.evaluation.report:run",
         "draw mAP against latency from results: one HTML page and a PNG",
+    ),
+    "compare": Command(
+        "mobiledet.versions.config:CompareConfig",
+        "mobiledet.versions.run:run",
+        "tell whether a new version is better or worse than the old one, with a status for CI",
+    ),
+    "card": Command(
+        "mobiledet.model_card.config:CardConfig",
+        "mobiledet.evaluation.card:run",
+        "write a bundle's model card: data, licence, accuracy, latency, checks, limits",
     ),
     "sweep": Command(
         "mobiledet.sweep.config:SweepConfig",
@@ -141,7 +156,7 @@ COMMANDS = {
     "plan": Command(
         "mobiledet.planning.config:PlanConfig",
         "mobiledet.planning.run:run",
-        "say which backbone, detector and input to train for a budget of milliseconds and megabytes",
+        "say which network to train for a budget of milliseconds and megabytes",
     ),
     "profile": Command(
         "mobiledet.profile.config:ProfileConfig",

@@ -31,9 +31,9 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def above(self, score: float) -> "Detections":
-        """The detections whose score is at least ``score``."""
-        kept = self.scores >= score
+    def above(self, score: float | np.ndarray) -> "Detections":
+        """The detections whose score is at least ``score``: one for all, or one for each of the C classes."""
+        kept = self.scores >= (score[self.labels] if isinstance(score, np.ndarray) else score)
         return Detections(self.boxes_xyxy[kept], self.scores[kept], self.labels[kept])
 
     @classmethod

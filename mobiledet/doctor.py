@@ -33,7 +33,7 @@ Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", 
 
 NEEDS: dict[Extra, str] = {
     "train": "mobiledet train",
-    "evaluate": "pictures of reports, quicker resizing, --scorer pycocotools, QR codes",
+    "evaluate": "pictures of reports, quicker resizing, other scorers, QR codes",
     "pretrained": "mobiledet train --pretrained imagenet with weights of timm",
     "video": "mobiledet predict on videos and cameras",
     "tflite": "mobiledet export --format tflite",

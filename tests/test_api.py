@@ -19,6 +19,7 @@ from mobiledet.evaluation.config import EvaluateConfig, PredictConfig
 from mobiledet.evaluation.result import read_result
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.recipes import RECIPES
+from mobiledet.versions.config import CompareConfig
 from mobiledet_converters.config import ExportConfig
 
 Paint = Callable[..., np.ndarray]
@@ -42,6 +43,8 @@ def detect():
 
 calls = {
     "Detector": lambda: detect() or 1 / 0,
+    "card": lambda: mobiledet.card(bundle).index("## Limits"),
+    "compare": lambda: refused(mobiledet.compare, "x.json", "x.json", quiet=True).index("no file x.json"),
     "evaluate": lambda: 1 / mobiledet.evaluate(bundle, data=data, latency=False, quiet=True).metrics.AP,
     "export": lambda: refused(mobiledet.export, "absent.ckpt", formats=["tflite"]).index("no checkpoint at absent"),
     "list_backbones": lambda: mobiledet.list_backbones().index("shufflenet_v2_1x"),
@@ -231,7 +234,12 @@ def test_progress_can_be_silenced(patch_bundle: Bundle, patch_data: Path, capsys
 
 @pytest.mark.parametrize(
     ("function", "config"),
-    [(mobiledet.train, TrainConfig), (mobiledet.export, ExportConfig), (mobiledet.evaluate, EvaluateConfig)],
+    [
+        (mobiledet.train, TrainConfig),
+        (mobiledet.export, ExportConfig),
+        (mobiledet.evaluate, EvaluateConfig),
+        (mobiledet.compare, CompareConfig),
+    ],
 )
 def test_arguments_are_the_options_of_the_command(function: Callable[..., Any], config: type) -> None:
     parameters = inspect.signature(function).parameters

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vectors.bundles import bundle_cases, recordings
-from vectors.decoding import detection_cases, gate_cases
+from vectors.decoding import detection_cases, gate_cases, shown_cases
 from vectors.formats import golden_file_cases, sums_cases
 from vectors.geometry import exif_cases, orientation_cases, placement_cases, resize_cases
 from vectors.latency import latency_cases, steady_cases
@@ -31,6 +31,7 @@ def write(folder: Path) -> None:
         ("orientation", orientation_cases()),
         ("exif", exif_cases()),
         ("detections", detection_cases()),
+        ("shown", shown_cases()),
         ("gate", gate_cases()),
         ("latency", latency_cases()),
         ("steady", steady_cases()),

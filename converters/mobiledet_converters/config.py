@@ -26,6 +26,8 @@ class ExportConfig:
     outside Apple systems: those files are run by a reference interpreter, and the bundle says so. Core AI files are run
     in Apple's own runtime, on this machine's processor.
 
+    A model card for people is written beside the bundle, NAME.card.md and .html; `mobiledet card` adds results to it.
+
     Ends with 0, with 3 if a bundle was written without some of its files, and with 2 if none was written.
 
     Examples:

@@ -15,6 +15,8 @@ from mobiledet.bundle import SUFFIX, Bundle, LeftOut, open_bundle, write_bundle
 from mobiledet.data.config import OnBadData
 from mobiledet.data.record import Picture
 from mobiledet.errors import UserError
+from mobiledet.model_card.make import make_card
+from mobiledet.model_card.write import card_path, write_card
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
@@ -46,14 +48,19 @@ def run(config: ExportConfig) -> int:
 
 
 def make(config: ExportConfig, console: Console) -> Bundle:
-    """Do what the command does: the bundle, which goes into an app too where ``config.app`` names one.
+    """Do what the command does: the bundle with its card beside, and in an app where ``config.app`` names one.
 
     Raises:
         UserError: as in ``export``, or there is no such app.
     """
     if config.app:
         folder_of_app(*config.app)  # a wrong one is told before all slow work
-    bundle = open_bundle(config.checkpoint) if config.app and _is_bundle(config.checkpoint) else export(config, console)
+    if config.app and _is_bundle(config.checkpoint):
+        bundle = open_bundle(config.checkpoint)
+    else:
+        bundle = export(config, console)
+        card, _ = write_card(make_card(bundle), card_path(bundle))
+        console.print(f"card: {card}", highlight=False, soft_wrap=True)
     if config.app:
         console.print(f"app: {install(bundle, *config.app)}", highlight=False, soft_wrap=True)
     return bundle

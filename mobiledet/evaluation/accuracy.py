@@ -15,12 +15,14 @@ from mobiledet.data.dataset import DetectionSet, LabelledImage, LeftOut, count_b
 from mobiledet.devices.base import Frame, Session, StageTimes
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
+from mobiledet.evaluation.analysis import analyse
 from mobiledet.evaluation.detection_log import DetectionLog
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.result import Accuracy, TiledAccuracy
 from mobiledet.evaluation.tiles import TiledSession
 from mobiledet.matching import Tolerance, compare_lists
-from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics
+from mobiledet.metrics.coco import CocoEvaluator
+from mobiledet.metrics.thresholds import Rule
 from mobiledet.spec import ModelSpec
 
 # how alike an image must be that is run again: devices may round differently from run to run
@@ -31,12 +33,14 @@ def measure_accuracy(
     session: Session,
     spec: ModelSpec,
     dataset: DetectionSet,
-    scorer: str = "faster-coco-eval",
+    scorer: str = "hotcoco",
     on_bad_data: OnBadData = "error",
     log: DetectionLog | None = None,
     mode: InputMode = "image",
     quiet: bool = False,
     timed: bool = True,
+    rules: Sequence[Rule] = (Rule(),),
+    match_iou: float = 0.5,
 ) -> Accuracy:
     """Detect in every image of a data set that has not been seen yet, with a progress bar, and score.
 
@@ -51,6 +55,8 @@ def measure_accuracy(
         mode: what the device is given.
         quiet: leave the bar out.
         timed: whether the device's times mean something.
+        rules: what thresholds are chosen for, the best F1 first.
+        match_iou: from there on an object counts as found for them.
 
     Raises:
         UserError: an image is broken, none is left, the data set has no box or a class that the model does not know, or
@@ -83,20 +89,23 @@ def measure_accuracy(
         raise UserError(f"no image of {dataset.images_dir} can be scored; the first problem: {left_out[0].text}")
 
     found = [known[image.id] for image in scored]
+    truth = {image.id: image.truth for image in scored}
 
-    def metrics(frames: Sequence[Frame]) -> CocoMetrics:
-        evaluator = CocoEvaluator(spec.labels, {image.id: image.truth for image in scored}, label_of)
+    def evaluator(frames: Sequence[Frame]) -> CocoEvaluator:
+        new = CocoEvaluator(spec.labels, truth, label_of)
         for image, frame in zip(scored, frames, strict=True):
-            evaluator.add(image.id, frame.detections)
-        return evaluator.score(scorer)
+            new.add(image.id, frame.detections)
+        return new
 
+    filled = evaluator(found)
     tiles = None
     if isinstance(session, TiledSession):
         cut, whole = session.tiling, [frame.whole for frame in found if frame.whole]
         runs = 1 + sum(len(cut.slices(frame.height, frame.width)) for frame in found) / len(found)
-        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, metrics(whole), _stages(whole, timed))
+        whole_metrics = evaluator(whole).score(scorer)
+        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, whole_metrics, _stages(whole, timed))
     return Accuracy(
-        metrics=metrics(found),
+        metrics=filled.score(scorer),
         dataset=dataset.name,
         annotations=str(dataset.annotations),
         images_sha256=dataclasses.replace(dataset, images=tuple(scored)).sha256(),
@@ -107,6 +116,16 @@ def measure_accuracy(
         scorer=scorer,
         stages=_stages(found, timed),
         tiles=tiles,
+        analysis=analyse(
+            spec.labels,
+            truth,
+            {image.id: frame.detections for image, frame in zip(scored, found, strict=True)},
+            label_of,
+            filled,
+            {image.id: image.path.name for image in scored},
+            rules,
+            match_iou,
+        ),
     )
 
 

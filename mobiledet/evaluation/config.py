@@ -10,14 +10,38 @@ from mobiledet.data.config import DataOptions, Exif
 from mobiledet.devices.options import ANY_PHONE, InputMode, PhoneOptions
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoredImages(DataOptions):
+    """Which images a bundle is scored on; the same options in every command that scores."""
+
+    data: str | None = None
+    """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
+    split: str = "val"
+    """Which part of --data: val, which --val-set names, train, or any other that it holds, such as test."""
+    images: Path | None = None
+    """Folder of images, instead of --data; needs --annotations."""
+    annotations: Path | None = None
+    """COCO JSON of --images."""
+    limit: int = 0
+    """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
+    exif: Literal["bundle", Exif] = "bundle"
+    """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
+    the annotations does not tell otherwise (auto); bundle: as it was trained."""
+
+
 @dataclass(frozen=True)
-class EvaluateConfig(DataOptions):
+class EvaluateConfig(ScoredImages):
     """Measure the exported file of a bundle on a device: COCO mAP, latency, cold start and memory.
 
     The device first replays the bundle's golden inputs; a runtime that gives other detections is refused. Then the
     latency is measured: warm-up, timed runs, and cold starts in fresh processes. Then the file runs over the
     validation images, and its detections are scored like COCO's own server does. At the end the golden inputs are
     replayed once more. Everything lands in one JSON file, raw samples included, that `mobiledet report` draws.
+
+    The result also says from which score on to show detections: for every class the threshold of best F1, and those of
+    --min-precision and --min-recall, with the precision and recall that it promises and the interval in which they lie
+    on as many other images of the same kind. `mobiledet thresholds` stores them in the bundle. And it says what goes
+    wrong there: kinds of error, classes that are taken for each other, the worst images.
 
     An evaluation that was interrupted, by Ctrl-C, a pulled cable or a kill, goes on when the same command is given
     again: the detections of each image are on disk as soon as they are known.
@@ -27,6 +51,7 @@ class EvaluateConfig(DataOptions):
       mobiledet evaluate x.mobiledet --data shapes --precision int8 --threads 1 --out results/x-int8-1t.json
       mobiledet evaluate x.mobiledet --images pictures --annotations boxes.json --limit 500
       mobiledet evaluate x.mobiledet --data aerial --tiles 640
+      mobiledet evaluate x.mobiledet --data shop --min-precision 0.95
       mobiledet evaluate x.mobiledet --no-accuracy --sustained 5m
       mobiledet evaluate x.mobiledet --no-accuracy --fps 30
       mobiledet evaluate x.mobiledet --data /data/coco --device http://192.168.0.7:8765 --token TOKEN
@@ -65,27 +90,22 @@ class EvaluateConfig(DataOptions):
     benchmark_binary: Path | None = None
     """That tool, built for the phone."""
 
-    data: str | None = None
-    """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
-    split: str = "val"
-    """Which part of --data: val, which --val-set names, train, or any other that it holds, such as test."""
-    images: Path | None = None
-    """Folder of images, instead of --data; needs --annotations."""
-    annotations: Path | None = None
-    """COCO JSON of --images."""
-    limit: int = 0
-    """Only the first N images; 0 takes all. Results of different image lists are never drawn on one axis."""
-    exif: Literal["bundle", Exif] = "bundle"
-    """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or where the size in
-    the annotations does not tell otherwise (auto); bundle: as it was trained."""
     tiles: str = ""
     """Also run on slices of this size in pixels, such as 640 or 480x640 (height x width), or of the model's own size
     (auto), for what is small in large images. The same run scores the whole images alone, so that the result tells the
     mAP that slices bring and the time that they cost; the latency is that of one run of the file."""
     tile_overlap: float = 0.2
     """Of neighbouring slices, as a share of their side: what is no larger lies whole in one of them."""
-    scorer: Literal["faster-coco-eval", "pycocotools"] = "faster-coco-eval"
-    """Computes the twelve numbers; both give the same ones, pycocotools takes about nine times as long."""
+    scorer: Literal["hotcoco", "faster-coco-eval", "pycocotools"] = "hotcoco"
+    """Computes the twelve numbers; all give the same ones, hotcoco by far the fastest."""
+
+    min_precision: float | None = None
+    """Beside the threshold of best F1, also tell for every class the one that keeps this precision, such as 0.9: at
+    least that share of what is shown is right."""
+    min_recall: float | None = None
+    """Likewise the one that keeps this recall: at least that share of the objects is found."""
+    match_iou: float = 0.5
+    """Overlap (IoU) from which on an object counts as found, for thresholds and errors: 0.5, 0.55, ... 0.95."""
 
     accuracy: bool = True
     """Measure mAP; needs --data or --images."""
@@ -112,6 +132,31 @@ class EvaluateConfig(DataOptions):
     fresh: bool = False
     """Start anew where an earlier evaluation was interrupted; without it the images that it has seen are not run
     again."""
+
+
+@dataclass(frozen=True)
+class ThresholdsConfig:
+    """Show from which score on a result's file should show detections, and store it in the bundle.
+
+    `mobiledet evaluate` chose the thresholds, for every class: the best F1, and with --min-precision or --min-recall
+    those that keep to them. Stored in the bundle they are what `mobiledet predict`, `Detector.detect` and the apps
+    show from then on. The bundle remembers where they come from: data, images, result, file, rule, IoU, date. Other
+    files of the bundle have thresholds of their own: evaluate them, too.
+
+    For example:
+      mobiledet thresholds results/x.json
+      mobiledet thresholds results/x.json --write x.mobiledet
+      mobiledet thresholds results/x.json --rule precision --write x.mobiledet
+    """
+
+    result: Positional[Path]
+    """The JSON file that `mobiledet evaluate` wrote."""
+
+    rule: Literal["f1", "precision", "recall"] = "f1"
+    """What the thresholds are chosen for: the best F1, or what --min-precision or --min-recall of the evaluation
+    asked for."""
+    write: Path | None = None
+    """Store them in this bundle, a folder or a zip, which must hold the very file that was evaluated."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +223,9 @@ class PredictConfig:
     """Folder for what is drawn; an old file of the same name is replaced."""
     sheet: Path | None = None
     """Also put all drawn pictures side by side on this one, a JPEG."""
-    score: float = 0.3
-    """Leave out detections below this score."""
+    score: float | None = None
+    """Leave out detections below this score; by default below the thresholds of each class that `mobiledet thresholds`
+    stored in the bundle, or below 0.3 where it has none."""
     json: bool = False
     """Print the detections as JSON instead of a table; of videos what was written."""
     every: int = 1

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
@@ -144,30 +144,50 @@ class DetectionLog:
 
     def _read(self, lines: list[bytes], origin: Origin) -> None:
         try:
-            header = load_json(lines[0])
-            if header["kind"] != KIND or header["schema_version"] != SCHEMA_VERSION or len(header) != 3:
-                raise ValueError("it is of another version")
-            others = decode(Origin, header["origin"], filled=(Origin,)).differences(origin)
+            others = _header(lines[0]).differences(origin)
             if others:
                 raise UserError(
                     f"{self.path} holds an unfinished evaluation of another {' and '.join(others)}; "
                     "pass --fresh to drop it, or choose another --out"
                 )
             for line in lines[1:]:
-                value = load_json(line)
-                if "plan" in value:
-                    measured = decode(_Benchmark, value)
-                    self._benchmarks.append((measured.plan, measured.samples))
+                entry = _entry(line, origin, self.found)
+                if isinstance(entry, _Benchmark):
+                    self._benchmarks.append((entry.plan, entry.samples))
                 else:
-                    image_id, frame = _frame(value, len(origin.labels))
-                    if (frame.whole is None) == bool(origin.tiles):
-                        raise ValueError(f"image {image_id} has nothing of the whole image, or of slices")
-                    if image_id in self.found:
-                        raise ValueError(f"image {image_id} stands there twice")
-                    self.found[image_id] = frame
+                    self.found[entry[0]] = entry[1]
         except (ValueError, TypeError, KeyError) as error:
             message = f"{self.path} is damaged ({error}), so it cannot go on; pass --fresh to start anew"
             raise UserError(message) from error
+
+
+def is_detections(path: Path) -> bool:
+    """Whether a file begins as a log does."""
+    with path.open("rb") as file:
+        return re.match(rf'\s*{{\s*"kind":\s*"{KIND}"'.encode(), file.read(200)) is not None
+
+
+def read_detections(path: Path) -> tuple[Origin, dict[ImageId, Detections]]:
+    """What a complete evaluation found in each image, and what that comes from.
+
+    Raises:
+        UserError: the file cannot be read, is damaged, or cut off.
+    """
+    found: dict[ImageId, Frame] = {}
+    try:
+        with path.open("rb") as file:
+            origin = _header(file.readline())
+            for line in file:
+                if not line.endswith(b"\n"):
+                    raise ValueError("its last line is cut off")
+                entry = _entry(line, origin, found)
+                if not isinstance(entry, _Benchmark):
+                    found[entry[0]] = entry[1]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} holds no whole list of detections: {error}; evaluate again") from error
+    return origin, {image_id: frame.detections for image_id, frame in found.items()}
 
 
 @contextmanager
@@ -214,13 +234,18 @@ def partial_path(result: Path) -> Path:
     return result.with_suffix(".detections.partial")
 
 
+def detections_path(result: Path) -> Path:
+    """Where the log of a complete evaluation lies."""
+    return result.with_suffix(".detections.ndjson")
+
+
 def keep_detections(result: Path) -> None:
     """The evaluation is complete: name its log after the result.
 
     Raises:
         UserError: it cannot be renamed.
     """
-    path = result.with_suffix(".detections.ndjson")
+    path = detections_path(result)
     with _told(path):
         os.replace(partial_path(result), path)
 
@@ -237,6 +262,31 @@ def _line_json(image_id: ImageId, frame: Frame) -> str:
         f'{{"image_id":{json.dumps(image_id)},"height":{frame.height},"width":{frame.width},"boxes":{boxes},"scores":{scores},'
         f'"labels":{json.dumps(found.labels.tolist())},"times":{_json(vars(frame.times))}{whole}}}'
     )
+
+
+def _header(line: bytes) -> Origin:
+    """What the lines below it come from."""
+    header = load_json(line)
+    if not isinstance(header, dict) or header["kind"] != KIND or len(header) != 3:
+        raise ValueError("it does not begin as mobiledet evaluate begins one")
+    if header["schema_version"] != SCHEMA_VERSION:
+        raise ValueError("it is of another version")
+    origin: Origin = decode(Origin, header["origin"], filled=(Origin,))
+    return origin
+
+
+def _entry(line: bytes, origin: Origin, found: Mapping[ImageId, Frame]) -> tuple[ImageId, Frame] | _Benchmark:
+    """One line: an image that is not among those found before, or a benchmark."""
+    value = load_json(line)
+    if "plan" in value:
+        measured: _Benchmark = decode(_Benchmark, value)
+        return measured
+    image_id, frame = _frame(value, len(origin.labels))
+    if (frame.whole is None) == bool(origin.tiles):
+        raise ValueError(f"image {image_id} has nothing of the whole image, or of slices")
+    if image_id in found:
+        raise ValueError(f"image {image_id} stands there twice")
+    return image_id, frame
 
 
 def _frame(value: dict[str, Any], class_count: int) -> tuple[ImageId, Frame]:

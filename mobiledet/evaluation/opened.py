@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.devices import open_device
 from mobiledet.devices.base import MOST_THREADS, Device, Session
 from mobiledet.errors import UserError
 from mobiledet.evaluation.tiles import TiledSession, Tiling
+
+DEFAULT_SCORE = 0.3  # of a file without an operating point
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,22 @@ class OpenedFile:
     file: ModelFile
     device: Device
     session: Session
+
+    def shown_from(self, score: float | None) -> float | np.ndarray:
+        """From which score on detections are shown, as ``Detections.above`` takes it.
+
+        Args:
+            score: for all classes; None takes the operating point of the file, or ``DEFAULT_SCORE`` where it has none.
+
+        Raises:
+            UserError: the score is none.
+        """
+        if score is not None:
+            if not 0 <= score <= 1:
+                raise UserError(f"score {score} is not in 0..1")
+            return score
+        point = self.file.operating_point
+        return np.array(point.thresholds) if point else DEFAULT_SCORE
 
     def close(self) -> None:
         """Let the device go."""

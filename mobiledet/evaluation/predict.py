@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +22,7 @@ from mobiledet.devices.base import Session
 from mobiledet.drawing.pictures import contact_sheet, draw_detections, save_picture
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
-from mobiledet.evaluation.opened import open_file
+from mobiledet.evaluation.opened import DEFAULT_SCORE, open_file
 from mobiledet.evaluation.predict_video import VideoPrediction, detections_json, predict_video
 from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.spec import ModelSpec
@@ -61,13 +62,16 @@ def run(config: PredictConfig) -> int:
     tiling = parse_tiling(config.tiles, config.tile_overlap)
     with closing(open_file(config.bundle, config.file, config.device, threads=config.threads, tiling=tiling)) as opened:
         spec, session = opened.bundle.spec, opened.session
-        predictions, problems = predict(session, spec, images, config.out, config.score)
+        score, point = opened.shown_from(config.score), opened.file.operating_point
+        if config.score is None and point:
+            print(f"shown by the operating point of the bundle: {point}; --score overrides it", file=sys.stderr)
+        predictions, problems = predict(session, spec, images, config.out, score)
         found = []
         for video, target in zip(videos, targets, strict=True):
             drawn = config.out / target if config.write != "ndjson" else None
             ndjson = (config.out / target).with_suffix(".ndjson") if config.write != "video" else None
             try:
-                found.append(predict_video(session, spec, video, drawn, ndjson, config.score, config.every))
+                found.append(predict_video(session, spec, video, drawn, ndjson, score, config.every))
             except UnreadVideo as error:
                 problems.append(str(error))
             if found and found[-1].stopped:
@@ -105,7 +109,7 @@ def _tell_problems(problems: Sequence[str], found: Sequence[VideoPrediction], im
 
 
 def _check(config: PredictConfig) -> None:
-    if not 0 <= config.score <= 1:
+    if config.score is not None and not 0 <= config.score <= 1:
         raise UserError(f"--score {config.score} is not in 0..1")
     if config.every < 1:
         raise UserError(f"--every {config.every} is not at least 1")
@@ -137,7 +141,7 @@ def _sources(given: Sequence[str]) -> tuple[list[Path], list[str], list[Path]]:
 
 
 def predict(
-    session: Session, spec: ModelSpec, images: Sequence[Path], out: Path, score: float = 0.3
+    session: Session, spec: ModelSpec, images: Sequence[Path], out: Path, score: float | np.ndarray = DEFAULT_SCORE
 ) -> tuple[list[Prediction], list[str]]:
     """Detect in pictures and write each with its boxes into a folder.
 

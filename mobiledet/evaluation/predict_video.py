@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -61,7 +62,7 @@ def predict_video(
     source: str,
     drawn: Path | None,
     ndjson: Path | None,
-    score: float,
+    score: float | np.ndarray,
     every: int = 1,
     quiet: bool = False,
 ) -> VideoPrediction:
@@ -73,7 +74,7 @@ def predict_video(
         source: as in ``open_video``.
         drawn: the video to write, MP4 with the frames' own times; None writes none.
         ndjson: the lines to write; None writes none.
-        score: detections below it are left out.
+        score: detections below it are left out; one for all, or one for each class.
         every: takes every N-th frame.
         quiet: show no progress.
 

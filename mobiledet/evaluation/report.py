@@ -8,7 +8,14 @@ from mobiledet.atomic import atomic_file
 from mobiledet.drawing.markup import Markup
 from mobiledet.drawing.page import render_page
 from mobiledet.errors import UserError
-from mobiledet.evaluation import report_context, report_cross_checks, report_measured, report_sustained, report_tiles
+from mobiledet.evaluation import (
+    report_context,
+    report_cross_checks,
+    report_measured,
+    report_operating,
+    report_sustained,
+    report_tiles,
+)
 from mobiledet.evaluation.chart_png import write_map_latency
 from mobiledet.evaluation.comparison import compare
 from mobiledet.evaluation.config import ReportConfig
@@ -26,6 +33,7 @@ SECTIONS = {
     "sustained": "Over time",
     "precision": "Precision",
     "classes": "Classes",
+    "operating": "Operating point",
     "cross-checks": "Cross-checks",
     "devices": "Devices",
     "bundles": "Bundles",
@@ -37,7 +45,7 @@ def run(config: ReportConfig) -> None:
     """The command ``mobiledet report``."""
     if not config.results:
         raise UserError("no results; give at least one JSON file that `mobiledet evaluate` wrote")
-    paths = [path for given in config.results for path in _files(given)]
+    paths = [path for given in config.results for path in result_files(given)]
     checks = [path for path in paths if is_cross_check(path)]
     results = [read_result(path) for path in paths if path not in checks]
     if not results:
@@ -49,8 +57,12 @@ def run(config: ReportConfig) -> None:
     print(f"chart: {png}" if png else "no chart: no result holds both accuracy and latency")
 
 
-def _files(path: Path) -> list[Path]:
-    """The path itself, or the JSON files of a folder."""
+def result_files(path: Path) -> list[Path]:
+    """The path itself, or the JSON files of a folder.
+
+    Raises:
+        UserError: the folder holds none.
+    """
     if not path.is_dir():
         return [path]
     found = sorted(path.glob("*.json"))
@@ -116,6 +128,7 @@ def render(
         report_sustained.sustained(results),
         report_measured.precision_ladder(results),
         report_measured.classes(results),
+        report_operating.operating_points(results),
         report_cross_checks.cross_checks(cross_checks, results),
         report_context.devices(results),
         report_context.bundles(results),

@@ -24,6 +24,7 @@ from mobiledet.devices.base import (
 from mobiledet.devices.options import InputMode
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
+from mobiledet.evaluation.analysis import Analysis
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.records import RECORD_BYTES, Range, decode
@@ -82,6 +83,8 @@ class Accuracy:
         stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
             Empty where times mean nothing (``devices.untimed``).
         tiles: what slices bring and cost; None where whole images alone were run.
+        source: options by which the images were read, see ``evaluation.images``; None in older results.
+        analysis: thresholds to ship, and the errors at them; None in results of older versions.
     """
 
     metrics: CocoMetrics
@@ -95,6 +98,8 @@ class Accuracy:
     skipped_by_reason: str = ""
     notes: tuple[str, ...] = ()
     tiles: TiledAccuracy | None = None
+    source: dict[str, Any] | None = None
+    analysis: Analysis | None = None
 
     @property
     def image_ms(self) -> float | None:
@@ -254,6 +259,8 @@ def _check(result: Result) -> None:
         measured = {"stages": accuracy.stages}
         if accuracy.tiles:
             measured["tiles.whole_stages"] = accuracy.tiles.whole_stages
+        if accuracy.analysis:
+            accuracy.analysis.check(result.spec.num_classes)
         for where, stages in measured.items():
             if list(stages) != names and (stages or not untimed):
                 raise ValueError(f"accuracy.{where} are not {', '.join(names)}")

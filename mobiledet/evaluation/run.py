@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,27 +12,27 @@ from pathlib import Path
 
 import mobiledet
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
-from mobiledet.data.coco import load_coco
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.read import load_split
 from mobiledet.devices import open_device
 from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.devices.options import InputMode
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
 from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
+from mobiledet.evaluation.analysis import wished_rules
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
 from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
+from mobiledet.evaluation.images import check_images, load_images, recorded_images
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
 from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
-from mobiledet.spec import ModelSpec
+from mobiledet.metrics.thresholds import Rule
 
-HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faster-coco-eval", "pycocotools")
+HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "hotcoco", "faster-coco-eval", "pycocotools")
 
 
 def run(config: EvaluateConfig) -> None:
@@ -41,7 +42,7 @@ def run(config: EvaluateConfig) -> None:
         return
     _check(config)
     bundle = open_bundle(config.bundle)
-    out = config.out or _default_out(bundle, bundle.select(config.file or config.precision), config.device)
+    out = config.out or default_out(bundle, bundle.select(config.file or config.precision), config.device)
     result = measure(dataclasses.replace(config, out=out), bundle, command=_command(config.token))
     print_summary(result)
     print(f"result: {out}")
@@ -63,7 +64,7 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
     file = bundle.select(config.file or config.precision)
     if config.out:
         _check_writable(config.out)
-    dataset = _load(config, bundle.spec) if config.accuracy else None
+    dataset = load_images(config, bundle.spec.input.exif) if config.accuracy else None
     plan = benchmark_plan(config) if config.latency else None
     # last, since opening a phone changes it
     with closing(open_device(config.device, config.token, config.mode, config.phone)) as device:
@@ -75,6 +76,8 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
             accelerator=config.accelerator,
             threads=config.threads,
             scorer=config.scorer,
+            rules=wished_rules(config.min_precision, config.min_recall, config.match_iou),
+            match_iou=config.match_iou,
             on_bad_data=config.on_bad_data,
             plan=plan,
             tiling=parse_tiling(config.tiles, config.tile_overlap),
@@ -85,6 +88,9 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
             command=command,
             quiet=quiet,
         )
+    if result.accuracy:
+        accuracy = dataclasses.replace(result.accuracy, source=recorded_images(config))
+        result = dataclasses.replace(result, accuracy=accuracy)
     if config.out:
         write_result(config.out, result)
         if dataset:
@@ -109,7 +115,9 @@ def evaluate(
     *,
     accelerator: str = "auto",
     threads: int = 0,
-    scorer: str = "faster-coco-eval",
+    scorer: str = "hotcoco",
+    rules: Sequence[Rule] = (Rule(),),
+    match_iou: float = 0.5,
     on_bad_data: OnBadData = "error",
     plan: BenchmarkPlan | None = None,
     tiling: Tiling | None = None,
@@ -132,6 +140,7 @@ def evaluate(
         accelerator: as in ``Device.load``.
         threads: as in ``Device.load``.
         scorer: one of ``metrics.coco.SCORERS``.
+        rules, match_iou: as in ``measure_accuracy``.
         on_bad_data: what to do with an image that cannot be decoded or is not of the annotated size.
         plan: how long to measure the latency; None leaves it out.
         tiling: how images are cut for the accuracy, beside whole ones; None takes whole ones alone.
@@ -165,7 +174,17 @@ def evaluate(
         with open_log(log_path, origin, fresh) if log_path else nullcontext() as log:
             latency = _measure_latency(session, plan, log) if plan else None
             accuracy = measure_accuracy(
-                session, bundle.spec, dataset, scorer, on_bad_data, log, mode, quiet, not untimed
+                session,
+                bundle.spec,
+                dataset,
+                scorer,
+                on_bad_data,
+                log,
+                mode,
+                quiet,
+                not untimed,
+                rules,
+                match_iou,
             )
     elif plan:
         latency = _measure_latency(session, plan)
@@ -205,28 +224,17 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("--file and --precision both choose the model file; give one of them")
     if not config.accuracy and not config.latency:
         raise UserError("--no-accuracy and --no-latency leave nothing to measure; drop one of them")
-    if config.accuracy and (config.images is None) != (config.annotations is None):
-        raise UserError("--images and --annotations belong together; give both")
-    if config.accuracy and (config.data is None) == (config.images is None):
-        raise UserError("give either --data or --images with --annotations, or --no-accuracy to measure latency alone")
+    if config.accuracy:
+        check_images(config, "or --no-accuracy to measure latency alone")
     if config.tiles and not config.accuracy:
         raise UserError("--tiles changes the mAP alone; drop it or --no-accuracy")
+    if not config.accuracy and (config.min_precision, config.min_recall) != (None, None):
+        raise UserError("--min-precision and --min-recall need the accuracy; drop them or --no-accuracy")
+    wished_rules(config.min_precision, config.min_recall, config.match_iou)
     parse_tiling(config.tiles, config.tile_overlap)
-    for name, most in (("threads", MOST_THREADS), ("limit", sys.maxsize)):
-        if not 0 <= getattr(config, name) <= most:
-            raise UserError(f"--{name} {getattr(config, name)} is not in 0..{most}")
+    if not 0 <= config.threads <= MOST_THREADS:
+        raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")
     benchmark_plan(config)
-
-
-def _load(config: EvaluateConfig, spec: ModelSpec) -> DetectionSet:
-    exif = spec.input.exif if config.exif == "bundle" else config.exif
-    if config.data is not None:
-        dataset = load_split(config.data, config.split, config.on_bad_data, config, exif)
-    else:
-        assert config.images is not None
-        assert config.annotations is not None
-        dataset = load_coco(config.images, config.annotations, config.on_bad_data, exif)
-    return dataset.first(config.limit)
 
 
 def _command(secret: str) -> str:
@@ -235,7 +243,8 @@ def _command(secret: str) -> str:
     return shlex.join(word.replace(secret, "TOKEN") if secret else word for word in words)
 
 
-def _default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
+def default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
+    """Where a result is written if nobody says where."""
     name = f"{bundle.spec.name}-{bundle.sha256[:8]}-{Path(file.path).stem}-{device}.json"
     return Path("results") / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 

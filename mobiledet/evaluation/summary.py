@@ -8,6 +8,7 @@ from rich.table import Table
 
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.drawing.figures import milliseconds, precision, size
+from mobiledet.evaluation.analysis import Analysis, promise_text
 from mobiledet.evaluation.cross_check import CrossCheck
 from mobiledet.evaluation.result import Accuracy, Latency, Result, TiledAccuracy
 
@@ -74,11 +75,28 @@ def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
     yield "", f"small {precision(m.APs)}, medium {precision(m.APm)}, large {precision(m.APl)}"
     if accuracy.tiles:
         yield "tiles", f"{accuracy.tiles}: {', '.join(tile_facts(accuracy, accuracy.tiles))}"
+    if accuracy.analysis:
+        yield from _analysis_rows(accuracy.analysis)
     for note in accuracy.notes:
         yield "note", escape(note)
     if accuracy.skipped:
         yield "skipped", escape(f"{len(accuracy.skipped)}: {accuracy.skipped_by_reason}; all are listed in the result")
         yield "", escape(f"such as {accuracy.skipped[0]}")
+
+
+def _analysis_rows(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    for index, table in enumerate(analysis.tables):
+        chosen, name = table.overall, "thresholds" if index == 0 else ""
+        if chosen.threshold is None:
+            yield name, f"{table.rule}: no score gives it"
+            continue
+        shares = f"precision {promise_text(chosen.precision)}, recall {promise_text(chosen.recall)}"
+        yield name, f"{table.rule} at IoU {analysis.iou:g}: from {chosen.threshold:.3g} on, {shares}"
+        lacking = len(table.borrowed)
+        if lacking:
+            yield "", f"{lacking} of {len(table.classes)} classes have none of their own"
+    counts = ", ".join(f"{kind} {found.count}" for kind, found in analysis.errors.items() if found.count)
+    yield "errors", f"{counts or 'none'} (`mobiledet thresholds` lists the classes, `mobiledet report` draws all)"
 
 
 def tile_facts(accuracy: Accuracy, tiles: TiledAccuracy) -> Iterator[str]:

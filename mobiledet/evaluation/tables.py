@@ -1,12 +1,12 @@
 """Results as tables for other programs and other texts: CSV with everything, Markdown with what people quote."""
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mobiledet.atomic import atomic_file
 from mobiledet.drawing.figures import milliseconds, precision, size
+from mobiledet.drawing.markdown import table
 from mobiledet.evaluation.comparison import series_name
 from mobiledet.evaluation.result import Accuracy, Result
 from mobiledet.metrics.coco import NUMBERS
@@ -14,7 +14,6 @@ from mobiledet.metrics.coco import NUMBERS
 LATENCIES = ("p50_ms", "p50_low_ms", "p50_high_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "n")
 HEADINGS = ("model", "precision", "mAP", "AP50", "p50 ms", "p90 ms", "file", "images", "measured on")
 
-SPECIAL = re.compile(r"[\\`*\[\]<>&#!~]|_(?=\W|$)|(?<!\w)_")  # of Markdown, and of HTML within it
 FORMULA = ("=", "+", "-", "@")
 
 Value = str | float | None
@@ -40,16 +39,9 @@ def write_markdown(path: Path, results: Sequence[Result]) -> None:
         UserError: the file cannot be written.
     """
     ordered = sorted(results, key=lambda result: -result.accuracy.metrics.AP if result.accuracy else 1)
-    lines = [HEADINGS, ("---",) * len(HEADINGS), *(map(_plain, _cells(result)) for result in ordered)]
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    text = table(HEADINGS, map(_cells, ordered))
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _plain(text: str) -> str:
-    """A text from outside in Markdown: one line that is shown as it is, no markup, no HTML, no link."""
-    line = "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
-    return SPECIAL.sub(lambda match: f"&#{ord(match[0])};", line).replace("|", r"\|")
 
 
 def _no_formula(value: Value) -> Value:

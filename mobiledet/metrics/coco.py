@@ -1,4 +1,4 @@
-"""COCO's twelve numbers for a set of detections, by faster-coco-eval or by pycocotools, which agree to 1e-12."""
+"""COCO's twelve numbers for a set of detections, by hotcoco, faster-coco-eval or pycocotools, which agree to 1e-12."""
 
 import contextlib
 import io
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from mobiledet.detections import Detections
-from mobiledet.errors import unknown_name
+from mobiledet.errors import UserError, unknown_name
 from mobiledet.records import Count, Range
 from mobiledet.truth import ImageId, Truth
 
-SCORERS = ("faster-coco-eval", "pycocotools")
+SCORERS = ("hotcoco", "faster-coco-eval", "pycocotools")
 # in the order of COCOeval.stats
 NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
@@ -106,7 +106,7 @@ class CocoEvaluator:
         label_of = range(len(labels)) if label_of is None else label_of
         self._labels = tuple(labels)
         self._known = np.array([place is not None for place in label_of], bool)
-        self._number = {image_id: n for n, image_id in enumerate(sorted(truth, key=_order), start=1)}
+        self._number = {image_id: n for n, image_id in enumerate(sorted(truth, key=image_order), start=1)}
         category_of = {place: label + 1 for label, place in enumerate(label_of) if place is not None}
         self._truth = _ground_truth(truth, self._number, category_of, self._labels)
         self._rows: dict[ImageId, np.ndarray] = {}
@@ -116,9 +116,12 @@ class CocoEvaluator:
 
         Raises:
             ValueError: the image is not among those to score, or was added before.
+            UserError: a score or a box is NaN, which has no place in an order.
         """
         if image_id in self._rows or image_id not in self._number:
             raise ValueError(f"image {image_id} was added before or is not one of the images to score")
+        if np.isnan(detections.scores).any() or np.isnan(detections.boxes_xyxy).any():
+            raise UserError(f"image {image_id}: the detector found a score or a box that is NaN, so there is no mAP")
         kept = self._known[detections.labels]
         boxes = detections.boxes_xyxy[kept].astype(np.float64)
         self._rows[image_id] = np.column_stack(
@@ -131,7 +134,7 @@ class CocoEvaluator:
             ]
         )
 
-    def score(self, scorer: str = "faster-coco-eval") -> CocoMetrics:
+    def score(self, scorer: str = SCORERS[0]) -> CocoMetrics:
         """The numbers of all that was added.
 
         Raises:
@@ -139,7 +142,7 @@ class CocoEvaluator:
         """
         return self.score_with_curves(scorer)[0]
 
-    def score_with_curves(self, scorer: str = "faster-coco-eval") -> tuple[CocoMetrics, PrecisionRecall]:
+    def score_with_curves(self, scorer: str = SCORERS[0]) -> tuple[CocoMetrics, PrecisionRecall]:
         """The numbers of all that was added, and the curves behind them.
 
         Raises:
@@ -147,25 +150,14 @@ class CocoEvaluator:
         """
         if scorer not in SCORERS:
             raise unknown_name("scorer", scorer, SCORERS)
-        if scorer == "pycocotools":
-            from pycocotools.coco import COCO
-            from pycocotools.cocoeval import COCOeval
-        else:
-            from faster_coco_eval import COCO
-            from faster_coco_eval import COCOeval_faster as COCOeval
-        rows = np.concatenate([np.zeros((0, 7)), *(self._rows[i] for i in self._number if i in self._rows)])
-        found = {**self._truth, "annotations": _annotations(rows)}
-        scored: list[int] = (np.flatnonzero(self._known) + 1).tolist()
-        names = [self._labels[category - 1] for category in scored]
+        rows = self._all_rows()
+        names = [self._labels[category - 1] for category in self.categories]
+        evaluation = self._evaluated(scorer, rows)
         with contextlib.redirect_stdout(io.StringIO()):
-            evaluation = COCOeval(_indexed(COCO, self._truth), _indexed(COCO, found), "bbox")
-            evaluation.params.imgIds = list(self._number.values())
-            evaluation.params.catIds = scored
-            evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
         # IoU thresholds x recall thresholds x classes, for all areas and 100 detections
-        precision = evaluation.eval["precision"][:, :, :, 0, -1]
+        precision = np.asarray(evaluation.eval["precision"])[:, :, :, 0, -1]
         objects = np.bincount(
             [a["category_id"] for a in self._truth["annotations"] if not a["iscrowd"]], minlength=len(self._labels) + 1
         )
@@ -177,16 +169,67 @@ class CocoEvaluator:
         )
         curves = PrecisionRecall(
             labels=tuple(names),
-            objects=tuple(objects[scored].tolist()),
+            objects=tuple(objects[self.categories].tolist()),
             ious=tuple(float(iou) for iou in evaluation.params.iouThrs),
             recall=np.array(evaluation.params.recThrs),
             precision=np.where(precision > -1, precision, np.nan),
         )
         return metrics, curves
 
+    @property
+    def categories(self) -> list[int]:
+        """The scorers' numbers of the classes that the data set knows: one more than the model's."""
+        return [label + 1 for label in np.flatnonzero(self._known).tolist()]
 
-def _order(image_id: ImageId) -> tuple[bool, int | str]:
-    """Numbers as such, before texts."""
+    def diagnosed(self, thresholds: Sequence[float] | None = None) -> Any:
+        """hotcoco's COCOeval after ``evaluate``, which tells more than COCO's numbers.
+
+        Args:
+            thresholds: of each class; detections below it are left out. None takes all.
+        """
+        rows = self._all_rows()
+        if thresholds is not None:
+            rows = rows[rows[:, 5] >= np.array(thresholds)[rows[:, 6].astype(np.int64) - 1]]
+        return self._evaluated("hotcoco", rows)
+
+    def _all_rows(self) -> np.ndarray:
+        """Of each detection (image number, left, top, width, height, score, category)."""
+        return np.concatenate([np.zeros((0, 7)), *(self._rows[i] for i in self._number if i in self._rows)])
+
+    def _evaluated(self, scorer: str, rows: np.ndarray) -> Any:
+        new_coco, new_evaluation = _classes(scorer)
+        with contextlib.redirect_stdout(io.StringIO()):
+            if scorer == "hotcoco":  # takes the rows as they are
+                truth = new_coco(self._truth)
+                found = truth.load_res(rows)
+            else:
+                truth = _indexed(new_coco, self._truth)
+                found = _indexed(new_coco, {**self._truth, "annotations": _annotations(rows)})
+            evaluation = new_evaluation(truth, found, "bbox")
+            evaluation.params.imgIds = list(self._number.values())
+            evaluation.params.catIds = self.categories
+            evaluation.evaluate()
+        return evaluation
+
+
+def _classes(scorer: str) -> tuple[Any, Any]:
+    """A scorer's COCO and COCOeval."""
+    if scorer == "hotcoco":
+        import hotcoco
+
+        return hotcoco.COCO, hotcoco.COCOeval
+    if scorer == "faster-coco-eval":
+        import faster_coco_eval
+
+        return faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    return COCO, COCOeval
+
+
+def image_order(image_id: ImageId) -> tuple[bool, int | str]:
+    """Sorts ids: numbers as such, before texts."""
     return isinstance(image_id, str), image_id
 
 

@@ -45,7 +45,7 @@ def validate(
     dataset: DetectionSet,
     batches: Iterable[Batch],
     device: torch.device,
-    scorer: str = "faster-coco-eval",
+    scorer: str = "hotcoco",
 ) -> Validation:
     """Run the detector over all batches and score its detections in the pixels of the original images.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -19,7 +20,7 @@ from mobiledet.golden import GoldenCase
 from mobiledet_converters import export as export_module
 from mobiledet_converters import process, selection
 from mobiledet_converters.config import EXIT_INCOMPLETE, ExportConfig
-from mobiledet_converters.export import export
+from mobiledet_converters.export import export, make
 from mobiledet_converters.precisions import COARSE, TFLITE
 
 
@@ -118,6 +119,15 @@ def test_ready_made_files_pass(ready_made: None, config: ExportConfig) -> None:
     assert [file.path for file in bundle.files] == ["model.float16.tflite"]
     assert open_bundle(bundle.path).sha256 == bundle.sha256
     assert [path.name for path in bundle.path.parent.iterdir()] == ["x.mobiledet"]
+
+
+def test_a_model_card_lies_beside_the_bundle(ready_made: None, config: ExportConfig) -> None:
+    bundle = make(dataclasses.replace(config, formats=("tflite",), precisions=("float16",)), Console(quiet=True))
+    names = sorted(path.name for path in bundle.path.parent.iterdir())
+    assert names == ["x.card.html", "x.card.md", "x.mobiledet"]
+    card = (bundle.path.parent / "x.card.md").read_text()
+    assert card.startswith(f"# {bundle.spec.name}\n")
+    assert bundle.sha256 in card
 
 
 @pytest.fixture

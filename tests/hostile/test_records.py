@@ -30,7 +30,7 @@ from mobiledet.devices.base import (
     StageTimes,
 )
 from mobiledet.errors import UserError
-from mobiledet.evaluation.detection_log import Origin, open_log
+from mobiledet.evaluation.detection_log import Origin, open_log, read_detections
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.report import write_report
 from mobiledet.evaluation.result import Accuracy, Latency, Result, read_result
@@ -268,6 +268,7 @@ def test_detection_logs(trials: Trials, tmp_path: Path) -> None:
         lines[chosen] = mutated_text(sound[chosen], trials.rng)
         path.write_bytes(b"\n".join([*lines, b""]))
         trials.attempt(use)
+        trials.attempt(lambda: read_detections(path))
 
 
 def test_settings_of_runs(trials: Trials, tmp_path: Path) -> None:

@@ -145,9 +145,10 @@ def test_scorers_agree_on_each_class(tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     for image_id in image_ids:
         evaluator.add(image_id, _detections(listing, image_id, rng, 5))
-    fast, slow = (evaluator.score(scorer) for scorer in SCORERS)
-    np.testing.assert_allclose(_numbers(fast), _numbers(slow), rtol=0, atol=1e-12)
-    assert fast.per_class == pytest.approx(slow.per_class, abs=1e-12)
+    fast, *others = (evaluator.score(scorer) for scorer in SCORERS)
+    for slow in others:
+        np.testing.assert_allclose(_numbers(fast), _numbers(slow), rtol=0, atol=1e-12)
+        assert fast.per_class == pytest.approx(slow.per_class, abs=1e-12)
     assert list(fast.per_class) == ["class 3", "class 7", "class 8", "class 90"]
     assert fast.per_class["class 90"] == -1
     present = [ap for ap in fast.per_class.values() if ap > -1]
@@ -271,6 +272,56 @@ def test_score_does_not_depend_on_ids_and_order_of_classes(tmp_path: Path) -> No
             evaluator.add(f"{image_id:09}" if text_ids else image_id, found[image_id])
         scores.append(evaluator.score())
     assert scores[0] == scores[1]
+
+
+def _anything(rng: np.random.Generator) -> tuple[int, dict[ImageId, Truth], dict[ImageId, Detections]]:
+    """A data set as odd as they come: few or an LVIS of classes, empty images, crowds, boxes of no area, boxes on a
+    grid and rounded scores, so that overlaps and scores tie, and more detections than count."""
+    classes, images = int(rng.choice([1, 3, 40, 1203])), int(rng.integers(1, 15))
+    most_objects, most_found = int(rng.choice([1, 5, 30])), int(rng.choice([0, 3, 50, 300]))
+    step = rng.choice([1e-9, 8])
+    truth: dict[ImageId, Truth] = {}
+    found: dict[ImageId, Detections] = {}
+    for image in range(images):
+        count = int(rng.integers(0, most_objects + 1)) if rng.random() < 0.8 else 0
+        boxes = np.round(_boxes_xywh(rng, count) / step) * step
+        labels = rng.integers(0, classes, count)
+        areas = boxes[:, 2] * boxes[:, 3] * rng.choice([0.5, 1], count)
+        truth[image] = Truth(boxes, areas, labels, rng.random(count) < 0.15)
+        extra = int(rng.integers(0, most_found + 1))
+        near = rng.integers(0, count, extra) if count else np.zeros(0, np.int64)
+        moved = boxes[near] + rng.normal(0, 0.1, (len(near), 4)) * np.tile(boxes[near][:, 2:], 2)
+        moved[:, 2:] = np.maximum(moved[:, 2:], 0)
+        stray = _boxes_xywh(rng, extra - len(near))
+        corners = np.round(np.concatenate([moved, stray]) / step) * step
+        corners[:, 2:] += corners[:, :2]
+        kinds = np.concatenate([labels[near], rng.integers(0, classes, len(stray))])
+        kinds = np.where(rng.random(extra) < 0.1, rng.integers(0, classes, extra), kinds)
+        scores = np.round(rng.random(extra), int(rng.integers(0, 4)))
+        found[image] = Detections(corners.astype(np.float32), scores.astype(np.float32), kinds)
+    return classes, truth, found
+
+
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(s, marks=pytest.mark.exhaustive) for s in range(12, 300))])
+def test_the_default_scorer_agrees_with_the_judge_on_whatever_comes(seed: int) -> None:
+    """Bit for bit, in the twelve numbers, in every class and in every point of the curves."""
+    classes, truth, found = _anything(np.random.default_rng(seed))
+    evaluator = CocoEvaluator([f"class {c}" for c in range(classes)], truth)
+    for image_id, detections in found.items():
+        evaluator.add(image_id, detections)
+    (ours, curves), (judged, judges_curves) = (evaluator.score_with_curves(s) for s in (SCORERS[0], "pycocotools"))
+    assert ours == judged
+    np.testing.assert_array_equal(curves.precision, judges_curves.precision)
+    assert curves.objects == judges_curves.objects
+
+
+@pytest.mark.parametrize("broken", ["score", "box"])
+def test_what_is_no_number_is_refused(broken: str) -> None:
+    evaluator = CocoEvaluator(["thing"], {"the image": BOX})
+    boxes, scores = FOUND.boxes_xyxy.copy(), FOUND.scores.copy()
+    (scores if broken == "score" else boxes[0])[-1:] = np.nan
+    with pytest.raises(UserError, match=r"image the image: .* NaN"):
+        evaluator.add("the image", Detections(boxes, scores, FOUND.labels))
 
 
 def test_without_a_box_there_is_no_score() -> None:

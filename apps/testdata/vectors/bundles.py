@@ -20,6 +20,7 @@ from mobiledet.bundle import Bundle, ModelFile, open_bundle, write_bundle
 from mobiledet.checksums import SUMS, write_checksums
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import Tolerance
+from mobiledet.operating_point import ClassPoint
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -138,12 +139,36 @@ def bundle_cases(folder: Path) -> list[dict[str, Any]]:
     del listing["input"]["sampling"]  # of files from before there was a choice: the picture gives other pixels
     _zip(folder / "older-input.zip", with_sums({**good, "bundle.json": json.dumps(listing).encode()}))
     sound.append({"file": "older-input.zip", **_described(open_bundle(folder / "older-input.zip"))})
+    point = operating_point([0.25, 0.4, 0.05], json.loads(good["bundle.json"]), bundle)
+    _zip(folder / "operating-point.zip", with_sums({**good, "bundle.json": json.dumps(point).encode()}))
+    sound.append({"file": "operating-point.zip", **_described(open_bundle(folder / "operating-point.zip"))})
     rule = {"resize": "letterbox", "padding": "black", "placement": "top-left"}
     listing = json.loads(good["bundle.json"])
     listing["input"].update(rule)
     _zip(folder / "letterbox.zip", with_sums({**good, "bundle.json": json.dumps(listing).encode()}))
     sound.append({"file": "letterbox.zip", **_described(open_bundle(folder / "letterbox.zip"))})
-    return [*sound, *_refused(folder, good)]
+    return [*sound, *_refused(folder, good, bundle)]
+
+
+def operating_point(thresholds: Any, listing: dict[str, Any], bundle: Bundle) -> dict[str, Any]:
+    """A listing whose first file has thresholds; the second has none and says so."""
+    point = {
+        "thresholds": thresholds,
+        "classes": [
+            dataclasses.asdict(ClassPoint(label, threshold, own=False))
+            for label, threshold in zip(SPEC.labels, thresholds if isinstance(thresholds, list) else [], strict=False)
+        ],
+        "rule": "best F1",
+        "iou": 0.5,
+        "dataset": "none",
+        "images": 3,
+        "images_sha256": "1" * 64,
+        "result_sha256": "2" * 64,
+        "file_sha256": bundle.files[0].sha256,
+        "created": "2026-11-29T12:00:00+00:00",
+    }
+    first, second = listing["files"]
+    return {**listing, "files": [{**first, "operating_point": point}, {**second, "operating_point": None}]}
 
 
 def _described(bundle: Bundle) -> dict[str, Any]:
@@ -156,6 +181,7 @@ def _described(bundle: Bundle) -> dict[str, Any]:
         "category_ids": SPEC.category_ids,
         "nms": dataclasses.asdict(SPEC.nms),
         "files": [{key: getattr(f, key) for key in ("path", "format", "precision", "bytes")} for f in bundle.files],
+        "thresholds": [f.operating_point.thresholds if f.operating_point else None for f in bundle.files],
         "golden": {file.path: _recorded(bundle, file) for file in bundle.files},
         "first_pixels": bundle.golden(bundle.files[0])[0].image[0, :4].tolist(),
     }
@@ -180,7 +206,7 @@ def _recorded(bundle: Bundle, file: ModelFile) -> dict[str, Any]:
     }
 
 
-def _refused(folder: Path, good: Files) -> list[dict[str, Any]]:
+def _refused(folder: Path, good: Files, bundle: Bundle) -> list[dict[str, Any]]:
     """Write what is no sound bundle; ``mentions`` is a part of a good message."""
     cases = []
 
@@ -236,6 +262,9 @@ def _refused(folder: Path, good: Files) -> list[dict[str, Any]]:
         change = {"input": {**listing["input"], "resize": "letterbox", field: value}}
         case(f"odd-{field}", "schema", value, relisted(change))
     case("odd-sampling", "schema", "cubic", relisted({"input": {**listing["input"], "sampling": "cubic"}}))
+    for name, odd in (("few", [0.5, 0.5]), ("high", [0.5, 1.5, 0.5]), ("text", [0.5, "0.5", 0.5]), ("no-list", 0.5)):
+        change = operating_point(odd, json.loads(good["bundle.json"]), bundle)
+        case(f"thresholds-{name}", "schema", "thresholds", relisted(change))
     case("listed-escape", "path", "../", relisted({"files": [{**first, "path": f"../{MODEL}"}, second]}))
     case("listed-absolute", "path", "/etc/hostname", relisted({"files": [{**first, "path": "/etc/hostname"}, second]}))
     case("summed-escape", "path", "../escaped", resummed(lambda text: text + f"{'0' * 64}  ../escaped\n"))

@@ -80,6 +80,29 @@ def _numbers(values: np.ndarray) -> Any:
     return [names.get(str(value), value) for value in values.tolist()]
 
 
+def shown_cases() -> list[dict[str, Any]]:
+    """What is shown of detections: by a score, by thresholds of each class, by neither."""
+    scores, labels = [0.9, 0.5, 0.45, 0.40625, 0.3125, 0.25, 0.125], [0, 1, 2, 1, 0, 2, 1]
+    found = Detections(np.zeros((7, 4), np.float32), np.array(scores, np.float32), np.array(labels))
+    cases = []
+    for thresholds in (None, [0.3125, 0.41, 0.2], [0.0, 1.0, 0.45]):
+        for least in (None, 0.0, 0.4, 0.95):
+            point = None if thresholds is None else np.array(thresholds)
+            from_score = least if least is not None else 0.3 if point is None else point
+            kept = found.above(from_score).scores.tolist()
+            shown = [place for place, score in enumerate(found.scores.tolist()) if score in kept]
+            cases.append(
+                {
+                    "scores": found.scores.tolist(),
+                    "labels": labels,
+                    "thresholds": thresholds,
+                    "least": least,
+                    "shown": shown,
+                }
+            )
+    return cases
+
+
 def gate_cases() -> list[dict[str, Any]]:
     """Expected and found detections of golden inputs, boxes (x1, y1, x2, y2) as fractions; whether the gate opens."""
     random = np.random.RandomState(2)

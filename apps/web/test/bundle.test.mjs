@@ -36,6 +36,7 @@ for (const item of cases("bundles")) {
     assert.deepEqual(bundle.spec.nms, item.nms);
     const listed = bundle.files.map(({ path, format, precision, bytes }) => ({ path, format, precision, bytes }));
     assert.deepEqual(listed, item.files);
+    assert.deepEqual(bundle.files.map((file) => file.thresholds), item.thresholds);
     assert.deepEqual([...bundle.recorded.keys()], Object.keys(item.golden));
     for (const file of bundle.files) {
       const [found, expected] = [bundle.golden(file), item.golden[file.path]];

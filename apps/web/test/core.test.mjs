@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { splitBatch } from "../src/core/batch.js";
-import { fromOutputs } from "../src/core/detections.js";
+import { fromOutputs, shown } from "../src/core/detections.js";
 import { replayGolden, toleranceFor } from "../src/core/golden.js";
 import { plainPicture } from "../src/core/image_file.js";
 import { turned } from "../src/core/orientation.js";
@@ -89,6 +89,16 @@ test("outputs become detections, or are refused", () => {
     close(found.boxes.flat(), item.boxes_xyxy.flat(), 1e-4);
     assert.deepEqual(found.labels, item.labels);
     assert.deepEqual(found.scores, item.found_scores);
+  }
+});
+
+test("what is shown follows the thresholds, unless a score is given", () => {
+  for (const { scores, labels, thresholds, least, shown: expected } of cases("shown")) {
+    const found = { boxes: scores.map((_, i) => [i, 0, 1, 1]), scores, labels };
+    const kept = shown(found, thresholds, least);
+    assert.deepEqual(kept.boxes.map(([i]) => i), expected);
+    assert.deepEqual(kept.scores, expected.map((i) => scores[i]));
+    assert.deepEqual(kept.labels, expected.map((i) => labels[i]));
   }
 });
 

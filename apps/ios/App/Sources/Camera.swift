@@ -76,7 +76,7 @@ final class Camera: NSObject, ObservableObject, AVCaptureVideoDataOutputSampleBu
         let size = CGSize(width: CVPixelBufferGetWidth(buffer), height: CVPixelBufferGetHeight(buffer))
         let started = monotonicNs()
         do {
-            let objects = try detector.detect(buffer).filter { $0.score >= 0.4 }
+            let objects = try detector.detect(buffer)
             let frame = Frame(objects: objects, size: size, milliseconds: Double(monotonicNs() - started) / 1e6)
             Task { @MainActor in self.frame = frame }
         } catch {

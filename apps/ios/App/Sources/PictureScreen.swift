@@ -42,8 +42,7 @@ struct PictureScreen: View {
             picture = shown
             guard let pixels = shown.cgImage else { return }
             let started = monotonicNs()
-            let found = try await Task.detached { try detector.detect(pixels) }.value
-            objects = found.filter { $0.score >= 0.4 }
+            objects = try await Task.detached { try detector.detect(pixels) }.value
             message = String(format: "%d objects, %.1f ms", objects.count, Double(monotonicNs() - started) / 1e6)
         } catch {
             message = error.localizedDescription

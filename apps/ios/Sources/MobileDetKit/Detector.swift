@@ -20,13 +20,14 @@
     /// One image at a time: calls from several threads wait for each other.
     ///
     ///     let detector = try await Detector.open(Bundle.main.url(forResource: "Models/model", withExtension: "mobiledet")!)
-    ///     for object in try detector.detect(image) where object.score > 0.5 { print(object.label, object.box) }
+    ///     for object in try detector.detect(image) { print(object.label, object.score, object.box) }
     public final class Detector: Sendable {
         /// What the model takes and finds.
         public let spec: ModelSpec
         /// What really runs it.
         public let execution: Execution
         private let model: any LoadedDetector
+        private let file: ModelFile
         private let lock = NSLock()
 
         /// Open a bundle, verify every file in it, and load a model file.
@@ -52,7 +53,7 @@
         private init(_ url: URL, _ name: String, _ accelerator: String) throws {
             let bundle = try ModelBundle(at: url)
             spec = bundle.spec
-            model = try ModelFormat.loadBest(bundle, name, accelerator: accelerator)
+            (model, file) = try ModelFormat.loadBest(bundle, name, accelerator: accelerator)
             execution = model.execution
         }
 
@@ -61,19 +62,26 @@
         /// - Parameters:
         ///   - image: of any size.
         ///   - orientation: how it lies in memory; boxes are in pixels of the upright picture.
-        public func detect(_ image: CGImage, orientation: Orientation = .upright) throws -> [FoundObject] {
-            try detect(RGBImage(image).turned(orientation))
+        ///   - leastScore: leaves out what scores less; by default the thresholds of each class that `mobiledet thresholds`
+        ///     stored in the bundle do, or 0.3 where it has none.
+        public func detect(
+            _ image: CGImage, orientation: Orientation = .upright, leastScore: Float? = nil
+        ) throws -> [FoundObject] {
+            try detect(RGBImage(image).turned(orientation), leastScore: leastScore)
         }
 
         /// Find objects in a frame of a camera (`kCVPixelFormatType_32BGRA`).
-        public func detect(_ frame: CVPixelBuffer, orientation: Orientation = .upright) throws -> [FoundObject] {
-            try detect(RGBImage(frame).turned(orientation))
+        public func detect(
+            _ frame: CVPixelBuffer, orientation: Orientation = .upright, leastScore: Float? = nil
+        ) throws -> [FoundObject] {
+            try detect(RGBImage(frame).turned(orientation), leastScore: leastScore)
         }
 
         /// Find objects in an image, best score first.
-        public func detect(_ image: RGBImage) throws -> [FoundObject] {
+        public func detect(_ image: RGBImage, leastScore: Float? = nil) throws -> [FoundObject] {
             let placement = Placement(height: image.height, width: image.width, in: spec.input)
             return try run(image).compactMap { detection in
+                guard file.shows(detection.classIndex, score: detection.score, leastScore: leastScore) else { return nil }
                 // what lies in the padding of a letterbox alone is in no image
                 guard let box = placement.visible(placement.toPicture(detection.box)) else { return nil }
                 let rectangle = CGRect(

@@ -43,14 +43,16 @@
         /// is taken.
         ///
         /// - Parameter name: as in `ModelBundle.file`.
-        static func loadBest(_ bundle: ModelBundle, _ name: String, accelerator: String) throws -> any LoadedDetector {
+        static func loadBest(_ bundle: ModelBundle, _ name: String, accelerator: String) throws
+            -> (any LoadedDetector, ModelFile)
+        {
             var formats = offered.map(\.rawValue)
             while true {
                 let file = try bundle.file(name, formats: formats)
                 do {
                     let detector = try load(bundle, file, accelerator: accelerator)
                     if file.format == coreAI.rawValue { try check(detector, bundle, file) }
-                    return detector
+                    return (detector, file)
                 } catch {
                     formats.removeAll { $0 == file.format }
                     let isNamed = file.path == name

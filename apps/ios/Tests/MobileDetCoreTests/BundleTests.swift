@@ -52,10 +52,25 @@ final class BundleTests: XCTestCase {
             XCTAssertEqual(file.sha256.count, 64)
         }
         XCTAssertEqual(bundle.files.count, try entry.list("files").count)
+        let thresholds = try entry.list("thresholds").map { $0.array?.compactMap(\.number) }
+        XCTAssertEqual(bundle.files.map(\.thresholds), thresholds)
         for file in bundle.files { try checkGolden(bundle, file, entry.field("golden").field(file.path)) }
         let pixels = try entry.list("first_pixels").flatMap { try XCTUnwrap($0.array).map { $0.integer } }
         let first = try bundle.golden(bundle.files[0]).cases[0]
         XCTAssertEqual(first.content.prefix(pixels.count).map(Int.init), pixels)
+    }
+
+    func testWhatIsShownFollowsTheThresholdsUnlessAScoreIsGiven() throws {
+        for entry in try Vectors.cases("shown") {
+            let file = ModelFile(
+                path: "model.tflite", format: "tflite", precision: "float32", face: "", bytes: 0, sha256: "",
+                thresholds: try entry.field("thresholds").array?.compactMap(\.number))
+            let least = try entry.field("least").number.map { Float($0) }
+            let scores = try entry.list("scores").map { Float(try XCTUnwrap($0.number)) }
+            let labels = try entry.list("labels").map { try XCTUnwrap($0.integer) }
+            let shown = scores.indices.filter { file.shows(labels[$0], score: scores[$0], leastScore: least) }
+            XCTAssertEqual(shown, try entry.list("shown").map { try XCTUnwrap($0.integer) })
+        }
     }
 
     private func checkGolden(_ bundle: ModelBundle, _ file: ModelFile, _ wanted: JSON) throws {

@@ -25,7 +25,7 @@ export class Bundle {
     for (const name of [LISTING, LABELS, GOLDEN]) bundle.#requireListed(name);
     const values = parseJson(await bundle.read(LISTING), LISTING);
     bundle.spec = parseSpec(values);
-    bundle.files = modelFiles(values);
+    bundle.files = modelFiles(values, bundle.spec.labels.length);
     for (const { path } of bundle.files) {
       requireInside(path);
       bundle.#requireListed(path);
@@ -111,13 +111,24 @@ function withoutTopFolder(files) {
   return new Map([...files].map(([path, content]) => [path.slice(top.length + 1), content]));
 }
 
-function modelFiles({ files }) {
+/** What is listed of each model file, with `thresholds` of its operating point by class, or null. */
+function modelFiles({ files }, classCount) {
   const sound = ({ path, format, precision, bytes } = {}) =>
     [path, format, precision].every((text) => typeof text === "string") && Number.isSafeInteger(bytes);
   if (!Array.isArray(files) || !files.every((file) => sound(file ?? undefined))) {
     throw new Error("bundle.json lists its files in a form that cannot be read");
   }
-  return files;
+  return files.map((file) => ({ ...file, thresholds: thresholdsOf(file, classCount) }));
+}
+
+function thresholdsOf({ path, operating_point: point }, classCount) {
+  if (point === undefined || point === null) return null;
+  const thresholds = point.thresholds;
+  const isShare = (value) => typeof value === "number" && value >= 0 && value <= 1;
+  if (!Array.isArray(thresholds) || thresholds.length !== classCount || !thresholds.every(isShare)) {
+    throw new Error(`bundle.json: the thresholds of ${path} are not ${classCount} numbers in 0..1`);
+  }
+  return thresholds;
 }
 
 function changed(path) {

@@ -5,6 +5,21 @@ import { roundHalfToEven } from "./rounding.js";
 /** The outputs of a model file that a detector has, in the order of the bundle's spec. */
 export const OUTPUTS = ["boxes", "classes", "scores", "count"];
 
+export const DEFAULT_SCORE = 0.3;
+
+/**
+ * What of the detections is shown.
+ *
+ * @param {{boxes: number[][], scores: number[], labels: number[]}} found
+ * @param {number[] | null} thresholds of the file's operating point, by class
+ * @param {number | null} least score of all classes, which overrules them; null: they hold, or `DEFAULT_SCORE` without any
+ */
+export function shown(found, thresholds, least = null) {
+  const from = (label) => least ?? thresholds?.[label] ?? DEFAULT_SCORE;
+  const kept = [...found.scores.keys()].filter((i) => found.scores[i] >= from(found.labels[i]));
+  return Object.fromEntries(["boxes", "scores", "labels"].map((name) => [name, kept.map((i) => found[name][i])]));
+}
+
 /**
  * What a file found in one image.
  *

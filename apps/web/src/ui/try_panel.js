@@ -1,6 +1,7 @@
 // The part of the page for people: a bundle, a picture or the camera, boxes drawn.
 
 import { bundleFromZip } from "../core/bundle.js";
+import { shown } from "../core/detections.js";
 import { detectGolden, replayGolden, toleranceFor } from "../core/golden.js";
 import { placementOf, visible } from "../core/placement.js";
 import { percentile } from "../core/statistics.js";
@@ -15,6 +16,8 @@ export class TryPanel {
   #engine = null;
   #video = null;
   #shown = null; // what is drawn: picture, size, found
+  #thresholds = null; // of the file's operating point
+  #slides = true; // whether the slider decides what is shown
   #locked = false;
   #loading = Promise.resolve();
 
@@ -32,7 +35,10 @@ export class TryPanel {
     file.addEventListener("change", () => this.#guard(() => this.#load()));
     picture.addEventListener("change", () => this.#guard(() => this.#showPicture(picture.files[0])));
     camera.addEventListener("click", () => this.#guard(() => (this.#video ? this.#stop() : this.#showCamera())));
-    score.addEventListener("input", () => this.#redraw());
+    score.addEventListener("input", () => {
+      this.#slides = true;
+      this.#redraw();
+    });
     addEventListener("resize", () => this.#redraw());
   }
 
@@ -107,7 +113,10 @@ export class TryPanel {
       return;
     }
     this.#engine = engine;
+    this.#thresholds = file.thresholds;
+    this.#slides = !file.thresholds;
     this.#enable(true);
+    this.#redraw();
     const { height, width } = bundle.spec.input;
     this.#setHint(`${bundle.spec.name}: ${bundle.spec.labels.length} classes, ${width} \u00d7 ${height} pixels, ${threads} threads. ${cameraProblem()}`);
     if (this.#shown?.file) await this.#showPicture(this.#shown.file);
@@ -191,12 +200,11 @@ export class TryPanel {
   }
 
   #redraw() {
-    const least = Number(this.parts.score.value);
-    this.parts["score-value"].textContent = least.toFixed(2);
+    const least = this.#slides ? Number(this.parts.score.value) : null;
+    this.parts["score-value"].textContent = least?.toFixed(2) ?? "of the bundle, by class";
     if (!this.#shown) return;
     const { picture, size, found } = this.#shown;
-    const kept = [...found.scores.keys()].filter((i) => found.scores[i] >= least);
-    const above = Object.fromEntries(["boxes", "scores", "labels"].map((name) => [name, kept.map((i) => found[name][i])]));
+    const above = shown(found, this.#thresholds, least);
     const { labels } = this.#bundle.spec;
     draw(this.parts.view, picture, size, above, labels);
     this.parts.found.replaceChildren(...above.scores.map((score, i) => item(labels[above.labels[i]], score, above.labels[i])));

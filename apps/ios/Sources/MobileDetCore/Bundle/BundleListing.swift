@@ -31,11 +31,12 @@ struct BundleListing {
         let listing = try Self.explained("\(bundle): \(Self.listing)") { try JSONParser.parse(content) }
         spec = try ModelSpec(listing, bundle: bundle)
         let fields = Fields(listing, source: "\(bundle): \(Self.listing)")
+        let classCount = spec.labels.count
         files = try fields.array("files").map { entry in
             let entry = Fields(entry, source: fields.source), path = try entry.string("path")
             _ = try inside(root, path, bundle: bundle)
             guard let sha256 = list.sha256(of: path) else { throw missing(path) }
-            return try ModelFile(entry, sha256: sha256)
+            return try ModelFile(entry, sha256: sha256, classCount: classCount)
         }
         let reader = GoldenReader(folder: root.appendingPathComponent("golden"), spec: spec, bundle: bundle)
         golden = try reader.read(Set(files.map(\.path)))
@@ -52,13 +53,18 @@ struct BundleListing {
 
 extension ModelFile {
     // fields that this version does not know are no harm: they tell how the file was made and measured
-    fileprivate init(_ fields: Fields, sha256: String) throws {
+    fileprivate init(_ fields: Fields, sha256: String, classCount: Int) throws {
         path = try fields.string("path")
         format = try fields.string("format")
         precision = try fields.string("precision")
         face = try fields.value["face"] == nil ? "" : fields.string("face")
         bytes = try fields.integer("bytes")
         self.sha256 = sha256
+        let isStored = fields.value["operating_point"].map { !$0.isNull } ?? false
+        thresholds = try isStored ? fields.object("operating_point").numbers("thresholds") : nil
+        try fields.require(
+            thresholds.map { $0.count == classCount && $0.allSatisfy((0...1).contains) } ?? true,
+            "the thresholds of \(path) are not \(classCount) numbers in 0...1")
     }
 }
 

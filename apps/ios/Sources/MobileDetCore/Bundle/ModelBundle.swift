@@ -15,6 +15,17 @@ public struct ModelFile: Equatable, Sendable {
     public let bytes: Int
     /// Of the file; of the lines of SHA256SUMS for a folder.
     public let sha256: String
+    /// Of its operating point: from which score on each class is shown; nil where none is stored.
+    public let thresholds: [Double]?
+
+    /// What a person looks at needs no guesses.
+    public static let defaultScore = 0.3
+
+    /// Whether a detection is shown: by `leastScore`, else by the thresholds, else by `defaultScore`.
+    public func shows(_ classIndex: Int, score: Float, leastScore: Float? = nil) -> Bool {
+        if let leastScore { return score >= leastScore }
+        return Double(score) >= thresholds?[classIndex] ?? Self.defaultScore
+    }
 }
 
 /// An opened bundle, `NAME.mobiledet`, whose every file has been verified against SHA256SUMS.

@@ -84,7 +84,7 @@ public class CameraActivity : Activity() {
         val done = CountDownLatch(1)
         worker.run({
             try {
-                ready.detect(upright, Orientation.UPRIGHT, Detector.DEFAULT_SCORE)
+                ready.detect(upright, Orientation.UPRIGHT)
             } finally {
                 done.countDown()
             }

@@ -57,7 +57,7 @@ public class PictureActivity : Activity() {
         } ?: throw MobileDetException("the picture cannot be read")
         val ready = detector ?: throw MobileDetException("the bundle is not ready yet")
         val image = Pictures.decode(content, ready.appliesOrientation)
-        return image to ready.detect(image, Orientation.UPRIGHT, Detector.DEFAULT_SCORE)
+        return image to ready.detect(image, Orientation.UPRIGHT)
     }
 
     private fun show(image: RgbImage, found: List<Detection>) {

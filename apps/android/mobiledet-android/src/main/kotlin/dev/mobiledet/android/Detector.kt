@@ -43,15 +43,17 @@ public class Detector private constructor(private val session: DetectorSession) 
      * @param bitmap of any configuration and size.
      * @param rotationDegrees by which the picture must be turned clockwise to stand upright: 0, 90, 180 or 270. Boxes are
      *     in pixels of the picture as it is given.
-     * @param leastScore leaves out what scores less; the bundle itself keeps what evaluation needs, which is a lot.
+     * @param leastScore leaves out what scores less; by default the thresholds of each class that `mobiledet thresholds`
+     *     stored in the bundle do, or 0.3 where it has none.
      * @throws MobileDetException the runtime fails.
      */
     @JvmOverloads
-    public fun detect(bitmap: Bitmap, rotationDegrees: Int = 0, leastScore: Float = DEFAULT_SCORE): List<Detection> =
+    public fun detect(bitmap: Bitmap, rotationDegrees: Int = 0, leastScore: Float? = null): List<Detection> =
         detect(Pictures.pixels(bitmap), Orientation.ofRotation(rotationDegrees), leastScore)
 
     /** As above, for pixels that are there already, such as those of [CameraStream]. */
-    public fun detect(image: RgbImage, orientation: Orientation, leastScore: Float): List<Detection> =
+    @JvmOverloads
+    public fun detect(image: RgbImage, orientation: Orientation, leastScore: Float? = null): List<Detection> =
         list(find(image, orientation).detections, orientation, image, leastScore)
 
     /** What one picture gives with the time of each step; boxes in pixels of the upright picture. */
@@ -67,9 +69,9 @@ public class Detector private constructor(private val session: DetectorSession) 
 
     override fun close(): Unit = session.close()
 
-    private fun list(found: Detections, orientation: Orientation, image: RgbImage, leastScore: Float): List<Detection> {
+    private fun list(found: Detections, orientation: Orientation, image: RgbImage, leastScore: Float?): List<Detection> {
         val spec = session.bundle.spec
-        return (0 until found.size).filter { found.scores[it] >= leastScore }.map { index ->
+        return (0 until found.size).filter { session.file.shows(found.labels[it], found.scores[it], leastScore) }.map { index ->
             val label = found.labels[index]
             val box = orientation.toStored(found.box(index), image.width.toFloat(), image.height.toFloat())
             Detection(spec.labels[label], spec.categoryIds[label], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
@@ -77,9 +79,6 @@ public class Detector private constructor(private val session: DetectorSession) 
     }
 
     public companion object {
-        /** What a person looks at needs no guesses. */
-        public const val DEFAULT_SCORE: Float = 0.3f
-
         /**
          * Opens a bundle in the app's assets, where `mobiledet export --app android` puts it.
          *

@@ -11,8 +11,29 @@ private val REQUIRED = listOf(LISTING, "labels.txt", GOLDEN)
 /** What of a zip is unpacked at most, unless a caller says otherwise: 4 GiB. */
 public const val MOST_UNPACKED_BYTES: Long = 4L shl 30
 
-/** One model file of a bundle; [path] is relative to it, [precision] such as `float16`. */
-public data class ModelFile(val path: String, val format: String, val precision: String, val bytes: Long)
+/**
+ * One model file of a bundle.
+ *
+ * @property path relative to the bundle.
+ * @property precision such as `float16`.
+ * @property thresholds of its operating point: from which score on each class is shown; null where none is stored.
+ */
+public data class ModelFile(
+    val path: String,
+    val format: String,
+    val precision: String,
+    val bytes: Long,
+    val thresholds: List<Double>? = null,
+) {
+    /** Whether a detection is shown: by [leastScore], else by [thresholds], else by [DEFAULT_SCORE]. */
+    public fun shows(label: Int, score: Float, leastScore: Float? = null): Boolean =
+        if (leastScore != null) score >= leastScore else score >= (thresholds?.get(label) ?: DEFAULT_SCORE)
+
+    public companion object {
+        /** What a person looks at needs no guesses. */
+        public const val DEFAULT_SCORE: Double = 0.3
+    }
+}
 
 /**
  * A bundle of `mobiledet export`, opened and verified: every file in it has the checksum that SHA256SUMS tells.
@@ -116,7 +137,7 @@ public class Bundle private constructor(
             REQUIRED.firstOrNull { it !in listed }?.let { throw missing(name, it) }
             val listing = read(name, LISTING) { Json.parse(File(root, LISTING).readBytes()) }
             val spec = ModelSpec.read(listing, "$name: $LISTING")
-            val files = read(name, LISTING) { readFiles(listing) }
+            val files = read(name, LISTING) { readFiles(listing, spec.labels.size) }
             for (file in files) {
                 inside(root, file.path, name)
                 if (listed.none { it == file.path || it.startsWith("${file.path}/") }) throw missing(name, file.path)
@@ -140,9 +161,15 @@ public class Bundle private constructor(
             return checksums.keys
         }
 
-        private fun readFiles(listing: JsonElement): List<ModelFile> = Fields(listing).list("files").map { entry ->
+        private fun readFiles(listing: JsonElement, classes: Int): List<ModelFile> = Fields(listing).list("files").map { entry ->
             val file = Fields(entry, "files")
-            ModelFile(file.text("path"), file.text("format"), file.text("precision"), file.number("bytes").toLong())
+            val thresholds = if (file.has("operating_point")) file.fields("operating_point").numbers("thresholds") else null
+            require(thresholds == null || (thresholds.size == classes && thresholds.all { it in 0.0..1.0 })) {
+                "the thresholds of ${file.text("path")} are not $classes numbers in 0..1"
+            }
+            ModelFile(
+                file.text("path"), file.text("format"), file.text("precision"), file.number("bytes").toLong(), thresholds,
+            )
         }
 
         private fun <T> read(name: String, path: String, read: () -> T): T = try {

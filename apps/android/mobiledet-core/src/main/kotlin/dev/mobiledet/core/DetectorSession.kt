@@ -13,7 +13,7 @@ public class Found(
 /** A model file of a bundle that runs: from images to detections; [decode] reads picture files. For one thread at a time. */
 public class DetectorSession(
     public val bundle: Bundle,
-    private val file: ModelFile,
+    public val file: ModelFile,
     private val model: LoadedModel,
     private val decode: (ByteArray) -> RgbImage,
 ) : Closeable {

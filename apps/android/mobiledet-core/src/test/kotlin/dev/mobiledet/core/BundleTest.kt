@@ -39,11 +39,25 @@ class BundleTest {
                 assertEquals(described.get("precision").asString, file.precision)
                 assertEquals(described.get("bytes").asLong, file.bytes)
             }
+            val thresholds = case.getAsJsonArray("thresholds").map { if (it.isJsonNull) null else Vectors.numbers(it) }
+            assertEquals(thresholds, bundle.files.map { it.thresholds })
             val golden = case.getAsJsonObject("golden")
             assertEquals(golden.keySet(), bundle.files.map { it.path }.toSet())
             for (file in bundle.files) assertGolden(golden.getAsJsonObject(file.path), bundle, bundle.golden(file))
             val first = Vectors.numbers(case.get("first_pixels")).map { it.toInt().toByte() }
             assertEquals(first, bundle.golden(bundle.files[0]).cases[0].content.take(first.size))
+        }
+    }
+
+    @Test
+    fun whatIsShownFollowsTheThresholdsUnlessAScoreIsGiven() {
+        for (case in Vectors.cases("shown")) {
+            val thresholds = case.get("thresholds").takeIf { !it.isJsonNull }?.let { Vectors.numbers(it) }
+            val least = case.get("least").takeIf { !it.isJsonNull }?.asFloat
+            val file = ModelFile("model.tflite", "tflite", "float32", 0, thresholds)
+            val scores = Vectors.floats(case.get("scores"))
+            val labels = Vectors.ints(case.get("labels"))
+            assertEquals(Vectors.ints(case.get("shown")).toList(), scores.indices.filter { file.shows(labels[it], scores[it], least) })
         }
     }
 

@@ -1,0 +1,151 @@
+"""The section of the report that shows from which score on to show detections, and what goes wrong there."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mobiledet.drawing.axis import Axis
+from mobiledet.drawing.line_chart import Line, legend, line_chart
+from mobiledet.drawing.markup import Markup, join, tag
+from mobiledet.evaluation.analysis import Analysis, promise_text
+from mobiledet.evaluation.comparison import short_names
+from mobiledet.evaluation.result import Accuracy, Result
+from mobiledet.metrics.errors import calibration_error
+from mobiledet.metrics.thresholds import ChosenThreshold, ThresholdTable
+
+MATRIX_CLASSES = 12  # of more the commonest confusions are listed
+SHOWN_CLASSES = 20  # rows of a table that stand open
+LISTED = 12
+NOTE = (
+    "For every class the score from which on detections are shown, by the best F1 and by what was asked for. In "
+    "brackets where precision and recall lie on as many other images of the same kind, in 49 of 50 cases: the "
+    "threshold was chosen on these. Errors, confusion and images are told at the best F1."
+)
+
+
+def operating_points(results: Sequence[Result]) -> Markup:
+    """Thresholds, kinds of error, confusion, calibration and the worst images of each result, best mAP first."""
+    named = [
+        (name, result, result.accuracy, result.accuracy.analysis)
+        for name, result in zip(short_names(results), results, strict=True)
+        if result.accuracy and result.accuracy.analysis
+    ]
+    if not named:
+        return Markup("")
+    named.sort(key=lambda entry: -entry[2].metrics.AP)
+    parts = [_result(*entry, is_open=index == 0) for index, entry in enumerate(named)]
+    return tag("section", tag("h2", "Operating point"), tag("p", NOTE, class_="soft"), *parts, id="operating")
+
+
+def _result(name: str, result: Result, accuracy: Accuracy, analysis: Analysis, is_open: bool) -> Markup:
+    labels = result.spec.labels
+    best = analysis.tables[0].overall
+    summary = (
+        f"{name}: F1 {best.f1:.3f} at IoU {analysis.iou:g} on {accuracy.dataset}, {accuracy.metrics.images} images"
+    )
+    tables = [_card(f"Thresholds: {table.rule}", _thresholds(table, labels)) for table in analysis.tables]
+    return tag(
+        "details",
+        tag("summary", summary),
+        *tables,
+        tag(
+            "div",
+            _card("Kinds of error", _kinds(analysis)),
+            _card("Calibration", _calibration(analysis)),
+            _card("Confusion: rows are objects, columns what they are found as", _confusion(analysis, labels)),
+            _card("Images with most errors", _worst(analysis)),
+            class_="cards broad",
+        ),
+        open="" if is_open else None,
+    )
+
+
+def _card(title: str, content: Markup) -> Markup:
+    return tag("div", tag("h3", title), content, class_="card")
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
+    body = tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows))
+    return tag("div", tag("table", head, body), class_="wide")
+
+
+def _thresholds(table: ThresholdTable, labels: Sequence[str]) -> Markup:
+    headings = ("class", "threshold", "precision", "recall", "F1", "objects")
+    rows = [_threshold_row("all together", table.overall)]
+    rows += [_threshold_row(label, chosen) for label, chosen in zip(labels, table.classes, strict=True)]
+    shown, rest = rows[: SHOWN_CLASSES + 1], rows[SHOWN_CLASSES + 1 :]
+    if not rest:
+        return _table(headings, shown)
+    more = tag("details", tag("summary", f"{len(rest)} more classes"), _table(headings, rest))
+    return join(_table(headings, shown), more)
+
+
+def _threshold_row(name: str, chosen: ChosenThreshold) -> list[str]:
+    if chosen.threshold is None:
+        return [name, "none", "", "", "", f"{chosen.objects}"]
+    shares = [promise_text(chosen.precision), promise_text(chosen.recall)]
+    return [name, f"{chosen.threshold:.3g}", *shares, f"{chosen.f1:.3f}", f"{chosen.objects}"]
+
+
+def _kinds(analysis: Analysis) -> Markup:
+    most = max(1, *(kind.count for kind in analysis.errors.values()))
+    bars = [
+        tag(
+            "li",
+            tag("span", name),
+            tag("i", style=f"--share:{100 * kind.count / most:.1f}%"),
+            tag("b", f"{kind.count}"),
+        )
+        for name, kind in analysis.errors.items()
+    ]
+    lost = ", ".join(f"{name} {kind.ap_lost:.3f}" for name, kind in analysis.errors.items() if kind.ap_lost >= 0.0005)
+    return join(
+        tag("ul", *bars, class_="bars one"),
+        tag("p", f"AP{100 * analysis.iou:.0f} that each costs, over all scores: {lost or 'nothing'}.", class_="soft"),
+    )
+
+
+def _calibration(analysis: Analysis) -> Markup:
+    if not analysis.calibration:
+        return tag("p", "No detection, so no calibration.", class_="soft")
+    points = np.array([(b.score, b.found / b.count) for b in analysis.calibration])
+    lines = [Line("measured", points), Line("score = share that is right", np.array([(0.0, 0.0), (1.0, 1.0)]))]
+    whole = Axis.linear(0.0, 1.0)
+    error = f"Expected calibration error {calibration_error(analysis.calibration):.3f}."
+    chart = line_chart(lines, whole, whole, "score", "share that is right", width=360, height=260)
+    return join(chart, legend(lines), tag("p", error, class_="soft"))
+
+
+def _confusion(analysis: Analysis, labels: Sequence[str]) -> Markup:
+    names = [*labels, "background"]
+    if len(labels) > MATRIX_CLASSES:
+        confused = [entry for entry in analysis.confusion if entry.truth != entry.found]
+        confused = [entry for entry in confused if max(entry.truth, entry.found) < len(labels)]
+        confused.sort(key=lambda entry: -entry.count)
+        if not confused:
+            return tag("p", "No class is taken for another.", class_="soft")
+        rows = [(names[e.truth], names[e.found], f"{e.count}") for e in confused[:LISTED]]
+        return _table(("object", "found as", "times"), rows)
+    counts = {(entry.truth, entry.found): entry.count for entry in analysis.confusion}
+    totals = [sum(count for (row, _), count in counts.items() if row == truth) for truth in range(len(names))]
+    head = tag("thead", tag("tr", tag("th", ""), *(tag("th", name, scope="col") for name in names)))
+    body = [
+        tag("tr", tag("th", name, scope="row"), *_cells(truth, counts, totals[truth], len(names)))
+        for truth, name in enumerate(names)
+    ]
+    return tag("div", tag("table", head, tag("tbody", *body), class_="matrix"), class_="wide")
+
+
+def _cells(truth: int, counts: dict[tuple[int, int], int], total: int, size: int) -> Iterator[Markup]:
+    for found in range(size):
+        count = counts.get((truth, found), 0)
+        both = truth == found == size - 1  # background that is found as such is not counted
+        yield tag("td", "" if both else f"{count}", style=f"--share:{100 * count / max(total, 1):.0f}%")
+
+
+def _worst(analysis: Analysis) -> Markup:
+    if not analysis.worst:
+        return tag("p", "None has an error.", class_="soft")
+    rows = [(i.file_name, f"{i.missed} of {i.objects}", f"{i.wrong}") for i in analysis.worst]
+    return _table(("image", "missed", "wrong"), rows)
