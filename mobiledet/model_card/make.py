@@ -6,6 +6,7 @@ from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.model_card.card import NOT_MEASURED, NOT_RECORDED, Card, Section, Table
 from mobiledet.model_card.measured import Measured, Scored
+from mobiledet.operating_point import OperatingPoint
 
 MOST_CLASSES = 100  # that are named
 FEW_OBJECTS_NOTE = "An AP of few objects says little; a dash stands where there is none."
@@ -190,7 +191,7 @@ def _latency(measured: Sequence[Measured]) -> Section:
 
 
 def _thresholds(bundle: Bundle) -> Section:
-    tables = tuple(_threshold_table(file) for file in bundle.files if getattr(file, "operating_point", None))
+    tables = tuple(_threshold_table(f.path, f.operating_point) for f in bundle.files if f.operating_point)
     if not tables:
         note = f"Scores from which on detections should be shown: {NOT_RECORDED}. A score is no probability."
         return Section("thresholds", "Thresholds", notes=(note,))
@@ -198,23 +199,22 @@ def _thresholds(bundle: Bundle) -> Section:
     return Section("thresholds", "Thresholds", tables=tables, notes=(note,))
 
 
-def _threshold_table(file: ModelFile) -> Table:
-    point = getattr(file, "operating_point")  # noqa: B009
-
-    def share(entry: object, name: str) -> str:
-        value, low, high = (getattr(entry, f"{name}{end}") for end in ("", "_low", "_high"))
-        return NOT_MEASURED if value is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
+def _threshold_table(file: str, point: OperatingPoint) -> Table:
+    def share(value: float | None, low: float | None, high: float | None) -> str:
+        return (
+            NOT_MEASURED if value is None or low is None or high is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
+        )
 
     rows = tuple(
         (
             entry.label,
             f"{entry.threshold:.3f}" + ("" if entry.own else " (of all classes)"),
-            share(entry, "precision"),
-            share(entry, "recall"),
+            share(entry.precision, entry.precision_low, entry.precision_high),
+            share(entry.recall, entry.recall_low, entry.recall_high),
         )
         for entry in point.classes
     )
-    return Table(("class", "score from", "precision", "recall"), rows, f"{file.path}: {point}")
+    return Table(("class", "score from", "precision", "recall"), rows, f"{file}: {point}")
 
 
 def _checks(bundle: Bundle) -> Section:

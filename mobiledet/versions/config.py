@@ -24,8 +24,8 @@ class CompareConfig(ScoredImages):
 
     For continuous integration, --max-drop and --max-slower give the exit status 3 where the new version is worse: by
     more than the limit, and so clearly that chance does not explain it (the interval leaves zero out, and versions that
-    are swapped at random, image by image, lose as much in at most 2.5 % of the draws). 0 is well, 2 a mistake in what
-    was given. A loss that few images cannot show, or that lies in fewer than six of them, passes; the output says how
+    are swapped at random, image by image, lose as much in at most 1.25 % of the draws). 0 is well, 2 a mistake in what
+    was given. A loss that few images cannot show, or that lies in fewer than seven of them, passes; the output says how
     large a loss these images can show.
 
     For example:

@@ -9,7 +9,7 @@ from mobiledet.drawing.figures import milliseconds, precision
 from mobiledet.drawing.markup import Markup, tag
 from mobiledet.drawing.page import Cell, definitions, figure, render_page, sortable_table, tile
 from mobiledet.drawing.pictures import draw_detections
-from mobiledet.versions.difference import LEVEL, RESAMPLES
+from mobiledet.versions.difference import CHANCE, LEVEL, RESAMPLES
 from mobiledet.versions.outcome import Outcome
 from mobiledet.versions.text import (
     CLASSES_NOTE,
@@ -130,7 +130,7 @@ def _method(outcome: Outcome) -> Markup:
         "replacement, the same images for both versions, so that what both find hard cancels out.",
         "The new version is worse where a limit that was given is passed and chance does not explain it: the interval "
         "leaves out no change at all, and versions that are swapped at random, image by image, lose as much in at most "
-        "2.5 % of the draws.",
+        f"{CHANCE:.2%} of the draws.",
         f"An image is right where each object is found at IoU {IOU:g} by a detection that counts, and nothing else "
         "counts. Detections count from the score of the best F1 of each class and version on, or from the score that "
         "was given.",

@@ -15,6 +15,7 @@ from mobiledet.evaluation.card import card_of
 from mobiledet.evaluation.result import Result, write_result
 from mobiledet.model_card.draw import markdown, page
 from mobiledet.model_card.make import make_card
+from mobiledet.operating_point import ClassPoint, OperatingPoint
 from mobiledet.spec import Origin, TrainingInfo
 
 Variant = Callable[..., Bundle]
@@ -65,6 +66,22 @@ def test_what_is_known_stands_there(variant: Variant) -> None:
             "max": KernelCheck(False, "litert 2", "QEMU 10", "litert 2, x86_64", 3, 4, 2, 0.1, problem="it misses 2"),
         },
         "calibration": {"source": "/data/pictures", "images": 128, "seed": 0},
+        "operating_point": OperatingPoint(
+            thresholds=(0.25, 0.5, 0.5),
+            classes=(
+                ClassPoint("red", 0.25, True, 0.91, 0.85, 0.95, 0.72, 0.6, 0.8),
+                ClassPoint("green", 0.5, False),
+                ClassPoint("blue", 0.5, False),
+            ),
+            rule="best F1",
+            iou=0.5,
+            dataset="coco-val",
+            images=200,
+            images_sha256="a" * 64,
+            result_sha256="b" * 64,
+            file_sha256="c" * 64,
+            created="2026-11-29T10:00:00+00:00",
+        ),
     }
     bundle = variant(facts, origin=origin, training=TrainingInfo("coco", "train", 30, "c0ffee", 7))
     bundle = dataclasses.replace(bundle, left_out=(LeftOut("model.int8.tflite", "it invents 3", "give more pictures"),))
@@ -82,6 +99,9 @@ def test_what_is_known_stands_there(variant: Variant) -> None:
             "98 of 99 in 8 images",
             "within its tolerance",
             "outside: it misses 2",
+            "best F1 at IoU 0.5 on coco-val, 200 images",
+            "0.91 (0.85 to 0.95)",
+            "0.500 (of all classes)",
             "Not in the bundle: model.int8.tflite is left out: it invents 3",
             "mAP was measured on coco-val",
         ):
@@ -153,5 +173,16 @@ def test_user_errors(
 
 def test_every_field_of_a_file_is_decoded_or_said() -> None:
     # what a bundle tells of a file and the card does not show must be decided, not forgotten
-    shown = {"path", "precision", "bytes", "sha256", "parity", "map", "calibration", "accelerators", "kernels"}
-    assert {field.name for field in dataclasses.fields(ModelFile)} - shown <= {"format", "face", "operating_point"}
+    shown = {
+        "path",
+        "precision",
+        "bytes",
+        "sha256",
+        "parity",
+        "map",
+        "calibration",
+        "accelerators",
+        "kernels",
+        "operating_point",
+    }
+    assert {field.name for field in dataclasses.fields(ModelFile)} - shown <= {"format", "face"}
