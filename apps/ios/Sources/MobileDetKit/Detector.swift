@@ -81,7 +81,9 @@
         public func detect(_ image: RGBImage, leastScore: Float? = nil) throws -> [FoundObject] {
             let placement = Placement(height: image.height, width: image.width, in: spec.input)
             return try run(image).compactMap { detection in
-                guard file.shows(detection.classIndex, score: detection.score, leastScore: leastScore) else { return nil }
+                guard file.shows(detection.classIndex, score: detection.score, leastScore: leastScore) else {
+                    return nil
+                }
                 // what lies in the padding of a letterbox alone is in no image
                 guard let box = placement.visible(placement.toPicture(detection.box)) else { return nil }
                 let rectangle = CGRect(

@@ -60,8 +60,8 @@ extension ModelFile {
         face = try fields.value["face"] == nil ? "" : fields.string("face")
         bytes = try fields.integer("bytes")
         self.sha256 = sha256
-        let isStored = fields.value["operating_point"].map { !$0.isNull } ?? false
-        thresholds = try isStored ? fields.object("operating_point").numbers("thresholds") : nil
+        let stored = fields.value["operating_point"] ?? .null
+        thresholds = try stored == .null ? nil : fields.object("operating_point").numbers("thresholds")
         try fields.require(
             thresholds.map { $0.count == classCount && $0.allSatisfy((0...1).contains) } ?? true,
             "the thresholds of \(path) are not \(classCount) numbers in 0...1")
