@@ -33,7 +33,7 @@ from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference
 from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.selection import blame, debug, select
-from mobiledet_converters.summary import print_summary
+from mobiledet_converters.summary import print_left_out, print_summary
 from mobiledet_converters.tflite.judge import is_available
 from mobiledet_converters.trained_on import trained_on
 from mobiledet_converters.working_folder import working_folder
@@ -63,6 +63,7 @@ def make(config: ExportConfig, console: Console) -> Bundle:
         console.print(f"card: {card}", highlight=False, soft_wrap=True)
     if config.app:
         console.print(f"app: {install(bundle, *config.app)}", highlight=False, soft_wrap=True)
+    print_left_out(bundle, console)
     return bundle
 
 

@@ -13,7 +13,7 @@ OFF_DEVICE = "a"  # and one that Apple's runtime has run on this processor
 
 
 def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
-    """Show what the bundle holds, and as the last thing what it does not.
+    """Show what the bundle holds.
 
     Args:
         bundle: as written.
@@ -47,6 +47,10 @@ def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
     for note in letterbox_notes(bundle):
         console.print(note, highlight=False, soft_wrap=True)
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
+
+
+def print_left_out(bundle: Bundle, console: Console) -> None:
+    """Show what the bundle does not hold: the last thing that is said."""
     for missing in bundle.left_out:
         console.print(str(missing), style="yellow", highlight=False, soft_wrap=True)
 

@@ -121,7 +121,8 @@ def test_evaluations_that_are_asked_to_end(
         time.sleep(trials.rng.uniform(0, 1))
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-        assert process.returncode in (128 + signal.SIGTERM, 0)
+        # at the very end of the process the signal does what it does to any
+        assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM, 0)
         assert list(scratch.iterdir()) == []
         trials.held()
 
