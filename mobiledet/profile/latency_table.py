@@ -46,9 +46,10 @@ class LatencyRow:
         shape: its network.
         precision: of the file.
         bytes: its size.
-        p50_ms: median of the timed runs of the file alone; low_ms, high_ms: its interval.
-        runs: how many.
-        steady: whether the warm-up had become steady.
+        p50_ms: median of the timed runs of the file alone, in the fastest round; low_ms, high_ms: its interval.
+        runs: of that round.
+        steady: whether its warm-up had become steady.
+        rounds: in which the file was measured, apart from each other.
     """
 
     shape: Shape
@@ -59,6 +60,7 @@ class LatencyRow:
     high_ms: Positive
     runs: Count
     steady: bool
+    rounds: Count
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def milliseconds(shape: Shape) -> float:
 
 def row_of(shape: Shape) -> LatencyRow:
     size = 50_000 + 2 * costs_of(shape).parameters
-    return LatencyRow(shape, "float16", size, milliseconds(shape), 0.9, 1.1, 30, True)
+    return LatencyRow(shape, "float16", size, milliseconds(shape), 0.9, 1.1, 30, True, 3)
 
 
 @pytest.fixture(scope="module")
