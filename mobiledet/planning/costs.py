@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from mobiledet.complexity import count_parameters, layer_costs
 from mobiledet.detectors import Detector, RawOutputs, detector_from_spec
@@ -55,6 +56,8 @@ def _at_base_side(backbone: str, detector: str, classes: int) -> Costs:
     # proposals are ranked, which needs numbers
     with torch.device("meta" if is_dense else "cpu"):
         network = detector_from_spec(spec).eval()
+    parameters = count_parameters(network)
+    _drop_normalisation(network)
     scores: list[int] = []
     hook = network.register_forward_hook(lambda module, taken, given: scores.append(_scores(given)))
     layers = layer_costs(network, BASE_SIDE, BASE_SIDE)
@@ -70,9 +73,15 @@ def _at_base_side(backbone: str, detector: str, classes: int) -> Costs:
     )
     terms = np.array([*(count / 1e6 for count in counts), len(layers) / 100, 1.0])
     published = network.backbone.published
-    return Costs(
-        count_parameters(network), terms, _finest_stride(network, detector), published.top1 if published else None
-    )
+    return Costs(parameters, terms, _finest_stride(network, detector), published.top1 if published else None)
+
+
+def _drop_normalisation(network: Detector) -> None:
+    """It has no part in the terms, and most of the time of counting them."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, nn.Identity())
 
 
 def _scores(outputs: object) -> int:

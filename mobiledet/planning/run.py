@@ -161,23 +161,27 @@ def _print(plan: Plan, config: PlanConfig, table: LatencyTable, dataset: Detecti
     )
     errors = ", ".join(f"{error:.0%} ({precision})" for precision, error in plan.errors.items())
     say(f"of these latencies, each forecast from the others, nine of ten are missed by at most {errors}")
-    lines = Table("", "backbone", "detector", "input", "precision")
-    for title in ("ms", "MB", "order", "boxes < stride"):
-        lines.add_column(title, justify="right")
+    if table.left_out:
+        say(f"{len(table.left_out)} networks of the table could not be measured")
+    lines = Table(box=None, pad_edge=False)
+    for title in ("", "backbone, detector", "input", "file"):
+        lines.add_column(title, no_wrap=True)
+    for title in ("ms", "MB", "order", "small"):
+        lines.add_column(title, justify="right", no_wrap=True)
     for candidate in _shown(plan):
         shape, forecast = candidate.shape, candidate.forecast
         lines.add_row(
             ">" if candidate == plan.choice else "",
-            shape.backbone,
-            shape.detector,
-            f"{shape.height} x {shape.width}",
+            f"{shape.backbone} {shape.detector}",
+            candidate.size,
             candidate.precision,
             f"{forecast.ms:.2f}" if forecast.measured else f"~{forecast.ms:.2f}",
             f"{forecast.bytes / 1e6:.2f}",
             f"{candidate.order:.1f}",
-            f"{candidate.below_stride:.1%}",
+            f"{candidate.below_stride:.0%}",
         )
     console.print(lines)
+    say("input: height x width. small: boxes whose shorter side is below the finest stride")
     say(
         "~: a forecast. order: published ImageNet accuracy of the backbone times the boxes' chance to be found by size;"
     )

@@ -1,15 +1,14 @@
 """A device's table of measured latencies: made once by ``mobiledet profile --all``, read by ``mobiledet plan``."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from mobiledet.atomic import atomic_file
 from mobiledet.cache import cache_folder
 from mobiledet.devices.base import DeviceInfo, Threads
 from mobiledet.errors import UserError
+from mobiledet.profile.record import write_json
 from mobiledet.records import RECORD_BYTES, Count, Positive, Range, decode
 from mobiledet.spec import LEAST_SIDE, MOST_CLASSES, MOST_PIXELS_A_SIDE, read_json
 
@@ -103,9 +102,7 @@ def write_table(path: Path, table: LatencyTable) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    values = {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(table)}
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(table)})
 
 
 def read_table(path: Path) -> LatencyTable:

@@ -23,6 +23,7 @@ from mobiledet.profile.survey import survey
 from mobiledet.profile.tables import print_profile
 from mobiledet.profile.trace import trace
 from mobiledet.spec import LEAST_SIDE, InputSpec, ModelSpec
+from mobiledet_converters.config import EXIT_INCOMPLETE
 from mobiledet_converters.process import missing_package
 from mobiledet_converters.tflite.network import Network, convert_networks
 from mobiledet_converters.wrapper import DetectionGraph
@@ -32,8 +33,8 @@ DETECTOR_SIDE = 320
 CLASSES = 80  # of a detector: COCO's
 
 
-def run(config: ProfileConfig) -> None:
-    """The command ``mobiledet profile``.
+def run(config: ProfileConfig) -> int:
+    """The command ``mobiledet profile``; 0, or 3 where --all had to leave a network out.
 
     Raises:
         UserError: an option is wrong, or a file cannot be written.
@@ -41,17 +42,17 @@ def run(config: ProfileConfig) -> None:
     check(config)
     console = Console()
     if config.all:
-        survey(config, console)
-        return
+        return EXIT_INCOMPLETE if survey(config, console).left_out else 0
     if config.guidelines:
         run_guidelines(config.out or Path("results/profile-guidelines"), config.rounds, config.threads, console)
-        return
+        return 0
     profile = profile_network(config, console)
     print_profile(profile, console)
     out = config.out or Path("results") / f"profile-{profile.name.replace(':', '-')}-{profile.input_size}"
     write_json(out / "profile.json", profile.to_json())
     write_profile_picture(out / "profile.png", profile)
     console.print(f"written: {out / 'profile.json'}, {out / 'profile.png'}", highlight=False, soft_wrap=True)
+    return 0
 
 
 def check(config: ProfileConfig) -> None:

@@ -112,7 +112,8 @@ def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SH
                 table = dataclasses.replace(table, left_out=(*table.left_out, f"{shape}: {error}"))
                 console.print(f"left out: {table.left_out[-1]}", highlight=False, markup=False)
             write_table(path, table)
-    console.print(f"{len(table.rows)} files measured; table: {path}", highlight=False, soft_wrap=True)
+    left_out = f", {len(table.left_out)} networks left out" if table.left_out else ""
+    console.print(f"{len(table.rows)} files measured{left_out}; table: {path}", highlight=False, soft_wrap=True)
     return table
 
 
