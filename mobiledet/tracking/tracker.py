@@ -8,8 +8,8 @@ begins with a weak detection.
 Deviations, so that four languages give the same ids to the last bit, and counting by class is right:
 
 - Pairs are taken greedily, highest IoU first. Of equal ones the older track comes first, then the detection that came
-  first. An exact assignment is ten times the code, and its ties are settled by its inner order; on generated crowds it
-  changed no more ids than this (``benchmarks/tracking.py``).
+  first. An exact assignment is ten times the code, and its ties are settled by its inner order; on generated crowds
+  the one switches ids as often as the other (``benchmarks/tracking.py``).
 - A track is of one class, and only detections of that class are given to it, unless ``any_class``.
 - The filter measures width and height (see ``motion``), not aspect and height. IoU is not multiplied with the score.
 - A lost track and a new one on the same place are both kept: the lost one had the first choice.
