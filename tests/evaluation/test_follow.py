@@ -83,7 +83,7 @@ class Scripted:
     """A double of a session, for squares cannot move by less than a cell: one box that walks, four pixels a frame."""
 
     def detect(self, images: Iterable[Any], apply_orientation: bool = False) -> Generator[Frame, None, None]:
-        for index, image in enumerate(images):
+        for index, _ in enumerate(images):
             box = np.array([[4 * index, 20, 4 * index + 20, 60]], np.float32)
             found = Detections(box, np.array([0.2 if 4 < index < 8 else 0.9], np.float32), np.array([1]))
             yield Frame(Path(str(index)), found, None)
@@ -124,7 +124,7 @@ def test_track_in_python(patch_bundle: Bundle, paint_cells: Paint, tmp_path: Pat
             assert math.isnan(frames[0].time_s) == (source is pictures)
             assert frames[-1].follower.counter.zones[0].visitors.total() == 2
             assert frames[0].draw().shape[2] == 3
-        with pytest.raises(UserError, match="missing.png"):
+        with pytest.raises(UserError, match=r"missing\.png"):
             next(detector.track([tmp_path / "missing.png"]))
 
 
