@@ -166,7 +166,8 @@ def test_a_file_that_cannot_be_fetched_leaves_the_running_one(
     hint = page.part("hint").text
     page.driver.execute_script(
         "window.fetch = () => Promise.reject(new TypeError('Failed to fetch'));"
-        "const f = document.getElementById('file'); f.value = 'model.float32.tflite'; f.dispatchEvent(new Event('change'))"
+        "const f = document.getElementById('file'); f.value = 'model.float32.tflite';"
+        "f.dispatchEvent(new Event('change'))"
     )
     page.wait(lambda: "model.float32.tflite cannot be fetched" in page.part("problem").text)
     assert page.part("hint").text == hint
