@@ -251,7 +251,7 @@ class PredictConfig:
     """A track may change its class; by default only detections of its class go on it."""
     line: tuple[str, ...] = ()
     """With --track, count who crosses: [NAME=]x1,y1,x2,y2 in pixels, or all in percent of the picture, such as
-    door=50%%,0%%,50%%,100%%. To the right is the right hand of who walks from the first point to the second."""
+    door=50%,0%,50%,100%. To the right is the right hand of who walks from the first point to the second."""
     zone: tuple[str, ...] = ()
     """With --track, count who is inside: [NAME=]x1,y1,x2,y2,x3,y3,... the corners, in pixels or percent."""
     count_point: Literal["bottom", "centre"] = "bottom"
