@@ -40,6 +40,8 @@ function build(out) {
   }
   // workers have no import map, so the runtime's one import by name becomes a path
   replace(join(out, "vendor/litert/core.js"), '"@litertjs/wasm-utils"', '"./wasm-utils.js"');
+  // the page computes on the processor: without this each worker asks for a graphics processor, and complains where none is
+  replace(join(out, "vendor/litert/core.js"), "await Environment.create()", "await Environment.create({ webGpuDevice: null })");
   const files = readdirSync(out, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(out, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
@@ -59,7 +61,7 @@ function copy(from, to) {
 
 function replace(path, from, to) {
   const text = readFileSync(path, "utf8");
-  if (!text.includes(from)) throw new Error(`${path} no longer imports ${from}`);
+  if (!text.includes(from)) throw new Error(`${path} no longer holds ${from}`);
   writeFileSync(path, text.replace(from, to));
 }
 

@@ -3,8 +3,8 @@
 import { Tensor, getGlobalLiteRt, loadAndCompile, loadLiteRt } from "../../vendor/litert/core.js";
 import { OUTPUTS } from "../core/detections.js";
 
-// LiteRT writes what it tells by the way, such as which delegate it made, where errors go
-const BY_THE_WAY = /^\s*(INFO|VERBOSE|I\d{4})\b/;
+// LiteRT writes what it tells by the way where errors go, such as which delegate it made, and that a browser has no NPU
+const BY_THE_WAY = /^\s*(INFO|VERBOSE)\b|NPU accelerator could not be loaded/;
 const WASM = new URL("../../vendor/litert/wasm/", import.meta.url).href;
 
 /**
