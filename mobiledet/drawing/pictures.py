@@ -17,6 +17,7 @@ GOLDEN_RATIO = 0.618034
 KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Mark(NamedTuple):
@@ -100,7 +101,7 @@ def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: str | tuple[int, int, 
     draw.rectangle(box, outline=colour, width=line)
 
 
-def _draw_mark(draw: ImageDraw.ImageDraw, mark: Mark, line: int, font: ImageFont.FreeTypeFont) -> None:
+def _draw_mark(draw: ImageDraw.ImageDraw, mark: Mark, line: int, font: Font) -> None:
     draw.line(mark.points, fill="black", width=line + 2)
     draw.line(mark.points, fill="white", width=line)
     x, y = mark.points[0]
