@@ -1,15 +1,25 @@
 """What apps/android says in several places agrees: Gradle's versions, those of its check, the manifest, the package."""
 
 import re
+import shutil
+import struct
+import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mobiledet import __version__
 
 ANDROID = "{http://schemas.android.com/apk/res/android}"
+# of the Android Gradle plugin: the least Gradle, and the highest API that it knows (its release notes)
+PLUGINS = {"8.13": ((8, 13), 36), "9.0": ((9, 1, 0), 36), "9.1": ((9, 3, 1), 36)}
+STORE_API = 36  # what Google Play asks of new apps and updates since 2026-08-31
+PAGE = 16 * 1024
 POM = "{http://maven.apache.org/POM/4.0.0}"
 
 
@@ -61,3 +71,67 @@ def test_the_manifests_name_classes_that_exist_and_guard_the_evaluation(folder: 
     assert evaluation[f"{ANDROID}permission"] == "android.permission.DUMP"
     for source in (folder / "app/src/main/kotlin").rglob("*Activity.kt"):
         assert f"dev.mobiledet.app.{source.stem}" in declared
+
+
+def test_gradle_is_new_enough_for_its_android_plugin(folder: Path) -> None:
+    versions = tomllib.loads((folder / "gradle" / "libs.versions.toml").read_text())["versions"]
+    least, highest = PLUGINS[versions["agp"].rpartition(".")[0]]
+    wrapper = (folder / "gradle/wrapper/gradle-wrapper.properties").read_text()
+    gradle = re.search(r"gradle-([\d.]+)-bin\.zip", wrapper)
+    assert gradle
+    assert tuple(map(int, gradle[1].split("."))) >= least
+    assert STORE_API <= int(versions["compile-sdk"]) <= highest
+    assert f"--gradle-version {gradle[1]} " in (folder / "README.md").read_text()
+    build = (folder / "app" / "build.gradle.kts").read_text()
+    assert "targetSdk = libs.versions.compile.sdk" in build
+    assert re.search(r'abiFilters \+= listOf\("arm64-v8a", "x86_64"\)', build)
+
+
+def _library(alignment: int, wide: bool = True) -> bytes:
+    """The head of an ELF library with one loaded segment; a double, for no compiler for Android is here."""
+    numbers = (3, 183, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    head = b"\x7fELF" + bytes([2 if wide else 1, 1, 1]) + bytes(9) + struct.pack("<HHIQQQIHHHHHH", *numbers)
+    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 64, 64, alignment)
+
+
+def _check_pages(folder: Path, *paths: Path) -> tuple[int, str]:
+    command = [sys.executable, str(folder / "check" / "page_size.py"), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_libraries_for_pages_of_4_kb_are_found(folder: Path, tmp_path: Path) -> None:
+    def archive(name: str, library: bytes, place: int = PAGE) -> Path:
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w") as written:
+            entry = zipfile.ZipInfo("lib/arm64-v8a/libx.so")
+            spare = place - 30 - len(entry.filename) - 4
+            entry.extra = struct.pack("<HH", 0xD935, spare) + bytes(spare)  # as zipalign fills it
+            written.writestr(entry, library)
+        return path
+
+    good, packed = archive("good.apk", _library(PAGE)), archive("library.aar", _library(PAGE), PAGE + 4)
+    assert _check_pages(folder, good, packed)[0] == 0
+    assert _check_pages(folder, archive("old.apk", _library(4096, wide=False), 4096))[0] == 0
+    status, told = _check_pages(folder, archive("small.apk", _library(4096)))
+    assert (status, "small.apk: lib/arm64-v8a/libx.so: its segments are aligned to 4096" in told) == (1, True)
+    status, told = _check_pages(folder, archive("moved.apk", _library(PAGE), PAGE + 4))
+    assert (status, "it lies at byte 16388" in told) == (1, True)
+    for name, content in (("noise.apk", b"noise"), ("missing.apk", None)):
+        if content:
+            (tmp_path / name).write_bytes(content)
+        status, told = _check_pages(folder, tmp_path / name)
+        assert (status, f"{name} cannot be read" in told) == (2, True)
+
+
+def test_a_real_library_is_read_as_readelf_reads_it(folder: Path, tmp_path: Path) -> None:
+    readelf = shutil.which("readelf")
+    library = next(Path(np.__file__).parent.rglob("*.so"))
+    if not readelf:
+        pytest.skip("readelf is missing")
+    told = subprocess.run([readelf, "-lW", str(library)], capture_output=True, text=True, check=True).stdout
+    least = min(int(line.split()[-1], 16) for line in told.splitlines() if line.split()[:1] == ["LOAD"])
+    with zipfile.ZipFile(tmp_path / "real.aar", "w", zipfile.ZIP_DEFLATED) as written:
+        written.write(library, "jni/x86_64/libreal.so")
+    status, found = _check_pages(folder, tmp_path / "real.aar")
+    assert (status, f"aligned to {least} bytes" in found) == ((1, True) if least < PAGE else (0, False))

@@ -12,6 +12,8 @@ android {
         targetSdk = libs.versions.compile.sdk.get().toInt()
         versionCode = 1
         versionName = "0.1.0"
+        // phones, and emulators on computers; the processors of 32 bits are those of phones of before 2016
+        ndk.abiFilters += listOf("arm64-v8a", "x86_64")
     }
 
     buildTypes {
