@@ -6,11 +6,15 @@ made of the file; where there is none, it becomes the path in words, for the sit
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+from mobiledet.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 # file of the repository -> page of the site
@@ -34,7 +38,23 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Mend the links of a page of docs/."""
     if page.file.src_uri in PAGES.values():
         return markdown
+    if page.file.src_uri == "commands.md":
+        return markdown.replace("<!-- commands -->", _commands())
     return _rebased(markdown, ROOT / "docs" / page.file.src_uri, page.file.src_uri)
+
+
+def _commands() -> str:
+    """The help of every command."""
+    helps = [_help("mobiledet", "--help")]
+    helps += [f"## {name}\n{_help('mobiledet', name, '--help')}" for name in COMMANDS]
+    return "\n\n".join(helps)
+
+
+def _help(*words: str) -> str:
+    plain = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    program = [sys.executable, "-m", "mobiledet.cli", *words[1:]]
+    text = subprocess.run(program, env=plain, capture_output=True, text=True, check=True).stdout
+    return f"```text\n$ {' '.join(words)}\n{text.rstrip()}\n```"
 
 
 def _rebased(markdown: str, source: Path, page: str) -> str:
