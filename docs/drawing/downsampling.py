@@ -1,19 +1,22 @@
 """Fast downsampling: the stride of each layer of MobileNetV1 and FD-MobileNet, out of the tables of the networks."""
 
+import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from canvas import COLOURS, FAINT, Canvas
 
+BACKBONES = Path(__file__).resolve().parents[2] / "mobiledet" / "backbones"
 LEFT, BOTTOM, STEP = 90, 250, 38
 STRIDES = (2, 4, 8, 16, 32)
 
 
 def draw(folder: Path) -> None:
     """Write fast_downsampling.svg."""
-    from mobiledet.backbones import fd_mobilenet, mobilenet_v1
-
-    networks = (("MobileNetV1", mobilenet_v1.STAGES, COLOURS[0]), ("FD-MobileNet", fd_mobilenet.STAGES, COLOURS[1]))
+    networks = (
+        ("MobileNetV1", _table("mobilenet_v1"), COLOURS[0]),
+        ("FD-MobileNet", _table("fd_mobilenet"), COLOURS[1]),
+    )
     longest = max(len(list(_strides(table))) for _, table, _ in networks)
     canvas = Canvas(LEFT + STEP * longest + 40, 310, "Stride of the output of each layer")
     for level, stride in enumerate(STRIDES):
@@ -30,6 +33,16 @@ def draw(folder: Path) -> None:
         canvas.rectangle(LEFT + 200 * place, 16, 14, 14, colour, FAINT, 3)
         canvas.text(LEFT + 200 * place + 20, 28, name, 13, "start")
     canvas.write(folder / "fast_downsampling.svg")
+
+
+def _table(module: str) -> Sequence[tuple[int, int, int]]:
+    """``STAGES`` of a backbone's file, which is read and not imported: that would load PyTorch."""
+    source = BACKBONES / f"{module}.py"
+    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "STAGES":
+            table: Sequence[tuple[int, int, int]] = ast.literal_eval(statement.value)
+            return table
+    raise LookupError(f"{source} has no STAGES")
 
 
 def _strides(table: Sequence[tuple[int, int, int]]) -> Iterator[int]:
