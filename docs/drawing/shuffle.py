@@ -14,7 +14,7 @@ def draw(folder: Path) -> None:
     """Write channel_shuffle.svg."""
     canvas = Canvas(760, 330, "Grouped convolutions without and with a channel shuffle between them")
     for left, shuffled in ((50, False), (430, True)):
-        places = [left + STEP * index for index in range(CHANNELS)]
+        places = [float(left + STEP * index) for index in range(CHANNELS)]
         middle = (places[0] + places[-1]) / 2
         canvas.text(middle, 26, "with the shuffle" if shuffled else "without", 14, bold=True)
         bottom = 280.0

@@ -39,7 +39,7 @@ def test_notebooks_run_on_the_built_in_set(name: str, tmp_path: Path) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.timeout(2 * SECONDS)
 def test_published_detector_runs(tmp_path: Path) -> None:
-    """On a part of COCO in COCO's layout, with a file of NanoDet-Plus-m's weights: both are named by the environment."""
+    """On a part of COCO in its layout, with a file of NanoDet-Plus-m's weights; the environment names both."""
     names = ("MOBILEDET_EXAMPLE_DATA", "MOBILEDET_EXAMPLE_WEIGHTS")
     data, weights = (os.environ.get(name, "") for name in names)
     if not data or not weights:
