@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import architecture
 import blocks
 import convolutions
 import downsampling
@@ -11,7 +12,7 @@ import shuffle
 
 def main(folder: Path) -> None:
     """Write every drawing into a folder."""
-    for drawing in (convolutions, shuffle, blocks, downsampling):
+    for drawing in (architecture, convolutions, shuffle, blocks, downsampling):
         drawing.draw(folder)
 
 
