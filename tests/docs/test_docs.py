@@ -178,3 +178,25 @@ def test_drawings_are_those_that_the_scripts_make(tmp_path: Path) -> None:
     committed = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "images").glob("*.svg")}
     made = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
     assert made == committed, "run python docs/drawing/draw.py"
+
+
+# --- messages
+
+
+@functools.cache
+def _sources() -> str:
+    """The program's code, texts over several lines in one, values in them as dots."""
+    files = [*(ROOT / "mobiledet").rglob("*.py"), *(ROOT / "converters").rglob("*.py")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    joined = re.sub(r"\"\s*\n\s*f?\"", "", text)
+    return re.sub(r"\{[^{}]*\}", "...", joined)
+
+
+def test_messages_that_are_explained_are_those_of_the_program() -> None:
+    """``...`` stands for a value in them."""
+    page = ROOT / "docs" / "troubleshooting.md"
+    messages = [code for cell in re.findall(r"^\| (`.*?) \|", page.read_text(), re.M) for code in _INLINE.findall(cell)]
+    assert len(messages) > 20
+    parts = {part.strip(" ,;") for message in messages for part in message.split("...")}
+    unknown = [part for part in sorted(parts) if len(part) > 5 and part not in _sources()]
+    assert not unknown, "\n".join(unknown)
