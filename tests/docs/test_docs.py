@@ -200,3 +200,13 @@ def test_messages_that_are_explained_are_those_of_the_program() -> None:
     parts = {part.strip(" ,;") for message in messages for part in message.split("...")}
     unknown = [part for part in sorted(parts) if len(part) > 5 and part not in _sources()]
     assert not unknown, "\n".join(unknown)
+
+
+@pytest.mark.exhaustive
+def test_site_builds_strictly(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")  # of the extra docs
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "api.html").stat().st_size > 100_000
