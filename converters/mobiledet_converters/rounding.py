@@ -16,7 +16,6 @@ from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import Reference, make_reference
 
 LARGEST_INTEGER = 127
-HALF_DIGITS = 11  # binary, of a 16-bit number
 
 
 class Rounding:
@@ -100,9 +99,11 @@ def _round_output(factor: float, seed: int, module: nn.Module, inputs: object, o
 
 
 def _to_half(values: Tensor, seed: int) -> Tensor:
-    fraction, exponent = torch.frexp(values.half().float())
-    digits = 2.0 ** (HALF_DIGITS - seed % 2)
-    return torch.ldexp((fraction * digits).round() / digits, exponent)
+    half = values.half()
+    if seed % 2:  # the last binary digit goes, ties to even
+        bits = half.view(torch.int16)
+        half = ((bits + ((bits >> 1) & 1)) & ~1).view(torch.float16)
+    return half.float()
 
 
 def round_to_integers(detector: Detector, seed: int = 0, with_activations: bool = False) -> Detector:

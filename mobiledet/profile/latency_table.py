@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 from mobiledet.cache import cache_folder
@@ -13,7 +14,7 @@ from mobiledet.records import RECORD_BYTES, Count, Positive, Range, decode
 from mobiledet.spec import LEAST_SIDE, MOST_CLASSES, MOST_PIXELS_A_SIDE, read_json
 
 KIND = "mobiledet latency table"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Side = Annotated[int, Range(LEAST_SIDE, MOST_PIXELS_A_SIDE)]
 
 
@@ -38,6 +39,22 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """One measurement of a file.
+
+    Attributes:
+        p50_ms: median of the timed runs of the file alone.
+        runs: so many.
+        reference_ms: median of the reference file right before and after. By it times of a slow minute are made those
+            of a fast one: other programs, heat, and other tenants of a rented machine change its speed by a half.
+    """
+
+    p50_ms: Positive
+    runs: Count
+    reference_ms: Positive
+
+
+@dataclass(frozen=True)
 class LatencyRow:
     """One model file on the device.
 
@@ -45,21 +62,13 @@ class LatencyRow:
         shape: its network.
         precision: of the file.
         bytes: its size.
-        p50_ms: median of the timed runs of the file alone, in the fastest round; low_ms, high_ms: its interval.
-        runs: of that round.
-        steady: whether its warm-up had become steady.
-        rounds: in which the file was measured, apart from each other.
+        timings: apart from each other, one for each round.
     """
 
     shape: Shape
     precision: str
     bytes: Count
-    p50_ms: Positive
-    low_ms: Positive
-    high_ms: Positive
-    runs: Count
-    steady: bool
-    rounds: Count
+    timings: Annotated[tuple[Timing, ...], Range(1)]
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,11 @@ class LatencyTable:
     def precisions(self) -> tuple[str, ...]:
         """Of the rows, in their order."""
         return tuple(dict.fromkeys(row.precision for row in self.rows))
+
+    def milliseconds(self, row: LatencyRow) -> float:
+        """Median of a row's measurements as if the device had been as fast as at its best."""
+        fastest = min(timing.reference_ms for other in self.rows for timing in other.timings)
+        return fastest * median(timing.p50_ms / timing.reference_ms for timing in row.timings)
 
 
 def default_table_path(device: str, threads: int) -> Path:
