@@ -34,12 +34,14 @@ class CheckedFile:
         model: that runs it.
         entry: for the bundle.
         problem: what tells it from PyTorch, in words; empty where it passes.
+        found: in each image of the reference.
         is_doubtful: whether the problem is one that integers bring: the file may be sound all the same, its mAP tells.
     """
 
     source: Path
     model: AnyDetector = field(repr=False)
     entry: ModelFile
+    found: Sequence[Detections] = field(repr=False)
     problem: str = ""
     is_doubtful: bool = False
 
@@ -94,7 +96,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
         face=file.face,
         accelerators=dict(PRECISIONS[format][file.precision].accelerators),
     )
-    return CheckedFile(source, model, entry, trouble, is_doubtful)
+    return CheckedFile(source, model, entry, found, trouble, is_doubtful)
 
 
 def _unseen_by_map(report: ParityReport, gate: Gate, rounding: Rounding) -> str:

@@ -95,15 +95,16 @@ def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
 
 
 def _round_output(factor: float, seed: int, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-    return _to_half(output * factor, seed) / factor
+    return _to_half(output.mul_(factor), seed).div_(factor)
 
 
 def _to_half(values: Tensor, seed: int) -> Tensor:
+    """Round in place."""
     half = values.half()
     if seed % 2:  # the last binary digit goes, ties to even
         bits = half.view(torch.int16)
-        half = ((bits + ((bits >> 1) & 1)) & ~1).view(torch.float16)
-    return half.float()
+        bits.add_((bits >> 1).bitwise_and_(1)).bitwise_and_(~1)
+    return values.copy_(half)
 
 
 def round_to_integers(detector: Detector, seed: int = 0, with_activations: bool = False) -> Detector:

@@ -349,3 +349,15 @@ def test_real_frozen_graph() -> None:
     graph = read_ssd(read_graph(Path(given)), "mobilenet_v2_1x")
     assert (graph.num_logits, graph.image_size, graph.iou) == (2, (300, 300), 0.6)
     assert InputSpec(300, 300).height == 300
+
+
+def test_narrow_terminals_see_all_of_the_list(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["zoo"]) == 0
+    shown = capsys.readouterr().out
+    for name, entry in ZOO.items():
+        assert f"{name} " in shown
+        assert f"{entry.published_map:.1f}" in shown
+        assert f"from {entry.source}, licence {entry.licence}" in shown
