@@ -187,6 +187,7 @@ class ModelSpec:
 
     @property
     def num_classes(self) -> int:
+        """Number of labels; background is no class."""
         return len(self.labels)
 
     @property
