@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from mobiledet.errors import UserError
+from mobiledet.options import NO_OPTIONS, DetectorOptions, options_of
 from mobiledet.records import Range, decode, load_json
 
 SCHEMA_VERSION = 1
@@ -157,7 +158,8 @@ class ModelSpec:
         category_ids: the dataset's own id of each label (COCO: 1..90 with gaps).
         nms: suppression settings.
         backbone_options: keyword arguments of the backbone, see ``BACKBONE_OPTIONS``; plain JSON values, mostly none.
-        detector_options: keyword arguments of the detector beyond backbone, classes and input; plain JSON values.
+        detector_options: what is set of the detector beyond backbone, classes and input; becomes the class that
+            ``mobiledet.options.OPTIONS`` has for it.
         training: where the weights come from.
         origin: of imported weights.
     """
@@ -170,7 +172,7 @@ class ModelSpec:
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    detector_options: Mapping[str, Any] = field(default_factory=dict)
+    detector_options: DetectorOptions = NO_OPTIONS
     training: TrainingInfo = TrainingInfo()
     origin: Origin | None = None
 
@@ -184,6 +186,8 @@ class ModelSpec:
             f"{len(self.labels)} labels but {len(self.category_ids)} category ids",
         )
         _require(len(set(self.category_ids)) == len(self.category_ids), "category ids repeat")
+        own = options_of(self.detector, self.detector_options.to_json(), "detector_options")
+        object.__setattr__(self, "detector_options", own)
 
     @property
     def num_classes(self) -> int:
@@ -197,7 +201,7 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""
-        values = dataclasses.asdict(self)
+        values = {**dataclasses.asdict(self), "detector_options": self.detector_options.to_json()}
         if not self.backbone_options:  # as in files from before there were any
             del values["backbone_options"]
         if self.origin is None:
@@ -234,8 +238,12 @@ class ModelSpec:
         own = {"backbone_options": {}, "origin": None, **own}  # which files from before do not have
         if isinstance(own.get("input"), dict):
             own["input"] = {"sampling": older_sampling, **own["input"]}
+        options = own.get("detector_options")
+        if options is not None:
+            own["detector_options"] = {}
         try:
             spec: ModelSpec = decode(cls, own, filled=(InputSpec, NmsSpec, TrainingInfo))
+            spec = dataclasses.replace(spec, detector_options=options_of(spec.detector, options, "detector_options"))
         except ValueError as error:
             raise UserError(f"{source}: {error}") from error
         return spec
