@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from mobiledet.errors import UserError
-from mobiledet.options import NO_OPTIONS, DetectorOptions, options_of
-from mobiledet.records import Range, decode, load_json
+from mobiledet.options import NO_OPTIONS, DetectorOptions, OtherOptions, options_of
+from mobiledet.records import Made, Range, decode, load_json
 
 SCHEMA_VERSION = 1
 # what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
@@ -172,7 +172,7 @@ class ModelSpec:
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    detector_options: DetectorOptions = NO_OPTIONS
+    detector_options: Annotated[DetectorOptions, Made(Mapping[str, Any], OtherOptions)] = NO_OPTIONS
     training: TrainingInfo = TrainingInfo()
     origin: Origin | None = None
 
@@ -199,9 +199,13 @@ class ModelSpec:
         rows = self.nms.max_detections
         return dict(zip(OUTPUTS, [(1, rows, 4), (1, rows), (1, rows), (1,)], strict=True))
 
+    def record(self) -> dict[str, Any]:
+        """The fields as JSON values, from which ``decode`` makes the spec."""
+        return {**dataclasses.asdict(self), "detector_options": self.detector_options.to_json()}
+
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""
-        values = {**dataclasses.asdict(self), "detector_options": self.detector_options.to_json()}
+        values = self.record()
         if not self.backbone_options:  # as in files from before there were any
             del values["backbone_options"]
         if self.origin is None:
@@ -238,12 +242,8 @@ class ModelSpec:
         own = {"backbone_options": {}, "origin": None, **own}  # which files from before do not have
         if isinstance(own.get("input"), dict):
             own["input"] = {"sampling": older_sampling, **own["input"]}
-        options = own.get("detector_options")
-        if options is not None:
-            own["detector_options"] = {}
         try:
             spec: ModelSpec = decode(cls, own, filled=(InputSpec, NmsSpec, TrainingInfo))
-            spec = dataclasses.replace(spec, detector_options=options_of(spec.detector, options, "detector_options"))
         except ValueError as error:
             raise UserError(f"{source}: {error}") from error
         return spec

@@ -99,7 +99,11 @@ def test_a_letterbox_is_kept_and_a_stretch_looks_as_before_there_was_one() -> No
         (lambda v: v.update(detector_options=[]), r"detector_options is \[\], not an object"),
         (
             lambda v: v.update(detector_options={"anchors": [[[0.1, float("nan")]]]}),
-            r"detector_options.anchors\[0\]\[0\]\[1\] is nan, not a finite number",
+            r"detector_options.anchors.0.0.1 is nan, not a finite number",
+        ),
+        (
+            lambda v: v.update(detector_options={"anchors": [[[0.1, 0]]]}),
+            r"detector_options.anchors\[0\]\[0\]\[1\] is 0, not above 0",
         ),
         (lambda v: v.update(detector="theirs", detector_options={"a": float("nan")}), "not a finite number"),
         (lambda v: v["outputs"].update(boxes="xyxy"), "its outputs are none"),

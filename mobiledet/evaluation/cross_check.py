@@ -112,7 +112,7 @@ def write_cross_check(path: Path, check: CrossCheck) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    values = {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(check)}
+    values = {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(check), "spec": check.spec.record()}
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -205,7 +205,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, with ``kind`` and ``schema_version``."""
-        return {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        values = {**dataclasses.asdict(self), "spec": self.spec.record()}
+        return {"kind": KIND, "schema_version": SCHEMA_VERSION, **values}
 
     @classmethod
     def from_json(cls, values: Any, source: str) -> "Result":

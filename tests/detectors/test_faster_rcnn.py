@@ -155,7 +155,7 @@ def test_padding_does_not_change_what_is_learnt() -> None:
         ("faster_rcnn_fpn", {"layers": "heavy"}, "layers is 'heavy', not one of light, full"),
         ("faster_rcnn", {"anchor_sides": [32]}, "anchor_sides is unknown; there are channels, layers, anchors"),
         ("faster_rcnn", {"proposals": 0}, "proposals is 0, not in 1..1048576"),
-        ("faster_rcnn_fpn", {"anchor_sides": [32, 0]}, r"anchor_sides\[1\] is 0, not at least"),
+        ("faster_rcnn_fpn", {"anchor_sides": [32, 0]}, r"anchor_sides\[1\] is 0, not above 0"),
     ],
 )
 def test_bad_options_are_told(key: str, options: dict[str, object], message: str) -> None:
