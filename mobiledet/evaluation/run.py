@@ -19,7 +19,7 @@ from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.devices.options import InputMode
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
-from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
+from mobiledet.evaluation.accuracy import LATENCY_ALONE, measure_accuracy
 from mobiledet.evaluation.analysis import wished_rules
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
@@ -30,6 +30,7 @@ from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
 from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
+from mobiledet.metrics.scoring import require_boxes
 from mobiledet.metrics.thresholds import Rule
 
 HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "hotcoco", "faster-coco-eval", "pycocotools")
@@ -167,7 +168,7 @@ def evaluate(
     golden = session.golden()
     latency = accuracy = None
     if dataset:
-        require_boxes(dataset)
+        require_boxes(dataset, LATENCY_ALONE)
         images = dataset.sha256()
         cut = str(session.tiling) if isinstance(session, TiledSession) else ""
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels, cut)
