@@ -186,6 +186,7 @@ class OtherOptions(DetectorOptions):
     values: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
+        """The values as they are."""
         return dict(self.values)
 
 

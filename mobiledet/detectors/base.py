@@ -127,6 +127,11 @@ class Detector(nn.Module, Generic[Raw]):
     backbone: Backbone
     training_parts: tuple[str, ...] = ()
 
+    @property
+    def finest_stride(self) -> int:
+        """Pixels of the input between neighbouring cells of the finest level."""
+        return self.backbone.feature_info[0].stride
+
     def add_training_parts(self) -> None:
         """Make what only training has, with random weights."""
 

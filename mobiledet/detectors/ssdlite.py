@@ -70,6 +70,11 @@ class ExtraLevels(nn.Module):
 class SSDLite(DenseDetector):
     """The papers' form, which predicts from maps of its own choice."""
 
+    @property
+    def finest_stride(self) -> int:
+        """Pixels of the input between neighbouring cells of the finest level."""
+        return self.backbone.ssd_info[0].stride
+
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         return self.backbone.ssd_features(images)
 

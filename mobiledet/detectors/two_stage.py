@@ -82,6 +82,11 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         self.register_buffer("anchors_xyxy", anchors_xyxy, persistent=False)
         self.register_buffer("anchor_fractions", anchors_xyxy / self._scale(anchors_xyxy), persistent=False)
 
+    @property
+    def finest_stride(self) -> int:
+        """Pixels of the input between neighbouring cells of the finest level."""
+        return self.pooling.strides[0]
+
     def _scale(self, like: Tensor) -> Tensor:
         """What turns fractions into pixels."""
         height, width = self.image_size

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from mobiledet.atomic import atomic_file
-from mobiledet.bundle import ModelFile
+from mobiledet.atomic import atomic_file, file_name_of
+from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.devices.base import (
     BenchmarkPlan,
     ColdStart,
@@ -287,3 +287,9 @@ def write_result(path: Path, result: Result) -> None:
     text = json.dumps(result.to_json(), indent=1, allow_nan=False)
     with atomic_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
+    """Where a result is written if nobody says where."""
+    parts = bundle.spec.name, bundle.sha256[:8], Path(file.path).stem, f"{device}.json"
+    return Path("results") / file_name_of("-".join(parts))

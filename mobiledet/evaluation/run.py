@@ -27,7 +27,7 @@ from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detect
 from mobiledet.evaluation.images import check_images, load_images, recorded_images
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.plan import benchmark_plan
-from mobiledet.evaluation.result import Latency, Result, write_result
+from mobiledet.evaluation.result import Latency, Result, default_out, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
 from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
 from mobiledet.metrics.scoring import require_boxes
@@ -242,12 +242,6 @@ def _command(secret: str) -> str:
     """The command line as it was given, but for the secret in it."""
     words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return shlex.join(word.replace(secret, "TOKEN") if secret else word for word in words)
-
-
-def default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
-    """Where a result is written if nobody says where."""
-    name = f"{bundle.spec.name}-{bundle.sha256[:8]}-{Path(file.path).stem}-{device}.json"
-    return Path("results") / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
 def _check_writable(path: Path) -> None:

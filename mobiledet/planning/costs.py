@@ -73,7 +73,7 @@ def _at_base_side(backbone: str, detector: str, classes: int) -> Costs:
     )
     terms = np.array([*(count / 1e6 for count in counts), len(layers) / 100, 1.0])
     published = network.backbone.published
-    return Costs(parameters, terms, _finest_stride(network, detector), published.top1 if published else None)
+    return Costs(parameters, terms, network.finest_stride, published.top1 if published else None)
 
 
 def _drop_normalisation(network: Detector) -> None:
@@ -87,8 +87,3 @@ def _drop_normalisation(network: Detector) -> None:
 def _scores(outputs: object) -> int:
     """Class scores among which the best are chosen; a network of two stages has them for its regions alone."""
     return outputs.class_logits.numel() if isinstance(outputs, RawOutputs) else 0
-
-
-def _finest_stride(network: Detector, detector: str) -> int:
-    strides = [level.stride for level in network.backbone.feature_info]
-    return strides[0] if detector == "nanodet_plus" or detector.endswith("_fpn") else strides[-2]
