@@ -112,7 +112,7 @@ def _at_base_side(backbone: str, detector: str, classes: int) -> Costs:
     return Costs(
         parameters,
         np.array([terms[term] for term in TERMS], float),
-        _finest_stride(network, detector),
+        network.finest_stride,
         published.top1 if published else None,
     )
 
@@ -146,8 +146,3 @@ def _drop_normalisation(network: Detector) -> None:
 def _scores(outputs: object) -> int:
     """Class scores among which the best are chosen; a network of two stages has them for its regions alone."""
     return outputs.class_logits.numel() if isinstance(outputs, RawOutputs) else 0
-
-
-def _finest_stride(network: Detector, detector: str) -> int:
-    strides = [level.stride for level in network.backbone.feature_info]
-    return strides[0] if detector == "nanodet_plus" or detector.endswith("_fpn") else strides[-2]

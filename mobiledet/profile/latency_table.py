@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated
 
+from mobiledet.atomic import file_name_of
 from mobiledet.cache import cache_folder
 from mobiledet.devices.base import DeviceInfo, Threads
 from mobiledet.errors import UserError
@@ -106,8 +107,7 @@ class LatencyTable:
 
 def default_table_path(device: str, threads: int) -> Path:
     """Where the table of a device, as it was addressed, is kept if no other place is named."""
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in device)
-    return cache_folder() / "latencies" / f"{name}-{threads}-threads.json"
+    return cache_folder() / "latencies" / file_name_of(f"{device}-{threads}-threads.json")
 
 
 def write_table(path: Path, table: LatencyTable) -> None:

@@ -32,6 +32,7 @@ from mobiledet.training.finetune import like_start, load_start, start_from
 from mobiledet.training.interruption import Interrupted, Interruption
 from mobiledet.training.launch import adopt_environment, launch, make_fabric
 from mobiledet.training.meter import LossWatch
+from mobiledet.training.network_options import HELP, options_text
 from mobiledet.training.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
 from mobiledet.training.progress import TrainProgress
 from mobiledet.training.qat import freeze_statistics, prepare_qat
@@ -86,6 +87,9 @@ def run(config: TrainConfig) -> int:
     """The command ``mobiledet train``; returns its exit status."""
     if config.recipe == LIST:
         print(recipe_json() if config.json else recipe_list())
+        return 0
+    if config.detector_options == (HELP,):
+        print(options_text(config.detector))
         return 0
     try:
         train(config, quiet=False)

@@ -196,7 +196,7 @@ def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:
         return [image]
     with torch.no_grad():
         maps = detector.neck(detector.backbone(image))
-        proposals = torch.zeros(1, detector.settings.proposals, 4)
+        proposals = torch.zeros(1, detector.options.proposals, 4)
         return [image, detector.pooling.forward_static(maps, proposals)]
 
 
