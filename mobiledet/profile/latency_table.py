@@ -41,18 +41,23 @@ class Shape:
 
 @dataclass(frozen=True)
 class Timing:
-    """One measurement of a file.
+    """One measurement of a file, and of the reference file right before and after.
+
+    By the reference times of a slow minute are made those of a fast one: other programs, heat, and other tenants of a
+    rented machine change its speed by a half. They make runs slower, never faster, so that the fast tenth of the runs
+    tells more of the file than the median.
 
     Attributes:
-        p50_ms: median of the timed runs of the file alone.
+        fast_ms: that a tenth of the timed runs of the file alone are below.
         runs: so many.
-        reference_ms: median of the reference file right before and after. By it times of a slow minute are made those
-            of a fast one: other programs, heat, and other tenants of a rented machine change its speed by a half.
+        reference_fast_ms: the same of the reference.
+        reference_p50_ms: its median.
     """
 
-    p50_ms: Positive
+    fast_ms: Positive
     runs: Count
-    reference_ms: Positive
+    reference_fast_ms: Positive
+    reference_p50_ms: Positive
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,9 @@ class LatencyTable:
         return tuple(dict.fromkeys(row.precision for row in self.rows))
 
     def milliseconds(self, row: LatencyRow) -> float:
-        """Median of a row's measurements as if the device had been as fast as at its best."""
-        fastest = min(timing.reference_ms for other in self.rows for timing in other.timings)
-        return fastest * median(timing.p50_ms / timing.reference_ms for timing in row.timings)
+        """Median latency of a row as if the device had been as fast as at its best."""
+        best = min(timing.reference_p50_ms for other in self.rows for timing in other.timings)
+        return best * median(timing.fast_ms / timing.reference_fast_ms for timing in row.timings)
 
 
 def default_table_path(device: str, threads: int) -> Path:

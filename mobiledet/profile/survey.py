@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
 import mobiledet
@@ -29,7 +30,6 @@ from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.devices import open_device
 from mobiledet.devices.base import BenchmarkPlan, Device, Session
 from mobiledet.errors import UserError
-from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.locks import locked_target
 from mobiledet.ops.images import normalize
 from mobiledet.profile.config import ProfileConfig
@@ -78,6 +78,7 @@ SHAPES = (
 )
 PRECISIONS: tuple[Precision, ...] = ("float16", "int8")
 CALIBRATION_IMAGES, PARITY_IMAGES = 8, 1
+FAST = 0.1  # share of the runs
 SEEDS = 3  # of random weights, before a network is left out
 ROUNDS = 3  # through all networks, far apart from each other
 PLAN = BenchmarkPlan(warmup_seconds=0.5, warmup_limit_seconds=5.0, runs=30, seconds=1.0)
@@ -219,15 +220,17 @@ class _Reference:
         self.threads = threads
         self._session = device.load(bundle, bundle.files[0], "auto", threads)
 
-    def milliseconds(self) -> float:
-        return _timed(self._session).p50_ms
+    def times(self) -> NDArray[np.float64]:
+        return _times(self._session)
 
 
-def _timed(session: Session) -> LatencyStats:
+def _times(session: Session) -> NDArray[np.float64]:
+    """Milliseconds: of the fast tenth, the median, and the number of runs."""
     samples = session.benchmark(PLAN)
     if samples is None:
         raise UserError("the device interprets or emulates files, so that its times say nothing")
-    return LatencyStats.of(samples.infer_ns)
+    milliseconds = np.array(samples.infer_ns) / 1e6
+    return np.array([*np.quantile(milliseconds, (FAST, 0.5)), len(milliseconds)])
 
 
 def _measured(
@@ -240,15 +243,16 @@ def _measured(
     missing = [precision for precision in PRECISIONS if precision not in {file.precision for file in bundle.files}]
     if missing:
         raise UserError(f"no file of {', '.join(missing)}: {'; '.join(map(str, bundle.left_out))}")
-    before = reference.milliseconds()
+    before = reference.times()
     for file in bundle.files:
         row = next((row for row in table.rows if row.shape == shape and row.precision == file.precision), None)
         if row and len(row.timings) >= turn:
             continue
         session = device.load(bundle, file, "auto", reference.threads)
-        times = _timed(session)
-        after = reference.milliseconds()
-        timing = Timing(times.p50_ms, times.n, (before + after) / 2)
+        fast, _, runs = _times(session)
+        after = reference.times()
+        around = (before + after) / 2
+        timing = Timing(float(fast), int(runs), float(around[0]), float(around[1]))
         before = after
         timings = (*row.timings, timing) if row else (timing,)
         table = dataclasses.replace(

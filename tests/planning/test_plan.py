@@ -37,7 +37,7 @@ def milliseconds(shape: Shape) -> float:
 def row_of(shape: Shape) -> LatencyRow:
     size = 50_000 + 2 * costs_of(shape).parameters
     slowness = 1 + size % 7 / 10  # of the device just then; the reference takes as much longer
-    return LatencyRow(shape, "float16", size, (Timing(milliseconds(shape) * slowness, 30, 3 * slowness),))
+    return LatencyRow(shape, "float16", size, (Timing(milliseconds(shape) * slowness, 30, 3 * slowness, 3 * slowness),))
 
 
 @pytest.fixture(scope="module")
