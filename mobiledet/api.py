@@ -4,6 +4,7 @@ Options have the names, defaults and meaning of the command line, from the same 
 tuples lists. What a user can mend is raised as ``UserError``. Messages name an option as the command line does.
 """
 
+import math
 from collections.abc import Collection, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,12 +16,14 @@ import numpy as np
 from PIL import Image
 
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
-from mobiledet.data.images import ImageSource, pillow_rgb
-from mobiledet.data.video import open_video
+from mobiledet.data.images import ImageSource, pillow_rgb, read_rgb
+from mobiledet.data.video import VideoFrame, open_video
+from mobiledet.detections import Detections
 from mobiledet.devices.base import Execution
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig, PredictConfig
-from mobiledet.evaluation.found import Found, FoundFrame
+from mobiledet.evaluation.follow import Follower
+from mobiledet.evaluation.found import Found, FoundFrame, TrackedFrame
 from mobiledet.evaluation.opened import OpenedFile, open_file
 from mobiledet.evaluation.predict_video import detect_frames
 from mobiledet.evaluation.result import Result
@@ -28,6 +31,8 @@ from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.keywords import narrowed, takes, takes_after
 from mobiledet.model_card.config import CardConfig
 from mobiledet.spec import ModelSpec
+from mobiledet.tracking.counting import CountedPoint, Line, Zone
+from mobiledet.tracking.tracker import Tracker, TrackerSettings
 from mobiledet.training.config import TrainConfig
 from mobiledet.versions.config import CompareConfig
 from mobiledet.zoo_bundle import find_bundle, tell
@@ -154,21 +159,67 @@ class Detector:
                 decoded, how the video broke and when.
         """
         least = self._opened.shown_from(score)
+        with closing(self._frames(source, every)) as frames:
+            for frame, all_found in frames:
+                yield FoundFrame(**self._told(frame, all_found.above(least)))
+
+    def track(
+        self,
+        source: str | Path | int | list[Any] | tuple[Any, ...],
+        every: int = 1,
+        score: float | None = None,
+        *,
+        settings: TrackerSettings | None = None,
+        lines: Iterable[Line] = (),
+        zones: Iterable[Zone] = (),
+        point: CountedPoint = "bottom",
+    ) -> Generator[TrackedFrame, None, None]:
+        """Follow objects through the frames of a video or camera, as they come: each has an id that stays.
+
+        Args:
+            source: as in ``stream``; or a list of pictures, as in ``detect``, which are frames of one camera.
+            every: take every N-th frame of a video.
+            score: as in ``detect``; from it on a detection is confident, and can begin a track.
+            settings: of the tracker.
+            lines, zones: where objects are counted, in pixels of a frame; ``frame.follower.counter`` holds the counts.
+            point: of a box that counts there.
+
+        Raises:
+            UserError: as in ``stream``.
+        """
+        tracker = Tracker(self._opened.shown_from(score), settings or TrackerSettings())
+        follower = Follower(tracker, tuple(lines), tuple(zones), point)
+        pictures = isinstance(source, list | tuple)
+        with closing(self._pictures(source) if pictures else self._frames(source, every)) as frames:
+            for frame, all_found in frames:
+                tracked = follower.update(all_found, *frame.pixels.shape[:2])
+                yield TrackedFrame(**self._told(frame, tracked.objects), ids=tracked.ids, follower=follower)
+
+    def _frames(self, source: Any, every: int) -> Generator[tuple[VideoFrame, Detections], None, None]:
         if every < 1:
             raise UserError(f"every {every} is not at least 1")
         with open_video(str(source)) as video:
             with closing(detect_frames(self._opened.session, video, every)) as frames:
-                for frame, all_found in frames:
-                    found = all_found.above(least)
-                    names = tuple(self.spec.labels[label] for label in found.labels)
-                    height, width = frame.pixels.shape[:2]
-                    yield FoundFrame(
-                        *(found.boxes_xyxy, found.scores, found.labels, names, height, width, frame.pixels),
-                        index=frame.index,
-                        time_s=frame.time_s,
-                    )
+                yield from frames
             if video.problem:
                 raise UserError(f"{video.name} broke: {video.report}")
+
+    def _pictures(self, pictures: Any) -> Generator[tuple[VideoFrame, Detections], None, None]:
+        upright = self.spec.input.exif != "ignore"
+        for index, picture in enumerate(pictures):
+            source = _source(picture, upright)
+            (frame,) = self._opened.session.detect([source], upright)
+            if frame.problem:
+                raise UserError(frame.problem)
+            pixels = read_rgb(source, Path("of bytes"), upright)
+            yield VideoFrame(pixels, index, ticks=index, time_s=math.nan), frame.detections
+
+    def _told(self, frame: VideoFrame, found: Detections) -> dict[str, Any]:
+        height, width = frame.pixels.shape[:2]
+        names = tuple(self.spec.labels[label] for label in found.labels)
+        rows = {"boxes": found.boxes_xyxy, "scores": found.scores, "labels": found.labels, "names": names}
+        place = {"image": frame.pixels, "index": frame.index, "time_s": frame.time_s}
+        return {**rows, "height": height, "width": width, **place}
 
     def close(self) -> None:
         """Let the device go."""

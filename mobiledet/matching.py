@@ -91,13 +91,20 @@ def match(expected: Detections, found: Detections) -> tuple[np.ndarray, np.ndarr
     difference = np.abs(expected.scores[:, None] - found.scores[None])
     rows, columns = np.nonzero(iou >= SAME_OBJECT_IOU)
     order = np.lexsort((difference[rows, columns], -iou[rows, columns]))
+    paired = pair_off(rows[order], columns[order])
+    pairs = [(row, column, iou[row, column], difference[row, column]) for row, column in paired]
+    return np.array(pairs, [("expected", int), ("found", int), ("iou", float), ("score_difference", float)]), iou
+
+
+def pair_off(rows: np.ndarray, columns: np.ndarray) -> list[tuple[int, int]]:
+    """Of pairs, best first, those of which neither row nor column is taken by one before."""
     used_rows, used_columns, pairs = set(), set(), []
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         if row not in used_rows and column not in used_columns:
             used_rows.add(row)
             used_columns.add(column)
-            pairs.append((row, column, iou[row, column], difference[row, column]))
-    return np.array(pairs, [("expected", int), ("found", int), ("iou", float), ("score_difference", float)]), iou
+            pairs.append((row, column))
+    return pairs
 
 
 def pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from vectors.formats import golden_file_cases, sums_cases
 from vectors.geometry import exif_cases, orientation_cases, placement_cases, resize_cases
 from vectors.latency import latency_cases, steady_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
+from vectors.tracking import tracking_cases
 
 
 def write(folder: Path) -> None:
@@ -35,6 +36,7 @@ def write(folder: Path) -> None:
         ("gate", gate_cases()),
         ("latency", latency_cases()),
         ("steady", steady_cases()),
+        ("tracking", tracking_cases()),
         ("messages", message_cases()),
         ("batches", batch_cases()),
         ("exchanges", exchange_cases(folder / "bundles")),

@@ -2,15 +2,17 @@
 //
 //   node build.mjs OUT
 
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PACKAGES = join(HERE, "node_modules");
 // in a source tree the schema lies beside the page's sources, in an installed package with them
 const SCHEMAS = ["../protocol", "protocol"].map((folder) => join(HERE, folder, "messages.schema.json"));
 
+const OWN = ["index.html", "style.css", "package.json", "src", "service_worker.js", "manifest.webmanifest", "icon.svg"];
 // file or folder of a package -> where it goes
 const VENDOR = {
   "@litertjs/core/dist/index.js": "litert/core.js",
@@ -30,7 +32,7 @@ const RUNTIMES = ["litert_wasm_internal", "litert_wasm_threaded_internal", "lite
 function build(out) {
   if (!existsSync(PACKAGES)) throw new Error(`${PACKAGES} is missing; run npm ci first`);
   rmSync(out, { recursive: true, force: true });
-  for (const name of ["index.html", "style.css", "package.json", "src"]) copy(join(HERE, name), join(out, name));
+  for (const name of OWN) copy(join(HERE, name), join(out, name));
   copy(SCHEMAS.find(existsSync), join(out, "messages.schema.json"));
   for (const [from, to] of Object.entries(VENDOR)) copy(join(PACKAGES, from), join(out, "vendor", to));
   for (const name of RUNTIMES.flatMap((runtime) => [`${runtime}.js`, `${runtime}.wasm`])) {
@@ -38,6 +40,16 @@ function build(out) {
   }
   // workers have no import map, so the runtime's one import by name becomes a path
   replace(join(out, "vendor/litert/core.js"), '"@litertjs/wasm-utils"', '"./wasm-utils.js"');
+  const files = readdirSync(out, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(out, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
+    .sort();
+  // what the service worker fetches at once; the runtime has three variants, of which a browser takes one
+  writeFileSync(join(out, "files.json"), JSON.stringify(files.filter((name) => !name.startsWith("vendor/litert/wasm/"))));
+  // 9 MB of WebAssembly are a third when they are packed; servers send NAME.gz to who can unpack it
+  for (const name of files.filter((name) => name.startsWith("vendor/litert/"))) {
+    writeFileSync(join(out, `${name}.gz`), gzipSync(readFileSync(join(out, name)), { level: 9 }));
+  }
 }
 
 function copy(from, to) {

@@ -3,6 +3,7 @@
 import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,11 +19,20 @@ KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
 
+class Mark(NamedTuple):
+    """A line through some points (x, y in pixels), and a text at its beginning."""
+
+    points: Sequence[tuple[float, float]]
+    text: str
+
+
 def draw_detections(
     image: np.ndarray,
     detections: Detections,
     labels: Sequence[str] | Mapping[int, str],
     truth_xyxy: np.ndarray | None = None,
+    ids: Sequence[int] | None = None,
+    marks: Sequence[Mark] = (),
 ) -> np.ndarray:
     """Draw boxes with class and score; the best detection lies on top.
 
@@ -33,13 +43,15 @@ def draw_detections(
         detections: boxes in its pixels.
         labels: class names.
         truth_xyxy: N x 4 true boxes, drawn in white below the others.
+        ids: of tracks, written behind the names; they give the colours in the place of the classes.
+        marks: drawn in white below the boxes.
 
     Returns:
         a new image, height x width x 3 uint8 RGB, or a multiple of it.
     """
     height, width = image.shape[:2]
     factor = max(1, -(-READABLE_SIDE // max(height, width)))
-    if factor == 1 and not len(detections) and truth_xyxy is None:
+    if factor == 1 and not len(detections) and truth_xyxy is None and not marks:
         return image.copy()
     picture = Image.fromarray(image).resize((width * factor, height * factor), Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(picture)
@@ -49,17 +61,23 @@ def draw_detections(
     boxes = detections.boxes_xyxy * factor
     for box in [] if truth_xyxy is None else (truth_xyxy * factor).tolist():
         _outline(draw, _inside(box, picture.size), "white", line)
-    for box, label in reversed(list(zip(boxes.tolist(), detections.labels.tolist(), strict=True))):
-        _outline(draw, _inside(box, picture.size), class_color(label), line)
+    for mark in marks:
+        _draw_mark(draw, Mark([(x * factor, y * factor) for x, y in mark.points], mark.text), line, font)
+    colours = [class_color(number) for number in (detections.labels.tolist() if ids is None else ids)]
+    for box, colour in reversed(list(zip(boxes.tolist(), colours, strict=True))):
+        _outline(draw, _inside(box, picture.size), colour, line)
     taken: list[Box] = []
-    for box, label, score in zip(boxes.tolist(), detections.labels.tolist(), detections.scores.tolist(), strict=True):
-        text = f"{labels[label]} {score:.2f}"
+    names = [labels[label] for label in detections.labels.tolist()]
+    if ids is not None:
+        names = [f"{name} #{track}" for name, track in zip(names, ids, strict=True)]
+    for box, name, score, colour in zip(boxes.tolist(), names, detections.scores.tolist(), colours, strict=True):
+        text = f"{name} {score:.2f}"
         text_size = font.getlength(text) + 3 * line, 1.25 * font_size + line
         place = _place_text(box, text_size, picture.size, taken)
         taken.append(place)
-        draw.rectangle(place, fill=class_color(label))
+        draw.rectangle(place, fill=colour)
         middle = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
-        draw.text(middle, text, fill=_ink(class_color(label)), font=font, anchor="mm")
+        draw.text(middle, text, fill=_ink(colour), font=font, anchor="mm")
     return np.asarray(picture)
 
 
@@ -80,6 +98,15 @@ def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: str | tuple[int, int, 
     x1, y1, x2, y2 = box
     draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=line + 2)
     draw.rectangle(box, outline=colour, width=line)
+
+
+def _draw_mark(draw: ImageDraw.ImageDraw, mark: Mark, line: int, font: ImageFont.FreeTypeFont) -> None:
+    draw.line(mark.points, fill="black", width=line + 2)
+    draw.line(mark.points, fill="white", width=line)
+    x, y = mark.points[0]
+    draw.text(
+        (max(0, x) + line, max(0, y) + line), mark.text, fill="white", font=font, stroke_width=2, stroke_fill="black"
+    )
 
 
 def class_color(label: int) -> tuple[int, int, int]:

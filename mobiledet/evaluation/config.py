@@ -211,6 +211,7 @@ class PredictConfig:
       mobiledet predict x.mobiledet 0                            # the first camera
       mobiledet predict x.mobiledet rtsp://192.168.0.9/stream
       mobiledet predict x.mobiledet aerial.tif --tiles 640       # what is small
+      mobiledet predict x.mobiledet street.mp4 --track --line gate=0,400,1280,400
     """
 
     bundle: Positional[Path]
@@ -237,6 +238,26 @@ class PredictConfig:
     (auto), to find what is small in large pictures."""
     tile_overlap: float = 0.2
     """Of neighbouring slices, as a share of their side: what is no larger lies whole in one of them."""
+    track: bool = False
+    """Follow objects from frame to frame: each has a number that stays, in drawings, lines of JSON ("track_id") and
+    tables. Pictures are taken for frames of one camera, those of a folder by the numbers in their names."""
+    track_weak: float = 0.1
+    """Detections from this score on keep a track alive, though they are too weak to begin one."""
+    track_keep: int = 30
+    """Frames that a track waits for an object that is hidden; then the object gets a new number."""
+    track_smoothing: float = 0.0
+    """Share of what was shown before in each box, 0 to below 1: boxes tremble less."""
+    track_any_class: bool = False
+    """A track may change its class; by default only detections of its class go on it."""
+    line: tuple[str, ...] = ()
+    """With --track, count who crosses: [NAME=]x1,y1,x2,y2 in pixels, or all in percent of the picture, such as
+    door=50%,0%,50%,100%. To the right is the right hand of who walks from the first point to the second."""
+    zone: tuple[str, ...] = ()
+    """With --track, count who is inside: [NAME=]x1,y1,x2,y2,x3,y3,... the corners, in pixels or percent."""
+    count_point: Literal["bottom", "centre"] = "bottom"
+    """Of a box, what counts at lines and zones: the middle of its lower edge, or its centre."""
+    line_margin: float = 0.0
+    """Pixels on both sides of a line in which nothing is decided: who stands on it and trembles is not counted."""
     file: str = ""
     """Model file or precision of the bundle; by default the first .tflite."""
     device: str = "local"

@@ -11,6 +11,7 @@ from mobiledet.data.images import ImageSource, read_rgb
 from mobiledet.detections import Detections
 from mobiledet.drawing.pictures import draw_detections, save_picture
 from mobiledet.errors import UserError
+from mobiledet.evaluation.follow import Follower
 
 SHOWN = 5  # of a representation
 
@@ -61,12 +62,15 @@ class Found:
         if pixels.shape[:2] != (self.height, self.width):
             raise UserError(f"{self.image!s} is not the picture any more that was looked at; detect again")
         names = dict(zip(self.labels.tolist(), self.names, strict=True))
-        drawn = draw_detections(pixels, Detections(self.boxes, self.scores, self.labels), names)
+        drawn = self._drawn(pixels, Detections(self.boxes, self.scores, self.labels), names)
         if path is not None:
             if isinstance(self.image, Path) and self.image.resolve() == Path(path).resolve():
                 raise UserError(f"{path} would overwrite the picture that was looked at; choose another name")
             save_picture(Path(path), drawn)
         return drawn
+
+    def _drawn(self, pixels: NDArray[np.uint8], found: Detections, names: dict[int, str]) -> NDArray[np.uint8]:
+        return draw_detections(pixels, found, names)
 
     def to_supervision(self) -> Any:
         """The same as ``supervision.Detections``, the names as ``data["class_name"]``.
@@ -95,3 +99,25 @@ class FoundFrame(Found):
 
     index: int
     time_s: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class TrackedFrame(FoundFrame):
+    """What is followed through one frame of a video.
+
+    Attributes:
+        ids: N int64 from 1, of the track of each object.
+        follower: what was counted up to the newest frame: ``follower.counter.lines``, ``follower.counter.zones``.
+    """
+
+    ids: NDArray[np.int64]
+    follower: Follower = field(repr=False)
+
+    def _drawn(self, pixels: NDArray[np.uint8], found: Detections, names: dict[int, str]) -> NDArray[np.uint8]:
+        return draw_detections(pixels, found, names, ids=self.ids.tolist(), marks=self.follower.marks())
+
+    def to_supervision(self) -> Any:
+        """The same as ``supervision.Detections``, the ids as ``tracker_id``."""
+        theirs = super().to_supervision()
+        theirs.tracker_id = self.ids
+        return theirs

@@ -1,6 +1,7 @@
 """``mobiledet predict``: what a bundle finds on pictures and in videos, drawn and told."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,8 +23,9 @@ from mobiledet.devices.base import Session
 from mobiledet.drawing.pictures import contact_sheet, draw_detections, save_picture
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
+from mobiledet.evaluation.follow import Follower
 from mobiledet.evaluation.opened import DEFAULT_SCORE, open_file
-from mobiledet.evaluation.predict_video import VideoPrediction, detections_json, predict_video
+from mobiledet.evaluation.predict_video import VideoPrediction, detections_json, predict_video, shown
 from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.spec import ModelSpec
 
@@ -41,17 +43,19 @@ class Prediction:
         image: the picture.
         drawn: the same with the boxes.
         detections: boxes in pixels of the upright picture.
+        ids: of the tracks that they are on, where objects are followed.
     """
 
     image: Path
     drawn: Path
     detections: Detections
+    ids: list[int] | None = None
 
 
 def run(config: PredictConfig) -> int:
     """The command ``mobiledet predict``; returns 2 if something could not be read, 3 if a video broke on its way."""
     _check(config)
-    images, videos, passed_over = _sources(config.images)
+    images, videos, passed_over = _sources(config.images, numbered=config.track)
     if not images and (config.sheet or not videos):
         raise UserError("no pictures; give at least one picture, a folder of pictures, or a video without --sheet")
     if config.every != 1 and not videos:
@@ -65,13 +69,18 @@ def run(config: PredictConfig) -> int:
         score, point = opened.shown_from(config.score), opened.file.operating_point
         if config.score is None and point:
             print(f"shown by the operating point of the bundle: {point}; --score overrides it", file=sys.stderr)
-        predictions, problems = predict(session, spec, images, config.out, score)
+        follower = Follower.asked_for(config, score) if config.track else None
+        if follower and spec.nms.score > config.track_weak:
+            print(f"the bundle finds nothing below {spec.nms.score}, which --track-weak is", file=sys.stderr)
+        predictions, problems = predict(session, spec, images, config.out, score, follower)
         found = []
         for video, target in zip(videos, targets, strict=True):
             drawn = config.out / target if config.write != "ndjson" else None
             ndjson = (config.out / target).with_suffix(".ndjson") if config.write != "video" else None
             try:
-                found.append(predict_video(session, spec, video, drawn, ndjson, score, config.every))
+                # a video's objects have nothing to do with those of the pictures or of another video
+                own = Follower.asked_for(config, score) if config.track else None
+                found.append(predict_video(session, spec, video, drawn, ndjson, score, config.every, follower=own))
             except UnreadVideo as error:
                 problems.append(str(error))
             if found and found[-1].stopped:
@@ -82,9 +91,13 @@ def run(config: PredictConfig) -> int:
             Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
     if config.json:
         told = [_to_json(prediction, spec) for prediction in predictions] + [_video_json(video) for video in found]
+        if follower and predictions:
+            told.append({"pictures": len(predictions), **follower.summary(spec.labels)})
         print(json.dumps(told, indent=1))
     else:
         _print(predictions, found, spec)
+        for note in follower.notes(spec.labels) if follower and predictions else ():
+            print(note)
     for other in passed_over:
         kind = "what a Mac leaves beside a picture" if other.name.startswith("._") else f"pictures of {other.suffix}"
         print(f"not read: {other} ({kind})", file=sys.stderr)
@@ -113,10 +126,18 @@ def _check(config: PredictConfig) -> None:
         raise UserError(f"--score {config.score} is not in 0..1")
     if config.every < 1:
         raise UserError(f"--every {config.every} is not at least 1")
+    if (config.line or config.zone) and not config.track:
+        raise UserError(f"--{'line' if config.line else 'zone'} counts objects that are followed; add --track")
+    if config.track:  # before anything is loaded
+        Follower.asked_for(config, 0.0)
 
 
-def _sources(given: Sequence[str]) -> tuple[list[Path], list[str], list[Path]]:
+def _sources(given: Sequence[str], numbered: bool) -> tuple[list[Path], list[str], list[Path]]:
     """Pictures, videos, and what lies among the pictures of folders and is not read.
+
+    Args:
+        given: as on the command line.
+        numbered: sort the pictures of a folder by the numbers in their names, as frames are.
 
     Raises:
         UserError: a path does not exist, or a folder holds neither.
@@ -133,15 +154,25 @@ def _sources(given: Sequence[str]) -> tuple[list[Path], list[str], list[Path]]:
         videos += map(str, inside)
         passed_over += unread_pictures(path)
         try:
-            images += list_images(path)
+            images += sorted(list_images(path), key=_number) if numbered else list_images(path)
         except UserError:
             if not inside:
                 raise
     return images, videos, passed_over
 
 
+def _number(path: Path) -> list[tuple[int, str]]:
+    """A name's parts, so that 9 comes before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+
 def predict(
-    session: Session, spec: ModelSpec, images: Sequence[Path], out: Path, score: float | np.ndarray = DEFAULT_SCORE
+    session: Session,
+    spec: ModelSpec,
+    images: Sequence[Path],
+    out: Path,
+    score: float | np.ndarray = DEFAULT_SCORE,
+    follower: Follower | None = None,
 ) -> tuple[list[Prediction], list[str]]:
     """Detect in pictures and write each with its boxes into a folder.
 
@@ -153,6 +184,7 @@ def predict(
         images: the pictures.
         out: the folder, made if missing.
         score: detections below it are left out.
+        follower: follows objects from picture to picture; it decides what is shown, in the place of ``score``.
 
     Returns:
         what was found, and a line for each picture that could not be read.
@@ -168,15 +200,15 @@ def predict(
         if frame.problem:
             problems.append(frame.problem)
             continue
-        found = frame.detections.above(score)
         try:
             pixels = load_rgb(frame.image, apply_orientation=turns)
         except UserError as error:  # the device could
             problems.append(str(error))
             continue
-        drawn = draw_detections(pixels, found, spec.labels)
+        found, ids = shown(frame.detections, score, follower, frame.height, frame.width)
+        drawn = draw_detections(pixels, found, spec.labels, ids=ids, marks=follower.marks() if follower else ())
         save_picture(target, drawn)
-        predictions.append(Prediction(frame.image, target, found))
+        predictions.append(Prediction(frame.image, target, found, ids))
     return predictions, problems
 
 
@@ -210,7 +242,7 @@ def _to_json(prediction: Prediction, spec: ModelSpec) -> dict[str, Any]:
     return {
         "image": str(prediction.image),
         "drawn": str(prediction.drawn),
-        "detections": detections_json(prediction.detections, spec),
+        "detections": detections_json(prediction.detections, spec, prediction.ids),
     }
 
 
@@ -224,6 +256,7 @@ def _video_json(video: VideoPrediction) -> dict[str, Any]:
         "frames_per_second": round(video.frames_per_second, 2),
         "problem": video.problem,
         "notes": video.notes,
+        **(video.followed or {}),
     }
 
 
@@ -237,13 +270,18 @@ def _print(predictions: Sequence[Prediction], videos: Sequence[VideoPrediction],
     if not predictions:
         return
     table = Table("picture", "found", "score", "x1, y1, x2, y2")
+    if predictions[0].ids is not None:
+        table.add_column("track")
     for prediction in predictions:
         found = prediction.detections
         name = escape(prediction.image.name)
         if not len(found):
             table.add_row(name, "nothing")
-        for label, score, box in zip(found.labels, found.scores, found.boxes_xyxy, strict=True):
-            table.add_row(name, escape(spec.labels[label]), f"{score:.2f}", ", ".join(f"{side:.0f}" for side in box))
+        tracks: list[tuple[str, ...]]
+        tracks = [()] * len(found) if prediction.ids is None else [(f"#{track}",) for track in prediction.ids]
+        for label, score, box, track in zip(found.labels, found.scores, found.boxes_xyxy, tracks, strict=True):
+            sides = ", ".join(f"{side:.0f}" for side in box)
+            table.add_row(name, escape(spec.labels[label]), f"{score:.2f}", sides, *track)
             name = ""
     Console().print(table)
     print(f"{len(predictions)} pictures drawn in {predictions[0].drawn.parent}")

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from mobiledet.devices.base import Session
 from mobiledet.drawing.pictures import draw_detections
 from mobiledet.drawing.video import VideoWriter
 from mobiledet.errors import UserError
+from mobiledet.evaluation.follow import Follower
 from mobiledet.spec import ModelSpec
 from mobiledet.stop_signal import StopSignal
 
@@ -38,6 +39,7 @@ class VideoPrediction:
         problem: where the video broke; what came before is written.
         notes: what else should be known of it.
         stopped: number of the signal that ended it early; 0 if none did, or if that is how a camera ends.
+        followed: how many objects were followed and counted, where that was asked for.
     """
 
     video: str
@@ -49,6 +51,7 @@ class VideoPrediction:
     problem: str
     notes: tuple[str, ...]
     stopped: int
+    followed: dict[str, Any] | None = None
 
     @property
     def frames_per_second(self) -> float:
@@ -65,6 +68,7 @@ def predict_video(
     score: float | np.ndarray,
     every: int = 1,
     quiet: bool = False,
+    follower: Follower | None = None,
 ) -> VideoPrediction:
     """Detect in a video until it ends or breaks, or until Ctrl-C; the files are whole then.
 
@@ -77,6 +81,7 @@ def predict_video(
         score: detections below it are left out; one for all, or one for each class.
         every: takes every N-th frame.
         quiet: show no progress.
+        follower: follows objects; it decides what is shown, in the place of ``score``.
 
     Raises:
         UnreadVideo: the source cannot be read at all.
@@ -94,11 +99,14 @@ def predict_video(
         signals = stack.enter_context(StopSignal(lambda: setattr(video, "stop", True)))
         detected = stack.enter_context(closing(detect_frames(session, video, every)))
         for frame, all_found in detected:
-            found = all_found.above(score)
+            found, ids = shown(all_found, score, follower, *frame.pixels.shape[:2])
             if writer:
-                writer.add(draw_detections(frame.pixels, found, spec.labels), frame.ticks)
+                marks = follower.marks() if follower else ()
+                writer.add(draw_detections(frame.pixels, found, spec.labels, ids=ids, marks=marks), frame.ticks)
             if lines:
-                lines.write(json.dumps(frame_json(frame, found, spec), separators=(",", ":")) + "\n")
+                counts = follower.counts_json(spec.labels) if follower else {}
+                line = frame_json(frame, found, spec, ids) | counts
+                lines.write(json.dumps(line, separators=(",", ":")) + "\n")
             frames, objects = frames + 1, objects + len(found)
             progress.update(task, completed=frames)
         if not frames:
@@ -111,8 +119,9 @@ def predict_video(
         objects=objects,
         seconds=time.perf_counter() - started,
         problem=f"{video.name} broke: {video.report}" if video.problem else "",
-        notes=_notes(video, writer, signals.number),
+        notes=(*_notes(video, writer, signals.number), *(follower.notes(spec.labels) if follower else ())),
         stopped=0 if video.live else signals.number,
+        followed=follower.summary(spec.labels) if follower else None,
     )
 
 
@@ -132,23 +141,35 @@ def detect_frames(session: Session, video: Video, every: int) -> Generator[tuple
             yield asked.popleft(), result.detections
 
 
-def frame_json(frame: VideoFrame, found: Detections, spec: ModelSpec) -> dict[str, Any]:
+def shown(
+    found: Detections, score: float | np.ndarray, follower: Follower | None, height: int, width: int
+) -> tuple[Detections, list[int] | None]:
+    """What of a frame's detections is shown: those above the score, or those on tracks, with their ids."""
+    if follower is None:
+        return found.above(score), None
+    tracked = follower.update(found, height, width)
+    return tracked.objects, tracked.ids.tolist()
+
+
+def frame_json(frame: VideoFrame, found: Detections, spec: ModelSpec, ids: Sequence[int] | None) -> dict[str, Any]:
     """One line: the frame's place, its time, and what was found, boxes in pixels of the upright frame."""
-    return {"frame": frame.index, "time_s": frame.time_s, "detections": detections_json(found, spec)}
+    return {"frame": frame.index, "time_s": frame.time_s, "detections": detections_json(found, spec, ids)}
 
 
-def detections_json(found: Detections, spec: ModelSpec) -> list[dict[str, Any]]:
-    """Detections as ``mobiledet predict`` writes them, of pictures and of frames."""
-    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes_xyxy.tolist(), strict=True)
+def detections_json(found: Detections, spec: ModelSpec, ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """Detections as ``mobiledet predict`` writes them, of pictures and of frames; with ids those of their tracks."""
+    tracks: list[dict[str, Any]] = [{}] * len(found) if ids is None else [{"track_id": track} for track in ids]
+    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes_xyxy.tolist(), tracks, strict=True)
     return [
-        {
+        track
+        | {
             "label": spec.labels[label],
             "label_index": label,
             "category_id": spec.category_ids[label],
             "score": score,
             "box_xyxy": box,
         }
-        for label, score, box in rows
+        for label, score, box, track in rows
     ]
 
 

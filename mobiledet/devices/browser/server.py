@@ -27,10 +27,16 @@ ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob: {inline}; worker-src 'self' blob:; "
     "connect-src 'self' blob: data:; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 INLINE = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
-MIME_TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".json": "application/json"}
+MIME_TYPES = {
+    ".js": "text/javascript",
+    ".wasm": "application/wasm",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+}
+PACKED = ".gz"
 
 
 class BrokerServer(ProtocolServer):
@@ -81,7 +87,7 @@ class BrokerHandler(ProtocolHandler):
             self._refuse_stranger()
             self._send_file(self.server.secret_files[name], "private, no-store")
         elif is_read and name in self.server.files and "Authorization" not in self.headers:
-            self._send_file(self.server.files[name], "no-cache")
+            self._send_file(self.server.files[name], "no-cache", self.server.files.get(f"{name}{PACKED}"))
         else:
             super()._serve()
 
@@ -91,12 +97,21 @@ class BrokerHandler(ProtocolHandler):
         else:
             self._forward()
 
-    def _send_file(self, path: Path, caching: str) -> None:
+    def _send_file(self, path: Path, caching: str, packed: Path | None = None) -> None:
+        """Send a file, or what it is packed to, where there is that and whoever asks can unpack it."""
+        kind = MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path)[0] or "text/plain"
+        unpacks = packed is not None and _accepts_gzip(self.headers.get("Accept-Encoding", ""))
+        if packed and unpacks:
+            path = packed
         status = path.stat()
         tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         known = self.headers.get("If-None-Match") == tag
         self.send_response(HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK)
-        self.send_header("Content-Type", MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path)[0] or "text/plain")
+        self.send_header("Content-Type", kind)
+        if packed:
+            self.send_header("Vary", "Accept-Encoding")
+        if unpacks:
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", "0" if known else str(status.st_size))
         self.send_header("Last-Modified", formatdate(status.st_mtime, usegmt=True))
         self.send_header("ETag", tag)
@@ -161,6 +176,12 @@ class BrokerHandler(ProtocolHandler):
         if not select.select([self.connection], [], [], 0)[0]:
             return True
         return self.connection.recv(1, socket.MSG_PEEK) != b""
+
+
+def _accepts_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding names gzip and does not refuse it (RFC 9110, 12.5.3)."""
+    codings = (coding.replace(" ", "").lower().partition(";") for coding in header.split(","))
+    return any(name == "gzip" and not re.fullmatch(r"q=0(\.0{0,3})?", weight) for name, _, weight in codings)
 
 
 def _files(folder: Path) -> dict[str, Path]:

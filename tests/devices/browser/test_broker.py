@@ -1,6 +1,7 @@
 """The broker, with a page that is a few lines of Python: it shows what the broker does when a page comes and goes."""
 
 import base64
+import gzip
 import hashlib
 import http.client
 import threading
@@ -29,6 +30,8 @@ def url(broker: Broker, tmp_path: Path) -> Iterator[str]:
     site.mkdir()
     (tmp_path / "secret").write_text("not for anybody")
     (site / "index.html").write_text("the page<script>inline()</script>")
+    (site / "runtime.wasm").write_bytes(b"wasm" * 1000)
+    (site / "runtime.wasm.gz").write_bytes(gzip.compress(b"wasm" * 1000))
     bundle = tmp_path / "x.mobiledet"
     (bundle / "golden").mkdir(parents=True)
     (bundle / "golden" / "0.rgb").write_text("a picture of the user")
@@ -177,6 +180,20 @@ def test_page_is_isolated_so_that_it_has_threads(url: str) -> None:
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     assert _get(url, "/index.html", {"If-None-Match": headers["ETag"]})[0] == 304
+
+
+def test_what_is_packed_goes_to_who_can_unpack_it(url: str) -> None:
+    whole = _get(url, "/runtime.wasm", {})
+    assert (whole[0], whole[1], whole[2]["Vary"]) == (200, b"wasm" * 1000, "Accept-Encoding")
+    assert "Content-Encoding" not in whole[2]
+    for asked in ("gzip", "br, gzip;q=0.5", "deflate, gzip"):
+        status, content, headers = _get(url, "/runtime.wasm", {"Accept-Encoding": asked})
+        assert (status, gzip.decompress(content)) == (200, whole[1])
+        assert (headers["Content-Encoding"], headers["Content-Type"]) == ("gzip", "application/wasm")
+        assert int(headers["Content-Length"]) == len(content) < 100
+        assert headers["ETag"] != whole[2]["ETag"]
+    for asked in ("br", "gzip;q=0", "gzip;q=0.000", ""):
+        assert _get(url, "/runtime.wasm", {"Accept-Encoding": asked})[1] == whole[1]
 
 
 @pytest.mark.parametrize("path", ["/bundle/golden/0.rgb", "//bundle/golden/0.rgb", "/bundle%2fgolden/0.rgb"])

@@ -50,6 +50,10 @@ class Page:
         self.part("picture").send_keys(str(picture))
         self.wait(lambda: self.part("caption").text.startswith(picture.name))
 
+    def errors(self) -> list[str]:
+        """What the browser's console has got since it was asked last: errors and warnings."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
     @property
     def found(self) -> list[str]:
         return [item.text for item in self.driver.find_elements("css selector", "#found li")]
@@ -66,6 +70,7 @@ def page(real_program: Callable[[str, str], str]) -> Iterator[Page]:
     camera = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
     for flag in (*flags, *camera):
         options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = selenium.Chrome(options=options, service=Service(real_program("chromedriver", "chromium-driver")))
     yield Page(driver)
     driver.quit()
@@ -79,7 +84,7 @@ def address(serve_site: Callable[..., AbstractContextManager[Any]], exported_bun
 
 
 def _expected(bundle: Bundle, picture: Path, least: float) -> list[str]:
-    session = open_device("local").load(bundle, bundle.select())
+    session = open_device("local").load(bundle, bundle.select("int8"))  # what a browser takes by itself
     (frame,) = session.detect([picture], apply_orientation=True)
     kept = frame.detections.above(least)
     return [f"{bundle.spec.labels[label]} {score:.2f}" for label, score in zip(kept.labels, kept.scores, strict=True)]
@@ -89,10 +94,16 @@ def _expected(bundle: Bundle, picture: Path, least: float) -> list[str]:
 def test_picture_gets_its_boxes(
     page: Page, address: str, exported_bundle: Bundle, scene_folder: Path, width: int
 ) -> None:
+    page.errors()
     page.open(address, width)
     page.wait_for_model()
+    assert page.part("file").get_property("value") == "model.int8.tflite"
     picture = sorted(scene_folder.iterdir())[1]
     page.show(picture)
+    assert page.errors() == []
+    spoken = f"{picture.name}: {page.part('view').get_attribute('aria-label')}"
+    assert page.part("spoken").get_property("textContent") == spoken
+    assert f"{len(page.found)} found" in spoken
     assert page.found == _expected(exported_bundle, picture, 0.3)
     page.driver.execute_script(
         "const s = document.getElementById('score'); s.value = 0.05; s.dispatchEvent(new Event('input'))"
@@ -133,9 +144,37 @@ def test_camera(page: Page, address: str) -> None:
     page.part("camera").click()
     page.wait(lambda: "pictures a second" in page.part("caption").text)
     assert page.part("camera").text == "Stop the camera"
+    changes = page.driver.execute_async_script(
+        "const done = arguments[0]; let count = 0;"
+        "const observer = new MutationObserver((records) => (count += records.length));"
+        "for (const part of document.querySelectorAll('[role=status], [role=alert], output')) {"
+        "  observer.observe(part, { childList: true, characterData: true, subtree: true });"
+        "}"
+        "setTimeout(() => done(count), 3000);"
+    )
+    assert changes <= 2  # a screen reader reads every change
     page.part("camera").click()
     page.wait(lambda: page.part("camera").text == "Start the camera")
     assert not page.part("problem").is_displayed()
+
+
+def test_a_file_that_cannot_be_fetched_leaves_the_running_one(
+    page: Page, address: str, exported_bundle: Bundle, scene_folder: Path
+) -> None:
+    page.open(address)
+    page.wait_for_model()
+    hint = page.part("hint").text
+    page.driver.execute_script(
+        "window.fetch = () => Promise.reject(new TypeError('Failed to fetch'));"
+        "const f = document.getElementById('file'); f.value = 'model.float32.tflite';"
+        "f.dispatchEvent(new Event('change'))"
+    )
+    page.wait(lambda: "model.float32.tflite cannot be fetched" in page.part("problem").text)
+    assert page.part("hint").text == hint
+    assert page.part("file").get_property("value") == "model.int8.tflite"
+    picture = sorted(scene_folder.iterdir())[1]
+    page.show(picture)
+    assert page.found == _expected(exported_bundle, picture, 0.3)
 
 
 def test_mistakes_are_told_and_do_no_harm(page: Page, address: str, exported_bundle: Bundle, tmp_path: Path) -> None:
@@ -174,7 +213,7 @@ def test_page_is_a_device_and_leaves_it_to_the_measurement(
 def test_site_on_any_web_server(
     page: Page, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without the two headers there is one thread, and the boxes are the same."""
+    """Without the two headers there is one thread, and the boxes are the same; also when the server has gone."""
     out = tmp_path / "site"
     assert cli.main(["web", str(exported_bundle.path), "--out", str(out)]) == 0
     assert str(out) in capsys.readouterr().out
@@ -189,6 +228,11 @@ def test_site_on_any_web_server(
         page.show(picture)
         assert page.found == _expected(exported_bundle, picture, 0.3)
         server.shutdown()
+        server.server_close()
+        page.driver.refresh()
+        page.wait_for_model()
+        page.show(picture)
+        assert page.found == _expected(exported_bundle, picture, 0.3)
     assert cli.main(["web", str(exported_bundle.path), "--out", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
 

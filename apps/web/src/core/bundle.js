@@ -98,7 +98,9 @@ export async function bundleFromZip(archive, limitBytes) {
 export async function bundleFromFolder(url, token = "") {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   return Bundle.open(async (path) => {
-    const reply = await fetch(url + path.split("/").map(encodeURIComponent).join("/"), { headers });
+    const reply = await fetch(url + path.split("/").map(encodeURIComponent).join("/"), { headers }).catch(() => {
+      throw new Error(`${path} cannot be fetched: the server does not answer; check the connection and try again`);
+    });
     return reply.ok ? new Uint8Array(await reply.arrayBuffer()) : null;
   });
 }

@@ -3,6 +3,8 @@
 import { Tensor, getGlobalLiteRt, loadAndCompile, loadLiteRt } from "../../vendor/litert/core.js";
 import { OUTPUTS } from "../core/detections.js";
 
+// LiteRT writes what it tells by the way, such as which delegate it made, where errors go
+const BY_THE_WAY = /^\s*(INFO|VERBOSE|I\d{4})\b/;
 const WASM = new URL("../../vendor/litert/wasm/", import.meta.url).href;
 
 /**
@@ -13,7 +15,8 @@ const WASM = new URL("../../vendor/litert/wasm/", import.meta.url).href;
 export async function startRuntime({ threads }) {
   const script = `${WASM}litert_wasm_threaded_internal.js`;
   // in a worker the loader would look beside the worker's own script
-  self.Module = { locateFile: (name) => WASM + name, ...(threads && { mainScriptUrlOrBlob: script }) };
+  const printErr = (text) => (BY_THE_WAY.test(text) ? console.debug(text) : console.error(text));
+  self.Module = { locateFile: (name) => WASM + name, printErr, ...(threads && { mainScriptUrlOrBlob: script }) };
   await loadLiteRt(WASM, { threads });
 }
 

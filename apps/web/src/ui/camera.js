@@ -13,7 +13,7 @@ export function cameraProblem() {
  * @throws {Error} there is none, or its use is denied
  */
 export async function startCamera() {
-  const wanted = { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } };
+  const wanted = { facingMode: "environment", width: { ideal: 640 }, height: { ideal: 480 } };
   const stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
   const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
   await video.play();

@@ -40,7 +40,7 @@ export class DevicePanel {
   }
 
   #status(text) {
-    this.parts.status.textContent = text;
+    if (this.parts.status.textContent !== text) this.parts.status.textContent = text; // a live region
   }
 
   #fact(name, value) {

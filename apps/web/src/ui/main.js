@@ -10,6 +10,7 @@ import { DevicePanel } from "./device_panel.js";
 import { TryPanel } from "./try_panel.js";
 
 const LIMITS = { body_bytes: 256_000_000, bundle_bytes: 512_000_000, sessions: 4, idle_seconds: 600, wait_seconds: 30 };
+const OFFLINE_WAIT_MS = 5000;
 const PAGE_KEY = "mobiledet-page";
 
 const threads = availableThreads();
@@ -68,11 +69,21 @@ async function beDevice(token, runtimeVersion, version) {
   }
 }
 
+/** Have a service worker keep what is fetched from now on; a page that is a test device has its host anyway. */
+async function keepForOffline() {
+  if (!navigator.serviceWorker) return; // of a page that is neither https nor localhost
+  const taken = new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+  const failed = await navigator.serviceWorker.register("service_worker.js").catch((error) => error);
+  if (failed instanceof Error || navigator.serviceWorker.controller) return;
+  await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, OFFLINE_WAIT_MS))]);
+}
+
 async function main() {
   const [litert, page] = await Promise.all([readJson("vendor/litert/package.json"), readJson("package.json")]);
   const many = threads > 1 ? `${threads} threads` : "one thread";
   document.getElementById("runtime").textContent = `Version ${litert.version}, ${many}.`;
   const token = location.hash.slice(1);
+  if (!token) await keepForOffline();
   if (token) beDevice(token, litert.version, page.version).catch((error) => tellProblem(error.message));
   const bundle = await bundleFromFolder(new URL("bundle/", document.baseURI).href, token).catch(() => null);
   if (bundle) await tryPanel.offer(bundle);

@@ -1,14 +1,17 @@
 // The part of the page for people: a bundle, a picture or the camera, boxes drawn.
 
 import { bundleFromZip } from "../core/bundle.js";
+import { preferred } from "../core/choice.js";
 import { shown } from "../core/detections.js";
 import { detectGolden, replayGolden, toleranceFor } from "../core/golden.js";
 import { placementOf, visible } from "../core/placement.js";
 import { percentile } from "../core/statistics.js";
 import { cameraProblem, startCamera, stopCamera } from "./camera.js";
 import { colourOf, draw } from "./draw.js";
+import { Speaker, inWords } from "./words.js";
 
 const RECENT_FRAMES = 30;
+const CAPTION_MS = 500; // between two captions of the camera
 const NS_PER_MS = 1e6;
 
 export class TryPanel {
@@ -18,6 +21,7 @@ export class TryPanel {
   #shown = null; // what is drawn: picture, size, found
   #thresholds = null; // of the file's operating point
   #slides = true; // whether the slider decides what is shown
+  #words = ""; // the same for those who do not see it
   #locked = false;
   #loading = Promise.resolve();
 
@@ -31,6 +35,9 @@ export class TryPanel {
     const names = ["bundle", "file", "score", "score-value", "picture", "camera", "hint", "view", "caption", "found"];
     this.parts = Object.fromEntries(names.map((name) => [name, document.getElementById(name)]));
     const { bundle, file, score, picture, camera } = this.parts;
+    this.speaker = new Speaker(document.getElementById("spoken"));
+    // a phone has a camera in the hand
+    if (matchMedia("(pointer: coarse)").matches) camera.parentElement.prepend(camera);
     bundle.addEventListener("change", () => this.#guard(() => this.#openFile(bundle.files[0])));
     file.addEventListener("change", () => this.#guard(() => this.#load()));
     picture.addEventListener("change", () => this.#guard(() => this.#showPicture(picture.files[0])));
@@ -47,6 +54,7 @@ export class TryPanel {
     this.#bundle = bundle;
     const options = bundle.tfliteFiles.map((file) => new Option(`${file.precision} (${megabytes(file.bytes)})`, file.path));
     this.parts.file.replaceChildren(...options);
+    this.parts.file.value = preferred(bundle.tfliteFiles)?.path;
     if (!options.length) throw new Error(`${bundle.spec.name} holds no .tflite file; export it with --format tflite`);
     await this.#load();
   }
@@ -91,15 +99,37 @@ export class TryPanel {
 
   async #loadNow() {
     if (this.#locked) return;
+    const bundle = this.#bundle;
+    const file = bundle.tfliteFiles.find(({ path }) => path === this.parts.file.value);
+    const before = this.parts.hint.textContent;
+    this.#setHint(`Loading ${file.path} \u2026`);
+    try {
+      // what runs goes on until the next file is there
+      const content = await bundle.read(file.path);
+      await this.#replaceEngine(bundle, file, content);
+    } catch (error) {
+      const old = this.#engine && this.#bundle === this.#engine.bundle;
+      if (old) this.parts.file.value = this.#engine.path;
+      this.#setHint(old ? before : `${file.path} does not run. Choose another model file or bundle, or load the page again.`);
+      if (!old) {
+        this.#stop();
+        this.#engine?.close();
+        this.#engine = null;
+      }
+      this.#enable(Boolean(old));
+      throw error;
+    }
+    if (this.#shown?.file) await this.#showPicture(this.#shown.file);
+  }
+
+  async #replaceEngine(bundle, file, content) {
     this.#stop();
     this.#enable(false);
     this.#engine?.close();
     this.#engine = null;
-    const bundle = this.#bundle;
-    const file = bundle.tfliteFiles.find(({ path }) => path === this.parts.file.value);
-    this.#setHint(`Loading ${file.path} \u2026`);
     const { threads } = this.runtime;
-    const engine = await this.runtime.load(await bundle.read(file.path), { threads, spec: bundle.spec });
+    const engine = await this.runtime.load(content, { threads, spec: bundle.spec });
+    Object.assign(engine, { bundle, path: file.path });
     try {
       const golden = bundle.golden(file);
       const expectation = { spec: bundle.spec, cases: golden.cases, tolerance: toleranceFor(golden, "wasm") };
@@ -119,7 +149,6 @@ export class TryPanel {
     this.#redraw();
     const { height, width } = bundle.spec.input;
     this.#setHint(`${bundle.spec.name}: ${bundle.spec.labels.length} classes, ${width} \u00d7 ${height} pixels, ${threads} threads. ${cameraProblem()}`);
-    if (this.#shown?.file) await this.#showPicture(this.#shown.file);
   }
 
   #enable(enabled) {
@@ -144,6 +173,7 @@ export class TryPanel {
     const { decode, preprocess, infer, postprocess } = line.times;
     const stages = `decode ${ms(decode)}, resize ${ms(preprocess)}, model ${ms(infer)}, boxes ${ms(postprocess)}`;
     this.parts.caption.textContent = `${file.name}, ${size.width} \u00d7 ${size.height}: ${stages} ms`;
+    this.speaker.say(`${file.name}: ${this.#words}`);
   }
 
   /** Pictures of other kinds than JPEG and PNG are decoded here. */
@@ -172,6 +202,7 @@ export class TryPanel {
   async #follow(video) {
     const starts = [];
     const infer = [];
+    let told = -Infinity;
     while (this.#video === video && this.#engine) {
       const bitmap = await createImageBitmap(video);
       const size = { height: bitmap.height, width: bitmap.width };
@@ -187,7 +218,11 @@ export class TryPanel {
       }
       const rate = starts.length > 1 ? (1000 * (starts.length - 1)) / (starts.at(-1) - starts[0]) : 0;
       const caption = `camera, ${size.width} \u00d7 ${size.height}: ${rate.toFixed(1)} pictures a second, model ${ms(percentile(infer, 0.5))} ms`;
-      this.parts.caption.textContent = caption;
+      if (performance.now() - told > CAPTION_MS) {
+        this.parts.caption.textContent = caption;
+        told = performance.now();
+      }
+      this.speaker.say(`camera: ${this.#words}`, { oneOfMany: true });
       await new Promise((resolve) => requestAnimationFrame(resolve));
     }
   }
@@ -201,12 +236,14 @@ export class TryPanel {
 
   #redraw() {
     const least = this.#slides ? Number(this.parts.score.value) : null;
-    this.parts["score-value"].textContent = least?.toFixed(2) ?? "of the bundle, by class";
+    setText(this.parts["score-value"], least?.toFixed(2) ?? "of the bundle, by class");
     if (!this.#shown) return;
     const { picture, size, found } = this.#shown;
     const above = shown(found, this.#thresholds, least);
     const { labels } = this.#bundle.spec;
     draw(this.parts.view, picture, size, above, labels);
+    this.#words = inWords(above.labels.map((label) => labels[label]));
+    this.parts.view.setAttribute("aria-label", this.#words);
     this.parts.found.replaceChildren(...above.scores.map((score, i) => item(labels[above.labels[i]], score, above.labels[i])));
   }
 
@@ -219,6 +256,11 @@ function item(name, score, label) {
   const element = Object.assign(document.createElement("li"), { textContent: `${name} ${score.toFixed(2)}` });
   element.style.setProperty("--colour", colourOf(label));
   return element;
+}
+
+/** Only where it differs: a live region is read out whenever it is written to. */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function ms(ns) {

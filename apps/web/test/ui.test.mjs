@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { preferred } from "../src/core/choice.js";
+import { Speaker, inWords } from "../src/ui/words.js";
+
+test("int8 is taken where there is one, else the first file", () => {
+  const files = (...precisions) => precisions.map((precision) => ({ precision }));
+  assert.equal(preferred(files("float32", "float16", "int8")).precision, "int8");
+  assert.equal(preferred(files("float16", "float32")).precision, "float16");
+});
+
+test("what was found is told in words", () => {
+  assert.equal(inWords([]), "nothing found");
+  assert.equal(inWords(["dog", "cat", "dog"]), "3 found: 2 dog, 1 cat");
+});
+
+test("of many texts one is said every five seconds, a new one for a picture at once", () => {
+  const said = [];
+  const element = {
+    get textContent() {
+      return said.at(-1);
+    },
+    set textContent(text) {
+      said.push(text);
+    },
+  };
+  let now = 0;
+  const speaker = new Speaker(element, 5000, () => now);
+  for (; now < 20_000; now += 33) speaker.say(`${now}`, { oneOfMany: true });
+  assert.equal(said.length, 4);
+  speaker.say("a picture");
+  speaker.say("a picture");
+  assert.deepEqual(said.slice(4), ["a picture"]);
+});
