@@ -100,7 +100,9 @@ def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: str | tuple[int, int, 
     draw.rectangle(box, outline=colour, width=line)
 
 
-def _draw_mark(draw: ImageDraw.ImageDraw, mark: Mark, line: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> None:
+def _draw_mark(
+    draw: ImageDraw.ImageDraw, mark: Mark, line: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> None:
     draw.line(mark.points, fill="black", width=line + 2)
     draw.line(mark.points, fill="white", width=line)
     x, y = mark.points[0]
