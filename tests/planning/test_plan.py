@@ -138,6 +138,14 @@ def test_choice_is_the_best_that_fits(table: LatencyTable, patch_data: Path, few
     assert make_plan(config, Budget(ms=1e-3), table, dataset).choice is None
 
 
+def test_commands_read_the_data_as_the_plan_does(table: LatencyTable, patch_data: Path, few_backbones: None) -> None:
+    config = PlanConfig(data="my data", budget="", detectors=("ssdlite_fpn",), train_set="trainval", val_share=0.25)
+    train, export, evaluate = make_plan(config, Budget(ms=12), table, load_split(patch_data, "val")).commands
+    for command in (train, evaluate):
+        assert "--data 'my data' --train-set trainval --val-share 0.25 " in command
+    assert "--data" not in export
+
+
 def test_command(
     table: LatencyTable,
     patch_data: Path,
