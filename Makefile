@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-exhaustive test-hostile test-apps test-android test-ios test-adbd test-arm lint format clean
+.PHONY: help install quickstart docs dist-check test test-exhaustive test-hostile test-apps test-android test-ios test-adbd test-arm lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -53,6 +53,20 @@ lint: $(INSTALLED)  ## check style, format and types
 format: $(INSTALLED)  ## mend style and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: .venv/.docs  ## build the documentation into build/docs; fails on a dead link
+	$(BIN)/python docs/drawing/draw.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.venv/.docs: $(INSTALLED)
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[docs,release]' \
+		|| $(BIN)/python -m pip install -c constraints.txt -e '.[docs,release]'
+	touch $@
+
+dist-check: .venv/.docs  ## build wheel and sdist into build/dist, and check what an index would show of them
+	rm -rf build/dist
+	$(BIN)/python -m build --outdir build/dist
+	$(BIN)/twine check --strict build/dist/*
 
 clean:  ## remove .venv, build results and caches
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

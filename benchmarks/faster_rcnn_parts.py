@@ -46,7 +46,7 @@ def main() -> None:
     spec = ModelSpec("x", BACKBONE, DETECTOR, InputSpec(SIDE, SIDE), COCO, tuple(range(len(COCO))))
     detector = cast(TwoStageDetector, detector_from_spec(spec).eval())
     first, second = FirstStage(detector), StackedSecondStage(detector)
-    rows = detector.settings.proposals * second.side
+    rows = detector.options.proposals * second.side
     # as graphs, because the converter's process does not know the classes of this script
     parts = {
         "first stage": Network(fx.symbolic_trace(first), (3, SIDE, SIDE)),

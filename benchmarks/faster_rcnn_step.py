@@ -78,7 +78,8 @@ def mobiledet_step(size: int) -> Step:
     images, targets = batch(size)
     scales = [[side / SIDE for side in (32, 64, 128, 256, 512)]] * 3
     anchors = aspect_ratio_anchor_sizes(scales, (0.5, 1.0, 2.0), (SIDE, SIDE))
-    model = build_detector("faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), anchors=anchors, **FASTER_RCNN_320).to(
+    options = FASTER_RCNN_320.changed(anchors=anchors)
+    model = build_detector("faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), options).to(
         memory_format=torch.channels_last
     )
     check_size(model, PARAMETERS)

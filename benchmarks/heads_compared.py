@@ -19,6 +19,7 @@ from typing import Any
 from tflite import compare, exported, folder_of
 
 from mobiledet.data.shapes import shapes_folder
+from mobiledet.options import NO_OPTIONS, NanoDetPlusOptions
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import train
 
@@ -112,7 +113,8 @@ def main() -> None:
             for name in arguments.heads:
                 own = folder / name.replace(", ", "-").replace(" ", "_")
                 own.mkdir(exist_ok=True)
-                options = {"activation": "relu"} if HEADS[name].detector == "nanodet_plus" else {}
+                is_nanodet = HEADS[name].detector == "nanodet_plus"
+                options = NanoDetPlusOptions(activation="relu") if is_nanodet else NO_OPTIONS
                 graphs = exported(arguments.backbone, HEADS[name].detector, own, detector_options=options)
                 files[name] = graphs["graph"]
             compare(files, arguments.rounds)

@@ -21,6 +21,7 @@ import torch
 from tflite import COCO, SIDE, compare, converted, exported, folder_of
 from torch import fx, nn
 
+from mobiledet.options import NanoDetPlusOptions
 from mobiledet_converters.tflite.network import Network
 
 TRAINING_PACKAGES = (
@@ -82,8 +83,8 @@ def main() -> None:
         for activation in ("leaky_relu", *(("relu", "relu6") if options.relu else ())):
             own = folder / activation
             own.mkdir(exist_ok=True)
-            options_of = ("backbone_options", "detector_options")
-            settings: dict[str, Any] = {name: {"activation": activation} for name in options_of}
+            ours = NanoDetPlusOptions().changed(activation=activation)
+            settings: dict[str, Any] = {"backbone_options": {"activation": activation}, "detector_options": ours}
             files[f"mobiledet, {activation}"] = exported("shufflenet_v2_1x", "nanodet_plus", own, **settings)["graph"]
         compare(files, options.rounds)
 

@@ -26,6 +26,7 @@ from mobiledet.backbones.shufflenet_v2 import Branch
 from mobiledet.checkpoint import Checkpoint, load_detector, save_checkpoint
 from mobiledet.data.read import load_split
 from mobiledet.detectors import Detector
+from mobiledet.devices.base import ImageModel
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet.training.config import TrainConfig
@@ -34,7 +35,7 @@ from mobiledet.training.recipes import QAT
 from mobiledet_converters.calibration import choose_calibration
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.job import ConversionJob
-from mobiledet_converters.measure import PYTORCH, Model, TorchModel, measure_map
+from mobiledet_converters.measure import PYTORCH, TorchModel, measure_map
 from mobiledet_converters.process import Conversion
 
 PRECISIONS = ("float32", "int8")
@@ -121,9 +122,9 @@ def report(name: str, checkpoint: Path, options: argparse.Namespace, folder: Pat
     job = ConversionJob(checkpoint, folder, PRECISIONS, {}, calibration=folder / "calibration.npy")
     with Conversion("tflite", job) as conversion:
         files = conversion.answer().files
-    models: dict[str, Model] = {file.precision: LiteRtDetector(folder / file.name) for file in files}
+    models: dict[str, ImageModel] = {file.precision: LiteRtDetector(folder / file.name) for file in files}
     models[PYTORCH] = TorchModel(detector, spec)
-    measured = measure_map(models, spec, load_split(str(options.data), "val"))
+    measured, _ = measure_map(models, spec, load_split(str(options.data), "val"))
     print(f"{name:<28}", *(f"{model} {entry['AP']:.4f}" for model, entry in measured.items()), sep="  ", flush=True)
 
 

@@ -153,8 +153,8 @@ def main() -> None:
         crowds = [crowd(seed, people, settings.frames) for seed in range(settings.crowds)]
         for name, begin in (("greedy", ours_update), ("exact", ours_update), ("supervision", theirs_update)):
             steps = Exact()
-            changed = {"pairwise_iou": steps.pairwise_iou, "pair_off": steps.pair_off} if name == "exact" else {}
-            with mock.patch.multiple(ours, **changed) if changed else nullcontext():
+            exact = mock.patch.multiple(ours, pairwise_iou=steps.pairwise_iou, pair_off=steps.pair_off)
+            with exact if name == "exact" else nullcontext():
                 rows = [measure(begin(), frames, people) for frames in crowds]
             mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
             print(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,11 @@ from mobiledet.leftovers import owned_name, sweep
 
 class DiskFull(UserError):
     """A write failed for want of space."""
+
+
+def file_name_of(text: str) -> str:
+    """A name that every file system takes: what is no letter, digit, point, hyphen or underscore becomes a hyphen."""
+    return re.sub(r"[^\w.-]", "-", text)
 
 
 @contextmanager

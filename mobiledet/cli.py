@@ -194,6 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``mobiledet``; those of the process by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.platform == "win32":  # there is neither fcntl nor resource
+        return _fail("error: mobiledet needs Linux or macOS; on Windows use its Subsystem for Linux", EXIT_USER_ERROR)
     try:
         try:
             with _sigterm_as_exit():

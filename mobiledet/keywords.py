@@ -100,13 +100,18 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
 
 
-def _described(settings: Any) -> str:
-    """The fields of a dataclass with the texts below them."""
+def texts_of(settings: Any) -> dict[str, str]:
+    """The text below each field of a dataclass, on one line; none where the source is not there."""
     texts: dict[str, str] = {}
     for kind in reversed(settings.__mro__):
         if dataclasses.is_dataclass(kind):
             texts.update(_texts(kind))
-    paragraphs = [f"{name}: {' '.join(texts.get(name, '').split())}" for name in inspect.signature(settings).parameters]
+    return {name: " ".join(text.split()) for name, text in texts.items()}
+
+
+def _described(settings: Any) -> str:
+    texts = texts_of(settings)
+    paragraphs = [f"{name}: {texts.get(name, '')}" for name in inspect.signature(settings).parameters]
     indented = (textwrap.fill(text, 116, initial_indent="    ", subsequent_indent="        ") for text in paragraphs)
     return "\n".join(indented)
 

@@ -11,7 +11,7 @@ import json
 import math
 import reprlib
 import types
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,8 @@ class Range:
     high: float = math.inf
 
     def __str__(self) -> str:
+        if self.low == math.ulp(0) and math.isinf(self.high):
+            return "above 0"
         if math.isinf(self.high):
             return f"at least {self.low:.16g}"
         return f"in {self.low:.16g}..{self.high:.16g}"
@@ -42,6 +44,14 @@ class Range:
         names = {"array": ("minItems", "maxItems"), "string": ("minLength", "maxLength")}
         limits = zip(names.get(schema.get("type", ""), ("minimum", "maximum")), (self.low, self.high), strict=True)
         return {**schema, **{name: limit for name, limit in limits if math.isfinite(limit)}}
+
+
+@dataclass(frozen=True)
+class Made:
+    """In ``Annotated``: what stands in JSON, and what makes the value of it."""
+
+    kind: Any
+    by: Callable[[Any], Any]
 
 
 Share = Annotated[float, Range(0, 1)]
@@ -70,7 +80,7 @@ def decode(kind: Any, value: Any, where: str = "", filled: Collection[type] = ()
     """Build what a type annotation says from what ``load_json`` gave; the inverse of ``dataclasses.asdict``.
 
     Known are dataclasses, tuples, dicts with text keys, unions, literals, str, int, float, bool, None, Path, Any, and
-    each of them in ``Annotated`` with a ``Range``.
+    each of them in ``Annotated`` with a ``Range``, and what ``Made`` makes of them.
 
     Args:
         kind: the annotation.
@@ -86,6 +96,9 @@ def decode(kind: Any, value: Any, where: str = "", filled: Collection[type] = ()
     origin = get_origin(kind)
     if origin is Annotated:
         inner, *notes = get_args(kind)
+        for note in notes:
+            if isinstance(note, Made):
+                return note.by(decode(note.kind, value, where, filled))
         decoded = decode(inner, value, where, filled)
         for note in notes:
             if isinstance(note, Range) and decoded is not None:

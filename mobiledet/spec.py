@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from mobiledet.errors import UserError
-from mobiledet.records import Range, decode, load_json
+from mobiledet.options import NO_OPTIONS, DetectorOptions, OtherOptions, options_of
+from mobiledet.records import Made, Range, decode, load_json
 
 SCHEMA_VERSION = 1
 # what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
@@ -157,7 +158,8 @@ class ModelSpec:
         category_ids: the dataset's own id of each label (COCO: 1..90 with gaps).
         nms: suppression settings.
         backbone_options: keyword arguments of the backbone, see ``BACKBONE_OPTIONS``; plain JSON values, mostly none.
-        detector_options: keyword arguments of the detector beyond backbone, classes and input; plain JSON values.
+        detector_options: what is set of the detector beyond backbone, classes and input; becomes the class that
+            ``mobiledet.options.OPTIONS`` has for it.
         training: where the weights come from.
         origin: of imported weights.
     """
@@ -170,7 +172,7 @@ class ModelSpec:
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    detector_options: Mapping[str, Any] = field(default_factory=dict)
+    detector_options: Annotated[DetectorOptions, Made(Mapping[str, Any], OtherOptions)] = NO_OPTIONS
     training: TrainingInfo = TrainingInfo()
     origin: Origin | None = None
 
@@ -184,9 +186,12 @@ class ModelSpec:
             f"{len(self.labels)} labels but {len(self.category_ids)} category ids",
         )
         _require(len(set(self.category_ids)) == len(self.category_ids), "category ids repeat")
+        own = options_of(self.detector, self.detector_options.to_json(), "detector_options")
+        object.__setattr__(self, "detector_options", own)
 
     @property
     def num_classes(self) -> int:
+        """Number of labels; background is no class."""
         return len(self.labels)
 
     @property
@@ -195,9 +200,13 @@ class ModelSpec:
         rows = self.nms.max_detections
         return dict(zip(OUTPUTS, [(1, rows, 4), (1, rows), (1, rows), (1,)], strict=True))
 
+    def record(self) -> dict[str, Any]:
+        """The fields as JSON values, from which ``decode`` makes the spec."""
+        return {**dataclasses.asdict(self), "detector_options": self.detector_options.to_json()}
+
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""
-        values = dataclasses.asdict(self)
+        values = self.record()
         if not self.backbone_options:  # as in files from before there were any
             del values["backbone_options"]
         if self.origin is None:

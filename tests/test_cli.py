@@ -93,6 +93,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"mobiledet {__version__}\n"
 
 
+def test_windows_is_told_what_to_use(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "win32")
+        assert main(["list"]) == 2
+    assert capsys.readouterr().err == (
+        "error: mobiledet needs Linux or macOS; on Windows use its Subsystem for Linux\n"
+    )
+
+
 def test_no_command_shows_the_help_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     streams = capsys.readouterr()

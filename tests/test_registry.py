@@ -47,28 +47,39 @@ def run(packages: Path, *arguments: str, seconds: float = 250) -> str:
 
 
 SHOW = """
-import json, torch, mobiledet
+import dataclasses, json, torch, mobiledet
 from mobiledet.backbones import BACKBONES, build_classifier
 from mobiledet.complexity import count_parameters
 from mobiledet.detectors import Targets, detector_from_spec
+from mobiledet.errors import UserError
+from mobiledet.options import OtherOptions
 from mobiledet.spec import InputSpec, ModelSpec
 names = mobiledet.list_backbones(), mobiledet.list_detectors()
-detector = detector_from_spec(ModelSpec("x", "outside_net", "outside_ssd", InputSpec(64, 64), ("a", "b"), (1, 2)))
+options = OtherOptions({"loss": "hard_negative"})
+spec = ModelSpec("x", "outside_net", "outside_ssd", InputSpec(64, 64), ("a", "b"), (1, 2), detector_options=options)
+detector = detector_from_spec(spec)
 targets = Targets(torch.tensor([[[4.0, 8.0, 40.0, 50.0]]] * 2), torch.zeros(2, 1, dtype=torch.long))
 loss = sum(detector(torch.randn(2, 3, 64, 64), targets).values())
 loss.backward()
+try:
+    detector_from_spec(dataclasses.replace(spec, detector_options=OtherOptions({"loss": "l1"})))
+except UserError as error:
+    refused = str(error)
 steps = all(parameter.grad is not None for parameter in detector.parameters())
-print(json.dumps([*names, steps, len(BACKBONES), count_parameters(build_classifier("outside_net", 10))]))
+loss = type(detector.loss).__name__
+print(json.dumps([*names, steps, len(BACKBONES), count_parameters(build_classifier("outside_net", 10)), loss, refused]))
 """
 
 
 def test_outside_networks_are_listed_built_and_taught(packages: Path) -> None:
-    backbones, detectors, steps, count, parameters = json.loads(run(packages, "-c", SHOW))
+    backbones, detectors, steps, count, parameters, loss, refused = json.loads(run(packages, "-c", SHOW))
     assert backbones[0] == "mobilenet_v1_0.25x"
     assert backbones[-1] == "outside_net"
     assert count == len(backbones)
     assert detectors[-1] == "outside_ssd"
     assert steps
+    assert loss == "HardNegativeLoss"
+    assert refused == "detector outside_ssd: detector_options.loss is 'l1', not one of focal, hard_negative"
     weights = 9 * (3 * 8 + 8 * 12 + 12 * 16 + 16 * 24 + 24 * 32) + 2 * (8 + 12 + 16 + 24 + 32)
     assert parameters == weights + 32 * 10 + 10
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mobiledet.errors import UserError
+from mobiledet.options import NO_OPTIONS, FasterRcnnFpnOptions, NanoDetPlusOptions, SsdLiteOptions, read_words
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, read_json, sides_text
 
 SPEC = ModelSpec(
@@ -16,7 +17,7 @@ SPEC = ModelSpec(
     labels=("cat", "dog"),
     category_ids=(17, 18),
     nms=NmsSpec(iou=0.6),
-    detector_options={"loss": "focal"},
+    detector_options=SsdLiteOptions(loss="focal"),
     training=TrainingInfo("shapes-train", "train", 10, "abc", 3),
 )
 
@@ -26,6 +27,25 @@ def test_json_round_trip() -> None:
     assert ModelSpec.from_json(values, "x.json") == SPEC
     assert values["outputs"]["boxes"] == "yxyx in 0..1"
     assert values["input"]["channels"] == "RGB"
+
+
+def test_options_of_a_detector_of_another_package_are_kept_as_they_are() -> None:
+    values = {**json.loads(json.dumps(SPEC.to_json())), "detector": "theirs", "detector_options": {"depth": [1, None]}}
+    spec = ModelSpec.from_json(values, "x.json")
+    assert spec.to_json()["detector_options"] == {"depth": [1, None]}
+    assert ModelSpec.from_json(json.loads(json.dumps(spec.to_json())), "x.json") == spec
+
+
+def test_options_become_those_of_the_detector() -> None:
+    assert dataclasses.replace(SPEC, detector_options=NO_OPTIONS).detector_options == SsdLiteOptions()
+    with pytest.raises(ValueError, match=r"detector_options.channels is unknown; there are anchors, loss, .*clip_last"):
+        dataclasses.replace(SPEC, detector_options=NanoDetPlusOptions(channels=32))
+
+
+def test_options_as_words_and_back() -> None:
+    options = FasterRcnnFpnOptions(anchor_sides=(32.0, 64.0), layers="full", class_agnostic=False)
+    assert options.words == ('layers="full"', "class_agnostic=false", "anchor_sides=[32.0, 64.0]")
+    assert FasterRcnnFpnOptions().changed(**read_words(options.words, "--detector-options")) == options
 
 
 def test_a_letterbox_is_kept_and_a_stretch_looks_as_before_there_was_one() -> None:
@@ -71,7 +91,21 @@ def test_a_letterbox_is_kept_and_a_stretch_looks_as_before_there_was_one() -> No
         (lambda v: v["input"].update(mean=[1e999, 0, 0]), r"input.mean\[0\] is inf, not a finite number"),
         (lambda v: v["input"].update(mean=[10**400, 0, 0]), "not a number of 64 bits"),
         (lambda v: v["nms"].update(top_k=10**9), "nms top_k 1000000000 is above 100000"),
-        (lambda v: v.update(detector_options={"a": float("nan")}), "detector_options.*not a finite number"),
+        (lambda v: v["detector_options"].update(clip_last=1), "detector_options.clip_last is 1, not of type bool"),
+        (
+            lambda v: v["detector_options"].update(layer="full"),
+            r"detector_options.layer is unknown; there are .*layers",
+        ),
+        (lambda v: v.update(detector_options=[]), r"detector_options is \[\], not an object"),
+        (
+            lambda v: v.update(detector_options={"anchors": [[[0.1, float("nan")]]]}),
+            r"detector_options.anchors.0.0.1 is nan, not a finite number",
+        ),
+        (
+            lambda v: v.update(detector_options={"anchors": [[[0.1, 0]]]}),
+            r"detector_options.anchors\[0\]\[0\]\[1\] is 0, not above 0",
+        ),
+        (lambda v: v.update(detector="theirs", detector_options={"a": float("nan")}), "not a finite number"),
         (lambda v: v["outputs"].update(boxes="xyxy"), "its outputs are none"),
     ],
 )
@@ -84,7 +118,7 @@ def test_wrong_values_are_told_with_their_file(change: Any, message: str) -> Non
 
 
 def test_options_that_are_nested_too_deeply_are_refused() -> None:
-    values = json.loads(json.dumps(SPEC.to_json()))
+    values = {**json.loads(json.dumps(SPEC.to_json())), "detector": "of another package"}
     for _ in range(400):
         values["detector_options"] = {"deep": values["detector_options"]}
     with pytest.raises(UserError, match="JSON of at most 32 levels"):

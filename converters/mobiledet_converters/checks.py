@@ -8,20 +8,18 @@ from typing import Any
 from mobiledet.bundle import ModelFile
 from mobiledet.cores import usable_cores
 from mobiledet.detections import Detections
+from mobiledet.devices.base import ImageModel
 from mobiledet.devices.coreai import RUNTIME, TESTED, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
-from mobiledet.devices.litert import LiteRtDetector
-from mobiledet.devices.served import ServedDetector
 from mobiledet_converters.job import ConvertedFile
 from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, shift, worst
 from mobiledet_converters.precisions import PRECISIONS, Gate
-from mobiledet_converters.raw_file import RawLiteRtDetector, open_tflite
+from mobiledet_converters.raw_file import open_tflite
 from mobiledet_converters.raw_outputs import Difference, inside_served, inside_tflite, raw_problem
 from mobiledet_converters.reference import Reference
 from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.tflite.judge import judge
 
-AnyDetector = LiteRtDetector | RawLiteRtDetector | ServedDetector
 LEAST_AGREEMENT = 0.5  # where PyTorch keeps more, a file of integers with less than this is not asked for its mAP
 
 
@@ -34,12 +32,14 @@ class CheckedFile:
         model: that runs it.
         entry: for the bundle.
         problem: what tells it from PyTorch, in words; empty where it passes.
+        found: in each image of the reference.
         is_doubtful: whether the problem is one that integers bring: the file may be sound all the same, its mAP tells.
     """
 
     source: Path
-    model: AnyDetector = field(repr=False)
+    model: ImageModel = field(repr=False)
     entry: ModelFile
+    found: Sequence[Detections] = field(repr=False)
     problem: str = ""
     is_doubtful: bool = False
 
@@ -94,7 +94,7 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
         face=file.face,
         accelerators=dict(PRECISIONS[format][file.precision].accelerators),
     )
-    return CheckedFile(source, model, entry, trouble, is_doubtful)
+    return CheckedFile(source, model, entry, found, trouble, is_doubtful)
 
 
 def _unseen_by_map(report: ParityReport, gate: Gate, rounding: Rounding) -> str:
@@ -114,7 +114,7 @@ def _agreement(report: ParityReport) -> float:
     return min(report.recall, report.precision, 1 - report.flipped)
 
 
-def detect(model: AnyDetector, image: Any, reference: Reference) -> Detections:
+def detect(model: ImageModel, image: Any, reference: Reference) -> Detections:
     """What a loaded file finds in an image of the model's size, boxes in its pixels."""
     spec = reference.spec
     model.set_input(image)
@@ -122,7 +122,7 @@ def detect(model: AnyDetector, image: Any, reference: Reference) -> Detections:
     return model.detections(spec.input.height, spec.input.width, spec.num_classes)
 
 
-Opened = tuple[AnyDetector, dict[str, Difference], dict[str, str]]
+Opened = tuple[ImageModel, dict[str, Difference], dict[str, str]]
 
 
 def _open_tflite(source: Path, reference: Reference) -> Opened:

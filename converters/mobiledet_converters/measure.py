@@ -1,9 +1,9 @@
 """mAP of exported files, beside that of the PyTorch detector that they were made from."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,18 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
-from mobiledet.data.dataset import DetectionSet, LabelledImage
-from mobiledet.data.images import Decoded, load_for
+from mobiledet.data.dataset import DetectionSet, LabelledImage, LeftOut, count_by_reason
+from mobiledet.data.images import load_for
 from mobiledet.data.record import DataRecord
 from mobiledet.data.resize import fit
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
+from mobiledet.devices.base import ImageModel
 from mobiledet.errors import UserError
-from mobiledet.metrics.coco import CocoEvaluator
+from mobiledet.metrics.scoring import collect, evaluator_of, require_boxes
 from mobiledet.ops.images import normalize
 from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec, ModelSpec
-from mobiledet.truth import ImageId, Truth
 from mobiledet_converters.checks import CheckedFile
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.trained_on import DEFAULTS, load_part
@@ -31,18 +31,8 @@ from mobiledet_converters.trained_on import DEFAULTS, load_part
 PYTORCH = "PyTorch"
 
 
-class Model(Protocol):
-    """What runs a detector on one image at a time, such as ``LiteRtDetector`` and ``CoreMlDetector``."""
-
-    def set_input(self, image: np.ndarray) -> None: ...
-
-    def invoke(self) -> None: ...
-
-    def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections: ...
-
-
 class TorchModel:
-    """The PyTorch detector behind the same methods."""
+    """The PyTorch detector as an ``ImageModel``."""
 
     def __init__(self, detector: Detector, spec: ModelSpec) -> None:
         self._detector = detector
@@ -56,9 +46,8 @@ class TorchModel:
         (self._found,) = self._detector.postprocess(self._detector(self._image), self._spec.nms)
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
-        scale = np.array([image_width, image_height] * 2) / ([self._spec.input.width, self._spec.input.height] * 2)
-        boxes = (self._found.boxes_xyxy.numpy() * scale).astype(np.float32)
-        return Detections(boxes, self._found.scores.numpy(), self._found.labels.numpy())
+        stretched = InputSpec(self._spec.input.height, self._spec.input.width)
+        return self._found.to_picture(Placement.of(image_height, image_width, stretched))
 
 
 def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[DetectionSet | None, str]:
@@ -85,7 +74,7 @@ def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpe
     if config.data:
         dataset = load_part(options, "val", config.data)
         match_labels(spec, dataset)
-        require_boxes(dataset)
+        require_boxes(dataset, "--no-measure to do without")
     else:
         try:
             dataset = load_part(options, "val")
@@ -101,73 +90,58 @@ def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpe
     return chosen, ""
 
 
-def require_boxes(dataset: DetectionSet) -> None:
-    """Refuse a set without a box to find: it has no mAP.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not any(dataset.objects):
-        raise UserError(
-            f"{dataset.annotations} has no box to find, so there is no mAP; give other --data, or --no-measure"
-        )
-
-
 def measure_map(
-    models: Mapping[str, Model],
+    models: Mapping[str, ImageModel],
     spec: ModelSpec,
     dataset: DetectionSet,
-    tell: Callable[[int], None] = lambda _: None,
+    tell: Callable[[], None] = lambda: None,
     on_bad_data: OnBadData = "error",
-) -> dict[str, dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Any]], list[LeftOut]]:
     """Run every model on every image, each of which is decoded once, and score.
 
     Args:
         models: by name.
         spec: of all of them.
         dataset: images and where the truth is.
-        tell: is told the number of images done.
+        tell: is called after each image.
         on_bad_data: with ``skip`` an image that cannot be decoded is left out, of the score too.
 
     Returns:
-        by name: ``AP``, ``AP50``, ``dataset`` and ``images``.
+        by name: ``AP``, ``AP50``, ``dataset`` and ``images``; and what is left out.
 
     Raises:
         UserError: an image is broken or not of its annotated size, or the data set has a category that the model does
             not know.
     """
     label_of = match_labels(spec, dataset)
-    found: dict[str, dict[ImageId, Detections]] = {name: {} for name in models}
-    truth: dict[ImageId, Truth] = {}
-    for number, image in enumerate(dataset.images, start=1):
+    found, left_out = collect(_detected(models, spec, dataset), on_bad_data, tell=tell)
+    scores = {}
+    for name in models:
+        own = {image_id: detections[name] for image_id, detections in found.items()}
+        score = evaluator_of(spec.labels, dataset, own, label_of).score()
+        scores[name] = {"AP": score.AP, "AP50": score.AP50, "dataset": dataset.name, "images": len(found)}
+    return scores, left_out
+
+
+def _detected(
+    models: Mapping[str, ImageModel], spec: ModelSpec, dataset: DetectionSet
+) -> Iterator[tuple[LabelledImage, dict[str, Detections], str]]:
+    """What each model finds in each image, which is decoded once."""
+    for image in dataset.images:
+        check = partial(image.size_problem, annotations=dataset.annotations)
         try:
-            decoded = _decoded(image, dataset, spec.input)
+            decoded = load_for(image.path, spec.input, image.apply_orientation, check)
         except UserError as error:
-            if on_bad_data == "error":
-                raise UserError(f"{error}; mend it or pass --on-bad-data skip") from error
+            yield image, {}, str(error)
             continue
         pixels = fit(decoded.pixels, spec.input, decoded.extent)
         placement = Placement.of(decoded.height, decoded.width, spec.input)
-        truth[image.id] = image.truth
+        found = {}
         for name, model in models.items():
             model.set_input(pixels)
             model.invoke()
-            fractions = model.detections(1, 1, spec.num_classes)
-            found[name][image.id] = placement.visible(placement.to_picture(fractions))
-        tell(number)
-    scores = {}
-    for name, detections in found.items():
-        evaluator = CocoEvaluator(spec.labels, truth, label_of)
-        for image_id, of_image in detections.items():
-            evaluator.add(image_id, of_image)
-        scores[name] = evaluator.score()
-    about = {"dataset": dataset.name, "images": len(truth)}
-    return {name: {"AP": score.AP, "AP50": score.AP50, **about} for name, score in scores.items()}
-
-
-def _decoded(image: LabelledImage, dataset: DetectionSet, spec: InputSpec) -> Decoded:
-    check = partial(image.size_problem, annotations=dataset.annotations)
-    return load_for(image.path, spec, image.apply_orientation, check)
+            found[name] = placement.visible(placement.to_picture(model.detections(1, 1, spec.num_classes)))
+        yield image, found, ""
 
 
 def beside_pytorch(scores: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -193,12 +167,14 @@ def measure(
     Raises:
         UserError: an image is bad.
     """
-    models: dict[str, Model] = {PYTORCH: TorchModel(detector, spec)}
+    models: dict[str, ImageModel] = {PYTORCH: TorchModel(detector, spec)}
     models.update({file.entry.path: file.model for file in files})
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(f"mAP of {len(models)} models", total=len(dataset.images))
-        scores = measure_map(models, spec, dataset, lambda done: progress.update(task, completed=done), on_bad_data)
+        scores, left_out = measure_map(models, spec, dataset, lambda: progress.advance(task), on_bad_data)
+    if left_out:
+        console.print(f"mAP leaves out {count_by_reason(left_out)}, such as {left_out[0].text}", markup=False)
     maps = beside_pytorch(scores)
     return [
         dataclasses.replace(file, entry=dataclasses.replace(file.entry, map=maps[file.entry.path])) for file in files

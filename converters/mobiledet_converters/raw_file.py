@@ -51,7 +51,7 @@ class RawLiteRtDetector:
         boxes = np.concatenate((centre - half, centre + half), axis=1).clip(0, 1)[:, [1, 0, 3, 2]]
         pixels = boxes * np.array([image_width, image_height] * 2, np.float32)
         (found,) = select_detections(torch.from_numpy(pixels)[None], torch.from_numpy(scores)[None], self._spec.nms)
-        return Detections(found.boxes_xyxy.numpy(), found.scores.numpy(), found.labels.numpy())
+        return found.to_numpy()
 
 
 def open_tflite(path: Path) -> LiteRtDetector | RawLiteRtDetector:

@@ -140,13 +140,13 @@ def make_reference(
     if postprocess == "custom-op":
         assert isinstance(detector, DenseDetector), "the converter has refused others"
         found, cuts = _as_custom_operation(detector, raw, spec), [spec.nms.score] * len(inputs)
-        return Reference(spec, inputs, _to_numpy(found), cuts, _comparable(detector, raw))
+        return Reference(spec, inputs, [each.to_numpy() for each in found], cuts, _comparable(detector, raw))
     found = detector.postprocess(raw, spec.nms)
     # with next to no suppression all candidates come out, but for equal boxes: half of them tells a full list
     all_candidates = dataclasses.replace(spec.nms, iou=1 - 1e-6, max_detections=spec.nms.top_k)
     scores = [image.scores for image in detector.postprocess(raw, all_candidates)]
     cuts = [float(s[-1]) if 2 * len(s) >= spec.nms.top_k else spec.nms.score for s in scores]
-    return Reference(spec, inputs, _to_numpy(found), cuts, _comparable(detector, raw))
+    return Reference(spec, inputs, [each.to_numpy() for each in found], cuts, _comparable(detector, raw))
 
 
 def _as_custom_operation(detector: DenseDetector, raw: RawOutputs, spec: ModelSpec) -> list[ImageDetections]:
@@ -155,10 +155,6 @@ def _as_custom_operation(detector: DenseDetector, raw: RawOutputs, spec: ModelSp
     boxes = decode(raw.box_deltas, detector.anchors_xyxy, detector.loss.coder_weights)
     scores = detector.loss.scores(raw.class_logits)
     return select_detections(boxes, scores, dataclasses.replace(spec.nms, top_k=scores[0].numel()))
-
-
-def _to_numpy(found: Sequence[ImageDetections]) -> list[Detections]:
-    return [Detections(f.boxes_xyxy.numpy(), f.scores.numpy(), f.labels.numpy()) for f in found]
 
 
 def _comparable(detector: Detector, raw: Any) -> dict[str, np.ndarray]:

@@ -16,7 +16,6 @@ from mobiledet_converters.raw_outputs import difference
 from mobiledet_converters.reference import Reference, make_reference
 
 LARGEST_INTEGER = 127
-HALF_DIGITS = 11  # binary, of a 16-bit number
 
 
 class Rounding:
@@ -96,13 +95,16 @@ def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
 
 
 def _round_output(factor: float, seed: int, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-    return _to_half(output * factor, seed) / factor
+    return _to_half(output.mul_(factor), seed).div_(factor)
 
 
 def _to_half(values: Tensor, seed: int) -> Tensor:
-    fraction, exponent = torch.frexp(values.half().float())
-    digits = 2.0 ** (HALF_DIGITS - seed % 2)
-    return torch.ldexp((fraction * digits).round() / digits, exponent)
+    """Round in place."""
+    half = values.half()
+    if seed % 2:  # the last binary digit goes, ties to even
+        bits = half.view(torch.int16)
+        bits.add_((bits >> 1).bitwise_and_(1)).bitwise_and_(~1)
+    return values.copy_(half)
 
 
 def round_to_integers(detector: Detector, seed: int = 0, with_activations: bool = False) -> Detector:

@@ -77,6 +77,7 @@ class DataRecord:
     val: PictureList
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, which ``from_json`` reads."""
         return dataclasses.asdict(self)
 
     @classmethod

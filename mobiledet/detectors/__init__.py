@@ -1,7 +1,6 @@
 """Detectors. ``DETECTORS`` is the whole table; ``build_detector`` is the way in."""
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any, NamedTuple
 
 from mobiledet.backbones import Backbone, build_backbone
@@ -17,6 +16,15 @@ from mobiledet.detectors.faster_rcnn import PYRAMID_SCALES, faster_rcnn, faster_
 from mobiledet.detectors.nanodet_plus import nanodet_plus
 from mobiledet.detectors.ssdlite import LEVELS, PYRAMID_LEVELS, ssdlite, ssdlite_fpn
 from mobiledet.errors import UserError, unknown_name
+from mobiledet.options import (
+    NO_OPTIONS,
+    DetectorOptions,
+    FasterRcnnFpnOptions,
+    FasterRcnnOptions,
+    NanoDetPlusOptions,
+    SsdLiteFpnOptions,
+    SsdLiteOptions,
+)
 from mobiledet.registry import Registry
 from mobiledet.spec import ModelSpec
 
@@ -25,27 +33,47 @@ class DetectorEntry(NamedTuple):
     """A row of ``DETECTORS``.
 
     Attributes:
-        build: called with backbone, num_classes, image_size and the detector's own options.
+        build: called with backbone, num_classes, image_size and the options.
         levels: feature levels, each with anchors of its own; 0 for a detector without anchors.
+        options: what can be set of the detector.
     """
 
-    build: Callable[..., Detector]
+    build: Callable[[Backbone, int, tuple[int, int], Any], Detector]
     levels: int
+    options: type[DetectorOptions] = DetectorOptions
 
 
 _OURS = {
-    "ssdlite": DetectorEntry(ssdlite, levels=LEVELS),
-    "ssdlite_fpn": DetectorEntry(ssdlite_fpn, levels=PYRAMID_LEVELS),
-    "faster_rcnn": DetectorEntry(faster_rcnn, levels=1),
-    "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, levels=len(PYRAMID_SCALES)),
-    "nanodet_plus": DetectorEntry(nanodet_plus, levels=0),
+    "ssdlite": DetectorEntry(ssdlite, LEVELS, SsdLiteOptions),
+    "ssdlite_fpn": DetectorEntry(ssdlite_fpn, PYRAMID_LEVELS, SsdLiteFpnOptions),
+    "faster_rcnn": DetectorEntry(faster_rcnn, 1, FasterRcnnOptions),
+    "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, len(PYRAMID_SCALES), FasterRcnnFpnOptions),
+    "nanodet_plus": DetectorEntry(nanodet_plus, 0, NanoDetPlusOptions),
 }
 # those of other packages too, each a ``DetectorEntry`` under the entry points `mobiledet.detectors`
 DETECTORS: Registry[DetectorEntry] = Registry("detector", "mobiledet.detectors", _OURS)
 
 
+def detector_entry(key: str) -> DetectorEntry:
+    """The row of a detector.
+
+    Raises:
+        UserError: the key is unknown, and the message names the nearest ones; or its package gives something else.
+    """
+    if key not in DETECTORS:
+        raise unknown_name("detector", key, DETECTORS)
+    entry = DETECTORS[key]
+    if not isinstance(entry, DetectorEntry) or not issubclass(entry.options, DetectorOptions):
+        raise UserError(f"detector {key} is a {type(entry).__name__}, no mobiledet.detectors.DetectorEntry")
+    return entry
+
+
 def build_detector(
-    key: str, backbone: Backbone, num_classes: int, image_size: tuple[int, int], **options: Any
+    key: str,
+    backbone: Backbone,
+    num_classes: int,
+    image_size: tuple[int, int],
+    options: DetectorOptions = NO_OPTIONS,
 ) -> Detector:
     """A detector, randomly initialised.
 
@@ -54,24 +82,19 @@ def build_detector(
         backbone: gives the feature maps.
         num_classes: without background.
         image_size: (height, width) in pixels.
-        options: of this detector, such as ``anchors``.
+        options: of this detector; what they leave open has the defaults of ``DetectorEntry.options``.
 
     Raises:
         UserError: the key is unknown, and the message names the nearest ones; an option is unknown or not valid; or
             backbone or detector cannot work at this image size.
     """
-    if key not in DETECTORS:
-        raise unknown_name("detector", key, DETECTORS)
-    entry = DETECTORS[key]
-    if not isinstance(entry, DetectorEntry):
-        raise UserError(f"detector {key} is a {type(entry).__name__}, no mobiledet.detectors.DetectorEntry")
-    build = entry.build
+    entry = detector_entry(key)
     try:
-        signature(build).bind(backbone, num_classes, image_size, **options)
-    except TypeError as error:
+        checked = entry.options.read(options.to_json(), "detector_options")
+    except ValueError as error:
         raise UserError(f"detector {key}: {error}") from error
     backbone.check_size(image_size)
-    return build(backbone, num_classes, image_size, **options)
+    return entry.build(backbone, num_classes, image_size, checked)
 
 
 def detector_from_spec(spec: ModelSpec) -> Detector:
@@ -83,12 +106,12 @@ def detector_from_spec(spec: ModelSpec) -> Detector:
     size = (spec.input.height, spec.input.width)
     backbone = build_backbone(spec.backbone, options=spec.backbone_options)
     try:
-        return build_detector(spec.detector, backbone, spec.num_classes, size, **spec.detector_options)
+        return build_detector(spec.detector, backbone, spec.num_classes, size, spec.detector_options)
     except UserError:
         raise
     except Exception as error:  # the options come from a file, and each detector stumbles over other values in its way
         reason = " ".join(str(error).split()) or type(error).__name__
-        options = ", ".join(spec.detector_options) or "none"
+        options = ", ".join(spec.detector_options.to_json()) or "none"
         raise UserError(f"detector {spec.detector} cannot be built with the options {options}: {reason}") from error
 
 
@@ -96,11 +119,13 @@ __all__ = [
     "DETECTORS",
     "Detector",
     "DetectorEntry",
+    "DetectorOptions",
     "ImageDetections",
     "RawOutputs",
     "StaticDetections",
     "Targets",
     "TwoStageOutputs",
     "build_detector",
+    "detector_entry",
     "detector_from_spec",
 ]

@@ -2,9 +2,12 @@
 
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 from torch import Tensor, nn
 
 from mobiledet.backbones import Backbone
+from mobiledet.detections import Detections
+from mobiledet.placement import Placement
 from mobiledet.spec import NmsSpec
 
 
@@ -56,6 +59,18 @@ class ImageDetections(NamedTuple):
     boxes_xyxy: Tensor
     scores: Tensor
     labels: Tensor
+
+    def to_numpy(self) -> Detections:
+        """The same without torch."""
+        boxes, scores, labels = (tensor.cpu().numpy() for tensor in self)
+        return Detections(boxes, scores, labels)
+
+    def to_picture(self, placement: Placement) -> Detections:
+        """Boxes in pixels of the picture that lies in the input, cut to it."""
+        found = self.to_numpy()
+        whole = np.array([placement.input_width, placement.input_height] * 2, np.float32)
+        fractions = Detections(found.boxes_xyxy / whole, found.scores, found.labels)
+        return placement.visible(placement.to_picture(fractions))
 
 
 class StaticDetections(NamedTuple):
@@ -111,6 +126,11 @@ class Detector(nn.Module, Generic[Raw]):
 
     backbone: Backbone
     training_parts: tuple[str, ...] = ()
+
+    @property
+    def finest_stride(self) -> int:
+        """Pixels of the input between neighbouring cells of the finest level."""
+        return self.backbone.feature_info[0].stride
 
     def add_training_parts(self) -> None:
         """Make what only training has, with random weights."""

@@ -7,7 +7,6 @@ small objects on finer maps (Feature Pyramid Networks, arXiv:1612.03144). Both h
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
@@ -20,18 +19,16 @@ from mobiledet.detectors.fpn import FeaturePyramid
 from mobiledet.detectors.heads import PyramidHead
 from mobiledet.detectors.regions import RegionPooling
 from mobiledet.detectors.rpn import FullHead
-from mobiledet.detectors.two_stage import TwoStageDetector, TwoStageSettings
-from mobiledet.errors import UserError, unknown_name
+from mobiledet.detectors.two_stage import TwoStageDetector
+from mobiledet.errors import UserError
 from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
 from mobiledet.ops.anchors import AnchorSizes, aspect_ratio_anchor_sizes, grid_anchors, pixel_anchor_sizes
+from mobiledet.options import FasterRcnnFpnOptions, FasterRcnnOptions
 
-CHANNELS = 96
 SCALES = (0.08, 0.14, 0.25, 0.45, 0.8)  # of anchors, in fractions of the image's side
 PYRAMID_SCALES = ((0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.9))  # of each level
-CANONICAL_SIDE = 112  # half of the pyramid paper's, for images of half the size: coarse levels would hardly serve else
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 PYRAMID_EXTRA_LEVELS = 1  # beyond the backbone's, for anchors alone
-LAYERS = ("light", "full")
 
 
 class ContextNeck(nn.Module):
@@ -67,70 +64,36 @@ class FullPyramid(nn.Module):
 
 
 def faster_rcnn(
-    backbone: Backbone,
-    num_classes: int,
-    image_size: tuple[int, int],
-    anchors: AnchorSizes | None = None,
-    norm_layer: NormLayer = nn.BatchNorm2d,
-    channels: int = CHANNELS,
-    **options: Any,
+    backbone: Backbone, num_classes: int, image_size: tuple[int, int], options: FasterRcnnOptions
 ) -> TwoStageDetector:
-    """One level of stride 16; by default five scales of anchors in three aspect ratios.
-
-    Args:
-        backbone, num_classes, image_size: see ``build_detector``.
-        anchors: of the level, see ``AnchorSizes``.
-        norm_layer: makes the normalisation from a number of channels.
-        channels: of the map.
-        options: see ``_assemble``.
-    """
-    sizes = anchors or aspect_ratio_anchor_sizes([SCALES], ASPECT_RATIOS, image_size)
-    neck = ContextNeck(backbone.feature_info, channels, norm_layer)
+    """One level of stride 16; by default five scales of anchors in three aspect ratios. Arguments as in
+    ``build_detector``."""
+    sizes = options.anchors or aspect_ratio_anchor_sizes([SCALES], ASPECT_RATIOS, image_size)
+    neck = ContextNeck(backbone.feature_info, options.channels, nn.BatchNorm2d)
     stride = backbone.feature_info[-2].stride
     shapes = level_shapes(image_size, stride, 1)
-    return _assemble(backbone, neck, num_classes, image_size, sizes, shapes, [stride], norm_layer, channels, **options)
+    return _assemble(backbone, neck, num_classes, image_size, sizes, shapes, [stride], options)
 
 
 def faster_rcnn_fpn(
-    backbone: Backbone,
-    num_classes: int,
-    image_size: tuple[int, int],
-    anchors: AnchorSizes | None = None,
-    norm_layer: NormLayer = nn.BatchNorm2d,
-    channels: int = CHANNELS,
-    layers: str = "light",
-    anchor_sides: Sequence[float] = (),
-    **options: Any,
+    backbone: Backbone, num_classes: int, image_size: tuple[int, int], options: FasterRcnnFpnOptions
 ) -> TwoStageDetector:
-    """The backbone's levels and a coarser one; by default two scales of anchors a level in three aspect
-    ratios.
-
-    Args:
-        backbone, num_classes, image_size: see ``build_detector``.
-        anchors: of each level, see ``AnchorSizes``; as many on every level.
-        norm_layer: makes the normalisation from a number of channels.
-        channels: of every level.
-        layers: of the pyramid and the first stage, of ``LAYERS``.
-        anchor_sides: in pixels, the same on every level, in place of ``anchors``; see ``pixel_anchor_sizes``.
-        options: see ``_assemble``.
-    """
+    """The backbone's levels and a coarser one; by default two scales of anchors a level in three aspect ratios.
+    Arguments as in ``build_detector``."""
     info = backbone.feature_info
     strides = [level.stride for level in info]
     extra_shapes = level_shapes(image_size, strides[-1], 1 + PYRAMID_EXTRA_LEVELS)[1:]
     shapes = [(image_size[0] // stride, image_size[1] // stride) for stride in strides] + list(extra_shapes)
-    if anchor_sides and not anchors:
-        anchors = pixel_anchor_sizes(anchor_sides, ASPECT_RATIOS, image_size, len(shapes))
-    sizes = anchors or aspect_ratio_anchor_sizes(PYRAMID_SCALES, ASPECT_RATIOS, image_size)
-    if layers not in LAYERS:
-        raise unknown_name("kind of layers", layers, LAYERS)
+    sizes: AnchorSizes = options.anchors or ()
+    if not sizes and options.anchor_sides:
+        sizes = pixel_anchor_sizes(options.anchor_sides, ASPECT_RATIOS, image_size, len(shapes))
+    sizes = sizes or aspect_ratio_anchor_sizes(PYRAMID_SCALES, ASPECT_RATIOS, image_size)
     neck = (
-        FullPyramid(info, channels)
-        if layers == "full"
-        else FeaturePyramid(info, channels, PYRAMID_EXTRA_LEVELS, norm_layer)
+        FullPyramid(info, options.channels)
+        if options.layers == "full"
+        else FeaturePyramid(info, options.channels, PYRAMID_EXTRA_LEVELS, nn.BatchNorm2d)
     )
-    return _assemble(
-        backbone, neck, num_classes, image_size, sizes, shapes, strides, norm_layer, channels, layers, **options
-    )
+    return _assemble(backbone, neck, num_classes, image_size, sizes, shapes, strides, options)
 
 
 def _assemble(
@@ -141,34 +104,19 @@ def _assemble(
     anchors: AnchorSizes,
     shapes: Sequence[tuple[int, int]],
     strides: Sequence[int],
-    norm_layer: NormLayer,
-    channels: int,
-    layers: str = "light",
-    anchor_offset: float = 0.5,
-    resolution: int = 7,
-    sampling_ratio: int = 2,
-    canonical_side: int = CANONICAL_SIDE,
-    box_head: str = "separable",
-    hidden: int = 256,
-    class_agnostic: bool = True,
-    unused_logits: int = 0,
-    **settings: Any,
+    options: FasterRcnnOptions,
 ) -> TwoStageDetector:
     """Both stages on a neck.
 
     Args:
-        backbone, num_classes, image_size, norm_layer, channels, layers: as above.
+        backbone, num_classes, image_size, options: as above.
         neck: gives the levels.
         anchors: of each level.
         shapes: (height, width) of each level.
         strides: of the levels that regions are taken from, finest first.
-        anchor_offset: see ``grid_anchors``.
-        resolution, sampling_ratio, canonical_side: see ``RegionPooling``.
-        box_head, hidden, class_agnostic, unused_logits: see ``BoxHead``.
-        settings: see ``TwoStageSettings``.
 
     Raises:
-        UserError: an option is unknown or not valid.
+        UserError: the image size or the anchors do not fit.
     """
     require_multiples("Faster R-CNN", image_size, backbone.feature_info[-1].stride)
     if len(anchors) != len(shapes):
@@ -176,19 +124,30 @@ def _assemble(
     per_cell = len(anchors[0])
     if any(len(level) != per_cell for level in anchors):
         raise UserError("Faster R-CNN needs the same number of anchors on every level, because the levels share a head")
+    channels, resolution = options.channels, options.resolution
     rpn = (
         FullHead(channels, per_cell)
-        if layers == "full"
-        else PyramidHead(channels, len(shapes), per_cell, 1, norm_layer, depth=1)
+        if options.layers == "full"
+        else PyramidHead(channels, len(shapes), per_cell, 1, nn.BatchNorm2d, depth=1)
+    )
+    box_head = BoxHead(
+        options.box_head,
+        channels,
+        resolution,
+        options.hidden,
+        num_classes,
+        options.class_agnostic,
+        nn.BatchNorm2d,
+        options.unused_logits,
     )
     return TwoStageDetector(
         backbone,
         neck,
         rpn,
-        RegionPooling(strides, image_size, resolution, sampling_ratio, canonical_side),
-        BoxHead(box_head, channels, resolution, hidden, num_classes, class_agnostic, norm_layer, unused_logits),
-        grid_anchors(anchors, shapes, image_size, anchor_offset),
+        RegionPooling(strides, image_size, resolution, options.sampling_ratio, options.canonical_side),
+        box_head,
+        grid_anchors(anchors, shapes, image_size, options.anchor_offset),
         [rows * columns * per_cell for rows, columns in shapes],
         image_size,
-        TwoStageSettings.from_options(settings),
+        options,
     )

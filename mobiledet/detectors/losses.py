@@ -217,8 +217,6 @@ def build_loss(key: str, unused_logits: int = 0) -> DenseLoss:
     """
     if key not in LOSSES:
         raise unknown_name("loss", key, LOSSES)
-    if isinstance(unused_logits, bool) or not isinstance(unused_logits, int) or unused_logits < 0:
-        raise UserError(f"detector option unused_logits is {unused_logits!r}; it must be a whole number from 0 on")
     kind = LOSSES[key]
     if issubclass(kind, HardNegativeLoss):
         return kind(unused_logits)

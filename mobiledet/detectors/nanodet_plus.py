@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from mobiledet.backbones import Backbone
 from mobiledet.detectors.base import Detector, ImageDetections, StaticCandidates, StaticDetections, Targets
-from mobiledet.detectors.dense import level_shapes
-from mobiledet.detectors.distribution_heads import GROUPS, DistributionHead, DistributionOutputs, GuideHead
+from mobiledet.detectors.dense import level_shapes, require_multiples
+from mobiledet.detectors.distribution_heads import DistributionHead, DistributionOutputs, GuideHead
 from mobiledet.detectors.distribution_loss import DistributionLoss
 from mobiledet.detectors.ghost_pan import GhostPAN
 from mobiledet.detectors.postprocess import select_candidates_static, select_detections, suppress_static
-from mobiledet.errors import UserError
-from mobiledet.layers import NormLayer, activation_layer
+from mobiledet.layers import activation_layer
 from mobiledet.ops.distances import corner_priors, expected_distances
+from mobiledet.options import NanoDetPlusOptions
 from mobiledet.spec import NmsSpec
 
 BINS = 8
@@ -155,41 +155,16 @@ def _initialise(head: DistributionHead | GuideHead) -> None:
 
 
 def nanodet_plus(
-    backbone: Backbone,
-    num_classes: int,
-    image_size: tuple[int, int],
-    channels: int = 96,
-    activation: str = "leaky_relu",
-    guidance: bool = True,
-    detach_epoch: int = 10,
-    norm_layer: NormLayer = nn.BatchNorm2d,
+    backbone: Backbone, num_classes: int, image_size: tuple[int, int], options: NanoDetPlusOptions
 ) -> NanoDetPlus:
-    """Four levels from stride 8.
-
-    Args:
-        backbone, num_classes, image_size: see ``build_detector``.
-        channels: of neck and head, a multiple of 16: 96 for NanoDet-Plus-m, 128 for the 1.5x form.
-        activation: of neck and head, a key of ``layers.ACTIVATIONS``.
-        guidance: whether training has the assign guidance module; without it the head's own predictions choose what
-            it learns, and a step costs a fraction.
-        detach_epoch: see ``NanoDetPlus``.
-        norm_layer: makes the normalisation from a number of channels.
-
-    Raises:
-        UserError: an option or the image size is not valid.
-    """
-    if not isinstance(channels, int) or channels < GROUPS // 2 or 2 * channels % GROUPS:
-        raise UserError(f"nanodet_plus: channels {channels} is not a multiple of {GROUPS // 2}")
-    if not isinstance(guidance, bool) or isinstance(detach_epoch, bool) or not isinstance(detach_epoch, int):
-        raise UserError("nanodet_plus: guidance must be true or false, and detach_epoch a whole number")
+    """Four levels from stride 8. Arguments as in ``build_detector``."""
     info = backbone.feature_info
-    if any(side % info[-1].stride for side in image_size):
-        raise UserError(
-            f"nanodet_plus: image size {image_size[0]} x {image_size[1]} is not a multiple of {info[-1].stride}"
-        )
-    make_activation = activation_layer(activation)
+    require_multiples("nanodet_plus", image_size, info[-1].stride)
+    make_activation = activation_layer(options.activation)
     strides = (*(i.stride for i in info), 2 * info[-1].stride)
-    neck = GhostPAN(info, channels, norm_layer, make_activation)
-    head = DistributionHead(len(strides), channels, num_classes, BINS, norm_layer, make_activation)
-    guide = partial(GuideHead, len(strides), 2 * channels, num_classes, BINS, make_activation)
-    return NanoDetPlus(backbone, neck, head, image_size, strides, guide if guidance else None, detach_epoch)
+    neck = GhostPAN(info, options.channels, nn.BatchNorm2d, make_activation)
+    head = DistributionHead(len(strides), options.channels, num_classes, BINS, nn.BatchNorm2d, make_activation)
+    guide = partial(GuideHead, len(strides), 2 * options.channels, num_classes, BINS, make_activation)
+    return NanoDetPlus(
+        backbone, neck, head, image_size, strides, guide if options.guidance else None, options.detach_epoch
+    )

@@ -40,6 +40,7 @@ class RegionPooling(nn.Module):
         canonical_side: int,
     ) -> None:
         super().__init__()
+        self.strides = tuple(strides)
         self.image_size = image_size
         finest, coarsest = int(math.log2(strides[0])), int(math.log2(strides[-1]))
         names = [str(stride) for stride in range(finest, coarsest + 1)]

@@ -19,16 +19,15 @@ from mobiledet.detectors.dense import DenseDetector, require_multiples
 from mobiledet.detectors.fpn import FeaturePyramid
 from mobiledet.detectors.heads import PyramidHead, SSDLiteHead
 from mobiledet.detectors.losses import build_loss
-from mobiledet.errors import UserError, unknown_name
+from mobiledet.errors import UserError
 from mobiledet.layers import ConvNormAct, NormLayer, ReLU6, depthwise_separable, pad_as_tensorflow
 from mobiledet.ops.anchors import AnchorSizes, square_anchor_sizes, ssd_anchor_sizes
+from mobiledet.options import SsdLiteFpnOptions, SsdLiteOptions
 
 EXTRA_CHANNELS = (512, 256, 256, 128)  # of the levels beyond stride 32, as in the MobileNet papers' SSDLite
 LEVELS = 2 + len(EXTRA_CHANNELS)
 PYRAMID_CHANNELS = 96
 PYRAMID_LEVELS = 4
-LAYERS = ("separable", "full")
-PADDINGS = ("symmetric", "same")
 
 
 ssdlite_norm: NormLayer = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
@@ -71,6 +70,11 @@ class ExtraLevels(nn.Module):
 class SSDLite(DenseDetector):
     """The papers' form, which predicts from maps of its own choice."""
 
+    @property
+    def finest_stride(self) -> int:
+        """Pixels of the input between neighbouring cells of the finest level."""
+        return self.backbone.ssd_info[0].stride
+
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         return self.backbone.ssd_features(images)
 
@@ -79,62 +83,41 @@ def ssdlite(
     backbone: Backbone,
     num_classes: int,
     image_size: tuple[int, int],
-    anchors: AnchorSizes | None = None,
-    loss: str = "hard_negative",
-    norm_layer: NormLayer = ssdlite_norm,
-    unused_logits: int = 0,
-    layers: str = "separable",
-    padding: str = "symmetric",
-    clip_last: bool = False,
+    options: SsdLiteOptions,
 ) -> DenseDetector:
-    """Six levels from stride 16; by default SSD's anchors and loss.
-
-    Args:
-        backbone, num_classes, image_size: see ``build_detector``.
-        anchors: of each level, see ``AnchorSizes``.
-        loss: of ``LOSSES``.
-        norm_layer: makes the normalisation from a number of channels.
-        unused_logits: see ``HardNegativeLoss``.
-        layers: of ``LAYERS``.
-        padding: of the steps between the levels, of ``PADDINGS``.
-        clip_last: see ``DenseDetector``.
-    """
-    objective = build_loss(loss, unused_logits)
-    sizes = anchors or ssd_anchor_sizes(LEVELS)
+    """Six levels from stride 16; by default SSD's anchors and loss. Arguments as in ``build_detector``."""
+    objective = build_loss(options.loss, options.unused_logits)
+    sizes = options.anchors or ssd_anchor_sizes(LEVELS)
     _require_levels(sizes, LEVELS)
-    if layers not in LAYERS:
-        raise unknown_name("kind of layers", layers, LAYERS)
-    if padding not in PADDINGS:
-        raise unknown_name("padding", padding, PADDINGS)
-    separable = layers == "separable"
-    neck = ExtraLevels(backbone, norm_layer, separable)
-    if padding == "same":
+    separable = options.layers == "separable"
+    neck = ExtraLevels(backbone, ssdlite_norm, separable)
+    if options.padding == "same":
         pad_as_tensorflow(neck)
     logits = objective.num_logits(num_classes)
-    head = SSDLiteHead(neck.channels, [len(level) for level in sizes], logits, norm_layer, separable)
-    return SSDLite(backbone, neck, head, image_size, backbone.ssd_info[0].stride, sizes, objective, clip_last)
+    head = SSDLiteHead(neck.channels, [len(level) for level in sizes], logits, ssdlite_norm, separable)
+    stride = backbone.ssd_info[0].stride
+    return SSDLite(backbone, neck, head, image_size, stride, sizes, objective, options.clip_last)
 
 
 def ssdlite_fpn(
     backbone: Backbone,
     num_classes: int,
     image_size: tuple[int, int],
-    anchors: AnchorSizes | None = None,
-    loss: str = "focal",
-    norm_layer: NormLayer = nn.BatchNorm2d,
+    options: SsdLiteFpnOptions,
 ) -> DenseDetector:
-    """Four levels from stride 8; by default one square anchor a cell and the focal loss."""
+    """Four levels from stride 8; by default one square anchor a cell and the focal loss. Arguments as in
+    ``build_detector``."""
     require_multiples("ssdlite_fpn", image_size, backbone.feature_info[-1].stride)
-    objective = build_loss(loss)
+    objective = build_loss(options.loss)
     finest_stride = backbone.feature_info[0].stride
-    sizes = anchors or square_anchor_sizes(PYRAMID_LEVELS, finest_stride, image_size)
+    sizes = options.anchors or square_anchor_sizes(PYRAMID_LEVELS, finest_stride, image_size)
     _require_levels(sizes, PYRAMID_LEVELS)
     if len({len(level) for level in sizes}) != 1:
         raise UserError("ssdlite_fpn needs the same number of anchors on every level, because the levels share a head")
-    neck = FeaturePyramid(
-        backbone.feature_info, PYRAMID_CHANNELS, PYRAMID_LEVELS - len(backbone.feature_info), norm_layer
-    )
-    head = PyramidHead(PYRAMID_CHANNELS, PYRAMID_LEVELS, len(sizes[0]), objective.num_logits(num_classes), norm_layer)
+    extra = PYRAMID_LEVELS - len(backbone.feature_info)
+    neck = FeaturePyramid(backbone.feature_info, PYRAMID_CHANNELS, extra, nn.BatchNorm2d)
+    logits = objective.num_logits(num_classes)
+    head = PyramidHead(PYRAMID_CHANNELS, PYRAMID_LEVELS, len(sizes[0]), logits, nn.BatchNorm2d)
     return DenseDetector(backbone, neck, head, image_size, finest_stride, sizes, objective)
 
 

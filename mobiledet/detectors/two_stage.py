@@ -1,8 +1,6 @@
 """A detector that proposes regions and then looks at each of them: Faster R-CNN (arXiv:1506.01497), put together."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,63 +22,13 @@ from mobiledet.detectors.postprocess import best_pairs, select_detections, suppr
 from mobiledet.detectors.proposals import ProposalPostProcess, ProposalRule, select_proposals
 from mobiledet.detectors.regions import RegionPooling
 from mobiledet.detectors.rpn import SMOOTH_L1_BETA, ProposalLoss
-from mobiledet.errors import UserError, unknown_name
 from mobiledet.ops.box_coder import SSD_WEIGHTS, decode, encode
 from mobiledet.ops.matching import IGNORED, match_two_thresholds
 from mobiledet.ops.sampling import sample_balanced
+from mobiledet.options import FasterRcnnOptions
 from mobiledet.spec import NmsSpec
 
 IMAGES_AT_A_TIME = 2  # whose regions are in memory together, where they are not kept
-
-
-@dataclass(frozen=True)
-class TwoStageSettings:
-    """Numbers of proposals and samples, those of training after those of use.
-
-    Attributes:
-        candidates, proposals, proposal_iou, proposal_score: see ``ProposalRule``.
-        train_candidates, train_proposals: the same for training.
-        rpn_foreground_iou, rpn_background_iou, rpn_samples, rpn_positives: see ``ProposalLoss``.
-        foreground_iou: overlap with a true box from which on a proposal is an object.
-        samples: proposals of an image that the second stage learns from.
-        positives: largest share of objects among them.
-    """
-
-    candidates: int = 300
-    proposals: int = 100
-    proposal_iou: float = 0.7
-    proposal_score: float = 0.0
-    train_candidates: int = 600
-    train_proposals: int = 300
-    rpn_foreground_iou: float = 0.7
-    rpn_background_iou: float = 0.3
-    rpn_samples: int = 256
-    rpn_positives: float = 0.5
-    foreground_iou: float = 0.5
-    samples: int = 64
-    positives: float = 0.25
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> "TwoStageSettings":
-        """Settings from plain values.
-
-        Raises:
-            UserError: a name is unknown, or a value is not a positive number (``proposal_score``: not negative).
-        """
-        for name, value in options.items():
-            if name not in cls.__dataclass_fields__:
-                raise unknown_name("detector option", name, cls.__dataclass_fields__)
-            if not isinstance(value, int | float) or value < 0 or (value == 0 and name != "proposal_score"):
-                raise UserError(f"detector option {name} is {value!r}; it must be a positive number")
-        return cls(**options)
-
-    @property
-    def rule(self) -> ProposalRule:
-        return ProposalRule(self.candidates, self.proposals, self.proposal_iou, self.proposal_score)
-
-    @property
-    def train_rule(self) -> ProposalRule:
-        return ProposalRule(self.train_candidates, self.train_proposals, self.proposal_iou, self.proposal_score)
 
 
 class TwoStageDetector(Detector[TwoStageOutputs]):
@@ -96,7 +44,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         anchors_xyxy: A x 4 pixels.
         level_sizes: number of anchors of each level.
         image_size: (height, width) in pixels.
-        settings: numbers of proposals and samples.
+        options: numbers of proposals and samples.
     """
 
     anchors_xyxy: Tensor
@@ -112,7 +60,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         anchors_xyxy: Tensor,
         level_sizes: Sequence[int],
         image_size: tuple[int, int],
-        settings: TwoStageSettings,
+        options: FasterRcnnOptions,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -123,13 +71,21 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         self.unused_logits = box_head.unused_logits  # an export may put another module in its place
         self.image_size = image_size
         self.level_sizes = tuple(level_sizes)
-        self.settings = settings
-        self.post_process = ProposalPostProcess(level_sizes, settings.rule)
+        self.options = options
+        overlap, score = options.proposal_iou, options.proposal_score
+        self.rule = ProposalRule(options.candidates, options.proposals, overlap, score)
+        self.train_rule = ProposalRule(options.train_candidates, options.train_proposals, overlap, score)
+        self.post_process = ProposalPostProcess(level_sizes, self.rule)
         self.proposal_loss = ProposalLoss(
-            settings.rpn_background_iou, settings.rpn_foreground_iou, settings.rpn_samples, settings.rpn_positives
+            options.rpn_background_iou, options.rpn_foreground_iou, options.rpn_samples, options.rpn_positives
         )
         self.register_buffer("anchors_xyxy", anchors_xyxy, persistent=False)
         self.register_buffer("anchor_fractions", anchors_xyxy / self._scale(anchors_xyxy), persistent=False)
+
+    @property
+    def finest_stride(self) -> int:
+        """Pixels of the input between neighbouring cells of the finest level."""
+        return self.pooling.strides[0]
 
     def _scale(self, like: Tensor) -> Tensor:
         """What turns fractions into pixels."""
@@ -141,7 +97,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         first: RawOutputs = self.rpn(features)
         if targets is not None:
             return self._losses(features, first, targets)
-        proposals = self._propose(first, self.settings.rule)
+        proposals = self._propose(first, self.rule)
         return self._second_stage(first, proposals, self.pooling(features, proposals))
 
     def forward_static(self, image: Tensor) -> TwoStageOutputs:
@@ -162,17 +118,17 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
 
     def _losses(self, features: list[Tensor], first: RawOutputs, targets: Targets) -> dict[str, Tensor]:
         """The losses of both stages (Fast R-CNN, arXiv:1504.08083, section 2.3)."""
-        settings = self.settings
+        options = self.options
         valid = targets.labels >= 0
         losses: dict[str, Tensor] = self.proposal_loss(first, self.anchors_xyxy, targets.boxes_xyxy, valid)
 
         with torch.no_grad():
             boxes = targets.boxes_xyxy / self._scale(targets.boxes_xyxy) * valid.unsqueeze(-1)
             # the true boxes are proposals too, so that there is something to learn from the start
-            proposals = torch.cat((self._propose(first, settings.train_rule), boxes), dim=1)
-            matched = match_two_thresholds(boxes, valid, proposals, settings.foreground_iou, settings.foreground_iou)
+            proposals = torch.cat((self._propose(first, self.train_rule), boxes), dim=1)
+            matched = match_two_thresholds(boxes, valid, proposals, options.foreground_iou, options.foreground_iou)
             empty = (proposals[..., 2:] <= proposals[..., :2]).any(-1)
-            index, sampled = sample_balanced(matched.masked_fill(empty, IGNORED), settings.samples, settings.positives)
+            index, sampled = sample_balanced(matched.masked_fill(empty, IGNORED), options.samples, options.positives)
             proposals = proposals.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
             matched = matched.gather(1, index)
             foreground = matched >= 0

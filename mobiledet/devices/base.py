@@ -1,9 +1,11 @@
-"""What evaluation asks of a device, be it this machine, a phone, a board or a browser: records and two protocols."""
+"""What evaluation asks of a device, be it this machine, a phone, a board or a browser: records and protocols."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Protocol
+
+import numpy as np
 
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.data.images import ImageSource
@@ -209,6 +211,36 @@ class GoldenReport:
     detections: Count
     lowest_iou: Annotated[float, Range(0, 1.001)]  # of rounded numbers
     largest_score_difference: Share
+
+
+class ImageModel(Protocol):
+    """What runs a detector on one image of its input's size at a time: a model file in a runtime of this machine."""
+
+    def set_input(self, image: np.ndarray) -> None:
+        """Take an image, height x width x 3 uint8 RGB; anew before each run."""
+
+    def invoke(self) -> None:
+        """Run on it."""
+
+    def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
+        """What the last run found; see ``to_detections``."""
+
+
+class LoadedFile(ImageModel, Protocol):
+    """A model file in a runtime.
+
+    Attributes:
+        height, width: of the image, in pixels.
+        accelerator: the one that runs the file.
+    """
+
+    height: int
+    width: int
+    accelerator: str
+
+    @property
+    def delegated_share(self) -> float | None:
+        """Part of the graph's operations that runs on it, 0..1; None where the runtime does not tell."""
 
 
 class Session(Protocol):

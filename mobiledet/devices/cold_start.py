@@ -9,26 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from mobiledet.devices.base import ColdStart
+from mobiledet.devices.base import ColdStart, LoadedFile
 from mobiledet.devices.machine import memory_bytes
 
 
-class Loaded(Protocol):
-    """A loaded model file: ``LiteRtDetector`` and its like."""
-
-    height: int
-    width: int
-
-    def set_input(self, image: np.ndarray) -> None: ...
-
-    def invoke(self) -> None: ...
-
-
-def cold_start(load: Callable[[], Loaded]) -> ColdStart:
+def cold_start(load: Callable[[], LoadedFile]) -> ColdStart:
     """Times of the first load and the first run; true ones only in a process that has done neither."""
     memory_before = memory_bytes()
     started = time.perf_counter_ns()

@@ -27,6 +27,7 @@ from mobiledet.devices.base import (
     Execution,
     Frame,
     GoldenReport,
+    LoadedFile,
     StageTimes,
 )
 from mobiledet.devices.coreai import RUNTIME, CoreAiDetector
@@ -69,7 +70,7 @@ class LocalDevice:
         if not 0 <= threads <= MOST_THREADS:
             raise UserError(f"{threads} threads are asked for, a model file takes 1 to {MOST_THREADS}")
         path, threads = bundle.root / file.path, threads or usable_cores()
-        detector: LiteRtDetector | ServedDetector
+        detector: LoadedFile
         if file.format == "tflite":
             detector = LiteRtDetector(path, accelerator, threads)
             self._runtime = _litert()
@@ -101,7 +102,7 @@ class LocalSession:
         self,
         bundle: Bundle,
         file: ModelFile,
-        detector: LiteRtDetector | ServedDetector,
+        detector: LoadedFile,
         accelerator: str,
         threads: int,
     ) -> None:

@@ -43,9 +43,10 @@ def to_detections(
 
 
 def _from_vision(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each object with its best class, in the other form."""
+    """Each object with its best class, in the other form; boxes end at the edges of the image, which those of a network
+    that is suppressed before they are clipped do not, for behind Core ML's suppression nothing can be computed."""
     confidence, coordinates = (outputs[name] for name in VISION_OUTPUTS)
     centre, size = coordinates[:, 1::-1], coordinates[:, :1:-1]  # y before x
     boxes = np.concatenate((centre - size / 2, centre + size / 2), axis=1)
-    rows = [boxes, confidence.argmax(axis=1).astype(np.float32), confidence.max(axis=1)]
+    rows = [boxes.clip(0, 1), confidence.argmax(axis=1).astype(np.float32), confidence.max(axis=1)]
     return dict(zip(OUTPUTS, [*(row[None] for row in rows), np.array([len(boxes)])], strict=True))

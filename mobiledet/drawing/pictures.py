@@ -17,7 +17,6 @@ GOLDEN_RATIO = 0.618034
 KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Mark(NamedTuple):
@@ -101,7 +100,9 @@ def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: str | tuple[int, int, 
     draw.rectangle(box, outline=colour, width=line)
 
 
-def _draw_mark(draw: ImageDraw.ImageDraw, mark: Mark, line: int, font: Font) -> None:
+def _draw_mark(
+    draw: ImageDraw.ImageDraw, mark: Mark, line: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> None:
     draw.line(mark.points, fill="black", width=line + 2)
     draw.line(mark.points, fill="white", width=line)
     x, y = mark.points[0]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
-from mobiledet.data.dataset import DetectionSet, LabelledImage, LeftOut, count_by_reason, some
+from mobiledet.data.dataset import DetectionSet, LabelledImage, count_by_reason, some
 from mobiledet.devices.base import Frame, Session, StageTimes
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
@@ -21,12 +21,13 @@ from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.result import Accuracy, TiledAccuracy
 from mobiledet.evaluation.tiles import TiledSession
 from mobiledet.matching import Tolerance, compare_lists
-from mobiledet.metrics.coco import CocoEvaluator
+from mobiledet.metrics.scoring import collect, evaluator_of, require_boxes
 from mobiledet.metrics.thresholds import Rule
 from mobiledet.spec import ModelSpec
 
 # how alike an image must be that is run again: devices may round differently from run to run
 SAME, ODD_SHARE = Tolerance(iou=0.9, score=0.05), 0.1
+LATENCY_ALONE = "--no-accuracy to measure latency alone"
 
 
 def measure_accuracy(
@@ -63,49 +64,41 @@ def measure_accuracy(
             the device finds something else in the last known image than before.
     """
     label_of = match_labels(spec, dataset)
-    require_boxes(dataset)
+    require_boxes(dataset, LATENCY_ALONE)
     if log and log.found:
         _check_known(session, spec, dataset, log)
     known = dict(log.found) if log else {}
-    left_out = list(dataset.left_out)
     waiting = [image for image in dataset.images if image.id not in known]
-    with _progress(quiet) as progress, closing(_detect(session, waiting)) as frames:
+    with _progress(quiet) as progress, closing(_detect(session, waiting, dataset)) as frames:
         done = len(dataset.images) - len(waiting)
         name = f"images, {done} known before" if done else "images"
         task = progress.add_task(name, total=len(dataset.images), completed=done)
-        for image, frame in frames:
-            problem = frame.problem or image.size_problem(frame.height, frame.width, dataset.annotations)
-            if frame.times is not None and not problem:
-                known[image.id] = frame
-                if log:
-                    log.add(image.id, frame)
-            elif on_bad_data == "skip":
-                left_out.append(LeftOut("images that cannot be read", problem))
-            else:
-                raise UserError(f"{problem}; mend it or pass --on-bad-data skip")
-            progress.advance(task)
+        new, bad = collect(
+            frames,
+            on_bad_data,
+            lambda image, frame: log.add(image.id, frame) if log else None,
+            lambda: progress.advance(task),
+        )
+    left_out = [*dataset.left_out, *bad]
+    known |= new
     scored = [image for image in dataset.images if image.id in known]
     if not scored:
         raise UserError(f"no image of {dataset.images_dir} can be scored; the first problem: {left_out[0].text}")
 
-    found = [known[image.id] for image in scored]
-    truth = {image.id: image.truth for image in scored}
-
-    def evaluator(frames: Sequence[Frame]) -> CocoEvaluator:
-        new = CocoEvaluator(spec.labels, truth, label_of)
-        for image, frame in zip(scored, frames, strict=True):
-            new.add(image.id, frame.detections)
-        return new
-
-    filled = evaluator(found)
+    frames_of = {image.id: known[image.id] for image in scored}
+    found = list(frames_of.values())
+    detections = {image_id: frame.detections for image_id, frame in frames_of.items()}
+    evaluator = evaluator_of(spec.labels, dataset, detections, label_of)
     tiles = None
     if isinstance(session, TiledSession):
-        cut, whole = session.tiling, [frame.whole for frame in found if frame.whole]
+        cut, whole = session.tiling, {key: frame.whole for key, frame in frames_of.items() if frame.whole}
         runs = 1 + sum(len(cut.slices(frame.height, frame.width)) for frame in found) / len(found)
-        whole_metrics = evaluator(whole).score(scorer)
-        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, whole_metrics, _stages(whole, timed))
+        of_whole = {key: frame.detections for key, frame in whole.items()}
+        whole_metrics = evaluator_of(spec.labels, dataset, of_whole, label_of).score(scorer)
+        stages = _stages(list(whole.values()), timed)
+        tiles = TiledAccuracy(cut.height, cut.width, cut.overlap, runs, whole_metrics, stages)
     return Accuracy(
-        metrics=filled.score(scorer),
+        metrics=evaluator.score(scorer),
         dataset=dataset.name,
         annotations=str(dataset.annotations),
         images_sha256=dataclasses.replace(dataset, images=tuple(scored)).sha256(),
@@ -118,10 +111,10 @@ def measure_accuracy(
         tiles=tiles,
         analysis=analyse(
             spec.labels,
-            truth,
-            {image.id: frame.detections for image, frame in zip(scored, found, strict=True)},
+            {image.id: image.truth for image in scored},
+            detections,
             label_of,
-            filled,
+            evaluator,
             {image.id: image.path.name for image in scored},
             rules,
             match_iou,
@@ -136,28 +129,18 @@ def _stages(frames: Sequence[Frame], timed: bool) -> dict[str, LatencyStats]:
     return {stage.name: LatencyStats.of([getattr(t, stage.name) for t in times]) for stage in fields(StageTimes)}
 
 
-def require_boxes(dataset: DetectionSet) -> None:
-    """Refuse a set without a box to find: it has no mAP.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not any(dataset.objects):
-        crowds = f", its {dataset.crowds} crowds aside" if dataset.crowds else ""
-        raise UserError(
-            f"{dataset.annotations} has no box to find in {len(dataset.images)} images{crowds}, so there is no mAP; "
-            "give "
-            "annotated images, or --no-accuracy to measure latency alone"
-        )
-
-
-def _detect(session: Session, images: Sequence[LabelledImage]) -> Generator[tuple[LabelledImage, Frame], None, None]:
-    """What the device finds in each image; those that are turned as their EXIF tag says come last."""
+def _detect(
+    session: Session, images: Sequence[LabelledImage], dataset: DetectionSet
+) -> Generator[tuple[LabelledImage, Frame, str], None, None]:
+    """What the device finds in each image, and what is wrong with it; those that are turned as their EXIF tag says come
+    last."""
     for apply_orientation in (False, True):
         group = [image for image in images if image.apply_orientation == apply_orientation]
         if group:
             with closing(session.detect((image.path for image in group), apply_orientation)) as frames:
-                yield from zip(group, frames, strict=True)
+                for image, frame in zip(group, frames, strict=True):
+                    problem = frame.problem or image.size_problem(frame.height, frame.width, dataset.annotations)
+                    yield image, frame, problem
 
 
 def _notes(spec: ModelSpec, dataset: DetectionSet, label_of: Sequence[int | None]) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ class Comparison:
 
     @property
     def points(self) -> list[Point]:
+        """Those of all series, one series after the other."""
         return [point for series in self.series for point in series.points]
 
 

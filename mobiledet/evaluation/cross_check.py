@@ -15,6 +15,7 @@ from mobiledet.devices.base import BenchmarkPlan, DeviceInfo, DeviceState, Execu
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.plan import benchmark_plan
+from mobiledet.evaluation.result import default_out
 from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import ModelSpec, read_json
 
@@ -102,8 +103,7 @@ def default_cross_check_path(config: EvaluateConfig) -> Path:
     """results/MODEL-SHA256-FILE-DEVICE-benchmark_model.json."""
     bundle = open_bundle(config.bundle)
     file = bundle.select(config.file or config.precision)
-    name = f"{bundle.spec.name}-{bundle.sha256[:8]}-{Path(file.path).stem}-{config.device}-benchmark_model.json"
-    return Path("results") / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+    return default_out(bundle, file, f"{config.device}-benchmark_model")
 
 
 def write_cross_check(path: Path, check: CrossCheck) -> None:
@@ -112,7 +112,7 @@ def write_cross_check(path: Path, check: CrossCheck) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    values = {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(check)}
+    values = {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(check), "spec": check.spec.record()}
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -18,6 +18,7 @@ class Box:
     height: float
 
     def overlaps(self, other: "Box") -> bool:
+        """Whether both share more than an edge."""
         return (
             self.x < other.x + other.width
             and other.x < self.x + self.width
@@ -26,6 +27,7 @@ class Box:
         )
 
     def contains(self, other: "Box") -> bool:
+        """Whether the other one lies inside, edges included."""
         return (
             self.x <= other.x
             and self.y <= other.y

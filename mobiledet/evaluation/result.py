@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from mobiledet.atomic import atomic_file
-from mobiledet.bundle import ModelFile
+from mobiledet.atomic import atomic_file, file_name_of
+from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.devices.base import (
     BenchmarkPlan,
     ColdStart,
@@ -205,7 +205,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, with ``kind`` and ``schema_version``."""
-        return {"kind": KIND, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        values = {**dataclasses.asdict(self), "spec": self.spec.record()}
+        return {"kind": KIND, "schema_version": SCHEMA_VERSION, **values}
 
     @classmethod
     def from_json(cls, values: Any, source: str) -> "Result":
@@ -286,3 +287,9 @@ def write_result(path: Path, result: Result) -> None:
     text = json.dumps(result.to_json(), indent=1, allow_nan=False)
     with atomic_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
+    """Where a result is written if nobody says where."""
+    parts = bundle.spec.name, bundle.sha256[:8], Path(file.path).stem, f"{device}.json"
+    return Path("results") / file_name_of("-".join(parts))

@@ -19,7 +19,7 @@ from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.devices.options import InputMode
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
-from mobiledet.evaluation.accuracy import measure_accuracy, require_boxes
+from mobiledet.evaluation.accuracy import LATENCY_ALONE, measure_accuracy
 from mobiledet.evaluation.analysis import wished_rules
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
@@ -27,9 +27,10 @@ from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detect
 from mobiledet.evaluation.images import check_images, load_images, recorded_images
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.plan import benchmark_plan
-from mobiledet.evaluation.result import Latency, Result, write_result
+from mobiledet.evaluation.result import Latency, Result, default_out, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
 from mobiledet.evaluation.tiles import TiledSession, Tiling, parse_tiling
+from mobiledet.metrics.scoring import require_boxes
 from mobiledet.metrics.thresholds import Rule
 
 HOST_PACKAGES = ("numpy", "pillow", "opencv-python-headless", "hotcoco", "faster-coco-eval", "pycocotools")
@@ -167,7 +168,7 @@ def evaluate(
     golden = session.golden()
     latency = accuracy = None
     if dataset:
-        require_boxes(dataset)
+        require_boxes(dataset, LATENCY_ALONE)
         images = dataset.sha256()
         cut = str(session.tiling) if isinstance(session, TiledSession) else ""
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels, cut)
@@ -241,12 +242,6 @@ def _command(secret: str) -> str:
     """The command line as it was given, but for the secret in it."""
     words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return shlex.join(word.replace(secret, "TOKEN") if secret else word for word in words)
-
-
-def default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
-    """Where a result is written if nobody says where."""
-    name = f"{bundle.spec.name}-{bundle.sha256[:8]}-{Path(file.path).stem}-{device}.json"
-    return Path("results") / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
 def _check_writable(path: Path) -> None:

@@ -49,11 +49,10 @@ def fit_of_anchors(dataset: DetectionSet, detector: str, backbone: str, size: In
     if len(boxes) > SAMPLE:
         boxes = boxes[np.random.default_rng(0).choice(len(boxes), SAMPLE, replace=False)]
     best = _best_overlap(boxes, anchors)
-    finest = network.backbone.feature_info[0].stride if detector.endswith("_fpn") else 16
     levels = len(list(network.level_sizes))  # type: ignore[arg-type]
     return AnchorFit(
         boxes=len(boxes),
-        strides=tuple(finest * 2**level for level in range(levels)),
+        strides=tuple(network.finest_stride * 2**level for level in range(levels)),
         below_half=float((best < MATCHED).mean()) if len(best) else 0.0,
         below_fifth=float((best < HARDLY).mean()) if len(best) else 0.0,
     )

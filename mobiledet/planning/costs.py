@@ -3,20 +3,42 @@
 import dataclasses
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mobiledet.complexity import count_parameters, layer_costs
+from mobiledet.complexity import KINDS, count_parameters, layer_costs
 from mobiledet.detectors import Detector, RawOutputs, detector_from_spec
 from mobiledet.profile.latency_table import Shape
 from mobiledet.spec import InputSpec, ModelSpec
 
 BASE_SIDE = 320  # pixels, at which networks are counted; a multiple of all strides
-TERMS = ("1x1", "depthwise", "other", "values", "scores", "layers", "start")
-GROWING = np.array([1, 1, 1, 1, 1, 0, 0], bool)  # with the area of the input
+# what is counted in which unit, and whether it grows with the area of the input
+GROWING = {
+    "1x1": True,  # millions of multiply-adds in 1x1 convolutions
+    "depthwise": True,  # ... in depthwise ones
+    "grouped": True,
+    "full": True,
+    "1x1 values": True,  # millions of numbers that such convolutions give: 8-bit kernels round each of them
+    "depthwise values": True,
+    "moved values": True,  # ... that concatenation, addition, pooling and doubling give
+    "scores": True,  # millions of class scores to choose from
+    "weights": False,  # millions: small inputs wait for them
+    "layers": False,  # hundreds
+    "regions": False,  # one, where regions are pooled and a second stage looks at them
+    "levels of regions": False,  # one, where they come from several levels
+    "start": False,  # one
+}
+TERMS = tuple(GROWING)
+MACS = np.array([term in ("1x1", "depthwise", "grouped", "full") for term in TERMS])
+_GROWS = np.array([*GROWING.values()])
+UPSAMPLING = ("upsample_nearest2d", "upsample_bilinear2d")
+POOLING = ("max_pool2d", "max_pool2d_with_indices", "avg_pool2d")
+MOVING = frozenset(("cat", "add", "mul", *UPSAMPLING, *POOLING))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +47,7 @@ class Costs:
 
     Attributes:
         parameters: all numbers that it learns.
-        terms: by ``TERMS``: millions of multiply-adds in 1x1 convolutions, in depthwise ones and in others; millions of
-            numbers that layers give; millions of class scores to choose from; hundreds of layers; one.
+        terms: by ``TERMS``.
         finest_stride: pixels of the input between neighbouring cells of the finest level.
         top1: published ImageNet accuracy of the backbone in percent, None where none is.
     """
@@ -35,6 +56,11 @@ class Costs:
     terms: NDArray[np.float64]
     finest_stride: int
     top1: float | None
+
+    @property
+    def macs(self) -> float:
+        """Millions of multiply-adds."""
+        return float(self.terms[MACS].sum())
 
 
 def costs_of(shape: Shape) -> Costs:
@@ -45,7 +71,7 @@ def costs_of(shape: Shape) -> Costs:
     """
     base = _at_base_side(shape.backbone, shape.detector, shape.classes)
     area = shape.height * shape.width / BASE_SIDE**2
-    return dataclasses.replace(base, terms=np.where(GROWING, base.terms * area, base.terms))
+    return dataclasses.replace(base, terms=np.where(_GROWS, base.terms * area, base.terms))
 
 
 @cache
@@ -60,20 +86,53 @@ def _at_base_side(backbone: str, detector: str, classes: int) -> Costs:
     _drop_normalisation(network)
     scores: list[int] = []
     hook = network.register_forward_hook(lambda module, taken, given: scores.append(_scores(given)))
-    layers = layer_costs(network, BASE_SIDE, BASE_SIDE)
+    with _Moved() as moved:
+        layers = layer_costs(network, BASE_SIDE, BASE_SIDE)
     hook.remove()
-    macs = {kind: sum(layer.macs for layer in layers if layer.kind == kind) for kind in ("1x1", "depthwise")}
-    given = sum(layer.positions * layer.out_channels for layer in layers)
-    counts = (
-        macs["1x1"],
-        macs["depthwise"],
-        sum(layer.macs for layer in layers) - sum(macs.values()),
-        given,
-        scores[0],
-    )
-    terms = np.array([*(count / 1e6 for count in counts), len(layers) / 100, 1.0])
+
+    def values(kind: str) -> int:
+        return sum(layer.positions * layer.out_channels for layer in layers if layer.kind == kind)
+
+    macs = {kind: sum(layer.macs for layer in layers if layer.kind == kind) for kind in KINDS}
+    counts = {
+        "1x1": macs["1x1"] + macs["linear"],
+        "depthwise": macs["depthwise"],
+        "grouped": macs["grouped"],
+        "full": macs["full"],
+        "1x1 values": values("1x1"),
+        "depthwise values": values("depthwise"),
+        "moved values": moved.values,
+        "scores": scores[0],
+        "weights": sum(layer.parameters for layer in layers if layer.kind == "1x1"),
+    }
+    terms = {term: count / 1e6 for term, count in counts.items()}
+    terms |= {"layers": len(layers) / 100, "regions": not is_dense, "start": 1}
+    terms["levels of regions"] = not is_dense and len(network.level_sizes) > 1  # type: ignore[arg-type]
     published = network.backbone.published
-    return Costs(parameters, terms, _finest_stride(network, detector), published.top1 if published else None)
+    return Costs(
+        parameters,
+        np.array([terms[term] for term in TERMS], float),
+        network.finest_stride,
+        published.top1 if published else None,
+    )
+
+
+class _Moved(TorchDispatchMode):
+    """While it is on, counts the numbers that ``MOVING`` operations give.
+
+    Attributes:
+        values: so many.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__.rstrip("_") in MOVING:
+            self.values += (given[0] if isinstance(given, tuple) else given).numel()
+        return given
 
 
 def _drop_normalisation(network: Detector) -> None:
@@ -87,8 +146,3 @@ def _drop_normalisation(network: Detector) -> None:
 def _scores(outputs: object) -> int:
     """Class scores among which the best are chosen; a network of two stages has them for its regions alone."""
     return outputs.class_logits.numel() if isinstance(outputs, RawOutputs) else 0
-
-
-def _finest_stride(network: Detector, detector: str) -> int:
-    strides = [level.stride for level in network.backbone.feature_info]
-    return strides[0] if detector == "nanodet_plus" or detector.endswith("_fpn") else strides[-2]

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from mobiledet.errors import UserError
-from mobiledet.planning.costs import Costs, costs_of
+from mobiledet.planning.costs import TERMS, Costs, costs_of
 from mobiledet.profile.latency_table import LatencyRow, LatencyTable, Shape
 
 LEAST_ROWS = 8
 # distance between rows: 1 for each doubling of the costs at equal area, so much for each doubling of the area, ...
 OTHER_SIZE, OTHER_FAMILY, OTHER_DETECTOR = 0.5, 2.0, 1.0
 NEAREST = 0.25  # distance that counts as none
-ROUNDS, SHRINKING = 30, 0.5  # of the fit of rates and factors; rows of no factor that count beside those of one
+ROUNDS, SHRINKING = 30, 2.0  # of the fit of rates and factors; rows of no factor that count beside those of one
 INSIDE = 0.9  # share of the left-out rows whose error is told
 
 
@@ -60,8 +60,11 @@ class ForecastModel:
             )
         self._rows = rows
         self._costs = [costs_of(row.shape) for row in rows]
-        self._measured = {row.shape: row for row in rows}
-        self._ms = _Corrected(rows, self._costs, np.array([row.p50_ms for row in rows]), _latency_terms)
+        self._latencies = np.array([table.milliseconds(row) for row in rows])
+        self._measured = {
+            row.shape: Forecast(ms, row.bytes, True) for row, ms in zip(rows, self._latencies.tolist(), strict=True)
+        }
+        self._ms = _Corrected(rows, self._costs, self._latencies, _latency_terms)
         self._bytes = _Corrected(rows, self._costs, np.array([row.bytes for row in rows]), _size_terms)
 
     def __call__(self, shape: Shape) -> Forecast:
@@ -70,8 +73,8 @@ class ForecastModel:
         Raises:
             UserError: backbone or detector is unknown.
         """
-        if row := self._measured.get(shape):
-            return Forecast(row.p50_ms, row.bytes, measured=True)
+        if measured := self._measured.get(shape):
+            return measured
         costs = costs_of(shape)
         return Forecast(self._ms(shape, costs), self._bytes(shape, costs), measured=False)
 
@@ -81,8 +84,8 @@ class ForecastModel:
         for index, row in enumerate(self._rows):
             rest = [other for other in range(len(self._rows)) if other != index]
             rows, costs = [self._rows[i] for i in rest], [self._costs[i] for i in rest]
-            model = _Corrected(rows, costs, np.array([r.p50_ms for r in rows]), _latency_terms)
-            errors.append(abs(model(row.shape, self._costs[index]) / row.p50_ms - 1))
+            model = _Corrected(rows, costs, self._latencies[rest], _latency_terms)
+            errors.append(abs(model(row.shape, self._costs[index]) / self._latencies[index] - 1))
         return float(np.quantile(errors, INSIDE))
 
 
@@ -140,7 +143,7 @@ def _groups(shape: Shape) -> tuple[str, str]:
 
 def _distance(one: Shape, costs: Costs, other: Shape, other_costs: Costs) -> float:
     areas = [shape.height * shape.width for shape in (one, other)]
-    macs = [cost.terms[:3].sum() / area for cost, area in zip((costs, other_costs), areas, strict=True)]
+    macs = [cost.macs / area for cost, area in zip((costs, other_costs), areas, strict=True)]
     return float(
         abs(np.log2(macs[0] / macs[1]))
         + OTHER_SIZE * abs(np.log2(areas[0] / areas[1]))
@@ -160,4 +163,4 @@ def _latency_terms(costs: Costs) -> NDArray[np.float64]:
 
 def _size_terms(costs: Costs) -> NDArray[np.float64]:
     """Weights, and what each layer and the file have beside them."""
-    return np.array([costs.parameters / 1e6, costs.terms[-2], 1.0])
+    return np.array([costs.parameters / 1e6, costs.terms[TERMS.index("layers")], 1.0])

@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mobiledet.backbones import BACKBONES
+from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.read import find_source, load_split
 from mobiledet.data.summary import describe, shorter_sides
@@ -138,7 +139,14 @@ def _tiles(choice: Candidate, dataset: DetectionSet) -> Tiles:
 
 
 def _commands(config: PlanConfig, choice: Candidate) -> tuple[str, ...]:
-    shape, data = choice.shape, shlex.quote(config.data)
+    shape = choice.shape
+    given = [(field, getattr(config, field.name)) for field in fields(DataOptions)]
+    reading = [
+        f"--{field.name.replace('_', '-')} {shlex.quote(str(value))}"
+        for field, value in given
+        if value != field.default
+    ]
+    data = " ".join((shlex.quote(config.data), *reading))
     run = f"runs/{shape.backbone}-{shape.detector}-{choice.size}"
     return (
         f"mobiledet train --data {data} --backbone {shape.backbone} --detector {shape.detector} "

@@ -3,8 +3,10 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
+from mobiledet.atomic import file_name_of
 from mobiledet.cache import cache_folder
 from mobiledet.devices.base import DeviceInfo, Threads
 from mobiledet.errors import UserError
@@ -13,7 +15,7 @@ from mobiledet.records import RECORD_BYTES, Count, Positive, Range, decode
 from mobiledet.spec import LEAST_SIDE, MOST_CLASSES, MOST_PIXELS_A_SIDE, read_json
 
 KIND = "mobiledet latency table"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Side = Annotated[int, Range(LEAST_SIDE, MOST_PIXELS_A_SIDE)]
 
 
@@ -38,6 +40,27 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """One measurement of a file, and of the reference file right before and after.
+
+    By the reference times of a slow minute are made those of a fast one: other programs, heat, and other tenants of a
+    rented machine change its speed by a half. They make runs slower, never faster, so that the fast tenth of the runs
+    tells more of the file than the median.
+
+    Attributes:
+        fast_ms: that a tenth of the timed runs of the file alone are below.
+        runs: so many.
+        reference_fast_ms: the same of the reference.
+        reference_p50_ms: its median.
+    """
+
+    fast_ms: Positive
+    runs: Count
+    reference_fast_ms: Positive
+    reference_p50_ms: Positive
+
+
+@dataclass(frozen=True)
 class LatencyRow:
     """One model file on the device.
 
@@ -45,21 +68,13 @@ class LatencyRow:
         shape: its network.
         precision: of the file.
         bytes: its size.
-        p50_ms: median of the timed runs of the file alone, in the fastest round; low_ms, high_ms: its interval.
-        runs: of that round.
-        steady: whether its warm-up had become steady.
-        rounds: in which the file was measured, apart from each other.
+        timings: apart from each other, one for each round.
     """
 
     shape: Shape
     precision: str
     bytes: Count
-    p50_ms: Positive
-    low_ms: Positive
-    high_ms: Positive
-    runs: Count
-    steady: bool
-    rounds: Count
+    timings: Annotated[tuple[Timing, ...], Range(1)]
 
 
 @dataclass(frozen=True)
@@ -89,11 +104,15 @@ class LatencyTable:
         """Of the rows, in their order."""
         return tuple(dict.fromkeys(row.precision for row in self.rows))
 
+    def milliseconds(self, row: LatencyRow) -> float:
+        """Median latency of a row as if the device had been as fast as at its best."""
+        best = min(timing.reference_p50_ms for other in self.rows for timing in other.timings)
+        return best * median(timing.fast_ms / timing.reference_fast_ms for timing in row.timings)
+
 
 def default_table_path(device: str, threads: int) -> Path:
     """Where the table of a device, as it was addressed, is kept if no other place is named."""
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in device)
-    return cache_folder() / "latencies" / f"{name}-{threads}-threads.json"
+    return cache_folder() / "latencies" / file_name_of(f"{device}-{threads}-threads.json")
 
 
 def write_table(path: Path, table: LatencyTable) -> None:

@@ -6,6 +6,7 @@ network, so that a survey that was interrupted goes on where it was.
 """
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
 import mobiledet
@@ -26,9 +28,8 @@ from mobiledet.data.resize import fit
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.devices import open_device
-from mobiledet.devices.base import BenchmarkPlan, Device
+from mobiledet.devices.base import BenchmarkPlan, Device, Session
 from mobiledet.errors import UserError
-from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.locks import locked_target
 from mobiledet.ops.images import normalize
 from mobiledet.profile.config import ProfileConfig
@@ -36,6 +37,7 @@ from mobiledet.profile.latency_table import (
     LatencyRow,
     LatencyTable,
     Shape,
+    Timing,
     default_table_path,
     read_table,
     write_table,
@@ -46,35 +48,39 @@ from mobiledet_converters.config import ExportConfig, Precision
 from mobiledet_converters.export import export
 from mobiledet_converters.process import require_converter
 
-# a narrow and a wide network of each family
-BACKBONES = (
-    "mobilenet_v1_0.25x",
-    "mobilenet_v1_1x",
-    "mobilenet_v2_0.35x",
-    "mobilenet_v2_1x",
-    "shufflenet_v1_0.5x_g3",
-    "shufflenet_v1_1x_g8",
-    "shufflenet_v2_0.5x",
-    "shufflenet_v2_1.5x",
-    "ghostnet_0.5x",
-    "ghostnet_1.3x",
-    "fd_mobilenet_0.25x",
-    "fd_mobilenet_1x",
+# of each family a narrow, a middle and a wide network
+FAMILIES = (
+    ("mobilenet_v1_0.25x", "mobilenet_v1_0.5x", "mobilenet_v1_1x"),
+    ("mobilenet_v2_0.35x", "mobilenet_v2_0.75x", "mobilenet_v2_1x"),
+    ("shufflenet_v1_0.5x_g3", "shufflenet_v1_1x_g2", "shufflenet_v1_1x_g8"),
+    ("shufflenet_v2_0.5x", "shufflenet_v2_1x", "shufflenet_v2_1.5x"),
+    ("ghostnet_0.5x", "ghostnet_1x", "ghostnet_1.3x"),
+    ("fd_mobilenet_0.25x", "fd_mobilenet_0.5x", "fd_mobilenet_1x"),
 )
+SMALL, LARGE = (160, 160, 5), (320, 320, 80)  # height, width, classes
 OTHER_DETECTORS = ("ssdlite", "nanodet_plus", "faster_rcnn", "faster_rcnn_fpn")
 SHAPES = (
-    # of half the families the narrow one is small and the wide one large, of the others the other way round
+    # of every other family the narrow network is large and the wide one small, of the rest the other way round
     *(
-        Shape(backbone, "ssdlite_fpn", *((160, 160, 5) if (number + number // 2) % 2 else (320, 320, 80)))
-        for number, backbone in enumerate(BACKBONES)
+        Shape(backbone, "ssdlite_fpn", *size)
+        for number, (narrow, middle, wide) in enumerate(FAMILIES)
+        for backbone, size in (
+            (narrow, SMALL if number % 2 else LARGE),
+            (middle, (256, 256, 20)),
+            (wide, LARGE if number % 2 else SMALL),
+        )
     ),
     *(Shape("shufflenet_v2_1x", detector, 256, 256, 20) for detector in OTHER_DETECTORS),
     *(Shape("mobilenet_v2_0.5x", detector, 320, 320, 5) for detector in OTHER_DETECTORS),
     Shape("ghostnet_1x", "nanodet_plus", 416, 416, 80),
+    Shape("mobilenet_v1_0.75x", "nanodet_plus", 192, 192, 3),
+    Shape("shufflenet_v1_0.5x_g3", "faster_rcnn_fpn", 192, 192, 80),
 )
 PRECISIONS: tuple[Precision, ...] = ("float16", "int8")
 CALIBRATION_IMAGES, PARITY_IMAGES = 8, 1
-ROUNDS = 3  # through all networks, so that a slow minute of the device does not fall on one alone
+FAST = 0.1  # share of the runs
+SEEDS = 3  # of random weights, before a network is left out
+ROUNDS = 3  # through all networks, far apart from each other
 PLAN = BenchmarkPlan(warmup_seconds=0.5, warmup_limit_seconds=5.0, runs=30, seconds=1.0)
 
 
@@ -99,14 +105,18 @@ def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SH
     ):
         table = _begun(path, device, config.threads)
         failed: set[Shape] = set()
+        reference: _Reference | None = None
         for turn, (number, shape) in product(range(1, ROUNDS + 1), enumerate(shapes, start=1)):
             if shape in failed or _rounds(table, shape) >= turn:
                 continue
             of_all = f"round {turn} of {ROUNDS}, network {number} of {len(shapes)}, {shape}"
             try:
+                if reference is None:
+                    bundle = bundle_of(shapes[0], partial(tell, "exporting the reference"))
+                    reference = _Reference(device, bundle, config.threads)
                 bundle = bundle_of(shape, partial(tell, f"{of_all}: exporting"))
                 tell(f"{of_all}: measuring")
-                table = _measured(table, device, bundle, shape, config.threads, turn)
+                table = _measured(table, device, bundle, shape, reference, turn)
             except UserError as error:
                 failed.add(shape)
                 table = dataclasses.replace(table, left_out=(*table.left_out, f"{shape}: {error}"))
@@ -131,9 +141,18 @@ def bundle_of(shape: Shape, tell: Callable[[], None]) -> Bundle:
     labels = tuple(f"class {number}" for number in range(1, shape.classes + 1))
     size = InputSpec(shape.height, shape.width)
     spec = ModelSpec(name, shape.backbone, shape.detector, size, labels, tuple(range(1, shape.classes + 1)))
+    bundle = _exported(spec, path, seed=0)
+    for seed in range(1, SEEDS):  # some random weights are nothing for integers; others are tried then
+        if bundle.left_out:
+            shutil.rmtree(path)
+            bundle = _exported(spec, path, seed)
+    return bundle
+
+
+def _exported(spec: ModelSpec, path: Path, seed: int) -> Bundle:
     checkpoint = path.with_suffix(".ckpt")
     images = shapes_folder(train=2 * CALIBRATION_IMAGES, val=0) / "train2017"
-    save_checkpoint(checkpoint, Checkpoint(spec, _untrained(spec, list_images(images)).state_dict()))
+    save_checkpoint(checkpoint, Checkpoint(spec, _untrained(spec, list_images(images), seed).state_dict()))
     try:
         return export(
             ExportConfig(
@@ -154,10 +173,10 @@ def bundle_of(shape: Shape, tell: Callable[[], None]) -> Bundle:
         checkpoint.unlink(missing_ok=True)
 
 
-def _untrained(spec: ModelSpec, images: Sequence[Path]) -> Detector:
+def _untrained(spec: ModelSpec, images: Sequence[Path], seed: int) -> Detector:
     """The network with random weights and the normalisation of some images, without which numbers grow or vanish from
     layer to layer, and no file of integers would compute anything."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     network = detector_from_spec(spec).train()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -185,40 +204,57 @@ def _begun(path: Path, device: Device, threads: int) -> LatencyTable:
 
 def _rounds(table: LatencyTable, shape: Shape) -> int:
     """In which all files of a network were measured."""
-    rounds = {row.precision: row.rounds for row in table.rows if row.shape == shape}
+    rounds = {row.precision: len(row.timings) for row in table.rows if row.shape == shape}
     return min(rounds.get(precision, 0) for precision in PRECISIONS)
 
 
+class _Reference:
+    """A file that is measured again and again, by which the speed of the device is known at any time.
+
+    Args:
+        device, threads: of all measurements.
+        bundle: whose first file it is.
+    """
+
+    def __init__(self, device: Device, bundle: Bundle, threads: int) -> None:
+        self.threads = threads
+        self._session = device.load(bundle, bundle.files[0], "auto", threads)
+
+    def times(self) -> NDArray[np.float64]:
+        return _times(self._session)
+
+
+def _times(session: Session) -> NDArray[np.float64]:
+    """Milliseconds: of the fast tenth, the median, and the number of runs."""
+    samples = session.benchmark(PLAN)
+    if samples is None:
+        raise UserError("the device interprets or emulates files, so that its times say nothing")
+    milliseconds = np.array(samples.infer_ns) / 1e6
+    return np.array([*np.quantile(milliseconds, (FAST, 0.5)), len(milliseconds)])
+
+
 def _measured(
-    table: LatencyTable, device: Device, bundle: Bundle, shape: Shape, threads: int, turn: int
+    table: LatencyTable, device: Device, bundle: Bundle, shape: Shape, reference: _Reference, turn: int
 ) -> LatencyTable:
-    """The table after a round of the files of a bundle. What other programs take makes a device slower, never faster:
-    of several rounds the fastest counts.
+    """The table after a round of the files of a bundle, each between two measurements of the reference.
 
     There is no golden gate: random weights rank hundreds of boxes that are all alike.
     """
+    missing = [precision for precision in PRECISIONS if precision not in {file.precision for file in bundle.files}]
+    if missing:
+        raise UserError(f"no file of {', '.join(missing)}: {'; '.join(map(str, bundle.left_out))}")
+    before = reference.times()
     for file in bundle.files:
-        before = next((row for row in table.rows if row.shape == shape and row.precision == file.precision), None)
-        if before and before.rounds >= turn:
+        row = next((row for row in table.rows if row.shape == shape and row.precision == file.precision), None)
+        if row and len(row.timings) >= turn:
             continue
-        session = device.load(bundle, file, "auto", threads)
-        samples = session.benchmark(PLAN)
-        if samples is None:
-            raise UserError(f"{device.info().name} interprets or emulates files, so that its times say nothing")
-        times = LatencyStats.of(samples.infer_ns)
-        row = LatencyRow(
-            shape,
-            file.precision,
-            file.bytes,
-            times.p50_ms,
-            times.p50_low_ms,
-            times.p50_high_ms,
-            times.n,
-            samples.steady,
-            turn,
-        )
-        if before and before.p50_ms <= row.p50_ms:
-            row = dataclasses.replace(before, rounds=turn)
+        session = device.load(bundle, file, "auto", reference.threads)
+        fast, _, runs = _times(session)
+        after = reference.times()
+        around = (before + after) / 2
+        timing = Timing(float(fast), int(runs), float(around[0]), float(around[1]))
+        before = after
+        timings = (*row.timings, timing) if row else (timing,)
         table = dataclasses.replace(
             table,
             # the runtime is known when a file has been loaded
@@ -226,10 +262,9 @@ def _measured(
             accelerator=session.execution.actual,
             threads=session.execution.threads,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            rows=(*(other for other in table.rows if other is not before), row),
+            rows=(
+                *(other for other in table.rows if other is not row),
+                LatencyRow(shape, file.precision, file.bytes, timings),
+            ),
         )
-    missing = [precision for precision in PRECISIONS if precision not in {file.precision for file in bundle.files}]
-    if missing:
-        reasons = "; ".join(map(str, bundle.left_out))
-        raise UserError(f"no file of {', '.join(missing)}: {reasons}")
     return table

@@ -1,13 +1,13 @@
 """The steps of a sweep, in order, each a mobiledet command with a file that is there when it has succeeded."""
 
 import itertools
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mobiledet.atomic import file_name_of
 from mobiledet.checksums import SUMS
 from mobiledet.errors import UserError
 from mobiledet.sweep.config import SweepConfig
@@ -82,7 +82,7 @@ def _given(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
 
 def _trained(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
     for backbone, detector, side in itertools.product(config.backbones, config.detectors, config.image_sizes):
-        name = re.sub(r"[^A-Za-z0-9._-]", "-", f"{backbone}-{detector}-{side}")
+        name = file_name_of(f"{backbone}-{detector}-{side}")
         run = config.out / "runs" / name
         network = ("--backbone", backbone, "--detector", detector, "--image-size", str(side))
         options = ("--data", str(config.data), *_words("train", config.train_options), "--out", str(run))
@@ -107,7 +107,7 @@ def _evaluations(config: SweepConfig, bundle: _Bundle) -> Iterator[Step]:
         parts = [bundle.name, precision, device]
         parts += [f"{threads}t"] if len(config.threads) > 1 else []
         parts += [accelerator] if len(config.accelerators) > 1 else []
-        name = re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(parts))
+        name = file_name_of("-".join(parts))
         result = config.out / "results" / f"{name}.json"
         options = ("--precision", precision, "--device", device, "--threads", str(threads))
         more = ("--accelerator", accelerator, *data, *_words("evaluate", config.evaluate_options), "--out", str(result))

@@ -62,9 +62,9 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Side of the square input in pixels, or height x width, such as 192x320; multiples of 32 for detectors with a
     pyramid. How pictures become it says --resize."""
     detector_options: tuple[str, ...] = ()
-    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=\"full\" channels=256.
-    nanodet_plus has channels (96), activation (leaky_relu, relu or relu6), guidance (true; false trains without the
-    auxiliary head, in a fraction of the time) and detach_epoch (10)."""
+    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=full channels=256; `--detector-options
+    help` explains those of --detector, with types and defaults. What is not named is that of --init or the default. In
+    Python: `mobiledet.options.NanoDetPlusOptions(guidance=False).words`."""
     backbone_options: tuple[str, ...] = ()
     """Options of the backbone, such as activation=\"leaky_relu\"."""
     anchors: Literal["default", "fit"] = "default"

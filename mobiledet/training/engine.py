@@ -1,4 +1,4 @@
-"""The training run, top to bottom."""
+"""The training run, top to bottom; what comes before its first step is in ``prepare``."""
 
 import dataclasses
 import time
@@ -7,59 +7,35 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.wrappers import _FabricModule
+from lightning.fabric.loggers import Logger
 from rich.console import Console
-from torch import nn
 
-from mobiledet.backbones import load_pretrained
-from mobiledet.checkpoint import check_size
-from mobiledet.complexity import count_parameters
-from mobiledet.data.dataset import DetectionSet, LeftOut, count_by_reason
-from mobiledet.data.loader import Batch, DetectionLoader
-from mobiledet.detectors import Detector, detector_from_spec
-from mobiledet.errors import UserError
+from mobiledet.data.loader import Batch
 from mobiledet.metrics.coco import CocoMetrics
-from mobiledet.spec import ModelSpec
-from mobiledet.training.allocator import keep_freed_memory
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.curves import CurvePoint, append_point
+from mobiledet.training.curves import CurvePoint
 from mobiledet.training.faults import told_faults
-from mobiledet.training.finetune import like_start, load_start, start_from
-from mobiledet.training.interruption import Interrupted, Interruption
+from mobiledet.training.finetune import like_start
+from mobiledet.training.interruption import Interrupted
 from mobiledet.training.launch import adopt_environment, launch, make_fabric
+from mobiledet.training.loggers import Evaluation
 from mobiledet.training.meter import LossWatch
-from mobiledet.training.optimization import AveragedWeights, build_optimizer, highest_lr, learning_rate
-from mobiledet.training.progress import TrainProgress
-from mobiledet.training.qat import freeze_statistics, prepare_qat
+from mobiledet.training.network_options import HELP, options_text
+from mobiledet.training.optimization import learning_rate
+from mobiledet.training.prepare import Run, prepare
+from mobiledet.training.qat import freeze_statistics
 from mobiledet.training.recipe_networks import recipe_json
 from mobiledet.training.recipes import LIST, recipe_list
-from mobiledet.training.report import write_report
 from mobiledet.training.resume import resumed
 from mobiledet.training.run_folder import RunFolder
 from mobiledet.training.samples import draw_samples
-from mobiledet.training.setup import (
-    changed_data,
-    check_settings,
-    choose_workers,
-    data_record,
-    describe_data,
-    load_data,
-    make_loaders,
-    make_spec,
-    prepare_data,
-    share_cores,
-)
-from mobiledet.training.state import TrainState
+from mobiledet.training.setup import check_settings
 from mobiledet.training.step import seed_step, train_step
-from mobiledet.training.tensorboard import is_pictured, log_evaluation, log_samples, open_log
-from mobiledet.training.validation import gather, scores, validate
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from mobiledet.training.validation import validate
 
 LOG_EVERY_STEPS = 20
 SAVE = 1  # a wish of ``_wish``, below the numbers of the signals that stop a run
@@ -87,6 +63,9 @@ def run(config: TrainConfig) -> int:
     if config.recipe == LIST:
         print(recipe_json() if config.json else recipe_list())
         return 0
+    if config.detector_options == (HELP,):
+        print(options_text(config.detector))
+        return 0
     try:
         train(config, quiet=False)
     except Interrupted as interrupted:
@@ -94,10 +73,16 @@ def run(config: TrainConfig) -> int:
     return 0
 
 
-def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
+def train(config: TrainConfig, quiet: bool = True, loggers: Sequence[Logger] = ()) -> TrainResult:
     """Train a detector; returns when the last epoch is evaluated and saved.
 
     With several devices each gets a process of its own, unless torchrun or SLURM has started them already.
+
+    Args:
+        config: the settings.
+        quiet: show no progress.
+        loggers: of Lightning, such as ``MLFlowLogger`` and ``WandbLogger`` of ``lightning.pytorch.loggers``; they are
+            told what TensorBoard is.
 
     Raises:
         UserError: a setting is wrong, data are bad, or the loss is no longer finite.
@@ -110,206 +95,36 @@ def train(config: TrainConfig, quiet: bool = True) -> TrainResult:
     config = adopt_environment(config)
     check_settings(config)
     # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
-    folder, metrics, seconds = launch(
-        make_fabric(config), partial(_train, config=config, quiet=quiet), config.resume or config.out
-    )
+    work = partial(_train, config=config, quiet=quiet, loggers=loggers)
+    folder, metrics, seconds = launch(make_fabric(config), work, config.resume or config.out)
     return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
 
 
-def _train(fabric: Fabric, config: TrainConfig, quiet: bool) -> tuple[Path, dict[str, Any], float]:
-    """The run of one process; returns the run folder, the best metrics and the seconds it took."""
-    with ExitStack() as stack:
-        existing = config.resume or config.out
-        if fabric.is_global_zero and existing and existing.is_dir():  # before its checkpoints are looked at
-            stack.enter_context(RunFolder(existing).locked())
-        return _train_alone(fabric, config, quiet, stack)
-
-
-def _train_alone(
-    fabric: Fabric, config: TrainConfig, quiet: bool, stack: ExitStack
+def _train(
+    fabric: Fabric, config: TrainConfig, quiet: bool, loggers: Sequence[Logger]
 ) -> tuple[Path, dict[str, Any], float]:
-    """The same; ``stack`` holds the run folder."""
+    """The run of one process; returns the run folder, the best metrics and the seconds it took."""
     started = time.monotonic()
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False, soft_wrap=True)
-    torch.manual_seed(config.seed)
-    with fabric.rank_zero_first(local=True):
-        prepare_data(config)
-    train_set, val_set = load_data(config)
-
-    source = config.init or Path()
-    before = load_start(source, config) if config.init and not config.resume else None
-    if config.resume:
-        before, source, problem = RunFolder(config.resume).newest_checkpoint()
-        if before:
-            check_size(before, source)
-        if problem:
-            console.print(f"{problem}; goes on from {source}")
-    spec = make_spec(config, train_set, before.spec if before else None)
-    detector = _build(fabric, config, spec)
-    workers = choose_workers(config, fabric.device)
-    share_cores(config, fabric.device, workers)
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
-    for line in describe_data(config, spec, train_set, val_set):
-        console.print(line)
-    train_loader, val_loader = make_loaders(config, spec, train_set, val_set, fabric, workers)
-    if train_loader.dataset.disk_cache:
-        console.print(train_loader.dataset.disk_cache.plan(train_set.images))
-    if before and not config.resume:
-        console.print(start_from(detector, spec, before, source))
-    if config.qat:
-        prepare_qat(detector)
-    optimizer = build_optimizer(config, detector)
-    state = TrainState(fabric, spec, detector, optimizer, AveragedWeights(detector, config.ema_decay))
-    state.data = data_record(config, train_set, val_set).to_json()
-    if before and config.resume:
-        state.load(before, source)
-        console.print(changed_data(before.data, state.data), end="")
-        if state.epoch > config.epochs:
-            raise UserError(f"--epochs {config.epochs}: {config.resume} has done {state.epoch} already")
-    folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state, stack) if fabric.is_global_zero else None))
-    left_out = _LeftOut(console, folder if fabric.is_global_zero else None)
-    left_out.tell((*train_set.left_out, *val_set.left_out, *_unreadable(train_loader, val_loader)))
-    console.print(
-        f"{spec.name}: {_parameters_in_words(detector)}, "
-        f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}"
-    )
-    if highest_lr(config) != config.lr:
-        console.print(
-            f"learning rate {config.lr:g} for batches of {config.lr_batch_size}, so {highest_lr(config):g} for "
-            f"{config.batch_size}"
-        )
-
-    wrapped, wrapped_optimizer = fabric.setup(detector, optimizer)
-    steps_per_epoch = len(train_set.images) // config.batch_size
-    done_steps = state.epoch * steps_per_epoch + state.step
-    with (
-        told_faults(folder.path, fabric.world_size),
-        Interruption() as interruption,
-        TrainProgress(console, config.epochs * steps_per_epoch, done_steps, config.epochs) as progress,
-    ):
-        run = Run(
-            config,
-            fabric,
-            state,
-            wrapped,
-            wrapped_optimizer,
-            train_loader,
-            val_loader,
-            val_set,
-            folder,
-            steps_per_epoch,
-            # what is logged at the end of an epoch is logged anew if the state is from just before
-            open_log(folder.path / "tensorboard", done_steps + (state.step < steps_per_epoch))
-            if fabric.is_global_zero
-            else None,
-            progress,
-            interruption,
-        )
+    with ExitStack() as stack:
+        run = prepare(config, fabric, console, stack, loggers)
         try:
-            _train_to_the_end(run)
+            with told_faults(run.folder.path, fabric.world_size), run.interruption, run.progress:
+                _train_to_the_end(run)
         except Interrupted as interrupted:
             console.print(str(interrupted))
             raise
-        finally:
-            if run.log:
-                run.log.close()
-    left_out.tell(_unreadable(train_loader, val_loader))
-    assert state.best is not None, "the last epoch is always evaluated"
-    seconds = time.monotonic() - started
-    if state.best.has_score:
-        console.print(f"best mAP {state.best.AP:.4f} (AP50 {state.best.AP50:.4f}), {seconds:.0f} s")
+        run.left_out.tell(run.unreadable())
+    best, seconds = run.state.best, time.monotonic() - started
+    assert best is not None, "the last epoch is always evaluated"
+    if best.has_score:
+        console.print(f"best mAP {best.AP:.4f} (AP50 {best.AP50:.4f}), {seconds:.0f} s")
     else:
-        console.print(f"no mAP: nothing to find in the validation set; {folder.best} is the newest, {seconds:.0f} s")
-    console.print(f"report: {folder.report}")
-    console.print(f"next: mobiledet export {folder.best}")
-    return folder.path, dataclasses.asdict(state.best), seconds
-
-
-def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
-    """The network on its device: the averaged weights and the optimiser hold on to its very tensors."""
-    detector = detector_from_spec(spec)
-    detector.add_training_parts()
-    if config.pretrained and not config.init and not config.resume:
-        with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
-            load_pretrained(detector.backbone, config.backbone, config.pretrained)
-    if config.sync_bn:
-        if fabric.device.type != "cuda":
-            raise UserError(f"--sync-bn: torch has it for GPUs alone, and this is {fabric.device.type}; leave it out")
-        detector = nn.SyncBatchNorm.convert_sync_batchnorm(detector)
-    if config.freeze_backbone:
-        detector.backbone.requires_grad_(False)
-    return detector.to(fabric.device).to(memory_format=torch.channels_last)
-
-
-def _parameters_in_words(detector: Detector) -> str:
-    """Those of the network that is exported, and those of what only training has."""
-    extra = sum(p.numel() for name, p in detector.named_parameters() if detector.is_training_part(name))
-    words = f"{(count_parameters(detector) - extra) / 1e6:.2f} M parameters"
-    return f"{words} (and {extra / 1e6:.2f} M in training alone)" if extra else words
-
-
-def _open_folder(config: TrainConfig, state: TrainState, stack: ExitStack) -> RunFolder:
-    if not config.resume:
-        return RunFolder.create(config, state.spec.name, stack)
-    folder = RunFolder(config.resume)
-    folder.rewind(state.epoch)
-    folder.write_config(dataclasses.replace(config, resume=None))
-    return folder
-
-
-def _unreadable(*loaders: DetectionLoader) -> list[LeftOut]:
-    """The images that the loaders of all processes could not read so far."""
-    texts = gather({text: None for loader in loaders for text in loader.bad_images})
-    return [LeftOut("images that cannot be read", text) for text in texts]
-
-
-class _LeftOut:
-    """Tells what is left out as bad, each entry once, and keeps the list in the run folder.
-
-    Args:
-        console: of the run.
-        folder: None in all processes but one.
-    """
-
-    def __init__(self, console: Console, folder: RunFolder | None) -> None:
-        self._console = console
-        self._folder = folder
-        self._told: dict[LeftOut, None] = {}
-
-    def tell(self, entries: Sequence[LeftOut]) -> None:
-        """Those that are new."""
-        new = [entry for entry in dict.fromkeys(entries) if entry not in self._told]
-        self._told.update(dict.fromkeys(new))
-        if new and self._folder:
-            self._folder.write_left_out(tuple(self._told))
-            self._console.print(f"left out {len(new)}: {count_by_reason(new)}; listed in {self._folder.left_out}")
-            self._console.print(f"  such as {new[0].text}", markup=False)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the parts of a run share.
-
-    Attributes:
-        detector, optimizer: as Fabric wraps them.
-        steps_per_epoch: steps with a full batch; the images that remain are left out.
-        log: None in all processes but one.
-    """
-
-    config: TrainConfig
-    fabric: Fabric
-    state: TrainState
-    detector: _FabricModule
-    optimizer: torch.optim.Optimizer
-    train_loader: DetectionLoader
-    val_loader: DetectionLoader
-    val_set: DetectionSet
-    folder: RunFolder
-    steps_per_epoch: int
-    log: "SummaryWriter | None"
-    progress: TrainProgress
-    interruption: Interruption
+        newest = run.folder.best
+        console.print(f"no mAP: nothing to find in the validation set; {newest} is the newest, {seconds:.0f} s")
+    console.print(f"report: {run.folder.report}")
+    console.print(f"next: mobiledet export {run.folder.best}")
+    return run.folder.path, dataclasses.asdict(best), seconds
 
 
 def _train_to_the_end(run: Run) -> None:
@@ -318,15 +133,20 @@ def _train_to_the_end(run: Run) -> None:
     Raises:
         Interrupted: a signal came.
     """
+    is_done = False
     try:
         while run.state.epoch < run.config.epochs:
             _train_epoch(run)
             _end_epoch(run)
+        is_done = True
     except RuntimeError as error:
         if not run.interruption.number:
             raise
         # the signal has ended a loader process or another process of the run before this one could save
         raise Interrupted(run.folder.path, run.interruption.number) from error
+    finally:
+        for logger in run.loggers:
+            logger.close(is_done)
 
 
 def _train_epoch(run: Run) -> None:
@@ -394,18 +214,13 @@ def _end_epoch(run: Run) -> None:
     if is_evaluated:
         batches = _until_interrupted(run.val_loader, run)
         validation = validate(state.average.model, state.spec, run.val_set, batches, run.fabric.device, config.scorer)
-        metrics = validation.metrics
-        is_best = state.take(metrics)
-        if run.log:
-            run.progress.evaluated(state.epoch, loss, metrics, is_best)
-            run.folder.log({"epoch": state.epoch, "loss": loss, **scores(metrics)})
+        is_best = state.take(validation.metrics)
+        if run.loggers:
+            samples = draw_samples(run.val_set, validation.detections)
+            for logger in run.loggers:
+                logger.evaluated(Evaluation(state.epoch, step, loss, validation, samples, is_best))
             if is_best:
                 state.save_for_use(run.folder.best)
-            samples = draw_samples(run.val_set, validation.detections)
-            log_evaluation(run.log, validation, step)
-            if is_pictured(config, state.epoch):
-                log_samples(run.log, samples, step)
-            write_report(run.folder, config, state.spec, validation, samples)
     state.save(run.folder)
 
 
@@ -418,16 +233,9 @@ def _until_interrupted(batches: Iterable[Batch], run: Run) -> Iterator[Batch]:
 
 
 def _log_step(run: Run, step: int) -> float:
-    """Log and show the means of the epoch so far; returns that of the whole loss."""
+    """Log the means of the epoch so far; returns that of the whole loss."""
     means = run.state.meter.means(run.fabric)
-    loss, speed = sum(means.values()), run.state.meter.images_per_s
-    if run.log:
-        for name, value in means.items():
-            run.log.add_scalar(f"loss/{name}", value, step)
-        lr = run.optimizer.param_groups[0]["lr"]
-        run.log.add_scalar("train/lr", lr, step)
-        run.log.add_scalar("train/images_per_s", speed, step)
-        point = CurvePoint(step, step / run.steps_per_epoch, run.state.step, lr, speed, means)
-        append_point(run.folder.curves, point)
-        run.progress.step(step, run.state.epoch + 1, loss, speed)
-    return loss
+    lr, speed = run.optimizer.param_groups[0]["lr"], run.state.meter.images_per_s
+    for logger in run.loggers:
+        logger.note(CurvePoint(step, step / run.steps_per_epoch, run.state.step, lr, speed, means))
+    return sum(means.values())

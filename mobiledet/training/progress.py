@@ -1,15 +1,18 @@
 """The progress display of a training run: loss, images a second, time to go, and one line for each evaluation."""
 
+import math
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mobiledet.metrics.coco import CocoMetrics
+from mobiledet.training.curves import CurvePoint
+from mobiledet.training.loggers import Evaluation
 
 
 class TrainProgress:
-    """A bar over all steps of the run; use as a context manager.
+    """A bar over all steps of the run, a ``RunLogger``; use as a context manager.
 
     Args:
         console: where to draw.
@@ -42,16 +45,21 @@ class TrainProgress:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def step(self, step: int, epoch: int, loss: float, images_per_s: float) -> None:
-        """Show the state after ``step`` steps."""
-        self._progress.update(self._task, completed=step, epoch=epoch, loss=loss, speed=images_per_s)
+    def note(self, point: CurvePoint) -> None:
+        """Show the state after these steps."""
+        epoch, loss = math.ceil(point.epoch), sum(point.losses.values())
+        self._progress.update(self._task, completed=point.step, epoch=epoch, loss=loss, speed=point.images_per_s)
 
-    def evaluated(self, epoch: int, loss: float, metrics: CocoMetrics, is_best: bool) -> None:
-        """Print the result of an evaluation."""
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Print a line with the result."""
         self._console.print(
-            f"{time.strftime('%H:%M:%S')} epoch {epoch}/{self._epochs}: loss {loss:.3f}, {_scores(metrics, is_best)}",
+            f"{time.strftime('%H:%M:%S')} epoch {evaluation.epoch}/{self._epochs}: loss {evaluation.loss:.3f}, "
+            f"{_scores(evaluation.validation.metrics, evaluation.is_best)}",
             highlight=False,
         )
+
+    def close(self, is_done: bool) -> None:
+        """The context's end stops the bar."""
 
 
 def _scores(metrics: CocoMetrics, is_best: bool) -> str:

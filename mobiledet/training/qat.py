@@ -84,6 +84,7 @@ class Range:
         self.low, self.high = min(0.0, float(low)), max(0.0, float(high))
 
     def round(self, values: Tensor) -> Tensor:
+        """The values as int8 holds them, of the same shape; gradients pass where they are in range."""
         scale = max((self.high - self.low) / LEVELS, 1e-8)
         zero_point = round(-128 - self.low / scale)
         return torch.fake_quantize_per_tensor_affine(values, scale, zero_point, -128, 127)

@@ -9,18 +9,18 @@ import torch
 from mobiledet.backbones import build_backbone
 from mobiledet.complexity import count_parameters
 from mobiledet.detectors import Detector, build_detector
+from mobiledet.options import read_words
 from mobiledet.spec import image_sides
-from mobiledet.training.options import read_options
 from mobiledet.training.recipes import RECIPES, recipe_config
+from mobiledet.training.setup import given_options
 
 
 def recipe_network(name: str) -> Detector:
     """The network of a recipe for as many classes as its source counts with, randomly initialised."""
     config = recipe_config(name)
-    backbone = build_backbone(config.backbone, options=read_options(config.backbone_options, "--backbone-options"))
-    options = read_options(config.detector_options, "--detector-options")
+    backbone = build_backbone(config.backbone, options=read_words(config.backbone_options, "--backbone-options"))
     size = image_sides(config.image_size)
-    return build_detector(config.detector, backbone, RECIPES[name].classes, size, **options)
+    return build_detector(config.detector, backbone, RECIPES[name].classes, size, given_options(config))
 
 
 def recipe_json() -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet.errors import unknown_name
+from mobiledet.options import option_words
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.options import option_words
 from mobiledet.zoo.catalogue import FASTER_RCNN_320, FASTER_RCNN_800, FASTER_RCNN_BACKBONE, ZOO
 from mobiledet.zoo.coco import LAST_ID
 
@@ -84,7 +84,7 @@ _TORCHVISION_FASTER_RCNN: dict[str, Any] = {
     "backbone_options": option_words(FASTER_RCNN_BACKBONE),
     "pretrained": "imagenet",
     "detector": "faster_rcnn_fpn",
-    "detector_options": option_words(FASTER_RCNN_320),
+    "detector_options": FASTER_RCNN_320.words,
     "image_size": 320,
     "augmentation": "flip",
     "epochs": 26,
@@ -126,7 +126,7 @@ _NANODET: dict[str, Any] = {
 _NANODET_WIDE: dict[str, Any] = {
     **_NANODET,
     "backbone": "shufflenet_v2_1.5x",
-    "detector_options": option_words(ZOO["nanodet_plus_m_1.5x_320"].detector_options),
+    "detector_options": ZOO["nanodet_plus_m_1.5x_320"].detector_options.words,
 }
 
 _NANODET_DIFFERENCES = "their average of weights starts another way, and they evaluate with score 0.05 and overlap 0.6"
@@ -186,7 +186,7 @@ RECIPES = {
         f"torchvision fasterrcnn_mobilenet_v3_large_fpn, references/detection; {_FASTER_RCNN_DIFFERS} 800",
         32.8,
         "val2017",
-        {**_TORCHVISION_FASTER_RCNN, "detector_options": option_words(FASTER_RCNN_800), "image_size": 800},
+        {**_TORCHVISION_FASTER_RCNN, "detector_options": FASTER_RCNN_800.words, "image_size": 800},
         ZOO["fasterrcnn_mobilenet_v3_large_fpn"].published_parameters,
         LAST_ID,
     ),

@@ -157,11 +157,22 @@ def _epoch(line: str) -> float:
 
 
 def config_to_json(config: TrainConfig) -> dict[str, Any]:
+    """The settings as JSON values, paths as texts."""
     values = dataclasses.asdict(config)
     return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
 
 def config_from_json(record: Any, source: Path) -> TrainConfig:
+    """The settings in the record of a run.
+
+    Args:
+        record: decoded JSON, whose field ``config`` is what ``config_to_json`` gave; settings that are younger than the
+            run take their defaults.
+        source: the file, for messages.
+
+    Raises:
+        UserError: it holds none.
+    """
     try:
         if not isinstance(record, dict):
             raise ValueError("it is no object")

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -21,13 +23,13 @@ from mobiledet.data.record import DataRecord, PictureList
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.data.summary import class_warnings, describe, describe_sizes, shorter_sides
 from mobiledet.data.transforms import Augmentation, train_transform
-from mobiledet.detectors import DETECTORS
-from mobiledet.errors import UserError, unknown_name
+from mobiledet.detectors import detector_entry
+from mobiledet.errors import UserError
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
+from mobiledet.options import DetectorOptions, read_words
 from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, sides_text
 from mobiledet.training.config import MOST_EPOCHS, TrainConfig
-from mobiledet.training.options import read_options
 from mobiledet.training.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
@@ -57,8 +59,7 @@ def check_settings(config: TrainConfig) -> None:
         UserError: names the option.
     """
     check_backbone(config.backbone)
-    if config.detector not in DETECTORS:
-        raise unknown_name("detector", config.detector, DETECTORS)
+    given_options(config)
     for name, (least, most) in LIMITS.items():
         if not least <= getattr(config, name) <= most:  # also where it is no number
             raise UserError(f"{_option(config, name)} is not in {least:g}..{most:g}")
@@ -95,6 +96,31 @@ def check_settings(config: TrainConfig) -> None:
 
 def _option(config: TrainConfig, name: str) -> str:
     return f"--{name.replace('_', '-')} {getattr(config, name)}"
+
+
+def given_options(
+    config: TrainConfig, before: Mapping[str, Any] = MappingProxyType({}), **found: Any
+) -> DetectorOptions:
+    """The detector's options as the settings change them.
+
+    Args:
+        config: the settings.
+        before: the options of the checkpoint that the weights come from, as JSON values.
+        found: those that the data give, as JSON values.
+
+    Raises:
+        UserError: there is no such detector, or an option is unknown or not valid.
+    """
+    options = {**before, **read_words(config.detector_options, "--detector-options"), **found}
+    kind = detector_entry(config.detector).options
+    if config.loss != "default":
+        if not hasattr(kind, "loss"):
+            raise UserError(f"--loss {config.loss}: {config.detector} has a loss of its own; leave it out")
+        options["loss"] = config.loss
+    try:
+        return kind().changed(**options)
+    except ValueError as error:
+        raise UserError(f"--detector-options: {error}; `--detector-options help` explains them") from error
 
 
 def prepare_data(config: TrainConfig) -> None:
@@ -223,15 +249,11 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
     Raises:
         UserError: the image size is not valid.
     """
-    options = {
-        **(before.detector_options if before else {}),
-        **read_options(config.detector_options, "--detector-options"),
-    }
+    kept = before.detector_options.to_json() if before else {}
     if before and before.labels != train_set.labels:
-        options.pop("unused_logits", None)
-    if config.loss != "default":
-        options["loss"] = config.loss
-    if config.anchors == "fit" and not DETECTORS[config.detector].levels:
+        kept.pop("unused_logits", None)
+    levels = detector_entry(config.detector).levels
+    if config.anchors == "fit" and not levels:
         raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
     rule = config.input_rule()
     try:
@@ -241,8 +263,7 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
             input_spec = dataclasses.replace(before.input, exif=config.exif)
     except ValueError as error:
         raise UserError(f"--image-size {config.image_size}: {error}") from error
-    if config.anchors == "fit":
-        options["anchors"] = _fitted_anchors(train_set, input_spec, DETECTORS[config.detector].levels, config.seed)
+    found = {"anchors": _fitted_anchors(train_set, input_spec, levels, config.seed)} if config.anchors == "fit" else {}
     sides = sides_text(input_spec.height, input_spec.width)
     return ModelSpec(
         name=f"{config.backbone}-{config.detector}-{sides}".replace(":", "_"),  # it becomes a file name
@@ -253,13 +274,13 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
         category_ids=train_set.category_ids,
         nms=before.nms if before else NmsSpec(),
         backbone_options=needs.options,
-        detector_options=options,
+        detector_options=given_options(config, kept, **found),
         training=TrainingInfo(dataset=train_set.name, split="train", seed=config.seed),
     )
 
 
 def _needs(config: TrainConfig, before: ModelSpec | None) -> Needs:
-    given = read_options(config.backbone_options, "--backbone-options")
+    given = read_words(config.backbone_options, "--backbone-options")
     if before:
         return Needs(before.input.mean, before.input.std, {**before.backbone_options, **given})
     is_file = config.pretrained not in ("", IMAGENET)

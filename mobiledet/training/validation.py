@@ -1,19 +1,19 @@
 """COCO metrics of a PyTorch detector on a validation set."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 import torch.distributed
 
-from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.loader import Batch
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
-from mobiledet.metrics.coco import CocoEvaluator, CocoMetrics, PrecisionRecall
+from mobiledet.metrics.coco import CocoMetrics, PrecisionRecall
+from mobiledet.metrics.scoring import collect, evaluator_of
 from mobiledet.ops.images import normalize
 from mobiledet.placement import Placement
 from mobiledet.spec import ModelSpec
@@ -53,29 +53,23 @@ def validate(
     """
     was_training = detector.training
     detector.eval()
-    by_image: dict[ImageId, Detections] = {}
-    whole = np.array([spec.input.width, spec.input.height] * 2, np.float32)
+    found, _ = collect(_detected(detector, spec, dataset, batches, device))
+    detector.train(was_training)
+    found = gather(found)
+    metrics, curves = evaluator_of(dataset.labels, dataset, found).score_with_curves(scorer)
+    return Validation(metrics, curves, found)
+
+
+def _detected(
+    detector: Detector, spec: ModelSpec, dataset: DetectionSet, batches: Iterable[Batch], device: torch.device
+) -> Iterator[tuple[LabelledImage, Detections, str]]:
+    """Of the images that could be read; the loader tells of the others."""
     for batch in batches:
-        images = normalize(batch.images.to(device), spec.input)
-        found = detector.postprocess(detector(images), spec.nms)
+        found = detector.postprocess(detector(normalize(batch.images.to(device), spec.input)), spec.nms)
         sizes = batch.original_sizes.tolist()
         for index, (height, width), detections in zip(batch.indices.tolist(), sizes, found, strict=True):
             placement = Placement.of(height, width, spec.input)
-            fractions = Detections(
-                detections.boxes_xyxy.cpu().numpy() / whole,
-                detections.scores.cpu().numpy(),
-                detections.labels.cpu().numpy(),
-            )
-            by_image[dataset.images[index].id] = placement.visible(placement.to_picture(fractions))
-    detector.train(was_training)
-    by_image = gather(by_image)
-    # of the images that could be read: those that were skipped as bad count in no score
-    truth = {image_id: objects for image_id, objects in dataset.truth().items() if image_id in by_image}
-    evaluator = CocoEvaluator(dataset.labels, truth)
-    for image_id in truth:
-        evaluator.add(image_id, by_image[image_id])
-    metrics, curves = evaluator.score_with_curves(scorer)
-    return Validation(metrics, curves, by_image)
+            yield dataset.images[index], detections.to_picture(placement), ""
 
 
 def gather(share: dict[Key, Value]) -> dict[Key, Value]:

@@ -37,6 +37,7 @@ class Change:
 
     @property
     def difference(self) -> float:
+        """New minus old; NaN where there is no object."""
         return self.new - self.old
 
     @property

@@ -56,6 +56,7 @@ class Outcome:
 
     @property
     def turned_wrong(self) -> NDArray[np.int64]:
+        """Likewise, those that the old version alone has right."""
         return np.flatnonzero(self.old_errors.right & ~self.new_errors.right)
 
     @property

@@ -13,12 +13,12 @@ from mobiledet.atomic import atomic_file
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.data.dataset import DetectionSet, some
 from mobiledet.errors import UserError
-from mobiledet.evaluation.accuracy import require_boxes
 from mobiledet.evaluation.config import ScoredImages
 from mobiledet.evaluation.images import check_images, load_images
 from mobiledet.keywords import narrowed
 from mobiledet.metrics.matches import Matches
 from mobiledet.metrics.resampled import average_precision, mean_average_precision
+from mobiledet.metrics.scoring import require_boxes
 from mobiledet.versions.config import EXIT_WORSE, CompareConfig
 from mobiledet.versions.difference import LEAST_IMAGES, ROUNDING, match_version, score_change
 from mobiledet.versions.latency_ratio import latency_ratio, why_apart
@@ -119,7 +119,7 @@ def _load(config: CompareConfig, options: ScoredImages, known: list[Version]) ->
         if config.data is not None or config.images is not None:
             raise
         raise UserError(f"{error}; a result names these images: where they have moved, give --data") from error
-    require_boxes(dataset)
+    require_boxes(dataset, "compare results of other images")
     for version in known:
         scored_images(version, dataset)
     return dataset

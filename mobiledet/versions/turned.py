@@ -26,6 +26,7 @@ class Errors:
 
     @property
     def total(self) -> NDArray[np.int64]:
+        """Errors of each image."""
         return self.missed + self.wrong
 
     @property

@@ -14,8 +14,8 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig, ScoredImages
 from mobiledet.evaluation.detection_log import detections_path, is_detections, read_detections
 from mobiledet.evaluation.images import images_of
-from mobiledet.evaluation.result import Result, read_result
-from mobiledet.evaluation.run import default_out, measure
+from mobiledet.evaluation.result import Result, default_out, read_result
+from mobiledet.evaluation.run import measure
 from mobiledet.truth import ImageId
 from mobiledet.versions.config import CompareConfig
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from mobiledet.options import DetectorOptions, FasterRcnnFpnOptions, NanoDetPlusOptions, SsdLiteOptions
 from mobiledet.spec import IMAGENET_MEAN, IMAGENET_STD, NmsSpec
 
 Kind = Literal["nanodet", "torchvision_ssdlite", "torchvision_faster_rcnn", "tensorflow_ssd"]
@@ -36,6 +37,7 @@ class ZooEntry:
     kind: Kind
     backbone: str
     detector: str
+    detector_options: DetectorOptions
     side: int
     source: str
     url: str
@@ -46,7 +48,6 @@ class ZooEntry:
     sha256: str = ""
     resizing: str = ""
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    detector_options: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     nms: NmsSpec = DEFAULT_NMS
@@ -62,30 +63,30 @@ NANODET_NMS = NmsSpec(iou=0.6, score=0.05)
 # its 3598 cells propose more than the default's candidates: on 128 pictures of val2017 300 give AP 0.369, 500 0.373
 NANODET_416_NMS = replace(NANODET_NMS, top_k=500)
 
-# options of ``faster_rcnn_fpn`` for torchvision's network and its settings
-FASTER_RCNN_320: dict[str, Any] = {
-    "anchor_sides": [32, 64, 128, 256, 512],
-    "layers": "full",
-    "channels": 256,
-    "anchor_offset": 0.0,
-    "canonical_side": 224,
-    "box_head": "two_layer",
-    "hidden": 1024,
-    "class_agnostic": False,
-    "candidates": 150,
-    "proposals": 150,
-    "proposal_score": 0.05,
-    "train_candidates": 2000,
-    "train_proposals": 2000,
-    "samples": 512,
-}
-FASTER_RCNN_800 = {**FASTER_RCNN_320, "candidates": 1000, "proposals": 1000}
+# torchvision's network and its settings
+FASTER_RCNN_320 = FasterRcnnFpnOptions(
+    anchor_sides=(32.0, 64.0, 128.0, 256.0, 512.0),
+    layers="full",
+    channels=256,
+    anchor_offset=0.0,
+    canonical_side=224,
+    box_head="two_layer",
+    hidden=1024,
+    class_agnostic=False,
+    candidates=150,
+    proposals=150,
+    proposal_score=0.05,
+    train_candidates=2000,
+    train_proposals=2000,
+    samples=512,
+)
+FASTER_RCNN_800 = replace(FASTER_RCNN_320, candidates=1000, proposals=1000)
 # both of its maps have stride 32; its normalisation is the plain one, not MobileNetV3's
 FASTER_RCNN_BACKBONE = {"features": ["features.13", "features.16"], "norm_eps": 1e-5}
 FASTER_RCNN_NMS = NmsSpec(iou=0.5, score=0.05)
 
 TENSORFLOW_BACKBONE = {"padding": "same", "norm_eps": 1e-3}
-TENSORFLOW_SSD = {"loss": "sigmoid_hard_negative", "padding": "same", "clip_last": True}
+TENSORFLOW_SSD = SsdLiteOptions(loss="sigmoid_hard_negative", padding="same", clip_last=True)
 TENSORFLOW_NMS = NmsSpec(iou=0.6)
 TENSORFLOW_ZOO = "https://storage.googleapis.com/download.tensorflow.org/models/object_detection"
 TORCHVISION = "https://download.pytorch.org/models"
@@ -96,6 +97,7 @@ _NANODET = ZooEntry(
     "nanodet",
     "shufflenet_v2_1x",
     "nanodet_plus",
+    NanoDetPlusOptions(),
     320,
     "NanoDet (RangiLyu/nanodet)",
     f"{NANODET_DRIVE}1Dq0cTIdJDUhQxJe45z6rWncbZmOyh1Tv",
@@ -111,7 +113,7 @@ _NANODET_15 = replace(
     url=f"{NANODET_DRIVE}1Xdlgu5lxiS3w6ER7GE1mZpY663wmpcyY",
     published_map=29.9,
     published_parameters=2_440_000,
-    detector_options={"channels": 128},
+    detector_options=NanoDetPlusOptions(channels=128),
 )
 
 ZOO = {
@@ -135,6 +137,7 @@ ZOO = {
         "torchvision_ssdlite",
         "torchvision:mobilenet_v3_large-reduced_tail",
         "ssdlite",
+        SsdLiteOptions(),
         320,
         "torchvision",
         f"{TORCHVISION}/ssdlite320_mobilenet_v3_large_coco-a79551df.pth",
@@ -150,6 +153,7 @@ ZOO = {
         "torchvision_faster_rcnn",
         "torchvision:mobilenet_v3_large",
         "faster_rcnn_fpn",
+        FASTER_RCNN_320,
         320,
         "torchvision",
         f"{TORCHVISION}/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
@@ -159,13 +163,13 @@ ZOO = {
         sha256="907ea3f9",
         resizing="the shorter side is scaled to 320 pixels, the longer one in proportion, to at most 640",
         backbone_options=FASTER_RCNN_BACKBONE,
-        detector_options=FASTER_RCNN_320,
         nms=FASTER_RCNN_NMS,
     ),
     "fasterrcnn_mobilenet_v3_large_fpn": ZooEntry(
         "torchvision_faster_rcnn",
         "torchvision:mobilenet_v3_large",
         "faster_rcnn_fpn",
+        FASTER_RCNN_800,
         800,
         "torchvision",
         f"{TORCHVISION}/fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
@@ -175,13 +179,13 @@ ZOO = {
         sha256="fb6a3cc7",
         resizing="the shorter side is scaled to 800 pixels, the longer one in proportion, to at most 1333",
         backbone_options=FASTER_RCNN_BACKBONE,
-        detector_options=FASTER_RCNN_800,
         nms=FASTER_RCNN_NMS,
     ),
     "tf:ssdlite_mobilenet_v2": ZooEntry(
         "tensorflow_ssd",
         "mobilenet_v2_1x",
         "ssdlite",
+        TENSORFLOW_SSD,
         300,
         "TensorFlow's detection zoo",
         f"{TENSORFLOW_ZOO}/ssdlite_mobilenet_v2_coco_2018_05_09.tar.gz",
@@ -189,7 +193,6 @@ ZOO = {
         22.0,
         "a part of COCO's validation images, which its source does not name",
         backbone_options=TENSORFLOW_BACKBONE,
-        detector_options=TENSORFLOW_SSD,
         mean=HALF_RANGE,
         std=HALF_RANGE,
         nms=TENSORFLOW_NMS,
@@ -198,6 +201,7 @@ ZOO = {
         "tensorflow_ssd",
         "mobilenet_v1_1x",
         "ssdlite",
+        replace(TENSORFLOW_SSD, layers="full"),
         300,
         "TensorFlow's detection zoo",
         f"{TENSORFLOW_ZOO}/ssd_mobilenet_v1_coco_2018_01_28.tar.gz",
@@ -205,7 +209,6 @@ ZOO = {
         21.0,
         "a part of COCO's validation images, which its source does not name",
         backbone_options=TENSORFLOW_BACKBONE,
-        detector_options={**TENSORFLOW_SSD, "layers": "full"},
         mean=HALF_RANGE,
         std=HALF_RANGE,
         nms=TENSORFLOW_NMS,

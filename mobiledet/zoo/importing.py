@@ -154,10 +154,12 @@ def _image_size(given: tuple[int | str, ...]) -> tuple[int, int] | None:
 
 
 def _spec(config: ImportConfig, entry: ZooEntry, found: Found, size: tuple[int, int], path: Path) -> ModelSpec:
-    options = {**entry.detector_options, **found.options}
+    unused = {"unused_logits": found.labels.unused} if found.labels.unused else {}
+    try:
+        options = entry.detector_options.changed(**found.options, **unused)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
     rule = config.input_rule()
-    if found.labels.unused:
-        options["unused_logits"] = found.labels.unused
     try:
         image = InputSpec(size[0], size[1], entry.mean, entry.std, **rule)
     except ValueError as error:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from string import ascii_lowercase
 
 from mobiledet.zoo.config import ZooConfig
 
@@ -68,12 +69,13 @@ def _print_table(records: list[ZooRecord]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(caption="mAP as published, in percent; nothing here is measured by mobiledet")
+    console = Console()
+    table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
     for title in ("params M", "MAdds M", "input", "mAP"):
         table.add_column(title, justify="right", no_wrap=True)
-    for title in ("split", "licence", "weights from"):
-        table.add_column(title)
+    table.add_column("", no_wrap=True)
+    sources = list(dict.fromkeys(map(_source, records)))
     for record in records:
         table.add_row(
             record.name,
@@ -81,9 +83,14 @@ def _print_table(records: list[ZooRecord]) -> None:
             f"{record.macs / 1e6:.0f}",
             " x ".join(map(str, record.image_size)),
             f"{record.published_map:.1f}",
-            record.published_split,
-            record.licence,
-            record.source,
+            ascii_lowercase[sources.index(_source(record))],
         )
-    Console().print(table)
+    console.print(table)
+    for letter, words in zip(ascii_lowercase, sources, strict=False):
+        console.print(f"{letter}: {words}", highlight=False, markup=False)
+    print("mAP as published, in percent; nothing here is measured by mobiledet")
     print("`mobiledet zoo --json` has the addresses; `mobiledet import NAME --out FILE` makes a checkpoint")
+
+
+def _source(record: ZooRecord) -> str:
+    return f"from {record.source}, licence {record.licence}; mAP on {record.published_split}"

@@ -21,13 +21,13 @@ TENSORFLOW_RATIOS = (1.0, 2.0, 0.5, 3.0, 0.3333)
 def network_of(entry: ZooEntry) -> Detector:
     """The published network, randomly initialised: for COCO's classes and the logits that the file has beyond them."""
     size = (entry.side, entry.side)
-    options: dict[str, Any] = dict(entry.detector_options)
+    options = entry.detector_options
     if entry.kind != "nanodet":
-        options["unused_logits"] = LAST_ID - len(COCO)
+        options = options.changed(unused_logits=LAST_ID - len(COCO))
     if entry.kind == "tensorflow_ssd":
-        options["anchors"] = tensorflow_anchors()
+        options = options.changed(anchors=tensorflow_anchors())
     backbone = build_backbone(entry.backbone, options=entry.backbone_options)
-    return build_detector(entry.detector, backbone, len(COCO), size, **options)
+    return build_detector(entry.detector, backbone, len(COCO), size, options)
 
 
 def count_network(entry: ZooEntry) -> tuple[int, int]:

@@ -21,12 +21,12 @@ from mobiledet_converters.trained_on import DEFAULTS
 
 
 def test_a_perfect_file_has_an_ap_of_one(patch_bundle: Bundle, patch_data: Path) -> None:
-    done: list[int] = []
+    done: list[None] = []
     model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
     dataset = load_split(patch_data, "val")
-    measured = measure_map({"file": model}, patch_bundle.spec, dataset, done.append)
+    measured, left_out = measure_map({"file": model}, patch_bundle.spec, dataset, lambda: done.append(None))
     assert measured == {"file": {"AP": 1.0, "AP50": 1.0, "dataset": "patches-val", "images": 6}}
-    assert done == [1, 2, 3, 4, 5, 6]
+    assert (len(done), left_out) == (6, [])
 
 
 def test_pytorch_is_measured_like_a_file(scene_checkpoint: Path, scene_folder: Path, exported_bundle: Bundle) -> None:
@@ -84,7 +84,7 @@ def test_bad_wishes_are_told(
     folder = copy_data()
     path = folder / "annotations" / "instances_val2017.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
-    with pytest.raises(UserError, match="has no box to find, so there is no mAP"):
+    with pytest.raises(UserError, match=r"has no box to find in 6 images, so there is no mAP; .* or --no-measure"):
         load_validation(wanted(data=str(folder)), None, patch_bundle.spec)
     assert "has no box to find" in load_validation(wanted(), record(data=str(folder)), patch_bundle.spec)[1]
     other = dataclasses.replace(patch_bundle.spec, labels=("red", "green", "yellow"))
@@ -102,8 +102,9 @@ def test_damaged_image_stops_or_is_left_out(
     model = LiteRtDetector(patch_bundle.root / patch_bundle.files[0].path)
     with pytest.raises(UserError, match=r"cannot decode image .*pass --on-bad-data skip"):
         measure_map({"file": model}, patch_bundle.spec, dataset)
-    measured = measure_map({"file": model}, patch_bundle.spec, dataset, on_bad_data="skip")
+    measured, left_out = measure_map({"file": model}, patch_bundle.spec, dataset, on_bad_data="skip")
     assert (measured["file"]["AP"], measured["file"]["images"]) == (1.0, 5)
+    assert "cannot decode image" in left_out[0].text
 
 
 def test_image_of_another_size_is_named(patch_bundle: Bundle, patch_data: Path, copy_data: Callable[[], Path]) -> None:

@@ -19,7 +19,7 @@ def checked(
     """Nothing of the file is looked at but what is known of it."""
     measured = {"AP": pytorch - drop, "pytorch": pytorch, "drop": drop} if drop is not None else None
     entry = ModelFile("model.int8.tflite", "tflite", "int8", 0, "", map=measured)
-    return CheckedFile(Path(entry.path), None, entry, problem, is_doubtful)  # type: ignore[arg-type]
+    return CheckedFile(Path(entry.path), None, entry, (), problem, is_doubtful)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("drop", [None, -0.1, 0.0, 0.019])
@@ -55,7 +55,7 @@ def test_force_ships_doubtful_files_alone() -> None:
 
 def test_a_wrong_file_of_floats_is_no_matter_of_precision() -> None:
     entry = ModelFile("model.float32.tflite", "tflite", "float32", 0, "")
-    wrong = CheckedFile(Path(entry.path), None, entry, "it misses 30.0%")  # type: ignore[arg-type]
+    wrong = CheckedFile(Path(entry.path), None, entry, (), "it misses 30.0%")  # type: ignore[arg-type]
     assert "no matter of precision but a wrong file; please report it" in str(select([wrong], CONFIG)[1][0])
 
 

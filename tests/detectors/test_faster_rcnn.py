@@ -6,6 +6,7 @@ from mobiledet.backbones import build_backbone
 from mobiledet.detectors import Targets, TwoStageOutputs, build_detector
 from mobiledet.detectors.two_stage import TwoStageDetector
 from mobiledet.errors import UserError
+from mobiledet.options import OPTIONS, OtherOptions
 from mobiledet.spec import NmsSpec
 
 KEYS = ("faster_rcnn", "faster_rcnn_fpn")
@@ -16,7 +17,8 @@ NMS = NmsSpec(score=0.05, max_detections=60)
 
 def build(key: str, **options: object) -> TwoStageDetector:
     torch.manual_seed(0)
-    detector = build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, SIZE, **options)
+    chosen = OPTIONS[key]().changed(**options)
+    detector = build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, SIZE, chosen)
     assert isinstance(detector, TwoStageDetector)
     return detector
 
@@ -146,16 +148,16 @@ def test_padding_does_not_change_what_is_learnt() -> None:
         torch.testing.assert_close(found[name], expected[name])
 
 
-def test_bad_options_are_told() -> None:
-    with pytest.raises(UserError, match="unknown box head 'seperable'; did you mean separable"):
-        build("faster_rcnn", box_head="seperable")
-    with pytest.raises(UserError, match="unknown kind of layers 'heavy'"):
-        build("faster_rcnn_fpn", layers="heavy")
-    with pytest.raises(UserError, match="unknown detector option 'proposal'; did you mean proposals"):
-        build("faster_rcnn", proposal=10)
-    with pytest.raises(UserError, match="proposals is 0; it must be a positive number"):
-        build("faster_rcnn", proposals=0)
-    with pytest.raises(UserError, match="anchors are given for 2 levels, but this detector has 1"):
-        build("faster_rcnn", anchors=[[(0.1, 0.1)]] * 2)
-    with pytest.raises(UserError, match="the same number of anchors on every level"):
-        build("faster_rcnn_fpn", anchors=[[(0.1, 0.1)] * level for level in (1, 2, 1, 1)])
+@pytest.mark.parametrize(
+    ("key", "options", "message"),
+    [
+        ("faster_rcnn", {"box_head": "seperable"}, "box_head is 'seperable', not one of separable, two_layer"),
+        ("faster_rcnn_fpn", {"layers": "heavy"}, "layers is 'heavy', not one of light, full"),
+        ("faster_rcnn", {"anchor_sides": [32]}, "anchor_sides is unknown; there are channels, layers, anchors"),
+        ("faster_rcnn", {"proposals": 0}, "proposals is 0, not in 1..1048576"),
+        ("faster_rcnn_fpn", {"anchor_sides": [32, 0]}, r"anchor_sides\[1\] is 0, not above 0"),
+    ],
+)
+def test_bad_options_are_told(key: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=f"detector {key}: detector_options.{message}"):
+        build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, SIZE, OtherOptions(options))

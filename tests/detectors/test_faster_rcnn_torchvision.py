@@ -72,8 +72,7 @@ def ours(theirs: FasterRCNN) -> TwoStageDetector:
         SameBody(theirs.backbone.body),
         CLASSES,
         (SIDE, SIDE),
-        anchors=anchors,
-        **{**FASTER_RCNN_320, "samples": SAMPLES, "anchor_sides": ()},
+        FASTER_RCNN_320.changed(anchors=anchors, samples=SAMPLES, anchor_sides=()),
     )
     assert isinstance(detector, TwoStageDetector)
     detector.neck.layers.load_state_dict(theirs.backbone.fpn.state_dict())

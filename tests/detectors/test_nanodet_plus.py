@@ -11,6 +11,7 @@ from mobiledet.detectors import Targets, build_detector, detector_from_spec
 from mobiledet.detectors.distribution_heads import DistributionOutputs
 from mobiledet.detectors.nanodet_plus import NanoDetPlus
 from mobiledet.errors import UserError
+from mobiledet.options import NO_OPTIONS, DetectorOptions, NanoDetPlusOptions, OtherOptions
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.finetune import start_from
@@ -19,9 +20,9 @@ from mobiledet.training.setup import make_spec
 CLASSES = 3
 
 
-def nanodet(size: tuple[int, int] = (64, 96), **options: object) -> NanoDetPlus:
+def nanodet(size: tuple[int, int] = (64, 96), options: DetectorOptions = NO_OPTIONS) -> NanoDetPlus:
     torch.manual_seed(0)
-    detector = build_detector("nanodet_plus", build_backbone("shufflenet_v2_0.5x"), CLASSES, size, **options)
+    detector = build_detector("nanodet_plus", build_backbone("shufflenet_v2_0.5x"), CLASSES, size, options)
     assert isinstance(detector, NanoDetPlus)
     return detector
 
@@ -53,7 +54,7 @@ def test_guidance_is_there_in_training_alone() -> None:
     assert not any(detector.is_training_part(name) for name in names)
     losses = detector.train()(torch.randn(2, 3, 64, 96), targets(2))
     assert list(losses) == ["class", "box", "distribution", "guide_class", "guide_box", "guide_distribution"]
-    without = nanodet(guidance=False)
+    without = nanodet(options=NanoDetPlusOptions(guidance=False))
     without.add_training_parts()
     assert set(without.state_dict()) == names
 
@@ -72,7 +73,7 @@ def test_guidance_is_detached_from_its_epoch_on(epoch: int, shares_gradient: boo
 
 def test_no_loop_over_images() -> None:
     """A batch costs no more operations than an image."""
-    detector = nanodet(guidance=False).train()
+    detector = nanodet(options=NanoDetPlusOptions(guidance=False)).train()
     counts = []
     for images in (2, 6):
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
@@ -114,19 +115,19 @@ def test_activation_is_everywhere_that_of_the_options() -> None:
     ("options", "message"),
     [
         ({"channels": 100}, "channels 100 is not a multiple of 16"),
-        ({"channels": "96"}, "channels 96 is not"),
-        ({"activation": "relu7"}, "unknown activation 'relu7'; did you mean relu"),
-        ({"guidance": 1}, "guidance must be true or false"),
-        ({"loss": "focal"}, "loss"),
+        ({"channels": "96"}, "detector_options.channels is '96', not of type int"),
+        ({"activation": "relu7"}, "detector_options.activation is 'relu7', not one of leaky_relu, relu, relu6"),
+        ({"guidance": 1}, "detector_options.guidance is 1, not of type bool"),
+        ({"loss": "focal"}, "detector_options.loss is unknown; there are channels, activation, guidance, detach_epoch"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        nanodet(**options)
+        nanodet(options=OtherOptions(options))
 
 
 def test_wrong_size() -> None:
-    with pytest.raises(UserError, match="image size 300 x 320 is not a multiple of 32"):
+    with pytest.raises(UserError, match="multiples of 32, not 300 x 320"):
         nanodet((300, 320))
 
 

@@ -6,6 +6,7 @@ from mobiledet.backbones import build_backbone
 from mobiledet.detectors import RawOutputs, build_detector
 from mobiledet.detectors.dense import DenseDetector
 from mobiledet.detectors.postprocess import select_detections
+from mobiledet.options import OPTIONS
 from mobiledet.spec import NmsSpec
 
 CLASSES = 5
@@ -14,7 +15,8 @@ SIZE = (64, 96)
 
 def detector_and_outputs(key: str, loss: str, images: int) -> tuple[DenseDetector, RawOutputs]:
     torch.manual_seed(0)
-    detector = build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, SIZE, loss=loss).eval()
+    options = OPTIONS[key]().changed(loss=loss)
+    detector = build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, SIZE, options).eval()
     assert isinstance(detector, DenseDetector)
     anchors = len(detector.anchors_xyxy)
     logits = torch.randn(images, anchors, detector.loss.num_logits(CLASSES)) * 3

@@ -1,11 +1,25 @@
 """What holds for every detector."""
 
+import dataclasses
+from typing import get_args, get_type_hints
+
 import pytest
 import torch
 
 from mobiledet.backbones import BACKBONES, build_backbone
 from mobiledet.detectors import DETECTORS, Targets, build_detector
+from mobiledet.detectors.box_heads import BOX_HEADS
+from mobiledet.detectors.losses import LOSSES
 from mobiledet.errors import UserError
+from mobiledet.layers import ACTIVATIONS
+from mobiledet.options import (
+    OPTIONS,
+    FasterRcnnOptions,
+    NanoDetPlusOptions,
+    OtherOptions,
+    SsdLiteFpnOptions,
+    SsdLiteOptions,
+)
 
 CLASSES = 3
 
@@ -49,5 +63,15 @@ def test_unknown_detector_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("key", DETECTORS)
 def test_unknown_option_is_told(key: str) -> None:
-    with pytest.raises(UserError, match="fancy"):
-        build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 64), fancy=1)
+    known = ", ".join(field.name for field in dataclasses.fields(OPTIONS[key]))
+    with pytest.raises(UserError, match=f"detector {key}: detector_options.fancy is unknown; there are {known}$"):
+        build_detector(key, build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 64), OtherOptions({"fancy": 1}))
+
+
+def test_choices_are_those_of_the_tables() -> None:
+    choices = {name: get_args(kind) for name, kind in get_type_hints(NanoDetPlusOptions).items()}
+    assert set(choices["activation"]) == set(ACTIVATIONS)
+    for kind in (SsdLiteOptions, SsdLiteFpnOptions):
+        assert set(get_args(get_type_hints(kind)["loss"])) == set(LOSSES)
+    assert set(get_args(get_type_hints(FasterRcnnOptions)["box_head"])) == set(BOX_HEADS)
+    assert {key: entry.options for key, entry in DETECTORS.items()} == OPTIONS

@@ -5,6 +5,7 @@ from mobiledet.backbones import build_backbone
 from mobiledet.detectors import Targets, build_detector
 from mobiledet.detectors.dense import DenseDetector
 from mobiledet.errors import UserError
+from mobiledet.options import SsdLiteFpnOptions
 
 CLASSES = 3
 KEYS = ("ssdlite", "ssdlite_fpn")
@@ -61,5 +62,6 @@ def test_flattened_outputs_follow_the_order_of_the_anchors(key: str) -> None:
 
 
 def test_anchors_for_the_wrong_number_of_levels_are_refused() -> None:
+    options = SsdLiteFpnOptions(anchors=(((0.1, 0.1),),))
     with pytest.raises(UserError, match="anchors are given for 1 levels, but this detector has 4"):
-        build_detector("ssdlite_fpn", build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 64), anchors=[[(0.1, 0.1)]])
+        build_detector("ssdlite_fpn", build_backbone("shufflenet_v2_0.5x"), CLASSES, (64, 64), options)

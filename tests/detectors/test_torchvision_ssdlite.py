@@ -13,6 +13,7 @@ from mobiledet.complexity import count_macs, count_parameters
 from mobiledet.detectors import Targets, build_detector
 from mobiledet.detectors.dense import DenseDetector
 from mobiledet.ops.anchors import ssd_anchor_sizes
+from mobiledet.options import SsdLiteOptions
 from mobiledet.spec import NmsSpec
 
 SIDE = 320
@@ -98,7 +99,9 @@ def test_counts_are_those_that_torchvision_publishes() -> None:
 @pytest.mark.parametrize(("key", "parameters", "macs"), [("mobilenet_v1_1x", 5.1, 1.3), ("mobilenet_v2_1x", 4.3, 0.8)])
 def test_counts_are_those_of_the_mobilenets(key: str, parameters: float, macs: float) -> None:
     first, *others = ssd_anchor_sizes(6)
-    anchors = [first[:3], *others]  # the authors' code has three anchors on the finest level
-    detector = build_detector("ssdlite", build_backbone(key), 80, (SIDE, SIDE), anchors=anchors)
+    options = SsdLiteOptions().changed(
+        anchors=[first[:3], *others]
+    )  # the authors' code has three anchors on the finest level
+    detector = build_detector("ssdlite", build_backbone(key), 80, (SIDE, SIDE), options)
     assert count_parameters(detector) / 1e6 == pytest.approx(parameters, abs=0.05)
     assert count_macs(detector, SIDE, SIDE) / 1e9 == pytest.approx(macs, abs=0.05)

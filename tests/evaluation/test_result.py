@@ -7,6 +7,7 @@ import pytest
 
 from mobiledet.errors import UserError
 from mobiledet.evaluation.result import Result, read_result, write_result
+from mobiledet.options import DetectorOptions, OtherOptions, SsdLiteOptions
 
 
 def test_written_and_read_back(tmp_path: Path, result: Result) -> None:
@@ -15,6 +16,17 @@ def test_written_and_read_back(tmp_path: Path, result: Result) -> None:
     part = dataclasses.replace(result, accuracy=None, latency=None)
     write_result(tmp_path / "result.json", part)
     assert read_result(tmp_path / "result.json") == part
+
+
+@pytest.mark.parametrize(
+    ("detector", "options"),
+    [("ssdlite", SsdLiteOptions(layers="full")), ("theirs", OtherOptions({"depth": [1, 2]}))],
+)
+def test_options_of_the_detector_are_kept(result: Result, detector: str, options: DetectorOptions) -> None:
+    spec = dataclasses.replace(result.spec, detector=detector, detector_options=options)
+    values = json.loads(json.dumps(dataclasses.replace(result, spec=spec).to_json()))
+    assert values["spec"]["detector_options"] == options.to_json()
+    assert Result.from_json(values, "x.json").spec == spec
 
 
 def test_result_from_before_bundles_told_more(result: Result) -> None:

@@ -1,14 +1,16 @@
 """A package that is not part of this project: one backbone and one detector in one file."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
 from mobiledet.backbones import Backbone
 from mobiledet.backbones.base import Stage, StagedBackbone, pooled_classifier
-from mobiledet.detectors import Detector, DetectorEntry
+from mobiledet.detectors import Detector, DetectorEntry, DetectorOptions
 from mobiledet.detectors.ssdlite import LEVELS, ssdlite
 from mobiledet.layers import NormLayer
+from mobiledet.options import SsdLiteOptions
 
 
 def step(channels_in: int, channels: int, norm_layer: NormLayer) -> nn.Sequential:
@@ -29,9 +31,17 @@ class OutsideNet(StagedBackbone):
         return nn.Sequential(*pooled_classifier(32, num_classes))
 
 
-def build(backbone: Backbone, num_classes: int, image_size: tuple[int, int], **options: Any) -> Detector:
+@dataclass(frozen=True)
+class OutsideOptions(DetectorOptions):
+    """What can be set of ``outside_ssd``."""
+
+    loss: Literal["focal", "hard_negative"] = "focal"
+    """What the classes are taught by."""
+
+
+def build(backbone: Backbone, num_classes: int, image_size: tuple[int, int], options: OutsideOptions) -> Detector:
     """SSDLite under another name."""
-    return ssdlite(backbone, num_classes, image_size, **options)
+    return ssdlite(backbone, num_classes, image_size, SsdLiteOptions(loss=options.loss))
 
 
-DETECTOR = DetectorEntry(build, levels=LEVELS)
+DETECTOR = DetectorEntry(build, LEVELS, OutsideOptions)

@@ -15,7 +15,7 @@ from torch import nn
 
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.spec import ModelSpec
-from mobiledet.training import engine
+from mobiledet.training import engine, prepare
 from mobiledet.training.config import TrainConfig
 
 
@@ -46,7 +46,7 @@ def main(record: str, options: list[str]) -> None:
         return losses
 
     engine.train_step = noted
-    engine.detector_from_spec = build
+    prepare.detector_from_spec = build
     result = engine.train(tyro.cli(TrainConfig, args=options))
     rank = os.environ.get("RANK", "0")
     with open(f"{record}.{rank}.json", "w", encoding="utf-8") as file:

@@ -13,9 +13,9 @@ from mobiledet.data.loader import build_loader
 from mobiledet.data.read import load_split
 from mobiledet.detectors import Detector
 from mobiledet.errors import UserError
-from mobiledet.training import engine
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.optimization import AveragedWeights
 from mobiledet.training.validation import validate
 
 Settings = Callable[[Path], TrainConfig]
@@ -68,13 +68,13 @@ def test_backbone_starts_from_the_weights_of_a_file(
     peer = torchvision.models.mobilenet_v2(width_mult=0.35)
     torch.save(peer.state_dict(), tmp_path / "mobilenet.pth")
     started_from: list[torch.Tensor] = []
-    original = engine.AveragedWeights.__init__
+    original = AveragedWeights.__init__
 
-    def note(self: engine.AveragedWeights, model: Detector, decay: float) -> None:
+    def note(self: AveragedWeights, model: Detector, decay: float) -> None:
         started_from.append(next(model.backbone.parameters()).detach().clone())
         original(self, model, decay)
 
-    monkeypatch.setattr(engine.AveragedWeights, "__init__", note)
+    monkeypatch.setattr(AveragedWeights, "__init__", note)
     config = dataclasses.replace(
         settings(tmp_path / "run"),
         backbone="mobilenet_v2_0.35x",

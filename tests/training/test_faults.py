@@ -16,7 +16,7 @@ from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mobiledet.detectors import detector_from_spec
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
-from mobiledet.training import engine
+from mobiledet.training import engine, loggers
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.faults import told_faults
 
@@ -105,7 +105,7 @@ def test_the_command_line_ends_with_2(tiny_shapes: Path, tmp_path: Path, monkeyp
     def full(*arguments: object) -> None:
         raise FULL
 
-    monkeypatch.setattr(engine, "append_point", full)
+    monkeypatch.setattr(loggers, "append_point", full)
     network = ["--backbone", "shufflenet_v2_0.5x", "--image-size", "64", "--epochs", "1", "--batch-size", "8"]
     options = ["--data", str(tiny_shapes), "--workers", "0", "--accelerator", "cpu", "--out", str(tmp_path / "run")]
     assert cli.main(["train", *network, *options]) == 2

@@ -14,11 +14,12 @@ from mobiledet.backbones import check_backbone
 from mobiledet.complexity import count_parameters
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.errors import UserError
+from mobiledet.keywords import texts_of
+from mobiledet.options import OPTIONS, option_words, read_words
 from mobiledet.spec import InputSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import train
 from mobiledet.training.optimization import highest_lr
-from mobiledet.training.options import option_words, read_options
 from mobiledet.training.recipe_networks import recipe_network
 from mobiledet.training.recipes import AUGMENTATIONS, RECIPES, recipe_config, settings_before_options
 from mobiledet.training.run_folder import config_from_json, config_to_json
@@ -145,13 +146,48 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_wrong_options_of_networks(words: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        read_options(words, "--detector-options")
+        read_words(words, "--detector-options")
 
 
 def test_options_of_networks_are_json_or_text() -> None:
     options = {"layers": "full", "channels": 256, "anchors": [[0.5, 1.0]], "agnostic": False}
-    assert read_options(option_words(options), "--detector-options") == options
-    assert read_options(["layers=full"], "--detector-options") == {"layers": "full"}
+    assert read_words(option_words(options), "--detector-options") == options
+    assert read_words(["layers=full"], "--detector-options") == {"layers": "full"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--detector", "nanodet_plus", "--detector-options", "gidance=false"),
+            "--detector-options: gidance is unknown; there are channels, activation, guidance, detach_epoch; ",
+        ),
+        (
+            ("--detector", "ssdlite", "--detector-options", "layers=fulll"),
+            "layers is 'fulll', not one of",
+        ),
+        (("--detector", "faster_rcnn", "--detector-options", "proposals=0"), "proposals is 0, not in 1..1048576"),
+        (("--detector", "nanodet_plus", "--loss", "focal"), "--loss focal: nanodet_plus has a loss of its own"),
+    ],
+)
+def test_wrong_options_are_told_before_any_work(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--data", "/no/such/folder", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("detector", OPTIONS)
+def test_help_of_the_options_names_types_and_defaults(detector: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--detector", detector, "--detector-options", "help"]) == 0
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 80
+    shown = dict(re.findall(r"^  (\w+)=(\S+)   \S", output, re.MULTILINE))
+    defaults = OPTIONS[detector]()
+    assert {name: json.loads(value) for name, value in shown.items()} == json.loads(
+        json.dumps(dataclasses.asdict(defaults))
+    )
+    assert all(texts_of(OPTIONS[detector])[name] for name in shown)
 
 
 def test_run_records_recipe_and_final_values(tiny_shapes: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from mobiledet.training import engine
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.interruption import Interrupted
+from mobiledet.training.state import TrainState
 
 Settings = Callable[[Path], TrainConfig]
 
@@ -96,15 +97,15 @@ def test_failed_run(
 def test_killed_while_evaluating(
     settings: Settings, trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = engine.TrainState.save_for_use
+    original = TrainState.save_for_use
 
-    def save_and_stop(self: engine.TrainState, path: Path) -> None:
+    def save_and_stop(self: TrainState, path: Path) -> None:
         original(self, path)
         if self.epoch == 1:  # after the line in metrics.jsonl, before the checkpoint
             raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine.TrainState, "save_for_use", save_and_stop)
+        patch.setattr(TrainState, "save_for_use", save_and_stop)
         with pytest.raises(Stop):
             train(settings(tmp_path / "run"))
     assert len(record(tmp_path / "run")) == 1

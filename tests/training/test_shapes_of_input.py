@@ -129,7 +129,7 @@ def test_sizes_and_anchors_are_those_in_the_letterbox(rectangles: DetectionSet) 
     assert shorter_sides(rectangles, InputSpec(96, 160))[3] == pytest.approx(200 * 0.6 * 96 / 200, rel=0.03)
     config = TrainConfig(data="unused", detector="ssdlite_fpn", image_size="96x160", resize="letterbox", anchors="fit")
     stretched = dataclasses.replace(config, resize="stretch")
-    options = [make_spec(each, rectangles).detector_options["anchors"] for each in (config, stretched)]
+    options = [make_spec(each, rectangles).detector_options.to_json()["anchors"] for each in (config, stretched)]
     widest = [np.concatenate([np.asarray(level) for level in fitted])[:, 0].max() for fitted in options]
     assert widest[0] <= widest[1]
     assert options[0] != options[1]

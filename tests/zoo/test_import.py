@@ -22,6 +22,7 @@ from mobiledet.detectors import ImageDetections
 from mobiledet.detectors.dense import DenseDetector
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
+from mobiledet.options import SsdLiteOptions
 from mobiledet.spec import InputSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.finetune import start_from
@@ -154,7 +155,7 @@ def test_other_classes_learn_from_an_imported_file(ssdlite_checkpoint: Path) -> 
     config = TrainConfig(backbone=before.spec.backbone, detector="ssdlite", image_size=96)
     data = DetectionSet("mine", Path("x"), Path("x.json"), ("cell", "disc"), (1, 2), ())
     spec = make_spec(config, data, before.spec)
-    assert (dict(spec.detector_options), spec.input.mean) == ({}, (127.5,) * 3)
+    assert (spec.detector_options, spec.input.mean) == (SsdLiteOptions(), (127.5,) * 3)
     detector = detector_from_spec(spec)
     assert "the classes differ (80 there, 2 here)" in start_from(detector, spec, before, ssdlite_checkpoint)
     losses = detector(
@@ -349,3 +350,15 @@ def test_real_frozen_graph() -> None:
     graph = read_ssd(read_graph(Path(given)), "mobilenet_v2_1x")
     assert (graph.num_logits, graph.image_size, graph.iou) == (2, (300, 300), 0.6)
     assert InputSpec(300, 300).height == 300
+
+
+def test_narrow_terminals_see_all_of_the_list(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["zoo"]) == 0
+    shown = capsys.readouterr().out
+    for name, entry in ZOO.items():
+        assert f"{name} " in shown
+        assert f"{entry.published_map:.1f}" in shown
+        assert f"from {entry.source}, licence {entry.licence}" in shown

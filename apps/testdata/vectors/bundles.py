@@ -21,6 +21,7 @@ from mobiledet.checksums import SUMS, write_checksums
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import Tolerance
 from mobiledet.operating_point import ClassPoint
+from mobiledet.options import SsdLiteOptions
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -41,7 +42,7 @@ SPEC = ModelSpec(
     labels=("cat", "chien à poil", "鳥"),
     category_ids=(17, 18, 90),
     nms=NmsSpec(iou=0.45, score=0.02, top_k=20, max_detections=5),
-    detector_options={"ratios": [1.0, 0.5, 1e-05]},
+    detector_options=SsdLiteOptions(anchors=(((1.0, 0.5), (1e-05, 0.25)),)),
     training=TrainingInfo(dataset="none", split="none", epochs=1.5, commit="", seed=3),
 )
 # boxes, classes, scores and cut of each case; those of the package are lower by a 64th

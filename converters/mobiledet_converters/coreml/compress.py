@@ -5,7 +5,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from mobiledet_converters.coreml.palette import find_palette
+from mobiledet_converters.coreml.palette import find_palette, suits_palette
 
 # Weights of fewer numbers stay as they are: scales or a palette of their own would take what they save.
 FEWEST_NUMBERS = 512
@@ -21,21 +21,32 @@ def compress(ct: ModuleType, model: Any, precision: str) -> Any:
         ct: coremltools.
         model: MLModel of a float16 program.
         precision: ``int8``: scales for each output channel, symmetric; ``palette6``: one palette of 64 values for each
-            layer, found by k-means.
+            layer, found by k-means, and 8 bits where that does not suit its channels.
     """
     optimize = ct.optimize.coreml
+    integers = optimize.OpLinearQuantizerConfig(
+        mode="linear_symmetric", dtype="int8", granularity="per_channel", weight_threshold=FEWEST_NUMBERS
+    )
     if precision == "int8":
-        how = optimize.OpLinearQuantizerConfig(
-            mode="linear_symmetric", dtype="int8", granularity="per_channel", weight_threshold=FEWEST_NUMBERS
-        )
-        work = optimize.linear_quantize_weights
-    else:
-        # an own k-means: that of coremltools needs another package, and takes much longer
-        how = optimize.OpPalettizerConfig(
-            mode="custom", lut_function=partial(find_palette, bits=PALETTE_BITS), weight_threshold=FEWEST_NUMBERS
-        )
-        work = optimize.palettize_weights
-    return work(model, optimize.OptimizationConfig(op_type_configs=dict.fromkeys(WEIGHTED, how)))
+        settings = optimize.OptimizationConfig(op_type_configs=dict.fromkeys(WEIGHTED, integers))
+        return optimize.linear_quantize_weights(model, settings)
+    # an own k-means: that of coremltools needs another package, and takes much longer
+    palette = optimize.OpPalettizerConfig(
+        mode="custom", lut_function=partial(find_palette, bits=PALETTE_BITS), weight_threshold=FEWEST_NUMBERS
+    )
+    others = [
+        name
+        for name, weight in optimize.get_weights_metadata(model, weight_threshold=FEWEST_NUMBERS).items()
+        if any(user.op_type in WEIGHTED for user in weight.child_ops) and not suits_palette(weight.val, PALETTE_BITS)
+    ]
+    settings = optimize.OptimizationConfig(
+        op_type_configs=dict.fromkeys(WEIGHTED, palette), op_name_configs=dict.fromkeys(others)
+    )
+    work = optimize.palettize_weights(model, settings)
+    if not others:
+        return work
+    settings = optimize.OptimizationConfig(op_name_configs=dict.fromkeys(others, integers))
+    return optimize.linear_quantize_weights(work, settings)
 
 
 def weights_report(program: Any) -> dict[str, Any]:

@@ -3,6 +3,11 @@
 import numpy as np
 
 ROUNDS = 300
+# Where more than so many channels of a layer keep fewer decibels, it has 8 bits and scales of its own. NanoDet-Plus-m
+# at 416 pixels, rounded in PyTorch, AP on 128 pictures of val2017 (float 0.3726): without this rule 0.3628; with 18 dB
+# 0.3649, 2 of 105 layers have 8 bits then; 21 dB 0.3691, 10; 24 dB 0.3770, 36, and the weights are 7 % larger.
+WORST_CHANNELS, LEAST_DECIBELS = 0.1, 24.0
+SILENCE = 1e-12
 
 
 def find_palette(weights: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,6 +43,25 @@ def find_palette(weights: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray
         means = np.where(sizes > 0, (sums[stops] - sums[starts]) / np.maximum(sizes, 1), means)
     indices = np.searchsorted(ends, np.arange(len(exact)), side="right")
     return means.astype(weights.dtype), indices[places.reshape(-1)].astype(np.uint8)
+
+
+def suits_palette(weights: np.ndarray, bits: int) -> bool:
+    """Whether one palette for the whole layer does to most of its channels.
+
+    Channels of small weights share its values with those of large ones; in depthwise convolutions, whose channels have
+    a few weights each, they may be lost.
+
+    Args:
+        weights: channels first.
+        bits: of an index.
+    """
+    palette, indices = find_palette(weights, bits)
+    exact = weights.reshape(len(weights), -1).astype(np.float64)
+    errors = exact - palette[indices].reshape(exact.shape)
+    powers, losses = (exact**2).sum(1), (errors**2).sum(1)
+    heard = powers > 0
+    decibels = 10 * np.log10(powers[heard] / np.maximum(losses[heard], powers[heard] * SILENCE))
+    return not heard.any() or bool(np.quantile(decibels, WORST_CHANNELS) >= LEAST_DECIBELS)
 
 
 def _start(values: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:

@@ -36,6 +36,11 @@ SETTINGS = {
 }
 
 
+# The parts of a backbone with LeakyReLU that stay in floats, see ``tflite.float_part``. NanoDet-Plus-m at 416 pixels,
+# rounded in PyTorch, AP on 128 pictures of val2017 (float 0.3726): 0.3359 with all in 8 bits, 0.3508 without these.
+EARLY = ("stem", "pool", "stages.0")
+
+
 class DenseNetwork(nn.Module):
     """Everything of a dense detector up to its raw outputs, as a tuple."""
 
@@ -155,8 +160,16 @@ class Quantization:
         self._graph = graph
         detector = graph.detector
         networks = networks_of(detector)
-        config = LinearQuantizerConfig.from_dict(SETTINGS)
-        self._quantizers = [LinearQuantizer(fold_normalisation(n), config) for n in networks]
+        folded = [fold_normalisation(network) for network in networks]
+        self._quantizers = [
+            LinearQuantizer(
+                network,
+                LinearQuantizerConfig.from_dict(
+                    {**SETTINGS, "module_name_configs": dict.fromkeys(early_parts(network))}
+                ),
+            )
+            for network in folded
+        ]
         examples = _example_inputs(detector, size)
         prepared = [
             q.prepare(example_inputs=(example,)) for q, example in zip(self._quantizers, examples, strict=False)
@@ -189,6 +202,14 @@ class Quantization:
         return graph
 
 
+def early_parts(network: nn.Module) -> list[str]:
+    """Names of the parts of a folded network that stay in floats; none where it has no LeakyReLU."""
+    if not any(isinstance(module, nn.LeakyReLU) for module in network.modules()):
+        return []
+    ends = tuple(f"backbone.{part}" for part in EARLY)
+    return [name for name, _ in network.named_modules() if name.endswith(ends)]
+
+
 def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:
     """One for each network."""
     image = torch.zeros(1, 3, *size)
@@ -196,7 +217,7 @@ def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:
         return [image]
     with torch.no_grad():
         maps = detector.neck(detector.backbone(image))
-        proposals = torch.zeros(1, detector.settings.proposals, 4)
+        proposals = torch.zeros(1, detector.options.proposals, 4)
         return [image, detector.pooling.forward_static(maps, proposals)]
 
 

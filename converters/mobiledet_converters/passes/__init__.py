@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mobiledet_converters.passes.batch_norm import fold_batch_norm
 from mobiledet_converters.passes.input_scale import fold_input_scale
 from mobiledet_converters.passes.pooling import border_maxima, means_as_convolutions
+from mobiledet_converters.passes.regions import band_whole_regions
 from mobiledet_converters.passes.shufflenet_v1 import shuffle_blocks_v1
 from mobiledet_converters.passes.shufflenet_v2 import remove_shuffles_v2
 from mobiledet_converters.passes.upsampling import double_by_concatenation
@@ -24,7 +25,14 @@ SHARED: tuple[Pass, ...] = (
 )
 # format -> its passes; the second part of TFLite's was measured in LiteRT
 PASSES: dict[str, tuple[Pass, ...]] = {
-    "tflite": (*SHARED, border_maxima, means_as_convolutions, double_by_concatenation, shuffle_blocks_v1),
+    "tflite": (
+        *SHARED,
+        border_maxima,
+        means_as_convolutions,
+        double_by_concatenation,
+        shuffle_blocks_v1,
+        band_whole_regions,
+    ),
     "coreml": SHARED,
     "coreai": (*SHARED, means_as_convolutions),
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.cluster.vq import kmeans2
 
-from mobiledet_converters.coreml.palette import find_palette
+from mobiledet_converters.coreml.palette import find_palette, suits_palette
 
 RNG = np.random.default_rng(0)
 WEIGHTS = {
@@ -38,3 +38,13 @@ def test_few_values_are_kept_as_they_are(values: list[float]) -> None:
     palette, indices = find_palette(weights, bits=6)
     np.testing.assert_array_equal(palette[indices], weights)
     assert len(palette) == 64
+
+
+def test_channels_of_other_ranges_want_scales_of_their_own() -> None:
+    weights = RNG.normal(size=(64, 1, 3, 3))
+    assert suits_palette(weights, bits=6)
+    weights[::4] /= 200
+    assert not suits_palette(weights, bits=6)
+    weights[::4] = 0  # nothing is lost of what is not there
+    assert suits_palette(weights, bits=6)
+    assert suits_palette(np.zeros((8, 64)), bits=6)

@@ -15,6 +15,7 @@ from mobiledet_converters.passes.batch_norm import fold_batch_norm
 from mobiledet_converters.passes.channel_order import OrderAbsorber
 from mobiledet_converters.passes.input_scale import fold_input_scale
 from mobiledet_converters.passes.pooling import BorderedMaximum, MeanAsConvolution, border_maxima, means_as_convolutions
+from mobiledet_converters.passes.regions import MOST_WEIGHTS, BandedDepthwise, band_whole_regions
 from mobiledet_converters.passes.shufflenet_v1 import AbsorbedBranch, BlockBranch, shuffle_blocks_v1
 from mobiledet_converters.passes.shufflenet_v2 import MOST_PIECES, StageWithoutShuffles, remove_shuffles_v2
 from mobiledet_converters.passes.upsampling import DoubledByConcatenation, double_by_concatenation
@@ -208,6 +209,22 @@ def test_the_scale_stays_where_something_else_reads_the_image() -> None:
     graph = DetectionGraph(lively(detector_from_spec(spec)), spec).eval()
     graph.detector.backbone.forward = TwiceRead(graph.detector.backbone.__class__(0.35).eval()).forward  # type: ignore
     assert fold_input_scale(graph, picture()).normalization.std is not None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("kernel", "bias"), [((7, 7), False), ((6, 6), True)])
+def test_depthwise_over_whole_regions_is_a_sum_of_bands(kernel: tuple[int, int], bias: bool) -> None:
+    regions = torch.randn(3, 8, *kernel, generator=torch.Generator().manual_seed(1))
+    network = nn.Sequential(nn.Conv2d(8, 8, kernel, groups=8, bias=bias), nn.Conv2d(8, 8, 1)).eval()
+    changed = band_whole_regions(network, regions)
+    assert isinstance(changed[0], BandedDepthwise)  # type: ignore[index]
+    assert_same(changed(regions), network(regions))
+    assert all(band.weight[0].numel() <= MOST_WEIGHTS for band in changed[0].bands)  # type: ignore[index]
+
+
+def test_depthwise_over_larger_maps_stays() -> None:
+    network = nn.Sequential(nn.Conv2d(8, 8, 7, groups=8), nn.Conv2d(8, 8, 5, groups=8)).eval()
+    changed = band_whole_regions(network, torch.randn(1, 8, 11, 11))
+    assert not any(isinstance(module, BandedDepthwise) for module in changed.modules())
 
 
 @pytest.mark.parametrize("key", ["torchvision:mobilenet_v3_small", "torchvision:resnet18"])

@@ -52,6 +52,9 @@ final class DetectionTests: XCTestCase {
             XCTAssertEqual(made.map(\.score), found.map(\.score))
             for (a, b) in zip(made, found) { XCTAssertGreaterThan(a.box.iou(b.box), 0.99999) }
         }
+        let beyond = try Decoding.vision(coordinates: [0.5, 0.9, 1.2, 0.4], confidence: [1], classCount: 1)[0].box
+        XCTAssertEqual([beyond.x1, beyond.x2, beyond.y2], [0, 1, 1])
+        XCTAssertEqual(beyond.y1, 0.7, accuracy: 1e-6)
         assertRefused { _ = try Decoding.vision(coordinates: [0, 0, 1], confidence: [1], classCount: 1) }
         assertRefused { _ = try Decoding.vision(coordinates: [0, 0, 1, .nan], confidence: [1], classCount: 1) }
         assertRefused { _ = try Decoding.vision(coordinates: [0, 0, 1, 1], confidence: [1, 1, 1], classCount: 2) }
