@@ -2,8 +2,12 @@ package dev.mobiledet.app
 
 import android.Manifest
 import android.app.Activity
+import android.content.Intent
 import android.content.pm.PackageManager
+import android.graphics.Bitmap
+import android.net.Uri
 import android.os.Bundle
+import android.provider.Settings
 import android.view.Surface
 import android.view.WindowManager
 import android.widget.TextView
@@ -18,6 +22,8 @@ import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 
 private const val NS_PER_MS = 1e6
+private const val ASKED = "asked"
+private const val DENIED = "The camera needs your permission. Tap here to open the settings."
 
 /** Boxes on the camera's pictures; what is shown is the very picture in which they were found. */
 public class CameraActivity : Activity() {
@@ -25,6 +31,7 @@ public class CameraActivity : Activity() {
     private lateinit var status: TextView
     private lateinit var view: PictureView
     private var stream: CameraStream? = null
+    private var hasAsked = false // for the permission
 
     @Volatile
     private var detector: Detector? = null
@@ -32,6 +39,7 @@ public class CameraActivity : Activity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
+        hasAsked = savedInstanceState?.getBoolean(ASKED) ?: false
         val screen = Screen(this)
         status = screen.text()
         view = screen.rest(PictureView(this))
@@ -43,10 +51,21 @@ public class CameraActivity : Activity() {
     override fun onResume() {
         super.onResume()
         if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
+            status.setOnClickListener(null)
             startCamera()
-        } else {
+        } else if (!hasAsked) {
+            hasAsked = true
             requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
+        } else {
+            // the question itself pauses and resumes the activity: who has said no is not asked again
+            status.text = DENIED
+            status.setOnClickListener { startActivity(settings()) }
         }
+    }
+
+    override fun onSaveInstanceState(outState: Bundle) {
+        super.onSaveInstanceState(outState)
+        outState.putBoolean(ASKED, hasAsked)
     }
 
     override fun onPause() {
@@ -60,10 +79,9 @@ public class CameraActivity : Activity() {
         super.onDestroy()
     }
 
-    override fun onRequestPermissionsResult(requestCode: Int, permissions: Array<out String>, results: IntArray) {
-        // when it is granted the activity resumes anew
-        if (results.firstOrNull() != PackageManager.PERMISSION_GRANTED) status.text = "The camera needs your permission."
-    }
+    /** This app's page in the system's settings. */
+    private fun settings() =
+        Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null))
 
     private fun startCamera() {
         val opened = CameraStream(this, displayDegrees(), ::detect) { problem -> runOnUiThread { status.text = problem } }
@@ -84,18 +102,22 @@ public class CameraActivity : Activity() {
         val done = CountDownLatch(1)
         worker.run({
             try {
-                ready.detect(upright, Orientation.UPRIGHT)
+                val found = ready.detect(upright, Orientation.UPRIGHT)
+                val milliseconds = (System.nanoTime() - started) / NS_PER_MS
+                Shown(Pictures.bitmap(upright), found, milliseconds) // every pixel is touched: not in the main thread
             } finally {
                 done.countDown()
             }
-        }) { found -> show(upright, found, (System.nanoTime() - started) / NS_PER_MS) }
+        }) { show(it) }
         done.await(2, TimeUnit.SECONDS)
     }
 
-    private fun show(picture: RgbImage, found: List<Detection>, milliseconds: Double) {
-        view.show(Pictures.bitmap(picture), found)
-        status.text = "%.1f ms, %d objects".format(milliseconds, found.size)
+    private fun show(shown: Shown) {
+        view.show(shown.picture, shown.found)
+        status.text = "%.1f ms, %d objects".format(shown.milliseconds, shown.found.size)
     }
+
+    private class Shown(val picture: Bitmap, val found: List<Detection>, val milliseconds: Double)
 
     @Suppress("DEPRECATION") // Context.getDisplay is not there before Android 11
     private fun displayDegrees() = when (windowManager.defaultDisplay.rotation) {
