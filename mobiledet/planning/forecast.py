@@ -60,7 +60,7 @@ class ForecastModel:
             )
         self._rows = rows
         self._costs = [costs_of(row.shape) for row in rows]
-        self._latencies = np.array([table.milliseconds(row) for row in rows])
+        self._latencies = np.array([row.milliseconds for row in rows])
         self._measured = {
             row.shape: Forecast(ms, row.bytes, True) for row, ms in zip(rows, self._latencies.tolist(), strict=True)
         }

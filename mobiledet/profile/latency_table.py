@@ -3,7 +3,6 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Annotated
 
 from mobiledet.atomic import file_name_of
@@ -41,23 +40,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class Timing:
-    """One measurement of a file, and of the reference file right before and after.
-
-    By the reference times of a slow minute are made those of a fast one: other programs, heat, and other tenants of a
-    rented machine change its speed by a half. They make runs slower, never faster, so that the fast tenth of the runs
-    tells more of the file than the median.
+    """One measurement of a file.
 
     Attributes:
         fast_ms: that a tenth of the timed runs of the file alone are below.
         runs: so many.
-        reference_fast_ms: the same of the reference.
-        reference_p50_ms: its median.
     """
 
     fast_ms: Positive
     runs: Count
-    reference_fast_ms: Positive
-    reference_p50_ms: Positive
 
 
 @dataclass(frozen=True)
@@ -75,6 +66,12 @@ class LatencyRow:
     precision: str
     bytes: Count
     timings: Annotated[tuple[Timing, ...], Range(1)]
+
+    @property
+    def milliseconds(self) -> float:
+        """Latency in the fastest round. Other programs, heat, and other tenants of a rented machine make a device
+        slower for seconds or minutes, never faster."""
+        return min(timing.fast_ms for timing in self.timings)
 
 
 @dataclass(frozen=True)
@@ -103,11 +100,6 @@ class LatencyTable:
     def precisions(self) -> tuple[str, ...]:
         """Of the rows, in their order."""
         return tuple(dict.fromkeys(row.precision for row in self.rows))
-
-    def milliseconds(self, row: LatencyRow) -> float:
-        """Median latency of a row as if the device had been as fast as at its best."""
-        best = min(timing.reference_p50_ms for other in self.rows for timing in other.timings)
-        return best * median(timing.fast_ms / timing.reference_fast_ms for timing in row.timings)
 
 
 def default_table_path(device: str, threads: int) -> Path:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
 import mobiledet
@@ -28,7 +27,7 @@ from mobiledet.data.resize import fit
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.devices import open_device
-from mobiledet.devices.base import BenchmarkPlan, Device, Session
+from mobiledet.devices.base import BenchmarkPlan, Device
 from mobiledet.errors import UserError
 from mobiledet.locks import locked_target
 from mobiledet.ops.images import normalize
@@ -80,7 +79,7 @@ PRECISIONS: tuple[Precision, ...] = ("float16", "int8")
 CALIBRATION_IMAGES, PARITY_IMAGES = 8, 1
 FAST = 0.1  # share of the runs
 SEEDS = 3  # of random weights, before a network is left out
-ROUNDS = 3  # through all networks, far apart from each other
+ROUNDS = 5  # through all networks, so that a slow minute of the device does not fall on one alone
 PLAN = BenchmarkPlan(warmup_seconds=0.5, warmup_limit_seconds=5.0, runs=30, seconds=1.0)
 
 
@@ -105,18 +104,14 @@ def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SH
     ):
         table = _begun(path, device, config.threads)
         failed: set[Shape] = set()
-        reference: _Reference | None = None
         for turn, (number, shape) in product(range(1, ROUNDS + 1), enumerate(shapes, start=1)):
             if shape in failed or _rounds(table, shape) >= turn:
                 continue
             of_all = f"round {turn} of {ROUNDS}, network {number} of {len(shapes)}, {shape}"
             try:
-                if reference is None:
-                    bundle = bundle_of(shapes[0], partial(tell, "exporting the reference"))
-                    reference = _Reference(device, bundle, config.threads)
                 bundle = bundle_of(shape, partial(tell, f"{of_all}: exporting"))
                 tell(f"{of_all}: measuring")
-                table = _measured(table, device, bundle, shape, reference, turn)
+                table = _measured(table, device, bundle, shape, config.threads, turn)
             except UserError as error:
                 failed.add(shape)
                 table = dataclasses.replace(table, left_out=(*table.left_out, f"{shape}: {error}"))
@@ -208,52 +203,25 @@ def _rounds(table: LatencyTable, shape: Shape) -> int:
     return min(rounds.get(precision, 0) for precision in PRECISIONS)
 
 
-class _Reference:
-    """A file that is measured again and again, by which the speed of the device is known at any time.
-
-    Args:
-        device, threads: of all measurements.
-        bundle: whose first file it is.
-    """
-
-    def __init__(self, device: Device, bundle: Bundle, threads: int) -> None:
-        self.threads = threads
-        self._session = device.load(bundle, bundle.files[0], "auto", threads)
-
-    def times(self) -> NDArray[np.float64]:
-        return _times(self._session)
-
-
-def _times(session: Session) -> NDArray[np.float64]:
-    """Milliseconds: of the fast tenth, the median, and the number of runs."""
-    samples = session.benchmark(PLAN)
-    if samples is None:
-        raise UserError("the device interprets or emulates files, so that its times say nothing")
-    milliseconds = np.array(samples.infer_ns) / 1e6
-    return np.array([*np.quantile(milliseconds, (FAST, 0.5)), len(milliseconds)])
-
-
 def _measured(
-    table: LatencyTable, device: Device, bundle: Bundle, shape: Shape, reference: _Reference, turn: int
+    table: LatencyTable, device: Device, bundle: Bundle, shape: Shape, threads: int, turn: int
 ) -> LatencyTable:
-    """The table after a round of the files of a bundle, each between two measurements of the reference.
+    """The table after a round of the files of a bundle.
 
     There is no golden gate: random weights rank hundreds of boxes that are all alike.
     """
     missing = [precision for precision in PRECISIONS if precision not in {file.precision for file in bundle.files}]
     if missing:
         raise UserError(f"no file of {', '.join(missing)}: {'; '.join(map(str, bundle.left_out))}")
-    before = reference.times()
     for file in bundle.files:
         row = next((row for row in table.rows if row.shape == shape and row.precision == file.precision), None)
         if row and len(row.timings) >= turn:
             continue
-        session = device.load(bundle, file, "auto", reference.threads)
-        fast, _, runs = _times(session)
-        after = reference.times()
-        around = (before + after) / 2
-        timing = Timing(float(fast), int(runs), float(around[0]), float(around[1]))
-        before = after
+        session = device.load(bundle, file, "auto", threads)
+        samples = session.benchmark(PLAN)
+        if samples is None:
+            raise UserError(f"{device.info().name} interprets or emulates files, so that its times say nothing")
+        timing = Timing(float(np.quantile(samples.infer_ns, FAST)) / 1e6, len(samples.infer_ns))
         timings = (*row.timings, timing) if row else (timing,)
         table = dataclasses.replace(
             table,
