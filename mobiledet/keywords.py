@@ -6,6 +6,7 @@ import functools
 import inspect
 import numbers
 import os
+import shlex
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -98,6 +99,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):  # also those of NumPy
         return int(value)
     return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
+
+
+def option_text(name: str, value: object) -> str:
+    """A field as an option of the command line, ready for a shell.
+
+    Args:
+        name: of the field.
+        value: a tuple gives a word for each item.
+    """
+    words = value if isinstance(value, tuple) else (value,)
+    return f"--{name.replace('_', '-')} {shlex.join(map(str, words))}"
 
 
 def texts_of(settings: Any) -> dict[str, str]:

@@ -16,15 +16,7 @@ from mobiledet.detectors.faster_rcnn import PYRAMID_SCALES, faster_rcnn, faster_
 from mobiledet.detectors.nanodet_plus import nanodet_plus
 from mobiledet.detectors.ssdlite import LEVELS, PYRAMID_LEVELS, ssdlite, ssdlite_fpn
 from mobiledet.errors import UserError, unknown_name
-from mobiledet.options import (
-    NO_OPTIONS,
-    DetectorOptions,
-    FasterRcnnFpnOptions,
-    FasterRcnnOptions,
-    NanoDetPlusOptions,
-    SsdLiteFpnOptions,
-    SsdLiteOptions,
-)
+from mobiledet.options import NO_OPTIONS, OPTIONS, DetectorOptions
 from mobiledet.registry import Registry
 from mobiledet.spec import ModelSpec
 
@@ -44,11 +36,11 @@ class DetectorEntry(NamedTuple):
 
 
 _OURS = {
-    "ssdlite": DetectorEntry(ssdlite, LEVELS, SsdLiteOptions),
-    "ssdlite_fpn": DetectorEntry(ssdlite_fpn, PYRAMID_LEVELS, SsdLiteFpnOptions),
-    "faster_rcnn": DetectorEntry(faster_rcnn, 1, FasterRcnnOptions),
-    "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, len(PYRAMID_SCALES), FasterRcnnFpnOptions),
-    "nanodet_plus": DetectorEntry(nanodet_plus, 0, NanoDetPlusOptions),
+    "ssdlite": DetectorEntry(ssdlite, LEVELS, OPTIONS["ssdlite"]),
+    "ssdlite_fpn": DetectorEntry(ssdlite_fpn, PYRAMID_LEVELS, OPTIONS["ssdlite_fpn"]),
+    "faster_rcnn": DetectorEntry(faster_rcnn, 1, OPTIONS["faster_rcnn"]),
+    "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, len(PYRAMID_SCALES), OPTIONS["faster_rcnn_fpn"]),
+    "nanodet_plus": DetectorEntry(nanodet_plus, 0, OPTIONS["nanodet_plus"]),
 }
 # those of other packages too, each a ``DetectorEntry`` under the entry points `mobiledet.detectors`
 DETECTORS: Registry[DetectorEntry] = Registry("detector", "mobiledet.detectors", _OURS)

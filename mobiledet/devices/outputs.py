@@ -43,8 +43,11 @@ def to_detections(
 
 
 def _from_vision(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each object with its best class, in the other form; boxes end at the edges of the image, which those of a network
-    that is suppressed before they are clipped do not, for behind Core ML's suppression nothing can be computed."""
+    """Each object with its best class, in the other form, its box cut at the edges of the image.
+
+    A detector that suppresses before it clips, such as TensorFlow's, gives boxes that reach out of the image: Core ML's
+    suppression is the last step of such a package, so that no clipping can follow in it.
+    """
     confidence, coordinates = (outputs[name] for name in VISION_OUTPUTS)
     centre, size = coordinates[:, 1::-1], coordinates[:, :1:-1]  # y before x
     boxes = np.concatenate((centre - size / 2, centre + size / 2), axis=1)

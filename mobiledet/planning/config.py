@@ -11,9 +11,11 @@ class PlanConfig(DataOptions):
     """Say which network to train for a budget: backbone, detector, input shape and precision.
 
     Latencies and sizes are forecasts from a table that `mobiledet profile --all` has measured once on the device; how
-    far such forecasts were off within the table is told. Nobody knows a mAP before training: the order among networks
-    comes from how large the boxes of the data are in each input, and from the backbones' published ImageNet accuracy.
-    Printed are the frontier (nothing else is both faster and forecast to be better), the choice, and the commands.
+    far such forecasts were off within the table is told. They are latencies of a device that is as fast as at its best:
+    the fast tenth of the runs of the fastest round, some percent below the median that `mobiledet evaluate` tells.
+    Nobody knows a mAP before training: the order among networks comes from how large the boxes of the data are in each
+    input, and from the backbones' published ImageNet accuracy. Printed are the frontier (nothing else is both faster
+    and forecast to be better), the choice, and the commands.
 
     For example:
       mobiledet profile --all                                  # once for each device

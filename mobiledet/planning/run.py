@@ -19,6 +19,7 @@ from mobiledet.data.summary import describe, shorter_sides
 from mobiledet.detectors import DETECTORS
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.evaluation.tiles import Tiling
+from mobiledet.keywords import option_text
 from mobiledet.overview.parts import parts_to_show
 from mobiledet.planning.budget import Budget, parse_budget
 from mobiledet.planning.candidates import Candidate, candidates, frontier
@@ -141,11 +142,7 @@ def _tiles(choice: Candidate, dataset: DetectionSet) -> Tiles:
 def _commands(config: PlanConfig, choice: Candidate) -> tuple[str, ...]:
     shape = choice.shape
     given = [(field, getattr(config, field.name)) for field in fields(DataOptions)]
-    reading = [
-        f"--{field.name.replace('_', '-')} {shlex.quote(str(value))}"
-        for field, value in given
-        if value != field.default
-    ]
+    reading = [option_text(field.name, value) for field, value in given if value != field.default]
     data = " ".join((shlex.quote(config.data), *reading))
     run = f"runs/{shape.backbone}-{shape.detector}-{choice.size}"
     return (

@@ -38,7 +38,8 @@ class ProfileConfig:
     """Convert the network to TFLite and measure its time; without it only what can be counted is told."""
     all: bool = False
     """Measure networks of every family with several detectors and sizes, float16 and int8, for `mobiledet plan`. An
-    hour on this kind of machine the first time; one that was interrupted goes on where it was. Ends with 3 where a
+    hour on this kind of machine the first time; what was interrupted goes on where it was. Each file is measured in
+    five rounds; its latency is the time that a tenth of its runs stay below, in the fastest round. Ends with 3 where a
     network had to be left out."""
     device: str = "local"
     """With --all: where to measure, as in `mobiledet evaluate`."""

@@ -69,7 +69,7 @@ class LatencyRow:
 
     @property
     def milliseconds(self) -> float:
-        """Latency in the fastest round. Other programs, heat, and other tenants of a rented machine make a device
+        """Latency in the fastest round: other programs, heat, and other tenants of a rented machine make a device
         slower for seconds or minutes, never faster."""
         return min(timing.fast_ms for timing in self.timings)
 

@@ -28,8 +28,8 @@ def options_text(detector: str) -> str:
         lines += textwrap.wrap(
             texts.get(field.name, ""),
             COLUMNS,
-            initial_indent=" " * 6,
-            subsequent_indent=" " * 6,
+            initial_indent=INDENT,
+            subsequent_indent=INDENT,
             break_long_words=False,
         )
     if len(lines) == 1:

@@ -5,13 +5,13 @@ weight decay leaves biases and normalisation out, and the warm-up lasts at most 
 """
 
 import argparse
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mobiledet.errors import unknown_name
+from mobiledet.keywords import option_text
 from mobiledet.options import option_words
 from mobiledet.training.config import TrainConfig
 from mobiledet.zoo.catalogue import FASTER_RCNN_320, FASTER_RCNN_800, FASTER_RCNN_BACKBONE, ZOO
@@ -288,10 +288,6 @@ def recipe_list() -> str:
     paragraphs = []
     for name, recipe in RECIPES.items():
         target = f"mAP {recipe.target_map} on {recipe.split}" if recipe.target_map else "no published mAP"
-        options = " ".join(
-            f"--{key.replace('_', '-')} {shlex.join(map(str, value)) if isinstance(value, tuple) else value}"
-            for key, value in recipe.settings.items()
-            if value not in ("", ())
-        )
+        options = " ".join(option_text(key, value) for key, value in recipe.settings.items() if value not in ("", ()))
         paragraphs.append(f"{name}: {target}\n  {recipe.source}\n  {options}")
     return "\n".join(paragraphs)

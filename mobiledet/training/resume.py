@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet.errors import UserError
+from mobiledet.keywords import option_text
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.run_folder import RunFolder
 
@@ -56,8 +57,8 @@ def resumed(config: TrainConfig) -> TrainConfig:
         config = dataclasses.replace(own, **given)
     fixed = [(name, value) for name, value in _differences(config, own) if name not in MAY_CHANGE]
     if fixed:
-        wanted = " ".join(_option(name, value) for name, value in fixed)
-        has = " ".join(_option(name, getattr(own, name)) for name, _ in fixed)
+        wanted = " ".join(option_text(name, value) for name, value in fixed)
+        has = " ".join(option_text(name, getattr(own, name)) for name, _ in fixed)
         raise UserError(
             f"{wanted} cannot be changed on --resume; the run has {has}. Leave it out, or start a new run from its "
             "weights "
@@ -69,8 +70,3 @@ def resumed(config: TrainConfig) -> TrainConfig:
 def _differences(config: TrainConfig, other: TrainConfig) -> list[tuple[str, Any]]:
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     return [(name, getattr(config, name)) for name in names if getattr(config, name) != getattr(other, name)]
-
-
-def _option(name: str, value: object) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value) or "''"
-    return f"--{name.replace('_', '-')} {text}"

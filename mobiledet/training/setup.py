@@ -25,6 +25,7 @@ from mobiledet.data.summary import class_warnings, describe, describe_sizes, sho
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detectors import detector_entry
 from mobiledet.errors import UserError
+from mobiledet.keywords import option_text
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
 from mobiledet.options import DetectorOptions, read_words
 from mobiledet.placement import Placement
@@ -95,7 +96,7 @@ def check_settings(config: TrainConfig) -> None:
 
 
 def _option(config: TrainConfig, name: str) -> str:
-    return f"--{name.replace('_', '-')} {getattr(config, name)}"
+    return option_text(name, getattr(config, name))
 
 
 def given_options(

@@ -36,11 +36,6 @@ SETTINGS = {
 }
 
 
-# The parts of a backbone with LeakyReLU that stay in floats, see ``tflite.float_part``. NanoDet-Plus-m at 416 pixels,
-# rounded in PyTorch, AP on 128 pictures of val2017 (float 0.3726): 0.3359 with all in 8 bits, 0.3508 without these.
-EARLY = ("stem", "pool", "stages.0")
-
-
 class DenseNetwork(nn.Module):
     """Everything of a dense detector up to its raw outputs, as a tuple."""
 
@@ -160,16 +155,8 @@ class Quantization:
         self._graph = graph
         detector = graph.detector
         networks = networks_of(detector)
-        folded = [fold_normalisation(network) for network in networks]
-        self._quantizers = [
-            LinearQuantizer(
-                network,
-                LinearQuantizerConfig.from_dict(
-                    {**SETTINGS, "module_name_configs": dict.fromkeys(early_parts(network))}
-                ),
-            )
-            for network in folded
-        ]
+        config = LinearQuantizerConfig.from_dict(SETTINGS)
+        self._quantizers = [LinearQuantizer(fold_normalisation(n), config) for n in networks]
         examples = _example_inputs(detector, size)
         prepared = [
             q.prepare(example_inputs=(example,)) for q, example in zip(self._quantizers, examples, strict=False)
@@ -200,14 +187,6 @@ class Quantization:
         graph.detector = with_networks(self._graph.detector, Networks(*finished)).eval()
         graph.normalization.mean = graph.normalization.mean.half().float()
         return graph
-
-
-def early_parts(network: nn.Module) -> list[str]:
-    """Names of the parts of a folded network that stay in floats; none where it has no LeakyReLU."""
-    if not any(isinstance(module, nn.LeakyReLU) for module in network.modules()):
-        return []
-    ends = tuple(f"backbone.{part}" for part in EARLY)
-    return [name for name, _ in network.named_modules() if name.endswith(ends)]
 
 
 def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:

@@ -72,7 +72,9 @@ final class TrackingTests: XCTestCase {
     private func tallies(_ frame: JSON, _ name: String) throws -> [[[Int: Int]]] {
         try frame.list(name).map { pair in
             try XCTUnwrap(pair.array).map { tally in
-                let fields = try XCTUnwrap(tally.members).map { (try XCTUnwrap(Int($0.name)), try XCTUnwrap($0.value.integer)) }
+                let fields = try XCTUnwrap(tally.members).map {
+                    (try XCTUnwrap(Int($0.name)), try XCTUnwrap($0.value.integer))
+                }
                 return Dictionary(uniqueKeysWithValues: fields)
             }
         }

@@ -1,5 +1,7 @@
 // The part of the page that shows what a host does with this device.
 
+import { setText } from "./words.js";
+
 const RATE_IMAGES = 20;
 
 export class DevicePanel {
@@ -40,7 +42,7 @@ export class DevicePanel {
   }
 
   #status(text) {
-    if (this.parts.status.textContent !== text) this.parts.status.textContent = text; // a live region
+    setText(this.parts.status, text);
   }
 
   #fact(name, value) {

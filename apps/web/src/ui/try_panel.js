@@ -8,7 +8,7 @@ import { placementOf, visible } from "../core/placement.js";
 import { percentile } from "../core/statistics.js";
 import { cameraProblem, startCamera, stopCamera } from "./camera.js";
 import { colourOf, draw } from "./draw.js";
-import { Speaker, inWords } from "./words.js";
+import { Speaker, inWords, setText } from "./words.js";
 
 const RECENT_FRAMES = 30;
 const CAPTION_MS = 500; // between two captions of the camera
@@ -256,11 +256,6 @@ function item(name, score, label) {
   const element = Object.assign(document.createElement("li"), { textContent: `${name} ${score.toFixed(2)}` });
   element.style.setProperty("--colour", colourOf(label));
   return element;
-}
-
-/** Only where it differs: a live region is read out whenever it is written to. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 function ms(ns) {

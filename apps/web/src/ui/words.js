@@ -9,6 +9,11 @@ export function inWords(names) {
   return `${names.length} found: ${parts.join(", ")}`;
 }
 
+/** Write a text only where it differs: a live region is read out whenever it is written to. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** Says a text in a live region, not oftener than every few seconds and never twice in a row. */
 export class Speaker {
   #last = -Infinity;

@@ -57,16 +57,13 @@ public enum Decoding {
             guard let best = scores.indices.max(by: { scores[$0] < scores[$1] }), scores[best] > 0 else { return nil }
             let (x, y) = (coordinates[4 * row], coordinates[4 * row + 1])
             let (halfWidth, halfHeight) = (coordinates[4 * row + 2] / 2, coordinates[4 * row + 3] / 2)
-            // nothing can be computed behind Core ML's suppression, so that boxes may leave the image
-            let box = Box(
-                x1: inside(x - halfWidth), y1: inside(y - halfHeight), x2: inside(x + halfWidth),
-                y2: inside(y + halfHeight))
-            return Detection(box: box, score: scores[best], classIndex: best - scores.startIndex)
+            let box = Box(x1: x - halfWidth, y1: y - halfHeight, x2: x + halfWidth, y2: y + halfHeight)
+            // no clipping can follow Core ML's suppression inside a package
+            return Detection(
+                box: box.cut(right: 1, bottom: 1), score: scores[best], classIndex: best - scores.startIndex)
         }
         // Core ML orders rows by score already; rows that tie keep their order
         return found.enumerated().sorted { ($1.element.score, $0.offset) < ($0.element.score, $1.offset) }.map(
             \.element)
     }
-
-    private static func inside(_ fraction: Float) -> Float { min(max(fraction, 0), 1) }
 }

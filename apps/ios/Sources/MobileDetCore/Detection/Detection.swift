@@ -14,6 +14,13 @@ public struct Box: Equatable, Sendable {
         Box(x1: x1 * width, y1: y1 * height, x2: x2 * width, y2: y2 * height)
     }
 
+    /// The part from (0, 0) to (right, bottom); a box that lies outside of it has no area there.
+    func cut(right: Float, bottom: Float) -> Box {
+        Box(
+            x1: min(max(x1, 0), right), y1: min(max(y1, 0), bottom), x2: min(max(x2, 0), right),
+            y2: min(max(y2, 0), bottom))
+    }
+
     public var area: Float { (x2 - x1) * (y2 - y1) }
 
     /// Intersection over union; 0 where both are empty.

@@ -39,10 +39,7 @@ public struct Placement: Equatable, Sendable {
     /// A box that `toPicture` gave, cut to the picture of a letterbox; nil where it lies in the padding alone.
     public func visible(_ box: Box) -> Box? {
         guard input.resize == .letterbox else { return box }
-        let (right, bottom) = (Float(pictureWidth), Float(pictureHeight))
-        let cut = Box(
-            x1: min(max(box.x1, 0), right), y1: min(max(box.y1, 0), bottom), x2: min(max(box.x2, 0), right),
-            y2: min(max(box.y2, 0), bottom))
+        let cut = box.cut(right: Float(pictureWidth), bottom: Float(pictureHeight))
         return cut.x2 > cut.x1 && cut.y2 > cut.y1 ? cut : nil
     }
 
