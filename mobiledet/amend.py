@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mobiledet.atomic import atomic_file, atomic_folder
 from mobiledet.bundle import LISTING, LISTING_BYTES, Bundle, ModelFile, open_bundle
-from mobiledet.checksums import SUMS, write_checksums
 from mobiledet.errors import UserError
-from mobiledet.locks import locked_target
+from mobiledet.files.atomic import atomic_file, atomic_folder
+from mobiledet.files.checksums import SUMS, write_checksums
+from mobiledet.files.locks import locked_target
 from mobiledet.spec import read_json
 
 # what is found out about a file later; the others say what it is

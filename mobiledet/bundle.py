@@ -1,6 +1,6 @@
 """The bundle on disk: ``NAME.mobiledet/`` or the same as one zip file. Opened verified, written atomically. No torch.
 
-SHA256SUMS             checksum of each other file (see ``mobiledet.checksums``)
+SHA256SUMS             checksum of each other file (see ``mobiledet.files.checksums``)
 bundle.json            the ModelSpec and, for each model file, its size and measured figures
 labels.txt             one class name a line
 model.float16.tflite   ...
@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from mobiledet.archive import unpack
-from mobiledet.atomic import atomic_folder
-from mobiledet.checksums import SUMS, checksum_of, inside, verified_checksums, write_checksums
 from mobiledet.errors import UserError
+from mobiledet.files.archive import unpack
+from mobiledet.files.atomic import atomic_folder
+from mobiledet.files.checksums import SUMS, checksum_of, inside, verified_checksums, write_checksums
+from mobiledet.files.leftovers import make_scratch_folder
+from mobiledet.files.locks import locked_target
 from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
-from mobiledet.leftovers import make_scratch_folder
-from mobiledet.locks import locked_target
 from mobiledet.operating_point import OperatingPoint
 from mobiledet.records import Count, Range, Share, decode
 from mobiledet.spec import ModelSpec, read_json

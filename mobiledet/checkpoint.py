@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mobiledet.atomic import DiskFull, atomic_file, is_full
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import DiskFull, atomic_file, is_full
 from mobiledet.records import load_json
 from mobiledet.spec import ModelSpec
 from mobiledet.weights import CHECKPOINT_FORMAT, check_weights, first_line, load_weights, read_tensors

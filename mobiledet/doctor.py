@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mobiledet.cores import is_x86, usable_cores
 from mobiledet.devices.arm.setup_folder import arm_folder, find_setup
 from mobiledet.errors import UserError
+from mobiledet.processes.cores import is_x86, usable_cores
 
 Status = Literal["ok", "warning", "problem"]
 Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", "coreai", "dev"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledet.child import child_command
-from mobiledet.cores import usable_cores
 from mobiledet.errors import UserError
+from mobiledet.processes.child import child_command
+from mobiledet.processes.cores import usable_cores
 
 if TYPE_CHECKING:
     from rich.console import Console

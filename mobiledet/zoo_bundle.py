@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mobiledet import __version__
 from mobiledet.bundle import SUFFIX, open_bundle
-from mobiledet.cache import cache_folder
 from mobiledet.errors import UserError
 from mobiledet.evaluation import predict as prediction
 from mobiledet.evaluation.config import PredictConfig
+from mobiledet.files.cache import cache_folder
 from mobiledet.zoo.catalogue import ZOO
 
 

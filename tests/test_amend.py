@@ -10,9 +10,9 @@ import pytest
 
 from mobiledet.amend import amend_bundle
 from mobiledet.bundle import Bundle, open_bundle
-from mobiledet.checksums import SUMS
 from mobiledet.errors import UserError
-from mobiledet.locks import locked_target
+from mobiledet.files.checksums import SUMS
+from mobiledet.files.locks import locked_target
 
 FACT = {"dataset": "a", "images": 3}
 

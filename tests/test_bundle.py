@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from mobiledet.bundle import Bundle, ModelFile, copy_bundle, open_bundle, write_bundle
-from mobiledet.checksums import write_checksums
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError
+from mobiledet.files.checksums import write_checksums
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import Tolerance
 from mobiledet.spec import InputSpec, ModelSpec

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobiledet.atomic import atomic_file, atomic_folder
 from mobiledet.bundle import SUFFIX, Bundle, copy_bundle
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file, atomic_folder
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 

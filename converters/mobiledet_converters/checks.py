@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet.bundle import ModelFile
-from mobiledet.cores import usable_cores
 from mobiledet.detections import Detections
 from mobiledet.devices.base import ImageModel
 from mobiledet.devices.coreai import RUNTIME, TESTED, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
+from mobiledet.processes.cores import usable_cores
 from mobiledet_converters.job import ConvertedFile
 from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, shift, worst
 from mobiledet_converters.precisions import PRECISIONS, Gate

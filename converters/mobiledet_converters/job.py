@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mobiledet.atomic import atomic_file, is_full
 from mobiledet.bundle import GRAPH, VISION
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file, is_full
 from mobiledet.spec import ModelSpec, read_json
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
-from mobiledet.child import child_command
 from mobiledet.errors import UserError
+from mobiledet.processes.child import child_command
 from mobiledet_converters.job import ANSWER, DISK_FULL, STEP, ConversionAnswer, Job
 
 LOG = "log.txt"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mobiledet.atomic import is_full
 from mobiledet.errors import UserError
-from mobiledet.leftovers import owned_name, sweep
-from mobiledet.locks import locked_target
+from mobiledet.files.atomic import is_full
+from mobiledet.files.leftovers import owned_name, sweep
+from mobiledet.files.locks import locked_target
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mobiledet.cores import usable_cores
 from mobiledet.data.config import Exif
 from mobiledet.data.images import ORIENTATION_TAG, opened
 from mobiledet.errors import UserError
+from mobiledet.processes.cores import usable_cores
 
 SHOWN_FROM = 5000  # pictures, from which on a bar tells how far it is
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mobiledet.atomic import atomic_file
 from mobiledet.data.dataset import LabelledImage
 from mobiledet.data.images import load_reduced, reduced_size
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file
 
 VERSION = 2  # of what is stored; part of the names
 HEADER_BYTES = 128  # of a .npy file

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobiledet.cores import is_x86
 from mobiledet.placement import Placement
+from mobiledet.processes.cores import is_x86
 from mobiledet.spec import PADDINGS, InputSpec, Sampling
 
 try:

@@ -13,12 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mobiledet.atomic import atomic_folder
-from mobiledet.cache import cache_folder
-from mobiledet.cores import usable_cores
 from mobiledet.data.config import ShapesConfig
 from mobiledet.data.resize import use_one_thread
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_folder
+from mobiledet.files.cache import cache_folder
+from mobiledet.processes.cores import usable_cores
 from mobiledet.spec import read_json
 
 if TYPE_CHECKING:

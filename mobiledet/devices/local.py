@@ -12,8 +12,6 @@ import numpy as np
 
 import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.child import child_command
-from mobiledet.cores import usable_cores
 from mobiledet.data.images import Decoded, ImageSource, read_for
 from mobiledet.data.resize import fit
 from mobiledet.detections import Detections
@@ -41,6 +39,8 @@ from mobiledet.devices.untimed import EMULATED, INTERPRETER
 from mobiledet.errors import UserError
 from mobiledet.golden import GoldenCase
 from mobiledet.placement import Placement
+from mobiledet.processes.child import child_command
+from mobiledet.processes.cores import usable_cores
 
 COLD_STARTS = 3
 

@@ -4,8 +4,8 @@ import os
 import platform
 from pathlib import Path
 
-from mobiledet.cores import EMULATOR, is_x86
 from mobiledet.devices.base import DeviceState
+from mobiledet.processes.cores import EMULATOR, is_x86
 
 
 def machine_model() -> str:

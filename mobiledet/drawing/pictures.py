@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mobiledet.atomic import atomic_file
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file
 
 READABLE_SIDE = 480
 GOLDEN_RATIO = 0.618034

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from mobiledet.atomic import atomic_file
 from mobiledet.drawing.axis import Axis
 from mobiledet.evaluation.comparison import Comparison, style
 from mobiledet.evaluation.label_placement import Box, place_labels
+from mobiledet.files.atomic import atomic_file
 
 # of one chart, in pixels at 100 dots per inch; the files have twice as many
 WIDTH, HEIGHT = 1000, 560

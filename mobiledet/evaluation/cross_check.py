@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mobiledet.atomic import atomic_file
 from mobiledet.bundle import ModelFile, open_bundle
 from mobiledet.devices.adb.benchmark_model import run_benchmark_model
 from mobiledet.devices.adb.benchmark_output import ToolFigures
@@ -16,6 +15,7 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import default_out
+from mobiledet.files.atomic import atomic_file
 from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import ModelSpec, read_json
 

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mobiledet.atomic import atomic_file
 from mobiledet.data.images import list_images, load_rgb, unread_pictures
 from mobiledet.data.video import UnreadVideo, is_video, list_videos, short_name
 from mobiledet.detections import Detections
@@ -27,6 +26,7 @@ from mobiledet.evaluation.follow import Follower
 from mobiledet.evaluation.opened import DEFAULT_SCORE, open_file
 from mobiledet.evaluation.predict_video import VideoPrediction, detections_json, predict_video, shown
 from mobiledet.evaluation.tiles import parse_tiling
+from mobiledet.files.atomic import atomic_file
 from mobiledet.spec import ModelSpec
 
 EXIT_UNREAD = 2  # as for other mistakes of the user

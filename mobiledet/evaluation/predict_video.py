@@ -13,7 +13,6 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mobiledet.atomic import atomic_file
 from mobiledet.data.images import ImageSource
 from mobiledet.data.video import UnreadVideo, Video, VideoFrame, open_video
 from mobiledet.detections import Detections
@@ -22,8 +21,9 @@ from mobiledet.drawing.pictures import draw_detections
 from mobiledet.drawing.video import VideoWriter
 from mobiledet.errors import UserError
 from mobiledet.evaluation.follow import Follower
+from mobiledet.files.atomic import atomic_file
+from mobiledet.processes.stop_signal import StopSignal
 from mobiledet.spec import ModelSpec
-from mobiledet.stop_signal import StopSignal
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from mobiledet.atomic import atomic_file
 from mobiledet.drawing.markup import Markup
 from mobiledet.drawing.page import render_page
 from mobiledet.errors import UserError
@@ -22,6 +21,7 @@ from mobiledet.evaluation.config import ReportConfig
 from mobiledet.evaluation.cross_check import CrossCheck, is_cross_check, read_cross_check
 from mobiledet.evaluation.result import Result, read_result
 from mobiledet.evaluation.tables import write_csv, write_markdown
+from mobiledet.files.atomic import atomic_file
 
 SECTIONS = {
     "chart": "mAP against latency",

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from mobiledet.atomic import atomic_file, file_name_of
 from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.devices.base import (
     BenchmarkPlan,
@@ -26,6 +25,7 @@ from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
 from mobiledet.evaluation.analysis import Analysis
 from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.files.atomic import atomic_file, file_name_of
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.records import RECORD_BYTES, Range, decode
 from mobiledet.spec import InputSpec, ModelSpec, read_json, sides_text

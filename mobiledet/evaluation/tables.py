@@ -4,11 +4,11 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mobiledet.atomic import atomic_file
 from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.drawing.markdown import table
 from mobiledet.evaluation.comparison import series_name
 from mobiledet.evaluation.result import Accuracy, Result
+from mobiledet.files.atomic import atomic_file
 from mobiledet.metrics.coco import NUMBERS
 
 LATENCIES = ("p50_ms", "p50_low_ms", "p50_high_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "n")

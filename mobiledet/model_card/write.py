@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mobiledet.atomic import atomic_file
 from mobiledet.bundle import SUFFIX, Bundle
+from mobiledet.files.atomic import atomic_file
 from mobiledet.model_card.card import Card
 from mobiledet.model_card.draw import markdown, page
 

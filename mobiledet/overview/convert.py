@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mobiledet.atomic import atomic_folder
 from mobiledet.data.dataset import DetectionSet, LabelledImage, count_by_reason
 from mobiledet.data.images import load_rgb
 from mobiledet.data.read import find_source, load_split
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_folder
 from mobiledet.overview.config import ConvertConfig
 from mobiledet.overview.parts import parts_to_show
 

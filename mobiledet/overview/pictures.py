@@ -12,11 +12,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mobiledet.cores import usable_cores
 from mobiledet.data.images import load_reduced
 from mobiledet.data.record import Picture
 from mobiledet.data.resize import use_one_thread
 from mobiledet.errors import UserError
+from mobiledet.processes.cores import usable_cores
 
 SIDE = 16  # of the small picture
 DECODED = 32  # pixels that are decoded at least

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mobiledet.atomic import atomic_file
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.read import Source, find_source, load_split
 from mobiledet.data.summary import SIDES
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file
 from mobiledet.overview.advice import advise
 from mobiledet.overview.anchors import fit_of_anchors
 from mobiledet.overview.config import DataConfig

@@ -8,9 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mobiledet.atomic import atomic_file
 from mobiledet.devices.base import DeviceInfo
 from mobiledet.evaluation.chart_png import COLORS, DPI, SCALE
+from mobiledet.files.atomic import atomic_file
 from mobiledet.profile.outcome import Outcome
 from mobiledet.profile.picture import GRID, INK
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from mobiledet.atomic import file_name_of
-from mobiledet.cache import cache_folder
 from mobiledet.devices.base import DeviceInfo, Threads
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import file_name_of
+from mobiledet.files.cache import cache_folder
 from mobiledet.profile.record import write_json
 from mobiledet.records import RECORD_BYTES, Count, Positive, Range, decode
 from mobiledet.spec import LEAST_SIDE, MOST_CLASSES, MOST_PIXELS_A_SIDE, read_json

@@ -7,10 +7,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mobiledet.atomic import atomic_file
 from mobiledet.complexity import KINDS
 from mobiledet.drawing.figures import milliseconds
 from mobiledet.evaluation.chart_png import COLORS, DPI, SCALE
+from mobiledet.files.atomic import atomic_file
 from mobiledet.profile.record import COUNTS, NetworkProfile
 from mobiledet.profile.runtime import RUN_KINDS
 from mobiledet.profile.tables import TITLES

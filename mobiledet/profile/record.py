@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mobiledet.atomic import atomic_file
 from mobiledet.complexity import KINDS, LayerCost
 from mobiledet.devices.base import DeviceInfo
+from mobiledet.files.atomic import atomic_file
 from mobiledet.profile.findings import Finding
 from mobiledet.profile.runtime import RunTime
 

@@ -8,8 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobiledet.child import child_command
 from mobiledet.errors import UserError
+from mobiledet.processes.child import child_command
 
 CONVOLUTION, ELEMENTWISE, MOVEMENT, OTHER = RUN_KINDS = ("convolution", "element-wise", "data movement", "other")
 

@@ -20,7 +20,6 @@ from rich.console import Console
 
 import mobiledet
 from mobiledet.bundle import Bundle, open_bundle
-from mobiledet.cache import cache_folder
 from mobiledet.checkpoint import Checkpoint, save_checkpoint
 from mobiledet.data.images import list_images, load_rgb
 from mobiledet.data.resize import fit
@@ -29,7 +28,8 @@ from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.devices import open_device
 from mobiledet.devices.base import BenchmarkPlan, Device
 from mobiledet.errors import UserError
-from mobiledet.locks import locked_target
+from mobiledet.files.cache import cache_folder
+from mobiledet.files.locks import locked_target
 from mobiledet.ops.images import normalize
 from mobiledet.profile.config import ProfileConfig
 from mobiledet.profile.latency_table import (

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mobiledet.atomic import atomic_file
-from mobiledet.checksums import SUMS
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file
+from mobiledet.files.checksums import SUMS
 from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
 from mobiledet.sweep.plan import Step

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mobiledet.atomic import file_name_of
-from mobiledet.checksums import SUMS
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import file_name_of
+from mobiledet.files.checksums import SUMS
 from mobiledet.sweep.config import SweepConfig
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mobiledet.child import child_command
 from mobiledet.devices.agent.token import TOKEN_VARIABLE
 from mobiledet.errors import UserError
 from mobiledet.evaluation.report import write_report
 from mobiledet.evaluation.result import read_result
-from mobiledet.locks import locked_folder
+from mobiledet.files.locks import locked_folder
+from mobiledet.processes.child import child_command
 from mobiledet.sweep.config import SweepConfig
 from mobiledet.sweep.journal import Journal
 from mobiledet.sweep.plan import Step, plan

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mobiledet.atomic import DiskFull, is_full
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import DiskFull, is_full
 
 # how torch and its back ends tell of a process that has gone
 LOST_LOADER = re.compile(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)")

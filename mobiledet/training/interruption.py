@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 from types import FrameType
 
-from mobiledet.stop_signal import StopSignal
+from mobiledet.processes.stop_signal import StopSignal
 
 
 class Interrupted(KeyboardInterrupt):

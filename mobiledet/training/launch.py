@@ -17,7 +17,7 @@ from lightning.fabric.strategies import DDPStrategy, Strategy
 from torch.multiprocessing.spawn import ProcessException, ProcessExitedException
 
 from mobiledet.errors import UserError
-from mobiledet.leftovers import scratch_folder
+from mobiledet.files.leftovers import scratch_folder
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.faults import how_to_go_on
 from mobiledet.training.interruption import Interruption

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from mobiledet.atomic import atomic_file
 from mobiledet.drawing.axis import Axis
 from mobiledet.drawing.figures import NOT_MEASURED, precision
 from mobiledet.drawing.line_chart import Line, legend, line_chart, spark_line
 from mobiledet.drawing.markup import Markup, tag
 from mobiledet.drawing.page import Cell, definitions, figure, render_page, sortable_table, tile
+from mobiledet.files.atomic import atomic_file
 from mobiledet.metrics.coco import PrecisionRecall
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet import __version__
-from mobiledet.atomic import atomic_file
 from mobiledet.checkpoint import Checkpoint, load_checkpoint
 from mobiledet.data.dataset import LeftOut
 from mobiledet.errors import UserError
-from mobiledet.locks import locked_folder
+from mobiledet.files.atomic import atomic_file
+from mobiledet.files.locks import locked_folder
 from mobiledet.records import RECORD_BYTES, decode
 from mobiledet.spec import read_json
 from mobiledet.training.config import TrainConfig

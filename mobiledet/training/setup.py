@@ -13,7 +13,6 @@ from lightning.fabric import Fabric
 
 from mobiledet.backbones import build_backbone, check_backbone
 from mobiledet.backbones.pretrained import IMAGENET, Needs, needs_of
-from mobiledet.cores import usable_cores
 from mobiledet.data.coco import load_coco
 from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import DetectionSet, some
@@ -29,6 +28,7 @@ from mobiledet.keywords import option_text
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
 from mobiledet.options import DetectorOptions, read_words
 from mobiledet.placement import Placement
+from mobiledet.processes.cores import usable_cores
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, sides_text
 from mobiledet.training.config import MOST_EPOCHS, TrainConfig
 from mobiledet.training.recipes import AUGMENTATIONS

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mobiledet.atomic import is_full
 from mobiledet.drawing.pictures import contact_sheet
+from mobiledet.files.atomic import is_full
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint
 from mobiledet.training.loggers import Evaluation, course, numbers

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from mobiledet.atomic import atomic_file
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.data.dataset import DetectionSet, some
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import ScoredImages
 from mobiledet.evaluation.images import check_images, load_images
+from mobiledet.files.atomic import atomic_file
 from mobiledet.keywords import narrowed
 from mobiledet.metrics.matches import Matches
 from mobiledet.metrics.resampled import average_precision, mean_average_precision

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mobiledet import __version__
-from mobiledet.cache import cache_folder
 from mobiledet.errors import UserError
+from mobiledet.files.cache import cache_folder
 
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 18

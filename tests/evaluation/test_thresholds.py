@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_a_point_of_another_file_is_refused(measured: Path, bundle: Path) -> None:
-    from mobiledet.checksums import write_checksums
+    from mobiledet.files.checksums import write_checksums
 
     assert cli.main(["thresholds", str(measured), "--write", str(bundle)]) == 0
     sound = json.loads((bundle / "bundle.json").read_text())

@@ -14,7 +14,6 @@ from mutations import mutated, mutated_bytes, mutated_text
 
 from mobiledet.bundle import Bundle, ModelFile, open_bundle, write_bundle
 from mobiledet.checkpoint import Checkpoint, check_size, load_checkpoint, save_checkpoint
-from mobiledet.checksums import write_checksums
 from mobiledet.data.coco import load_coco
 from mobiledet.detectors import detector_from_spec
 from mobiledet.devices.agent.answers import read_lines
@@ -34,6 +33,7 @@ from mobiledet.evaluation.detection_log import Origin, open_log, read_detections
 from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.evaluation.report import write_report
 from mobiledet.evaluation.result import Accuracy, Latency, Result, read_result
+from mobiledet.files.checksums import write_checksums
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import Tolerance
 from mobiledet.metrics.coco import CocoMetrics

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from mobiledet import cli
-from mobiledet.atomic import DiskFull
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mobiledet.detectors import detector_from_spec
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import DiskFull
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet.training import engine, loggers
 from mobiledet.training.config import TrainConfig

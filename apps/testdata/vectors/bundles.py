@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mobiledet.bundle import Bundle, ModelFile, open_bundle, write_bundle
-from mobiledet.checksums import SUMS, write_checksums
+from mobiledet.files.checksums import SUMS, write_checksums
 from mobiledet.golden import Golden, GoldenFile, GoldenInput, GoldenOutputs
 from mobiledet.matching import Tolerance
 from mobiledet.operating_point import ClassPoint

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mobiledet.checksums import parse_checksums
 from mobiledet.errors import UserError
+from mobiledet.files.checksums import parse_checksums
 from mobiledet.golden import read_golden, write_golden
 from vectors.bundles import MODEL, PACKAGE, SPEC, golden
 

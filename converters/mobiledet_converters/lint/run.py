@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mobiledet.atomic import atomic_file
 from mobiledet.bundle import open_bundle
 from mobiledet.devices.partitions import Partitions, divide
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file
 from mobiledet_converters.config import LintConfig
 from mobiledet_converters.coreai.read import read_apart
 from mobiledet_converters.job import ConversionJob

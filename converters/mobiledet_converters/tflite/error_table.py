@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from mobiledet.atomic import atomic_file
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file
 from mobiledet_converters.tflite.float_part import FLOAT_NAMES
 from mobiledet_converters.tflite.ranges import LARGEST, PreservedTensors
 

@@ -11,12 +11,12 @@ from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 
-from mobiledet.archive import DAMAGED
-from mobiledet.atomic import DiskFull
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.devices.agent.refusal import Refusal
 from mobiledet.errors import UserError
-from mobiledet.leftovers import owned_name, sweep
+from mobiledet.files.archive import DAMAGED
+from mobiledet.files.atomic import DiskFull
+from mobiledet.files.leftovers import owned_name, sweep
 
 
 class BundleStore:

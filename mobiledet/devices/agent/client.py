@@ -49,7 +49,7 @@ from mobiledet.devices.base import (
 from mobiledet.devices.golden import as_fractions, replay_golden
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
-from mobiledet.leftovers import scratch_folder
+from mobiledet.files.leftovers import scratch_folder
 
 BATCH_BYTES = 8 << 20
 LOAD_SECONDS = 300.0  # a phone may compile the file for its accelerator

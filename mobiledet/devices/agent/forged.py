@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledet.bundle import Bundle, ModelFile, write_bundle
-from mobiledet.checksums import SUMS, write_checksums
+from mobiledet.files.checksums import SUMS, write_checksums
 from mobiledet.golden import GoldenInput
 
 LINK = 0o777 | stat.S_IFLNK

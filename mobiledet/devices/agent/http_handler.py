@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from mobiledet.atomic import DiskFull, is_full
 from mobiledet.devices.agent.gatekeeper import HEADERS, NO_CONTENT_POLICY, GuardedServer, refuse_foreign
 from mobiledet.devices.agent.messages import ErrorMessage, from_bytes, to_bytes
 from mobiledet.devices.agent.refusal import Refusal
+from mobiledet.files.atomic import DiskFull, is_full
 
 JSON_BODY_BYTES = 64 << 10
 BLOCK_BYTES = 1 << 20

@@ -2,13 +2,13 @@
 
 import signal
 
-from mobiledet.cache import cache_folder
 from mobiledet.devices.agent.config import AgentConfig
 from mobiledet.devices.agent.messages import PROTOCOL, Limits
 from mobiledet.devices.agent.server import AgentServer
 from mobiledet.devices.agent.service import Agent
 from mobiledet.devices.agent.token import own_token
 from mobiledet.errors import UserError
+from mobiledet.files.cache import cache_folder
 
 LOOPBACK = ("127.0.0.1", "localhost")
 BUNDLE_BYTES = 1 << 30

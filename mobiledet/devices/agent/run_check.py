@@ -10,7 +10,7 @@ from mobiledet.devices.agent.client import AgentDevice
 from mobiledet.devices.agent.config import AgentCheckConfig
 from mobiledet.devices.agent.subject import Broken, Subject
 from mobiledet.devices.agent.token import given_token
-from mobiledet.leftovers import scratch_folder
+from mobiledet.files.leftovers import scratch_folder
 
 
 def run(config: AgentCheckConfig) -> int:

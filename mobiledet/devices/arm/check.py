@@ -22,7 +22,7 @@ from mobiledet.devices.arm.setup_folder import ArmSetup, find_setup
 from mobiledet.devices.golden import replay_golden
 from mobiledet.devices.local import LocalDevice
 from mobiledet.errors import UserError, unknown_name
-from mobiledet.leftovers import scratch_folder
+from mobiledet.files.leftovers import scratch_folder
 
 EXIT_OUTSIDE = 3
 

@@ -12,7 +12,7 @@ from mobiledet.devices.agent.token import TOKEN_VARIABLE
 from mobiledet.devices.arm.cores import Core
 from mobiledet.devices.arm.setup_folder import ArmSetup
 from mobiledet.errors import UserError
-from mobiledet.leftovers import scratch_folder
+from mobiledet.files.leftovers import scratch_folder
 
 END_SECONDS = 5.0
 

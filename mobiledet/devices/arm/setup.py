@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mobiledet.atomic import atomic_folder
 from mobiledet.devices.arm.config import ArmSetupConfig
 from mobiledet.devices.arm.cores import CORES
 from mobiledet.devices.arm.debian import Apt
@@ -32,7 +31,8 @@ from mobiledet.devices.arm.setup_folder import (
 from mobiledet.devices.arm.wheels import install_wheels
 from mobiledet.drawing.figures import size
 from mobiledet.errors import UserError
-from mobiledet.locks import locked_folder
+from mobiledet.files.atomic import atomic_folder
+from mobiledet.files.locks import locked_folder
 
 ARCHITECTURE = "arm64"
 SYSTEM_PACKAGES = ("python3.13-minimal", "libpython3.13-stdlib", "libstdc++6", "libgomp1", "zlib1g")

@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mobiledet
-from mobiledet.cache import cache_folder
-from mobiledet.child import child_command
-from mobiledet.cores import EMULATOR
 from mobiledet.devices.arm.cores import Core
 from mobiledet.errors import UserError
+from mobiledet.files.cache import cache_folder
+from mobiledet.processes.child import child_command
+from mobiledet.processes.cores import EMULATOR
 from mobiledet.records import Count, decode
 from mobiledet.spec import read_json
 

@@ -6,7 +6,6 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from mobiledet.atomic import atomic_folder
 from mobiledet.bundle import Bundle, copy_bundle, open_bundle
 from mobiledet.devices.agent.token import own_token
 from mobiledet.devices.browser.broker import Broker
@@ -14,6 +13,7 @@ from mobiledet.devices.browser.config import WebConfig
 from mobiledet.devices.browser.serving import THIS_MACHINE, serve_page
 from mobiledet.devices.browser.site import page_folder
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_folder
 
 
 def run(config: WebConfig) -> None:

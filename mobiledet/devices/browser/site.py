@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from mobiledet.atomic import atomic_folder
-from mobiledet.cache import cache_folder
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_folder
+from mobiledet.files.cache import cache_folder
 
 SITE_VARIABLE = "MOBILEDET_WEB_SITE"
 NODE = (20, 19)

@@ -1,4 +1,4 @@
-// SHA256SUMS, in the form of coreutils: a line for each file of a bundle but itself. See mobiledet/checksums.py.
+// SHA256SUMS, in the form of coreutils: a line for each file of a bundle but itself. See mobiledet/files/checksums.py.
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";

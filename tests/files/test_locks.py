@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from mobiledet.errors import UserError
-from mobiledet.locks import LOCK, locked_folder, locked_target
+from mobiledet.files.locks import LOCK, locked_folder, locked_target
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from mobiledet.locks import locked_folder
+from mobiledet.files.locks import locked_folder
 with locked_folder(Path(sys.argv[1]), "training"):
     print("held", flush=True)
     time.sleep(60)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 PARENT = """
 import subprocess, sys, time
-from mobiledet.child import child_command
+from mobiledet.processes.child import child_command
 child = subprocess.Popen(child_command("http.server", "0"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(child.pid, flush=True)
 time.sleep(60)
@@ -35,7 +35,7 @@ def test_a_child_ends_with_a_parent_that_is_killed() -> None:
 
 
 def test_a_child_gets_its_arguments_and_gives_its_status() -> None:
-    from mobiledet.child import child_command
+    from mobiledet.processes.child import child_command
 
     done = subprocess.run(child_command("platform", "--help"), capture_output=True, text=True)
     assert done.returncode == 0

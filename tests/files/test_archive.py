@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mobiledet import archive
-from mobiledet.archive import unpack
-from mobiledet.atomic import DiskFull
 from mobiledet.errors import UserError
+from mobiledet.files import archive
+from mobiledet.files.archive import unpack
+from mobiledet.files.atomic import DiskFull
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -7,8 +7,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from mobiledet.atomic import DiskFull, is_full
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import DiskFull, is_full
 
 MOST_ENTRIES = 10_000
 # others take long to unpack, or libraries that are not everywhere

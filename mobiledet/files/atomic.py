@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mobiledet.errors import UserError
-from mobiledet.leftovers import owned_name, sweep
+from mobiledet.files.leftovers import owned_name, sweep
 
 
 class DiskFull(UserError):

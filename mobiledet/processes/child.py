@@ -1,6 +1,6 @@
 """Run as a program: another program's module that does not outlive who started it, whatever ends that one.
 
-python -m mobiledet.child SIGNAL PARENT MODULE ARGUMENT...
+python -m mobiledet.processes.child SIGNAL PARENT MODULE ARGUMENT...
 """
 
 import ctypes
@@ -27,7 +27,7 @@ def child_command(
         at_death: the signal.
         python: the interpreter and its options; empty takes that of this process.
     """
-    own = ["-m", "mobiledet.child", str(int(at_death)), str(os.getpid())]
+    own = ["-m", "mobiledet.processes.child", str(int(at_death)), str(os.getpid())]
     return [*(python or (sys.executable,)), *own, module, *arguments]
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mobiledet import leftovers
-from mobiledet.atomic import atomic_file
-from mobiledet.leftovers import FOREIGN_SECONDS, make_scratch_folder, owned_name, scratch_folder, sweep
+from mobiledet.files import leftovers
+from mobiledet.files.atomic import atomic_file
+from mobiledet.files.leftovers import FOREIGN_SECONDS, make_scratch_folder, owned_name, scratch_folder, sweep
 
 DIE = """
 import os, sys
 from pathlib import Path
-from mobiledet.atomic import atomic_folder
-from mobiledet.leftovers import make_scratch_folder, owned_name
+from mobiledet.files.atomic import atomic_folder
+from mobiledet.files.leftovers import make_scratch_folder, owned_name
 folder = Path(sys.argv[1])
 (make_scratch_folder("bundle") / "file").touch()
 (folder / owned_name("x", ".work")).mkdir()

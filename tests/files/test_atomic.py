@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mobiledet.atomic import atomic_file, atomic_folder
 from mobiledet.errors import UserError
+from mobiledet.files.atomic import atomic_file, atomic_folder
 
 
 def names(folder: Path) -> list[str]:
