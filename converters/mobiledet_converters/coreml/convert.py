@@ -87,9 +87,7 @@ class Ladder:
         """The network with integers inside."""
         images = self._job.calibration_images()
         self._job.announce(f"fitting integers to {len(images)} calibration images")
-        quantization = Quantization(self._network, self._size)
-        quantization.calibrate(images)
-        return quantization.finalize()
+        return Quantization(self._network, images).finalize()
 
     def _program(self, network: ImageGraph, precision: str, face: str) -> Program:
         if precision in COMPRESSED:

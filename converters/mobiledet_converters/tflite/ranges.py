@@ -8,13 +8,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools.flatbuffer_utils import read_model
 
+from mobiledet_converters.calibration import SHARE
+
 Ranges = dict[str, tuple[float, float]]  # tensor name -> lowest and highest value
 
-# A few images hold values that all others do not come near, and a step as wide as they demand costs the others
-# accuracy: the range is what this share of the images stays within. ShuffleNetV2 0.5x on shapes, float mAP 0.5671:
-# 0.99 gives 0.5681, 0.95 0.5674, 0.90 0.5643, 0.75 0.5651, the mean of the images 0.5551, least squares of the
-# rounding error 0.5637.
-SHARE = 0.99
 # What pads a maximum, minus infinity in some number format, is no value of the network.
 LARGEST = 3e38
 
