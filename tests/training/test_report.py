@@ -19,7 +19,8 @@ from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint, append_point, read_points
 from mobiledet.training.engine import TrainResult, train
-from mobiledet.training.report import render
+from mobiledet.training.mistakes import find_mistakes
+from mobiledet.training.report import PageContent, render
 from mobiledet.training.samples import COUNT, draw_samples
 from mobiledet.training.tensorboard import MOST_PICTURES, is_pictured
 from mobiledet.training.validation import Validation
@@ -63,7 +64,9 @@ def page_of(dataset: DetectionSet, validation: Validation, epochs: int = 3, note
     record = dataclasses.asdict(validation.metrics)
     evaluations = [{"epoch": e + 1, "time": "2026-01-02T03:04:05+0000", **record} for e in range(epochs)]
     samples = draw_samples(dataset, validation.detections)
-    return render(TrainConfig(epochs=epochs), spec, points, evaluations, validation, samples)
+    mistakes = find_mistakes(dataset, validation.detections)
+    content = PageContent(validation, samples, mistakes, samples[:2])
+    return render(TrainConfig(epochs=epochs), spec, points, evaluations, content)
 
 
 def cells(text: str) -> list[list[str]]:
@@ -77,7 +80,7 @@ def test_page_is_well_formed_and_needs_nothing_from_outside(shapes: DetectionSet
     text = page_of(shapes, judged(shapes, 0.6))
     page = parse(text)
     assert page.open == []
-    for section in ("curves", "samples", "recall", "classes", "settings"):
+    for section in ("curves", "trained", "samples", "mistakes", "recall", "classes", "settings"):
         assert page.has(section)
     assert {a["href"] for name, a in page.elements if name == "a"} == {
         f"#{a['id']}" for name, a in page.elements if name == "section" and "id" in a
