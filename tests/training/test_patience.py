@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mobiledet.checkpoint import load_checkpoint
+from mobiledet.checkpoint import load_checkpoint, save_checkpoint
 from mobiledet.errors import UserError
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
+from mobiledet.training.run_folder import config_to_json
 from tests.training.test_resume import assert_same_end, begin
 
 Settings = Callable[[Path], TrainConfig]
@@ -67,21 +68,13 @@ def test_a_run_that_ended_is_complete_and_can_go_on(
 
 def test_checkpoints_from_before_patience_are_resumed(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:
     """And a count that is none is refused."""
-    import torch
-
-    from mobiledet.checkpoint import save_checkpoint
-    from mobiledet.training.run_folder import RunFolder, config_to_json
-
-    config = settings(tmp_path)
-    folder = RunFolder(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({"config": config_to_json(config)}))
+    (tmp_path / "config.json").write_text(json.dumps({"config": config_to_json(settings(tmp_path))}))
     checkpoint = load_checkpoint(trained.folder / "last.ckpt")
     assert checkpoint.training is not None
     del checkpoint.training["stale"]
-    save_checkpoint(folder.last, checkpoint)
+    save_checkpoint(tmp_path / "last.ckpt", checkpoint)
     assert train(TrainConfig(resume=tmp_path)).metrics == trained.metrics
-    checkpoint.training["stale"] = torch.tensor(1.5)
-    save_checkpoint(folder.last, checkpoint)
-    folder.previous.unlink()
+    checkpoint.training["stale"] = -1
+    save_checkpoint(tmp_path / "last.ckpt", checkpoint)
     with pytest.raises(UserError, match="state of training is damaged"):
         train(TrainConfig(resume=tmp_path))

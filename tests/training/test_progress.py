@@ -1,6 +1,7 @@
 """What a run tells where its output is no terminal, and how long it says it will take."""
 
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_a_line_at_least_every_minute(step_s: float) -> None:
     lines = lines_of(seconds, step_s)
     assert len(lines) == len(seconds)
     assert seconds[0] <= max(10, step_s)
-    assert all(after - before <= 60 for before, after in zip(seconds, seconds[1:], strict=False))
+    assert all(after - before <= 60 for before, after in itertools.pairwise(seconds))
     assert len(seconds) <= 100 * step_s / 60 * 2 + 1  # and no flood
     assert "epoch 1/10, step " in lines[-1]
     assert "loss 1.500" in lines[-1]
