@@ -208,6 +208,7 @@ def timed(arguments: Sequence[str], log: Path) -> dict[str, float]:
 
 def environment(folder: Path) -> dict[str, str]:
     """Ultralytics keeps its settings apart and asks no server."""
+    (folder / "settings").mkdir(exist_ok=True)
     return {
         **os.environ,
         "YOLO_CONFIG_DIR": str(folder / "settings"),
@@ -301,7 +302,7 @@ def summarised(
         for name, of_seed in runs.items()
     }
     differences = {}
-    for peer in runs.keys() - {"ours"} if "ours" in runs else ():
+    for peer in [name for name in runs if name != "ours" and "ours" in runs]:
         seeds = [seed for seed in runs["ours"] if seed in runs[peer]]
         ours, theirs = (np.mean([drawn[name, seed] for seed in seeds], axis=0) for name in ("ours", peer))
         low, high = np.nanquantile(ours - theirs, [0.025, 0.975]).tolist()

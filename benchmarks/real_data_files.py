@@ -43,10 +43,9 @@ def of_ultralytics(outputs: Arrays, side: int, classes: int) -> Candidates:
 
 
 def of_torchvision(outputs: Arrays, side: int, classes: int) -> Candidates:
-    """Boxes and scores, whichever comes first."""
-    first, second = (torch.from_numpy(values[0]) for values in outputs)
-    is_first = first.shape[-1] == 4 and (classes != 4 or bool((first < 0).any()))
-    return Candidates(first, second) if is_first else Candidates(second, first)
+    """1 x A x 4 + C: boxes as shares of the input, and scores."""
+    (output,) = (torch.from_numpy(values[0]) for values in outputs)
+    return Candidates(output[:, :4], output[:, 4:])
 
 
 class Read(NamedTuple):

@@ -23,7 +23,7 @@ from mobiledet_converters.tflite.network import Network, convert_networks
 class Decoded(nn.Module):
     """The network with decoded boxes, for pictures of 1 x 3 x side x side in 0..1.
 
-    Its outputs are boxes, 1 x A x 4 xyxy as shares of the input, and scores of the classes, 1 x A x C.
+    Its output is 1 x A x 4 + C: boxes, xyxy as shares of the input, and scores of the classes.
     """
 
     def __init__(self, model: nn.Module, side: int) -> None:
@@ -34,11 +34,11 @@ class Decoded(nn.Module):
         (anchors,) = model.anchor_generator(ImageList(picture, [(side, side)]), features)
         self.register_buffer("anchors", anchors / side)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, picture: Tensor) -> Tensor:
         features = list(self.backbone((picture - 0.5) / 0.5).values())
         found = self.head(features)
         boxes = self.coder.decode_single(found["bbox_regression"][0], self.anchors)
-        return boxes[None], found["cls_logits"].softmax(-1)[..., 1:]
+        return torch.cat([boxes[None], found["cls_logits"].softmax(-1)[..., 1:]], dim=-1)
 
 
 def main() -> None:

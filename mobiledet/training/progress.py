@@ -64,7 +64,8 @@ class TrainProgress:
         self._steps_per_epoch = steps_per_epoch
         self._epochs = epochs
         self._clock = clock
-        self._has_lines = not console.is_terminal and not console.quiet
+        can_draw = (console.is_terminal and not console.is_dumb_terminal) or console.is_jupyter
+        self._has_lines = not can_draw and not console.quiet
         self._asked = clock()
         self._next_line = self._asked + FIRST_LINE_S
         self._progress = Progress(
