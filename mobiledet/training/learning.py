@@ -11,6 +11,7 @@ from mobiledet.training.optimization import highest_lr
 LOOK_AFTER = 200  # steps, or a tenth of a shorter run
 WINDOW = 20  # the first and the last steps that are compared
 CERTAIN = 3.0  # standard errors
+FALL = 0.8  # times the very first losses, where they fell before the first 20 steps were over
 RISE = 1.5  # times the first loss: so much is no chance, and no beginning of fine-tuning either
 
 
@@ -57,12 +58,13 @@ def judged(losses: Sequence[float], config: TrainConfig) -> str:
     """
     first, last = np.array(losses[:WINDOW]), np.array(losses[-WINDOW:])
     before, after = float(np.median(first)), float(np.median(last))
-    error = CERTAIN * math.hypot(_standard_error(first), _standard_error(last))
+    error = CERTAIN * _standard_error(first, last)
     course = f"over the first {len(losses)} steps ({before:.3g} to {after:.3g})"
     lr = highest_lr(config)
     if after > max(RISE * before, before + error):
         return f"warning: the loss has risen {course}; lower --lr, such as to {lr / 10:.1g} from {lr:g}"
-    if config.init or before - after > error:
+    has_fallen = before - after > error or after < FALL * float(np.median(first[:5]))
+    if config.init or has_fallen:
         return ""
     usual = TrainConfig.lr if config.optimizer == "adamw" else 10 * TrainConfig.lr
     advice = f"raise --lr from {lr:g}" if lr < usual / 10 else f"lower --lr, such as to {lr / 10:.1g} from {lr:g}"
@@ -72,7 +74,8 @@ def judged(losses: Sequence[float], config: TrainConfig) -> str:
     )
 
 
-def _standard_error(values: np.ndarray) -> float:
-    """Of the median of values that scatter normally, by their median deviation."""
-    deviation = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    return math.sqrt(math.pi / 2 / len(values)) * deviation
+def _standard_error(first: np.ndarray, last: np.ndarray) -> float:
+    """Of the difference of their medians, as that of values that scatter normally, by the median deviation of both."""
+    apart = np.concatenate([first - np.median(first), last - np.median(last)])
+    deviation = 1.4826 * float(np.median(np.abs(apart)))
+    return math.sqrt(math.pi / WINDOW) * deviation

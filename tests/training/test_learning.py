@@ -23,16 +23,18 @@ def losses(first: float, last: float, spread: float = 0.2, steps: int = 200, see
 @pytest.mark.parametrize("seed", range(20))
 def test_a_loss_that_falls_is_no_news(seed: int) -> None:
     assert judged(losses(3.0, 1.5, seed=seed), TrainConfig()) == ""
+    assert judged([*np.geomspace(9, 2, 8), *losses(2.0, 2.0, seed=seed)[8:]], TrainConfig()) == ""
     assert judged(losses(1.2, 1.2, seed=seed), FINE_TUNED) == ""
     assert judged(losses(1.0, 1.2, seed=seed), FINE_TUNED) == ""
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_loss_that_stays_is_told_where_the_run_began_from_nothing(seed: int) -> None:
-    told = judged(losses(3.0, 3.0, seed=seed), TrainConfig())
+def test_a_loss_that_stays_is_told_where_the_run_began_from_nothing() -> None:
+    told = judged(losses(3.0, 3.0), TrainConfig())
     assert "the loss has not fallen over the first 200 steps (" in told
     assert "lower --lr, such as to 0.0002 from 0.002" in told
-    assert "raise --lr from 1e-06" in judged(losses(3.0, 3.0, seed=seed), TrainConfig(lr=1e-6))
+    assert "raise --lr from 1e-06" in judged(losses(3.0, 3.0), TrainConfig(lr=1e-6))
+    # by chance alone few courses look like a fall
+    assert sum(not judged(losses(3.0, 3.0, seed=seed), TrainConfig()) for seed in range(400)) <= 4
 
 
 @pytest.mark.parametrize("config", [TrainConfig(), FINE_TUNED])
