@@ -42,7 +42,7 @@ def test_a_wrong_file_of_floats_takes_its_format_with_it() -> None:
     other = dataclasses.replace(other, entry=dataclasses.replace(other.entry, format="coreml", precision="w8a8"))
     kept, left_out = select([wrong, sound, other], CONFIG)
     assert kept == [other]
-    assert "it comes of the same conversion as model.float32.tflite, which is wrong" in str(left_out[1])
+    assert "it comes from the same conversion as model.float32.tflite, which is wrong" in str(left_out[1])
     assert [file.path for file in select([sound, wrong], CONFIG)[1]] == [wrong.entry.path, sound.entry.path]
 
 

@@ -34,7 +34,7 @@ from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance, compare_lists
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.config import ExportConfig
-from mobiledet_converters.coreai.read import Asset, Operation, Tensor, read_apart
+from mobiledet_converters.coreai.read import Asset, Operation, Tensor, read_in_process
 from mobiledet_converters.coreai.validate import validate
 from mobiledet_converters.export import export
 from mobiledet_converters.lint.asset_rules import check_asset
@@ -79,7 +79,7 @@ def asset(bundle: Bundle) -> Path:
 
 @pytest.fixture(scope="module")
 def content(asset: Path) -> Asset:
-    return read_apart(asset)
+    return read_in_process(asset)
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +122,14 @@ def test_asset_tells_what_it_is(bundle: Bundle, content: Asset) -> None:
 def test_another_spec_is_told(bundle: Bundle, content: Asset) -> None:
     assert validate(content, bundle.spec, 20)["conv2d"] > 20
     other = dataclasses.replace(bundle.spec, nms=dataclasses.replace(bundle.spec.nms, max_detections=7))
-    with pytest.raises(UserError, match=r"it gives boxes f32 \(1, 40, 4\).* where boxes f32 \(1, 7, 4\).* belong"):
+    with pytest.raises(UserError, match=r"its outputs are boxes f32 \(1, 40, 4\).* instead of boxes f32 \(1, 7, 4\)"):
         validate(content, other, 20)
     with pytest.raises(UserError, match="convolutions of the network's 1000"):
         validate(content, bundle.spec, 1000)
 
 
 def test_post_processing_stays_in_32_bits(bundle: Bundle) -> None:
-    operations = read_apart(bundle.root / "model.float16.aimodel").operations
+    operations = read_in_process(bundle.root / "model.float16.aimodel").operations
     convolutions = [o for o in operations if o.kind == "conv2d"]
     assert {tensor.dtype for o in convolutions for tensor in o.inputs[:2]} == {"f16"}  # then strides and the like
     ranking = [o for o in operations if o.kind in ("sort", "argsort")]
@@ -309,7 +309,7 @@ def test_lint_tells_what_accelerators_compute_wrongly(faulty: tuple[Path, str]) 
 
 
 def test_unknown_operation_is_told_with_its_place(faulty: tuple[Path, str]) -> None:
-    assert faulty[1] == "Core AI has no form of aten.special_bessel_j0.default in neck.1 (Bessel)"
+    assert faulty[1] == "Core AI does not support aten.special_bessel_j0.default in neck.1 (Bessel)"
 
 
 def test_lint_rules_on_shapes() -> None:

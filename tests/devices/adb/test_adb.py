@@ -144,7 +144,7 @@ def test_what_is_measured_in_the_background_is_refused(plug_in: PlugIn, patch_bu
             "UPDATE_INCOMPATIBLE.*; remove the other one first: adb -s 127",
         ),
         ("", PhoneOptions(app=Path("nowhere.apk")), "--app nowhere.apk: there is no such file"),
-        ("", PhoneOptions(cpus="7-4"), "--cpus '7-4' is no list of cores"),
+        ("", PhoneOptions(cpus="7-4"), "--cpus '7-4' is not a list of cores"),
         ("no app", PhoneOptions(), "the app dev.mobiledet.app is not on adb:.*; install it with --app FILE.apk"),
     ],
 )
