@@ -91,7 +91,7 @@ def render(
     latest = evaluations[-1]
     subtitle = f"{spec.training.dataset}, epoch {latest['epoch']} of {config.epochs}; {latest.get('time', '')[:16]}"
     sections = [
-        tag("section", _tiles(points, evaluations), tag("p", content.ending) if content.ending else Markup("")),
+        tag("section", _tiles(points, evaluations), _ending(content.ending)),
         _curves(points, evaluations),
         _pictures("trained", "Trained on", TRAINED_NOTE, content.trained_on),
         _samples(content.samples, latest["epoch"]),
@@ -112,6 +112,10 @@ def _tiles(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> M
     if points:
         tiles.append(tile("training speed", f"{points[-1].images_per_s:.0f} images/s", "latest epoch, with loading"))
     return tag("div", *tiles, class_="tiles")
+
+
+def _ending(text: str) -> Markup:
+    return tag("p", f"{text[0].upper()}{text[1:]}.", class_="told") if text else Markup("")
 
 
 def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
