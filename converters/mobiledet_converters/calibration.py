@@ -21,6 +21,10 @@ from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.trained_on import read_options, trained_on
 
+# A few images have extreme values, and a scale that covers them costs accuracy on all others: so the range covers this
+# fraction of the images. ShuffleNetV2 0.5x on shapes, float mAP 0.5671: 0.99 gives 0.5681, 0.95 0.5674, 0.90 0.5643,
+# 0.75 0.5651, the mean of the images 0.5551, least squares of the rounding error 0.5637.
+SHARE = 0.99
 COCO = "coco"  # value of --calibration that names the training images of --data
 
 

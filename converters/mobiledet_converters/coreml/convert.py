@@ -87,9 +87,7 @@ class PackageWriter:
         """The network with 8-bit weights and activations."""
         images = self._job.calibration_images()
         self._job.announce(f"quantising with {len(images)} calibration images")
-        quantization = Quantization(self._network, self._size)
-        quantization.calibrate(images)
-        return quantization.finalize()
+        return Quantization(self._network, images).finalize()
 
     def _program(self, network: ImageGraph, precision: str, face: str) -> Program:
         if precision in COMPRESSED:

@@ -24,6 +24,9 @@ WITH_WEIGHTS = (
 )
 # The input consists of bytes: a scale of 1 represents it exactly.
 IMAGE_RANGE = (0.0, 255.0)
+# 16 bits have steps to spare, so that nothing that the calibration images have not shown need be cut off. Faster R-CNN
+# on FD-MobileNet 0.25x, 16 images to calibrate with: 28 of 32 detections are PyTorch's in place of 14.
+ROOM_OF_16_BITS = 4.0
 
 
 def quantize(precision: str, source: Path, target: Path, ranges: Ranges, early_float: bool = True) -> None:
@@ -41,6 +44,8 @@ def quantize(precision: str, source: Path, target: Path, ranges: Ranges, early_f
     QUANTIZERS[precision](work, source)
     if precision == "int8" and early_float:
         _keep_float(work, early_operations(read_model(source)))
+    if precision == "int16x8":
+        ranges = {name: (ROOM_OF_16_BITS * low, ROOM_OF_16_BITS * high) for name, (low, high) in ranges.items()}
     values = _statistics(source, ranges) if ranges else None
     result = work.quantize(values, enable_progress_bar=False, enable_progress_report=False)
     result.export_model(str(target), overwrite=True)

@@ -8,13 +8,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools.flatbuffer_utils import read_model
 
+from mobiledet_converters.calibration import SHARE
+
 Ranges = dict[str, tuple[float, float]]  # tensor name -> lowest and highest value
 
-# A few images have extreme values, and a scale that covers them costs accuracy on all others: so the range covers this
-# fraction of the images. ShuffleNetV2 0.5x on shapes, float mAP 0.5671:
-# 0.99 gives 0.5681, 0.95 0.5674, 0.90 0.5643, 0.75 0.5651, the mean of the images 0.5551, least squares of the
-# rounding error 0.5637.
-SHARE = 0.99
 # The padding of max pooling, minus infinity in some number format, is not a value of the network.
 LARGEST = 3e38
 

@@ -106,6 +106,23 @@ def test_bytes_give_the_same_as_floats(source: Path, ranges: Ranges, scene_folde
         use_uint8_input(source)
 
 
+def test_16_bits_have_room_for_what_calibration_has_not_seen(
+    source: Path, ranges: Ranges, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path
+) -> None:
+    """Activations twice as large as those that calibrated."""
+    halved = {name: (low / 2, high / 2) for name, (low, high) in ranges.items()}
+    (image,) = load_inputs(list_images(scene_folder)[:1], exported_bundle.spec.input)
+    expected = found(source, image)
+    apart = {}
+    for precision in ("int8", "int16x8"):
+        quantize(precision, source, tmp_path / "x.tflite", halved)
+        given = found(tmp_path / "x.tflite", image)
+        count = min(len(expected), len(given), 5)
+        apart[precision] = np.abs(expected.scores[:count] - given.scores[:count]).max()
+    assert apart["int16x8"] < 0.05
+    assert apart["int16x8"] < apart["int8"] / 2
+
+
 def test_ranges_are_those_of_the_values(source: Path, ranges: Ranges, exported_bundle: Bundle) -> None:
     model = read_model(source)
     constants = {t.name.decode() for t in model.subgraphs[0].tensors if model.buffers[t.buffer].data is not None}
