@@ -189,7 +189,7 @@ def test_what_comes_before_a_cut_is_kept(
     assert len(times_of(out / "clip.mp4")) == len(lines)
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert len(error) == 1
-    assert f"{name} broke" in error[0]
+    assert f"{name} is damaged" in error[0]
     at = re.search(r"at (\d+\.\d\d) seconds", error[0])
     assert at
     assert float(at[1]) == pytest.approx(lines[-1]["time_s"], abs=0.21)  # two frames
@@ -207,7 +207,7 @@ def test_damage_in_the_middle_is_told_and_read_past(
     assert predict(patch_bundle, path, "--write", "ndjson", "--out", out) == 3
     lines = read_lines(out / "clip.ndjson")
     assert lines[-1]["time_s"] > 4
-    assert "broke" in capsys.readouterr().err
+    assert "is damaged" in capsys.readouterr().err
 
 
 def test_unreadable_videos_are_one_line(
