@@ -125,7 +125,7 @@ class Detector:
         Raises:
             UserError: a picture cannot be read, the device is gone, or the score is none.
         """
-        least = self._opened.shown_from(score)
+        least = self._opened.score_threshold(score)
         if isinstance(pictures, list | tuple):
             return self._detect(pictures, least)
         return self._detect([pictures], least)[0]
@@ -158,7 +158,7 @@ class Detector:
             UserError: the source cannot be read, an argument is out of range, or, after the last frame that could be
                 decoded, how the video broke and when.
         """
-        least = self._opened.shown_from(score)
+        least = self._opened.score_threshold(score)
         with closing(self._frames(source, every)) as frames:
             for frame, all_found in frames:
                 yield FoundFrame(**self._told(frame, all_found.above(least)))
@@ -187,7 +187,7 @@ class Detector:
         Raises:
             UserError: as in ``stream``.
         """
-        tracker = Tracker(self._opened.shown_from(score), settings or TrackerSettings())
+        tracker = Tracker(self._opened.score_threshold(score), settings or TrackerSettings())
         follower = Follower(tracker, tuple(lines), tuple(zones), point)
         pictures = isinstance(source, list | tuple)
         with closing(self._pictures(source) if pictures else self._frames(source, every)) as frames:

@@ -1,4 +1,4 @@
-"""The section of the report that shows from which score on to show detections, and what goes wrong there."""
+"""The section of the report with the score thresholds and the errors at them."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ from mobiledet.evaluation.result import Accuracy, Result
 from mobiledet.metrics.errors import calibration_error
 from mobiledet.metrics.thresholds import ChosenThreshold, ThresholdTable
 
-SHOWN_CLASSES = 20  # rows of a table that stand open
+SHOWN_CLASSES = 20  # rows of a table that are expanded
 NOTE = (
-    "For every class the score from which on detections are shown, by the best F1 and by what was asked for. In "
-    "brackets where precision and recall lie on as many other images of the same kind, in 49 of 50 cases: the "
-    "threshold was chosen on these. Errors, confusion and images are told at the best F1."
+    "The score threshold of every class, by the best F1 and by the requested precision or recall. In parentheses the "
+    "98 % interval of precision and recall on as many new images of the same kind, because the threshold was chosen on "
+    "these. Errors, confusion and images refer to the thresholds of the best F1."
 )
 
 
@@ -96,23 +96,27 @@ def _kinds(analysis: Analysis) -> Markup:
     lost = ", ".join(f"{name} {kind.ap_lost:.3f}" for name, kind in analysis.errors.items() if kind.ap_lost >= 0.0005)
     return join(
         tag("ul", *bars, class_="bars one"),
-        tag("p", f"AP{100 * analysis.iou:.0f} that each costs, over all scores: {lost or 'nothing'}.", class_="soft"),
+        tag(
+            "p",
+            f"Loss of AP{100 * analysis.iou:.0f} by each kind, over all scores: {lost or 'nothing'}.",
+            class_="soft",
+        ),
     )
 
 
 def _calibration(analysis: Analysis) -> Markup:
     if not analysis.calibration:
-        return tag("p", "No detection, so no calibration.", class_="soft")
+        return tag("p", "No detections, so no calibration.", class_="soft")
     points = np.array([(b.score, b.found / b.count) for b in analysis.calibration])
-    lines = [Line("measured", points), Line("score = share that is right", np.array([(0.0, 0.0), (1.0, 1.0)]))]
+    lines = [Line("measured", points), Line("score = precision", np.array([(0.0, 0.0), (1.0, 1.0)]))]
     whole = Axis.linear(0.0, 1.0)
     error = f"Expected calibration error {calibration_error(analysis.calibration):.3f}."
-    chart = line_chart(lines, whole, whole, "score", "share that is right", width=360, height=260)
+    chart = line_chart(lines, whole, whole, "score", "precision", width=360, height=260)
     return join(chart, legend(lines), tag("p", error, class_="soft"))
 
 
 def _worst(analysis: Analysis) -> Markup:
     if not analysis.worst:
-        return tag("p", "None has an error.", class_="soft")
+        return tag("p", "No image has an error.", class_="soft")
     rows = [(i.file_name, f"{i.missed} of {i.objects}", f"{i.wrong}") for i in analysis.worst]
     return plain_table(("image", "missed", "wrong"), rows)

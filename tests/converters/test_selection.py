@@ -72,7 +72,7 @@ def test_a_wrong_file_of_floats_is_no_matter_of_precision() -> None:
             "it loses 0.0150 of 0.5000 mAP; `mobiledet train",
         ),
         (checked("it misses 99.0%", is_doubtful=True, drop=0.006, pytorch=0.008), "it loses 0.0060 of 0.0080 mAP"),
-        (checked(drop=0.03), "mAP 0.4700 in place of 0.5000, 0.0300 less; allow more with --max-map-drop (now 0.02)"),
+        (checked(drop=0.03), "mAP 0.4700 instead of 0.5000, 0.0300 less; allow more with --max-map-drop (now 0.02)"),
     ],
 )
 def test_others_are_left_out_with_the_reason_and_what_to_do(file: CheckedFile, said: str) -> None:

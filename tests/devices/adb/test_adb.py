@@ -184,7 +184,7 @@ def test_which_phone(plug_in: PlugIn, adb: str, monkeypatch: pytest.MonkeyPatch)
     (open_phone.double.state / "installed").unlink()
     rows = {row.address: row for row in reachable()}
     assert (rows[open_phone.address].model, rows[open_phone.address].ready) == ("Double Phone", False)
-    assert "lacks the app: give its file with --app" in rows[open_phone.address].note
+    assert "the app is not installed: give its file with --app" in rows[open_phone.address].note
     assert not rows[locked.address].ready
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="adb is not installed; install it"):

@@ -92,7 +92,7 @@ def test_an_evaluation_has_the_same_map_and_no_time(
     assert "arm:cortex-a76 measures no latency (emulated" in capsys.readouterr().err
     page = tmp_path / "report.html"
     assert cli.main(["report", str(out), "--out", str(page)]) == 0
-    assert "litert-emulated, no times" in page.read_text(encoding="utf-8")
+    assert "litert-emulated, no latency" in page.read_text(encoding="utf-8")
 
 
 def test_pictures_are_prepared_to_the_same_bits(arm_setup: ArmSetup, patch_bundle: Bundle, patch_data: Path) -> None:
