@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_resume import assert_same_end, begin
 
 from mobiledet.checkpoint import load_checkpoint, save_checkpoint
 from mobiledet.errors import UserError
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.run_folder import config_to_json
-from tests.training.test_resume import assert_same_end, begin
 
 Settings = Callable[[Path], TrainConfig]
 EPOCHS = 40
