@@ -10,10 +10,10 @@ import numpy as np
 
 from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import some
-from mobiledet.data.images import list_images, load_for
+from mobiledet.data.images import list_images, load_for_input
 from mobiledet.data.read import BUILT_IN, find_source, load_split
-from mobiledet.data.record import DataRecord, Picture, PictureList, pictures_of
-from mobiledet.data.resize import fit
+from mobiledet.data.record import DataRecord, ImageFile, ImageFileList, image_files_of
+from mobiledet.data.resize import resize_to_input
 from mobiledet.data.shapes import CATEGORIES, shapes_folder
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
@@ -38,7 +38,7 @@ class Calibration:
 
     source: str
     seed: int
-    candidates: tuple[Picture, ...]
+    candidates: tuple[ImageFile, ...]
     count: int
     skips_bad: bool = False
     warning: str = ""
@@ -64,7 +64,7 @@ class Calibration:
             if len(pixels) == self.count:
                 break
             try:
-                decoded = load_for(picture.path, spec, picture.apply_orientation)
+                decoded = load_for_input(picture.path, spec, picture.apply_orientation)
             except UserError as error:
                 if not self.skips_bad:
                     raise UserError(
@@ -72,7 +72,7 @@ class Calibration:
                     ) from error
                 problem = problem or str(error)
                 continue
-            pixels.append(fit(decoded.pixels, spec, decoded.extent))
+            pixels.append(resize_to_input(decoded.pixels, spec, decoded.extent))
         if not pixels:
             raise UserError(f"no image of {self.source} can calibrate: {problem}")
         return np.stack(pixels)
@@ -102,7 +102,7 @@ def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) 
     return Calibration(source, config.calibration_seed, candidates, config.calibration_images, skips_bad, warning)
 
 
-def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[str, list[Picture], str]:
+def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[str, list[ImageFile], str]:
     """The source in words, its images, and a warning."""
     if config.calibration is None:
         return _training_images(config, run) or _training_part(config, run, spec) or _built_in_instead(config, spec)
@@ -123,8 +123,8 @@ def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tupl
 
 
 def _without_validation(
-    folder: Path, pictures: Sequence[Picture], labels: Sequence[str], run: DataRecord | None, spec: ModelSpec
-) -> tuple[str, list[Picture], str]:
+    folder: Path, pictures: Sequence[ImageFile], labels: Sequence[str], run: DataRecord | None, spec: ModelSpec
+) -> tuple[str, list[ImageFile], str]:
     """What may calibrate of the pictures of a folder; ``labels`` are its classes, none where they are not known."""
     if labels:
         _require_classes(labels, spec, str(folder))
@@ -140,43 +140,43 @@ def _without_validation(
     return _folder_of(left), left, warning
 
 
-def _folder_of(pictures: Sequence[Picture]) -> str:
+def _folder_of(pictures: Sequence[ImageFile]) -> str:
     """The folder that holds them all."""
     return os.path.commonpath([picture.path.parent for picture in pictures])
 
 
-def _pictures_in(folder: Path, config: ExportConfig, run: DataRecord | None) -> tuple[list[Picture], Sequence[str]]:
+def _pictures_in(folder: Path, config: ExportConfig, run: DataRecord | None) -> tuple[list[ImageFile], Sequence[str]]:
     """The pictures of a folder: the training part of a data set, with its classes, or all that lie there."""
     options = read_options(run.options) if run and folder == Path(run.options["data"]) else DataOptions()
     try:
         find_source(folder, options)
     except UserError:
-        return pictures_of(list_images(folder)), ()
+        return image_files_of(list_images(folder)), ()
     dataset = load_split(folder, "train", config.on_bad_data or options.on_bad_data, options)
-    return PictureList.of(dataset, folder).pictures(), dataset.labels
+    return ImageFileList.of(dataset, folder).image_files(), dataset.labels
 
 
-def _validation(run: DataRecord | None, folder: Path) -> list[Picture]:
+def _validation(run: DataRecord | None, folder: Path) -> list[ImageFile]:
     """Pictures that must not calibrate: those that the run is validated on, and those that the data set around a folder
     keeps for validation."""
-    known = run.val.pictures() if run else []
+    known = run.val.image_files() if run else []
     for around in (folder, folder.resolve().parent):
         try:
             dataset = load_split(around, "val", "skip")
         except UserError:
             continue
-        return known + PictureList.of(dataset, around).pictures()
+        return known + ImageFileList.of(dataset, around).image_files()
     return known
 
 
-def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str, list[Picture], str] | None:
+def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str, list[ImageFile], str] | None:
     """Those of the run, if they are still there or were moved to --data."""
     if run is None:
         return None
     if run.options["data"] == BUILT_IN and not run.options["train_images"]:
         return _built_in(config)
     root = Path(config.data) if config.data and config.data != BUILT_IN else None
-    found = run.train.found(root)
+    found = run.train.existing_files(root)
     if not found:
         return None
     missing = len(run.train.files) - len(found)
@@ -186,7 +186,7 @@ def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str,
 
 def _training_part(
     config: ExportConfig, run: DataRecord | None, spec: ModelSpec
-) -> tuple[str, list[Picture], str] | None:
+) -> tuple[str, list[ImageFile], str] | None:
     """That of --data, for a checkpoint that knows no training images, such as one that was imported."""
     if not config.data or config.data == BUILT_IN:
         return None
@@ -195,15 +195,15 @@ def _training_part(
         dataset = load_split(folder, "train", config.on_bad_data or "error")
     except UserError as error:
         return _built_in_instead(config, spec, f" ({error})")
-    return _without_validation(folder, PictureList.of(dataset, folder).pictures(), dataset.labels, run, spec)
+    return _without_validation(folder, ImageFileList.of(dataset, folder).image_files(), dataset.labels, run, spec)
 
 
-def _built_in(config: ExportConfig) -> tuple[str, list[Picture], str]:
+def _built_in(config: ExportConfig) -> tuple[str, list[ImageFile], str]:
     drawn = shapes_folder(train=2 * config.calibration_images, val=0)  # so that there is something to choose from
-    return "built-in shapes, training images", pictures_of(list_images(drawn / "train2017")), ""
+    return "built-in shapes, training images", image_files_of(list_images(drawn / "train2017")), ""
 
 
-def _built_in_instead(config: ExportConfig, spec: ModelSpec, why: str = "") -> tuple[str, list[Picture], str]:
+def _built_in_instead(config: ExportConfig, spec: ModelSpec, why: str = "") -> tuple[str, list[ImageFile], str]:
     source, pictures, _ = _built_in(config)
     warning = (
         f"the training images of this checkpoint cannot be found{why}, so built-in shapes calibrate the integers in "

@@ -1,4 +1,4 @@
-"""The progress display of a training run: loss, images a second, time to go, and one line for each evaluation."""
+"""The progress display of a training run: loss, images per second, remaining time, and a line per evaluation."""
 
 import math
 import time
@@ -12,13 +12,13 @@ from mobiledet.training.loggers import Evaluation
 
 
 class TrainProgress:
-    """A bar over all steps of the run, a ``RunLogger``; use as a context manager.
+    """A progress bar over all steps of the run. It is a ``RunLogger``, and a context manager that shows the bar.
 
     Args:
         console: where to draw.
-        total_steps: of the whole run.
-        done_steps: of an earlier part that is resumed.
-        epochs: of the whole run.
+        total_steps: number of steps of the whole run.
+        done_steps: number of steps done before the run was resumed.
+        epochs: number of epochs of the whole run.
     """
 
     def __init__(self, console: Console, total_steps: int, done_steps: int, epochs: int) -> None:
@@ -45,13 +45,13 @@ class TrainProgress:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def note(self, point: CurvePoint) -> None:
-        """Show the state after these steps."""
+    def log_point(self, point: CurvePoint) -> None:
+        """Move the bar, and show loss and speed."""
         epoch, loss = math.ceil(point.epoch), sum(point.losses.values())
         self._progress.update(self._task, completed=point.step, epoch=epoch, loss=loss, speed=point.images_per_s)
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """Print a line with the result."""
+    def log_evaluation(self, evaluation: Evaluation) -> None:
+        """Print a line with the metrics."""
         self._console.print(
             f"{time.strftime('%H:%M:%S')} epoch {evaluation.epoch}/{self._epochs}: loss {evaluation.loss:.3f}, "
             f"{_scores(evaluation.validation.metrics, evaluation.is_best)}",
@@ -59,11 +59,11 @@ class TrainProgress:
         )
 
     def close(self, is_done: bool) -> None:
-        """The context's end stops the bar."""
+        """Do nothing: leaving the context stops the bar."""
 
 
 def _scores(metrics: CocoMetrics, is_best: bool) -> str:
     if not metrics.has_score:
-        return "no mAP, for want of boxes"
+        return "no mAP, because there are no objects"
     best = " (best)" if is_best else ""
     return f"mAP {metrics.AP:.4f}, AP50 {metrics.AP50:.4f}, AP75 {metrics.AP75:.4f}{best}"

@@ -1,4 +1,4 @@
-"""The page of a run: its curves, sample predictions, precision and recall, and the classes."""
+"""The HTML report of a run: training curves, sample predictions, precision and recall, classes and settings."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from mobiledet.files.atomic import atomic_file
 from mobiledet.metrics.coco import PrecisionRecall
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.curves import CurvePoint, between_notes, read_lines, read_points, thinned
+from mobiledet.training.curves import CurvePoint, downsampled, read_lines, read_points, with_interval_losses
 from mobiledet.training.run_folder import RunFolder, config_to_json
 from mobiledet.training.samples import SCORE, Sample
 from mobiledet.training.validation import Validation
@@ -35,13 +35,14 @@ Evaluation = dict[str, Any]  # a line of metrics.jsonl
 def write_report(
     folder: RunFolder, config: TrainConfig, spec: ModelSpec, validation: Validation, samples: Sequence[Sample]
 ) -> None:
-    """Write report.html anew, from the logs of the run and its latest evaluation.
+    """Write report.html from the logs of the run and its latest evaluation, replacing an older report.
 
     Args:
-        folder: whose log holds that evaluation already.
-        config, spec: of the run.
-        validation: the latest one.
-        samples: pictures of it.
+        folder: run folder, whose log already contains the latest evaluation.
+        config: settings of the run.
+        spec: description of the model.
+        validation: the latest evaluation.
+        samples: validation images with its detections.
 
     Raises:
         UserError: the file cannot be written.
@@ -59,7 +60,7 @@ def render(
     validation: Validation,
     samples: Sequence[Sample],
 ) -> str:
-    """The page as text; there is at least one evaluation."""
+    """The page as HTML; there must be at least one evaluation."""
     latest = evaluations[-1]
     subtitle = f"{spec.training.dataset}, epoch {latest['epoch']} of {config.epochs}; {latest.get('time', '')[:16]}"
     sections = [
@@ -85,9 +86,9 @@ def _tiles(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> M
 
 
 def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
-    """A card each for loss, mAP, learning rate and speed, over the epochs."""
+    """One card each for loss, mAP, learning rate and speed over the epochs."""
     names = list(dict.fromkeys(name for point in points for name in point.losses))
-    recent = between_notes(points)
+    recent = with_interval_losses(points)
     losses = [
         Line(name, _xy((point.epoch, point.losses[name]) for point in recent if name in point.losses)) for name in names
     ]
@@ -113,18 +114,19 @@ def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> 
 
 def _xy(points: Iterable[tuple[float, float]]) -> np.ndarray:
     values = np.array([*points], np.float64).reshape(-1, 2)
-    return thinned(values[np.isfinite(values).all(axis=1)])  # an AP is None where nothing is to be found
+    return downsampled(values[np.isfinite(values).all(axis=1)])  # AP is None without objects
 
 
 def _axes(lines: Sequence[Line]) -> tuple[Axis, Axis]:
-    """Both from 0; a few outliers above, such as the first losses of a run, do not press the rest flat."""
+    """Both axes from 0. A few outliers, such as the first losses of a run, are cut off so that the rest stays
+    readable."""
     x, y = np.concatenate([line.points for line in lines]).T
     top = min(float(y.max()), 4 * float(np.quantile(y, 0.9)))
     return Axis.linear(0, math.ceil(x.max())), Axis.linear(0, 1.05 * top if top > 0 else 1.0)
 
 
 def _samples(samples: Sequence[Sample], epoch: int) -> Markup:
-    note = f"After epoch {epoch}. White: true boxes. Coloured: predicted ones of score {SCORE:g} and above."
+    note = f"After epoch {epoch}. White: ground truth. Coloured: detections with a score of at least {SCORE:g}."
     figures = [figure(sample.picture, sample.name, f"{sample.name}: {sample.caption}") for sample in samples]
     return tag(
         "section",
@@ -136,7 +138,7 @@ def _samples(samples: Sequence[Sample], epoch: int) -> Markup:
 
 
 def _recall(curves: PrecisionRecall) -> Markup:
-    """Precision against recall, mean over the classes that have objects."""
+    """Precision against recall, averaged over the classes that have objects."""
     present = np.array(curves.objects) > 0
     if not present.any():
         return Markup("")
@@ -178,7 +180,7 @@ def _class_cells(validation: Validation, index: int) -> Iterable[Cell]:
 
 
 def _settings(config: TrainConfig) -> Markup:
-    """All of them, those that differ from the defaults first."""
+    """All settings, those that differ from the defaults first."""
     values, defaults = config_to_json(config), config_to_json(TrainConfig())
     facts = {name: "" if value is None else str(value) for name, value in values.items()}
     chosen = [(name, facts[name]) for name in facts if values[name] != defaults[name]]

@@ -21,7 +21,7 @@ from mobiledet.training.curves import CurvePoint, append_point, read_points
 from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.report import render
 from mobiledet.training.samples import COUNT, draw_samples
-from mobiledet.training.tensorboard import MOST_PICTURES, is_pictured
+from mobiledet.training.tensorboard import MAX_SAMPLE_SHEETS, logs_samples
 from mobiledet.training.validation import Validation
 
 Parse = Callable[[str], Any]
@@ -220,6 +220,6 @@ def test_tensorboard_log_holds_pictures_and_curves(trained: TrainResult) -> None
 def test_pictures_in_the_log_are_few_and_end_with_the_last(epochs: int, eval_every: int) -> None:
     config = TrainConfig(epochs=epochs, eval_every=eval_every)
     evaluated: Sequence[int] = [e for e in range(1, epochs + 1) if e % eval_every == 0 or e == epochs]
-    pictured = [epoch for epoch in evaluated if is_pictured(config, epoch)]
+    pictured = [epoch for epoch in evaluated if logs_samples(config, epoch)]
     assert pictured[-1] == epochs
-    assert min(len(evaluated), MOST_PICTURES // 2) <= len(pictured) <= MOST_PICTURES + 1
+    assert min(len(evaluated), MAX_SAMPLE_SHEETS // 2) <= len(pictured) <= MAX_SAMPLE_SHEETS + 1
