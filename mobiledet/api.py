@@ -125,7 +125,7 @@ class Detector:
         Raises:
             UserError: an image cannot be read, the device is not reachable any more, or the score is not valid.
         """
-        min_score = self._opened.shown_from(score)
+        min_score = self._opened.score_threshold(score)
         if isinstance(pictures, list | tuple):
             return self._detect(pictures, min_score)
         return self._detect([pictures], min_score)[0]
@@ -158,7 +158,7 @@ class Detector:
             UserError: the source cannot be read, an argument is out of range, or, after the last frame that could be
                 decoded, the video is damaged.
         """
-        min_score = self._opened.shown_from(score)
+        min_score = self._opened.score_threshold(score)
         with closing(self._frames(source, every)) as frames:
             for frame, detections in frames:
                 yield FoundFrame(**self._frame_fields(frame, detections.above(min_score)))
@@ -187,7 +187,7 @@ class Detector:
         Raises:
             UserError: as in ``stream``.
         """
-        tracker = Tracker(self._opened.shown_from(score), settings or TrackerSettings())
+        tracker = Tracker(self._opened.score_threshold(score), settings or TrackerSettings())
         follower = Follower(tracker, tuple(lines), tuple(zones), point)
         are_images = isinstance(source, list | tuple)
         with closing(self._image_frames(source) if are_images else self._frames(source, every)) as frames:

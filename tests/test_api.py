@@ -154,12 +154,12 @@ def test_drawing(patch_bundle: Bundle, picture: Path, tmp_path: Path) -> None:
     with Image.open(tmp_path / "new" / "out.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (640, 480))
     assert (drawn != np.asarray(Image.open(picture))).any()
-    with pytest.raises(mobiledet.UserError, match="would overwrite the picture"):
+    with pytest.raises(mobiledet.UserError, match="would overwrite the original image"):
         found.draw(picture)
     with pytest.raises(mobiledet.UserError, match=r"cannot write .*out\.gif: give it a name that ends in"):
         found.draw(tmp_path / "out.gif")
     Image.new("RGB", (20, 20)).save(picture)
-    with pytest.raises(mobiledet.UserError, match="is not the picture any more"):
+    with pytest.raises(mobiledet.UserError, match="has changed since the detection"):
         found.draw()
 
 

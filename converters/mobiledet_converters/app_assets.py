@@ -1,4 +1,4 @@
-"""``mobiledet export --app``: a bundle goes where the apps of apps/android and apps/ios, and others like them, look."""
+"""``mobiledet export --app``: copies a bundle into the folder where an Android or iOS app loads bundles from."""
 
 import re
 import tempfile
@@ -16,13 +16,13 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Platform:
-    """How the apps of a platform take bundles.
+    """How the apps of a platform store bundles.
 
     Attributes:
-        formats: of the model files that they run; others would only make the app larger.
-        sources: where a project, or a module of one, keeps what is packed into the app; the first that exists is taken.
-        folder: below it, for bundles; the apps list it, so that a new one needs no other change.
-        write: puts the files of a bundle there.
+        formats: formats of the model files that they can run; other files would only make the app larger.
+        sources: candidates for the source folder of a project or of one of its modules; the first that exists is used.
+        folder: subfolder for bundles; the apps list its content, so that a new bundle needs no other change.
+        write: writes the files of a bundle there.
     """
 
     formats: tuple[str, ...]
@@ -32,38 +32,41 @@ class Platform:
 
 
 def folder_of_app(platform: str, project: Path) -> Path:
-    """Where the bundles of a project go.
+    """The folder for bundles in a project.
 
     Raises:
-        UserError: ``project`` is none of this platform.
+        UserError: ``project`` is not a project of this platform.
     """
     sources = PLATFORMS[platform].sources
     for source in sources:
         if (project / source).is_dir():
             return project / source / PLATFORMS[platform].folder
     expected = " or ".join(sources)
-    raise UserError(f"{project} is no {platform} project: it has no folder {expected}; give one like apps/{platform}")
+    raise UserError(
+        f"{project} is not an {platform} project: it has no folder {expected}; give one like apps/{platform}"
+    )
 
 
 def install(bundle: Bundle, platform: str, project: Path) -> Path:
-    """Put a bundle into a project, in place of an earlier one of the same name.
+    """Copy a bundle into a project, replacing an earlier one of the same name.
 
     Args:
-        bundle: keeps the model files of the platform alone, with all golden cases.
+        bundle: only its model files for this platform are copied, with all golden cases.
         platform: a key of ``PLATFORMS``.
-        project: of an app.
+        project: folder of the app's project.
 
     Returns:
-        what was written.
+        the path of the copy.
 
     Raises:
-        UserError: ``project`` is none of this platform, the bundle holds no file for it, or it cannot be written.
+        UserError: ``project`` is not a project of this platform, the bundle has no file for it, or the copy cannot be
+            written.
     """
     folder, kind = folder_of_app(platform, project), PLATFORMS[platform]
     files = [file for file in bundle.files if file.format in kind.formats]
     if not files:
         raise UserError(
-            f"{bundle.path} holds no {' or '.join(kind.formats)} file for {platform}; "
+            f"{bundle.path} contains no {' or '.join(kind.formats)} file for {platform}; "
             f"export it with --format {kind.formats[0]}"
         )
     target = folder / f"{re.sub('[^A-Za-z0-9._-]+', '-', bundle.spec.name)}{SUFFIX}"
@@ -73,7 +76,7 @@ def install(bundle: Bundle, platform: str, project: Path) -> Path:
 
 
 def _write_zip(bundle: Bundle, target: Path) -> None:
-    """One file, because Android's assets are read one by one; stored, because weights hardly shrink."""
+    """Write one file, because Android reads assets one by one; uncompressed, because weights hardly shrink."""
     with atomic_file(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for path in sorted(path for path in bundle.root.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(bundle.root).as_posix(), EPOCH)
@@ -81,7 +84,7 @@ def _write_zip(bundle: Bundle, target: Path) -> None:
 
 
 def _write_folder(bundle: Bundle, target: Path) -> None:
-    """A folder, because the files of Apple's formats are such."""
+    """Write a folder, because model files in Apple's formats are folders."""
     with atomic_folder(target, overwrite=True) as temporary:
         for path in sorted(path for path in bundle.root.rglob("*") if path.is_file()):
             copy = temporary / path.relative_to(bundle.root)

@@ -1,4 +1,4 @@
-"""Arrays to files, such that a full disk is told as what it is."""
+"""Writes arrays to files in a way that reports a full disk correctly."""
 
 import io
 from pathlib import Path

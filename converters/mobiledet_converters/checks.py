@@ -1,4 +1,4 @@
-"""A written model file against PyTorch: run it, compare, note the figures."""
+"""Compares a written model file with PyTorch and records the figures."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +12,7 @@ from mobiledet.devices.coreai import RUNTIME, TESTED, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
 from mobiledet.processes.cores import usable_cores
 from mobiledet_converters.job import ConvertedFile
-from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, shift, worst
+from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, systematic_error, worst
 from mobiledet_converters.precisions import PRECISIONS, Gate
 from mobiledet_converters.raw_file import open_tflite
 from mobiledet_converters.raw_outputs import Difference, inside_served, inside_tflite, raw_problem
@@ -20,20 +20,20 @@ from mobiledet_converters.reference import Reference
 from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.tflite.judge import judge
 
-LEAST_AGREEMENT = 0.5  # where PyTorch keeps more, a file of integers with less than this is not asked for its mAP
+LEAST_AGREEMENT = 0.5  # an integer file that agrees less than this cannot pass by its mAP, unless rounding explains it
 
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A model file that has been held against PyTorch.
+    """A model file that was compared with PyTorch.
 
     Attributes:
-        source: where it lies.
-        model: that runs it.
-        entry: for the bundle.
-        problem: what tells it from PyTorch, in words; empty where it passes.
-        found: in each image of the reference.
-        is_doubtful: whether the problem is one that integers bring: the file may be sound all the same, its mAP tells.
+        source: its path.
+        model: the loaded file.
+        entry: its entry for the bundle.
+        found: its detections in each image of the reference.
+        problem: how it differs from PyTorch; empty if it passes.
+        is_doubtful: whether the problem may come from quantisation alone, so that the mAP decides about the file.
     """
 
     source: Path
@@ -47,23 +47,23 @@ class CheckedFile:
     def gate(self) -> Gate:
         return PRECISIONS[self.entry.format][self.entry.precision].gate
 
-    def noting(self, **figures: Any) -> "CheckedFile":
-        """The same with more figures of its comparison."""
+    def with_figures(self, **figures: Any) -> "CheckedFile":
+        """A copy with more figures in the parity record of its bundle entry."""
         return replace(self, entry=replace(self.entry, parity={**(self.entry.parity or {}), **figures}))
 
 
 def check_file(format: str, source: Path, file: ConvertedFile, reference: Reference, rounding: Rounding) -> CheckedFile:
-    """Hold a file against PyTorch.
+    """Compare a file with PyTorch.
 
     Args:
         format: ``tflite``, ``coreml`` or ``coreai``.
-        source: where the file lies.
-        file: what the converter says of it.
-        reference: what PyTorch finds.
-        rounding: what coarser numbers do in PyTorch itself.
+        source: path of the file.
+        file: the converter's description of it.
+        reference: the detections of PyTorch.
+        rounding: how much rounding changes the detections in PyTorch itself.
 
     Raises:
-        UserError: it cannot be run.
+        UserError: the file cannot be run.
     """
     model, raw, how = _OPENERS[format](source, reference)
     gate = PRECISIONS[format][file.precision].gate
@@ -76,9 +76,9 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     trouble = file.problem or raw_problem(raw, lowest_db) or problem(report, gate, rounded)
     is_doubtful = False
     if trouble and gate.has_integers:
-        unseen = _unseen_by_map(report, gate, rounding)
-        is_doubtful = not unseen
-        trouble += f"; mAP is not asked, for {unseen}" if unseen and unseen not in trouble else ""
+        reason = _why_map_cannot_decide(report, gate, rounding)
+        is_doubtful = not reason
+        trouble += f"; mAP cannot decide: {reason}" if reason and reason not in trouble else ""
     entry = ModelFile(
         path=file.name,
         format=format,
@@ -97,17 +97,17 @@ def check_file(format: str, source: Path, file: ConvertedFile, reference: Refere
     return CheckedFile(source, model, entry, found, trouble, is_doubtful)
 
 
-def _unseen_by_map(report: ParityReport, gate: Gate, rounding: Rounding) -> str:
-    """Why mAP may not overrule what the detections of a few images say, in words; empty if it may.
+def _why_map_cannot_decide(report: ParityReport, gate: Gate, rounding: Rounding) -> str:
+    """Why mAP may not overrule the comparison of detections; empty if it may.
 
-    It does not see where all scores or boxes are off, and where most of what is found has no counterpart it may be
-    high by chance. Unless integers do as much to PyTorch.
+    mAP does not notice if all scores or boxes are off, and it may be high by chance if most detections have no
+    counterpart. Both are accepted if rounding to integers does as much in PyTorch.
     """
     bound = worst((rounding.report(gate), rounding.report(gate, gate.rounding)))
     least = min(LEAST_AGREEMENT, _agreement(bound) / ROUNDING_MARGIN)
     if _agreement(report) < least:
         return f"only {_agreement(report):.0%} of the detections agree by score ({least:.0%} needed)"
-    return shift(report, gate, bound)
+    return systematic_error(report, gate, bound)
 
 
 def _agreement(report: ParityReport) -> float:
@@ -115,7 +115,7 @@ def _agreement(report: ParityReport) -> float:
 
 
 def detect(model: ImageModel, image: Any, reference: Reference) -> Detections:
-    """What a loaded file finds in an image of the model's size, boxes in its pixels."""
+    """The detections of a loaded file in an image of the model's input size, boxes xyxy in its pixels."""
     spec = reference.spec
     model.set_input(image)
     model.invoke()
@@ -126,13 +126,13 @@ Opened = tuple[ImageModel, dict[str, Difference], dict[str, str]]
 
 
 def _open_tflite(source: Path, reference: Reference) -> Opened:
-    """The file in LiteRT."""
+    """Open the file in LiteRT."""
     raw = inside_tflite(source, reference.inputs[0], reference.raw)
     return open_tflite(source), raw, {"checked": "detections in LiteRT against PyTorch"}
 
 
 def _open_coreml(source: Path, reference: Reference) -> Opened:
-    """The package in the interpreter, for there is no Core ML runtime outside Apple systems."""
+    """Open the package in the interpreter: there is no Core ML runtime outside Apple systems."""
     model = CoreMlDetector(source, threads=usable_cores())
     how = {
         "checked": "detections in the interpreter against PyTorch",
@@ -142,7 +142,7 @@ def _open_coreml(source: Path, reference: Reference) -> Opened:
 
 
 def _open_coreai(source: Path, reference: Reference) -> Opened:
-    """The asset in Apple's runtime, on this machine's processor."""
+    """Open the asset in Apple's runtime, on this machine's processor."""
     model = CoreAiDetector(source, threads=usable_cores())
     how = {
         "checked": "detections in Apple's runtime against PyTorch",
@@ -154,38 +154,39 @@ def _open_coreai(source: Path, reference: Reference) -> Opened:
 _OPENERS = {"tflite": _open_tflite, "coreml": _open_coreml, "coreai": _open_coreai}
 
 
-def ask_judge(
+def check_with_reference_kernels(
     files: Sequence[CheckedFile], reference: Reference, folder: Path, rounding: Rounding
 ) -> list[CheckedFile]:
-    """Run the .tflite files with TensorFlow's reference kernels too: they must find what LiteRT finds.
+    """Also run the .tflite files with TensorFlow's reference kernels, whose detections must agree with LiteRT's.
 
-    They are slow: on one image, and where a file of integers fails that, which round in other ways, on all.
+    The reference kernels are slow. So they run on one image, and on all images only for an integer file that fails on
+    the one, because kernels round integers differently.
 
     Args:
-        files: all files; others are handed back as they are.
-        reference: gives the images; the one has the most confident detection.
-        folder: an empty one to work in.
-        rounding: what coarser numbers do in PyTorch itself.
+        files: all files; those of other formats are returned unchanged.
+        reference: provides the images; the single one is the image with the most confident detection.
+        folder: an empty folder for temporary files.
+        rounding: how much rounding changes the detections in PyTorch itself.
 
     Raises:
         UserError: TensorFlow cannot run a file.
     """
     best = [float(found.scores.max(initial=0)) for found in reference.detections]
-    asked = [file for file in files if file.entry.format == "tflite"]
-    noted = _judged(asked, reference, [best.index(max(best))], folder)
-    again = [file for file in asked if noted[file.entry.path].problem != file.problem and file.gate.has_integers]
-    noted |= _judged(again, reference, range(len(best)), folder, rounding)
+    tflite_files = [file for file in files if file.entry.format == "tflite"]
+    noted = _record_reference_kernels(tflite_files, reference, [best.index(max(best))], folder)
+    again = [file for file in tflite_files if noted[file.entry.path].problem != file.problem and file.gate.has_integers]
+    noted |= _record_reference_kernels(again, reference, range(len(best)), folder, rounding)
     return [noted.get(file.entry.path, file) for file in files]
 
 
-def _judged(
+def _record_reference_kernels(
     files: Sequence[CheckedFile],
     reference: Reference,
     numbers: Sequence[int],
     folder: Path,
     rounding: Rounding | None = None,
 ) -> dict[str, CheckedFile]:
-    """The same files by their names, with what the reference kernels found in some of the images."""
+    """The files by name, with the result of the reference kernels on some of the images (``numbers``) recorded."""
     images = [reference.inputs[number] for number in numbers]
     cuts = [reference.cuts[number] for number in numbers]
     noted = {}
@@ -194,8 +195,8 @@ def _judged(
         report = compare(ours, found, cuts, reference.spec.nms, file.gate)
         opinion = {name: getattr(report, name) for name in ("images", "matched", "expected", "different")}
         trouble = problem(report, file.gate, rounding.report(file.gate, file.gate.rounding) if rounding else None)
-        file = file.noting(reference_kernels=opinion)
+        file = file.with_figures(reference_kernels=opinion)
         if trouble and not file.problem:
-            file = replace(file, problem=f"TensorFlow's reference kernels find otherwise than LiteRT: {trouble}")
+            file = replace(file, problem=f"TensorFlow's reference kernels disagree with LiteRT: {trouble}")
         noted[file.entry.path] = file
     return noted

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from mobiledet.data.config import OnBadData
 
-EXIT_INCOMPLETE = 3  # a bundle was written, but not with all files that were asked for
+EXIT_INCOMPLETE = 3  # a bundle was written, but some of the requested files are missing
 
 Format = Literal["tflite", "coreml", "coreai"]
 Precision = Literal["float32", "float16", "int8-weights", "int8", "int16x8", "palette6", "w8a8"]
@@ -21,14 +21,15 @@ PostProcess = Literal["graph", "custom-op", "none"]
 class ExportConfig:
     """Turn a checkpoint into a bundle: model files for phones, checked against PyTorch.
 
-    Every file takes a raw RGB image and gives final boxes: normalisation, decoding and suppression are in its graph.
-    Each file is run on real images and must find what PyTorch finds, or it is left out. There is no Core ML runtime
-    outside Apple systems: those files are run by a reference interpreter, and the bundle says so. Core AI files are run
-    in Apple's own runtime, on this machine's processor.
+    Every file takes a raw RGB image and returns final boxes: normalisation, box decoding and non-maximum suppression
+    are part of its graph. Each file is run on real images; a file whose detections differ from PyTorch's is left out.
+    There is no Core ML runtime outside Apple systems: those files are run by a reference interpreter, and the bundle
+    says so. Core AI files are run in Apple's own runtime, on this machine's processor.
 
-    A model card for people is written beside the bundle, NAME.card.md and .html; `mobiledet card` adds results to it.
+    A model card is written beside the bundle as NAME.card.md and NAME.card.html; `mobiledet card` adds results to it.
 
-    Ends with 0, with 3 if a bundle was written without some of its files, and with 2 if none was written.
+    Exit status: 0 if all files were written, 3 if a bundle was written without some of its files, 2 if no bundle was
+    written.
 
     Examples:
       mobiledet export runs/coco/best.ckpt
@@ -38,101 +39,112 @@ class ExportConfig:
     """
 
     checkpoint: Positional[Path]
-    """The checkpoint that `mobiledet train` wrote; with --app also a bundle, which is not converted again."""
+    """The checkpoint that `mobiledet train` or `mobiledet import` wrote. With --app this may also be a bundle, which is
+    copied without another conversion."""
     out: Path | None = None
-    """Bundle folder to write; by default beside the checkpoint, best.ckpt becomes best.mobiledet."""
+    """Bundle folder to write. By default it lies beside the checkpoint: best.ckpt becomes best.mobiledet."""
     formats: Annotated[tuple[Format, ...], arg(name="format", aliases=["--formats"])] = ("tflite", "coreml")
-    """Kinds of model files. coreai is Apple's format from iOS and macOS 27 on, whose files are run here in Apple's own
-    runtime; it is a beta, and so not among the defaults."""
+    """Formats of the model files. coreai is Apple's format for iOS and macOS 27 and later; it is in beta and therefore
+    not written by default."""
     precisions: Annotated[tuple[Precision, ...], arg(name="precision", aliases=["--precisions"])] = ()
-    """Precisions of every format, each format takes those it has; by default float32, float16 and int8 for tflite,
-    float16 for coreml, float16 and float32 for coreai. TFLite: float32 and float16 run on CPU (in 32 bits) and GPU (in
-    16); int8-weights is the smallest without calibration, computed in floats; int8 has 8-bit activations too, for NPUs
-    and for CPUs with dot products; int16x8 has 16-bit activations, for NPUs that take them, and is slow on a CPU. Core
-    ML: float16 computes in 16 bits up to the box decoding, which stays in 32; int8 has 8-bit weights, palette6 a
-    palette of 64 weights for each layer, both computed in 16 bits; w8a8 has 8-bit activations too, for Neural Engines
-    from A17 Pro and M4 on. Core AI: float32; float16 as for Core ML; int8-weights the same from 8-bit weights."""
+    """Precisions to write; each format takes those that it supports. Defaults: float32, float16 and int8 for tflite,
+    float16 for coreml, float16 and float32 for coreai. TFLite: float32 and float16 run on the CPU (in 32 bits) and on
+    the GPU (in 16 bits); int8-weights is the smallest file that needs no calibration and computes in floats; int8 has
+    8-bit activations too, for NPUs and for CPUs with dot-product instructions; int16x8 has 16-bit activations, for
+    NPUs that support them, and is slow on a CPU. Core ML: float16 computes in 16 bits up to the box decoding, which
+    uses 32 bits; int8 has 8-bit weights and palette6 a palette of 64 weights for each layer, and both compute in 16
+    bits; w8a8 has 8-bit activations too, for Neural Engines from A17 Pro and M4 on. Core AI: float32; float16 as for
+    Core ML; int8-weights, which computes in 16 bits from 8-bit weights."""
     int8_input: Literal["float32", "uint8"] = "float32"
-    """What a TFLite file of precision int8 takes: the same raw RGB image as floats or as bytes."""
+    """Type of the raw RGB input of a TFLite file of precision int8."""
     overwrite: bool = False
     """Replace the bundle if it exists."""
     app: tuple[Literal["android", "ios"], Path] | None = None
-    """Also put the bundle into an app: the platform and the project's folder, such as `android apps/android`. The app
-    gets the model files of its platform alone."""
+    """Also copy the bundle into an app: the platform and the folder of the project, such as `android apps/android`.
+    Only model files that this platform can run are copied."""
 
     postprocess: PostProcess = "graph"
-    """How TFLite files end. graph: decoding and exact suppression in LiteRT's own operations, boxes inside of the
-    image. custom-op: TFLite_Detection_PostProcess, which LiteRT and MediaPipe bring; a smaller graph, on the CPU alone,
-    and its boxes may leave the image. none: scores and offsets of all anchors, with the anchors appended as
-    anchors.f32, for apps that decode by themselves; `mobiledet evaluate` and the apps cannot run these. Faster R-CNN
-    has graph alone."""
+    """Post-processing in TFLite files. graph: box decoding and exact non-maximum suppression in LiteRT's built-in
+    operations; boxes are clipped to the image. custom-op: the operation TFLite_Detection_PostProcess, which LiteRT and
+    MediaPipe include; the graph is smaller, this operation runs on the CPU only, and its boxes may reach beyond the
+    image. none: the file returns scores and box offsets of all anchors, with the anchors appended as anchors.f32, for
+    apps that decode by themselves; `mobiledet evaluate` and the apps cannot run such files. Faster R-CNN supports only
+    graph."""
 
     ios: Ios = 17
-    """Oldest iOS that must run the Core ML packages; also macOS, two below it up to 15."""
+    """Oldest iOS version that must run the Core ML packages. The macOS version of the same year runs them too: macOS
+    12 to 15 for iOS 15 to 18, macOS 26 for iOS 26."""
     face: tuple[Face, ...] = ("graph", "vision")
-    """Forms of each Core ML package. graph gives boxes, classes, scores and count, as a TFLite file does; vision gives
-    VNRecognizedObjectObservations when an app runs it by Apple's Vision, and the preview of Xcode knows it."""
+    """Output interfaces of the Core ML packages; one package is written for each. graph returns boxes, classes, scores
+    and count, like a TFLite file. vision returns VNRecognizedObjectObservation objects when an app runs it through
+    Apple's Vision framework, and Xcode can preview it."""
 
     on_bad_data: OnBadData | None = None
-    """error: a damaged picture for the calibration, the comparison or the measurement stops the export; skip: it is
-    passed over. By default as in training."""
+    """What to do with a damaged image during calibration, comparison or measurement. error: stop the export; skip:
+    leave the image out. By default as in training."""
     images: Path | None = None
-    """Pictures for the comparison with PyTorch, such as validation images; by default those that --data names, else
-    those of the training run if they are still there, else the built-in shapes."""
+    """Folder of images for the comparison with PyTorch, such as validation images. By default the validation images of
+    --data, else those of the training run if they still exist, else images of the built-in shapes."""
     parity_images: int = 8
-    """How many of them."""
+    """Number of images for the comparison with PyTorch."""
 
     judge: bool = True
-    """Also run the TFLite files with TensorFlow's reference kernels, if TensorFlow is installed: what they find must be
-    what LiteRT finds."""
+    """Also run the TFLite files with TensorFlow's reference kernels, if TensorFlow is installed; their detections must
+    agree with LiteRT's."""
 
     nms_iou: float | None = None
-    """A box that overlaps a better one of its class by more than this is dropped; by default as in the checkpoint."""
+    """IoU threshold of non-maximum suppression: a box that overlaps a box of the same class with a higher score by more
+    than this is dropped. By default as in the checkpoint."""
     nms_score: float | None = None
-    """Lowest score of a detection; by default as in the checkpoint. Evaluation of mAP wants it low, an app higher."""
+    """Lowest score of a detection. By default as in the checkpoint. Choose a low value for measuring mAP, a higher one
+    for an app."""
     max_detections: int | None = None
-    """Rows of the output; by default as in the checkpoint."""
+    """Largest number of detections for an image. By default as in the checkpoint."""
 
     calibration: str | None = None
-    """Where the images come from that show what values occur in the network, for precisions whose activations are
-    integers: a folder of pictures or of a data set, `coco` for the training images of --data, `shapes` for those of
-    the built-in set. By default the training images of the run that wrote the checkpoint, if they are still there,
-    else those of --data, else built-in shapes. Never validation images."""
+    """Source of the calibration images, for precisions with integer activations: a folder of images or of a data set,
+    `coco` for the training images of --data, or `shapes` for those of the built-in set. By default the training images
+    of the run that wrote the checkpoint if they still exist, else those of --data, else built-in shapes. Validation
+    images are never used."""
     calibration_images: int = 128
-    """How many of them."""
+    """Number of calibration images."""
     calibration_seed: int = 0
-    """Which of them."""
+    """Random seed that selects the calibration images."""
     data: str | None = None
-    """A folder of annotated images, or `shapes` for the built-in set: its validation part for --measure, its training
-    part for --calibration coco. By default what the checkpoint was trained on; give it where that was moved."""
+    """A folder of annotated images, or `shapes` for the built-in set. Its validation part is used by --measure, its
+    training part by --calibration coco. By default the data that the checkpoint was trained on; needed if that was
+    moved."""
 
     measure: bool = True
-    """Measure the mAP of every file, and of PyTorch, on the validation images of --data; it goes into the bundle. By
-    default those of the training run, if they are still there."""
+    """Measure the mAP of every file and of PyTorch on the validation images of --data, by default on those of the
+    training run if they still exist, and store it in the bundle."""
     measure_images: int = 200
-    """Images for that, spread evenly over the validation set; 0 takes all."""
+    """Number of validation images on which mAP is measured, spread evenly over the validation set; 0 uses all."""
     max_map_drop: float = 0.02
-    """A file that loses more mAP than this is left out, and the layers to blame are named."""
+    """Largest loss of mAP against PyTorch. A file that loses more is left out, and the layers that cause it are
+    named."""
     force: bool = False
-    """Ship files that lose more, and files of integers whose detections are not those of PyTorch, all the same."""
+    """Also write files that lose more mAP than --max-map-drop, and integer files whose detections differ from
+    PyTorch's."""
     strict: bool = False
-    """Write no bundle if any file has to be left out, and end with 2. Without it the others are written, the last lines
-    name those that are missing, and the exit status is 3."""
+    """Write no bundle, and exit with status 2, if any file has to be left out. Without this option the other files are
+    written, the last lines of the output name the missing ones, and the exit status is 3."""
     debug_quantization: bool = False
-    """Show what each layer of the smaller .tflite files loses against float32, and write it as tables and pictures
-    beside the bundle, into NAME.quantization/."""
+    """Show the error of each layer of the quantised .tflite files against float32, and write it as tables and charts
+    into the folder NAME.quantization beside the bundle."""
 
 
 @dataclass(frozen=True)
 class LintConfig:
-    """Tell what will hold a TFLite or Core AI file up on a CPU, a GPU or an NPU, before it is shipped.
+    """Find what will slow down or break a TFLite or Core AI file on a CPU, a GPU or an NPU, before it is shipped.
 
-    Looks at every .tflite and .aimodel file of a bundle, at one such file whoever made it, or at the .tflite file that
-    export would make of a checkpoint. Each finding says what it costs and what to do. How LiteRT divides the file
-    between XNNPACK and its own kernels is asked of the runtime; TensorFlow's analyser is asked about GPUs where it is
-    installed. Of a Core AI file it tells the forms that Apple's accelerators are known to compute wrongly.
+    Checks every .tflite and .aimodel file of a bundle, a single file of any origin, or the .tflite file that export
+    would make from a checkpoint. Each finding says what it costs and what to do. The LiteRT runtime itself reports
+    how it divides the file between XNNPACK and its own kernels; TensorFlow's analyser reports what GPUs support, where
+    TensorFlow is installed. For Core AI files, patterns that Apple's accelerators are known to compute wrongly are
+    reported.
 
-    Ends with 0, or with 1 if there is a finding of the level --fail-on or above.
+    Exit status: 0, or 1 if there is a finding of the level --fail-on or above.
 
     Examples:
       mobiledet lint runs/coco/best.mobiledet
@@ -143,11 +155,11 @@ class LintConfig:
     path: Positional[Path]
     """A bundle, a .tflite or .aimodel file, or a checkpoint, which is converted to a float32 .tflite file first."""
     precision: tuple[str, ...] = ()
-    """Only the files of these precisions; by default all of the bundle."""
+    """Check only files of these precisions; by default all files of the bundle."""
     fail_on: Literal["note", "slow", "broken", "never"] = "broken"
-    """Level from which on the command ends with 1. broken: a runtime refuses the file or part of it; slow: it runs, but
-    costs time that can be saved; note: as designed, or a matter of the chosen precision."""
+    """Lowest level of a finding that makes the exit status 1. broken: a runtime refuses the file or part of it; slow:
+    it runs, but more slowly than it could; note: as designed, or a consequence of the chosen precision."""
     json: Path | None = None
     """Also write the findings to this file."""
     analyzer: bool = True
-    """Ask TensorFlow's analyser, which takes some seconds, if TensorFlow is installed."""
+    """Also run TensorFlow's analyser, if TensorFlow is installed; it takes a few seconds."""

@@ -1,4 +1,4 @@
-"""The export command: a checkpoint becomes a bundle, whole and checked, or not at all."""
+"""The export command: converts a checkpoint to a complete, checked bundle, or writes nothing."""
 
 import time
 import zipfile
@@ -21,7 +21,7 @@ from mobiledet.spec import ModelSpec
 from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
 from mobiledet_converters.calibration import Calibration, choose_calibration
-from mobiledet_converters.checks import CheckedFile, ask_judge, check_file
+from mobiledet_converters.checks import CheckedFile, check_file, check_with_reference_kernels
 from mobiledet_converters.config import EXIT_INCOMPLETE, ExportConfig
 from mobiledet_converters.coreml.targets import check_target
 from mobiledet_converters.golden import make_golden
@@ -32,7 +32,7 @@ from mobiledet_converters.precisions import choose_precisions, needs_calibration
 from mobiledet_converters.process import Conversion, require_converter
 from mobiledet_converters.reference import Reference, choose_images, load_inputs, make_reference
 from mobiledet_converters.rounding import Rounding
-from mobiledet_converters.selection import blame, debug, select
+from mobiledet_converters.selection import debug, print_worst_layers, select
 from mobiledet_converters.summary import print_left_out, print_summary
 from mobiledet_converters.tflite.judge import is_available
 from mobiledet_converters.trained_on import trained_on
@@ -48,13 +48,13 @@ def run(config: ExportConfig) -> int:
 
 
 def make(config: ExportConfig, console: Console) -> Bundle:
-    """Do what the command does: the bundle with its card beside, and in an app where ``config.app`` names one.
+    """Write the bundle and its model card, and copy the bundle into the app that ``config.app`` names.
 
     Raises:
-        UserError: as in ``export``, or there is no such app.
+        UserError: as in ``export``, or the app's project does not exist.
     """
     if config.app:
-        folder_of_app(*config.app)  # a wrong one is told before all slow work
+        folder_of_app(*config.app)  # report a wrong folder before the slow work
     if config.app and _is_bundle(config.checkpoint):
         bundle = open_bundle(config.checkpoint)
     else:
@@ -72,15 +72,15 @@ def _is_bundle(path: Path) -> bool:
 
 
 def export(config: ExportConfig, console: Console | None = None) -> Bundle:
-    """Convert a checkpoint, hold the files against PyTorch, and write the bundle.
+    """Convert a checkpoint, compare the files with PyTorch, and write the bundle.
 
     Args:
         config: what to export.
-        console: where progress and the summary are drawn; nowhere by default.
+        console: for progress and the summary; by default nothing is printed.
 
     Raises:
         UserError: the checkpoint, the images or the output folder cannot be used, a converter is missing or fails, no
-            file finds what PyTorch finds, or one does not and ``config.strict`` is set. Nothing is written then.
+            file passes the comparison with PyTorch, or one fails and ``config.strict`` is set. Nothing is written then.
     """
     console = console or Console(quiet=True)
     formats = _check(config)
@@ -97,22 +97,22 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data, named)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
         reference = make_reference(detector, spec, load_inputs(pictures, spec.input), config.postprocess)
-        _tell_reference(reference, pictures, console)
+        _print_reference(reference, pictures, console)
         rounding = Rounding(detector, reference, config.postprocess)
 
         answers = _wait(conversions, console)
         files, unusable = _check_files(conversions, answers, reference, rounding, calibration, console)
-        # it compares detections; files that end in raw outputs give none
+        # the reference kernels are compared by detections, which files with raw outputs do not give
         if config.judge and "tflite" in formats and config.postprocess != "none" and is_available():
             (folder / "judge").mkdir()
-            files = ask_judge(files, reference, folder / "judge", rounding)
+            files = check_with_reference_kernels(files, reference, folder / "judge", rounding)
         if config.debug_quantization:
             debug(files, reference, out.with_suffix(".quantization"), console)
         if validation:
             files = measure(files, detector, spec, validation, console, on_bad_data)
         kept, left_out = select(files, config)
         left_out = [*unusable, *left_out]
-        blame([file for file in files if file not in kept], reference, console)
+        print_worst_layers([file for file in files if file not in kept], reference, console)
         if left_out and (config.strict or not kept):
             raise UserError(_nothing_written(left_out))
         golden = make_golden(kept, detector, reference, pictures, rounding)
@@ -123,10 +123,10 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
 
 
 def _check(config: ExportConfig) -> tuple[str, ...]:
-    """Refuse options that contradict each other or the machine, before any work; the formats to write.
+    """The formats to write, after all options have been checked.
 
     Raises:
-        UserError: they do.
+        UserError: options contradict each other, or something is missing on this machine.
     """
     formats = tuple(dict.fromkeys(config.formats))
     if not formats:
@@ -134,23 +134,23 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     for format in formats:
         require_converter(format)
     if config.postprocess != "graph" and formats != ("tflite",):
-        raise UserError(f"--postprocess {config.postprocess} is a form of TFLite files alone; add --format tflite")
+        raise UserError(f"--postprocess {config.postprocess} is for TFLite files only; add --format tflite")
     if "coreml" in formats:
         check_target(config.ios, choose_precisions("coreml", config.precisions, formats))
         if not config.face:
             raise UserError("--face is empty; give graph, vision or both")
-    if not config.checkpoint.is_file():  # known before the parents of the bundle are made
+    if not config.checkpoint.is_file():  # checked before any folder is created
         raise UserError(f"no checkpoint at {config.checkpoint}")
     return formats
 
 
-def _tell_reference(reference: Reference, pictures: Sequence[ImageFile], console: Console) -> None:
+def _print_reference(reference: Reference, pictures: Sequence[ImageFile], console: Console) -> None:
     count = sum(map(len, reference.detections))
     console.print(
-        f"PyTorch finds {count} objects in {len(pictures)} images of {pictures[0].path.parent}", highlight=False
+        f"PyTorch detects {count} objects in {len(pictures)} images of {pictures[0].path.parent}", highlight=False
     )
     if not count:
-        console.print("nothing but raw outputs can be compared; give --images with objects")
+        console.print("only raw outputs can be compared; give --images with objects")
 
 
 def _nothing_written(left_out: Sequence[LeftOut]) -> str:
@@ -161,10 +161,10 @@ def _nothing_written(left_out: Sequence[LeftOut]) -> str:
 def _calibrate(
     jobs: dict[str, ConversionJob], config: ExportConfig, spec: ModelSpec, console: Console
 ) -> Calibration | None:
-    """Load the calibration images and give them to the jobs that need them; None where none does.
+    """Load the calibration images and pass them to the jobs that need them; None if no job does.
 
     Raises:
-        UserError: they cannot be used.
+        UserError: the images cannot be used.
     """
     needing = [f for f, job in jobs.items() if any(needs_calibration(f, precision) for precision in job.precisions)]
     if not needing:
@@ -176,7 +176,7 @@ def _calibrate(
     save_array(path, calibration.load(spec.input))
     jobs.update({format: replace(jobs[format], calibration=path) for format in needing})
     console.print(
-        f"calibration with {len(calibration.images)} images of {calibration.source}, seed {calibration.seed}",
+        f"calibrating with {len(calibration.images)} images of {calibration.source}, seed {calibration.seed}",
         highlight=False,
     )
     return calibration
@@ -190,7 +190,7 @@ def _check_files(
     calibration: Calibration | None,
     console: Console,
 ) -> tuple[list[CheckedFile], list[LeftOut]]:
-    """Hold every file against PyTorch; those that cannot even be run come second."""
+    """Compare every file with PyTorch: the files that can be run, and those that cannot."""
     files, unusable = [], []
     for conversion, answer in zip(conversions, answers, strict=True):
         for file in answer.files:
@@ -224,7 +224,7 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
 
 
 def _wait(conversions: Sequence[Conversion], console: Console) -> list[ConversionAnswer]:
-    """Show what the converters do until all are done; the first failure ends the wait."""
+    """Show the progress of the converters until all are done, or until one fails."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     answers: dict[str, ConversionAnswer] = {}
     with Progress(*columns, console=console, transient=True) as progress:
@@ -245,4 +245,4 @@ def _wait(conversions: Sequence[Conversion], console: Console) -> list[Conversio
 def _warn_of_rank(file: ConvertedFile, console: Console) -> None:
     rank = file.structure.get("max_rank", 0)
     if rank > MAX_RANK:
-        console.print(f"{file.name} holds tensors of {rank} dimensions; GPU delegates take at most {MAX_RANK}")
+        console.print(f"{file.name} has tensors with {rank} dimensions; GPU delegates support at most {MAX_RANK}")

@@ -1,4 +1,4 @@
-"""The golden cases of a bundle: which images, and what each file gives for them in its reference runtime."""
+"""The golden cases of a bundle: images, and the detections of each file on them in its reference runtime."""
 
 import platform
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from mobiledet_converters.precisions import PRECISIONS
 from mobiledet_converters.reference import Reference, make_reference
 from mobiledet_converters.rounding import Rounding
 
-PIXELS, PICTURES = 2, 1  # cases that hold the model's input, and those that hold an encoded picture
-LONGEST_SIDE = 640  # of an encoded picture: larger ones are reduced, the bundle travels
-CROP = 8  # a picture of just the model's size loses an eighth of its width, so that it must be resized
+PIXELS, PICTURES = 2, 1  # number of cases with the model's input, and of those with an encoded image
+LONGEST_SIDE = 640  # of an encoded image: larger ones are reduced to keep the bundle small
+CROP = 8  # an image of exactly the model's size loses an eighth of its width, so that it must be resized
 
 
 def make_golden(
@@ -33,18 +33,18 @@ def make_golden(
     pictures: Sequence[ImageFile],
     rounding: Rounding,
 ) -> Golden:
-    """Let each file answer the same few images.
+    """Run each file on the same few images.
 
-    Any image would do, because what is expected of a file is its own answer. Those are preferred that sound runtimes
-    agree on: a phone's GPU, which computes in 16 bits, and other kernels for integers than XNNPACK's; then those with
-    the most confident detection.
+    Any image would do, because the expected detections of a file are its own. Preferred are images on which correct
+    runtimes agree (a phone's GPU computes in 16 bits, and other integer kernels than XNNPACK's round differently), and
+    among those the images with the most confident detections.
 
     Args:
-        files: that go into the bundle.
-        detector: that they were made from.
-        reference: the images, and what PyTorch finds in them.
-        pictures: files of the images.
-        rounding: what numbers of 16 bits do to them.
+        files: files that go into the bundle.
+        detector: the detector that they were converted from.
+        reference: the images and the detections of PyTorch in them.
+        pictures: paths of the images.
+        rounding: how much 16-bit arithmetic changes the detections.
     """
     spec = reference.spec
     changed = [
@@ -61,7 +61,7 @@ def make_golden(
     cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in ranked[:PIXELS]]
     for index in ranked[PIXELS : PIXELS + PICTURES] or ranked[:PICTURES]:
         cases.append(GoldenInput.of_image(_picture(pictures[index], spec.input)))
-    # where PyTorch has no room for more candidates, a file has none either
+    # PyTorch's candidate list tells the score at which a full list is cut, for the files too
     asked = make_reference(detector, spec, [case.pixels(spec) for case in cases])
     answers = {
         file.entry.path: _answers(file, asked, [file.found[index] for index in ranked[:PIXELS]]) for file in files
@@ -74,7 +74,7 @@ def _has_kernels(file: CheckedFile) -> bool:
 
 
 def _other_kernels(file: CheckedFile, reference: Reference) -> list[int]:
-    """Of each image, how many detections of a .tflite file are others with LiteRT's own kernels."""
+    """For each image, the number of detections of a .tflite file that differ with LiteRT's own kernels."""
     other, tolerance = LiteRtDetector(file.source, "cpu"), PRECISIONS["tflite"][file.entry.precision].cpu
     return [
         compare_lists(found, detect(other, image, reference), cut, reference.spec.nms, tolerance).differing
@@ -83,7 +83,7 @@ def _other_kernels(file: CheckedFile, reference: Reference) -> list[int]:
 
 
 def _picture(picture: ImageFile, spec: InputSpec) -> np.ndarray:
-    """An image of another size than the model's, H x W x 3 uint8 RGB."""
+    """The image, resized or cropped if needed to a size other than the model's, H x W x 3 uint8 RGB."""
     pixels = load_rgb(picture.path, picture.apply_orientation)
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     pixels = resize(pixels, *(max(1, round(side * scale)) for side in pixels.shape[:2]))
@@ -93,12 +93,12 @@ def _picture(picture: ImageFile, spec: InputSpec) -> np.ndarray:
 
 
 def _answers(file: CheckedFile, asked: Reference, known: Sequence[Detections]) -> GoldenFile:
-    """What the file finds in each case; in the first ones it is known."""
+    """The detections of the file in each case; those of the first cases (``known``) are passed in."""
     spec = asked.spec
     others = [detect(file.model, image, asked) for image in asked.inputs[len(known) :]]
     outputs = []
     for found, cut in zip((*known, *others), asked.cuts, strict=True):
-        # scores of integers are those of PyTorch but for a step: the file's own list tells where it was cut
+        # scores of integer files differ from PyTorch's by rounding: the file's own list tells where it was cut
         own_cut = float(found.scores.min(initial=1)) if cut > spec.nms.score and len(found) else 0.0
         outputs.append(GoldenOutputs.of(found, spec.input.height, spec.input.width, own_cut))
     precision = PRECISIONS[file.entry.format][file.entry.precision]

@@ -1,4 +1,4 @@
-"""What a converter process is asked and what it answers: JSON files in a folder of its own."""
+"""The request to a converter process and its answer: JSON files in a folder of its own."""
 
 import dataclasses
 import json
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 JOB = "job.json"
 ANSWER = "answer.json"
 STEP = "step.txt"
-DISK_FULL = 28  # exit status of a converter that could not even leave an answer
+DISK_FULL = 28  # exit status of a converter that could not write an answer because the disk is full
 
 
 class Job:
-    """What a converter process is asked.
+    """A request to a converter process.
 
     Attributes:
-        folder: where the files go.
+        folder: folder for the written files.
     """
 
     folder: Path
 
     def announce(self, step: str) -> None:
-        """Tell the waiting process what is being done."""
+        """Report the current step to the waiting process."""
         with atomic_file(self.folder / STEP) as temporary:
             temporary.write_text(step, encoding="utf-8")
 
@@ -46,7 +46,7 @@ class Job:
 
     @classmethod
     def read(cls, path: Path) -> "Job":
-        """What ``save`` wrote."""
+        """Read a file that ``save`` wrote."""
         raise NotImplementedError
 
 
@@ -55,15 +55,15 @@ class ConversionJob(Job):
     """One checkpoint to be converted to files of one format.
 
     Attributes:
-        checkpoint: of the detector.
-        folder: where the files go.
-        precisions: of the files.
+        checkpoint: checkpoint of the detector.
+        folder: folder for the written files.
+        precisions: precisions to write, one file or package each.
         nms: fields of ``NmsSpec`` that replace those of the checkpoint.
-        calibration: the file of ``calibration_images``; None where no precision needs them.
-        ios: oldest major version of iOS that runs Core ML packages.
-        faces: of Core ML packages, see ``ModelFile``.
-        int8_input: what a .tflite file with 8-bit activations takes, ``float32`` or ``uint8``.
-        postprocess: how .tflite files end, see ``ExportConfig``.
+        calibration: .npy file with the calibration images; None if no precision needs them.
+        ios: oldest major version of iOS that runs the Core ML packages.
+        faces: interfaces of the Core ML packages, see ``ModelFile``.
+        int8_input: input type of a .tflite file with 8-bit activations, ``float32`` or ``uint8``.
+        postprocess: post-processing of .tflite files, see ``ExportConfig``.
     """
 
     checkpoint: Path
@@ -77,18 +77,18 @@ class ConversionJob(Job):
     postprocess: str = "graph"
 
     def calibration_images(self) -> np.ndarray:
-        """N x height x width x 3 uint8 RGB, as the model takes them."""
+        """The calibration images, N x height x width x 3 uint8 RGB of the model's input size."""
         assert self.calibration is not None, f"no images for {self.precisions}"
         images: np.ndarray = np.load(self.calibration, mmap_mode="r")
         return images
 
     def load(self) -> tuple["Detector", ModelSpec]:
-        """The detector in evaluation mode, and its spec with the wanted suppression.
+        """The detector in evaluation mode, and its spec with the requested suppression settings.
 
         Raises:
             UserError: the checkpoint cannot be read, or a setting is out of range.
         """
-        from mobiledet.checkpoint import load_detector  # loads torch: a converter says first what it is doing
+        from mobiledet.checkpoint import load_detector  # loads torch: a converter announces its step first
 
         detector, spec = load_detector(self.checkpoint)
         try:
@@ -114,11 +114,11 @@ class ConvertedFile:
     """A written model file.
 
     Attributes:
-        name: inside of the job's folder.
+        name: its name in the job's folder.
         precision: such as ``float16``.
-        structure: what the converter found in the written file, as JSON values.
+        structure: facts about the written file, as JSON values.
         face: as in ``ModelFile``.
-        problem: why it may not be what was to be written, in words; empty where nothing tells so.
+        problem: a suspected fault of the written file; empty if there is none.
     """
 
     name: str
@@ -130,13 +130,13 @@ class ConvertedFile:
 
 @dataclass(frozen=True)
 class ConversionAnswer:
-    """What a converter process leaves: files, or the reason why there are none.
+    """The answer of a converter process: files, or the reason why there are none.
 
     Attributes:
         files: in the order of the job's precisions.
-        seconds: from the start of the conversion, imports not counted.
-        peak_memory_bytes: of the process.
-        error: for the user; empty on success.
+        seconds: duration of the conversion, without imports.
+        peak_memory_bytes: peak memory of the process.
+        error: message for the user; empty on success.
     """
 
     files: tuple[ConvertedFile, ...] = ()
@@ -151,7 +151,7 @@ class ConversionAnswer:
 
 
 def serve(convert: Callable[[Any], Sequence[ConvertedFile]], kind: type[Job] = ConversionJob) -> None:
-    """The main function of a converter process: read the job named on the command line, convert, leave an answer."""
+    """The main function of a converter process: read the job named on the command line, convert, write the answer."""
     job = kind.read(Path(sys.argv[1]))
     started = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""mAP of exported files, beside that of the PyTorch detector that they were made from."""
+"""mAP of exported files, compared with that of the PyTorch detector that they were converted from."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,23 +47,23 @@ class TorchModel:
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
         stretched = InputSpec(self._spec.input.height, self._spec.input.width)
-        return self._found.to_image(Placement.of(image_height, image_width, stretched))
+        return self._found.to_picture(Placement.of(image_height, image_width, stretched))
 
 
 def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[DetectionSet | None, str]:
     """The images that mAP is measured on, spread evenly over a validation set.
 
     Args:
-        config: the set and how many; where none is given, what the training run was validated on.
-        run: what the checkpoint tells of its data, None if nothing.
-        spec: of the model.
+        config: data set and number of images; without a data set, the validation set of the training run is used.
+        run: the checkpoint's record of its data; None if it has none.
+        spec: spec of the model.
 
     Returns:
-        the images, and why there are none.
+        the images and an empty string, or None and the reason why there are none.
 
     Raises:
-        UserError: the set that ``config`` names cannot be used, has a class that the model does not know, or has no box
-            to find.
+        UserError: the data set that ``config`` names cannot be used, has a class that the model does not know, or has
+            no boxes.
     """
     if config.measure_images < 0:
         raise UserError(f"--measure-images {config.measure_images} is negative")
@@ -86,7 +86,7 @@ def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpe
     steps = np.linspace(0, len(images) - 1, min(config.measure_images or len(images), len(images))).round().astype(int)
     chosen = dataclasses.replace(dataset, images=tuple(images[step] for step in steps))
     if not any(chosen.objects):
-        return None, f"for {dataset.annotations} has no boxes in {len(steps)} images; give other --data"
+        return None, f"for {dataset.annotations} has no box in {len(steps)} images; give other --data"
     return chosen, ""
 
 
@@ -94,27 +94,27 @@ def measure_map(
     models: Mapping[str, ImageModel],
     spec: ModelSpec,
     dataset: DetectionSet,
-    tell: Callable[[], None] = lambda: None,
+    on_image: Callable[[], None] = lambda: None,
     on_bad_data: OnBadData = "error",
 ) -> tuple[dict[str, dict[str, Any]], list[LeftOut]]:
-    """Run every model on every image, each of which is decoded once, and score.
+    """Run every model on every image and compute mAP; each image is decoded once.
 
     Args:
-        models: by name.
-        spec: of all of them.
-        dataset: images and where the truth is.
-        tell: is called after each image.
-        on_bad_data: with ``skip`` an image that cannot be decoded is left out, of the score too.
+        models: models by name.
+        spec: their common spec.
+        dataset: images and ground truth.
+        on_image: called after each image.
+        on_bad_data: with ``skip``, an image that cannot be decoded is left out, of the score too.
 
     Returns:
-        by name: ``AP``, ``AP50``, ``dataset`` and ``images``; and what is left out.
+        for each name ``AP``, ``AP50``, ``dataset`` and ``images`` (a count); and the images that were left out.
 
     Raises:
-        UserError: an image is broken or not of its annotated size, or the data set has a category that the model does
+        UserError: an image is damaged or not of its annotated size, or the data set has a category that the model does
             not know.
     """
     label_of = match_labels(spec, dataset)
-    found, left_out = collect(_detected(models, spec, dataset), on_bad_data, on_progress=tell)
+    found, left_out = collect(_detected(models, spec, dataset), on_bad_data, on_progress=on_image)
     scores = {}
     for name in models:
         own = {image_id: detections[name] for image_id, detections in found.items()}
@@ -126,7 +126,7 @@ def measure_map(
 def _detected(
     models: Mapping[str, ImageModel], spec: ModelSpec, dataset: DetectionSet
 ) -> Iterator[tuple[LabelledImage, dict[str, Detections], str]]:
-    """What each model finds in each image, which is decoded once."""
+    """Each image with the detections of each model by name, or with an error message."""
     for image in dataset.images:
         check = partial(image.size_problem, annotations=dataset.annotations)
         try:
@@ -140,12 +140,13 @@ def _detected(
         for name, model in models.items():
             model.set_input(pixels)
             model.invoke()
-            found[name] = placement.visible(placement.to_image(model.detections(1, 1, spec.num_classes)))
+            found[name] = placement.visible(placement.to_picture(model.detections(1, 1, spec.num_classes)))
         yield image, found, ""
 
 
-def beside_pytorch(scores: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The entries of the files, each with ``pytorch``, the AP of the detector, and ``drop``, how much less it has."""
+def with_drops(scores: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The scores of the files, each with ``pytorch``, the AP of the PyTorch detector, and ``drop``, the loss against
+    it."""
     base = scores[PYTORCH]["AP"]
     return {
         name: {**entry, "pytorch": base, "drop": base - entry["AP"]}
@@ -162,10 +163,10 @@ def measure(
     console: Console,
     on_bad_data: OnBadData = "error",
 ) -> list[CheckedFile]:
-    """Note the mAP of each file.
+    """Measure mAP and record it in the bundle entry of each file.
 
     Raises:
-        UserError: an image is bad.
+        UserError: an image is damaged and ``on_bad_data`` is ``error``.
     """
     models: dict[str, ImageModel] = {PYTORCH: TorchModel(detector, spec)}
     models.update({file.entry.path: file.model for file in files})
@@ -175,7 +176,7 @@ def measure(
         scores, left_out = measure_map(models, spec, dataset, lambda: progress.advance(task), on_bad_data)
     if left_out:
         console.print(f"mAP leaves out {count_by_reason(left_out)}, such as {left_out[0].text}", markup=False)
-    maps = beside_pytorch(scores)
+    maps = with_drops(scores)
     return [
         dataclasses.replace(file, entry=dataclasses.replace(file.entry, map=maps[file.entry.path])) for file in files
     ]

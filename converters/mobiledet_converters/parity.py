@@ -1,10 +1,10 @@
-"""The export's question: does a model file find what PyTorch finds?
+"""Does a model file detect the same objects as PyTorch? The check that every exported file must pass.
 
-It is a question of statistics over the detections of several images, compared as sets (``mobiledet.matching``). Each
-detection weighs as much as its score, so that a hundred faint boxes of a crowded image do not outvote its objects. What
-the last digits decide (ties, scores at the threshold, overlaps at the suppression threshold) is forgiven within limits,
-and a share that a few detections give by chance is told from one that many give. Whether a *runtime* computes what a
-file says is another question, see ``mobiledet.devices.golden``.
+The detections of several images are compared as sets (``mobiledet.matching``) and judged statistically. Each detection
+is weighted by its score, so that a hundred faint boxes of a crowded image do not outweigh its objects. Differences that
+depend on the last digits (ties, scores at the threshold, overlaps at the suppression threshold) are accepted within
+limits, and the limits allow for chance where there are few detections. Whether a *runtime* executes a file correctly is
+another question, see ``mobiledet.devices.golden``.
 """
 
 import math
@@ -19,7 +19,7 @@ from mobiledet.spec import NmsSpec
 from mobiledet_converters.precisions import Gate
 
 ROUNDING_MARGIN = 2  # two files of one precision round at different places
-DEVIATIONS = 3  # standard deviations that a share may lie above its mean by chance
+DEVIATIONS = 3  # standard deviations by which a share may exceed its mean by chance
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,25 @@ class ParityReport:
     """The comparison over all images.
 
     Attributes:
-        images: compared.
-        expected: detections of PyTorch.
-        matched: those that the file gives too, within the tolerance.
-        cut: detections of either side without a partner whose score lies where lists are cut; that says nothing.
-        unsettled: others whose place the other side has given to an overlapping box of the same class; counted on the
-            side that has more of them.
-        different: detections of either side that nothing explains.
-        recall: part of PyTorch's detections that the file gives too, by score; those that nothing explains are missed.
-        precision: part of the file's detections that PyTorch gives too, likewise.
-        flipped: the unsettled ones as a part of all, by score.
-        weight: number of equal detections that tell as much as these, which differ in score.
-        score_ratio: sum of the file's scores over that of PyTorch's, in the pairs on one object.
-        score_error: mean difference of their scores, without sign.
-        score_ratio_noise: its standard error.
-        offset: largest of the four mean differences of the sides of a pair's boxes, in widths and heights of the box.
-        offset_noise: its standard error.
-        lowest_iou, mean_iou, largest_score_difference: of the pairs on one object; 1, 1 and 0 without pairs.
-        example: one of the different ones, in words; empty when there is none.
+        images: number of compared images.
+        expected: number of detections of PyTorch.
+        matched: number of those that the file also gives, within the tolerance.
+        cut: number of unmatched detections on either side whose score is near the end of a truncated list; they are
+            ignored.
+        unsettled: number of other unmatched detections that the other side suppressed in favour of an overlapping box
+            of the same class; counted on the side that has more of them.
+        different: number of detections on either side that none of this explains.
+        recall: score-weighted fraction of PyTorch's detections that the file gives too; unexplained ones are missed.
+        precision: score-weighted fraction of the file's detections that PyTorch gives too.
+        flipped: score-weighted fraction of unsettled detections.
+        weight: effective sample size: the number of detections of equal score that would be as informative.
+        score_ratio: sum of the file's scores over the sum of PyTorch's, over pairs on one object.
+        score_ratio_noise: standard error of ``score_ratio``.
+        score_error: mean absolute difference of the scores of a pair.
+        offset: largest of the four mean differences of box edges in a pair, relative to the width or height of the box.
+        offset_noise: standard error of ``offset``.
+        lowest_iou, mean_iou, largest_score_difference: over the pairs on one object; 1, 1 and 0 without pairs.
+        example: description of one of the different detections; empty if there is none.
     """
 
     images: int
@@ -75,21 +76,21 @@ def compare(
     nms: NmsSpec,
     tolerance: Tolerance,
 ) -> ParityReport:
-    """Compare the detections of the same images, one entry each.
+    """Compare the detections of a file with those of PyTorch.
 
     Args:
-        expected: PyTorch's.
-        found: the file's, boxes in the same unit.
-        cuts: score below which there are no candidates: the threshold, or that of the last candidate that is looked
-            at. A full list is cut at its last score besides.
-        nms: gives the overlap and the length of a full list.
-        tolerance: when two detections are the same.
+        expected: PyTorch's detections, one entry for each image.
+        found: the file's detections of the same images, boxes in the same unit.
+        cuts: for each image, the score below which there are no candidates: the score threshold, or the score of the
+            last candidate considered. A full list is also cut at its last score.
+        nms: provides the IoU threshold and the maximum length of a list.
+        tolerance: when two detections count as the same.
     """
     images = [
         _Image(ours, theirs, compare_lists(ours, theirs, cut, nms, tolerance))
         for ours, theirs, cut in zip(expected, found, cuts, strict=True)
     ]
-    example = next((f"image {number}: {words}" for number, image in enumerate(images) if (words := image.example)), "")
+    example = next((f"image {number}: {text}" for number, image in enumerate(images) if (text := image.example)), "")
     scores = np.concatenate([image.expected.scores for image in images])
     ours, theirs = (np.concatenate([image.paired(side) for image in images]) for side in ("expected", "found"))
     pairs = np.concatenate([image.counted for image in images])
@@ -105,8 +106,8 @@ def compare(
         cut=sum(len(side.cut) for image in images for side in image.sides),
         unsettled=sum(max(len(side.unsettled) for side in image.sides) for image in images),
         different=sum(len(side.unexplained) for image in images for side in image.sides),
-        recall=_part(agreed, agreed + missed),
-        precision=_part(agreed, agreed + invented),
+        recall=_fraction(agreed, agreed + missed),
+        precision=_fraction(agreed, agreed + invented),
         flipped=flipped / max(agreed + missed + flipped, 1e-9),
         weight=float(scores.sum() ** 2 / max(np.square(scores).sum(), 1e-9)),
         score_ratio=ratio,
@@ -123,7 +124,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Image:
-    """Both lists of an image and what their comparison found."""
+    """The detections of both sides in an image, and their comparison."""
 
     expected: Detections
     found: Detections
@@ -135,7 +136,7 @@ class _Image:
 
     @property
     def weights(self) -> tuple[float, float, float, float]:
-        """Sums of the scores of the detections that agree, are missed, are invented and are unsettled."""
+        """Sums of the scores of the detections that agree, are missed, are invented, and are unsettled."""
         ours, theirs = self.expected.scores, self.found.scores
         missing, invented = self.sides
         return (
@@ -147,7 +148,7 @@ class _Image:
 
     @property
     def counted(self) -> np.ndarray:
-        """The pairs without those of two boxes of which one won here and the other there, which tell nothing."""
+        """The pairs on one object: without pairs of boxes that won suppression on one side only."""
         pairs, (missing, invented) = self.compared.pairs, self.sides
         different = np.isin(pairs["expected"], missing.unexplained) | np.isin(pairs["found"], invented.unexplained)
         return pairs[self.compared.good | different]
@@ -163,12 +164,12 @@ class _Image:
         missing, invented = self.sides
         for verb, detections, side in (("misses", self.expected, missing), ("invents", self.found, invented)):
             if side.unexplained.size:
-                return f"it {verb} {_in_words(detections, side.unexplained[0])}"
+                return f"it {verb} {_describe(detections, side.unexplained[0])}"
         return ""
 
 
 def worst(reports: Iterable[ParityReport]) -> ParityReport:
-    """One with the most of all that may differ by rounding."""
+    """A report with the worst value of each figure that rounding can change."""
     reports = list(reports)
     return replace(
         reports[0],
@@ -184,22 +185,23 @@ def worst(reports: Iterable[ParityReport]) -> ParityReport:
 
 
 def problem(report: ParityReport, gate: Gate, rounding: ParityReport | None = None) -> str:
-    """What tells the file from PyTorch, in words; empty where it passes.
+    """How the file differs from PyTorch; empty if it passes.
 
     Args:
-        report: of its comparison.
-        gate: the one that it was made with.
-        rounding: the most that numbers of the file's precision do in PyTorch itself. A detector that ranks proposals
-            takes others after the least change; the file may differ by up to ``ROUNDING_MARGIN`` times as much.
+        report: comparison of the file with PyTorch.
+        gate: the limits; the comparison was made with its tolerance.
+        rounding: the largest differences that rounding to the file's precision causes in PyTorch itself. A detector
+            that ranks proposals selects others after the smallest change; the file may differ by up to
+            ``ROUNDING_MARGIN`` times as much.
     """
     least = rounding or replace(report, recall=1.0, precision=1.0, flipped=0.0)
     if report.different and not report.matched and not report.unsettled:
-        return f"it finds none of the {report.expected} detections of PyTorch; {report.example}"
+        return f"it gives none of the {report.expected} detections of PyTorch; {report.example}"
     one = 1 / max(report.weight, 1.0)  # a single detection may always fall to the other side of the threshold
     for name, share, bound, rounded in (
         ("it misses", 1 - report.recall, _allowed(gate.different, report.weight), 1 - least.recall),
         ("it invents", 1 - report.precision, _allowed(gate.different, report.weight), 1 - least.precision),
-        ("it suppresses otherwise", report.flipped, max(one, _allowed(gate.unsettled, report.weight)), least.flipped),
+        ("it suppresses differently", report.flipped, max(one, _allowed(gate.unsettled, report.weight)), least.flipped),
     ):
         allowed = max(bound, ROUNDING_MARGIN * rounded)
         if share > allowed:
@@ -208,14 +210,14 @@ def problem(report: ParityReport, gate: Gate, rounding: ParityReport | None = No
                 f"{report.expected} match within IoU {gate.iou:g} and score {gate.score:g}, {report.different} differ, "
                 f"{report.unsettled} are unsettled); {report.example or 'boxes overlap differently'}"
             )
-    return shift(report, gate, rounding)
+    return systematic_error(report, gate, rounding)
 
 
-def shift(report: ParityReport, gate: Gate, rounding: ParityReport | None = None) -> str:
-    """What is wrong with all scores or all boxes as a whole, in words; empty where nothing is.
+def systematic_error(report: ParityReport, gate: Gate, rounding: ParityReport | None = None) -> str:
+    """A systematic error of all scores or all boxes; empty if there is none.
 
-    mAP does not see scores that are all wrong by one factor, but every threshold of an app does. Takes what ``problem``
-    takes; where rounding moves detections at random, a few of them may lie to one side by chance.
+    mAP does not notice if all scores are wrong by one factor, but the score threshold of an app does. The arguments are
+    those of ``problem``; rounding moves detections at random, so the mean of a few of them may be off by chance.
     """
     factor, error, offset = gate.score_ratio, gate.score / 2, gate.offset
     if rounding:
@@ -233,28 +235,28 @@ def shift(report: ParityReport, gate: Gate, rounding: ParityReport | None = None
 
 
 def _factor(ratio: float) -> float:
-    """By how much scores differ, whichever side has more."""
+    """The ratio of scores, as a factor of at least 1."""
     return max(ratio, 1 / ratio) if ratio > 0 else math.inf
 
 
 def _allowed(share: float, weight: float) -> float:
-    """The largest share that as many detections give by chance if ``share`` is its mean."""
+    """The largest share that ``weight`` detections may show by chance if its mean is ``share``."""
     return share + DEVIATIONS * math.sqrt(share * (1 - share) / max(weight, 1.0))
 
 
-def _ratio(some: np.ndarray, all_of_them: np.ndarray, of_nothing: float = 1.0) -> tuple[float, float]:
-    """Of two sums, and its standard error."""
-    total = all_of_them.sum()
+def _ratio(parts: np.ndarray, totals: np.ndarray, default: float = 1.0) -> tuple[float, float]:
+    """The ratio of two sums, and its standard error; ``default`` and 0 if the second sum is 0."""
+    total = totals.sum()
     if total <= 0:
-        return of_nothing, 0.0
-    ratio = some.sum() / total
-    return float(ratio), float(np.sqrt(np.square(some - ratio * all_of_them).sum()) / total)
+        return default, 0.0
+    ratio = parts.sum() / total
+    return float(ratio), float(np.sqrt(np.square(parts - ratio * totals).sum()) / total)
 
 
-def _part(some: float, all_of_them: float) -> float:
-    return float(some / all_of_them) if all_of_them > 0 else 1.0
+def _fraction(part: float, total: float) -> float:
+    return float(part / total) if total > 0 else 1.0
 
 
-def _in_words(detections: Detections, index: int) -> str:
+def _describe(detections: Detections, index: int) -> str:
     box = ", ".join(f"{side:.1f}" for side in detections.boxes_xyxy[index])
     return f"class {detections.labels[index]}, score {detections.scores[index]:.3f}, box ({box})"

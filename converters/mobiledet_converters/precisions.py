@@ -1,5 +1,7 @@
-"""The precisions of model files: what each needs, how far its files may be from PyTorch and from runtime to runtime,
-and which accelerators take it. One row says all of it. No torch."""
+"""The precisions of model files: requirements, tolerances against PyTorch and between runtimes, and accelerators.
+
+Each precision is one row of a table. Does not import torch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,22 +10,22 @@ from typing import Literal
 from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance
 
-# 16-bit arithmetic; weights of 8 bits; those, and results of 8 bits
+# 16-bit arithmetic; 8-bit weights; 8-bit weights and 8-bit activations
 RoundingKind = Literal["", "half", "weights", "activations"]
 
 
 @dataclass(frozen=True)
 class Gate(Tolerance):
-    """How far a file may be from PyTorch, see ``parity``.
+    """How far a file may differ from PyTorch, see ``parity``.
 
     Attributes:
-        iou, score: when two detections are the same.
-        different: share of the detections that may differ without an explanation.
-        unsettled: share that may fall to the other side of the suppression threshold.
-        score_ratio: the factor by which the scores of all pairs may be larger or smaller as a whole.
-        offset: by how much their boxes may be shifted or stretched as a whole, in widths and heights of the boxes.
-        sqnr_db: how far the head's outputs must be above their error, in decibels.
-        rounding: what PyTorch imitates to tell how far the numbers of such files lead; empty for those of 32 bits.
+        iou, score: when two detections count as the same.
+        different: fraction of the detections that may differ without an explanation.
+        unsettled: fraction that may fall to the other side of the suppression threshold.
+        score_ratio: largest factor by which the scores of all pairs may be larger or smaller in total.
+        offset: largest mean shift of the edges of all boxes, relative to the width or height of a box.
+        sqnr_db: least signal-to-quantisation-noise ratio of the head's outputs, in decibels.
+        rounding: rounding that is simulated in PyTorch to learn how much such files may differ; empty for 32 bits.
     """
 
     different: float
@@ -35,7 +37,8 @@ class Gate(Tolerance):
 
     @property
     def has_integers(self) -> bool:
-        """Whether mAP tells a sound file from another better than the detections of a few images do."""
+        """Whether the file is quantised to integers, so that mAP judges it better than the detections of a few
+        images."""
         return self.rounding in ("weights", "activations")
 
 
@@ -44,12 +47,12 @@ class Precision:
     """A precision of one format.
 
     Attributes:
-        gate: against PyTorch, at export.
-        cpu, accelerated: how far what a processor and what an accelerator (a GPU, in 16 bits) give may be from what
-            the file gives in its reference runtime, on a device.
-        accelerators: what computes such a file, and in which numbers, by kind of processor.
-        is_default: whether it is written where none is asked for.
-        needs_calibration: whether activations become integers, whose steps are fitted to images.
+        gate: limits against PyTorch, at export.
+        cpu, accelerated: tolerances on a device, for a processor and for an accelerator (a GPU that computes in 16
+            bits), against the file's outputs in its reference runtime.
+        accelerators: which implementation runs such a file, and with which numbers, by kind of processor.
+        is_default: whether it is written if no precision is requested.
+        needs_calibration: whether activations become integers, whose scales are fitted to calibration images.
     """
 
     gate: Gate
@@ -83,9 +86,10 @@ COARSE = Gate(
     rounding="activations",
 )
 
-# How runtimes differ: in the order of sums; in 16 bits; in how 8-bit sums are rounded. Measured on 12 crowded images of
-# blood cells (500 detections), XNNPACK against LiteRT's own kernels: floats and 16-bit activations differ by 1e-6 in
-# scores, 8-bit activations leave 2.6 % unsettled within OTHER_STEPS and 9 % within IoU 0.9 and score 0.05.
+# How runtimes differ: in the order of summation; in 16-bit arithmetic; in the rounding of 8-bit sums. Measured on 12
+# crowded images of blood cells (500 detections), XNNPACK against LiteRT's own kernels: floats and 16-bit activations
+# differ by 1e-6 in scores, 8-bit activations leave 2.6 % unsettled within OTHER_STEPS and 9 % within IoU 0.9 and score
+# 0.05.
 SAME_NUMBERS = Tolerance(0.99, 1e-3)
 HALF_NUMBERS = Tolerance(0.95, 0.01)
 FINE_STEPS = Tolerance(0.9, 0.05)
@@ -172,7 +176,7 @@ COREML = {
         needs_calibration=True,
     ),
 }
-COREAI = {  # the faster one first: an app that names none takes that
+COREAI = {  # the faster one first: it is what an app uses that names none
     "float16": Precision(
         ROUNDED, HALF_NUMBERS, HALF_NUMBERS, {"cpu": "16 bits", "gpu": "16 bits", "ane": "16 bits"}, is_default=True
     ),
@@ -186,30 +190,30 @@ COREAI = {  # the faster one first: an app that names none takes that
 PRECISIONS = {"tflite": TFLITE, "coreml": COREML, "coreai": COREAI}
 
 
-def choose_precisions(format: str, wanted: Sequence[str], formats: Sequence[str]) -> tuple[str, ...]:
-    """The precisions of a format's files: of those that are asked for the ones it has, by default its defaults.
+def choose_precisions(format: str, requested: Sequence[str], formats: Sequence[str]) -> tuple[str, ...]:
+    """The requested precisions that a format supports, or its defaults if none are requested.
 
     Args:
         format: one of ``formats``.
-        wanted: names in any order; may be empty.
-        formats: all that are written, so that each name must mean something to one of them.
+        requested: names in any order; may be empty.
+        formats: all formats that are written; each name must be known to one of them.
 
     Raises:
-        UserError: a name is unknown to all formats, or none of them is left for this one.
+        UserError: a name is unknown to all formats, or this format supports none of the names.
     """
     own = PRECISIONS[format]
-    for name in wanted:
+    for name in requested:
         if not any(name in PRECISIONS[other] for other in formats):
             raise UserError(f"--precision {name}: {format} has {', '.join(own)}")
-    chosen = tuple(dict.fromkeys(name for name in wanted if name in own))
-    if wanted and not chosen:
+    chosen = tuple(dict.fromkeys(name for name in requested if name in own))
+    if requested and not chosen:
         raise UserError(
-            f"none of --precision {' '.join(wanted)} is for {format}, which has {', '.join(own)}; "
+            f"none of --precision {' '.join(requested)} is for {format}, which has {', '.join(own)}; "
             f"add one of them or leave {format} out of --format"
         )
     return chosen or tuple(name for name, precision in own.items() if precision.is_default)
 
 
 def needs_calibration(format: str, precision: str) -> bool:
-    """Whether files of this kind have integer activations."""
+    """Whether files of this format and precision have integer activations."""
     return PRECISIONS[format][precision].needs_calibration

@@ -1,4 +1,4 @@
-"""A converter in a process of its own: the frameworks cannot crash each other, and one that crashes is told apart."""
+"""Runs a converter in its own process, so that a framework that crashes affects nothing else."""
 
 import errno
 import os
@@ -13,25 +13,25 @@ from mobiledet.processes.child import child_command
 from mobiledet_converters.job import ANSWER, DISK_FULL, STEP, ConversionAnswer, Job
 
 LOG = "log.txt"
-LOG_LINES = 30  # of a failed conversion that are shown
+LOG_LINES = 30  # shown of the log of a failed conversion
 NO_SPACE = os.strerror(errno.ENOSPC)  # how libraries that abort, such as LLVM, end their log
 
-# format, or another kind of job -> the module that converts and the packages it needs
+# format, or another kind of job -> the converter's module and the packages that it needs
 CONVERTERS = {
     "tflite": ("mobiledet_converters.tflite.convert", ("litert_torch", "ai_edge_quantizer", "flatbuffers")),
     "network": ("mobiledet_converters.tflite.network", ("litert_torch", "flatbuffers")),
     "coreml": ("mobiledet_converters.coreml.convert", ("coremltools",)),
     "coreai": ("mobiledet_converters.coreai.convert", ("coreai_torch", "coreai")),
 }
-# The converters compute nothing worth a GPU: they must not take memory there from a training that runs.
+# The converters do not need a GPU and must not take GPU memory from a training that is running.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def require_converter(format: str) -> None:
-    """Raise UserError if a package that the format's converter needs is not installed."""
+    """Raise ``UserError`` if a package that the format's converter needs is not installed."""
     missing = missing_package(format)
     if missing:
-        raise UserError(f"--format {format} needs {missing}, not installed: pip install 'mobiledet[{format}]'")
+        raise UserError(f"--format {format} needs {missing}, which is not installed: pip install 'mobiledet[{format}]'")
 
 
 def missing_package(format: str) -> str | None:
@@ -41,11 +41,11 @@ def missing_package(format: str) -> str | None:
 
 
 class Conversion:
-    """A running conversion; use as a context manager, which ends the process whatever happens.
+    """A running conversion. A context manager: the process is ended on exit in any case.
 
     Args:
         format: key of ``CONVERTERS``.
-        job: its folder must exist.
+        job: the request; its folder must exist.
     """
 
     def __init__(self, format: str, job: Job) -> None:
@@ -73,22 +73,22 @@ class Conversion:
         return self._process.poll() is None
 
     def wait(self, seconds: float) -> None:
-        """Until the process ends, but no longer."""
+        """Wait until the process ends, but at most this long."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
 
     @property
     def step(self) -> str:
-        """What the converter is doing now."""
+        """Description of what the converter is doing now."""
         path = self.job.folder / STEP
         return path.read_text(encoding="utf-8") if path.exists() else "starting"
 
     def answer(self) -> ConversionAnswer:
-        """Wait for the end and read the answer.
+        """Wait for the end of the process and read its answer.
 
         Raises:
-            UserError: the conversion failed or its process died; for a failure that the converter did not foresee,
-                the end of its log goes to standard error first.
+            UserError: the conversion failed or its process died. For an unexpected failure, the end of its log is
+                printed to standard error first.
         """
         status = self._process.wait()
         if status == 0 and (self.job.folder / ANSWER).exists():
@@ -110,5 +110,5 @@ class Conversion:
 
 def _cause(status: int, last: str) -> str:
     if status == -signal.SIGKILL:
-        return "it was killed, perhaps for want of memory"
+        return "it was killed, perhaps because memory ran out"
     return f"it crashed with signal {signal.Signals(-status).name}" if status < 0 else last

@@ -1,4 +1,4 @@
-"""A .tflite file that ends in offsets and scores, run as an app would: decoded by what is appended to it."""
+"""Runs a .tflite file that returns box offsets and scores, and decodes them as an app would."""
 
 import json
 import zipfile
@@ -17,10 +17,10 @@ ANCHORS = "anchors"
 
 
 class RawLiteRtDetector:
-    """As ``LiteRtDetector``.
+    """A file without post-processing, with the interface of ``LiteRtDetector``.
 
     Args:
-        path: the file.
+        path: the .tflite file, with its anchors and spec appended.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class RawLiteRtDetector:
 
 
 def open_tflite(path: Path) -> LiteRtDetector | RawLiteRtDetector:
-    """The file, however it ends."""
+    """Load a .tflite file, with or without post-processing in its graph."""
     with zipfile.ZipFile(path) as archive:
         is_raw = ANCHORS in json.loads(archive.read("mobiledet.json"))
     return RawLiteRtDetector(path) if is_raw else LiteRtDetector(path)

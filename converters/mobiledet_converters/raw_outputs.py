@@ -1,4 +1,4 @@
-"""The head's outputs inside of a model file against PyTorch's: tells even where nothing is detected."""
+"""Compares the head's outputs inside a model file with PyTorch's, which works even if nothing is detected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Difference:
     """How far a tensor is from the expected one.
 
     Attributes:
-        max, mean: of the absolute differences.
-        sqnr_db: power of the expected values over that of the differences, in decibels; at most 200.
+        max, mean: maximum and mean of the absolute differences.
+        sqnr_db: power of the expected values over the power of the differences, in decibels; at most 200.
     """
 
     max: float
@@ -34,12 +34,12 @@ def difference(expected: np.ndarray, found: np.ndarray) -> Difference:
 
 
 def inside_tflite(path: Path, image: np.ndarray, expected: dict[str, np.ndarray]) -> dict[str, Difference]:
-    """Run a .tflite file on one image and compare the tensors inside that hold the head's outputs; see ``nearest``.
+    """Run a .tflite file on one image and compare its internal tensors with the head's outputs; see ``nearest``.
 
     Args:
         path: the file.
         image: height x width x 3, RGB in 0..255.
-        expected: PyTorch's, 1 x A x anything, by name.
+        expected: PyTorch's outputs by name, 1 x A x anything.
     """
     interpreter = Interpreter(
         str(path),
@@ -56,12 +56,12 @@ def inside_tflite(path: Path, image: np.ndarray, expected: dict[str, np.ndarray]
 
 
 def inside_served(model: ServedDetector, image: np.ndarray, expected: dict[str, np.ndarray]) -> dict[str, Difference]:
-    """The same for a file that another process runs."""
+    """Like ``inside_tflite``, for a file that another process runs."""
     return nearest(expected, model.tensors(image, _shapes(expected)))
 
 
 def _shapes(expected: dict[str, np.ndarray]) -> set[tuple[int, ...]]:
-    """With and without a first and a last dimension of one: formats write scores of one class in either way."""
+    """The shapes with and without leading and trailing dimensions of 1, because formats differ in these."""
     bare = {_bare(values) for values in expected.values()}
     return {(*first, *shape, *last) for shape in bare for first in ((), (1,)) for last in ((), (1,))}
 
@@ -71,17 +71,17 @@ def _bare(values: np.ndarray) -> tuple[int, ...]:
 
 
 def nearest(expected: dict[str, np.ndarray], found: Sequence[np.ndarray]) -> dict[str, Difference]:
-    """How far the nearest of the tensors inside of a file is from each of the expected ones.
+    """The difference between each expected tensor and the nearest tensor in a file.
 
-    A file does not name them: of all tensors of the right shape the nearest is taken, which for other values than the
-    expected ones is not near at all.
+    The tensors in a file have no usable names. So of all tensors of the right shape, the nearest one is compared; if
+    the values are wrong, even that one is far off.
 
     Args:
-        expected: by name.
-        found: with or without dimensions of one.
+        expected: expected tensors by name.
+        found: tensors in the file, with or without dimensions of 1.
 
     Returns:
-        by name, for those that have a tensor of their shape in the file.
+        differences by name, for names that have a tensor of their shape in the file.
     """
     result = {}
     for name, values in expected.items():
@@ -93,7 +93,7 @@ def nearest(expected: dict[str, np.ndarray], found: Sequence[np.ndarray]) -> dic
 
 
 def raw_problem(raw: dict[str, Difference], lowest_db: float) -> str:
-    """Which of the outputs is not far enough above its error, in words; empty where all are."""
+    """Description of the first output with too low an SQNR; empty if all are high enough."""
     for name, found in raw.items():
         if found.sqnr_db < lowest_db:
             return f"{name} is {found.sqnr_db:.0f} dB above its error, {lowest_db:.0f} are needed"

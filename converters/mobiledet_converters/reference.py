@@ -1,4 +1,4 @@
-"""What PyTorch finds in real images: the reference that model files are held against."""
+"""The detections of PyTorch in real images: the reference that model files are compared with."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -33,17 +33,17 @@ def choose_images(
     on_bad_data: OnBadData = "error",
     annotated: DetectionSet | None = None,
 ) -> list[ImageFile]:
-    """Pictures spread evenly over a folder or a list.
+    """Choose images, spread evenly over a folder or a data set.
 
     Args:
-        checkpoint: the validation images of its training run are taken if they are still there.
-        images: a folder, or one picture, to take instead.
-        count: how many at most.
-        on_bad_data: ``skip`` passes over pictures that cannot be decoded.
-        annotated: its pictures are taken where ``images`` names none.
+        checkpoint: by default the validation images of its training run are used, if they still exist.
+        images: a folder or a single image to use instead.
+        count: the largest number of images.
+        on_bad_data: with ``skip``, images that cannot be decoded are not chosen.
+        annotated: a data set to use if ``images`` is None.
 
     Raises:
-        UserError: ``images`` does not exist or holds no pictures, or ``count`` is not positive.
+        UserError: ``images`` does not exist or contains no images, or ``count`` is not positive.
     """
     if count < 1:
         raise UserError(f"--parity-images is {count}; at least one image is needed for the comparison")
@@ -60,13 +60,13 @@ def choose_images(
 
 
 def _validation_images(checkpoint: Path) -> list[ImageFile]:
-    """Those of the training run; none if it cannot be told or they are gone."""
+    """The validation images of the training run; empty if they are unknown or no longer exist."""
     run = trained_on(checkpoint)
     return run.val.existing_files() if run else []
 
 
 def _decodable(found: list[ImageFile], count: int) -> list[ImageFile]:
-    """So many pictures that can be decoded, spread over the list as far as may be."""
+    """Up to ``count`` images that can be decoded, spread over the list as evenly as possible."""
     order = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int).tolist()
     order += [index for index in range(len(found)) if index not in set(order)]
     good: list[int] = []
@@ -80,7 +80,7 @@ def _decodable(found: list[ImageFile], count: int) -> list[ImageFile]:
         except UserError as error:
             problem = problem or str(error)
     if not good:
-        raise UserError(f"no image for the comparison can be used, such as: {problem}; give others by --images")
+        raise UserError(f"no image can be used for the comparison, for example: {problem}; choose others with --images")
     return [found[index] for index in sorted(good)]
 
 
@@ -89,30 +89,30 @@ def _shapes(count: int) -> list[ImageFile]:
 
 
 def load_inputs(pictures: Sequence[ImageFile | Path], spec: InputSpec) -> list[np.ndarray]:
-    """The pictures as the model takes them: height x width x 3 uint8 RGB.
+    """Decode and resize images to the model's input: height x width x 3 uint8 RGB each.
 
     Raises:
-        UserError: one cannot be decoded.
+        UserError: an image cannot be decoded.
     """
     inputs = []
     for picture in image_files_of(pictures):
         try:
             decoded = load_for_input(picture.path, spec, picture.apply_orientation)
         except UserError as error:
-            raise UserError(f"{error}; mend it, pass --on-bad-data skip, or give others by --images") from error
+            raise UserError(f"{error}; repair it, pass --on-bad-data skip, or choose others with --images") from error
         inputs.append(resize_to_input(decoded.pixels, spec, decoded.extent))
     return inputs
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What PyTorch makes of the images, which every file must make too.
+    """The detections of PyTorch, with which every file is compared.
 
     Attributes:
-        spec: of the model.
-        inputs: height x width x 3 uint8 RGB each.
-        detections: of each, boxes in pixels of the input.
-        cuts: of each, the score below which there are no candidates (see ``parity.compare``).
+        spec: spec of the model.
+        inputs: images, height x width x 3 uint8 RGB each.
+        detections: detections in each image, boxes xyxy in pixels of the input.
+        cuts: for each image, the score below which there are no candidates (see ``parity.compare``).
         raw: outputs of the network for the first image, by name (see ``Detector.comparable``).
     """
 
@@ -127,13 +127,13 @@ class Reference:
 def make_reference(
     detector: Detector, spec: ModelSpec, inputs: Sequence[np.ndarray], postprocess: str = "graph"
 ) -> Reference:
-    """Run the detector on the images, with the dynamic post-processing: it shares little with the one in the files.
+    """Run the detector on the images, with the dynamic post-processing, which shares little code with that in files.
 
     Args:
-        detector: in evaluation mode.
-        spec: of it.
-        inputs: height x width x 3 uint8 RGB each.
-        postprocess: of the files, see ``ExportConfig``; the custom operation has other rules than the detector.
+        detector: a detector in evaluation mode.
+        spec: its spec.
+        inputs: images, height x width x 3 uint8 RGB each.
+        postprocess: post-processing of the files, see ``ExportConfig``; the custom operation has rules of its own.
     """
     images = normalize(torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2), spec.input)
     raw = detector(images)
@@ -142,7 +142,7 @@ def make_reference(
         found, cuts = _as_custom_operation(detector, raw, spec), [spec.nms.score] * len(inputs)
         return Reference(spec, inputs, [each.to_numpy() for each in found], cuts, _comparable(detector, raw))
     found = detector.postprocess(raw, spec.nms)
-    # with next to no suppression all candidates come out, but for equal boxes: half of them tells a full list
+    # almost without suppression, all candidates except equal boxes come out: half of top_k means a full list
     all_candidates = dataclasses.replace(spec.nms, iou=1 - 1e-6, max_detections=spec.nms.top_k)
     scores = [image.scores for image in detector.postprocess(raw, all_candidates)]
     cuts = [float(s[-1]) if 2 * len(s) >= spec.nms.top_k else spec.nms.score for s in scores]
@@ -150,13 +150,13 @@ def make_reference(
 
 
 def _as_custom_operation(detector: DenseDetector, raw: RawOutputs, spec: ModelSpec) -> list[ImageDetections]:
-    """By the rules of TFLite_Detection_PostProcess: every pair above the threshold is a candidate, and boxes that reach
-    out of the image stay as they are."""
+    """Detections by the rules of TFLite_Detection_PostProcess: every (box, class) pair above the threshold is a
+    candidate, and boxes are not clipped to the image."""
     boxes = decode(raw.box_deltas, detector.anchors_xyxy, detector.loss.coder_weights)
     scores = detector.loss.scores(raw.class_logits)
     return select_detections(boxes, scores, dataclasses.replace(spec.nms, top_k=scores[0].numel()))
 
 
 def _comparable(detector: Detector, raw: Any) -> dict[str, np.ndarray]:
-    """Of the first image."""
+    """The comparable outputs for the first image."""
     return {name: values[:1].numpy() for name, values in detector.comparable(raw).items()}

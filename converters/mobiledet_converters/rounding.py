@@ -1,4 +1,4 @@
-"""What coarser numbers do to a detector: they round, and a detector that ranks proposals then takes others."""
+"""Simulates the rounding of lower precisions in PyTorch, to learn how much the detections may change."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ LARGEST_INTEGER = 127
 
 
 class Rounding:
-    """What PyTorch finds in the images of a reference when it rounds, in several ways.
+    """Detections of PyTorch in the images of a reference under rounding, in several random variants.
 
-    ``half`` is 16-bit arithmetic; ``weights`` have 8 bits, and with ``activations`` the results of layers, too: that is
-    the least that files of integers do. Computed once, when it is first asked for: files of 32 bits do not need it.
+    ``half`` is 16-bit arithmetic; ``weights`` have 8 bits, and with ``activations`` the outputs of layers, too: that is
+    the least that integer files do. Computed on first use, because files of 32 bits do not need it.
 
     Args:
-        detector: in evaluation mode.
-        reference: what it finds in 32 bits.
+        detector: a detector in evaluation mode.
+        reference: its detections in 32 bits.
         postprocess: see ``make_reference``.
     """
 
@@ -35,54 +35,59 @@ class Rounding:
         self._reference = reference
         self._postprocess = postprocess
         self._reports: dict[tuple[RoundingKind, Tolerance], ParityReport] = {}  # shared by files of one gate
-        self._ways: dict[RoundingKind, Sequence[Reference]] = {}
+        self._variants: dict[RoundingKind, Sequence[Reference]] = {}
 
-    def ways(self, kind: RoundingKind = "half") -> Sequence[Reference]:
-        """What each way finds."""
-        if kind not in self._ways:
-            reference, (count, rounded) = self._reference, WAYS[kind]
-            self._ways[kind] = [
+    def variants(self, kind: RoundingKind = "half") -> Sequence[Reference]:
+        """The reference of each variant."""
+        if kind not in self._variants:
+            reference, (count, rounded) = self._reference, VARIANTS[kind]
+            self._variants[kind] = [
                 make_reference(rounded(self._detector, seed), reference.spec, reference.inputs, self._postprocess)
                 for seed in range(count)
             ]
-        return self._ways[kind]
+        return self._variants[kind]
 
     @cached_property
     def sqnr_db(self) -> float:
-        """How far the head's outputs are above what the worst of the ways to compute in 16 bits does, in decibels."""
+        """The lowest SQNR of the head's outputs over all variants of 16-bit arithmetic, in decibels."""
         return min(
-            difference(values, way.raw[name]).sqnr_db
-            for way in self.ways()
+            difference(values, variant.raw[name]).sqnr_db
+            for variant in self.variants()
             for name, values in self._reference.raw.items()
         )
 
     def report(self, tolerance: Tolerance, kind: RoundingKind = "half") -> ParityReport:
-        """The most by which one of the ways differs from 32 bits."""
+        """The largest differences of any variant from 32 bits."""
         if (kind, tolerance) not in self._reports:
             reference = self._reference
             self._reports[kind, tolerance] = worst(
-                compare(reference.detections, way.detections, reference.cuts, reference.spec.nms, tolerance)
-                for way in self.ways(kind)
+                compare(reference.detections, variant.detections, reference.cuts, reference.spec.nms, tolerance)
+                for variant in self.variants(kind)
             )
         return self._reports[kind, tolerance]
 
     def differing(self, image: int, tolerance: Tolerance) -> int:
-        """Detections of an image that 16-bit arithmetic changes at worst."""
+        """The largest number of detections of an image that a variant of 16-bit arithmetic changes."""
         ours, nms, cut = self._reference.detections[image], self._reference.spec.nms, self._reference.cuts[image]
-        return max(compare_lists(ours, way.detections[image], cut, nms, tolerance).differing for way in self.ways())
+        return max(
+            compare_lists(ours, variant.detections[image], cut, nms, tolerance).differing for variant in self.variants()
+        )
 
 
 def round_to_float16(detector: Detector, seed: int = 0) -> Detector:
-    """A copy that computes as a GPU with 16-bit numbers would, up to the order of sums: weights and the results of
-    convolutions and fully connected layers are rounded. In 32-bit arithmetic, because a CPU's 16-bit convolutions take
-    fifteen times as long. Every other seed rounds to steps twice as large, for kernels that also sum in 16 bits: the
-    head's outputs of Core AI's are up to 1.5 times as far off as those of kernels that do not.
+    """A copy that simulates a GPU with 16-bit numbers, up to the order of summation.
+
+    The weights and the outputs of convolutions and fully connected layers are rounded. The arithmetic has 32 bits,
+    because 16-bit convolutions take fifteen times as long on a CPU. Every other seed rounds to steps twice as large,
+    for
+    kernels that also sum in 16 bits: the errors of Core AI's kernels are up to 1.5 times as large as those of kernels
+    that sum in 32 bits.
 
     Args:
-        detector: left as it is.
-        seed: of a factor for each layer, by which its weights are multiplied before rounding and its results divided
-            afterwards. So each seed rounds to other numbers, and all are as near: what a detector finds with one of
-            them tells little where proposals are ranked, what it finds with several tells how far it may stray.
+        detector: not changed.
+        seed: random seed of a factor for each layer. The weights are multiplied by it before rounding and the outputs
+            divided by it afterwards, so that each seed rounds to different numbers, all equally accurate. Where
+            proposals are ranked, one seed says little; several show how far the detections may differ.
     """
     detector = copy.deepcopy(detector).eval()  # a copy of a traced network starts in training
     random = np.random.default_rng(seed)
@@ -99,7 +104,7 @@ def _round_output(factor: float, seed: int, module: nn.Module, inputs: object, o
 
 
 def _to_half(values: Tensor, seed: int) -> Tensor:
-    """Round in place."""
+    """Round to float16 in place; with an odd seed to one binary digit less."""
     half = values.half()
     if seed % 2:  # the last binary digit goes, ties to even
         bits = half.view(torch.int16)
@@ -108,12 +113,13 @@ def _to_half(values: Tensor, seed: int) -> Tensor:
 
 
 def round_to_integers(detector: Detector, seed: int = 0, with_activations: bool = False) -> Detector:
-    """A copy with weights of 8 bits, one scale for each output channel.
+    """A copy with 8-bit weights, one scale for each output channel.
 
     Args:
-        detector: left as it is.
-        seed: of what the largest weight of each channel is multiplied by to get its scale, from 1 to 1.25.
-        with_activations: whether the results of these layers have 8 bits, too, of the range that each image needs.
+        detector: not changed.
+        seed: random seed of a factor from 1 to 1.25 for the scale of each channel.
+        with_activations: whether the outputs of these layers are rounded to 8 bits, too, over the range that each batch
+            has.
     """
     detector = copy.deepcopy(detector).eval()
     random = torch.Generator().manual_seed(seed)
@@ -133,8 +139,8 @@ def _round_to_steps(module: nn.Module, inputs: object, output: Tensor) -> Tensor
     return (output / step).round() * step
 
 
-# how many ways of each kind a file is held against, and what gives the detector of a seed
-WAYS: dict[RoundingKind, tuple[int, Callable[[Detector, int], Detector]]] = {
+# kind -> the number of variants, and the function that makes the detector for a seed
+VARIANTS: dict[RoundingKind, tuple[int, Callable[[Detector, int], Detector]]] = {
     "half": (12, round_to_float16),
     "weights": (4, round_to_integers),
     "activations": (4, partial(round_to_integers, with_activations=True)),

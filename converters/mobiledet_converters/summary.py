@@ -1,4 +1,4 @@
-"""What an export says at its end: a table of 80 columns, and a last line that tells what is not there."""
+"""The summary at the end of an export: a table of at most 80 columns, and last the files that were left out."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,17 +8,17 @@ from rich.table import Table
 
 from mobiledet.bundle import VISION, Bundle, ModelFile
 
-INTERPRETED = "i"  # marks a file that no runtime of its format has run
-OFF_DEVICE = "a"  # and one that Apple's runtime has run on this processor
+INTERPRETED = "i"  # marks a file that was run by an interpreter, not by a runtime of its format
+OFF_DEVICE = "a"  # marks a file that was run in Apple's runtime, but on this processor
 
 
 def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
-    """Show what the bundle holds.
+    """Print the content of the bundle.
 
     Args:
-        bundle: as written.
-        unmeasured: why no mAP was measured; empty where one was.
-        console: where to.
+        bundle: the written bundle.
+        unmeasured: why mAP was not measured; empty if it was.
+        console: console to print to.
     """
     table = Table(box=None, pad_edge=False)
     table.add_column("file", no_wrap=True)
@@ -50,20 +50,20 @@ def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
 
 
 def print_left_out(bundle: Bundle, console: Console) -> None:
-    """Show what the bundle does not hold: the last thing that is said."""
+    """Print the files that were left out; called last."""
     for missing in bundle.left_out:
         console.print(str(missing), style="yellow", highlight=False, soft_wrap=True)
 
 
 def letterbox_notes(bundle: Bundle) -> Iterator[str]:
-    """Who does not resize pictures as a letterbox model wants them, a line each."""
+    """A line for each framework that does not resize images as a letterbox model needs them."""
     if bundle.spec.input.resize == "stretch":
         return
     rule = bundle.spec.input.resize_text
     if any(file.format == "tflite" for file in bundle.files):
-        yield f"MediaPipe's ObjectDetector stretches pictures, this model wants a {rule}: letterbox them before it"
+        yield f"MediaPipe's ObjectDetector stretches images, this model needs a {rule}: letterbox them first"
     if any(file.face == VISION for file in bundle.files):
-        yield f"Vision: set imageCropAndScaleOption = .scaleFit; it pads in its own way, this model wants a {rule}"
+        yield f"Vision: set imageCropAndScaleOption = .scaleFit; its padding differs, this model needs a {rule}"
 
 
 def _row(file: ModelFile) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a checkpoint's run learnt from and was validated on: the lists of pictures that the checkpoint carries."""
+"""The training and validation images of a checkpoint's run: the lists that the checkpoint stores."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ from mobiledet.data.record import DataRecord, ImageFileList
 from mobiledet.errors import UserError
 from mobiledet.spec import read_json
 
-# settings of a run by which its data was read, as of the time before checkpoints carried them
+# defaults of the options by which a run reads its data, for checkpoints that do not store them
 DEFAULTS = {
     "data": None,
     "train_images": None,
@@ -27,7 +27,7 @@ DEFAULTS = {
 
 
 def trained_on(checkpoint: Path) -> DataRecord | None:
-    """The record in a checkpoint; of an older one, what the settings beside it lead to; None where nothing tells.
+    """The record in a checkpoint; for an older one, reconstructed from the config.json beside it; None without either.
 
     Raises:
         UserError: there is a checkpoint, but it cannot be read.
@@ -45,8 +45,7 @@ def trained_on(checkpoint: Path) -> DataRecord | None:
 
 
 def _listed(options: dict[str, Any], role: str) -> ImageFileList:
-    """The pictures of a part that is still where it was; else none, and none of the built-in set, which is drawn
-    anew."""
+    """The images of a part that still exists; else none, and none of the built-in set, which is generated again."""
     images, annotations = options[f"{role}_images"], options[f"{role}_annotations"]
     files: list[Path] = []
     try:
@@ -64,12 +63,12 @@ def load_part(options: dict[str, Any], role: str, data: str | None = None) -> De
     """One part of the set of a run, read as the run read it.
 
     Args:
-        options: of a ``DataRecord``.
+        options: ``DataRecord.options``.
         role: ``train`` or ``val``.
-        data: another folder, where the set lies now.
+        data: the folder of the data set if it was moved.
 
     Raises:
-        UserError: it is not there any more, or its data is bad.
+        UserError: the data set does not exist any more, or its data is bad.
     """
     images, annotations = options[f"{role}_images"], options[f"{role}_annotations"]
     if images and annotations and data is None:
@@ -84,5 +83,5 @@ def load_part(options: dict[str, Any], role: str, data: str | None = None) -> De
 
 
 def read_options(options: dict[str, Any]) -> DataOptions:
-    """How the folder of a run's data set is read."""
+    """The options by which the folder of a run's data set is read."""
     return DataOptions(**{field.name: options[field.name] for field in dataclasses.fields(DataOptions)})

@@ -1,4 +1,4 @@
-"""The folder that an export works in: it vanishes whatever ends the export, an error, a full disk or a signal."""
+"""The temporary folder of an export, which is removed however the export ends: by an error, a full disk or a signal."""
 
 import shutil
 import signal
@@ -15,17 +15,17 @@ from mobiledet.files.locks import locked_target
 
 @contextmanager
 def working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder beside ``out`` for the time of a block; shows before all slow work whether ``out`` can be written.
+    """Create a temporary folder beside ``out`` for the duration of a ``with`` block.
 
-    SIGTERM ends the block as Ctrl-C does.
+    Reports before the slow work if ``out`` cannot be written. SIGTERM ends the block as Ctrl-C does.
 
     Args:
-        out: of the export.
-        overwrite: whether it may exist, as a bundle.
+        out: output folder of the export.
+        overwrite: whether ``out`` may be an existing bundle.
 
     Raises:
         UserError: ``out`` exists or cannot be written, or the disk became full within the block.
-        KeyboardInterrupt: a signal came within the block.
+        KeyboardInterrupt: a signal arrived within the block.
     """
     if out.exists():
         if not overwrite:
@@ -55,7 +55,7 @@ def _unwritable(out: Path, error: OSError) -> UserError:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """Python delivers signals to the main thread alone; elsewhere nothing changes."""
+    """Treat SIGTERM as Ctrl-C. Only in the main thread, because Python delivers signals to no other."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -15,9 +15,12 @@ from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
 
 
 class PostProcess(nn.Module):
-    """Raw outputs to detections. A module of its own, so that its operations carry its name in every exported graph
-    and can be told from those of the network: they must stay in 32 bits. A detector of two stages has more such modules
-    inside, all with ``PostProcess`` in their names."""
+    """Turns raw outputs into detections.
+
+    It is a module of its own so that its operations carry its name in every exported graph and can be distinguished
+    from those of the network: they must stay in 32 bits. A two-stage detector has more such modules inside, all with
+    ``PostProcess`` in their names.
+    """
 
     def __init__(self, detector: Detector, nms: NmsSpec) -> None:
         super().__init__()
@@ -29,7 +32,7 @@ class PostProcess(nn.Module):
 
 
 class ObjectCandidates(NamedTuple):
-    """What Core ML's suppression takes; K rows, the best (box, class) pairs.
+    """Input of Core ML's non-maximum suppression: the K best (box, class) pairs, one a row.
 
     Attributes:
         raw_confidence: K x C; each row holds the score of its class and zeros.
@@ -41,10 +44,10 @@ class ObjectCandidates(NamedTuple):
 
 
 class CandidatesPostProcess(nn.Module):
-    """Raw outputs to what is left to suppress; stays in 32 bits like ``PostProcess``.
+    """Turns raw outputs into candidates for suppression; stays in 32 bits like ``PostProcess``.
 
-    A row has one class alone because Vision takes the sum of a row for the confidence of its object; so it is the
-    score, whatever the detector's scores mean, and the suppression keeps what ``PostProcess`` keeps.
+    Each row has a score for one class only, because Vision uses the sum of a row as the confidence of the object. So
+    the confidence is the score, and the suppression keeps the same candidates as ``PostProcess``.
     """
 
     def __init__(self, detector: Detector, nms: NmsSpec, num_classes: int) -> None:
@@ -64,10 +67,10 @@ class CandidatesPostProcess(nn.Module):
 
 
 class Normalization(nn.Module):
-    """N x 3 x H x W RGB in 0..255 to what the network sees.
+    """Normalises images, N x 3 x H x W RGB in 0..255, for the network.
 
     Attributes:
-        mean, std: 1 x 3 x 1 x 1, in 0..255; ``std`` is None where the network's weights hold the scale.
+        mean, std: 1 x 3 x 1 x 1, in 0..255; ``std`` is None if the scale is folded into the network's weights.
     """
 
     mean: Tensor
@@ -83,7 +86,7 @@ class Normalization(nn.Module):
         return centred if self.std is None else centred / self.std
 
     def of_rows(self, width: int) -> "Normalization":
-        """The same for rows of ``width`` pixels, N x H x 3 * width."""
+        """The same normalisation for rows of ``width`` pixels, N x H x (3 * width)."""
         rows = copy.deepcopy(self)
         rows.mean = self.mean.flatten().repeat(width)
         rows.std = None if self.std is None else self.std.flatten().repeat(width)
@@ -91,12 +94,12 @@ class Normalization(nn.Module):
 
 
 class ImageGraph(nn.Module):
-    """1 x 3 x H x W raw RGB in 0..255, as float32, to what the post-processing gives.
+    """A detector with normalisation and post-processing: 1 x 3 x H x W raw RGB in 0..255, as float32.
 
     Args:
-        detector: in evaluation mode.
-        post_process: takes its raw outputs.
-        spec: its input.
+        detector: a detector in evaluation mode.
+        post_process: module that takes the raw outputs of the detector.
+        spec: spec of the detector, for its input.
     """
 
     def __init__(self, detector: Detector, post_process: nn.Module, spec: ModelSpec) -> None:
@@ -109,15 +112,15 @@ class ImageGraph(nn.Module):
         return self.detect(self.normalization(image))
 
     def detect(self, normalized: Tensor) -> Any:
-        """The rest of ``forward``, from the image as the network sees it."""
+        """The rest of ``forward``, for a normalised image."""
         return self.post_process(self.detector.forward_static(normalized))
 
 
 class DetectionGraph(ImageGraph):
-    """An image to detections.
+    """An image graph that returns detections.
 
     Args:
-        detector: in evaluation mode.
+        detector: a detector in evaluation mode.
         spec: its input and suppression settings.
     """
 
@@ -126,7 +129,7 @@ class DetectionGraph(ImageGraph):
 
 
 class ScoredAnchors(NamedTuple):
-    """What is left to decode and suppress, for apps and operations that do it themselves.
+    """Outputs before decoding and suppression, for apps and operations that do these themselves.
 
     Attributes:
         deltas: 1 x A x 4 offsets (y, x, height, width) from the anchors.
@@ -138,12 +141,13 @@ class ScoredAnchors(NamedTuple):
 
 
 class AnchorTable(NamedTuple):
-    """What the offsets of ``ScoredAnchors`` mean: centre = anchor centre + offset / weight * anchor side, and
-    side = anchor side * exp(offset / weight).
+    """The anchors to which the offsets of ``ScoredAnchors`` refer.
+
+    centre = anchor centre + offset / weight * anchor side; side = anchor side * exp(offset / weight).
 
     Attributes:
-        yxhw: A x 4 centres and sides, fractions of the image.
-        coder_weights: of x, y, width and height.
+        yxhw: A x 4 centres and sides of the anchors, as fractions of the image.
+        coder_weights: weights of x, y, width and height.
     """
 
     yxhw: np.ndarray
@@ -157,21 +161,22 @@ class AnchorTable(NamedTuple):
 
 
 def require_one_stage(postprocess: str, detector: Detector, spec: ModelSpec) -> None:
-    """Refuse an ending without post-processing in the graph for a detector whose raw outputs are no offsets from
-    anchors, or that has post-processing inside of it.
+    """Check that a detector supports the requested post-processing.
+
+    Only one-stage detectors whose raw outputs are offsets from anchors can be exported without it in the graph.
 
     Raises:
-        UserError: the detector has no such form.
+        UserError: the detector does not support it.
     """
     if postprocess != "graph" and not isinstance(detector, DenseDetector):
         raise UserError(
-            f"--postprocess {postprocess} is for detectors of one stage with anchors, which {spec.detector} is not: "
+            f"--postprocess {postprocess} is for one-stage detectors with anchors, which {spec.detector} is not: "
             "leave the option out"
         )
 
 
 class ScoresPostProcess(nn.Module):
-    """Raw outputs of a dense detector to ``ScoredAnchors``; stays in 32 bits like ``PostProcess``."""
+    """Turns raw outputs of a dense detector into ``ScoredAnchors``; stays in 32 bits like ``PostProcess``."""
 
     def __init__(self, detector: DenseDetector) -> None:
         super().__init__()
@@ -183,11 +188,11 @@ class ScoresPostProcess(nn.Module):
 
 
 class ScoresGraph(ImageGraph):
-    """An image to scores and offsets of all anchors.
+    """An image graph that returns scores and offsets of all anchors.
 
     Args:
-        detector: in evaluation mode.
-        spec: its input.
+        detector: a detector in evaluation mode.
+        spec: spec of the detector, for its input.
     """
 
     def __init__(self, detector: DenseDetector, spec: ModelSpec) -> None:
@@ -195,10 +200,10 @@ class ScoresGraph(ImageGraph):
 
 
 class CandidateGraph(ImageGraph):
-    """An image to what Core ML's suppression takes.
+    """An image graph that returns the candidates for Core ML's suppression.
 
     Args:
-        detector: in evaluation mode.
+        detector: a detector in evaluation mode.
         spec: its input and suppression settings.
     """
 
@@ -207,14 +212,14 @@ class CandidateGraph(ImageGraph):
 
 
 class ChannelsLastGraph(nn.Module):
-    """1 x H x W x 3 raw RGB, as TFLite and its camera pipelines have it, to named outputs.
+    """A graph with the input layout of TFLite, 1 x H x W x 3 raw RGB, and named outputs.
 
-    Whole rows are normalised at once: XNNPACK goes through them number by number where the colours are a dimension of
-    their own, which takes 20 times as long (0.28 ms against 0.014 at 320 pixels).
+    Whole rows are normalised at once: with the colours as a separate dimension, XNNPACK processes the image number by
+    number, which takes 20 times as long (0.28 ms instead of 0.014 ms at 320 pixels).
 
     Args:
-        graph: of the detector; gives a NamedTuple.
-        width: of the image.
+        graph: graph of the detector; returns a NamedTuple.
+        width: width of the image in pixels.
     """
 
     def __init__(self, graph: ImageGraph, width: int) -> None:

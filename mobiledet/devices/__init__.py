@@ -1,4 +1,4 @@
-"""Where a bundle can be run. No torch; each device is loaded when it is opened."""
+"""Devices that can run a bundle. Does not import torch; the module of a device is imported when it is opened."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def _arm(address: str, token: str, mode: "InputMode", phone: "PhoneOptions") -> 
 
 
 Opener = Callable[[str, str, "InputMode", "PhoneOptions"], "Device"]
-# what --device starts with, up to a colon -> how to open the address
+# the part of --device before a colon -> function that opens the device at the address
 DEVICES: dict[str, Opener] = {
     "local": _local,
     "http": _agent,
@@ -75,16 +75,16 @@ PHONES = ("adb", "ios")
 def open_device(
     address: str, token: str = "", mode: "InputMode" = "image", phone: "PhoneOptions | None" = None
 ) -> "Device":
-    """The device at an address, one of ``ADDRESSES``. Close it when it is not needed any more.
+    """Open the device at an address. Close it after use.
 
     Args:
-        address: where.
-        token: of the agent there; by default that of the environment variable MOBILEDET_AGENT_TOKEN.
-        mode: what the device is given.
-        phone: what is done on a phone before it measures; None is nothing.
+        address: an address of a form in ``ADDRESSES``.
+        token: token of the agent there; by default the environment variable MOBILEDET_AGENT_TOKEN.
+        mode: what the device is given, encoded images or prepared tensors.
+        phone: preparation of a phone; None changes nothing on it.
 
     Raises:
-        UserError: there is no such kind of device, or it cannot be reached.
+        UserError: the kind of device is unknown, or the device cannot be reached.
     """
     from mobiledet.devices.options import ANY_PHONE
 

@@ -1,4 +1,4 @@
-"""Named arrays over a pipe: each message is its length, eight bytes with the highest first, and an .npz archive."""
+"""Named arrays over a pipe: each message is its length (eight bytes, big-endian) and an .npz archive."""
 
 import io
 from typing import IO
@@ -9,7 +9,7 @@ LENGTH_BYTES = 8
 
 
 def send(stream: IO[bytes], **arrays: object) -> None:
-    """Write one message; texts and numbers go as arrays without dimensions."""
+    """Write one message; texts and numbers are sent as zero-dimensional arrays."""
     buffer = io.BytesIO()
     np.savez(buffer, **{name: np.asarray(values) for name, values in arrays.items()})  # type: ignore[arg-type]
     content = buffer.getvalue()
@@ -19,7 +19,7 @@ def send(stream: IO[bytes], **arrays: object) -> None:
 
 
 def receive(stream: IO[bytes]) -> dict[str, np.ndarray] | None:
-    """Read one message; None where the stream has ended instead."""
+    """Read one message; None if the stream has ended."""
     length = int.from_bytes(stream.read(LENGTH_BYTES), "big")
     content = stream.read(length)
     if not length or len(content) < length:

@@ -1,4 +1,4 @@
-"""What evaluation asks of a device, be it this machine, a phone, a board or a browser: records and protocols."""
+"""The interface of all devices (this machine, a phone, a board, a browser): records and protocols."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
@@ -25,16 +25,16 @@ Seconds = Annotated[float, Range(0, MOST_SECONDS)]
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What a device is.
+    """Description of a device.
 
     Attributes:
-        name: how it was addressed, such as ``local``.
-        model: of the machine or phone.
+        name: address of the device, such as ``local``.
+        model: model of the machine or phone.
         os: operating system with its version or build.
         cpu: name of the processor.
-        cores: that the runtime may use.
-        runtime: what executes the model file, such as ``litert``; results of different runtimes are told apart by it.
-        runtime_version: of that.
+        cores: number of cores that the runtime may use.
+        runtime: the runtime that executes the model file, such as ``litert``.
+        runtime_version: version of the runtime.
     """
 
     name: str
@@ -48,18 +48,18 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class DeviceState:
-    """How a device is at one moment; None and empty where it cannot tell.
+    """The state of a device at one moment; None or empty for values that it does not report.
 
     Attributes:
-        memory_bytes: of the process that runs the model, now.
-        peak_memory_bytes: the most it has held.
-        temperatures_c: degrees Celsius of each thermal zone, by name.
-        thermal_status: the system's own word, such as Android's ``light``.
-        load: runnable processes, mean of the last minute.
-        foreground: whether the app is what the person sees; a system may slow down or stop one that is not.
-        battery: charge, 0..1.
-        charging: whether it is being charged.
-        power_saving: whether the system saves power.
+        memory_bytes: current memory of the process that runs the model.
+        peak_memory_bytes: peak memory of that process.
+        temperatures_c: temperature of each thermal zone in degrees Celsius, by name.
+        thermal_status: thermal status in the system's terms, such as Android's ``light``.
+        load: number of runnable processes, mean of the last minute.
+        foreground: whether the app is in the foreground; a system may slow down or stop an app that is not.
+        battery: charge of the battery, 0..1.
+        charging: whether the battery is being charged.
+        power_saving: whether the power-saving mode is on.
     """
 
     memory_bytes: Count | None
@@ -75,13 +75,13 @@ class DeviceState:
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Nanoseconds of a monotonic clock for one image.
+    """Durations for one image, in nanoseconds of a monotonic clock.
 
     Attributes:
-        decode: JPEG to RGB.
-        preprocess: resize, convert, copy into the input tensor.
-        infer: the model file alone.
-        postprocess: copy the outputs, scale the boxes to the image.
+        decode: decoding, JPEG to RGB.
+        preprocess: resizing, conversion, copy into the input tensor.
+        infer: running the model file.
+        postprocess: copy of the outputs, scaling of the boxes to the image.
     """
 
     decode: int
@@ -92,15 +92,15 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a device made of one image.
+    """The result of a device for one image.
 
     Attributes:
-        image: the file; for bytes and pixels their place among the images, 0, 1, 2, ...
-        detections: boxes in pixels of the image as it lies on disk.
-        times: None when the image could not be read.
-        problem: why the image could not be read; empty when it was.
-        height, width: of the decoded image, in pixels; 0 when it could not be read.
-        whole: where slices were run too, what the whole image alone gave; None otherwise.
+        image: path of the image; for bytes and pixels the index among the images: 0, 1, 2, ...
+        detections: detections, boxes xyxy in pixels of the decoded image.
+        times: durations; None if the image could not be read.
+        problem: why the image could not be read; empty if it was read.
+        height, width: size of the decoded image in pixels; 0 if it could not be read.
+        whole: with tiles, the frame of the whole image alone; None otherwise.
     """
 
     image: Path
@@ -112,7 +112,7 @@ class Frame:
     whole: "Frame | None" = None
 
     def cut(self, spec: InputSpec) -> "Frame":
-        """The same without what lies in the padding of a letterbox alone, boxes cut to the picture."""
+        """The same frame without detections in the padding of a letterbox, with boxes clipped to the image."""
         if self.problem:
             return self
         return replace(self, detections=Placement.of(self.height, self.width, spec).visible(self.detections))
@@ -120,14 +120,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """How long to measure: both the number of runs and the time are reached, first for the warm-up, then timed.
+    """How long to measure. Minimum number of runs and minimum time must both be reached.
 
     Attributes:
-        warmup_runs, warmup_seconds: at least so much before the timed runs.
-        warmup_limit_seconds: the warm-up goes on for up to so long in all until it is steady; 0 does not ask for that.
-        runs, seconds: at least so much is timed.
-        fps: a run begins when a camera of this rate has the next image; 0 begins each run when the last one has ended.
-        state_seconds: time between two looks at the device's state during the timed runs; 0 looks before and after.
+        warmup_runs, warmup_seconds: minimum number and duration of warm-up runs.
+        warmup_limit_seconds: maximum duration of the warm-up, which continues until the latency is steady; 0 does not
+            wait for a steady latency.
+        runs, seconds: minimum number and duration of timed runs.
+        fps: start runs at the rate of a camera; 0 starts each run when the previous one has ended.
+        state_seconds: interval between readings of the device's state during the timed runs; 0 reads it only before and
+            after them.
     """
 
     warmup_runs: Annotated[int, Range(0, MOST_RUNS)] = 10
@@ -141,12 +143,12 @@ class BenchmarkPlan:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """A process that has just started meets the model file for the first time.
+    """First load and first run of a model file in a fresh process.
 
     Attributes:
-        load_ns: open the file, build the graph, hand it to the accelerator.
-        first_infer_ns: the first run.
-        memory_bytes: that the process grew by, at its peak, from before the load to after the first run.
+        load_ns: time to open the file, build the graph and pass it to the accelerator.
+        first_infer_ns: time of the first run.
+        memory_bytes: growth of the process from before the load to after the first run; None if unknown.
     """
 
     load_ns: Nanoseconds
@@ -156,18 +158,18 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class BenchmarkSamples:
-    """Raw samples, nothing left out and nothing averaged.
+    """All raw samples of a benchmark.
 
-    Times of starts and states count from the start of the first timed run, with a rate from when it was due.
+    Times of starts and states are relative to the start of the first timed run, with a rate to its due time.
 
     Attributes:
-        infer_ns: each timed run of the model file, in order.
-        started_ns: when each of them began.
-        warmup_ns: each run before them.
-        steady: whether the warm-up had become steady; True where the plan does not ask for that.
-        cold_starts: each in a process of its own.
-        states: of the device before, along and after the timed runs.
-        state_ns: when each of them was read; the first one before 0.
+        infer_ns: duration of each timed run, in order.
+        started_ns: start of each timed run.
+        warmup_ns: duration of each warm-up run.
+        steady: whether the latency was steady after the warm-up; True if the plan does not wait for that.
+        cold_starts: cold starts, each in a fresh process.
+        states: states of the device before, during and after the timed runs.
+        state_ns: time of each state; the first one is before 0.
     """
 
     infer_ns: tuple[int, ...]
@@ -184,10 +186,11 @@ class Execution:
     """How a model file is really executed.
 
     Attributes:
-        requested: the accelerator that was asked for.
-        actual: the one that runs the file.
-        delegated_share: part of the graph's operations that runs on it, 0..1; None where the runtime does not tell.
-        threads: of the processor.
+        requested: the requested accelerator.
+        actual: the accelerator that runs the file.
+        delegated_share: fraction of the graph's operations that run on it, 0..1; None if the runtime does not report
+            it.
+        threads: number of CPU threads.
     """
 
     requested: str
@@ -198,13 +201,13 @@ class Execution:
 
 @dataclass(frozen=True)
 class GoldenReport:
-    """How far the outputs of the golden inputs are from the expected ones, at worst.
+    """The largest differences between actual and expected outputs for the golden inputs.
 
     Attributes:
-        cases: golden inputs replayed.
-        detections: expected detections in them.
-        lowest_iou: of the matched pairs.
-        largest_score_difference: of the matched pairs.
+        cases: number of golden inputs.
+        detections: number of expected detections in them.
+        lowest_iou: lowest IoU of the matched pairs.
+        largest_score_difference: largest score difference of the matched pairs.
     """
 
     cases: Count
@@ -214,24 +217,24 @@ class GoldenReport:
 
 
 class ImageModel(Protocol):
-    """What runs a detector on one image of its input's size at a time: a model file in a runtime of this machine."""
+    """A detector that runs on one image of its input size at a time: a model file in a runtime of this machine."""
 
     def set_input(self, image: np.ndarray) -> None:
-        """Take an image, height x width x 3 uint8 RGB; anew before each run."""
+        """Set the image, height x width x 3 uint8 RGB; it must be set again before each run."""
 
     def invoke(self) -> None:
-        """Run on it."""
+        """Run on the image."""
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
-        """What the last run found; see ``to_detections``."""
+        """The detections of the last run; see ``to_detections``."""
 
 
 class LoadedFile(ImageModel, Protocol):
     """A model file in a runtime.
 
     Attributes:
-        height, width: of the image, in pixels.
-        accelerator: the one that runs the file.
+        height, width: size of the input in pixels.
+        accelerator: the accelerator that runs the file.
     """
 
     height: int
@@ -240,7 +243,7 @@ class LoadedFile(ImageModel, Protocol):
 
     @property
     def delegated_share(self) -> float | None:
-        """Part of the graph's operations that runs on it, 0..1; None where the runtime does not tell."""
+        """Fraction of the graph's operations that run on it, 0..1; None if the runtime does not report it."""
 
 
 class Session(Protocol):
@@ -251,46 +254,46 @@ class Session(Protocol):
         """How the file is executed."""
 
     def golden(self) -> GoldenReport:
-        """Replay the golden cases of the file; nothing may be reported of a session that fails.
+        """Run the golden cases of the file and check the outputs; a session that fails must not be measured.
 
         Raises:
-            UserError: the outputs are not what the file gives, within its tolerance for the session's accelerator.
+            UserError: the outputs differ from the expected ones by more than the tolerance for the accelerator.
         """
 
     def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
-        """Detect in images, one frame for each in their order; an unreadable one is told in its frame.
+        """Run on images; yields a frame for each image in order, also for unreadable ones.
 
-        Close it when no more of it is wanted.
+        Close the generator if it is not used up.
 
         Args:
             images: JPEG or PNG files, their bytes, or pixels, each height x width x 3 uint8 RGB.
-            apply_orientation: turn the image as its EXIF tag says; boxes are then in pixels of the turned image.
+            apply_orientation: rotate the image by its EXIF orientation; boxes are then in pixels of the rotated image.
         """
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
-        """Run the file on a golden input again and again; None where an interpreter's times would say nothing."""
+        """Time the file on a golden input; None for an interpreter, whose times are meaningless."""
 
 
 class Device(Protocol):
     """Something that runs model files."""
 
     def info(self) -> DeviceInfo:
-        """What it is."""
+        """Description of the device."""
 
     def state(self) -> DeviceState:
-        """How it is now."""
+        """Current state of the device."""
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> Session:
         """Load a model file of a bundle.
 
         Args:
-            bundle, file: what to run.
-            accelerator: one of the device's own; ``auto`` takes the best that works.
-            threads: of the processor; 0 takes every core.
+            bundle, file: the model file to load.
+            accelerator: an accelerator of the device; ``auto`` uses the best one that works.
+            threads: number of CPU threads; 0 uses every core.
 
         Raises:
-            UserError: the accelerator is unknown or does not take the file, or the file cannot be run.
+            UserError: the accelerator is unknown or does not support the file, or the file cannot be run.
         """
 
     def close(self) -> None:
-        """Let it go, and put back what was changed on it; sessions of it end."""
+        """Release the device and restore its settings; its sessions end."""

@@ -17,7 +17,7 @@ from mobiledet.devices.machine import memory_bytes
 
 
 def cold_start(load: Callable[[], LoadedFile]) -> ColdStart:
-    """Times of the first load and the first run; true ones only in a process that has done neither."""
+    """Measure the first load and the first run; meaningful only in a process that has done neither."""
     memory_before = memory_bytes()
     started = time.perf_counter_ns()
     detector = load()
@@ -32,7 +32,7 @@ def cold_start(load: Callable[[], LoadedFile]) -> ColdStart:
 
 
 if __name__ == "__main__":
-    from mobiledet.devices.litert import LiteRtDetector  # other runtimes are timed by the function alone
+    from mobiledet.devices.litert import LiteRtDetector  # other runtimes call the function cold_start directly
 
     path, accelerator, threads = sys.argv[1:]
     print(json.dumps(dataclasses.asdict(cold_start(lambda: LiteRtDetector(Path(path), accelerator, int(threads))))))

@@ -9,8 +9,8 @@ from tyro.conf import Positional
 class DevicesConfig:
     """List what `mobiledet evaluate --device` can reach: this machine, phones, emulated ARM processors, agents.
 
-    Android phones are those that adb sees, iPhones those that devicectl (Xcode) or pymobiledevice3 sees, where such a
-    tool is installed. Agents are looked for where you say. Nothing is changed anywhere.
+    Android phones are listed by adb, iPhones by devicectl (part of Xcode) or pymobiledevice3, if such a tool is
+    installed. Agents are contacted only at the addresses that you give. The command changes nothing on any device.
 
     For example:
       mobiledet devices
@@ -20,6 +20,7 @@ class DevicesConfig:
     agents: Positional[tuple[str, ...]] = ()
     """Addresses of agents, http://HOST:PORT."""
     token: str = ""
-    """Of the agents; by default MOBILEDET_AGENT_TOKEN of the environment. Without it they are only greeted."""
+    """Token of the agents; by default the environment variable MOBILEDET_AGENT_TOKEN. Without a token, only their
+    presence and version are checked."""
     json: bool = False
     """Print the list as JSON instead of a table."""

@@ -1,6 +1,6 @@
 """Apple's runtime as a process: ``python -m mobiledet.devices.coreai_process ASSET THREADS``.
 
-It speaks as ``ServedDetector`` wants it. How long a run takes here tells nothing of Apple's systems.
+It implements the protocol of ``ServedDetector``. The duration of a run says nothing about Apple's systems.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
 
 
 async def serve(path: Path, requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the stream ends."""
     try:
         check_whole(path)
         from coreai.authoring import AIModelAsset
@@ -32,66 +32,65 @@ async def serve(path: Path, requests: IO[bytes], answers: IO[bytes]) -> None:
     except UserError as error:
         send(answers, error=str(error))
         return
-    told = False
+    is_loaded = False
     try:
         async with AIModelAsset.load(path).executable(_on_the_processor()) as model:
             function = model.load_function(FUNCTION)
             send(answers, size=image_size(path, function.desc))
-            told = True
+            is_loaded = True
             while request := receive(requests):
                 await _answer(path, model, function, request, answers)
     except UserError as error:
         send(answers, error=str(error))
     except (RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
-        if told:
+        if is_loaded:
             raise
         send(answers, error=f"Apple's runtime cannot load {path}: {_one_line(error)}; export it again")
 
 
 def check_whole(path: Path) -> None:
-    """Whether an asset is the folder that was written.
+    """Check that an asset is complete and undamaged.
 
     Raises:
-        UserError: something is missing, or the program is not the one of its checksum.
+        UserError: a file is missing, or the program does not match its checksum.
     """
     if not path.is_dir() or not all((path / name).is_file() for name in (PROGRAM, HASH, METADATA)):
         raise UserError(
-            f"{path} is not a Core AI asset: a folder with {PROGRAM}, {HASH} and {METADATA} belongs there; "
-            "export it again"
+            f"{path} is not a Core AI asset, a folder with {PROGRAM}, {HASH} and {METADATA}; export it again"
         )
     with (path / PROGRAM).open("rb") as program:
         if hashlib.file_digest(program, "sha256").digest() != (path / HASH).read_bytes():
-            raise UserError(f"{path} is damaged: {PROGRAM} is not that of its checksum; copy or export it again")
+            raise UserError(f"{path} is damaged: {PROGRAM} does not match its checksum; copy or export it again")
     try:
         json.loads((path / METADATA).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path} is damaged: {METADATA} is no JSON; copy or export it again") from error
+        raise UserError(f"{path} is damaged: {METADATA} is not JSON; copy or export it again") from error
 
 
 def image_size(path: Path, function: Any) -> tuple[int, int]:
     """Height and width of the only input.
 
     Raises:
-        UserError: the asset is no detector of one image.
+        UserError: the asset is not a detector for one image.
     """
     shape = list(function.input_descriptor(IMAGE).shape) if function.input_names == [IMAGE] else []
     is_image = len(shape) == 4 and shape[:2] == [1, 3] and all(shape)
     if not is_image or list(function.output_names) != list(OUTPUTS):
         raise UserError(
-            f"{path} is not a mobiledet detector: it takes {', '.join(function.input_names) or 'nothing'} and gives "
-            f"{', '.join(function.output_names) or 'nothing'} where one {IMAGE} and {', '.join(OUTPUTS)} belong; "
+            f"{path} is not a mobiledet detector: its inputs are {', '.join(function.input_names) or 'none'} and its "
+            f"outputs {', '.join(function.output_names) or 'none'} instead of {IMAGE} and {', '.join(OUTPUTS)}; "
             "export it with mobiledet export"
         )
     return shape[2], shape[3]
 
 
 async def _answer(path: Path, model: Any, function: Any, request: dict[str, np.ndarray], answers: IO[bytes]) -> None:
-    """Run the asset once. What goes wrong is told, and the process goes on."""
+    """Run the asset once; an error is sent as an answer, and the process continues."""
     from coreai.runtime import NDArray
 
     height, width = image_size(path, function.desc)
     if request["image"].shape != (height, width, 3):
-        send(answers, error=f"{path}: input image is {request['image'].shape}, ({height}, {width}, 3) is needed")
+        send(answers, error=f"{path}: the input image is {request['image'].shape}, not ({height}, {width}, 3)")
         return
     image = np.ascontiguousarray(request["image"].transpose(2, 0, 1)[None], np.float32)
     shapes = {tuple(values.tolist()) for name, values in request.items() if name.startswith("shape.")}
@@ -108,7 +107,7 @@ async def _answer(path: Path, model: Any, function: Any, request: dict[str, np.n
 
 
 def _logger(model: Any, shapes: set[tuple[int, ...]], inside: list[np.ndarray]) -> Any:
-    """Keeps the results inside of some shapes, of all operations of the compiled program."""
+    """A logger that collects the internal results with one of the given shapes."""
     from coreai.runtime import CompileIdentifiers, IntermediateLogger, NDArray
 
     operations = {
@@ -127,7 +126,7 @@ def _logger(model: Any, shapes: set[tuple[int, ...]], inside: list[np.ndarray]) 
 
 
 def _on_the_processor() -> Any:
-    """The options that keep accelerators out, which only Apple's systems have."""
+    """The options that exclude accelerators, which only Apple's systems have."""
     if sys.platform != "darwin":
         return None
     from coreai.runtime import SpecializationOptions
@@ -136,7 +135,7 @@ def _on_the_processor() -> Any:
 
 
 def _limit_cores(threads: int) -> None:
-    """The runtime takes every core that it may use."""
+    """Restrict the process to some cores, because the runtime uses all that it may."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
@@ -147,7 +146,7 @@ def _one_line(error: Exception) -> str:
 
 if __name__ == "__main__":
     _limit_cores(int(sys.argv[2]))
-    # what the runtime prints must not come between the answers
+    # output of the runtime must not be mixed with the answers
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     asyncio.run(serve(Path(sys.argv[1]), sys.stdin.buffer, channel))

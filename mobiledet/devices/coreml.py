@@ -1,6 +1,6 @@
-"""A Core ML detector on this machine, in the reference interpreter of MIL: right results, meaningless times.
+"""A Core ML detector on this machine, in the reference interpreter of MIL: correct results, meaningless times.
 
-The interpreter needs torch and coremltools, which are not loaded here: it runs in a process of its own.
+The interpreter runs in a process of its own, because it needs torch and coremltools.
 """
 
 from importlib.util import find_spec
@@ -14,12 +14,13 @@ SERVER = "mobiledet.devices.coreml_process"
 
 
 class CoreMlDetector(ServedDetector):
-    """A detector whose package takes one raw RGB image and gives boxes, classes, scores and count, or is the pipeline
-    for Vision that gives confidence and coordinates. See ``ServedDetector``.
+    """A detector whose package takes one raw RGB image.
+
+    It returns boxes, classes, scores and count, or is the pipeline for Vision, which returns confidence and
+    coordinates. See ``ServedDetector``.
 
     Raises:
-        UserError: torch or coremltools is not installed, or a package that the interpreter cannot load or that is no
-            such detector.
+        UserError: torch or coremltools is not installed, or the package cannot be loaded or is not such a detector.
     """
 
     accelerator = ACCELERATOR
@@ -27,5 +28,5 @@ class CoreMlDetector(ServedDetector):
     def __init__(self, path: Path, accelerator: str = "auto", threads: int = 1) -> None:
         missing = [name for name in ("torch", "coremltools") if find_spec(name) is None]
         if missing:
-            raise UserError(f"{path} needs {missing[0]}, not installed: pip install 'mobiledet[train,coreml]'")
+            raise UserError(f"{path} needs {missing[0]}, which is not installed: pip install 'mobiledet[train,coreml]'")
         super().__init__(path, accelerator, threads, SERVER, "the interpreter")

@@ -1,8 +1,8 @@
 """The interpreter as a process: ``python -m mobiledet.devices.coreml_process PACKAGE THREADS``.
 
-It speaks ``array_stream`` on its standard input and output. First it tells the ``size`` of the image, height and width.
-Each request holds the ``image`` and perhaps some ``shape.…``; the answer holds the outputs, and by their number the
-results inside of those shapes. An ``error`` comes instead of what cannot be had.
+It uses ``array_stream`` on its standard input and output. First it sends the ``size`` of the image, height and width.
+Each request contains the ``image`` and optionally some ``shape.…``; the answer contains the outputs, and the internal
+results with those shapes by number. In case of an error, it contains only ``error``.
 """
 
 import os
@@ -22,7 +22,7 @@ from mobiledet.spec import OUTPUTS
 
 
 def serve(path: Path, requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the stream ends."""
     try:
         model = CoreMlModel(path)
         size = _image_size(model, path)
@@ -50,22 +50,22 @@ def _image_size(model: CoreMlModel, path: Path) -> tuple[int, int]:
     """Height and width of the only input.
 
     Raises:
-        UserError: the package is no detector of one image.
+        UserError: the package is not a detector for one image.
     """
     image = model.message.description.input[0].type.imageType
     is_detector = any(set(names) <= set(model.outputs) for names in (OUTPUTS, VISION_OUTPUTS))
     if len(model.inputs) != 1 or not image.height or not is_detector:
         raise UserError(
-            f"{path} is not a mobiledet detector: it takes {', '.join(model.inputs)} and gives "
-            f"{', '.join(model.outputs)} where one image and {', '.join(OUTPUTS)} (or {', '.join(VISION_OUTPUTS)}) "
-            "belong; export it with mobiledet export"
+            f"{path} is not a mobiledet detector: its inputs are {', '.join(model.inputs)} and its outputs "
+            f"{', '.join(model.outputs)} instead of one image and {', '.join(OUTPUTS)} "
+            f"(or {', '.join(VISION_OUTPUTS)}); export it with mobiledet export"
         )
     return image.height, image.width
 
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]))
-    # what libraries print must not come between the answers
+    # output of libraries must not be mixed with the answers
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(Path(sys.argv[1]), sys.stdin.buffer, channel)

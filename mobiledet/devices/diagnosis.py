@@ -1,7 +1,7 @@
-"""A word about what is wrong with a runtime that fails the golden gate: which mistake explains what it gives?
+"""Diagnoses a runtime that fails the golden check: which typical error explains its outputs?
 
-Each mistake is undone on what was found; the one after which the most detections lie where they should is named. It
-helps to find the fault and decides nothing.
+Each known error is undone on the detections; the error after whose correction most detections match is reported. The
+diagnosis is only a hint for the user.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,19 +14,19 @@ from mobiledet.golden import GoldenCase
 from mobiledet.matching import match, pairwise_iou
 from mobiledet.spec import ModelSpec
 
-SAME_IOU, SAME_SCORE = 0.75, 0.1  # a detection is back in its place
-EXPLAINED = 0.75  # share of detections that a mistake must put right
-LEAST = 1e-6
+SAME_IOU, SAME_SCORE = 0.75, 0.1  # when a detection matches
+EXPLAINED = 0.75  # fraction of detections that must match after an error is undone
+MIN_SCORE = 1e-6
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """A golden case and what a runtime found in it.
+    """A golden case and the detections of a runtime in it.
 
     Attributes:
-        case: with what is expected.
-        found: boxes as fractions.
-        passes: whether that is the same.
+        case: the case, with the expected detections.
+        found: detections of the runtime, boxes as fractions of the model's input.
+        passes: whether they agree.
     """
 
     case: GoldenCase
@@ -35,11 +35,11 @@ class Replayed:
 
 
 def diagnose(replayed: Sequence[Replayed], spec: ModelSpec) -> str:
-    """What seems to be wrong, in words.
+    """The probable cause of the failure, as text.
 
     Args:
-        replayed: every case; at least one does not pass.
-        spec: of the model.
+        replayed: all cases; at least one does not pass.
+        spec: spec of the model.
     """
     expected, found = [each.case.expected for each in replayed], [each.found for each in replayed]
     if not any(each.scores.any() for each in found):
@@ -48,7 +48,7 @@ def diagnose(replayed: Sequence[Replayed], spec: ModelSpec) -> str:
     inputs = [each for each in replayed if not each.case.encoded]
     if pictures and inputs and all(each.passes for each in inputs):
         expected, found = [each.case.expected for each in pictures], [each.found for each in pictures]
-        word = _mistake(expected, found, _TURNS, spec)
+        word = _box_error(expected, found, _TURNS, spec)
         return (
             f"it decodes or resizes pictures otherwise ({word or 'the input of the model itself gives what it must'})"
         )
@@ -57,7 +57,7 @@ def diagnose(replayed: Sequence[Replayed], spec: ModelSpec) -> str:
         _other_case(expected, found)
         or _wrong_classes(expected, found)
         or _part(expected, found, spec)
-        or _mistake(expected, found, {**_BOXES, **_TURNS}, spec)
+        or _box_error(expected, found, {**_BOXES, **_TURNS}, spec)
         or _wrong_scores(expected, found)
         or _offset(expected, found)
     )
@@ -79,7 +79,7 @@ def _agreement(
     score: float = SAME_SCORE,
     labels: bool = True,
 ) -> float:
-    """Share of detections that have a partner, 0..1."""
+    """Fraction of detections that match, 0..1."""
     paired = total = 0
     for ours, theirs in zip(expected, found, strict=True):
         pairs, _ = match(*((ours, theirs) if labels else (_one_class(ours), _one_class(theirs))))
@@ -93,7 +93,7 @@ def _one_class(found: Detections) -> Detections:
 
 
 def _other_case(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
-    """Whether the answers are those of other cases."""
+    """Check whether the detections belong to other cases."""
     sources = []
     for index, theirs in enumerate(found):
         scores = [_agreement([ours], [theirs]) if len(ours) else 0.0 for ours in expected]
@@ -109,7 +109,7 @@ def _other_case(expected: Sequence[Detections], found: Sequence[Detections]) -> 
 
 
 def _part(expected: Sequence[Detections], found: Sequence[Detections], spec: ModelSpec) -> str:
-    """Whether one side is a part of the other."""
+    """Check whether one side is a subset of the other."""
     count, given = sum(map(len, expected)), sum(map(len, found))
     paired = _agreement(expected, found) * sum(max(len(a), len(b)) for a, b in zip(expected, found, strict=True))
     if given < count and paired >= 0.95 * given:
@@ -135,13 +135,13 @@ def _part(expected: Sequence[Detections], found: Sequence[Detections], spec: Mod
 
 
 def _overlap(found: Detections) -> float:
-    """The largest IoU of two boxes of one class."""
+    """The largest IoU between two boxes of one class."""
     iou = pairwise_iou(found.boxes_xyxy, found.boxes_xyxy) * (found.labels[:, None] == found.labels)
     return float(np.triu(iou, 1).max(initial=0))
 
 
 Boxes = Callable[[np.ndarray, ModelSpec], np.ndarray]
-# the right boxes (x1, y1, x2, y2) out of the wrong ones
+# error -> function that corrects the boxes, xyxy
 _BOXES: dict[str, Boxes] = {
     "its boxes are x before y, or y before x, where the other is meant": lambda b, spec: b[:, [1, 0, 3, 2]],
     "its boxes are in pixels of the input, not fractions": lambda b, spec: (
@@ -174,10 +174,10 @@ _TURNS: dict[str, Boxes] = {
 }
 
 
-def _mistake(
+def _box_error(
     expected: Sequence[Detections], found: Sequence[Detections], table: dict[str, Boxes], spec: ModelSpec
 ) -> str:
-    """The best row of a table of mistakes in the boxes, if it explains what was found."""
+    """The error in a table whose correction explains the detections best, if any does."""
     explained = {
         word: _agreement(expected, [replace(each, boxes_xyxy=undo(each.boxes_xyxy, spec)) for each in found])
         for word, undo in table.items()
@@ -187,7 +187,7 @@ def _mistake(
 
 
 def _wrong_classes(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
-    """Whether boxes and scores are right, and the classes are not."""
+    """Check whether only the classes are wrong."""
     if _agreement(expected, found, labels=False) < EXPLAINED or _agreement(expected, found) >= EXPLAINED:
         return ""
     ours, theirs = _paired(expected, found, SAME_IOU)
@@ -200,7 +200,7 @@ def _wrong_classes(expected: Sequence[Detections], found: Sequence[Detections]) 
 
 
 def _wrong_scores(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
-    """Whether boxes and classes are right, and the scores are not."""
+    """Check whether only the scores are wrong."""
     if _agreement(expected, found, score=np.inf) < EXPLAINED or _agreement(expected, found) >= EXPLAINED:
         return ""
     ours, theirs = _paired(expected, found, SAME_IOU, labels=True)
@@ -209,7 +209,7 @@ def _wrong_scores(expected: Sequence[Detections], found: Sequence[Detections]) -
         return "its scores have not passed the sigmoid; boxes and classes are right"
     if np.median(np.abs(_sigmoid(a) - b)) < 0.01:
         return "its scores have passed the sigmoid twice; boxes and classes are right"
-    ratios = b / np.maximum(a, LEAST)
+    ratios = b / np.maximum(a, MIN_SCORE)
     if np.ptp(np.quantile(ratios, (0.1, 0.9))) < 0.05 * np.median(ratios):
         return f"its scores are {np.median(ratios):.2g} times as high; boxes and classes are right"
     return "its scores are others; boxes and classes are right"
@@ -220,7 +220,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def _offset(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
-    """Whether all boxes are shifted by the same."""
+    """Check whether all boxes are shifted by the same offset."""
     ours, theirs = _nearest(expected, found)
     if not len(ours):
         return ""
@@ -233,7 +233,7 @@ def _offset(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
 
 
 def _nearest(expected: Sequence[Detections], found: Sequence[Detections]) -> tuple[Detections, Detections]:
-    """Each expected detection with that of its class whose centre is the nearest."""
+    """Each expected detection with the detection of its class that has the nearest centre."""
     pairs = []
     for ours, theirs in zip(expected, found, strict=True):
         if len(ours) and len(theirs):
@@ -248,7 +248,7 @@ def _nearest(expected: Sequence[Detections], found: Sequence[Detections]) -> tup
 def _paired(
     expected: Sequence[Detections], found: Sequence[Detections], iou: float, labels: bool = False
 ) -> tuple[Detections, Detections]:
-    """The detections that lie on one another."""
+    """The pairs of detections whose boxes match."""
     sides: tuple[list[Detections], list[Detections]] = ([], [])
     for ours, theirs in zip(expected, found, strict=True):
         pairs, _ = match(*((ours, theirs) if labels else (_one_class(ours), _one_class(theirs))))

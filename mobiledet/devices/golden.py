@@ -1,4 +1,4 @@
-"""The golden gate: does a runtime compute what a model file gives?"""
+"""The golden check: does a runtime reproduce the outputs of a model file?"""
 
 import math
 from collections.abc import Callable
@@ -15,28 +15,28 @@ from mobiledet.matching import Comparison, compare_lists
 from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec
 
-# part of the expected detections that may be decided the other way where two boxes overlap by just the NMS threshold
+# fraction of the expected detections that may be suppressed differently because an IoU is near the NMS threshold
 UNSETTLED_SHARE = 0.05
-FEW = 10  # from so many expected detections on, at least half must have a partner, wherever lists are cut
+FEW = 10  # with at least this number of expected detections, half of them must match even if lists are cut
 
 
 def replay_golden(
     bundle: Bundle, file: ModelFile, accelerator: str, detect: Callable[[GoldenCase], Detections]
 ) -> GoldenReport:
-    """Compare what a runtime finds in the golden cases with what the file gave at export, as sets.
+    """Compare the detections of a runtime in the golden cases with those of the file at export, as sets.
 
-    Runtimes round differently, so a detection may lack its partner where lists are cut: at the score threshold, at the
-    last candidate that was looked at, or at the end of a full list. A few may also lack it where the other side kept an
+    Runtimes round differently, so a detection may be unmatched where lists are cut: at the score threshold, at the last
+    candidate, or at the end of a full list. A few detections may also be unmatched because the other side kept an
     overlapping box of the same class.
 
     Args:
-        bundle: holds the cases, what the file gave for them, and how far a runtime may be from that.
+        bundle: provides the cases, the expected detections, and the tolerance.
         file: the model file under test.
-        accelerator: what really runs it; one that is no processor has a tolerance of its own.
-        detect: runs it on a case; boxes as fractions of the model's input.
+        accelerator: the accelerator that runs it; accelerators and processors have different tolerances.
+        detect: runs the file on a case; returns boxes as fractions of the model's input.
 
     Raises:
-        UserError: they differ.
+        UserError: the detections differ.
     """
     tolerance = bundle.recorded.files[file.path].tolerance(accelerator)
     cases = bundle.golden(file)
@@ -62,7 +62,7 @@ def replay_golden(
     if failed:
         reason = diagnose(replayed, bundle.spec)
         raise UserError(
-            f"{bundle.path}: this runtime does not compute what {file.path} gives: {reason}; golden case "
+            f"{bundle.path}: this runtime does not reproduce the outputs of {file.path}: {reason}; golden case "
             f"{failed[0]}: {problems[failed[0]]}; its results would be worthless, try another --accelerator"
         )
     return GoldenReport(
@@ -74,12 +74,15 @@ def replay_golden(
 
 
 def as_fractions(frame: Frame, spec: InputSpec | None) -> Detections:
-    """What was found in a golden case that was sent as an image, boxes as fractions of the model's input.
+    """The detections in a golden case, with boxes as fractions of the model's input.
 
-    Without ``spec`` it was sent as that input, and so are its boxes already.
+    Args:
+        frame: the result of a device for the case.
+        spec: input of the model, if the case was sent as an encoded image; None if it was sent as the model's input, so
+            that its boxes are fractions already.
 
     Raises:
-        UserError: the device could not read it.
+        UserError: the device could not read the image.
     """
     if frame.problem:
         raise UserError(f"the device {frame.problem}")
@@ -89,7 +92,7 @@ def as_fractions(frame: Frame, spec: InputSpec | None) -> Detections:
 
 
 def _difference(bundle: Bundle, expected: Detections, found: Detections, compared: Comparison) -> str:
-    """What tells two lists apart for no good reason; empty when nothing does."""
+    """Description of an unexplained difference between two lists; empty if there is none."""
     if len(expected) and len(found) and not found.scores.any():
         return f"all scores are zero where {len(expected)} detections are expected"
     for verb, ours, side in (("misses", expected, compared.missing), ("invents", found, compared.extra)):

@@ -13,7 +13,7 @@ from mobiledet.devices.partitions import from_details
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import OUTPUTS
 
-# what runs the operations -> how LiteRT is told so
+# accelerator -> option of LiteRT
 ACCELERATORS = {
     "auto": OpResolverType.AUTO,
     "xnnpack": OpResolverType.AUTO,
@@ -22,20 +22,20 @@ ACCELERATORS = {
 
 
 class LiteRtDetector:
-    """A detector whose file takes one raw RGB image and gives boxes, classes, scores and count.
+    """A detector whose file takes one raw RGB image and returns boxes, classes, scores and count.
 
     Args:
         path: the .tflite file.
-        accelerator: a key of ``ACCELERATORS``: ``cpu`` is LiteRT's own kernels, ``auto`` XNNPACK where it takes part.
-        threads: of the processor, at least 1.
+        accelerator: a key of ``ACCELERATORS``: ``cpu`` uses LiteRT's own kernels, ``auto`` uses XNNPACK where possible.
+        threads: number of CPU threads, at least 1.
 
     Attributes:
-        height, width: of the image, in pixels.
-        accelerator: the one that runs the file: ``xnnpack``, or ``cpu`` also where XNNPACK takes no operation.
-        delegated_share: part of the graph's operations that XNNPACK runs, 0..1.
+        height, width: size of the input in pixels.
+        accelerator: the accelerator that runs the file: ``xnnpack``, or ``cpu`` if XNNPACK runs no operation.
+        delegated_share: fraction of the graph's operations that XNNPACK runs, 0..1.
 
     Raises:
-        UserError: unknown accelerator, or a file that LiteRT cannot load or that is no such detector.
+        UserError: the accelerator is unknown, or the file cannot be loaded by LiteRT or is not such a detector.
     """
 
     def __init__(self, path: Path, accelerator: str = "auto", threads: int = 1) -> None:
@@ -53,7 +53,7 @@ class LiteRtDetector:
             self.delegated_share = from_details(self._interpreter._get_ops_details()).delegated_share
         except UserError:
             raise
-        except Exception as error:  # its Python part stumbles in many ways over a file with names or parts missing
+        except Exception as error:  # an incomplete file raises exceptions of many kinds
             raise UserError(f"LiteRT cannot load {path}: {_one_line(error)}; export it again") from error
         self.accelerator = "xnnpack" if self.delegated_share else "cpu"
 
@@ -62,7 +62,7 @@ class LiteRtDetector:
         self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
 
     def invoke(self) -> None:
-        """Run the graph on the input; the input must be set anew before each run, its memory is reused.
+        """Run the graph on the input, which must be set again before each run because its memory is reused.
 
         Raises:
             UserError: LiteRT fails.
@@ -73,21 +73,21 @@ class LiteRtDetector:
             raise UserError(f"LiteRT cannot run {self._path}: {_one_line(error)}; export it again") from error
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
-        """What the last run found, boxes in pixels of an image of this size.
+        """The detections of the last run, boxes xyxy in pixels of an image of this size.
 
         Args:
-            image_height, image_width: pixels of the model's input, or of a picture that is stretched to it; 1 leaves
+            image_height, image_width: size of the model's input, or of an image that was stretched to it; 1 gives
                 fractions, see ``mobiledet.placement``.
-            class_count: classes that the model tells apart; None when unknown.
+            class_count: number of classes of the model; None if unknown.
 
         Raises:
-            UserError: the outputs hold NaN or infinity, or a count or class that cannot be.
+            UserError: the outputs contain NaN or infinity, or an impossible count or class.
         """
         outputs = {name: self._interpreter.get_tensor(self._outputs[name]["index"]) for name in OUTPUTS}
         return to_detections(self._path, outputs, image_height, image_width, class_count)
 
     def _signature(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Tensors of the input, and of the outputs by name."""
+        """Details of the input tensor, and of the output tensors by name."""
         signatures = self._interpreter.get_signature_list()
         fitting = [key for key, value in signatures.items() if set(OUTPUTS) <= set(value["outputs"])]
         if not fitting:
@@ -110,7 +110,7 @@ class LiteRtDetector:
         return inputs[0], outputs
 
     def _require_shape(self, name: str, tensor: dict[str, Any], shapes: Sequence[tuple[int, ...]]) -> None:
-        # shape_signature holds -1 for a dynamic side, with which some runtimes give zeros without a word
+        # shape_signature has -1 for a dynamic dimension, for which some runtimes silently return zeros
         shape = tuple(int(side) for side in tensor["shape_signature"])
         if shape not in shapes:
             raise UserError(f"{self._path}: {name} is {shape}, not {shapes[0]}; export it with mobiledet export")

@@ -68,7 +68,7 @@ class LocalDevice:
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> "LocalSession":
         """Load a .tflite file, a Core ML package into the interpreter, or a Core AI asset; see ``Device.load``."""
         if not 0 <= threads <= MOST_THREADS:
-            raise UserError(f"{threads} threads are asked for, a model file takes 1 to {MOST_THREADS}")
+            raise UserError(f"{threads} threads were requested; possible are 1 to {MOST_THREADS}")
         path, threads = bundle.root / file.path, threads or usable_cores()
         detector: LoadedFile
         if file.format == "tflite":
@@ -87,7 +87,7 @@ class LocalDevice:
         return LocalSession(bundle, file, detector, accelerator, threads)
 
     def close(self) -> None:
-        """There is nothing to let go."""
+        """Nothing to release."""
 
 
 def _litert() -> tuple[str, str]:
@@ -121,7 +121,7 @@ class LocalSession:
         return replay_golden(self._bundle, self._file, self.execution.actual, self.replay)
 
     def replay(self, case: GoldenCase) -> Detections:
-        """What the file finds in a golden case, boxes as fractions."""
+        """The detections in a golden case, boxes xyxy as fractions of the model's input."""
         if not case.encoded:
             return self.detect_input(case.image)[0]
         (frame,) = self.frames([case.encoded])
@@ -132,7 +132,7 @@ class LocalSession:
             yield frame.cut(self._bundle.spec.input)
 
     def frames(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
-        """As ``detect``; boxes may reach out of the picture, into the padding of a letterbox."""
+        """Like ``detect``, but boxes may reach beyond the image, into the padding of a letterbox."""
         for index, image in enumerate(images):
             name = image if isinstance(image, Path) else Path(str(index))
             yield self._frame(name, partial(read_for_input, image, name, self._bundle.spec.input, apply_orientation))
@@ -150,14 +150,14 @@ class LocalSession:
         return Frame(image, detections, times, height=picture.height, width=picture.width)
 
     def detect_input(self, image: np.ndarray) -> tuple[Detections, StageTimes]:
-        """Detect in an image of the model's size, height x width x 3 uint8 RGB; boxes as fractions of it."""
+        """Run on an image of the model's input size, height x width x 3 uint8 RGB; boxes are fractions of it."""
         started = time.perf_counter_ns()
         return self._run(image, None, started, started)
 
     def _run(
         self, pixels: np.ndarray, placement: Placement | None, started: int, decoded: int
     ) -> tuple[Detections, StageTimes]:
-        """Run the file on its input; boxes in the picture that lies there, or as fractions of the input."""
+        """Run the file on its input; boxes are in pixels of the placed image, or fractions of the input without one."""
         self._detector.set_input(pixels)
         prepared = time.perf_counter_ns()
         self._detector.invoke()

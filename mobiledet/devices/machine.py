@@ -1,4 +1,4 @@
-"""What this machine is and how it is, as far as the system tells without special rights."""
+"""Description and state of this machine, as far as they can be read without special permissions."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from mobiledet.processes.cores import EMULATOR, is_x86
 
 
 def machine_model() -> str:
-    """The name of the board or computer; the architecture when the system hides it."""
+    """The name of the board or computer; the architecture if the name is unknown."""
     for source in ("/proc/device-tree/model", "/sys/class/dmi/id/product_name"):
         name = _read(Path(source)).strip("\0 \n")
         if name:
@@ -18,7 +18,7 @@ def machine_model() -> str:
 
 
 def cpu_name() -> str:
-    """The processor's name; the architecture when the system hides it."""
+    """The name of the processor; the architecture if the name is unknown."""
     fields = dict(line.partition(":")[::2] for line in _read(Path("/proc/cpuinfo")).splitlines())
     named = {key.strip(): value.strip() for key, value in fields.items()}
     return named.get("model name") or named.get("Hardware") or platform.processor() or platform.machine()
@@ -34,18 +34,18 @@ def os_name() -> str:
 
 
 def emulator() -> str:
-    """What plays this processor, of which times would say nothing; empty on a real one.
+    """The emulator that this process runs in, whose times are meaningless; empty on a real processor.
 
-    Whoever starts an emulator of programs tells it (``EMULATOR``). Where a container was started for another kind of
-    processor, the kernel still says which one is there.
+    User-mode emulators that we start are named by an environment variable (``EMULATOR``). In a container for another
+    architecture, the kernel still reports the real processor.
     """
-    told = os.environ.get(EMULATOR, "")
+    named = os.environ.get(EMULATOR, "")
     foreign = not is_x86() and _read(Path("/sys/devices/system/cpu/modalias")).startswith("cpu:type:x86")
-    return told or ("an emulator" if foreign else "")
+    return named or ("an emulator" if foreign else "")
 
 
 def memory_bytes() -> int | None:
-    """Memory that this process holds now."""
+    """Current memory of this process in bytes; None if unknown."""
     return _status_bytes("VmRSS")
 
 
@@ -79,7 +79,7 @@ def _status_bytes(field: str) -> int | None:
 
 
 def _read(path: Path) -> str:
-    """The text of a file; empty when it cannot be read."""
+    """The text of a file; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

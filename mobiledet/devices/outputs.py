@@ -1,4 +1,4 @@
-"""The four outputs of a model file as detections."""
+"""Converts the outputs of a model file to detections."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,24 +9,24 @@ from mobiledet.detections import Detections
 from mobiledet.errors import UserError
 from mobiledet.spec import OUTPUTS
 
-VISION_OUTPUTS = ("confidence", "coordinates")  # of a Core ML package that Vision takes for an object detector
+VISION_OUTPUTS = ("confidence", "coordinates")  # of a Core ML package that Vision recognises as an object detector
 
 
 def to_detections(
     path: Path, outputs: Mapping[str, np.ndarray], image_height: int, image_width: int, class_count: int | None = None
 ) -> Detections:
-    """What a file found in one image, boxes in pixels of an image of this size.
+    """The detections of a file in one image, boxes xyxy in pixels of an image of this size.
 
     Args:
-        path: of the model file, for messages.
+        path: path of the model file, for messages.
         outputs: boxes 1 x K x 4, classes 1 x K, scores 1 x K, count 1; or those of a package for Vision, confidence
             K x C and coordinates K x 4 (centre x, centre y, width, height in 0..1).
-        image_height, image_width: pixels of the model's input, or of a picture that is stretched to it; 1 leaves
+        image_height, image_width: size of the model's input, or of an image that was stretched to it; 1 gives
             fractions, see ``mobiledet.placement``.
-        class_count: classes that the model tells apart; None when unknown.
+        class_count: number of classes of the model; None if unknown.
 
     Raises:
-        UserError: the outputs hold NaN or infinity, or a count or class that cannot be.
+        UserError: the outputs contain NaN or infinity, or an impossible count or class.
     """
     outputs = _from_vision(outputs) if set(VISION_OUTPUTS) <= outputs.keys() else outputs
     boxes, classes, scores, count = (outputs[name][0] for name in OUTPUTS)
@@ -43,10 +43,10 @@ def to_detections(
 
 
 def _from_vision(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each object with its best class, in the other form, its box cut at the edges of the image.
+    """Convert the outputs of a package for Vision: the best class of each object, boxes clipped to the image.
 
-    A detector that suppresses before it clips, such as TensorFlow's, gives boxes that reach out of the image: Core ML's
-    suppression is the last step of such a package, so that no clipping can follow in it.
+    A detector that suppresses before clipping, such as TensorFlow's, returns boxes that reach beyond the image, because
+    Core ML's suppression is the last step of such a package.
     """
     confidence, coordinates = (outputs[name] for name in VISION_OUTPUTS)
     centre, size = coordinates[:, 1::-1], coordinates[:, :1:-1]  # y before x

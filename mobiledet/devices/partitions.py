@@ -1,4 +1,4 @@
-"""How LiteRT divides a file between XNNPACK and its own kernels, asked of the runtime itself."""
+"""The partitions of a file between XNNPACK and LiteRT's own kernels, as reported by the runtime."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from mobiledet.errors import UserError
 
 @dataclass(frozen=True)
 class Partitions:
-    """The division.
+    """The partitions of a file.
 
     Attributes:
-        delegated: indices of the operations of each part that XNNPACK runs, in the order of execution.
-        left: indices of those that LiteRT's own kernels run.
+        delegated: indices of the operations in each partition that XNNPACK runs, in the order of execution.
+        left: indices of the operations that LiteRT's own kernels run.
     """
 
     delegated: tuple[tuple[int, ...], ...]
@@ -24,16 +24,16 @@ class Partitions:
 
     @property
     def delegated_share(self) -> float:
-        """Part of the operations that XNNPACK runs, 0..1."""
+        """Fraction of the operations that XNNPACK runs, 0..1."""
         delegated = sum(map(len, self.delegated))
         return delegated / (delegated + len(self.left)) if delegated else 0.0
 
 
 def divide(path: Path) -> Partitions:
-    """Load a file as an app does.
+    """Load a file as an app does, and read its partitions.
 
     Raises:
-        UserError: LiteRT refuses it.
+        UserError: LiteRT cannot load the file.
     """
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=1)
@@ -45,10 +45,10 @@ def divide(path: Path) -> Partitions:
 
 
 def from_details(operations: Sequence[dict[str, Any]]) -> Partitions:
-    """The division by what the interpreter tells of its operations.
+    """The partitions, from the interpreter's list of operations.
 
-    It appends a DELEGATE operation for each part that it handed over and keeps the originals listed: those between the
-    inputs and the outputs of a DELEGATE are its part.
+    The interpreter appends a DELEGATE operation for each partition and keeps the original operations in its list: those
+    between the inputs and the outputs of a DELEGATE are its partition.
     """
     originals = [operation for operation in operations if operation["op_name"] != "DELEGATE"]
     producers = {tensor: operation for operation in originals for tensor in operation["outputs"]}

@@ -1,4 +1,4 @@
-"""``mobiledet devices``: what can be reached, and what is missing where it cannot be used yet."""
+"""The command ``mobiledet devices``: lists reachable devices, and what is missing to use them."""
 
 import dataclasses
 import json
@@ -30,14 +30,14 @@ NO_TOKEN = "no-token-was-given"
 
 @dataclass(frozen=True)
 class Reachable:
-    """One device, or a kind of devices that nothing can be said of.
+    """One device, or a kind of device of which none was found.
 
     Attributes:
-        address: for ``--device``.
-        model: what it is; empty where it does not tell.
-        system: its operating system; empty where it does not tell.
-        ready: whether it can be used as it is.
-        note: what runs there, or what to do before it can be used.
+        address: its address for ``--device``.
+        model: its model; empty if unknown.
+        system: its operating system; empty if unknown.
+        ready: whether it can be used now.
+        note: its runtime, or what to do before it can be used.
     """
 
     address: str
@@ -63,25 +63,25 @@ def run(config: DevicesConfig) -> None:
 
 
 def reachable(agents: Iterable[str] = (), token: str = "") -> Iterator[Reachable]:
-    """Everything that can be reached now.
+    """All devices that can be reached now.
 
     Args:
-        agents: addresses to look for agents.
-        token: of the agents.
+        agents: addresses of agents to try.
+        token: token of the agents.
     """
     local = LocalDevice().info()
     note = f"ready: {local.runtime} {local.runtime_version}, {local.cores} cores"
     yield Reachable("local", local.model, local.os, True, note)
-    yield from _told("adb:SERIAL", _android)
-    yield from _told("ios:UDID", _ios)
+    yield from _list_or_problem("adb:SERIAL", _android)
+    yield from _list_or_problem("ios:UDID", _ios)
     yield _browser()
-    yield from _told("arm", _arm)
+    yield from _list_or_problem("arm", _arm)
     for address in agents:
         yield _agent(address, token)
 
 
 def _browser() -> Reachable:
-    """Any browser that opens a page of ours."""
+    """Browsers that open the page of ``mobiledet web``."""
     problem = page_problem()
     note = problem or "ready: prints an address for any phone in this network, browser:SERIAL opens it by cable"
     return Reachable("browser", "", "", not problem, note)
@@ -94,8 +94,8 @@ def _arm() -> Iterator[Reachable]:
     yield Reachable("arm", f"emulated by {setup.about.emulator}", "", True, note)
 
 
-def _told(address: str, look: Callable[[], Iterator[Reachable]]) -> Iterator[Reachable]:
-    """What is found, or why nothing can be."""
+def _list_or_problem(address: str, look: Callable[[], Iterator[Reachable]]) -> Iterator[Reachable]:
+    """The devices that ``look`` finds, or an entry with the error message."""
     try:
         found = list(look())
     except UserError as error:
@@ -107,7 +107,7 @@ def _android() -> Iterator[Reachable]:
     adb = find_adb()
     devices = list_devices(adb)
     if not devices:
-        note = "none: plug an Android phone in and switch USB debugging on in its developer options"
+        note = "none: connect an Android phone and enable USB debugging in its developer options"
         yield Reachable("adb:SERIAL", "", "", False, note)
     for device in devices:
         phone = Phone(adb, device.serial)
@@ -121,7 +121,11 @@ def _android() -> Iterator[Reachable]:
             yield Reachable(phone.name, device.model, "", False, str(error))
             continue
         system = f"Android {release}" if release else ""
-        note = "ready: the app is installed" if installed else "lacks the app: give its file with --app FILE.apk"
+        note = (
+            "ready: the app is installed"
+            if installed
+            else "the app is not installed: give its file with --app FILE.apk"
+        )
         yield Reachable(phone.name, device.model, system, installed, note)
 
 
@@ -129,7 +133,7 @@ def _ios() -> Iterator[Reachable]:
     tool = find_tool()
     devices = tool.devices()
     if not devices:
-        note = f"none: {tool.name} sees no iPhone; plug one in and let it trust this computer"
+        note = f"none: {tool.name} sees no iPhone; connect one and let it trust this computer"
         yield Reachable("ios:UDID", "", "", False, note)
     for device in devices:
         note = device.problem or f"found by {tool.name}"
@@ -145,10 +149,10 @@ def _agent(address: str, token: str) -> Reachable:
     except AgentRefusal as refusal:
         note = str(refusal)
         if refusal.code == "unauthorized":
-            note = f"an agent answers: give the token that it shows with --token or {TOKEN_VARIABLE}"
+            note = f"an agent answers: give the token that it prints with --token or {TOKEN_VARIABLE}"
         return Reachable(address, "", "", False, note)
     except (UserError, ValueError) as error:
-        note = str(error) if isinstance(error, UserError) else "what answers there is no agent of this release"
+        note = str(error) if isinstance(error, UserError) else "the answer is not from an agent of this release"
         return Reachable(address, "", "", False, note)
     device = info.device
     note = f"ready: {info.agent}, {device.runtime} {device.runtime_version}, {', '.join(info.accelerators)}"

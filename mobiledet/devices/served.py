@@ -1,4 +1,4 @@
-"""A detector in a process of its own, for runtimes that must not meet others in one process."""
+"""A detector in a process of its own, for runtimes that must not share a process with others."""
 
 import contextlib
 import os
@@ -18,29 +18,30 @@ from mobiledet.devices.outputs import VISION_OUTPUTS, to_detections
 from mobiledet.errors import UserError, unknown_name
 from mobiledet.spec import OUTPUTS
 
-# Threads that wait sleep: where others use the cores too, the usual spinning makes a run ten times as long.
+# Waiting threads sleep: if other processes use the cores, too, the default spinning makes a run ten times as long.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
 
 
 class ServedDetector:
-    """A detector whose process answers by ``array_stream``: first the ``size`` of its image, height and width, then to
-    each ``image`` the outputs, and to each ``shape.…`` with it the results inside of those shapes. An ``error`` comes
-    in place of what cannot be had.
+    """A detector in a process that communicates by ``array_stream``.
+
+    The process first sends the ``size`` of its input, height and width. It answers each ``image`` with the outputs, and
+    with the internal results whose shape is one of ``shape.…`` in the request. In case of an error, it sends ``error``.
 
     Args:
         path: the model file.
-        accelerator: ``auto``, or the only one that there is.
-        threads: of the processor, at least 1.
-        server: the module that runs in the process; it is given the path and the threads.
-        role: what the process is, for messages, such as ``the interpreter``.
+        accelerator: ``auto``, or the only accelerator.
+        threads: number of CPU threads, at least 1.
+        server: the module that runs in the process; its arguments are the path and the number of threads.
+        role: name of the process in messages, such as ``the interpreter``.
 
     Attributes:
-        height, width: of the image, in pixels.
-        accelerator: the only one.
-        delegated_share: None; nothing else takes part.
+        height, width: size of the input in pixels.
+        accelerator: the only accelerator.
+        delegated_share: None, because there is no delegate.
 
     Raises:
-        UserError: unknown accelerator, or a file that cannot be loaded or that is no such detector.
+        UserError: the accelerator is unknown, or the file cannot be loaded or is not such a detector.
     """
 
     delegated_share: float | None = None
@@ -65,34 +66,34 @@ class ServedDetector:
         self._outputs: dict[str, np.ndarray] = {}
 
     def set_input(self, image: np.ndarray) -> None:
-        """Take an image of the model's size, height x width x 3 uint8 RGB."""
+        """Set the image to run on, height x width x 3 uint8 RGB of the model's input size."""
         self._request = {"image": image}
 
     def invoke(self) -> None:
         """Run the program on the input.
 
         Raises:
-            UserError: it fails.
+            UserError: the run fails.
         """
-        self._outputs = self._ask(**self._request)
+        self._outputs = self._exchange(**self._request)
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
-        """What the last run found; see ``to_detections``."""
+        """The detections of the last run; see ``to_detections``."""
         return to_detections(self._path, self._outputs, image_height, image_width, class_count)
 
     def tensors(self, image: np.ndarray, shapes: Collection[Sequence[int]]) -> list[np.ndarray]:
-        """Run the program on an image: every result inside of one of these shapes.
+        """Run the program on an image; returns all internal results with one of these shapes.
 
         Raises:
-            UserError: it fails.
+            UserError: the run fails.
         """
         wanted = {f"shape.{index}": np.array(shape) for index, shape in enumerate(shapes)}
-        answer = self._ask(image=image, **wanted)
+        answer = self._exchange(image=image, **wanted)
         return [values for name, values in answer.items() if name not in (*OUTPUTS, *VISION_OUTPUTS)]
 
-    def _ask(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+    def _exchange(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
         assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):  # it has died; the answer tells why
+        with contextlib.suppress(BrokenPipeError):  # the process has died; reading the answer reports why
             send(self._process.stdin, **arrays)
         return self._answer()
 
@@ -102,15 +103,15 @@ class ServedDetector:
         if answer is None:
             self._log.seek(0)
             reason = why_ended(self._log.read().decode(errors="replace"))
-            raise UserError(f"{self._role} of {self._path} has ended: {reason}")
+            raise UserError(f"{self._role} of {self._path} has stopped: {reason}")
         if "error" in answer:
             raise UserError(str(answer["error"]))
         return answer
 
 
 def why_ended(log: str) -> str:
-    """The line of its log that says why a process has ended: the first that a compiler calls an error, or the last."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()] or ["no word of it"]
+    """The line of a log that says why a process has ended: the first error of a compiler, or the last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()] or ["it printed nothing"]
     return next((line.partition(" error: ")[2] for line in lines if " error: " in line), lines[-1])
 
 

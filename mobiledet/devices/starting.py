@@ -1,4 +1,4 @@
-"""An agent that has just been started on a phone: wait until it answers."""
+"""Waits until an agent that has just been started answers."""
 
 import time
 from collections.abc import Callable
@@ -13,16 +13,16 @@ POLL_SECONDS = 0.2
 
 
 def await_agent(url: str, token: str, mode: InputMode, is_alive: Callable[[], bool]) -> AgentDevice:
-    """The agent as soon as it answers.
+    """Wait for an agent and connect to it.
 
     Args:
         url: http://HOST:PORT.
-        token: that it was started with.
+        token: token that it was started with.
         mode: as in ``AgentDevice``.
-        is_alive: whether it still may; asked after each attempt.
+        is_alive: whether the agent is still running; called after each attempt.
 
     Raises:
-        UserError: it does not answer in time, refuses the token, or is not alive any more.
+        UserError: the agent does not answer in time, refuses the token, or is no longer running.
     """
     end = time.monotonic() + ANSWER_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""Warm up, then time runs of a loaded model file, as a plan says: the heart of every agent's benchmark."""
+"""Warms up and times a loaded model file according to a plan; used by every agent's benchmark."""
 
 import math
 import statistics
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from mobiledet.devices.base import BenchmarkPlan, DeviceState
 
-STEADY_RATIO = 1.05  # of the medians of the latest runs and of those before them
+STEADY_RATIO = 1.05  # largest ratio between the medians of the latest runs and of those before them
 SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class TimedRuns:
-    """What a benchmark measures of a loaded file; the names are those of ``BenchmarkSamples``."""
+    """The measurements of a loaded file; the fields are those of ``BenchmarkSamples``."""
 
     infer_ns: tuple[int, ...]
     started_ns: tuple[int, ...]
@@ -26,15 +26,15 @@ class TimedRuns:
 
 @dataclass(frozen=True)
 class Runner:
-    """A loaded model file and the clock beside it.
+    """Functions to run a loaded model file and to read clock and state.
 
     Attributes:
-        prepare: set the input; not timed.
-        invoke: run the file.
-        read_state: of the device.
-        between_runs: is called before each run and may raise to end them.
-        clock_ns: monotonic.
-        sleep: for some seconds.
+        prepare: sets the input; not timed.
+        invoke: runs the file.
+        read_state: reads the state of the device.
+        between_runs: called before each run; may raise to stop the benchmark.
+        clock_ns: monotonic clock in nanoseconds.
+        sleep: sleeps for some seconds.
     """
 
     prepare: Callable[[], None]
@@ -72,7 +72,7 @@ def time_runs(runner: Runner, plan: BenchmarkPlan) -> TimedRuns:
 
 
 def is_steady(infer_ns: Sequence[int], warmup_runs: int) -> bool:
-    """Whether the latest runs take as long as those before them, half of ``warmup_runs`` each: medians within 5 %."""
+    """Whether the medians of the latest runs and of those before (half of ``warmup_runs`` each) are within 5 %."""
     count = max(1, math.ceil(warmup_runs / 2))
     if len(infer_ns) < 2 * count:
         return False
@@ -91,11 +91,11 @@ def _warm(warmup: "_Runs", plan: BenchmarkPlan) -> bool:
 
 
 class _Runs:
-    """Runs of a file, one when each image of a camera is there, or one after the other.
+    """Runs of a file, at the rate of a camera or without pause.
 
     Args:
-        runner: the file.
-        fps: images that the camera takes in a second; 0 is no camera.
+        runner: the loaded file.
+        fps: images that the camera delivers in a second; 0 for no camera.
     """
 
     def __init__(self, runner: Runner, fps: float) -> None:
@@ -108,7 +108,7 @@ class _Runs:
 
     @property
     def spent_ns(self) -> int:
-        """Since the first run was wanted."""
+        """Time since the start."""
         return self._runner.clock_ns() - self._began_ns
 
     def add(self) -> None:
@@ -126,7 +126,7 @@ class _Runs:
             self.origin_ns = self.started_ns[0]
 
     def _wait_for_image(self) -> None:
-        """Until the camera has its next image; those that it took while the device was busy are lost."""
+        """Wait for the next image of the camera; images that arrived while the device was busy are skipped."""
         now = self._runner.clock_ns()
         if not self.started_ns:
             self.origin_ns = now

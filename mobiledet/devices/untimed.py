@@ -1,4 +1,4 @@
-"""Runtimes whose times say nothing of a device: their results hold none."""
+"""Runtimes whose times are meaningless, so that results contain no latency."""
 
 from mobiledet.devices.coreai import RUNTIME as COREAI
 
@@ -6,12 +6,12 @@ EMULATED = "litert-emulated"
 INTERPRETER = "mobiledet MIL interpreter"
 
 UNTIMED = {
-    EMULATED: "emulated, and an emulator's times say nothing of a processor",
-    INTERPRETER: "this is a reference interpreter, its times say nothing of a device",
-    COREAI: "Apple's runtime on this processor, its times say nothing of Apple's systems",
+    EMULATED: "the times of an emulator say nothing about a real processor",
+    INTERPRETER: "the times of the reference interpreter say nothing about a device",
+    COREAI: "the times of Apple's runtime on this processor say nothing about Apple's systems",
 }
 
 
 def why_untimed(runtime: str) -> str:
-    """Why the times of ``DeviceInfo.runtime`` say nothing, in words; empty where they do."""
+    """Why the times of a runtime (``DeviceInfo.runtime``) are meaningless; empty if they are not."""
     return UNTIMED.get(runtime, "")

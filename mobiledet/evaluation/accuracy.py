@@ -1,4 +1,4 @@
-"""Run a loaded model file over a data set and score its detections."""
+"""Runs a loaded model file on a data set and scores its detections."""
 
 import dataclasses
 from collections.abc import Generator, Sequence
@@ -25,9 +25,9 @@ from mobiledet.metrics.scoring import collect, evaluator_of, require_boxes
 from mobiledet.metrics.thresholds import Rule
 from mobiledet.spec import ModelSpec
 
-# how alike an image must be that is run again: devices may round differently from run to run
+# tolerance for an image that is run again: devices may round differently from run to run
 SAME, ODD_SHARE = Tolerance(iou=0.9, score=0.05), 0.1
-LATENCY_ALONE = "--no-accuracy to measure latency alone"
+LATENCY_ONLY = "--no-accuracy to measure latency alone"
 
 
 def measure_accuracy(
@@ -43,35 +43,35 @@ def measure_accuracy(
     rules: Sequence[Rule] = (Rule(),),
     match_iou: float = 0.5,
 ) -> Accuracy:
-    """Detect in every image of a data set that has not been seen yet, with a progress bar, and score.
+    """Run the model on every image that has not been processed yet, with a progress bar, and score all.
 
     Args:
-        session: the loaded file; a ``TiledSession`` has the whole images scored beside.
-        spec: the model's description, for its labels.
-        dataset: the images and what is on them.
+        session: the loaded file; with a ``TiledSession`` the whole images are also scored alone.
+        spec: spec of the model, for its labels.
+        dataset: the images and the ground truth.
         scorer: one of ``metrics.coco.SCORERS``.
-        on_bad_data: with ``skip`` an image that cannot be decoded or has another size than the annotations say is left
+        on_bad_data: with ``skip``, an image that cannot be decoded or whose size differs from the annotations is left
             out, of the score too.
-        log: what is known already, and where the rest is added image by image.
-        mode: what the device is given.
-        quiet: leave the bar out.
-        timed: whether the device's times mean something.
-        rules: what thresholds are chosen for, the best F1 first.
-        match_iou: from there on an object counts as found for them.
+        log: detections of an earlier run; new ones are added image by image.
+        mode: what the device is given, files or tensors.
+        quiet: show no progress bar.
+        timed: whether the times that the device reports are meaningful.
+        rules: rules for the choice of thresholds, the best F1 first.
+        match_iou: IoU from which on a detection matches an object, for the thresholds and errors.
 
     Raises:
-        UserError: an image is broken, none is left, the data set has no box or a class that the model does not know, or
-            the device finds something else in the last known image than before.
+        UserError: an image is damaged, no image is left, the data set has no box or a class that the model does not
+            know, or the device gives other detections for the last logged image than before.
     """
     label_of = match_labels(spec, dataset)
-    require_boxes(dataset, LATENCY_ALONE)
+    require_boxes(dataset, LATENCY_ONLY)
     if log and log.found:
         _check_known(session, spec, dataset, log)
     known = dict(log.found) if log else {}
     waiting = [image for image in dataset.images if image.id not in known]
     with _progress(quiet) as progress, closing(_detect(session, waiting, dataset)) as frames:
         done = len(dataset.images) - len(waiting)
-        name = f"images, {done} known before" if done else "images"
+        name = f"images, {done} done before" if done else "images"
         task = progress.add_task(name, total=len(dataset.images), completed=done)
         new, bad = collect(
             frames,
@@ -132,8 +132,7 @@ def _stages(frames: Sequence[Frame], timed: bool) -> dict[str, LatencyStats]:
 def _detect(
     session: Session, images: Sequence[LabelledImage], dataset: DetectionSet
 ) -> Generator[tuple[LabelledImage, Frame, str], None, None]:
-    """What the device finds in each image, and what is wrong with it; those that are turned as their EXIF tag says come
-    last."""
+    """Each image with its frame and a description of its problem, if any; images that are rotated by EXIF come last."""
     for apply_orientation in (False, True):
         group = [image for image in images if image.apply_orientation == apply_orientation]
         if group:
@@ -144,27 +143,27 @@ def _detect(
 
 
 def _notes(spec: ModelSpec, dataset: DetectionSet, label_of: Sequence[int | None]) -> tuple[str, ...]:
-    """What a reader of the score should know: notes of the data set, and classes that have no AP."""
+    """Notes for the reader of the score: those of the data set, and classes without an AP."""
     missing = [
         name for name, place in zip(spec.labels, label_of, strict=True) if place is None or not dataset.objects[place]
     ]
     if not missing:
         return dataset.notes
-    return (*dataset.notes, f"{len(missing)} of {len(spec.labels)} classes have no box here and no AP: {some(missing)}")
+    return (*dataset.notes, f"{len(missing)} of {len(spec.labels)} classes have no box and no AP here: {some(missing)}")
 
 
 def _check_known(session: Session, spec: ModelSpec, dataset: DetectionSet, log: DetectionLog) -> None:
-    """Run the last known image again: a device that had broken before it was interrupted is found out."""
+    """Run the last logged image again, to detect a device that was faulty before the interruption."""
     last = next(reversed(log.found))
-    image = next(image for image in dataset.images if image.id == last)  # the log is of these images
+    image = next(image for image in dataset.images if image.id == last)  # the log contains only these images
     (again,) = session.detect([image.path], image.apply_orientation)
     before = log.found[last].detections
     compared = compare_lists(before, again.detections, spec.nms.score, spec.nms, SAME)
     odd = len(compared.missing.unexplained) + len(compared.extra.unexplained)
     if again.problem or odd > ODD_SHARE * len(before):
         raise UserError(
-            f"{log.path} holds other detections of {image.path.name} than the device finds now ({odd} of {len(before)} "
-            "differ), so none of it can be trusted; pass --fresh to start anew"
+            f"{log.path} has other detections for {image.path.name} than the device gives now ({odd} of {len(before)} "
+            "differ), so it cannot be trusted; pass --fresh to start again"
         )
 
 
@@ -174,6 +173,6 @@ class _Rate(ProgressColumn):
 
 
 def _progress(quiet: bool) -> Progress:
-    """A bar with the rate and the time to go, on standard error."""
+    """A progress bar with the rate and the remaining time, on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True, quiet=quiet))

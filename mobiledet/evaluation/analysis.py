@@ -1,4 +1,4 @@
-"""What to ship and what goes wrong: the thresholds of an evaluation and the errors that remain at them."""
+"""Chooses the thresholds of an evaluation and analyses the errors at them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from mobiledet.metrics.thresholds import Promise, Rule, ThresholdTable, choose_t
 from mobiledet.records import Count, Share
 from mobiledet.truth import ImageId, Truth
 
-WORST = 12  # images that are named
+WORST = 12  # number of worst images that are listed
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class WorstImage:
     """An image with many errors.
 
     Attributes:
-        file_name: of it.
-        objects: to find.
-        missed: not found.
-        wrong: detections that find none.
+        file_name: its file name.
+        objects: number of ground-truth objects.
+        missed: number of objects that were not detected.
+        wrong: number of detections that match no object.
     """
 
     file_name: str
@@ -46,11 +46,11 @@ class Analysis:
     """Thresholds, and the errors at them.
 
     Attributes:
-        iou: from there on an object counts as found.
-        tables: thresholds by rule; the best F1 comes first, and all below is told at its thresholds.
-        errors: by kind.
-        confusion: which classes are taken for which.
-        calibration: how often detections are right, by score, over all of them.
+        iou: IoU from which on a detection matches an object.
+        tables: thresholds by rule; the best F1 comes first, and the fields below refer to its thresholds.
+        errors: errors by kind.
+        confusion: pairs of classes that are confused.
+        calibration: precision of the detections by score, over all of them.
         worst: the images with the most errors.
     """
 
@@ -62,28 +62,28 @@ class Analysis:
     worst: tuple[WorstImage, ...]
 
     def check(self, class_count: int) -> None:
-        """Refuse what no evaluation gives.
+        """Check values that were read from a file for consistency.
 
         Raises:
-            ValueError: names the field.
+            ValueError: they are inconsistent; names the field.
         """
         if not self.tables or self.tables[0].rule != Rule():
-            raise ValueError("analysis.tables does not begin with the best F1")
+            raise ValueError("analysis.tables does not start with the best F1")
         if any(len(table.classes) != class_count for table in self.tables):
-            raise ValueError(f"analysis.tables has thresholds of other than {class_count} classes")
+            raise ValueError(f"analysis.tables does not have thresholds of {class_count} classes")
         if list(self.errors) != list(KINDS):
             raise ValueError(f"analysis.errors are not {', '.join(KINDS)}")
         if any(max(entry.truth, entry.found) > class_count for entry in self.confusion):
-            raise ValueError("analysis.confusion names a class that there is not")
+            raise ValueError("analysis.confusion names a class that does not exist")
 
 
 def promise_text(promise: Promise | None) -> str:
-    """A share and its interval."""
+    """A precision or recall with its interval, as text."""
     return f"{promise.value:.3f} ({promise.low:.2f}–{promise.high:.2f})" if promise else ""
 
 
-def wished_rules(min_precision: float | None, min_recall: float | None, iou: float) -> tuple[Rule, ...]:
-    """The rules that options ask for, the best F1 first.
+def requested_rules(min_precision: float | None, min_recall: float | None, iou: float) -> tuple[Rule, ...]:
+    """The rules that the options request, the best F1 first.
 
     Raises:
         UserError: an option is out of range.
@@ -109,15 +109,15 @@ def analyse(
     rules: Sequence[Rule] = (Rule(),),
     iou: float = 0.5,
 ) -> Analysis:
-    """Choose thresholds and look into the errors.
+    """Choose thresholds and analyse the errors at them.
 
     Args:
-        labels, truth, label_of: as of ``CocoEvaluator``.
-        found: the detections of each image.
-        evaluator: has been given all of it.
+        labels, truth, label_of: as in ``CocoEvaluator``.
+        found: the detections in each image.
+        evaluator: an evaluator of these detections.
         names: file name of each image.
-        rules: for the thresholds; the best F1 is first.
-        iou: one of 0.5, 0.55, ... 0.95.
+        rules: rules for the thresholds, the best F1 first.
+        iou: IoU from which on a detection matches an object: 0.5, 0.55, ... 0.95.
     """
     matches = match_detections(labels, truth, found, label_of)
     tables = tuple(choose_thresholds(matches, rule, iou) for rule in rules)

@@ -1,4 +1,4 @@
-"""``mobiledet card``: the model card of a bundle, with what results tell of it."""
+"""The command ``mobiledet card``: writes the model card of a bundle, with the figures of results."""
 
 import sys
 from collections.abc import Sequence
@@ -23,26 +23,30 @@ def run(config: CardConfig) -> None:
     bundle = open_bundle(config.bundle)
     out = config.out or card_path(bundle)
     if out.suffix == ".html" or out.is_dir():
-        raise UserError(f"--out {out} shall be a Markdown file, such as {out.with_suffix('.md').name}")
+        raise UserError(f"--out {out} must be a Markdown file, such as {out.with_suffix('.md').name}")
     for path in write_card(card_of(bundle, config.results), out):
         print(f"card: {path}")
 
 
 def card_of(bundle: Bundle, results: Sequence[Path] = ()) -> Card:
-    """The card of a bundle and the results of its files; how many were of others is told on standard error.
+    """The card of a bundle with the results of its files.
+
+    The number of ignored results of other bundles is printed to standard error.
 
     Raises:
-        UserError: a result cannot be read, or none of them is of the bundle.
+        UserError: a result cannot be read, or none belongs to the bundle.
     """
     paths = [path for given in results for path in result_files(given)]
     read = [read_result(path) for path in paths if not is_cross_check(path)]
     path_of = {file.sha256: file.path for file in bundle.files}
-    # thresholds and kernels that a bundle learns change its checksum, not those of its files
+    # thresholds and kernels that are added to a bundle change its checksum, but not those of its files
     ours = [result for result in read if result.file.sha256 in path_of and result.spec.labels == bundle.spec.labels]
     if results and not ours:
-        raise UserError(f"none of the {len(paths)} results is of a file of {bundle.path}; evaluate it")
+        raise UserError(f"none of the {len(paths)} results belongs to a file of {bundle.path}; evaluate it")
     if len(ours) < len(paths):
-        print(f"{len(paths) - len(ours)} of {len(paths)} results are of other bundles and left out", file=sys.stderr)
+        print(
+            f"{len(paths) - len(ours)} of {len(paths)} results belong to other bundles and are ignored", file=sys.stderr
+        )
     ordered = sorted(ours, key=lambda result: [file.sha256 for file in bundle.files].index(result.file.sha256))
     return make_card(bundle, [_measured(result, path_of[result.file.sha256]) for result in ordered])
 

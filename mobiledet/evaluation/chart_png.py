@@ -1,4 +1,4 @@
-"""mAP against latency as a PNG file, for places that show no HTML."""
+"""The chart of mAP against latency as a PNG file, for places that cannot show HTML."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +14,18 @@ from mobiledet.evaluation.comparison import Comparison, style
 from mobiledet.evaluation.label_placement import Box, place_labels
 from mobiledet.files.atomic import atomic_file
 
-# of one chart, in pixels at 100 dots per inch; the files have twice as many
+# size of one chart in pixels at 100 dots per inch; the files have twice the resolution
 WIDTH, HEIGHT = 1000, 560
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 44, 52
 DPI = 100
 SCALE = 2
 MARK = 6.0
 MARKERS = ("o", "s", "^", "D", "P", "v")
-COLORS = ("#2a6fdb", "#c8641b", "#2d8a4e", "#8250c4", "#c23b4a", "#14828c")
+COLOURS = ("#2a6fdb", "#c8641b", "#2d8a4e", "#8250c4", "#c23b4a", "#14828c")
 
 
 def write_map_latency(path: Path, comparisons: Sequence[Comparison]) -> None:
-    """Draw one chart for each of at least one comparison, one below the other.
+    """Draw one chart for each comparison (at least one), one below the other.
 
     Raises:
         UserError: the file cannot be written.
@@ -57,7 +57,7 @@ def _draw(chart: Axes, comparison: Comparison) -> None:
     chart.spines[["top", "right"]].set_visible(False)
     for index, series in enumerate(comparison.series):
         colour, mark = style(index)
-        color, marker = COLORS[colour], MARKERS[mark]
+        color, marker = COLOURS[colour], MARKERS[mark]
         front = [point for point in series.points if point.on_front]
         chart.plot([p.ms for p in front], [p.ap for p in front], color=color, alpha=0.45, linewidth=1.5, zorder=2)
         for ladder in series.ladders:
@@ -75,7 +75,7 @@ def _draw(chart: Axes, comparison: Comparison) -> None:
 
 
 def _name_points(chart: Axes, comparison: Comparison, x_axis: Axis, y_axis: Axis) -> None:
-    """Write the names beside the marks; those that find no room are left out."""
+    """Write the names beside the markers; names without space are left out."""
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     points = comparison.points
     names = [point.name for point in points]

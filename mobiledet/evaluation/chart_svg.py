@@ -1,4 +1,4 @@
-"""Charts as SVG without scripts or fonts of their own; colours come from the page's style sheet."""
+"""Charts as SVG without scripts or fonts; colours come from the page's style sheet."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from mobiledet.evaluation.latency import LatencyStats
 MARK = 6.0
 HISTOGRAM_BINS = 40
 
-# outlines of the marks around (0, 0), one for each series in turn
+# outlines of the markers around (0, 0), used by the series in turn
 MARKS = (
     "M-6,0 a6,6 0 1,0 12,0 a6,6 0 1,0 -12,0 z",
     "M-5.5,-5.5 h11 v11 h-11 z",
@@ -27,18 +27,18 @@ MARKS = (
 
 
 def series_mark(index: int) -> Markup:
-    """The mark of a series, for legends and tables."""
+    """The marker of a series, for legends and tables."""
     return tag("svg", _mark(index, 0, 0, on_front=True), class_="mark", viewBox="-9 -9 18 18", aria_hidden="true")
 
 
 def map_latency(comparison: Comparison, names: Sequence[str], width: int, height: int, kind: str) -> Markup:
-    """mAP against latency: a mark for each result, its interval, and the Pareto front of each series as a line.
+    """mAP against latency: a marker for each result, its interval, and the Pareto front of each series as a line.
 
     Args:
-        comparison: at least one point.
-        names: what to write beside each of its points; a name that finds no room is left out.
-        width, height: in CSS pixels; text is of the same size in each.
-        kind: a class for the style sheet, which shows the one that fits the screen.
+        comparison: a comparison with at least one point.
+        names: label of each of its points; a label without space is left out.
+        width, height: size in CSS pixels; the text size does not depend on it.
+        kind: CSS class, by which the style sheet shows the chart that fits the screen.
     """
     points = comparison.points
     x_axis = Axis.for_latency([point.ms for point in points])
@@ -53,8 +53,8 @@ def map_latency(comparison: Comparison, names: Sequence[str], width: int, height
         colour = style(index)[0]
         fronts.append(tag("polyline", points=steps, class_=f"front s{colour}"))
         for ladder in series.ladders:
-            rungs = " ".join(f"{x(point.ms):.1f},{y(point.ap):.1f}" for point in ladder)
-            ladders.append(tag("polyline", points=rungs, class_=f"ladder s{colour}"))
+            path = " ".join(f"{x(point.ms):.1f},{y(point.ap):.1f}" for point in ladder)
+            ladders.append(tag("polyline", points=path, class_=f"ladder s{colour}"))
         for point in series.points:
             marks.append(_point(index, point, x(point.ms), y(point.ap), (x(point.low_ms), x(point.high_ms))))
     centers = [(x(point.ms), y(point.ap)) for point in points]
@@ -79,7 +79,7 @@ def map_latency(comparison: Comparison, names: Sequence[str], width: int, height
 
 
 def histogram(stats: LatencyStats, width: int = 320, height: int = 72) -> Markup:
-    """How the samples are distributed, lines at p50, p90 and p95; what lies far beyond p95 is in the last bar."""
+    """A histogram of the samples, with lines at p50, p90 and p95; samples far above p95 are in the last bar."""
     samples = np.array(stats.samples_ns) / 1e6
     low, high = float(samples.min()), float(min(samples.max(), 1.3 * stats.p95_ms))
     high = max(high, low * 1.001)

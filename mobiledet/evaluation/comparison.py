@@ -1,25 +1,26 @@
-"""Which results may be compared, and which of them are best."""
+"""Groups results that may be compared, and finds the best of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mobiledet.evaluation.result import Result
 
-# what these runtimes take says nothing of an app: they get charts of their own
+# times in these runtimes say nothing about an app, so they are drawn in separate charts
 RUNTIMES_APART = {"litert-wasm": "in a browser (litert-wasm)"}
-COLOURS = MARKS = 6  # of a chart
+COLOURS = MARKS = 6  # number of colours and of markers in a chart
 
 
 @dataclass(frozen=True)
 class Point:
-    """A result on the plane of latency and mAP.
+    """A result as a point in the chart of mAP against latency.
 
     Attributes:
-        name: short, of the model and precision.
-        result: all that was measured.
-        ms: p50 of the inference; low_ms, high_ms: its interval.
+        name: short name of model and precision.
+        result: the result.
+        ms: p50 of the inference time.
+        low_ms, high_ms: confidence interval of ``ms``.
         ap: mAP.
-        on_front: no other result of the same series is both faster and better.
+        on_front: whether no other result of the same series is both faster and better.
     """
 
     name: str
@@ -33,11 +34,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Results measured in one way on one device; each series has a mark of its own.
+    """Results that were measured in the same way on one device; each series has its own marker.
 
     Attributes:
         name: device, runtime, accelerator and threads.
-        points: by latency.
+        points: points sorted by latency.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Series:
 
     @property
     def ladders(self) -> list[list[Point]]:
-        """Points of one bundle, which differ in precision alone; by latency, at least two."""
+        """For each bundle with several precisions, its points, sorted by latency."""
         by_bundle: dict[str, list[Point]] = {}
         for point in self.points:
             by_bundle.setdefault(point.result.bundle_sha256, []).append(point)
@@ -58,9 +59,9 @@ class Comparison:
 
     Attributes:
         dataset: name of the data set.
-        images: how many.
-        series: by name.
-        apart: what sets the runtime apart from native ones; empty for those.
+        images: number of images.
+        series: series sorted by name.
+        apart: how the runtime differs from native ones; empty for native runtimes.
     """
 
     dataset: str
@@ -70,19 +71,19 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Of a chart."""
+        """Title of the chart."""
         return f"{self.dataset}, {self.images} images" + (f", {self.apart}" if self.apart else "")
 
     @property
     def points(self) -> list[Point]:
-        """Those of all series, one series after the other."""
+        """The points of all series, one series after the other."""
         return [point for series in self.series for point in series.points]
 
 
 def compare(results: Sequence[Result]) -> list[Comparison]:
-    """Sort results with accuracy and latency into comparisons: each of one list of images, and alike in runtime.
+    """Group results with accuracy and latency into comparisons: each has one list of images and one kind of runtime.
 
-    Those of slices are left out: their mAP comes from many runs, the latency is that of one.
+    Results with tiles are left out: their mAP comes from many runs, but the latency is that of one run.
     """
     names = dict(zip(map(id, results), short_names(results), strict=True))
     by_images: dict[tuple[str, str, str], list[Result]] = {}
@@ -102,17 +103,17 @@ def compare(results: Sequence[Result]) -> list[Comparison]:
 
 
 def runtime_apart(result: Result) -> str:
-    """Why the times of a result may not stand beside those of native runtimes; empty when they may."""
+    """Why the times of a result cannot be compared with those of native runtimes; empty if they can."""
     return RUNTIMES_APART.get(result.device.runtime, "")
 
 
 def style(index: int) -> tuple[int, int]:
-    """Colour and mark of a series, each counted from 0: together different for the first 36."""
+    """Indices of the colour and the marker of a series; the pairs differ for the first 36 series."""
     return index % COLOURS, (index + index // COLOURS) % MARKS
 
 
 def series_name(result: Result) -> str:
-    """Where and how a result was measured; latencies under different names are not of the same kind."""
+    """Where and how a result was measured; latencies of different series cannot be compared directly."""
     execution, device = result.execution, result.device
     threads = f"{execution.threads} thread" + ("s" if execution.threads != 1 else "")
     pace = f", {result.latency.plan.fps:g} images/s" if result.latency and result.latency.plan.fps else ""
@@ -125,12 +126,12 @@ def full_name(result: Result) -> str:
 
 
 def short_names(results: Sequence[Result]) -> list[str]:
-    """Names without the words that all results share, in their order: ``0.5x float16`` says enough among siblings."""
+    """Names without the words that all results share, such as ``0.5x float16``, in the order of the results."""
     words = [[*result.spec.name.split("-"), result.file.precision] for result in results]
     if len({len(w) for w in words}) != 1:
         return [full_name(result) for result in results]
-    telling = [i for i in range(len(words[0])) if len({w[i] for w in words}) > 1]
-    return [" ".join(w[i] for i in telling) or full_name(r) for w, r in zip(words, results, strict=True)]
+    distinguishing = [i for i in range(len(words[0])) if len({w[i] for w in words}) > 1]
+    return [" ".join(w[i] for i in distinguishing) or full_name(r) for w, r in zip(words, results, strict=True)]
 
 
 def _points(results: Sequence[Result], names: dict[int, str]) -> tuple[Point, ...]:

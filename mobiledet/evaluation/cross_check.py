@@ -1,4 +1,4 @@
-"""A latency that another tool measured, beside ours: is ours plausible? It holds no accuracy and passed no gate."""
+"""A latency measured by another tool, to check that ours is plausible. Without accuracy or golden check."""
 
 import dataclasses
 import json
@@ -25,17 +25,18 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """One model file, timed by a tool that is not ours.
+    """The timing of one model file by another tool.
 
     Attributes:
-        created: UTC, ISO 8601.
-        command: of mobiledet; tool_command is the tool's own.
+        created: time of creation, UTC, ISO 8601.
+        command: command line of mobiledet.
         bundle_sha256, spec, file: as in ``Result``.
         device, execution: as in ``Result``; the runtime is the tool.
-        plan: how long to measure, as asked for.
-        figures: what the tool measured.
-        states: of the device before and after.
-        output: what the tool printed.
+        plan: requested duration of the measurement.
+        figures: measurements of the tool.
+        states: states of the device before and after.
+        tool_command: command line of the tool.
+        output: output of the tool.
     """
 
     created: str
@@ -53,10 +54,10 @@ class CrossCheck:
 
 
 def measure_cross_check(config: EvaluateConfig, command: str) -> CrossCheck:
-    """What ``--tool benchmark_model`` does.
+    """Measure a model file with ``--tool benchmark_model``.
 
     Raises:
-        UserError: options do not fit it, or the tool does not run.
+        UserError: it does not support one of the options, or the tool does not run.
     """
     if not config.device.startswith("adb"):
         raise UserError(f"--tool benchmark_model runs on Android phones, adb:SERIAL, not on {config.device}")
@@ -66,10 +67,10 @@ def measure_cross_check(config: EvaluateConfig, command: str) -> CrossCheck:
             "as LiteRT's measurement guide says"
         )
     if config.data or config.images:
-        raise UserError("benchmark_model has no mAP; leave out --data and --images")
+        raise UserError("benchmark_model measures no mAP; leave out --data and --images")
     plan = benchmark_plan(config)
     if plan.fps:
-        raise UserError("benchmark_model cannot keep a pace; leave out --fps")
+        raise UserError("benchmark_model cannot run at a given rate; leave out --fps")
     bundle = open_bundle(config.bundle)
     file = bundle.select(config.file or config.precision)
     if file.format != "tflite":
@@ -100,14 +101,14 @@ def measure_cross_check(config: EvaluateConfig, command: str) -> CrossCheck:
 
 
 def default_cross_check_path(config: EvaluateConfig) -> Path:
-    """results/MODEL-SHA256-FILE-DEVICE-benchmark_model.json."""
+    """The default output file: results/MODEL-SHA256-FILE-DEVICE-benchmark_model.json."""
     bundle = open_bundle(config.bundle)
     file = bundle.select(config.file or config.precision)
     return default_out(bundle, file, f"{config.device}-benchmark_model")
 
 
 def write_cross_check(path: Path, check: CrossCheck) -> None:
-    """Write it as JSON, whole or not at all.
+    """Write a cross-check as JSON, completely or not at all.
 
     Raises:
         UserError: the file cannot be written.
@@ -118,24 +119,24 @@ def write_cross_check(path: Path, check: CrossCheck) -> None:
 
 
 def is_cross_check(path: Path) -> bool:
-    """Whether a JSON file says that it is one.
+    """Whether a JSON file contains a cross-check.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     values = read_json(path, RECORD_BYTES)
     return isinstance(values, dict) and values.get("kind") == KIND
 
 
 def read_cross_check(path: Path) -> CrossCheck:
-    """The cross-check in a JSON file.
+    """Read a cross-check from a JSON file.
 
     Raises:
-        UserError: the file cannot be read or is none.
+        UserError: the file cannot be read or is not a cross-check.
     """
     values: Any = read_json(path, RECORD_BYTES)
     if not isinstance(values, dict) or values.get("kind") != KIND:
-        raise UserError(f"{path} is no cross-check of mobiledet evaluate --tool benchmark_model")
+        raise UserError(f"{path} is not a cross-check of mobiledet evaluate --tool benchmark_model")
     if values.get("schema_version") != SCHEMA_VERSION:
         version = values.get("schema_version")
         raise UserError(f"{path}: schema version {version} is not {SCHEMA_VERSION}; use the matching mobiledet")

@@ -1,8 +1,8 @@
-"""What an evaluation has found so far, on disk: a pulled cable or a kill costs the batch on its way, no more.
+"""Saves the detections of an evaluation while it runs: an interruption loses at most the current batch.
 
-One JSON object a line. The first line says what everything comes from; then each image has a line of its own, and so
-has a benchmark. Numbers are written so that they are read back the same to the last bit. While an evaluation is under
-way the file is called NAME.detections.partial, afterwards NAME.detections.ndjson.
+The file has one JSON object a line. The first line is a header with the origin of the detections; then there is a line
+for each image and for each benchmark. Numbers are written such that reading them back gives the same bits. While an
+evaluation is running, the file is called NAME.detections.partial, afterwards NAME.detections.ndjson.
 """
 
 import dataclasses
@@ -27,22 +27,23 @@ from mobiledet.truth import ImageId
 
 KIND = "mobiledet detections"
 SCHEMA_VERSION = 1
-SYNC_SECONDS = 1.0  # lines reach the system at once, the disk after so long
+SYNC_SECONDS = 1.0  # lines reach the operating system at once, and the disk after this time
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What detections come from; an evaluation goes on where another one stopped if all of it is the same.
+    """The origin of detections; an interrupted evaluation continues only if all of it is the same.
 
     Attributes:
-        bundle: its sha256.
+        bundle: sha256 of the bundle.
         file: path of the model file in the bundle.
-        device: that ran it.
+        device: the device that ran it.
         execution: accelerator and threads.
         mode: ``image`` or ``tensor``.
-        images: sha256 of the list of images and what is on them.
-        labels: the classes that ``labels`` of a line count from 0.
-        tiles: how images were cut; empty where they were not. Lines then tell what the whole image alone gave, too.
+        images: sha256 of the list of images and their ground truth.
+        labels: class names; ``labels`` of a line are indices into them.
+        tiles: description of the tiling; empty without tiles. With tiles, a line also contains the detections in the
+            whole image alone.
     """
 
     bundle: str
@@ -55,13 +56,13 @@ class Origin:
     tiles: str = ""
 
     def differences(self, other: "Origin") -> list[str]:
-        """Names of what is not the same."""
+        """Names of the fields that differ."""
         return [name for name in vars(self) if _comparable(self, name) != _comparable(other, name)]
 
 
 @dataclass(frozen=True)
 class _Line:
-    """One image; boxes (x1, y1, x2, y2) in its pixels."""
+    """A line for an image; boxes are xyxy in pixels of the image."""
 
     image_id: Any
     height: Annotated[int, Range(1)]
@@ -75,18 +76,18 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Benchmark:
-    """A line of its own."""
+    """A line for a benchmark."""
 
     plan: BenchmarkPlan
     samples: BenchmarkSamples
 
 
 class DetectionLog:
-    """Detections and benchmark of one evaluation, kept as they come. Made by ``open_log``.
+    """The log of one evaluation. Created by ``open_log``.
 
     Attributes:
-        path: of the file.
-        found: what is known of each image, by its id in the annotations.
+        path: path of the file.
+        found: logged frames by image id.
     """
 
     def __init__(self, path: Path, origin: Origin, file: FileIO) -> None:
@@ -97,7 +98,7 @@ class DetectionLog:
         self._benchmarks: list[tuple[BenchmarkPlan, BenchmarkSamples]] = []
         content = file.read()
         whole = content.rfind(b"\n") + 1
-        file.truncate(whole)  # a line that was cut off
+        file.truncate(whole)  # removes a truncated line
         file.seek(whole)
         lines = content[:whole].splitlines()
         if lines:
@@ -106,38 +107,38 @@ class DetectionLog:
             self._write(_json({"kind": KIND, "schema_version": SCHEMA_VERSION, "origin": origin}))
 
     def add(self, image_id: ImageId, frame: Frame) -> None:
-        """Keep what was found in an image.
+        """Add the detections in an image.
 
         Raises:
-            UserError: the file cannot be written; what it holds stays good.
+            UserError: the file cannot be written; its earlier content stays valid.
         """
         self._write(_line_json(image_id, frame))
         self.found[image_id] = frame
 
     def samples(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
-        """Those of a benchmark of this plan, if there was one."""
+        """The samples of a logged benchmark with this plan, if there is one."""
         return next((samples for kept, samples in self._benchmarks if kept == plan), None)
 
     def add_samples(self, plan: BenchmarkPlan, samples: BenchmarkSamples) -> None:
-        """Keep a benchmark; errors as in ``add``."""
+        """Add a benchmark; raises as ``add`` does."""
         self._write(_json({"plan": plan, "samples": samples}))
         self._benchmarks.append((plan, samples))
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would be lost without the file."""
+        """Whether the log contains neither images nor benchmarks."""
         return not self.found and not self._benchmarks
 
     def sync(self) -> None:
-        """Have everything on the disk."""
-        with _told(self.path):
+        """Write everything to the disk."""
+        with _write_errors(self.path):
             os.fsync(self._file.fileno())
 
     def _write(self, line: str) -> None:
-        with _told(self.path):
-            left = memoryview(line.encode() + b"\n")
-            while left:
-                left = left[self._file.write(left) :]
+        with _write_errors(self.path):
+            rest = memoryview(line.encode() + b"\n")
+            while rest:
+                rest = rest[self._file.write(rest) :]
             if time.monotonic() - self._synced >= SYNC_SECONDS:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
@@ -147,8 +148,8 @@ class DetectionLog:
             others = _header(lines[0]).differences(origin)
             if others:
                 raise UserError(
-                    f"{self.path} holds an unfinished evaluation of another {' and '.join(others)}; "
-                    "pass --fresh to drop it, or choose another --out"
+                    f"{self.path} contains an unfinished evaluation of another {' and '.join(others)}; "
+                    "pass --fresh to discard it, or choose another --out"
                 )
             for line in lines[1:]:
                 entry = _entry(line, origin, self.found)
@@ -157,21 +158,21 @@ class DetectionLog:
                 else:
                     self.found[entry[0]] = entry[1]
         except (ValueError, TypeError, KeyError) as error:
-            message = f"{self.path} is damaged ({error}), so it cannot go on; pass --fresh to start anew"
+            message = f"{self.path} is damaged ({error}), so it cannot continue; pass --fresh to start again"
             raise UserError(message) from error
 
 
 def is_detections(path: Path) -> bool:
-    """Whether a file begins as a log does."""
+    """Whether a file starts like a log."""
     with path.open("rb") as file:
         return re.match(rf'\s*{{\s*"kind":\s*"{KIND}"'.encode(), file.read(200)) is not None
 
 
 def read_detections(path: Path) -> tuple[Origin, dict[ImageId, Detections]]:
-    """What a complete evaluation found in each image, and what that comes from.
+    """Read the log of a complete evaluation: its origin, and the detections by image id.
 
     Raises:
-        UserError: the file cannot be read, is damaged, or cut off.
+        UserError: the file cannot be read, is damaged, or is truncated.
     """
     found: dict[ImageId, Frame] = {}
     try:
@@ -179,38 +180,37 @@ def read_detections(path: Path) -> tuple[Origin, dict[ImageId, Detections]]:
             origin = _header(file.readline())
             for line in file:
                 if not line.endswith(b"\n"):
-                    raise ValueError("its last line is cut off")
+                    raise ValueError("its last line is truncated")
                 entry = _entry(line, origin, found)
                 if not isinstance(entry, _Benchmark):
                     found[entry[0]] = entry[1]
     except OSError as error:
         raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} holds no whole list of detections: {error}; evaluate again") from error
+        raise UserError(f"{path} is not a complete list of detections: {error}; evaluate again") from error
     return origin, {image_id: frame.detections for image_id, frame in found.items()}
 
 
 @contextmanager
 def open_log(path: Path, origin: Origin, fresh: bool = False) -> Iterator[DetectionLog]:
-    """The log in a file, with what it holds already. A file without an image is removed in the end.
+    """Open the log in a file, with its existing content. A file that stays empty is removed at the end.
 
     Args:
-        path: of the file; made if missing.
-        origin: of what will be added.
-        fresh: drop what it holds.
+        path: path of the file; created if missing.
+        origin: origin of the detections that will be added.
+        fresh: discard the existing content.
 
     Raises:
-        UserError: the file cannot be written, is damaged, holds detections of another origin, or another process
-            writes it.
+        UserError: the file cannot be written, is damaged, has another origin, or is being written by another process.
     """
-    with _told(path):
+    with _write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b", buffering=0)  # a buffer would try again what did not fit on the disk
+        file = path.open("a+b", buffering=0)  # unbuffered: a buffer would write again what did not fit on the disk
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            message = f"another process writes {path} right now; wait for it, or choose another --out"
+            message = f"another process is writing {path}; wait for it, or choose another --out"
             raise UserError(message) from error
         if fresh:
             file.truncate(0)
@@ -222,7 +222,7 @@ def open_log(path: Path, origin: Origin, fresh: bool = False) -> Iterator[Detect
         except BaseException:
             if not log.is_empty:
                 done = f"{len(log.found)} images are done"
-                print(f"{done} and kept in {path}; the same command goes on from there", file=sys.stderr)
+                print(f"{done} and saved in {path}; the same command continues from there", file=sys.stderr)
             raise
         finally:
             if log.is_empty:
@@ -230,23 +230,23 @@ def open_log(path: Path, origin: Origin, fresh: bool = False) -> Iterator[Detect
 
 
 def partial_path(result: Path) -> Path:
-    """Where the log of an evaluation lies while it is under way."""
+    """The path of the log while the evaluation is running."""
     return result.with_suffix(".detections.partial")
 
 
 def detections_path(result: Path) -> Path:
-    """Where the log of a complete evaluation lies."""
+    """The path of the log of a complete evaluation."""
     return result.with_suffix(".detections.ndjson")
 
 
 def keep_detections(result: Path) -> None:
-    """The evaluation is complete: name its log after the result.
+    """Rename the log of a complete evaluation after its result.
 
     Raises:
         UserError: it cannot be renamed.
     """
     path = detections_path(result)
-    with _told(path):
+    with _write_errors(path):
         os.replace(partial_path(result), path)
 
 
@@ -265,27 +265,27 @@ def _line_json(image_id: ImageId, frame: Frame) -> str:
 
 
 def _header(line: bytes) -> Origin:
-    """What the lines below it come from."""
+    """Read the first line."""
     header = load_json(line)
     if not isinstance(header, dict) or header["kind"] != KIND or len(header) != 3:
-        raise ValueError("it does not begin as mobiledet evaluate begins one")
+        raise ValueError("it has no header of mobiledet evaluate")
     if header["schema_version"] != SCHEMA_VERSION:
-        raise ValueError("it is of another version")
+        raise ValueError("it has another schema version")
     origin: Origin = decode(Origin, header["origin"], filled=(Origin,))
     return origin
 
 
 def _entry(line: bytes, origin: Origin, found: Mapping[ImageId, Frame]) -> tuple[ImageId, Frame] | _Benchmark:
-    """One line: an image that is not among those found before, or a benchmark."""
+    """Read another line: an image that is not in ``found`` yet, or a benchmark."""
     value = load_json(line)
     if "plan" in value:
         measured: _Benchmark = decode(_Benchmark, value)
         return measured
     image_id, frame = _frame(value, len(origin.labels))
     if (frame.whole is None) == bool(origin.tiles):
-        raise ValueError(f"image {image_id} has nothing of the whole image, or of slices")
+        raise ValueError(f"image {image_id} lacks the detections in the whole image, or in the tiles")
     if image_id in found:
-        raise ValueError(f"image {image_id} stands there twice")
+        raise ValueError(f"image {image_id} occurs twice")
     return image_id, frame
 
 
@@ -293,7 +293,7 @@ def _frame(value: dict[str, Any], class_count: int) -> tuple[ImageId, Frame]:
     image_id = value["image_id"]
     if type(image_id) not in (int, str):
         raise ValueError(f"image_id is a {type(image_id).__name__}")
-    # the arrays are checked as a whole, an id may be larger than 64 bits
+    # the arrays are checked in Detections.from_json, and an id may have more than 64 bits
     line: _Line = decode(_Line, {**value, **dict.fromkeys(("image_id", "boxes", "scores", "labels", "whole"))})
     found = Detections.from_json(value["boxes"], value["scores"], value["labels"], class_count)
     whole = _frame(value["whole"], class_count)[1] if value.get("whole") is not None else None
@@ -304,12 +304,13 @@ def _comparable(origin: Origin, name: str) -> Any:
     value = getattr(origin, name)
     if name != "device":
         return value
-    # an agent that has been started again may listen on another port
+    # a restarted agent may listen on another port
     return dataclasses.replace(value, name=re.sub(r":\d+$", "", value.name))
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _write_errors(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` into a ``UserError`` that names the file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Tracking as ``predict`` and the Python interface ask for it: what of a frame is shown, and what is counted."""
+"""Tracking and counting of objects for ``predict`` and the Python API."""
 
 import math
 from collections.abc import Sequence
@@ -18,23 +18,23 @@ from mobiledet.tracking.tracker import Tracked, Tracker, TrackerSettings
 
 @dataclass(frozen=True)
 class Place:
-    """A line or zone as it was asked for: numbers in pixels, or in percent of the picture's width and height."""
+    """A line or zone as given in an option, in pixels or in percent of the image's width and height."""
 
     name: str
     numbers: tuple[float, ...]  # x, y, x, y, ...
     percent: bool
 
     def points(self, height: int, width: int) -> list[tuple[float, float]]:
-        """In pixels."""
+        """The points (x, y) in pixels, for an image of this size."""
         across, down = (width / 100, height / 100) if self.percent else (1.0, 1.0)
         return [(x * across, y * down) for x, y in zip(self.numbers[::2], self.numbers[1::2], strict=True)]
 
 
 def parse_place(text: str, option: str, position: int) -> Place:
-    """``x,y,x,y,...`` or ``NAME=x,y,...``, in pixels or all with a percent sign.
+    """Parse ``x,y,x,y,...`` or ``NAME=x,y,...``, in pixels or all with a percent sign.
 
     Raises:
-        UserError: it is something else, or has too few points.
+        UserError: the text has another form or too few points.
     """
     name, _, numbers = text.rpartition("=")
     parts = numbers.split(",")
@@ -47,24 +47,24 @@ def parse_place(text: str, option: str, position: int) -> Place:
     if not sound or (len(values) != 4 if option == "line" else len(values) < 6):
         wanted = "x1,y1,x2,y2" if option == "line" else "x1,y1,x2,y2,x3,y3,..."
         raise UserError(
-            f"--{option} {text!r} is not {wanted}, in pixels or all in percent, with NAME= before it or not"
+            f"--{option} {text!r} is not {wanted}, in pixels or all in percent, optionally with NAME= before it"
         )
     if option == "line" and values[:2] == values[2:]:
-        raise UserError(f"--{option} {text!r} begins where it ends")
+        raise UserError(f"--{option} {text!r} starts and ends at the same point")
     return Place(name or f"{option} {position}", values, percent)
 
 
 @dataclass
 class Follower:
-    """Follows and counts the objects of one video, camera or row of pictures.
+    """Tracks and counts the objects of one video, camera or sequence of images.
 
     Attributes:
-        tracker: gives the ids.
-        lines, zones: what is counted, in the pixels of a frame as soon as one is there.
-        counter: of the frames up to now.
-        tracks: ids that were told up to now, by class index.
-        left_out: detections up to now that could not be followed.
-        other_sizes: frames of another size than the first.
+        tracker: the tracker, which assigns the ids.
+        lines, zones: lines and zones at which objects are counted; percentages refer to the size of the first frame.
+        counter: counts over the frames so far.
+        tracks: number of tracks so far, by class index.
+        left_out: number of detections so far that could not be tracked.
+        other_sizes: number of frames whose size differs from the first.
     """
 
     tracker: Tracker
@@ -80,11 +80,15 @@ class Follower:
     _highest: int = 0
 
     @classmethod
-    def asked_for(cls, config: PredictConfig, confident: float | NDArray[np.float64]) -> "Follower":
-        """As the options of ``predict`` say.
+    def from_config(cls, config: PredictConfig, confident: float | NDArray[np.float64]) -> "Follower":
+        """Create a follower from the options of ``predict``.
+
+        Args:
+            config: the options.
+            confident: score from which on a detection starts a track; one for all classes, or one for each.
 
         Raises:
-            UserError: one of them is wrong.
+            UserError: an option is out of range.
         """
         if not config.line_margin >= 0:
             raise UserError(f"--line-margin {config.line_margin} is not at least 0")
@@ -101,7 +105,7 @@ class Follower:
         return cls(Tracker(confident, settings), places["line"], places["zone"], config.count_point, config.line_margin)
 
     def update(self, found: Detections, height: int, width: int) -> Tracked:
-        """The next frame, of this size in pixels."""
+        """Process the detections in the next frame, whose size is given in pixels."""
         if self._size is None:
             self._size = height, width
             self.counter = Counter(
@@ -114,7 +118,7 @@ class Follower:
         self.counter.update(tracked)
         self.left_out += tracked.left_out
         for track, label in zip(tracked.ids.tolist(), tracked.objects.labels.tolist(), strict=True):
-            if track > self._highest:  # ids grow, but those of one frame may stand in any order
+            if track > self._highest:  # ids increase, but those of one frame are in any order
                 self.tracks[label] = self.tracks.get(label, 0) + 1
         self._highest = max(self._highest, *tracked.ids.tolist(), 0)
         return tracked
@@ -124,7 +128,7 @@ class Follower:
         return Line(line.name, start, end, self.margin)
 
     def marks(self) -> list[Mark]:
-        """Lines and zones with their counts, to be drawn."""
+        """Lines and zones with their counts, to draw them."""
         lines = [
             Mark(
                 (count.line.start, count.line.end),
@@ -141,7 +145,7 @@ class Follower:
         ]
 
     def counts_json(self, labels: Sequence[str]) -> dict[str, Any]:
-        """What was counted up to now, by class name; without lines and zones nothing."""
+        """The counts so far by class name; empty without lines and zones."""
 
         def named(tally: dict[int, int]) -> dict[str, int]:
             return {labels[label]: tally[label] for label in sorted(tally)}
@@ -154,22 +158,22 @@ class Follower:
         return {name: counts for name, counts in (("lines", lines), ("zones", zones)) if counts}
 
     def summary(self, labels: Sequence[str]) -> dict[str, Any]:
-        """All of it at the end: how many objects, of which classes, and the counts."""
+        """The final number of objects by class, and the counts."""
         tracks = {labels[label]: self.tracks[label] for label in sorted(self.tracks)}
         return {"tracks": tracks, **self.counts_json(labels), "not_followed": self.left_out}
 
     def notes(self, labels: Sequence[str]) -> list[str]:
-        """The summary in words, and what else should be known."""
+        """The summary as lines of text, with remarks."""
         tracks = ", ".join(f"{count} {labels[label]}" for label, count in sorted(self.tracks.items()))
-        told = [f"{sum(self.tracks.values())} objects followed" + (f": {tracks}" if tracks else "")]
-        told += [mark.text for mark in self.marks()]
+        lines = [f"{sum(self.tracks.values())} objects tracked" + (f": {tracks}" if tracks else "")]
+        lines += [mark.text for mark in self.marks()]
         if self.left_out:
-            told.append(f"{self.left_out} detections could not be followed: their boxes have no area")
+            lines.append(f"{self.left_out} detections could not be tracked: their boxes have no area")
         if self.other_sizes:
-            told.append(
-                f"{self.other_sizes} frames have another size than the first, whose pixels lines and zones are in"
+            lines.append(
+                f"{self.other_sizes} frames have another size than the first, to whose pixels lines and zones refer"
             )
-        return told
+        return lines
 
 
 def _zone(zone: Place, height: int, width: int) -> Zone:

@@ -1,4 +1,4 @@
-"""What a detector found on one picture, for people who work with it in Python."""
+"""The detections in one image, as the Python API returns them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,20 +13,20 @@ from mobiledet.drawing.pictures import draw_detections, save_picture
 from mobiledet.errors import UserError
 from mobiledet.evaluation.follow import Follower
 
-SHOWN = 5  # of a representation
+SHOWN = 5  # number of objects in repr
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What was found on one picture, N objects, best score first.
+    """The detections in one image: N objects, best score first.
 
     Attributes:
-        boxes: N x 4 float32, (x1, y1, x2, y2) in pixels of the upright picture, x to the right, y downwards.
+        boxes: N x 4 float32, xyxy in pixels of the upright image, x to the right, y downwards.
         scores: N float32 in 0..1.
         labels: N int64, indices of the model's classes.
-        names: of the class of each object.
-        height, width: of the upright picture, in pixels.
-        image: the picture: its path, its bytes, or its pixels, which are not copied.
+        names: name of the class of each object.
+        height, width: size of the upright image in pixels.
+        image: the image: its path, its bytes, or its pixels, which are not copied.
     """
 
     boxes: NDArray[np.float32]
@@ -47,25 +47,26 @@ class Found:
         return f"<{len(self)} found in {self.width} x {self.height} pixels: {', '.join(best + more) or 'nothing'}>"
 
     def draw(self, path: str | Path | None = None) -> NDArray[np.uint8]:
-        """The picture with boxes, names and scores.
+        """Draw the image with boxes, names and scores.
 
         Args:
-            path: where to write it, a .jpg or .png; a missing folder is made. By default it is only returned.
+            path: file to write, a .jpg or .png; a missing folder is created. By default nothing is written.
 
         Returns:
-            height x width x 3 uint8 RGB. A picture whose longer side is below 480 pixels is enlarged by a whole factor.
+            height x width x 3 uint8 RGB. An image whose longer side is below 480 pixels is enlarged by an integer
+            factor.
 
         Raises:
-            UserError: the picture is no longer where it was, or the file cannot be written.
+            UserError: the image no longer exists or has changed, or the file cannot be written.
         """
         pixels = read_rgb(self.image, Path("of bytes"), self._turned)
         if pixels.shape[:2] != (self.height, self.width):
-            raise UserError(f"{self.image!s} is not the picture any more that was looked at; detect again")
+            raise UserError(f"{self.image!s} has changed since the detection; detect again")
         names = dict(zip(self.labels.tolist(), self.names, strict=True))
         drawn = self._drawn(pixels, Detections(self.boxes, self.scores, self.labels), names)
         if path is not None:
             if isinstance(self.image, Path) and self.image.resolve() == Path(path).resolve():
-                raise UserError(f"{path} would overwrite the picture that was looked at; choose another name")
+                raise UserError(f"{path} would overwrite the original image; choose another name")
             save_picture(Path(path), drawn)
         return drawn
 
@@ -73,7 +74,7 @@ class Found:
         return draw_detections(pixels, found, names)
 
     def to_supervision(self) -> Any:
-        """The same as ``supervision.Detections``, the names as ``data["class_name"]``.
+        """Convert to ``supervision.Detections``, with the class names as ``data["class_name"]``.
 
         Raises:
             UserError: the package supervision is not installed.
@@ -90,11 +91,11 @@ class Found:
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class FoundFrame(Found):
-    """What was found in one frame of a video; ``image`` holds its pixels.
+    """The detections in one frame of a video; ``image`` contains its pixels.
 
     Attributes:
-        index: place among the frames of the video, from 0.
-        time_s: when it is shown, seconds since the beginning.
+        index: number of the frame in the video, from 0.
+        time_s: presentation time in seconds since the start of the video.
     """
 
     index: int
@@ -103,11 +104,11 @@ class FoundFrame(Found):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class TrackedFrame(FoundFrame):
-    """What is followed through one frame of a video.
+    """The tracked objects in one frame of a video.
 
     Attributes:
-        ids: N int64 from 1, of the track of each object.
-        follower: what was counted up to the newest frame: ``follower.counter.lines``, ``follower.counter.zones``.
+        ids: N int64, track id of each object, from 1.
+        follower: counts up to the newest frame: ``follower.counter.lines``, ``follower.counter.zones``.
     """
 
     ids: NDArray[np.int64]
@@ -117,7 +118,7 @@ class TrackedFrame(FoundFrame):
         return draw_detections(pixels, found, names, ids=self.ids.tolist(), marks=self.follower.marks())
 
     def to_supervision(self) -> Any:
-        """The same as ``supervision.Detections``, the ids as ``tracker_id``."""
+        """Convert to ``supervision.Detections``, with the ids as ``tracker_id``."""
         theirs = super().to_supervision()
         theirs.tracker_id = self.ids
         return theirs

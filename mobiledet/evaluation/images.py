@@ -1,4 +1,4 @@
-"""The images that a bundle is scored on: chosen by options, read, and recorded with the score."""
+"""The images that a bundle is scored on: selected by options, read, and recorded with the score."""
 
 import dataclasses
 import sys
@@ -15,14 +15,14 @@ from mobiledet.records import decode
 
 
 def check_images(options: ScoredImages, otherwise: str = "") -> None:
-    """Refuse options that contradict each other, before any work.
+    """Check options before any work.
 
     Args:
-        options: those of a command.
-        otherwise: what else a user can do, for the message.
+        options: the options of a command.
+        otherwise: another possibility for the user, for the message.
 
     Raises:
-        UserError: they do, or name no images.
+        UserError: options contradict each other, or name no images.
     """
     if (options.images is None) != (options.annotations is None):
         raise UserError("--images and --annotations belong together; give both")
@@ -33,14 +33,14 @@ def check_images(options: ScoredImages, otherwise: str = "") -> None:
 
 
 def load_images(options: ScoredImages, bundle_exif: Exif) -> DetectionSet:
-    """Read them and what is on them.
+    """Read images and ground truth.
 
     Args:
-        options: checked ones.
+        options: options that ``check_images`` has accepted.
         bundle_exif: the rule for EXIF orientation of the bundle that is scored.
 
     Raises:
-        UserError: the data set cannot be read, or is bad.
+        UserError: the data set cannot be read or is invalid.
     """
     exif = bundle_exif if options.exif == "bundle" else options.exif
     if options.data is not None:
@@ -53,16 +53,16 @@ def load_images(options: ScoredImages, bundle_exif: Exif) -> DetectionSet:
 
 
 def recorded_images(options: ScoredImages) -> dict[str, Any]:
-    """The options that differ from the defaults, as JSON values: by them the same images are read again."""
+    """The options that differ from the defaults, as JSON values, with which the same images can be read again."""
     fields = ((field, getattr(options, field.name)) for field in dataclasses.fields(ScoredImages))
     return {f.name: str(value) if isinstance(value, Path) else value for f, value in fields if value != f.default}
 
 
 def images_of(recorded: Any, where: str) -> ScoredImages:
-    """The options that ``recorded_images`` gave.
+    """Read options that ``recorded_images`` returned.
 
     Raises:
-        UserError: they are none.
+        UserError: the values are invalid.
     """
     try:
         options: ScoredImages = decode(ScoredImages, recorded, "accuracy.source", filled=(ScoredImages,))

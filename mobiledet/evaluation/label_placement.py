@@ -1,10 +1,10 @@
-"""Names beside the marks of a chart, without overlaps."""
+"""Places labels beside the markers of a chart, without overlaps."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LETTER_WIDTH = 6.7  # of 12 px text, on average
+LETTER_WIDTH = 6.7  # average, for 12 px text
 LETTER_HEIGHT = 14.0
 
 
@@ -18,7 +18,7 @@ class Box:
     height: float
 
     def overlaps(self, other: "Box") -> bool:
-        """Whether both share more than an edge."""
+        """Whether the boxes share more than an edge."""
         return (
             self.x < other.x + other.width
             and other.x < self.x + self.width
@@ -27,7 +27,7 @@ class Box:
         )
 
     def contains(self, other: "Box") -> bool:
-        """Whether the other one lies inside, edges included."""
+        """Whether the other box lies inside this one, edges included."""
         return (
             self.x <= other.x
             and self.y <= other.y
@@ -39,16 +39,16 @@ class Box:
 def place_labels(
     names: Sequence[str], centers: Sequence[tuple[float, float]], mark: float, area: Box
 ) -> list[Box | None]:
-    """Where each name goes: right, left, above or below its mark, the first place that is free.
+    """Place each label right, left, above or below its marker, at the first free position.
 
     Args:
-        names: in the order of their importance.
-        centers: (x, y) of each name's mark.
-        mark: half the side of a mark.
-        area: names stay inside of it.
+        names: labels, most important first.
+        centers: centre (x, y) of each label's marker.
+        mark: half the side of a marker.
+        area: the area in which labels must stay.
 
     Returns:
-        the box of each name, or None where every place would cover another mark or name.
+        the box of each label, or None if every position would cover another marker or label.
     """
     taken = [Box(x - mark, y - mark, 2 * mark, 2 * mark) for x, y in centers]
     placed: list[Box | None] = []

@@ -1,4 +1,4 @@
-"""What raw latency samples say."""
+"""Statistics of raw latency samples."""
 
 import math
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ class LatencyStats:
     (numpy's default; type 7 of Hyndman and Fan, 1996).
 
     Attributes:
-        samples_ns: the raw samples in the order they were taken.
-        n: how many.
+        samples_ns: the raw samples in the order in which they were taken.
+        n: number of samples.
         mean_ms: arithmetic mean.
         std_ms: sample standard deviation (n - 1); 0 for one sample.
-        min_ms: the fastest.
+        min_ms: minimum.
         p50_ms, p90_ms, p95_ms: percentiles.
-        p99_ms: from 200 samples on, else None.
+        p99_ms: percentile; None for fewer than 200 samples.
         p50_low_ms, p50_high_ms: 95 % bootstrap interval of p50 (percentile method, 10,000 resamples, fixed seed).
         throttled: p50 of the last fifth of the samples is more than 1.10 times that of the first fifth.
     """
@@ -75,10 +75,10 @@ class LatencyStats:
         )
 
     def check(self, where: str) -> None:
-        """Hold statistics that were read from a file against their samples.
+        """Check statistics that were read from a file against their samples.
 
         Raises:
-            ValueError: they are those of other samples.
+            ValueError: they do not belong to these samples.
         """
         samples = np.asarray(self.samples_ns, np.float64) / 1e6
         p0, p50, p90, p95, p99 = np.percentile(samples, [0, 50, 90, 95, 99]).tolist()
@@ -89,15 +89,15 @@ class LatencyStats:
             if not math.isclose(getattr(self, name), value, rel_tol=1e-6, abs_tol=1e-9):
                 raise ValueError(f"{where}.{name} is {getattr(self, name):g}, but its samples give {value:g}")
         if self.n != len(samples) or not self.p50_low_ms <= self.p50_high_ms:
-            raise ValueError(f"{where} counts {self.n} of {len(samples)} samples, or has an interval without inside")
+            raise ValueError(f"{where} counts {self.n} of {len(samples)} samples, or has an inverted interval")
 
 
 def _bootstrap_p50(samples: np.ndarray) -> tuple[float, float]:
-    """Interval that holds p50 of most resamples.
+    """Bootstrap interval of p50.
 
-    No resample is drawn: the r-th smallest of n uniform draws has the distribution Beta(r, n + 1 - r), so the median of
-    a resample is the sample at that rank. For an even n the next one follows it by (1 - rank) * Beta(1, n - r).
-    Minutes of samples cost no more than a few.
+    The medians are drawn directly instead of resamples: the r-th smallest of n uniform draws has the distribution
+    Beta(r, n + 1 - r), so the median of a resample is the sample at that rank. For an even n the next one follows at a
+    distance of (1 - rank) * Beta(1, n - r). So the cost does not depend on the number of samples.
     """
     rng, ordered, n = np.random.default_rng(0), np.sort(samples), len(samples)
     rank = (n + 1) // 2

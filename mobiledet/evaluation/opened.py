@@ -1,4 +1,4 @@
-"""A model file of a bundle, loaded on a device and checked there: what predict and the Python interface begin with."""
+"""Loads a model file of a bundle on a device and checks it there, for ``predict`` and the Python API."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,16 @@ from mobiledet.devices.base import MOST_THREADS, Device, Session
 from mobiledet.errors import UserError
 from mobiledet.evaluation.tiles import TiledSession, Tiling
 
-DEFAULT_SCORE = 0.3  # of a file without an operating point
+DEFAULT_SCORE = 0.3  # threshold for a file without an operating point
 
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """A file that finds on this device what it found at export; close it when it is not needed any more.
+    """A loaded file that reproduces its golden detections on this device. Close it after use.
 
     Attributes:
-        bundle, file: what is run.
-        device: where.
+        bundle, file: the bundle and its model file.
+        device: the device.
         session: the loaded file.
     """
 
@@ -29,14 +29,15 @@ class OpenedFile:
     device: Device
     session: Session
 
-    def shown_from(self, score: float | None) -> float | np.ndarray:
-        """From which score on detections are shown, as ``Detections.above`` takes it.
+    def score_threshold(self, score: float | None) -> float | np.ndarray:
+        """The score threshold for shown detections, for ``Detections.above``.
 
         Args:
-            score: for all classes; None takes the operating point of the file, or ``DEFAULT_SCORE`` where it has none.
+            score: threshold for all classes; None uses the operating point of the file, or ``DEFAULT_SCORE`` without
+                one.
 
         Raises:
-            UserError: the score is none.
+            UserError: the score is not in 0..1.
         """
         if score is not None:
             if not 0 <= score <= 1:
@@ -46,7 +47,7 @@ class OpenedFile:
         return np.array(point.thresholds) if point else DEFAULT_SCORE
 
     def close(self) -> None:
-        """Let the device go."""
+        """Release the device."""
         self.device.close()
 
 
@@ -62,14 +63,14 @@ def open_file(
     """Load a model file on a device and replay its golden inputs there.
 
     Args:
-        path: of the bundle.
-        file: its name or precision; by default the first .tflite.
+        path: path of the bundle.
+        file: name or precision of the model file; by default the first .tflite file.
         device, token: as in ``open_device``.
         accelerator, threads: as in ``Device.load``.
-        tiling: how pictures are cut; None runs on whole ones alone.
+        tiling: how images are cut into tiles; None runs only on whole images.
 
     Raises:
-        UserError: bundle, file or device cannot be had, or the device finds something else in the golden inputs.
+        UserError: bundle, file or device is not available, or the device does not reproduce the golden detections.
     """
     if not 0 <= threads <= MOST_THREADS:
         raise UserError(f"--threads {threads} is not in 0..{MOST_THREADS}")

@@ -1,4 +1,4 @@
-"""How long to measure, from the options of a command."""
+"""The plan of a latency measurement, from the options of a command."""
 
 import re
 
@@ -15,7 +15,7 @@ LIMITS = {
     "min_seconds": (0, MOST_SECONDS),
     "fps": (0, MOST_FPS),
 }
-STATES = 60  # of a sustained measurement
+STATES = 60  # number of device states recorded in a sustained measurement
 
 
 def benchmark_plan(config: EvaluateConfig) -> BenchmarkPlan:
@@ -25,7 +25,7 @@ def benchmark_plan(config: EvaluateConfig) -> BenchmarkPlan:
         UserError: an option is out of range.
     """
     for name, (least, most) in LIMITS.items():
-        if not least <= getattr(config, name) <= most:  # also where it is no number
+        if not least <= getattr(config, name) <= most:  # also false for NaN
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)} is not in {least}..{most:g}")
     seconds = duration(config.sustained) if config.sustained else config.min_seconds
     return BenchmarkPlan(
@@ -40,13 +40,13 @@ def benchmark_plan(config: EvaluateConfig) -> BenchmarkPlan:
 
 
 def duration(text: str) -> float:
-    """Seconds of a text such as ``90s``, ``5m``, ``1.5h`` or ``90``.
+    """Parse a duration such as ``90s``, ``5m``, ``1.5h`` or ``90``; returns seconds.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is not a duration, or is out of range.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     seconds = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
     if not 0 < seconds <= MOST_SECONDS:
-        raise UserError(f"--sustained {text!r} is no time of at most 24h; give one such as 90s, 5m or 1h")
+        raise UserError(f"--sustained {text!r} is not a duration of at most 24h; give one such as 90s, 5m or 1h")
     return seconds

@@ -1,4 +1,4 @@
-"""``mobiledet predict``: what a bundle finds on pictures and in videos, drawn and told."""
+"""The command ``mobiledet predict``: runs a bundle on images and videos, draws and prints the detections."""
 
 import json
 import re
@@ -29,21 +29,21 @@ from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.files.atomic import atomic_file
 from mobiledet.spec import ModelSpec
 
-EXIT_UNREAD = 2  # as for other mistakes of the user
-EXIT_CUT_OFF = 3  # as of an export that leaves files out
-EXIT_SIGNAL = 128  # and its number, as shells count
+EXIT_UNREAD = 2  # as for other errors of the user
+EXIT_TRUNCATED = 3  # as for an export that leaves files out
+EXIT_SIGNAL = 128  # plus the number of the signal, as in shells
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was found on one picture.
+    """The detections in one image.
 
     Attributes:
-        image: the picture.
-        drawn: the same with the boxes.
-        detections: boxes in pixels of the upright picture.
-        ids: of the tracks that they are on, where objects are followed.
+        image: path of the image.
+        drawn: path of the image with boxes.
+        detections: detections, boxes xyxy in pixels of the upright image.
+        ids: track ids of the detections; None without tracking.
     """
 
     image: Path
@@ -53,33 +53,33 @@ class Prediction:
 
 
 def run(config: PredictConfig) -> int:
-    """The command ``mobiledet predict``; returns 2 if something could not be read, 3 if a video broke on its way."""
+    """The command ``mobiledet predict``; returns 2 if a source could not be read, 3 if a video was damaged."""
     _check(config)
-    images, videos, passed_over = _sources(config.images, numbered=config.track)
+    images, videos, unsupported = _sources(config.images, numbered=config.track)
     if not images and (config.sheet or not videos):
-        raise UserError("no pictures; give at least one picture, a folder of pictures, or a video without --sheet")
+        raise UserError("no images; give at least one image, a folder of images, or a video without --sheet")
     if config.every != 1 and not videos:
-        raise UserError(f"--every {config.every} takes frames of a video, and none is given")
+        raise UserError(f"--every {config.every} is for videos, and none is given")
     targets = _targets([Path(f"{short_name(video)}.mp4") for video in videos])
     outputs = [config.out / name for target in targets for name in (target, target.with_suffix(".ndjson"))]
-    _keep_sources(outputs, [*images, *map(Path, videos)])
+    _check_targets(outputs, [*images, *map(Path, videos)])
     tiling = parse_tiling(config.tiles, config.tile_overlap)
     with closing(open_file(config.bundle, config.file, config.device, threads=config.threads, tiling=tiling)) as opened:
         spec, session = opened.bundle.spec, opened.session
-        score, point = opened.shown_from(config.score), opened.file.operating_point
+        score, point = opened.score_threshold(config.score), opened.file.operating_point
         if config.score is None and point:
-            print(f"shown by the operating point of the bundle: {point}; --score overrides it", file=sys.stderr)
-        follower = Follower.asked_for(config, score) if config.track else None
+            print(f"score thresholds of the bundle apply: {point}; --score overrides them", file=sys.stderr)
+        follower = Follower.from_config(config, score) if config.track else None
         if follower and spec.nms.score > config.track_weak:
-            print(f"the bundle finds nothing below {spec.nms.score}, which --track-weak is", file=sys.stderr)
+            print(f"--track-weak has no effect below {spec.nms.score}, the lowest score of the bundle", file=sys.stderr)
         predictions, problems = predict(session, spec, images, config.out, score, follower)
         found = []
         for video, target in zip(videos, targets, strict=True):
             drawn = config.out / target if config.write != "ndjson" else None
             ndjson = (config.out / target).with_suffix(".ndjson") if config.write != "video" else None
             try:
-                # a video's objects have nothing to do with those of the pictures or of another video
-                own = Follower.asked_for(config, score) if config.track else None
+                # tracks do not continue from images or from another video
+                own = Follower.from_config(config, score) if config.track else None
                 found.append(predict_video(session, spec, video, drawn, ndjson, score, config.every, follower=own))
             except UnreadVideo as error:
                 problems.append(str(error))
@@ -90,35 +90,36 @@ def run(config: PredictConfig) -> int:
             sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])
             Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
     if config.json:
-        told = [_to_json(prediction, spec) for prediction in predictions] + [_video_json(video) for video in found]
+        entries = [_to_json(prediction, spec) for prediction in predictions] + [_video_json(video) for video in found]
         if follower and predictions:
-            told.append({"pictures": len(predictions), **follower.summary(spec.labels)})
-        print(json.dumps(told, indent=1))
+            entries.append({"pictures": len(predictions), **follower.summary(spec.labels)})
+        print(json.dumps(entries, indent=1))
     else:
         _print(predictions, found, spec)
         for note in follower.notes(spec.labels) if follower and predictions else ():
             print(note)
-    for other in passed_over:
-        kind = "what a Mac leaves beside a picture" if other.name.startswith("._") else f"pictures of {other.suffix}"
+    for other in unsupported:
+        kind = "metadata file of macOS" if other.name.startswith("._") else f"format {other.suffix} is not supported"
         print(f"not read: {other} ({kind})", file=sys.stderr)
-    return _tell_problems(problems, found, len(images), len(videos))
+    return _report_problems(problems, found, len(images), len(videos))
 
 
-def _tell_problems(problems: Sequence[str], found: Sequence[VideoPrediction], images: int, videos: int) -> int:
-    """Say what went wrong, of so many pictures and videos; the exit status."""
+def _report_problems(problems: Sequence[str], found: Sequence[VideoPrediction], images: int, videos: int) -> int:
+    """Print all problems to standard error; returns the exit status. ``images`` and ``videos`` are counts."""
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if problems and images + videos > 1:
-        things = "pictures and videos" if images and videos else "pictures" if images else "videos"
+        things = "images and videos" if images and videos else "images" if images else "videos"
         print(f"{len(problems)} of {images + videos} {things} could not be read", file=sys.stderr)
     broken = [video.problem for video in found if video.problem]
     for problem in broken:
-        print(f"error: {problem}; what came before is kept", file=sys.stderr)
+        print(f"error: {problem}; the frames before are kept", file=sys.stderr)
     if found and found[-1].stopped:
-        left = videos - len(found)
-        print("stopped; what came before is kept" + f", {left} videos were not begun" * bool(left), file=sys.stderr)
+        remaining = videos - len(found)
+        skipped = f", {remaining} videos were not started" if remaining else ""
+        print(f"stopped; the frames before are kept{skipped}", file=sys.stderr)
         return EXIT_SIGNAL + found[-1].stopped
-    return EXIT_UNREAD if problems else EXIT_CUT_OFF if broken else 0
+    return EXIT_UNREAD if problems else EXIT_TRUNCATED if broken else 0
 
 
 def _check(config: PredictConfig) -> None:
@@ -127,24 +128,24 @@ def _check(config: PredictConfig) -> None:
     if config.every < 1:
         raise UserError(f"--every {config.every} is not at least 1")
     if (config.line or config.zone) and not config.track:
-        raise UserError(f"--{'line' if config.line else 'zone'} counts objects that are followed; add --track")
+        raise UserError(f"--{'line' if config.line else 'zone'} counts tracked objects; add --track")
     if config.track:  # before anything is loaded
-        Follower.asked_for(config, 0.0)
+        Follower.from_config(config, 0.0)
 
 
 def _sources(given: Sequence[str], numbered: bool) -> tuple[list[Path], list[str], list[Path]]:
-    """Pictures, videos, and what lies among the pictures of folders and is not read.
+    """Find the images and videos, and the unsupported image files in folders.
 
     Args:
-        given: as on the command line.
-        numbered: sort the pictures of a folder by the numbers in their names, as frames are.
+        given: arguments of the command line.
+        numbered: whether to sort the images of a folder by the numbers in their names, like frames.
 
     Raises:
-        UserError: a path does not exist, or a folder holds neither.
+        UserError: a path does not exist, or a folder contains neither images nor videos.
     """
     images: list[Path] = []
     videos: list[str] = []
-    passed_over: list[Path] = []
+    unsupported: list[Path] = []
     for source in given:
         if is_video(source):
             videos.append(source)
@@ -152,17 +153,17 @@ def _sources(given: Sequence[str], numbered: bool) -> tuple[list[Path], list[str
         path = Path(source)
         inside = list_videos(path)
         videos += map(str, inside)
-        passed_over += unsupported_images(path)
+        unsupported += unsupported_images(path)
         try:
             images += sorted(list_images(path), key=_number) if numbered else list_images(path)
         except UserError:
             if not inside:
                 raise
-    return images, videos, passed_over
+    return images, videos, unsupported
 
 
 def _number(path: Path) -> list[tuple[int, str]]:
-    """A name's parts, so that 9 comes before 10."""
+    """A sort key by which the name 9 comes before 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
@@ -174,26 +175,26 @@ def predict(
     score: float | np.ndarray = DEFAULT_SCORE,
     follower: Follower | None = None,
 ) -> tuple[list[Prediction], list[str]]:
-    """Detect in pictures and write each with its boxes into a folder.
+    """Run a model on images and write each image with its boxes into a folder.
 
-    A JPEG stays a JPEG, anything else becomes a PNG; the name stays, with a number where two pictures share it.
+    A JPEG stays a JPEG, other formats become PNG; the name stays, with a number appended if two images share it.
 
     Args:
         session: a loaded model file.
-        spec: its description.
-        images: the pictures.
-        out: the folder, made if missing.
+        spec: its spec.
+        images: paths of the images.
+        out: output folder, created if missing.
         score: detections below it are left out.
-        follower: follows objects from picture to picture; it decides what is shown, in the place of ``score``.
+        follower: tracks objects from image to image; it then decides which detections are shown, instead of ``score``.
 
     Returns:
-        what was found, and a line for each picture that could not be read.
+        the detections, and an error message for each image that could not be read.
 
     Raises:
-        UserError: a picture would be overwritten, or the folder cannot be written.
+        UserError: an image would be overwritten, or the folder cannot be written.
     """
     targets = [out / name for name in _targets([Path(image.stem + _suffix(image)) for image in images])]
-    _keep_sources(targets, images)
+    _check_targets(targets, images)
     predictions, problems = [], []
     turns = spec.input.exif != "ignore"
     for frame, target in zip(session.detect(images, apply_orientation=turns), targets, strict=True):
@@ -202,7 +203,7 @@ def predict(
             continue
         try:
             pixels = load_rgb(frame.image, apply_orientation=turns)
-        except UserError as error:  # the device could
+        except UserError as error:  # although the device could read it
             problems.append(str(error))
             continue
         found, ids = shown(frame.detections, score, follower, frame.height, frame.width)
@@ -217,7 +218,7 @@ def _suffix(image: Path) -> str:
 
 
 def _targets(wanted: Sequence[Path]) -> list[Path]:
-    """The names, with a number where two would be the same or differ in letter case alone."""
+    """The names, with a number appended where two would differ at most in letter case."""
     taken: set[str] = set()
     targets = []
     for target in wanted:
@@ -230,12 +231,12 @@ def _targets(wanted: Sequence[Path]) -> list[Path]:
     return targets
 
 
-def _keep_sources(targets: Sequence[Path], sources: Sequence[Path]) -> None:
-    """Refuse to write over what is to be read."""
+def _check_targets(targets: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Raise ``UserError`` if a target would overwrite a source."""
     read = {source.resolve() for source in sources}
     for target in targets:
         if target.resolve() in read:
-            raise UserError(f"{target} would overwrite a picture or video that is to be read; choose another --out")
+            raise UserError(f"{target} would overwrite an input image or video; choose another --out")
 
 
 def _to_json(prediction: Prediction, spec: ModelSpec) -> dict[str, Any]:
@@ -269,7 +270,7 @@ def _print(predictions: Sequence[Prediction], videos: Sequence[VideoPrediction],
             print(f"  {note}")
     if not predictions:
         return
-    table = Table("picture", "found", "score", "x1, y1, x2, y2")
+    table = Table("image", "class", "score", "x1, y1, x2, y2")
     if predictions[0].ids is not None:
         table.add_column("track")
     for prediction in predictions:
@@ -284,4 +285,4 @@ def _print(predictions: Sequence[Prediction], videos: Sequence[VideoPrediction],
             table.add_row(name, escape(spec.labels[label]), f"{score:.2f}", sides, *track)
             name = ""
     Console().print(table)
-    print(f"{len(predictions)} pictures drawn in {predictions[0].drawn.parent}")
+    print(f"{len(predictions)} images written to {predictions[0].drawn.parent}")

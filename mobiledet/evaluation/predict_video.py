@@ -1,4 +1,4 @@
-"""What a bundle finds in a video or before a camera: an annotated video, and a line of JSON for each frame."""
+"""Runs a bundle on a video or camera, and writes an annotated video and a line of JSON for each frame."""
 
 import json
 import time
@@ -28,18 +28,18 @@ from mobiledet.spec import ModelSpec
 
 @dataclass(frozen=True)
 class VideoPrediction:
-    """What was found in one video.
+    """The result for one video.
 
     Attributes:
-        video: as it was given, without a password.
-        drawn, ndjson: what was written of it.
-        frames: that the detector has seen.
-        objects: found in all of them.
-        seconds: that it took.
-        problem: where the video broke; what came before is written.
-        notes: what else should be known of it.
-        stopped: number of the signal that ended it early; 0 if none did, or if that is how a camera ends.
-        followed: how many objects were followed and counted, where that was asked for.
+        video: the source as given, without a password.
+        drawn, ndjson: the written files.
+        frames: number of processed frames.
+        objects: number of detections in all of them.
+        seconds: duration of the processing.
+        problem: where and why reading the video failed; the frames before are written.
+        notes: remarks for the user.
+        stopped: number of the signal that ended it early; 0 if none did, or for a camera, which ends that way.
+        followed: summary of tracking and counting; None without tracking.
     """
 
     video: str
@@ -55,7 +55,7 @@ class VideoPrediction:
 
     @property
     def frames_per_second(self) -> float:
-        """Of the whole way from file to files."""
+        """Throughput, reading and writing included."""
         return self.frames / self.seconds
 
 
@@ -70,22 +70,22 @@ def predict_video(
     quiet: bool = False,
     follower: Follower | None = None,
 ) -> VideoPrediction:
-    """Detect in a video until it ends or breaks, or until Ctrl-C; the files are whole then.
+    """Run a model on a video until it ends or cannot be read further, or until Ctrl-C; the files are then complete.
 
     Args:
         session: a loaded model file.
-        spec: its description.
+        spec: its spec.
         source: as in ``open_video``.
-        drawn: the video to write, MP4 with the frames' own times; None writes none.
-        ndjson: the lines to write; None writes none.
-        score: detections below it are left out; one for all, or one for each class.
-        every: takes every N-th frame.
+        drawn: the video to write, MP4 with the original times of the frames; None writes none.
+        ndjson: the file of JSON lines to write; None writes none.
+        score: detections below it are left out; one value for all classes, or one for each.
+        every: process every N-th frame.
         quiet: show no progress.
-        follower: follows objects; it decides what is shown, in the place of ``score``.
+        follower: tracks objects; it then decides which detections are shown, instead of ``score``.
 
     Raises:
         UnreadVideo: the source cannot be read at all.
-        UserError: a file cannot be written, or the device is gone. Nothing is left of it then, either.
+        UserError: a file cannot be written, or the device is gone. No file is left then.
     """
     started = time.perf_counter()
     frames = objects = 0
@@ -118,7 +118,7 @@ def predict_video(
         frames=frames,
         objects=objects,
         seconds=time.perf_counter() - started,
-        problem=f"{video.name} broke: {video.report}" if video.problem else "",
+        problem=f"{video.name} is damaged: {video.report}" if video.problem else "",
         notes=(*_notes(video, writer, signals.number), *(follower.notes(spec.labels) if follower else ())),
         stopped=0 if video.live else signals.number,
         followed=follower.summary(spec.labels) if follower else None,
@@ -126,25 +126,25 @@ def predict_video(
 
 
 def detect_frames(session: Session, video: Video, every: int) -> Generator[tuple[VideoFrame, Detections], None, None]:
-    """Each frame with what the session finds in it; the session may ask for some frames in advance."""
-    asked: deque[VideoFrame] = deque()
+    """Each frame with its detections; the session may read some frames in advance."""
+    pending: deque[VideoFrame] = deque()
 
     def pixels() -> Iterator[ImageSource]:
         for frame in video.read(every):
-            asked.append(frame)
+            pending.append(frame)
             yield frame.pixels
 
     with closing(session.detect(pixels())) as results:
         for result in results:
             if result.problem:
                 raise UserError(f"{video.name}: {result.problem}")
-            yield asked.popleft(), result.detections
+            yield pending.popleft(), result.detections
 
 
 def shown(
     found: Detections, score: float | np.ndarray, follower: Follower | None, height: int, width: int
 ) -> tuple[Detections, list[int] | None]:
-    """What of a frame's detections is shown: those above the score, or those on tracks, with their ids."""
+    """The detections of a frame that are shown: those above the score, or those on tracks, with the track ids."""
     if follower is None:
         return found.above(score), None
     tracked = follower.update(found, height, width)
@@ -152,12 +152,12 @@ def shown(
 
 
 def frame_json(frame: VideoFrame, found: Detections, spec: ModelSpec, ids: Sequence[int] | None) -> dict[str, Any]:
-    """One line: the frame's place, its time, and what was found, boxes in pixels of the upright frame."""
+    """One line of the JSON file: number and time of the frame, and its detections, boxes xyxy in upright pixels."""
     return {"frame": frame.index, "time_s": frame.time_s, "detections": detections_json(found, spec, ids)}
 
 
 def detections_json(found: Detections, spec: ModelSpec, ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
-    """Detections as ``mobiledet predict`` writes them, of pictures and of frames; with ids those of their tracks."""
+    """Detections in the JSON format of ``mobiledet predict``; ``ids`` are their track ids."""
     tracks: list[dict[str, Any]] = [{}] * len(found) if ids is None else [{"track_id": track} for track in ids]
     rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes_xyxy.tolist(), tracks, strict=True)
     return [
@@ -176,15 +176,15 @@ def detections_json(found: Detections, spec: ModelSpec, ids: Sequence[int] | Non
 def _notes(video: Video, writer: VideoWriter | None, signal: int) -> tuple[str, ...]:
     notes = []
     if video.live and not signal and not video.problem:
-        notes.append("it ended by itself")
+        notes.append("the stream ended")
     if video.passed_over:
-        notes.append(f"{video.passed_over} frames came while the detector was busy and were passed over")
+        notes.append(f"{video.passed_over} frames arrived while the detector was busy and were skipped")
     if writer and writer.scaled:
         notes.append(f"{writer.scaled} frames of another size than the first were scaled to it in the drawn video")
     return tuple(notes)
 
 
 def _progress(quiet: bool) -> Progress:
-    """A bar where the length is known, and how many frames are done, on standard error."""
+    """A progress bar with the number of processed frames, on standard error."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True, quiet=quiet))

@@ -1,4 +1,4 @@
-"""``mobiledet report``: results as one self-contained HTML page, a PNG, and tables in CSV and Markdown."""
+"""The command ``mobiledet report``: results as one self-contained HTML page, a PNG, and tables in CSV and Markdown."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,25 +49,25 @@ def run(config: ReportConfig) -> None:
     checks = [path for path in paths if is_cross_check(path)]
     results = [read_result(path) for path in paths if path not in checks]
     if not results:
-        raise UserError("cross-checks alone make no report; give the results that they are to be held against, too")
+        raise UserError("a report needs results besides cross-checks; give the results to compare them with, too")
     cross_checks = [read_cross_check(path) for path in checks]
     png = write_report(results, config.out, config.png, config.pictures, config.title, cross_checks)
     print(f"page: {config.out}")
     print(f"tables: {config.out.with_suffix('.csv')} and {config.out.with_suffix('.md')}")
-    print(f"chart: {png}" if png else "no chart: no result holds both accuracy and latency")
+    print(f"chart: {png}" if png else "no chart: no result has both accuracy and latency")
 
 
 def result_files(path: Path) -> list[Path]:
     """The path itself, or the JSON files of a folder.
 
     Raises:
-        UserError: the folder holds none.
+        UserError: the folder contains none.
     """
     if not path.is_dir():
         return [path]
     found = sorted(path.glob("*.json"))
     if not found:
-        raise UserError(f"{path} holds no JSON file of a result")
+        raise UserError(f"{path} contains no JSON file of a result")
     return found
 
 
@@ -83,19 +83,19 @@ def write_report(
     """Write the page, the chart, and the tables beside the page: .csv and .md.
 
     Args:
-        results: at least one.
-        out: the page.
-        png: the chart; beside the page by default.
-        pictures: folder of pictures to embed.
-        title: heading of the page.
-        cross_checks: other tools' latencies, which stand in no chart.
-        failures: what was not measured, and why.
+        results: at least one result.
+        out: path of the page.
+        png: path of the chart; by default beside the page.
+        pictures: folder of images to embed.
+        title: title of the page.
+        cross_checks: latencies of other tools, which are not drawn in charts.
+        failures: failed measurements, by name, with the reason.
 
     Returns:
-        the chart's path, or None when no result holds both accuracy and latency.
+        the path of the chart, or None if no result has both accuracy and latency.
 
     Raises:
-        UserError: a file cannot be written, or the pictures cannot be read.
+        UserError: a file cannot be written, or the images cannot be read.
     """
     page = render(results, pictures, title, cross_checks, failures)
     with atomic_file(out) as temporary:
@@ -117,7 +117,7 @@ def render(
     cross_checks: Sequence[CrossCheck] = (),
     failures: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The page as text."""
+    """The page as HTML; the arguments are those of ``write_report``."""
     sections = [
         report_measured.charts(compare(results), results),
         report_context.pictures(pictures) if pictures else Markup(""),

@@ -1,4 +1,4 @@
-"""Sections of the report that say of what, where and how it was measured."""
+"""Sections of the report on devices, bundles and method."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from mobiledet.drawing.page import definitions, figure
 from mobiledet.evaluation.comparison import full_name, series_name, short_names
 from mobiledet.evaluation.result import Accuracy, Result
 
-MOST_LEFT_OUT = 20  # entries of a result that are named
+MAX_LEFT_OUT = 20  # entries of a result that are listed
 
 
 def devices(results: Sequence[Result]) -> Markup:
-    """A card for each device: what it is, and how it was before, during and after each measurement."""
+    """A card for each device, with its state before, during and after each measurement."""
     by_device: dict[DeviceInfo, list[tuple[str, Result]]] = {}
     for name, result in zip(short_names(results), results, strict=True):
         by_device.setdefault(result.device, []).append((name, result))
@@ -43,13 +43,13 @@ def _device_card(device: DeviceInfo, results: Sequence[tuple[str, Result]]) -> M
 
 
 def _accelerator(result: Result) -> str:
-    """Its name and the part of the graph's operations that it runs."""
+    """Name of the accelerator, and the share of the graph's operations that it runs."""
     share = result.execution.delegated_share
     return result.execution.actual + (f", {100 * share:.0f} %" if share else "")
 
 
 def _condition(states: Sequence[DeviceState]) -> Iterable[Markup]:
-    """Load and the highest temperature, before, during and after."""
+    """Load and highest temperature, before, during and after the measurement."""
     loads = [f"{state.load:.1f}" for state in states if state.load is not None]
     hottest = [f"{max(state.temperatures_c.values()):.0f}" for state in states if state.temperatures_c]
     for values in (loads, hottest):
@@ -57,7 +57,7 @@ def _condition(states: Sequence[DeviceState]) -> Iterable[Markup]:
 
 
 def failures(reasons: Mapping[str, str]) -> Markup:
-    """What could not be measured, and why."""
+    """The failed measurements, with the reasons."""
     if not reasons:
         return Markup("")
     facts = definitions(reasons.items())
@@ -65,7 +65,7 @@ def failures(reasons: Mapping[str, str]) -> Markup:
 
 
 def bundles(results: Sequence[Result]) -> Markup:
-    """A card for each bundle: the model, its training, the files that were measured."""
+    """A card for each bundle: the model, its training, and the measured files."""
     by_bundle: dict[str, list[Result]] = {}
     for result in results:
         by_bundle.setdefault(result.bundle_sha256, []).append(result)
@@ -91,7 +91,7 @@ def _bundle_card(results: Sequence[Result]) -> Markup:
 
 
 def _file(result: Result) -> Markup:
-    """One model file: checksum, golden inputs, and what the export compared."""
+    """Details of one model file: checksum, golden inputs, and the comparison at export."""
     golden, file = result.golden, result.file
     facts = [
         ("size", size(file.bytes)),
@@ -119,25 +119,25 @@ def _file(result: Result) -> Markup:
 
 
 def pictures(folder: Path) -> Markup:
-    """Every picture of a folder, in the page itself.
+    """All images of a folder, embedded in the page.
 
     Raises:
-        UserError: the folder holds none, or one cannot be read.
+        UserError: the folder contains no image, or one cannot be read.
     """
     figures = [figure(load_rgb(path, apply_orientation=True), path.name, path.name) for path in list_images(folder)]
     return tag("section", tag("h2", "Detections"), tag("div", *figures, class_="pictures"), id="pictures")
 
 
 def method(results: Sequence[Result]) -> Markup:
-    """How the numbers came about, with the commands that repeat them."""
+    """How the numbers were measured, with the commands that repeat the measurements."""
     scorers = sorted({result.accuracy.scorer for result in results if result.accuracy})
     notes = [
         "mAP is COCO's AP at IoU 0.50 to 0.95, of the exported file itself"
         + (f", computed by {' and '.join(scorers)}." if scorers else "."),
-        "Two questions were asked. At export: does the file find what PyTorch finds? On the device, before and after "
-        "each measurement: does this runtime compute what the file gave at export (the golden gate)?",
-        "Percentiles are linear between neighbouring samples. The cold start is the median over fresh processes; "
-        "memory is what such a process grows by.",
+        "Each file was checked twice. At export: does it detect the same objects as PyTorch? On the device, before and "
+        "after each measurement: does this runtime reproduce the file's detections at export (the golden check)?",
+        "Percentiles are interpolated linearly between samples. The cold start is the median over fresh processes; "
+        "memory is the growth of such a process.",
     ]
     skipped = [
         tag("li", f"{full_name(result)}: {problem}")
@@ -170,8 +170,8 @@ def _score(result: Result) -> str:
 
 
 def _left_out(accuracy: Accuracy) -> list[str]:
-    """The first entries of what was left out, and a line that counts all where there are more."""
-    if len(accuracy.skipped) <= MOST_LEFT_OUT:
+    """The first entries that were left out, and a line with the total if there are more."""
+    if len(accuracy.skipped) <= MAX_LEFT_OUT:
         return list(accuracy.skipped)
     counted = f"{len(accuracy.skipped)} in all: {accuracy.skipped_by_reason}"
-    return [*accuracy.skipped[:MOST_LEFT_OUT], counted]
+    return [*accuracy.skipped[:MAX_LEFT_OUT], counted]

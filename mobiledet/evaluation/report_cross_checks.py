@@ -1,4 +1,4 @@
-"""The section of the report that holds other tools' latencies against ours. They stand in no chart."""
+"""The section of the report that compares our latencies with those of another tool."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,13 +10,13 @@ from mobiledet.evaluation.result import Result
 
 NOTE = (
     "TensorFlow Lite's benchmark_model runs the same file on the same device without mobiledet, on random input. It "
-    "does not look at what comes out: no golden gate, no mAP. It shows whether our latency is plausible; none of its "
-    "figures stands in a chart. Ours is of the run with the same accelerator and number of threads."
+    "does not check the outputs: no golden check, no mAP. It shows whether our latency is plausible; its figures are "
+    "not drawn in charts. Our figures are from the run with the same accelerator and number of threads."
 )
 
 
 def cross_checks(checks: Sequence[CrossCheck], results: Sequence[Result]) -> Markup:
-    """A row for each; nothing where there are none."""
+    """A table with a row for each cross-check; empty if there are none."""
     if not checks:
         return Markup("")
     headings = ["model", "precision", "device", "runs on", "runs", "mean ms", "std ms", "median ms"]

@@ -1,4 +1,4 @@
-"""Sections of the report that show what was measured."""
+"""Sections of the report with the measurements."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -21,9 +21,9 @@ def charts(comparisons: Sequence[Comparison], results: Sequence[Result]) -> Mark
     left_out = len(results) - drawn
     parts = [_comparison(comparison) for comparison in comparisons]
     if not comparisons:
-        parts.append(tag("p", "No result holds both accuracy and latency, so there is nothing to draw.", class_="soft"))
+        parts.append(tag("p", "No result has both accuracy and latency, so there is nothing to draw.", class_="soft"))
     elif left_out:
-        reasons = "lack accuracy or latency, or come of many runs an image (tiles)"
+        reasons = "lack accuracy or latency, or need many runs for an image (tiles)"
         parts.append(tag("p", f"{left_out} of {len(results)} results {reasons}.", class_="soft"))
     return tag("section", tag("h2", "mAP against latency"), *parts, id="chart")
 
@@ -41,12 +41,12 @@ def _comparison(comparison: Comparison) -> Markup:
         class_="tiles",
     )
     legend = [tag("li", series_mark(i), series.name) for i, series in enumerate(comparison.series)]
-    note = "Filled marks are on the Pareto front: nothing in their series is both faster and better. "
+    note = "Filled markers are on the Pareto front: no other result of their series is both faster and better. "
     if any(series.ladders for series in comparison.series):
-        note += "Dotted lines join the precisions of one model. "
-    note += "Names that find no room are left out; the table below holds every result. "
+        note += "Dotted lines connect the precisions of one model. "
+    note += "Names without space are left out; the table below lists all results. "
     if len(comparison.series) > 1:
-        note += "Latencies under different marks come from different devices, runtimes or numbers of threads."
+        note += "Different markers mean different devices, runtimes or numbers of threads."
     return join(
         tag("h3", comparison.title, class_="comparison"),
         tiles,
@@ -63,12 +63,12 @@ def _comparison(comparison: Comparison) -> Markup:
 
 
 def _named(point: Point) -> Markup:
-    """What stands behind a number of the narrow chart."""
+    """The legend entry for a number in the narrow chart."""
     return tag("li", f"{point.name}: {precision(point.ap)}, {milliseconds(point.ms)} ms")
 
 
 def results_table(results: Sequence[Result]) -> Markup:
-    """All results, a row each; a click on a heading sorts."""
+    """A table of all results, sortable by clicking on a heading."""
     headings = ["model", "precision", "mAP", "p50 ms", "p90 ms", "file", "AP50", "AP75", "small", "medium", "large"]
     headings += ["load ms", "first ms", "memory", "images", "remarks", "measured on"]
     text = ("model", "precision", "images", "remarks", "measured on")
@@ -108,7 +108,7 @@ def remarks_of(result: Result) -> Iterable[str]:
     if runtime_apart(result):
         yield "browser"
     if why_untimed(result.device.runtime):
-        yield f"{result.device.runtime}, no times"
+        yield f"{result.device.runtime}, no latency"
     if execution.requested not in ("auto", execution.actual):
         yield f"fell back from {execution.requested}"
     if result.accuracy and result.accuracy.mode == "tensor":
@@ -133,8 +133,8 @@ def latencies(results: Sequence[Result]) -> Markup:
     if not cards:
         return Markup("")
     note = (
-        "Inference alone, after the warm-up, each card on a scale of its own. Solid line: p50; dashed: p90 and p95. "
-        "In brackets the 95 % bootstrap interval of p50; p99 needs 200 runs. The bar is one image from file to boxes."
+        "Inference only, after the warm-up, each card with its own scale. Solid line: p50; dashed: p90 and p95. In "
+        "parentheses the 95 % bootstrap interval of p50; p99 needs 200 runs. The bar is one image from file to boxes."
     )
     shown, rest = cards[:SHOWN_CARDS], cards[SHOWN_CARDS:]
     more = (
@@ -173,7 +173,7 @@ def _latency_card(name: str, result: Result, latency: Latency) -> Markup:
 
 
 def _stages(stages: dict[str, LatencyStats]) -> Markup:
-    """Where the time of one image file goes, from file to boxes."""
+    """A bar with the share of each stage in the time of one image, from file to boxes."""
     total = sum(stats.p50_ms for stats in stages.values())
     parts = [tag("i", style=f"width:{100 * stats.p50_ms / total:.1f}%") for stats in stages.values()]
     keys = [tag("span", f"{name} {milliseconds(s.p50_ms)} ms", class_="key") for name, s in stages.items()]
@@ -184,30 +184,30 @@ def _stages(stages: dict[str, LatencyStats]) -> Markup:
 
 
 def precision_ladder(results: Sequence[Result]) -> Markup:
-    """What each precision of a model costs and gains, on one device."""
+    """Size, accuracy and speed of the precisions of each model on each device."""
     ordered = sorted(results, key=lambda r: (r.spec.name, series_name(r), -r.file.bytes))
     ladders = []
     for (name, series), members in groupby(ordered, key=lambda r: (r.spec.name, series_name(r))):
-        rungs = list(members)
-        if len({rung.file.precision for rung in rungs}) > 1:
-            ladders.append(_ladder(name, series, rungs))
+        group = list(members)
+        if len({result.file.precision for result in group}) > 1:
+            ladders.append(_ladder(name, series, group))
     if not ladders:
         return Markup("")
     return tag("section", tag("h2", "Precision ladder"), tag("div", *ladders, class_="cards broad"), id="precision")
 
 
-def _ladder(name: str, series: str, rungs: Sequence[Result]) -> Markup:
-    base = next((rung for rung in rungs if rung.file.precision == "float32"), rungs[0])
+def _ladder(name: str, series: str, results: Sequence[Result]) -> Markup:
+    base = next((result for result in results if result.file.precision == "float32"), results[0])
     headings = ("precision", "file", "mAP", "change", "p50 ms", "speed-up")
     rows = []
-    for rung in rungs:
+    for result in results:
         cells = (
-            rung.file.precision,
-            f"{size(rung.file.bytes)} ({100 * rung.file.bytes / base.file.bytes:.0f} %)",
-            precision(rung.accuracy.metrics.AP if rung.accuracy else None),
-            _difference(rung.accuracy, base.accuracy) if rung is not base else NOT_MEASURED,
-            milliseconds(rung.latency.infer.p50_ms if rung.latency else None),
-            _speed_up(rung.latency, base.latency) if rung is not base else NOT_MEASURED,
+            result.file.precision,
+            f"{size(result.file.bytes)} ({100 * result.file.bytes / base.file.bytes:.0f} %)",
+            precision(result.accuracy.metrics.AP if result.accuracy else None),
+            _difference(result.accuracy, base.accuracy) if result is not base else NOT_MEASURED,
+            milliseconds(result.latency.infer.p50_ms if result.latency else None),
+            _speed_up(result.latency, base.latency) if result is not base else NOT_MEASURED,
         )
         rows.append(tag("tr", *(tag("td", cell) for cell in cells)))
     head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
@@ -216,7 +216,7 @@ def _ladder(name: str, series: str, rungs: Sequence[Result]) -> Markup:
 
 
 def _difference(accuracy: Accuracy | None, base: Accuracy | None) -> str:
-    """Of mAP, where both were scored on the same images, cut alike."""
+    """The difference in mAP, if both were scored on the same images with the same tiles."""
     if accuracy is None or base is None or accuracy.images_sha256 != base.images_sha256:
         return NOT_MEASURED
     if str(accuracy.tiles) != str(base.tiles):
@@ -231,7 +231,7 @@ def _speed_up(latency: Latency | None, base: Latency | None) -> str:
 
 
 def classes(results: Sequence[Result]) -> Markup:
-    """AP of each class, best result first and open."""
+    """AP of each class for each result, best result first and expanded."""
     named = [
         (name, result.accuracy)
         for name, result in zip(short_names(results), results, strict=True)

@@ -1,4 +1,4 @@
-"""The section of the report that shows latency over time: what is left when the device has become warm."""
+"""The section of the report that shows latency over time, while the device becomes warm."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from mobiledet.drawing.page import definitions
 from mobiledet.evaluation.comparison import series_name, short_names
 from mobiledet.evaluation.result import Latency, Result
 
-SUSTAINED_SECONDS = 30.0  # what was measured for so long is worth a curve
+SUSTAINED_SECONDS = 30.0  # shortest measurement for which a curve is drawn
 SPANS = 60
 PERCENTILES = (50, 90)
 
 
 def sustained(results: Sequence[Result]) -> Markup:
-    """A card for each result that was measured for long: percentiles of each sixtieth of the time."""
+    """A card for each long measurement: percentiles of each sixtieth of the time."""
     cards = [
         _card(name, result, result.latency)
         for name, result in zip(short_names(results), results, strict=True)
@@ -37,7 +37,7 @@ def sustained(results: Sequence[Result]) -> Markup:
 
 
 def curves(latency: Latency) -> list[Line]:
-    """Percentiles in ms against seconds since the first run, a point for each span that holds runs."""
+    """Percentiles in ms against seconds since the first run, with a point for each time span that has runs."""
     started, infer = np.array(latency.started_ns) / 1e9, np.array(latency.infer.samples_ns) / 1e6
     edges = np.linspace(0, max(latency.plan.seconds, float(started[-1])) * (1 + 1e-9), SPANS + 1)
     span = np.searchsorted(edges, started, side="right") - 1
@@ -60,16 +60,16 @@ def _card(name: str, result: Result, latency: Latency) -> Markup:
     unit = "minutes" if in_minutes else "seconds"
     states = latency.states
     hottest = [max(state.temperatures_c.values()) for state in states if state.temperatures_c]
-    words = list(dict.fromkeys(state.thermal_status for state in states if state.thermal_status))
+    statuses = list(dict.fromkeys(state.thermal_status for state in states if state.thermal_status))
     first, final = (float(lines[0].points[index, 1]) for index in (0, -1))
     facts = [
         ("p50", f"{milliseconds(first)} ms first, {milliseconds(final)} ms last"),
         (
             "runs",
-            f"{latency.infer.n} in {last:.0f} s" + (f", {latency.dropped} images lost" if latency.dropped else ""),
+            f"{latency.infer.n} in {last:.0f} s" + (f", {latency.dropped} images dropped" if latency.dropped else ""),
         ),
         ("hottest", f"{hottest[0]:.0f} → {max(hottest):.0f} °C" if hottest else NOT_MEASURED),
-        ("system says", " → ".join(words) or NOT_MEASURED),
+        ("thermal status", " → ".join(statuses) or NOT_MEASURED),
     ]
     badge = tag("span", "throttled", class_="badge") if latency.infer.throttled else ""
     return tag(

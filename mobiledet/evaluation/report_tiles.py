@@ -1,4 +1,4 @@
-"""The section of the report that shows what slices of the images bring and cost."""
+"""The section of the report on the gain and the cost of tiles."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ TIMES = ("ms without", "ms an image", "times as long")
 
 
 def tiles(results: Sequence[Result]) -> Markup:
-    """A row for each result of slices: the numbers without them and with them, and the change of AP by size."""
+    """A table with a row for each result with tiles: mAP without and with them, and the change of AP by object size."""
     rows = [
         list(_cells(name, result.accuracy, result.accuracy.tiles))
         for name, result in zip(short_names(results), results, strict=True)
@@ -22,9 +22,9 @@ def tiles(results: Sequence[Result]) -> Markup:
     if not rows:
         return Markup("")
     note = (
-        "The file ran on slices of each image and on the whole; the same run scored the whole images alone. Small, "
-        "medium and large are changes of AP; COCO counts the best 100 detections of an image. The time is that of one "
-        "image from file to boxes, its mean."
+        "The file ran on tiles of each image and on the whole image; the same run scored the whole images alone. "
+        "Small, medium and large are changes of AP; COCO counts the best 100 detections of an image. The time is the "
+        "mean for one image, from file to boxes."
     )
     table = sortable_table([*HEADINGS, *TIMES], HEADINGS[:2], rows)
     return tag("section", tag("h2", "Tiles"), tag("p", note, class_="soft"), table, id="tiles")

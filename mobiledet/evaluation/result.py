@@ -1,4 +1,4 @@
-"""The result of an evaluation: what was measured, of what, where and how."""
+"""The result of an evaluation: the measurements, and of what, where and how they were made."""
 
 import dataclasses
 import json
@@ -36,14 +36,14 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True)
 class TiledAccuracy:
-    """What slices bring and cost: the numbers beside them are those of slices and whole images together.
+    """Accuracy and time without tiles, to compare with those of tiles and whole images together.
 
     Attributes:
-        height, width: of a slice, pixels.
-        overlap: share of a slice that its neighbour has too, at least.
-        runs: of the file for an image, mean: its slices, and once the whole.
-        whole_metrics: COCO's numbers of the whole images alone, as an evaluation without slices gives them.
-        whole_stages: latency of decode, preprocess, infer and postprocess of the whole images alone.
+        height, width: size of a tile in pixels.
+        overlap: minimum overlap of neighbouring tiles, as a fraction of their side.
+        runs: mean number of runs for an image: one for each tile, and one for the whole image.
+        whole_metrics: COCO metrics of the whole images alone, as in an evaluation without tiles.
+        whole_stages: latency of decode, preprocess, infer and postprocess for the whole images alone.
     """
 
     height: Annotated[int, Range(1)]
@@ -55,7 +55,7 @@ class TiledAccuracy:
 
     @property
     def whole_ms(self) -> float | None:
-        """Mean time of a whole image, from file to boxes; None where times mean nothing."""
+        """Mean time for a whole image without tiles, from file to boxes; None if times are meaningless."""
         return _total_ms(self.whole_stages)
 
     def __str__(self) -> str:
@@ -68,23 +68,23 @@ def _total_ms(stages: Mapping[str, LatencyStats]) -> float | None:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How well the file detects.
+    """The accuracy of a file.
 
     Attributes:
-        metrics: COCO's numbers.
+        metrics: COCO metrics.
         dataset: name of the data set and split.
-        annotations: the file or folder that the truth was read from.
-        images_sha256: of image ids, file names and objects; only results with the same one are comparable.
-        skipped: broken data that was left out, one text each.
-        skipped_by_reason: the same counted, in words.
-        notes: what else a reader of the score should know.
-        scorer: what computed the numbers.
-        mode: ``image`` where the device decoded and resized the files, ``tensor`` where the host did.
-        stages: latency of decode, preprocess, infer and postprocess over the images, as they came; sums over slices.
-            Empty where times mean nothing (``devices.untimed``).
-        tiles: what slices bring and cost; None where whole images alone were run.
+        annotations: the file or folder from which the ground truth was read.
+        images_sha256: sha256 of image ids, file names and objects; only results with the same one are comparable.
+        skipped: descriptions of the damaged data that was left out.
+        skipped_by_reason: summary of ``skipped`` with counts.
+        notes: remarks for the reader of the score.
+        scorer: library that computed the metrics.
+        mode: ``image`` if the device decoded and resized the files, ``tensor`` if the host did.
+        stages: latency of decode, preprocess, infer and postprocess over the images, in order; with tiles their sum.
+            Empty if times are meaningless (``devices.untimed``).
+        tiles: accuracy and time without tiles; None if no tiles were used.
         source: options by which the images were read, see ``evaluation.images``; None in older results.
-        analysis: thresholds to ship, and the errors at them; None in results of older versions.
+        analysis: recommended thresholds, and the errors at them; None in results of older versions.
     """
 
     metrics: CocoMetrics
@@ -103,23 +103,23 @@ class Accuracy:
 
     @property
     def image_ms(self) -> float | None:
-        """Mean time of an image, from file to boxes; None where times mean nothing."""
+        """Mean time for an image, from file to boxes; None if times are meaningless."""
         return _total_ms(self.stages)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How fast the file runs, alone, on a golden input.
+    """The latency of a file alone, on a golden input.
 
     Attributes:
-        infer: of the timed runs after the warm-up.
-        plan: how long to measure, as asked for.
-        started_ns: when each timed run began, since the first one did.
-        warmup_ns: each run of the warm-up.
-        steady: whether the warm-up had become steady.
+        infer: statistics of the timed runs after the warm-up.
+        plan: requested duration of the measurement.
+        started_ns: start of each timed run, since the start of the first one.
+        warmup_ns: duration of each warm-up run.
+        steady: whether the latency was steady at the end of the warm-up.
         cold_starts: first load and first run, each in a fresh process.
-        states: of the device before, along and after the timed runs.
-        state_ns: when each was read, since the first timed run.
+        states: states of the device before, during and after the timed runs.
+        state_ns: time of each state, since the start of the first timed run.
     """
 
     infer: LatencyStats
@@ -138,7 +138,7 @@ class Latency:
 
     @property
     def dropped(self) -> int:
-        """Images of the camera that came while the device was busy; 0 without a pace."""
+        """Number of camera images that arrived while the device was busy; 0 without a rate."""
         if not self.plan.fps or not self.started_ns:
             return 0
         return round(self.started_ns[-1] * self.plan.fps / 1e9) + 1 - len(self.started_ns)
@@ -155,28 +155,28 @@ class Latency:
 
     @property
     def memory_bytes(self) -> float | None:
-        """Median of what a process grows by; None where the device does not tell."""
+        """Median growth of a process in bytes; None if the device does not report it."""
         grown = [cold.memory_bytes for cold in self.cold_starts if cold.memory_bytes is not None]
         return statistics.median(grown) if grown else None
 
 
 @dataclass(frozen=True)
 class Result:
-    """One model file on one device.
+    """The measurements of one model file on one device.
 
     Attributes:
-        created: UTC, ISO 8601.
-        command: the command line; empty when called as a library.
-        bundle: path as given.
-        bundle_sha256: names the bundle's exact content.
-        spec: the model's description.
+        created: time of creation, UTC, ISO 8601.
+        command: the command line; empty if called as a library.
+        bundle: path of the bundle as given.
+        bundle_sha256: sha256 of the bundle's content.
+        spec: spec of the model.
         file: the model file.
-        device: what ran it.
-        execution: requested and actual accelerator, threads.
-        golden: how close the device came to the golden outputs.
-        accuracy: None when not measured.
-        latency: None when not measured.
-        versions: of the software on the host.
+        device: the device that ran it.
+        execution: requested and actual accelerator, and threads.
+        golden: differences from the golden outputs on the device.
+        accuracy: accuracy; None if not measured.
+        latency: latency; None if not measured.
+        versions: versions of the software on the host.
     """
 
     created: str
@@ -194,7 +194,7 @@ class Result:
 
     @property
     def metrics(self) -> CocoMetrics:
-        """COCO's numbers.
+        """The COCO metrics.
 
         Raises:
             UserError: accuracy was not measured.
@@ -210,14 +210,14 @@ class Result:
 
     @classmethod
     def from_json(cls, values: Any, source: str) -> "Result":
-        """Read what ``to_json`` gave.
+        """Read the values that ``to_json`` returned.
 
         Args:
             values: decoded JSON.
-            source: the file that it came from, for messages.
+            source: name of the file, for messages.
 
         Raises:
-            UserError: it is not a result, or one of another schema.
+            UserError: the values are not a result, or have another schema version.
         """
         if not isinstance(values, dict) or values.get("kind") != KIND:
             raise UserError(f"{source} is not a result of mobiledet evaluate")
@@ -229,7 +229,7 @@ class Result:
             )
         try:
             fields = {key: value for key, value in values.items() if key not in ("kind", "schema_version")}
-            # which grew since results were written
+            # these classes have fields that older results lack
             result: Result = decode(cls, fields, filled=(ModelFile, InputSpec, Accuracy))
             _check(result)
             return result
@@ -238,23 +238,23 @@ class Result:
 
 
 def _check(result: Result) -> None:
-    """Refuse what no evaluation gives, although each value by itself could be.
+    """Check the consistency of a result, after each value has been checked by itself.
 
     Raises:
-        ValueError: names the fields.
+        ValueError: it is inconsistent; names the fields.
     """
     datetime.fromisoformat(result.created)
     latency, accuracy = result.latency, result.accuracy
     untimed = why_untimed(result.device.runtime)
     if latency and untimed:
-        raise ValueError(f"latency is that of {result.device.runtime} ({untimed})")
+        raise ValueError(f"latency was measured with {result.device.runtime} ({untimed})")
     if latency:
         latency.infer.check("latency.infer")
         if not min(latency.infer.samples_ns):
-            raise ValueError("latency.infer.samples_ns has a run that took no time")
+            raise ValueError("latency.infer.samples_ns has a run of zero duration")
         counts = len(latency.started_ns), len(latency.states)
         if counts != (latency.infer.n, len(latency.state_ns)):
-            raise ValueError("latency does not tell when each run began and each state was read")
+            raise ValueError("latency lacks the time of a run or of a state")
     if accuracy:
         names = [stage.name for stage in dataclasses.fields(StageTimes)]
         measured = {"stages": accuracy.stages}
@@ -270,7 +270,7 @@ def _check(result: Result) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """The result in a JSON file.
+    """Read a result from a JSON file.
 
     Raises:
         UserError: the file cannot be read or is not a result.
@@ -279,7 +279,7 @@ def read_result(path: Path) -> Result:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write a result as JSON, whole or not at all.
+    """Write a result as JSON, completely or not at all.
 
     Raises:
         UserError: the file cannot be written.
@@ -290,6 +290,6 @@ def write_result(path: Path, result: Result) -> None:
 
 
 def default_out(bundle: Bundle, file: ModelFile, device: str) -> Path:
-    """Where a result is written if nobody says where."""
+    """The default path of a result."""
     parts = bundle.spec.name, bundle.sha256[:8], Path(file.path).stem, f"{device}.json"
     return Path("results") / file_name_of("-".join(parts))

@@ -1,4 +1,4 @@
-"""``mobiledet evaluate``: a model file of a bundle, on a device, as a result."""
+"""The command ``mobiledet evaluate``: measures a model file of a bundle on a device."""
 
 import dataclasses
 import os
@@ -19,8 +19,8 @@ from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.devices.options import InputMode
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
-from mobiledet.evaluation.accuracy import LATENCY_ALONE, measure_accuracy
-from mobiledet.evaluation.analysis import wished_rules
+from mobiledet.evaluation.accuracy import LATENCY_ONLY, measure_accuracy
+from mobiledet.evaluation.analysis import requested_rules
 from mobiledet.evaluation.config import EvaluateConfig
 from mobiledet.evaluation.cross_check import default_cross_check_path, measure_cross_check, write_cross_check
 from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
@@ -50,12 +50,12 @@ def run(config: EvaluateConfig) -> None:
 
 
 def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bool = False) -> Result:
-    """Do what the command does, but for its words on the terminal.
+    """Evaluate as the command does, without printing a summary.
 
     Args:
-        config: its settings; without ``out`` nothing is written, and an evaluation that is interrupted cannot go on.
-        bundle: that of the settings, opened.
-        command: to record.
+        config: options; without ``out`` nothing is written, and an interrupted evaluation cannot be continued.
+        bundle: the opened bundle of ``config``.
+        command: command line to record.
         quiet: show no progress.
 
     Raises:
@@ -77,7 +77,7 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
             accelerator=config.accelerator,
             threads=config.threads,
             scorer=config.scorer,
-            rules=wished_rules(config.min_precision, config.min_recall, config.match_iou),
+            rules=requested_rules(config.min_precision, config.min_recall, config.match_iou),
             match_iou=config.match_iou,
             on_bad_data=config.on_bad_data,
             plan=plan,
@@ -131,30 +131,30 @@ def evaluate(
 ) -> Result:
     """Measure a model file on a device.
 
-    The golden gate comes first, then the latency while the device is cool, then the accuracy, then the golden gate once
-    more: a device that broke on the way gets no result.
+    First the golden inputs are checked, then latency is measured while the device is cool, then accuracy, and finally
+    the golden inputs are checked again: a device that became faulty meanwhile gets no result.
 
     Args:
-        bundle, file: what to run.
-        device: where.
-        dataset: measures the accuracy on it; None leaves it out.
+        bundle, file: the model file to run.
+        device: the device to run on.
+        dataset: data set for the accuracy; None does not measure it.
         accelerator: as in ``Device.load``.
         threads: as in ``Device.load``.
         scorer: one of ``metrics.coco.SCORERS``.
         rules, match_iou: as in ``measure_accuracy``.
-        on_bad_data: what to do with an image that cannot be decoded or is not of the annotated size.
-        plan: how long to measure the latency; None leaves it out.
-        tiling: how images are cut for the accuracy, beside whole ones; None takes whole ones alone.
-        mode: what the device was opened for.
-        strict: refuse a device that fell back from the accelerator.
-        log_path: keeps what is known of each image, so that an evaluation that ends early can go on; None keeps
-            nothing. It is there when this returns, and for the caller to remove or rename.
-        fresh: start anew where the log holds something.
-        command: to record.
+        on_bad_data: what to do with an image that cannot be decoded or does not have its annotated size.
+        plan: duration of the latency measurement; None does not measure it.
+        tiling: tiles that are run besides whole images, for the accuracy; None runs only whole images.
+        mode: the mode with which the device was opened.
+        strict: refuse a device that does not run on the requested accelerator.
+        log_path: file that stores the detections of each image, so that an interrupted evaluation can continue; None
+            stores nothing. The caller removes or renames it afterwards.
+        fresh: discard the existing content of the log.
+        command: command line to record.
         quiet: show no progress.
 
     Raises:
-        UserError: the device refuses the file, gives other detections than the golden ones, or the data is bad.
+        UserError: the device refuses the file or does not reproduce the golden detections, or the data is bad.
     """
     session: Session = device.load(bundle, file, accelerator, threads)
     if tiling:
@@ -168,7 +168,7 @@ def evaluate(
     golden = session.golden()
     latency = accuracy = None
     if dataset:
-        require_boxes(dataset, LATENCY_ALONE)
+        require_boxes(dataset, LATENCY_ONLY)
         images = dataset.sha256()
         cut = str(session.tiling) if isinstance(session, TiledSession) else ""
         origin = Origin(bundle.sha256, file.path, device.info(), execution, mode, images, bundle.spec.labels, cut)
@@ -207,7 +207,7 @@ def evaluate(
 
 
 def _measure_latency(session: Session, plan: BenchmarkPlan, log: DetectionLog | None = None) -> Latency | None:
-    """The latency; None where what runs the file is no runtime of it but an interpreter, whose times say nothing."""
+    """Measure latency, or read it from the log; None if an interpreter runs the file, whose times are meaningless."""
     samples = log.samples(plan) if log else None
     if samples is None:
         samples = session.benchmark(plan)
@@ -220,7 +220,7 @@ def _measure_latency(session: Session, plan: BenchmarkPlan, log: DetectionLog | 
 
 
 def _check(config: EvaluateConfig) -> None:
-    """Refuse options that contradict each other, before any work."""
+    """Raise ``UserError`` if options contradict each other, before any work."""
     if config.file and config.precision:
         raise UserError("--file and --precision both choose the model file; give one of them")
     if not config.accuracy and not config.latency:
@@ -228,10 +228,10 @@ def _check(config: EvaluateConfig) -> None:
     if config.accuracy:
         check_images(config, "or --no-accuracy to measure latency alone")
     if config.tiles and not config.accuracy:
-        raise UserError("--tiles changes the mAP alone; drop it or --no-accuracy")
+        raise UserError("--tiles affects only mAP; drop it or --no-accuracy")
     if not config.accuracy and (config.min_precision, config.min_recall) != (None, None):
         raise UserError("--min-precision and --min-recall need the accuracy; drop them or --no-accuracy")
-    wished_rules(config.min_precision, config.min_recall, config.match_iou)
+    requested_rules(config.min_precision, config.min_recall, config.match_iou)
     parse_tiling(config.tiles, config.tile_overlap)
     if not 0 <= config.threads <= MOST_THREADS:
         raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")
@@ -239,13 +239,13 @@ def _check(config: EvaluateConfig) -> None:
 
 
 def _command(secret: str) -> str:
-    """The command line as it was given, but for the secret in it."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    return shlex.join(word.replace(secret, "TOKEN") if secret else word for word in words)
+    """The command line, with the secret token replaced."""
+    arguments = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return shlex.join(argument.replace(secret, "TOKEN") if secret else argument for argument in arguments)
 
 
 def _check_writable(path: Path) -> None:
-    """Find out before the measurement, not after it, that its result cannot be written."""
+    """Raise ``UserError`` before the measurement if its result cannot be written."""
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder; give the name of a file")
     parent = next(folder for folder in path.absolute().parents if folder.exists())

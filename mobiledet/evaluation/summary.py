@@ -1,4 +1,4 @@
-"""A result as a few lines on the terminal."""
+"""Prints a summary of a result to the terminal."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,19 +14,19 @@ from mobiledet.evaluation.result import Accuracy, Latency, Result, TiledAccuracy
 
 
 def print_summary(result: Result) -> None:
-    """Print what was measured, of what and where."""
+    """Print the measurements of a result, with the model and the device."""
     _print(_rows(result))
 
 
 def print_cross_check(check: CrossCheck) -> None:
-    """Print what another tool measured."""
+    """Print the measurements of another tool."""
     _print(_cross_check_rows(check))
 
 
 def _print(rows: Iterable[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column()
-    table.add_column(overflow="fold")  # a long path is told whole
+    table.add_column(overflow="fold")  # a long path is wrapped, not shortened
     for name, text in rows:
         table.add_row(f"[bold]{name}[/bold]", text)
     Console().print(table)
@@ -50,7 +50,10 @@ def _cross_check_rows(check: CrossCheck) -> Iterator[tuple[str, str]]:
         "cold",
         f"load {milliseconds(figures.init_us / 1000)} ms, first run {milliseconds(figures.first_us / 1000)} ms",
     )
-    yield "note", "a cross-check: no golden gate, no mAP; `mobiledet report` shows it beside results, in no chart"
+    yield (
+        "note",
+        "a cross-check: no golden check, no mAP; `mobiledet report` lists it beside results, but not in charts",
+    )
 
 
 def _rows(result: Result) -> Iterator[tuple[str, str]]:
@@ -59,7 +62,7 @@ def _rows(result: Result) -> Iterator[tuple[str, str]]:
     yield "device", escape(f"{device.name}: {device.cpu}, {device.os}")
     yield "runtime", f"{device.runtime} {device.runtime_version}, {execution.actual}, {execution.threads} threads"
     if execution.requested not in ("auto", execution.actual):
-        yield "", f"[yellow]{execution.requested} was asked for, the device fell back to {execution.actual}[/yellow]"
+        yield "", f"[yellow]{execution.requested} was requested, the device fell back to {execution.actual}[/yellow]"
     if result.accuracy:
         yield from _accuracy_rows(result.accuracy)
     if result.latency:
@@ -81,26 +84,26 @@ def _accuracy_rows(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
         yield "note", escape(note)
     if accuracy.skipped:
         yield "skipped", escape(f"{len(accuracy.skipped)}: {accuracy.skipped_by_reason}; all are listed in the result")
-        yield "", escape(f"such as {accuracy.skipped[0]}")
+        yield "", escape(f"for example {accuracy.skipped[0]}")
 
 
 def _analysis_rows(analysis: Analysis) -> Iterator[tuple[str, str]]:
     for index, table in enumerate(analysis.tables):
         chosen, name = table.overall, "thresholds" if index == 0 else ""
         if chosen.threshold is None:
-            yield name, f"{table.rule}: no score gives it"
+            yield name, f"{table.rule}: no threshold reaches it"
             continue
         shares = f"precision {promise_text(chosen.precision)}, recall {promise_text(chosen.recall)}"
-        yield name, f"{table.rule} at IoU {analysis.iou:g}: from {chosen.threshold:.3g} on, {shares}"
+        yield name, f"{table.rule} at IoU {analysis.iou:g}: score {chosen.threshold:.3g}, {shares}"
         lacking = len(table.borrowed)
         if lacking:
-            yield "", f"{lacking} of {len(table.classes)} classes have none of their own"
+            yield "", f"{lacking} of {len(table.classes)} classes have no threshold of their own"
     counts = ", ".join(f"{kind} {found.count}" for kind, found in analysis.errors.items() if found.count)
     yield "errors", f"{counts or 'none'} (`mobiledet thresholds` lists the classes, `mobiledet report` draws all)"
 
 
 def tile_facts(accuracy: Accuracy, tiles: TiledAccuracy) -> Iterator[str]:
-    """What slices bring and cost, in words."""
+    """Gain and cost of tiles, as short texts."""
     gain = accuracy.metrics.AP - tiles.whole_metrics.AP
     yield f"mAP {gain:+.4f} against {precision(tiles.whole_metrics.AP)} without".replace("-", "−")
     if accuracy.image_ms and tiles.whole_ms:
@@ -115,10 +118,10 @@ def _latency_rows(latency: Latency) -> Iterator[tuple[str, str]]:
     yield "latency", f"p50 [green]{milliseconds(infer.p50_ms)} ms[/green] ({interval}), {infer.n} runs"
     yield "", f"p90 {milliseconds(infer.p90_ms)} ms, p95 {milliseconds(infer.p95_ms)} ms"
     if latency.plan.fps:
-        dropped = f", {latency.dropped} images came while it was busy" if latency.dropped else ""
-        yield "", f"at the pace of a camera of {latency.plan.fps:g} images/s{dropped}"
+        dropped = f", {latency.dropped} images arrived while it was busy" if latency.dropped else ""
+        yield "", f"at {latency.plan.fps:g} images/s, as from a camera{dropped}"
     if not latency.steady:
-        yield "", "[yellow]the warm-up had not become steady: see --warmup-limit-seconds[/yellow]"
+        yield "", "[yellow]the latency was not steady after the warm-up: see --warmup-limit-seconds[/yellow]"
     if infer.throttled:
         yield "", "[yellow]throttled: the last runs took over 10 % longer than the first[/yellow]"
     yield "cold", f"load {milliseconds(latency.load_ms)} ms, first run {milliseconds(latency.first_infer_ms)} ms"

@@ -1,4 +1,4 @@
-"""Results as tables for other programs and other texts: CSV with everything, Markdown with what people quote."""
+"""Writes results as tables: CSV with all figures, Markdown with the most important ones."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ Value = str | float | None
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> None:
-    """A row for each result, empty where something was not measured.
+    """Write a row for each result; cells are empty for figures that were not measured.
 
     Raises:
         UserError: the file cannot be written.
@@ -33,7 +33,7 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
 
 
 def write_markdown(path: Path, results: Sequence[Result]) -> None:
-    """A short table, best mAP first.
+    """Write a short table, best mAP first.
 
     Raises:
         UserError: the file cannot be written.
@@ -45,7 +45,7 @@ def write_markdown(path: Path, results: Sequence[Result]) -> None:
 
 
 def _no_formula(value: Value) -> Value:
-    """A text from outside in a table that people open in a spreadsheet, which would compute what looks like a formula.
+    """Escape a text so that a spreadsheet does not execute it as a formula.
 
     See https://owasp.org/www-community/attacks/CSV_Injection.
     """

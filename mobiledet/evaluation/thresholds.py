@@ -1,4 +1,4 @@
-"""``mobiledet thresholds``: the thresholds of a result as a table, and into the bundle."""
+"""The command ``mobiledet thresholds``: prints the thresholds of a result, and stores them in the bundle."""
 
 import dataclasses
 import hashlib
@@ -30,26 +30,26 @@ def run(config: ThresholdsConfig) -> None:
     for line in _notes(result, table):
         print(line)
     if not config.write:
-        print(f"not stored; pass --write {result.bundle} to have the bundle use them")
+        print(f"not stored; pass --write {result.bundle} to store them in the bundle")
         return
     bundle = open_bundle(config.write)
     file = _same_file(bundle, result, config.result)
     sha256 = hashlib.sha256(config.result.read_bytes()).hexdigest()
     point = operating_point(result, accuracy, table, analysis.iou, sha256)
-    try:  # what the result says may be anything
+    try:  # the result may contain arbitrary values
         decode(OperatingPoint, json.loads(json.dumps(dataclasses.asdict(point))))
         point.check(bundle.spec.labels, file.sha256)
     except ValueError as error:
         raise UserError(f"{config.result} does not fit {config.write}: {error}; evaluate again") from error
     amend_bundle(config.write, [(file, {"operating_point": point})])
-    replaced = f", in place of {file.operating_point}" if file.operating_point else ""
+    replaced = f", replacing {file.operating_point}" if file.operating_point else ""
     print(f"stored in {config.write} for {file.path}: {point}{replaced}")
 
 
 def operating_point(
     result: Result, accuracy: Accuracy, table: ThresholdTable, iou: float, result_sha256: str
 ) -> OperatingPoint:
-    """The record for the bundle."""
+    """The operating point to store in a bundle; ``result_sha256`` is the checksum of the result's file."""
     return OperatingPoint(
         thresholds=table.thresholds,
         classes=tuple(
@@ -86,9 +86,9 @@ def _class_point(label: str, threshold: float, chosen: ChosenThreshold) -> Class
 
 def _analysed(result: Result, path: Path) -> tuple[Accuracy, Analysis]:
     if result.accuracy is None:
-        raise UserError(f"{path} holds no accuracy, so no thresholds; evaluate on annotated images")
+        raise UserError(f"{path} has no accuracy and therefore no thresholds; evaluate on annotated images")
     if result.accuracy.analysis is None:
-        raise UserError(f"{path} is of a mobiledet that chose no thresholds; evaluate again")
+        raise UserError(f"{path} was written by a version of mobiledet without thresholds; evaluate again")
     return result.accuracy, result.accuracy.analysis
 
 
@@ -97,7 +97,7 @@ def _table_of(analysis: Analysis, config: ThresholdsConfig) -> ThresholdTable:
         if table.rule.kind == config.rule:
             return table
     raise UserError(
-        f"{config.result} holds no thresholds for a {config.rule}; evaluate with --min-{config.rule}, such as 0.9"
+        f"{config.result} has no thresholds for a {config.rule}; evaluate with --min-{config.rule}, such as 0.9"
     )
 
 
@@ -106,7 +106,7 @@ def _same_file(bundle: Bundle, result: Result, path: Path) -> ModelFile:
         if file.sha256 == result.file.sha256:
             return file
     raise UserError(
-        f"{path} was measured with {result.file.path} of another bundle ({result.bundle}): {bundle.path} holds no file "
+        f"{path} was measured with {result.file.path} of another bundle ({result.bundle}): {bundle.path} has no file "
         f"with its checksum {result.file.sha256[:8]}...; evaluate {bundle.path}"
     )
 
@@ -125,10 +125,10 @@ def _drawn(result: Result, table: ThresholdTable, accuracy: Accuracy, iou: float
 
 
 def _notes(result: Result, table: ThresholdTable) -> list[str]:
-    notes = ["in brackets: where it lies on as many other images of the same kind, in 49 of 50 cases"]
+    notes = ["in parentheses: 98 % interval on as many new images of the same kind"]
     if table.borrowed:
         names = ", ".join(result.spec.labels[label] for label in table.borrowed[:5])
         more = f" and {len(table.borrowed) - 5} more" if len(table.borrowed) > 5 else ""
-        shown = "that of all together" if table.overall.threshold is not None else "1"
-        notes.append(f"no threshold of their own, so {shown}: {names}{more}")
+        shown = "that of all classes together" if table.overall.threshold is not None else "1"
+        notes.append(f"classes without a threshold of their own, which use {shown}: {names}{more}")
     return notes

@@ -1,17 +1,17 @@
-"""One list of objects from those of a picture and of its slices.
+"""Merges the detections in an image and in its tiles into one list.
 
-Each object shall come out once and whole. A box is cut where it ends at an edge of its slice that is none of the
-picture. The rule, class by class:
+Each object should be detected once and completely. A box is called cut if it ends at an edge of its tile that is not an
+edge of the image. The rules, for each class:
 
-1. Uncut boxes of different slices that overlap by more than an IoU are one object: the best stays. Two of one slice
-   are two objects, as the model says.
-2. Two boxes of different slices agree where their IoU is as much within what both slices see. A cut box that agrees
-   with an uncut one is a piece of it and goes, unless it scores four times as well. So goes a piece of which more than
-   half lies in an uncut box that scores at least as well.
-3. Cut boxes that agree are pieces of one object: their hull, the best score. One that stands alone stays as it is.
+1. Uncut boxes of different tiles whose IoU exceeds a threshold are one object: the best one is kept. Two boxes of one
+   tile are two objects, as the model says.
+2. Two boxes of different tiles agree if their IoU within the intersection of both tiles exceeds the threshold. A cut
+   box that agrees with an uncut one is a piece of it and is removed, unless its score is at least four times as high. A
+   piece is also removed if more than half of it lies in an uncut box with at least the same score.
+3. Cut boxes that agree are pieces of one object: they become their hull, with the best score. A single one is kept.
 
-The usual merging of sliced inference, by the share of the smaller box alone, swallows small objects before large ones
-of their class. Giving an object the best score of its pieces was tried, and cost mAP: pieces mislead.
+The usual merging of sliced inference, by the covered fraction of the smaller box alone, removes small objects in front
+of large ones of their class. Giving an object the best score of its pieces was tried, and reduced mAP.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,21 +21,21 @@ from numpy.typing import NDArray
 
 from mobiledet.detections import Detections
 
-EDGE = 1 / 64  # of a slice's side: how near to its edge a box is cut
-COVERED = 0.5  # share of a piece
-WEAK = 0.25  # of a piece's score: what scores less says nothing of it
+EDGE = 1 / 64  # distance from the edge, relative to the tile's side, within which a box counts as cut
+COVERED = 0.5  # least covered fraction of a removed piece
+WEAK = 0.25  # least score of an uncut box that replaces a piece, relative to the piece's score
 
-Boxes = NDArray[np.float32]  # N x 4, xyxy, pixels of the picture
+Boxes = NDArray[np.float32]  # N x 4, xyxy, pixels of the image
 Indices = NDArray[np.int64]
 
 
 def merge(found: Sequence[Detections], slices: Sequence[tuple[int, int, int, int]], iou: float) -> Detections:
-    """The objects of a picture, best score first.
+    """The merged detections in an image, best score first.
 
     Args:
-        found: in the whole picture and in each slice, boxes in their own pixels.
-        slices: left, top, right, bottom of each, the whole picture first.
-        iou: of two boxes of one object, at least.
+        found: detections in the whole image and in each tile, boxes in pixels relative to their own corner.
+        slices: left, top, right, bottom of each tile in pixels of the image; the whole image first.
+        iou: least IoU of two boxes of one object.
     """
     if len(found) == 1:
         return found[0]
@@ -77,14 +77,14 @@ def merge(found: Sequence[Detections], slices: Sequence[tuple[int, int, int, int
 
 
 def _is_cut(boxes: Boxes, slices: Boxes, picture: Boxes) -> NDArray[np.bool_]:
-    """Whether boxes end at an edge of their slices that is none of the picture."""
+    """Whether boxes end at an edge of their tile that is not an edge of the image."""
     margin = (slices[:, [2, 3, 2, 3]] - slices[:, [0, 1, 0, 1]]) * EDGE
     at_edge = np.abs(boxes - slices) <= margin
     return np.asarray((at_edge & (slices != picture)).any(axis=1))
 
 
 def _overlapping(boxes: Boxes, labels: Indices, part: Indices, slices: Boxes) -> tuple[Indices, Indices]:
-    """Pairs of boxes of one class and of different slices that have an area in common."""
+    """Pairs of boxes of one class and of different tiles that overlap."""
     members = np.split(np.arange(len(part)), np.cumsum(np.bincount(part, minlength=len(slices)))[:-1])
     firsts, seconds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for a, b in _neighbouring(slices):
@@ -99,22 +99,22 @@ def _overlapping(boxes: Boxes, labels: Indices, part: Indices, slices: Boxes) ->
 
 
 def _neighbouring(slices: Boxes) -> Iterator[tuple[int, int]]:
-    """Pairs of slices that have an area in common."""
+    """Pairs of tiles that overlap."""
     for a in range(len(slices) - 1):
         yield from ((a, a + 1 + b) for b in np.flatnonzero(_area(_intersection(slices[a], slices[a + 1 :]))).tolist())
 
 
 def _neighbours(first: Indices, second: Indices, count: int) -> list[Indices]:
-    """For each of so many boxes those that it makes a pair with."""
+    """For each of ``count`` boxes, the boxes that it forms a pair with."""
     ends = np.concatenate([first, second])
     others = np.concatenate([second, first])[np.argsort(ends, kind="stable")]
     return np.split(others, np.cumsum(np.bincount(ends, minlength=count))[:-1]) if count else []
 
 
 def _joined(seed: int, pieces: Sequence[Indices], part: Indices, gone: NDArray[np.bool_]) -> list[int]:
-    """The pieces that belong together with one, at most one of each slice; all of them are taken."""
+    """The pieces of the object of one piece, at most one for each tile; all of them are marked as gone."""
     members, slices = [seed], {int(part[seed])}
-    for member in members:  # which grows
+    for member in members:  # grows during the loop
         for other in pieces[member].tolist():
             if not gone[other] and int(part[other]) not in slices:
                 gone[other] = True
@@ -129,7 +129,7 @@ def _hull(boxes: Boxes, members: Sequence[int]) -> Boxes:
 
 
 def _intersection(a: Boxes, b: Boxes) -> Boxes:
-    """What boxes have in common; turned inside out where that is nothing."""
+    """Intersections of boxes; with negative sides if they do not overlap."""
     return np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
 
 

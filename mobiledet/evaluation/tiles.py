@@ -1,7 +1,7 @@
-"""Small objects in large pictures: the whole picture and slices of it with overlap, put together again.
+"""Detects small objects in large images by running on the whole image and on overlapping tiles of it.
 
-Slicing as in "Slicing Aided Hyper Inference" (Akyon et al., arXiv:2202.06934), with another rule to merge, see
-``tile_merging``: what is cut by a slice's edge comes out neither twice nor halved.
+Tiling as in "Slicing Aided Hyper Inference" (Akyon et al., arXiv:2202.06934), with another merging rule, see
+``tile_merging``: an object at the edge of a tile is neither duplicated nor cut in half.
 """
 
 from collections import deque
@@ -22,18 +22,18 @@ from mobiledet.evaluation.tile_merging import merge
 from mobiledet.spec import MIN_SIDE, ModelSpec, image_sides, sides_text
 
 AUTO = "auto"
-MOST_TILES = 5000  # of a picture
-MOST_IOU = 0.5  # of two boxes that are one object: those of different slices stray more than those of one
+MAX_TILES = 5000  # of an image
+MAX_IOU = 0.5  # upper limit of the IoU threshold, because boxes from different tiles differ more than those of one
 Slice = tuple[int, int, int, int]  # left, top, right, bottom, pixels
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How pictures are cut.
+    """How images are cut into tiles.
 
     Attributes:
-        height, width: of a slice, pixels; 0 for the model's own.
-        overlap: share of a slice that its neighbour has too, at least; 0..0.9.
+        height, width: size of a tile in pixels; 0 for the model's input size.
+        overlap: least overlap of neighbouring tiles, as a fraction of their side; 0..0.9.
     """
 
     height: int
@@ -44,25 +44,29 @@ class Tiling:
         return f"{sides_text(self.height, self.width)}, overlap {self.overlap:g}"
 
     def slices(self, height: int, width: int) -> list[Slice]:
-        """Slices that cover a picture evenly, all of one size; none where the whole picture is no larger."""
+        """Tiles of equal size that cover an image of this size evenly; empty if one tile would cover it.
+
+        Raises:
+            UserError: there would be too many tiles.
+        """
         rows = _starts(height, self.height, self.overlap)
         columns = _starts(width, self.width, self.overlap)
         if len(rows) * len(columns) == 1:
             return []
-        if len(rows) * len(columns) > MOST_TILES:
+        if len(rows) * len(columns) > MAX_TILES:
             raise UserError(
                 f"--tiles {sides_text(self.height, self.width)} cuts {width} x {height} pixels into more than "
-                f"{MOST_TILES} slices; make them larger"
+                f"{MAX_TILES} tiles; make them larger"
             )
         tall, wide = min(height, self.height), min(width, self.width)
         return [(left, top, left + wide, top + tall) for top in rows for left in columns]
 
 
 def parse_tiling(text: str, overlap: float) -> Tiling | None:
-    """The options ``--tiles`` and ``--tile-overlap``; None where nothing shall be cut.
+    """Parse the options ``--tiles`` and ``--tile-overlap``; None without tiles.
 
     Raises:
-        UserError: one of them is out of range.
+        UserError: an option is out of range.
     """
     if not 0 <= overlap <= 0.9:
         raise UserError(f"--tile-overlap {overlap} is not in 0..0.9")
@@ -80,7 +84,7 @@ def parse_tiling(text: str, overlap: float) -> Tiling | None:
 
 
 def _starts(side: int, tile: int, overlap: float) -> list[int]:
-    """Where the slices begin along one side: the first at its start, the last at its end, the rest evenly between."""
+    """Start positions of the tiles along one side: the first at its start, the last ends at its end, evenly spaced."""
     if side <= tile:
         return [0]
     step = max(1, tile - int(np.ceil(tile * overlap)))
@@ -89,21 +93,21 @@ def _starts(side: int, tile: int, overlap: float) -> list[int]:
 
 
 class TiledSession:
-    """A loaded model file that runs on each picture as a whole and on its slices, one after the other.
+    """A loaded model file that runs on each whole image and on its tiles, one after the other.
 
-    The whole picture takes the way that it takes without slices, so that what is found in it is the same; the slices
-    are cut here, from the upright picture in full. A frame's ``whole`` is what the picture alone gave, its ``times``
-    are sums over all slices, and the decoding here.
+    The whole image is processed as without tiles, so its detections are the same. The tiles are cut here, from the
+    upright image at full size. ``Frame.whole`` has the detections in the whole image alone; ``Frame.times`` are sums
+    over all runs, including the decoding here.
 
     Args:
-        session: the loaded file; its runtime takes one picture at a time.
-        spec: the model's description.
-        tiling: how pictures are cut.
+        session: the loaded file; its runtime processes one image at a time.
+        spec: spec of the model.
+        tiling: size and overlap of the tiles.
     """
 
     def __init__(self, session: Session, spec: ModelSpec, tiling: Tiling) -> None:
         self._session = session
-        self._iou = min(spec.nms.iou, MOST_IOU)
+        self._iou = min(spec.nms.iou, MAX_IOU)
         size = spec.input
         self.tiling = replace(tiling, height=tiling.height or size.height, width=tiling.width or size.width)
 
@@ -119,21 +123,21 @@ class TiledSession:
 
     def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:
         """See ``Session.detect``."""
-        asked: deque[_Cut] = deque()
+        pending: deque[_Cut] = deque()
 
         def sources() -> Iterator[ImageSource]:
             for index, image in enumerate(images):
                 started = perf_counter_ns()
                 cut, pixels = self._cut(image, index, apply_orientation)
                 cut.decode_ns = perf_counter_ns() - started
-                asked.append(cut)
+                pending.append(cut)
                 yield image
                 for left, top, right, bottom in cut.slices:
                     yield np.ascontiguousarray(pixels[top:bottom, left:right])
 
         with closing(self._session.detect(sources(), apply_orientation)) as frames:
             for whole in frames:
-                cut = asked.popleft()
+                cut = pending.popleft()
                 parts = [next(frames) for _ in cut.slices]
                 yield self._merged(whole, cut, parts)
 
@@ -155,9 +159,7 @@ class TiledSession:
             return Frame(cut.image, Detections.empty(), None, problem)
         if (whole.height, whole.width) != (cut.height, cut.width):
             sizes = f"{whole.width} x {whole.height} pixels, here it has {cut.width} x {cut.height}"
-            raise UserError(
-                f"{cut.image}: the device decodes it to {sizes}, so slices of it would be of another picture"
-            )
+            raise UserError(f"{cut.image}: the device decodes it to {sizes}, so its tiles would not match")
         started = perf_counter_ns()
         boxes = [(0, 0, whole.width, whole.height), *cut.slices]
         found = merge([whole.detections, *(part.detections for part in parts)], boxes, self._iou)
@@ -171,7 +173,7 @@ class TiledSession:
 
 @dataclass
 class _Cut:
-    """A picture whose slices are on their way."""
+    """An image whose tiles are being processed."""
 
     image: Path
     slices: list[Slice] = field(default_factory=list)

@@ -116,7 +116,22 @@ def confusion(
     thresholds: Sequence[float],
     iou: float,
 ) -> tuple[Confused, ...]:
-    """The confusion matrix at the score thresholds, as its non-zero entries.
+    """The confusion matrix at the score thresholds, as its non-zero entries; see ``confused_pairs``."""
+    pairs = confused_pairs(matches, truth, found, thresholds, iou)
+    entries, counts = np.unique(pairs[:, 1:], axis=0, return_counts=True)
+    return tuple(
+        Confused(row, column, count) for (row, column), count in zip(entries.tolist(), counts.tolist(), strict=True)
+    )
+
+
+def confused_pairs(
+    matches: Matches,
+    truth: Mapping[ImageId, Truth],
+    found: Mapping[ImageId, Detections],
+    thresholds: Sequence[float],
+    iou: float,
+) -> NDArray[np.int64]:
+    """The class that each object is detected as at the score thresholds, and each detection without an object.
 
     First detections are matched with objects of their own class; then the remaining detections are matched with the
     remaining objects of any class. So the diagonal is consistent with the recall at the thresholds.
@@ -127,6 +142,10 @@ def confusion(
         found: detections in each image.
         thresholds: score threshold of each class.
         iou: lowest IoU at which an object counts as detected.
+
+    Returns:
+        K x 3: index in the list of image ids, class of the object, class of the detection; the number of classes stands
+        for background.
     """
     t, background = _index(iou), len(matches.labels)
     shown = matches.score >= np.array(thresholds)[matches.label]
@@ -140,17 +159,14 @@ def confusion(
 
     own, wrong = matches.label[right], matches.label[rest]
     kinds = np.where(taken < 0, background, matches.object_label[left[taken]] if len(left) else background)
-    missed = matches.object_label[np.delete(left, taken[taken >= 0])]
-    pairs = np.concatenate(
+    missed = np.delete(left, taken[taken >= 0])
+    missed_label = matches.object_label[missed]
+    return np.concatenate(
         [
-            np.column_stack([own, own]),
-            np.column_stack([kinds, wrong]),
-            np.column_stack([missed, np.full_like(missed, background)]),
+            np.column_stack([matches.image[right], own, own]),
+            np.column_stack([matches.image[rest], kinds, wrong]),
+            np.column_stack([matches.object_image[missed], missed_label, np.full_like(missed_label, background)]),
         ]
-    )
-    entries, counts = np.unique(pairs, axis=0, return_counts=True)
-    return tuple(
-        Confused(row, column, count) for (row, column), count in zip(entries.tolist(), counts.tolist(), strict=True)
     )
 
 

@@ -121,7 +121,7 @@ def choose_thresholds(
         matches: matches of all images.
         rule: the criterion.
         iou: lowest IoU at which an object counts as detected, one of ``matches.IOUS``.
-        resamplings: number of resamplings of the images.
+        resamplings: number of resamplings of the images, for the intervals; 1 is enough for the thresholds alone.
         seed: random seed of the resamplings.
     """
     images = len(matches.image_ids)

@@ -8,12 +8,12 @@ from tyro.conf import Positional
 
 @dataclass(frozen=True)
 class CardConfig:
-    """Write a bundle's model card, for people: Markdown, and a page beside it.
+    """Write the model card of a bundle, as Markdown and as an HTML page.
 
-    It tells where weights, classes and data come from and under which licence, how well every file detects, how it was
-    checked, on which kernels, at which scores, how fast it is on which device, and what is not known. Nothing is
-    invented: what no file says stands there as not recorded or not measured. `mobiledet export` writes a first card
-    beside each bundle; results of `mobiledet evaluate` add mAP by size and class, and latency by device.
+    The card describes the origin and licence of weights, classes and data; the accuracy of every file; how, on which
+    kernels and at which score thresholds it was checked; the latency on each device; and what is unknown. Nothing is
+    invented: missing information is marked as not recorded or not measured. `mobiledet export` writes a first card
+    beside each bundle; results of `mobiledet evaluate` add mAP by object size and class, and latency by device.
 
     For example:
       mobiledet card x.mobiledet
@@ -24,8 +24,8 @@ class CardConfig:
     """The bundle that `mobiledet export` wrote: a folder NAME.mobiledet or a zip of it."""
 
     results: tuple[Path, ...] = ()
-    """Results of `mobiledet evaluate` of its files, or folders of them; those of other bundles are left out, and
-    told."""
+    """Results of `mobiledet evaluate` for files of this bundle, or folders that contain them. Results of other bundles
+    are ignored and reported."""
     out: Path | None = None
-    """The Markdown file; by default NAME.card.md beside the bundle. The page lies beside it, with the suffix .html. Old
-    ones are replaced."""
+    """Markdown file to write; by default NAME.card.md beside the bundle. The HTML page is written beside it, with the
+    suffix .html. Existing files are replaced."""

@@ -8,14 +8,14 @@ from mobiledet.data.config import DataOptions
 
 @dataclass(frozen=True)
 class PlanConfig(DataOptions):
-    """Say which network to train for a budget: backbone, detector, input shape and precision.
+    """Recommend a network to train for a budget: backbone, detector, input shape and precision.
 
-    Latencies and sizes are forecasts from a table that `mobiledet profile --all` has measured once on the device; how
-    far such forecasts were off within the table is told. They are latencies of a device that is as fast as at its best:
-    the fast tenth of the runs of the fastest round, some percent below the median that `mobiledet evaluate` tells.
-    Nobody knows a mAP before training: the order among networks comes from how large the boxes of the data are in each
-    input, and from the backbones' published ImageNet accuracy. Printed are the frontier (nothing else is both faster
-    and forecast to be better), the choice, and the commands.
+    Latencies and file sizes are predicted from a table that `mobiledet profile --all` has measured on the device; the
+    error of such predictions within the table is reported. The latencies are those of the device at its fastest: the
+    10th percentile of the runs in the fastest round, a few percent below the median that `mobiledet evaluate` reports.
+    mAP cannot be known before training: networks are ranked by how large the boxes of the data are in each input, and
+    by the published ImageNet accuracy of the backbones. The output shows the Pareto frontier (no other network is both
+    faster and ranked higher), the choice, and the commands to run.
 
     For example:
       mobiledet profile --all                                  # once for each device
@@ -26,16 +26,16 @@ class PlanConfig(DataOptions):
     data: str
     """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
     budget: str
-    """The most that an image may take and a file may have, such as "8 ms, 1.5 MB"; either alone serves too."""
+    """Largest latency for an image and largest file size, such as "8 ms, 1.5 MB"; either one may be given alone."""
     device: str = "local"
-    """Whose table to take: as it was named to `mobiledet profile --all`."""
+    """Device whose latency table is used, named as it was in `mobiledet profile --all`."""
     threads: int = 1
-    """Of the table."""
+    """Number of CPU threads with which the table was measured."""
     table: Path | None = None
-    """The table, where it is not in the cache."""
+    """File with the latency table, if it is not in the cache."""
     detectors: tuple[str, ...] = ("ssdlite_fpn", "nanodet_plus")
-    """Heads to choose among. Those of two stages are slow to count and to run."""
+    """Detectors to consider. Two-stage detectors take longer to analyse and to run."""
     precisions: tuple[str, ...] = ()
-    """Of the table, to choose among; by default all."""
+    """Precisions to consider; by default all that are in the table."""
     json: bool = False
-    """Print JSON instead of words."""
+    """Print JSON instead of a table."""

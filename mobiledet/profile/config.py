@@ -6,17 +6,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ProfileConfig:
-    """Show what a network costs and where its time goes, and hold it against ShuffleNet V2's four guidelines.
+    """Show what a network costs and where its time goes, and check it against ShuffleNet V2's four guidelines.
 
-    Parameters, multiply-adds and memory access are counted layer by layer; the time is measured operation by operation
-    in LiteRT, on this machine and on the float32 file that export would write (with random weights, which change no
-    time). Printed as tables and written as JSON and a picture.
+    Parameters, multiply-adds and memory access are counted layer by layer. Time is measured operation by operation in
+    LiteRT on this machine, with the float32 file that export would write; its random weights do not change the timing.
+    The results are printed as tables and written as JSON and a chart.
 
-    With --all networks of every family are exported and timed on a device instead, and the table of their latencies is
-    what `mobiledet plan` chooses by; the exports are kept in the cache, so that a second device takes minutes.
+    With --all, networks of every family are exported and timed on a device instead. The resulting table of latencies is
+    used by `mobiledet plan`. The exported files are kept in the cache, so that a second device takes only minutes.
 
-    With --guidelines the paper's four controlled experiments (tables 1 to 4) are repeated instead, as small TFLite
-    networks of equal multiply-adds: do the guidelines hold on this device?
+    With --guidelines, the paper's four controlled experiments (tables 1 to 4) are repeated instead, with small TFLite
+    networks of equal multiply-adds, to show whether the guidelines hold on this device.
 
     For example:
       mobiledet profile --backbone shufflenet_v2_1x
@@ -27,28 +27,29 @@ class ProfileConfig:
     """
 
     backbone: str = ""
-    """A key of `mobiledet list`, or torchvision:NAME; alone it is profiled as its paper's classifier, 1000 classes."""
+    """Backbone to profile: a name from `mobiledet list`, or torchvision:NAME. Without --detector it is profiled as the
+    classifier of its paper, with 1000 classes."""
     detector: str = ""
-    """Profile a detector with this backbone instead: the network, and in the measured file its post-processing."""
+    """Profile this detector with the backbone: the network, and in the measured file also its post-processing."""
     input_size: int = 0
     """Side of the square input in pixels, at least 32; by default 224, for a detector 320."""
     threads: int = 1
-    """Threads of the processor in the measurement."""
+    """Number of CPU threads for the measurement."""
     measure: bool = True
-    """Convert the network to TFLite and measure its time; without it only what can be counted is told."""
+    """Convert the network to TFLite and measure its time. Without it, only the counted costs are shown."""
     all: bool = False
-    """Measure networks of every family with several detectors and sizes, float16 and int8, for `mobiledet plan`. An
-    hour on this kind of machine the first time; what was interrupted goes on where it was. Each file is measured in
-    five rounds; its latency is the time that a tenth of its runs stay below, in the fastest round. Ends with 3 where a
-    network had to be left out."""
+    """Measure networks of every family with several detectors and input sizes, in float16 and int8, for `mobiledet
+    plan`. The first run takes about an hour; an interrupted run continues where it stopped. Each file is measured in
+    five rounds; its latency is the 10th percentile of its runs in the fastest round. The exit status is 3 if a network
+    had to be left out."""
     device: str = "local"
-    """With --all: where to measure, as in `mobiledet evaluate`."""
+    """Device to measure on with --all, named as in `mobiledet evaluate`."""
     token: str = ""
-    """Of an agent; by default MOBILEDET_AGENT_TOKEN of the environment."""
+    """Token of an agent; by default the environment variable MOBILEDET_AGENT_TOKEN."""
     guidelines: bool = False
     """Repeat the four experiments behind the guidelines instead of profiling a network."""
     rounds: int = 100
-    """Timed runs of each network of the experiments; in every round each network runs once."""
+    """Number of timed rounds of the experiments; in every round each network runs once."""
     out: Path | None = None
-    """Folder for the JSON file and the picture; by default results/profile-NAME. With --all the file of the table, by
-    default in the cache, where `mobiledet plan` finds it."""
+    """Folder for the JSON file and the chart; by default results/profile-NAME. With --all, the file for the table; by
+    default it is in the cache, where `mobiledet plan` looks for it."""

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mobiledet.devices.base import DeviceInfo
-from mobiledet.evaluation.chart_png import COLORS, DPI, SCALE
+from mobiledet.evaluation.chart_png import COLOURS, DPI, SCALE
 from mobiledet.files.atomic import atomic_file
 from mobiledet.profile.outcome import Outcome
 from mobiledet.profile.picture import GRID, INK
 
 WIDTH, HEIGHT = 1100, 760  # pixels; the file has twice as many
-HERE, PAPER = COLORS[0], "#b9bec7"
+HERE, PAPER = COLOURS[0], "#b9bec7"
 BAR = 0.38
 
 

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from mobiledet.complexity import KINDS
 from mobiledet.drawing.figures import milliseconds
-from mobiledet.evaluation.chart_png import COLORS, DPI, SCALE
+from mobiledet.evaluation.chart_png import COLOURS, DPI, SCALE
 from mobiledet.files.atomic import atomic_file
 from mobiledet.profile.record import COUNTS, NetworkProfile
 from mobiledet.profile.runtime import RUN_KINDS
@@ -17,8 +17,10 @@ from mobiledet.profile.tables import TITLES
 
 WIDTH, HEIGHT = 1100, 740  # pixels; the file has twice as many
 INK, GRID = "#33363c", "#e3e4e8"
-KIND_COLORS = dict(zip(KINDS, COLORS, strict=False))
-RUN_COLORS = dict(zip(RUN_KINDS, (COLORS[5], "#c99a1a", "#7a5c3e", "#8a8f98"), strict=True))  # others than KIND_COLORS
+KIND_COLOURS = dict(zip(KINDS, COLOURS, strict=False))
+RUN_COLOURS = dict(
+    zip(RUN_KINDS, (COLOURS[5], "#c99a1a", "#7a5c3e", "#8a8f98"), strict=True)
+)  # others than KIND_COLOURS
 OPERATIONS_SHOWN = 8
 LEGEND = {"fontsize": 8.5, "frameon": False, "handlelength": 1, "columnspacing": 1.2}
 XNNPACK_NAMES = "Fully Connected: 1x1 convolutions too\nDWConv: depthwise convolutions"
@@ -67,7 +69,7 @@ def _draw_shares(axes: Axes, profile: NetworkProfile) -> None:
         start = 0.0
         for kind in KINDS:
             share = profile.shares[count][kind]
-            axes.barh(row, share, left=start, height=0.62, color=KIND_COLORS[kind], edgecolor="white", linewidth=0.8)
+            axes.barh(row, share, left=start, height=0.62, color=KIND_COLOURS[kind], edgecolor="white", linewidth=0.8)
             if share >= LABELLED_FROM:
                 axes.text(start + share / 2, row, f"{share:.0%}", ha="center", va="center", color="white", fontsize=8.5)
             start += share
@@ -77,7 +79,7 @@ def _draw_shares(axes: Axes, profile: NetworkProfile) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     present = [kind for kind in KINDS if any(profile.shares[count][kind] for count in COUNTS)]
-    patches = [Patch(color=KIND_COLORS[kind], label=kind) for kind in present]
+    patches = [Patch(color=KIND_COLOURS[kind], label=kind) for kind in present]
     axes.legend(handles=patches, loc="lower center", bbox_to_anchor=(0.5, -0.22), ncols=len(KINDS), **LEGEND)
     axes.set_title("share by kind of layer", loc="left", fontsize=10.5, color=INK)
 
@@ -92,7 +94,7 @@ def _draw_time(axes: Axes, profile: NetworkProfile) -> None:
         axes.text(0, 0.5, "not measured", fontsize=10, color=INK, transform=axes.transAxes)
         return
     shown = run_time.operations[:OPERATIONS_SHOWN][::-1]
-    axes.barh(range(len(shown)), [o.ms for o in shown], height=0.7, color=[RUN_COLORS[o.kind] for o in shown])
+    axes.barh(range(len(shown)), [o.ms for o in shown], height=0.7, color=[RUN_COLOURS[o.kind] for o in shown])
     for row, operation in enumerate(shown):
         text, place = milliseconds(operation.ms), (operation.ms, row)
         axes.annotate(text, place, (3, 0), textcoords="offset points", va="center", fontsize=7.5, color=INK)
@@ -101,7 +103,7 @@ def _draw_time(axes: Axes, profile: NetworkProfile) -> None:
     axes.set_xlim(0, max(o.ms for o in shown) * 1.15)
     axes.tick_params(axis="x", labelsize=8)
     axes.tick_params(axis="y", length=0)
-    patches = [Patch(color=RUN_COLORS[kind], label=f"{kind} {run_time.shares[kind]:.0%}") for kind in RUN_KINDS]
+    patches = [Patch(color=RUN_COLOURS[kind], label=f"{kind} {run_time.shares[kind]:.0%}") for kind in RUN_KINDS]
     axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.2, -0.13), ncols=len(RUN_KINDS), **LEGEND)
 
 
@@ -115,7 +117,7 @@ def _in_short(operation: str) -> str:
 def _draw_layers(axes: Axes, profile: NetworkProfile, count: str, title: str) -> None:
     """A bar for each layer."""
     heights = [getattr(layer, count) / 1e6 for layer in profile.layers]
-    axes.bar(range(1, len(heights) + 1), heights, width=0.8, color=[KIND_COLORS[x.kind] for x in profile.layers])
+    axes.bar(range(1, len(heights) + 1), heights, width=0.8, color=[KIND_COLOURS[x.kind] for x in profile.layers])
     axes.set_xlim(0.3, len(heights) + 0.7)
     axes.set_ylabel(title, fontsize=8.5)
     axes.tick_params(labelsize=8)

@@ -130,17 +130,17 @@ def bundle_of(shape: Shape, tell: Callable[[], None]) -> Bundle:
     """
     name = f"{shape.backbone}-{shape.detector}-{shape.height}x{shape.width}-{shape.classes}"
     path = cache_folder() / "survey" / mobiledet.__version__ / f"{name}.mobiledet"
-    if path.exists():
-        return open_bundle(path)
+    if path.exists() and not (bundle := open_bundle(path)).left_out:
+        return bundle
     tell()
     labels = tuple(f"class {number}" for number in range(1, shape.classes + 1))
     size = InputSpec(shape.height, shape.width)
     spec = ModelSpec(name, shape.backbone, shape.detector, size, labels, tuple(range(1, shape.classes + 1)))
-    bundle = _exported(spec, path, seed=0)
-    for seed in range(1, SEEDS):  # some random weights are nothing for integers; others are tried then
-        if bundle.left_out:
-            shutil.rmtree(path)
-            bundle = _exported(spec, path, seed)
+    for seed in range(SEEDS):  # some random weights are nothing for integers; others are tried then
+        shutil.rmtree(path, ignore_errors=True)
+        bundle = _exported(spec, path, seed)
+        if not bundle.left_out:
+            break
     return bundle
 
 

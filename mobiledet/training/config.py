@@ -14,9 +14,10 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Train a detector on COCO, or on annotated images of your own.
 
     The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt and previous.ckpt
-    (to resume), report.html (curves, sample predictions, classes), config.json, metrics.jsonl, curves.jsonl,
-    left_out.txt (images and annotations that --on-bad-data skip leaves out) and a TensorBoard log. Ctrl-C and SIGTERM
-    write last.ckpt and stop; a second Ctrl-C stops at once.
+    (to resume), report.html (curves, training images, predictions, mistakes, classes), config.json, metrics.jsonl,
+    curves.jsonl, left_out.txt (images and annotations that --on-bad-data skip leaves out) and a TensorBoard log. If the
+    output is not a terminal, loss, speed and remaining time are printed once a minute. Ctrl-C and SIGTERM write
+    last.ckpt and stop; a second Ctrl-C stops at once.
     """
 
     recipe: str = ""
@@ -129,6 +130,10 @@ class TrainConfig(ResizeOptions, DataOptions):
 
     eval_every: int = 1
     """Number of epochs between evaluations; the last epoch is always evaluated."""
+    patience: int = 0
+    """Early stopping: the run ends after this many evaluations without a better mAP; 0 turns early stopping off. The
+    learning rate schedule still follows --epochs. A run that ended early is complete; `--resume RUN --patience 0`
+    continues it."""
     workers: int = -1
     """Number of processes that load and augment images; -1 chooses by the number of cores."""
     cache_images: Path | None = None
@@ -141,10 +146,11 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Number format of the forward pass. auto: bf16-mixed on a GPU that supports it, otherwise 32-true."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Hardware to train on; auto takes a GPU if there is one."""
-    devices: int = 1
+    devices: int | Literal["auto"] = 1
     """Number of GPUs on each machine, or of processes if training runs on the CPU. The batch is divided among them.
-    Small networks use two cores far better as two processes than as one with two threads. Under torchrun and SLURM the
-    launcher sets it."""
+    auto uses all GPUs, or a process per core, with at least eight images each, and prints the number. Small networks
+    use two cores far better as two processes than as one with two threads. Each process computes batch normalisation
+    on its own share, so that results differ slightly with the number. Under torchrun and SLURM the launcher sets it."""
     nodes: int = 1
     """Number of machines. Start the same command on each with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and
     NODE_RANK in the environment."""
@@ -154,7 +160,13 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Run folder; by default runs/NAME-DATE."""
     resume: Path | None = None
     """Run folder of an interrupted or finished run to continue. The run's own settings are used. Only these may be
-    changed: --data (if it was moved), --epochs, --eval-every, --save-every-minutes, --workers, --devices, --nodes,
-    --accelerator, --precision, --cache-images, --scorer and --on-bad-data."""
+    changed: --data (if it was moved), --epochs, --eval-every, --patience, --save-every-minutes, --workers, --devices,
+    --nodes, --accelerator, --precision, --cache-images, --scorer and --on-bad-data."""
     save_every_minutes: float = 10.0
     """Minutes between checkpoints within an epoch; one is also written at the end of each epoch."""
+
+    @property
+    def device_count(self) -> int:
+        """``devices`` as a number, once ``auto`` is resolved."""
+        assert isinstance(self.devices, int)
+        return self.devices

@@ -71,7 +71,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         UserError: the accelerator does not exist, or has fewer devices than requested.
     """
     strategy: Strategy | str = "auto"
-    if config.devices * config.nodes > 1:
+    if config.device_count * config.nodes > 1:
         strategy = DDPStrategy(
             # with "popen" Lightning uses the processes that a launcher has started
             start_method="popen" if launched_world() else "spawn",
@@ -83,7 +83,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         return Fabric(
             accelerator=config.accelerator,
             strategy=strategy,
-            devices=config.devices,
+            devices=config.device_count,
             num_nodes=config.nodes,
             precision=_precision(config),
         )
@@ -128,7 +128,7 @@ def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | 
             if isinstance(error, ProcessExitedException) and error.signal_name:
                 raise UserError(
                     f"process {error.error_index} of the run was killed by {error.signal_name}, perhaps for lack of "
-                    f"memory; {resume_hint(folder)}"
+                    f"memory (use fewer --devices or a lower --batch-size); {resume_hint(folder)}"
                 ) from error
             raise
     if isinstance(result, KeyboardInterrupt):

@@ -10,7 +10,8 @@ from lightning.fabric.loggers import Logger
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint, append_point
-from mobiledet.training.report import write_report
+from mobiledet.training.mistakes import Mistakes
+from mobiledet.training.report import PageContent, write_report
 from mobiledet.training.run_folder import RunFolder, config_to_json
 from mobiledet.training.samples import Sample
 from mobiledet.training.validation import Validation, scores
@@ -26,7 +27,9 @@ class Evaluation:
         loss: mean training loss of the epoch.
         validation: metrics and detections.
         samples: validation images with boxes drawn on them.
+        mistakes: the errors in the detections.
         is_best: whether the weights are the best so far and are kept.
+        ending: why the run ends here before its last epoch; otherwise empty.
     """
 
     epoch: int
@@ -34,7 +37,9 @@ class Evaluation:
     loss: float
     validation: Validation
     samples: Sequence[Sample]
+    mistakes: Mistakes
     is_best: bool
+    ending: str = ""
 
 
 class RunLogger(Protocol):
@@ -55,12 +60,20 @@ class RunLogger(Protocol):
 
 
 class FolderLogger:
-    """Writes metrics.jsonl, curves.jsonl and report.html to the run folder."""
+    """Writes metrics.jsonl, curves.jsonl and report.html to the run folder.
 
-    def __init__(self, folder: RunFolder, config: TrainConfig, spec: ModelSpec) -> None:
+    Args:
+        folder: run folder.
+        config: settings of the run.
+        spec: description of the model.
+        trained_on: images as the network sees them in training.
+    """
+
+    def __init__(self, folder: RunFolder, config: TrainConfig, spec: ModelSpec, trained_on: Sequence[Sample]) -> None:
         self._folder = folder
         self._config = config
         self._spec = spec
+        self._trained_on = trained_on
 
     def log_point(self, point: CurvePoint) -> None:
         """Append a line to curves.jsonl."""
@@ -70,7 +83,10 @@ class FolderLogger:
         """Append a line to metrics.jsonl, and write the report again."""
         metrics = scores(evaluation.validation.metrics)
         self._folder.log({"epoch": evaluation.epoch, "loss": evaluation.loss, **metrics})
-        write_report(self._folder, self._config, self._spec, evaluation.validation, evaluation.samples)
+        content = PageContent(
+            evaluation.validation, evaluation.samples, evaluation.mistakes, self._trained_on, evaluation.ending
+        )
+        write_report(self._folder, self._config, self._spec, content)
 
     def close(self, is_done: bool) -> None:
         """Do nothing: no file is open."""

@@ -1,12 +1,14 @@
-"""The HTML report of a run: training curves, sample predictions, precision and recall, classes and settings."""
+"""The HTML report of a run: training curves, training images, predictions, mistakes, classes and settings."""
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mobiledet.drawing.axis import Axis
+from mobiledet.drawing.confusion import CONFUSION_TITLE, confusion_table
 from mobiledet.drawing.figures import NOT_MEASURED, precision
 from mobiledet.drawing.line_chart import Line, legend, line_chart, spark_line
 from mobiledet.drawing.markup import Markup, tag
@@ -16,38 +18,65 @@ from mobiledet.metrics.coco import PrecisionRecall
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint, downsampled, read_lines, read_points, with_interval_losses
+from mobiledet.training.mistakes import Mistakes
 from mobiledet.training.run_folder import RunFolder, config_to_json
 from mobiledet.training.samples import SCORE, Sample
 from mobiledet.training.validation import Validation
 
 SECTIONS = {
     "curves": "Training curves",
+    "trained": "Trained on",
     "samples": "Predictions",
+    "mistakes": "Mistakes",
     "recall": "Precision and recall",
     "classes": "Classes",
     "settings": "Settings",
 }
 DRAWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
+TRAINED_NOTE = (
+    "The first images of the first epoch as the network sees them, after --augmentation and resizing, with their "
+    "boxes. A box that is wrong here is learned wrong."
+)
+MISTAKES_NOTE = (
+    "Latest evaluation. The score threshold of each class is that of its best F1; an object is detected if the IoU is "
+    "at least 0.50. White: ground truth. Coloured: detections."
+)
 
 Evaluation = dict[str, Any]  # a line of metrics.jsonl
 
 
-def write_report(
-    folder: RunFolder, config: TrainConfig, spec: ModelSpec, validation: Validation, samples: Sequence[Sample]
-) -> None:
+@dataclass(frozen=True, eq=False)
+class PageContent:
+    """The content of the report besides the curves.
+
+    Attributes:
+        validation: the latest evaluation.
+        samples: validation images with its detections.
+        mistakes: the errors in its detections.
+        trained_on: images as the network sees them in training.
+        ending: why the run ended before its last epoch; otherwise empty.
+    """
+
+    validation: Validation
+    samples: Sequence[Sample]
+    mistakes: Mistakes
+    trained_on: Sequence[Sample] = ()
+    ending: str = ""
+
+
+def write_report(folder: RunFolder, config: TrainConfig, spec: ModelSpec, content: PageContent) -> None:
     """Write report.html from the logs of the run and its latest evaluation, replacing an older report.
 
     Args:
         folder: run folder, whose log already contains the latest evaluation.
         config: settings of the run.
         spec: description of the model.
-        validation: the latest evaluation.
-        samples: validation images with its detections.
+        content: the latest evaluation.
 
     Raises:
         UserError: the file cannot be written.
     """
-    page = render(config, spec, read_points(folder.curves), read_lines(folder.metrics), validation, samples)
+    page = render(config, spec, read_points(folder.curves), read_lines(folder.metrics), content)
     with atomic_file(folder.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -57,18 +86,19 @@ def render(
     spec: ModelSpec,
     points: Sequence[CurvePoint],
     evaluations: Sequence[Evaluation],
-    validation: Validation,
-    samples: Sequence[Sample],
+    content: PageContent,
 ) -> str:
     """The page as HTML; there must be at least one evaluation."""
     latest = evaluations[-1]
     subtitle = f"{spec.training.dataset}, epoch {latest['epoch']} of {config.epochs}; {latest.get('time', '')[:16]}"
     sections = [
-        tag("section", _tiles(points, evaluations)),
+        tag("section", _tiles(points, evaluations), _ending(content.ending)),
         _curves(points, evaluations),
-        _samples(samples, latest["epoch"]),
-        _recall(validation.curves),
-        _classes(validation),
+        _pictures("trained", "Trained on", TRAINED_NOTE, content.trained_on),
+        _samples(content.samples, latest["epoch"]),
+        _mistakes(content.mistakes, spec.labels, any(content.validation.curves.objects)),
+        _recall(content.validation.curves),
+        _classes(content.validation),
     ]
     return render_page(spec.name, subtitle.replace("T", " "), sections, _settings(config), SECTIONS)
 
@@ -83,6 +113,10 @@ def _tiles(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> M
     if points:
         tiles.append(tile("training speed", f"{points[-1].images_per_s:.0f} images/s", "latest epoch, with loading"))
     return tag("div", *tiles, class_="tiles")
+
+
+def _ending(text: str) -> Markup:
+    return tag("p", f"{text[0].upper()}{text[1:]}.", class_="told") if text else Markup("")
 
 
 def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
@@ -127,14 +161,29 @@ def _axes(lines: Sequence[Line]) -> tuple[Axis, Axis]:
 
 def _samples(samples: Sequence[Sample], epoch: int) -> Markup:
     note = f"After epoch {epoch}. White: ground truth. Coloured: detections with a score of at least {SCORE:g}."
+    return _pictures("samples", "Predictions", note, samples)
+
+
+def _pictures(key: str, title: str, note: str, samples: Sequence[Sample]) -> Markup:
+    if not samples:
+        return Markup("")
+    head = tag("h2", title), tag("p", note, class_="soft")
+    return tag("section", *head, _figures(samples), id=key)
+
+
+def _figures(samples: Sequence[Sample]) -> Markup:
     figures = [figure(sample.picture, sample.name, f"{sample.name}: {sample.caption}") for sample in samples]
-    return tag(
-        "section",
-        tag("h2", "Predictions"),
-        tag("p", note, class_="soft"),
-        tag("div", *figures, class_="pictures large"),
-        id="samples",
-    )
+    return tag("div", *figures, class_="pictures large")
+
+
+def _mistakes(mistakes: Mistakes, labels: Sequence[str], has_objects: bool) -> Markup:
+    """The confusion of classes, and the worst images."""
+    if not has_objects:
+        return Markup("")
+    parts = [tag("div", tag("h3", CONFUSION_TITLE), confusion_table(mistakes.confusion, labels), class_="card")]
+    if mistakes.worst:
+        parts += [tag("h3", "Images with most errors"), _figures(mistakes.worst)]
+    return tag("section", tag("h2", "Mistakes"), tag("p", MISTAKES_NOTE, class_="soft"), *parts, id="mistakes")
 
 
 def _recall(curves: PrecisionRecall) -> Markup:

@@ -37,6 +37,7 @@ class TrainState:
         step: number of steps in the current epoch.
         meter: losses of those steps.
         best: metrics of the best evaluation so far.
+        stale: number of evaluations since then.
         data: description of the data in checkpoints, see ``Checkpoint``.
     """
 
@@ -56,6 +57,7 @@ class TrainState:
         self.step = 0
         self.meter = Meter()
         self.best: CocoMetrics | None = None
+        self.stale = 0
         self.data: dict[str, Any] | None = None
         self._fabric = fabric
 
@@ -69,8 +71,10 @@ class TrainState:
         """Compare an evaluation of the averaged weights with the best so far; returns whether they become the best.
         The best weights have the highest mAP; without objects there is no mAP, and the newest are the best."""
         if self.best is not None and metrics.has_score and metrics.AP <= self.best.AP:
+            self.stale += 1
             return False
         self.best = metrics
+        self.stale = 0
         return True
 
     def save_for_use(self, path: Path) -> None:
@@ -87,6 +91,7 @@ class TrainState:
             "epoch": self.epoch,
             "step": self.step,
             "best": dataclasses.asdict(self.best) if self.best else None,
+            "stale": self.stale,
             "weights": self.detector.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "precision": self._fabric.strategy.precision.state_dict(),
@@ -136,6 +141,7 @@ class TrainState:
         self.epoch = decode(Annotated[int, Range(0, MAX_EPOCHS)], training["epoch"], "epoch")
         self.step = decode(Annotated[int, Range(0)], training["step"], "step")
         self.best = decode(CocoMetrics, training["best"], "best") if training["best"] else None
+        self.stale = decode(Annotated[int, Range(0, MAX_EPOCHS)], training.get("stale", 0), "stale")
         shares = training["processes"]
         if len(shares) == self._fabric.world_size:
             shares = [shares[self._fabric.global_rank]]

@@ -7,26 +7,27 @@ from tyro.conf import Positional
 
 from mobiledet.evaluation.config import ScoredImages
 
-EXIT_WORSE = 3  # as of an export that leaves files out: done, but not everything is well
+EXIT_WORSE = 3  # the comparison was made, and the new version is worse
 
 
 @dataclass(frozen=True)
 class CompareConfig(ScoredImages):
-    """Tell whether a new version of a detector is better than the old one, worse, or merely different.
+    """Determine whether a new version of a detector is better than the old one, worse, or merely different.
 
-    Each of the two is a result of `mobiledet evaluate` with its NAME.detections.ndjson beside, such a file of
-    detections alone, or a bundle, which is then evaluated here on --data. Both must have seen the same images. A result
-    tells which ones; otherwise, or where they have moved, --data or --images with --annotations do.
+    Each version is a result of `mobiledet evaluate` with its NAME.detections.ndjson beside it, such a file of
+    detections alone, or a bundle, which is then evaluated on --data. Both must have been run on the same images. A
+    result names its images; otherwise, or if they were moved, give --data, or --images with --annotations.
 
-    Differences of mAP, AP50 and of each class come with a 95 % interval: the images are drawn anew 2,000 times, the
-    same ones for both versions. Latency is compared where both were measured on the same device and runtime. An image
-    is right where all objects are found and nothing else, each version at the scores of its own best F1 (or --score).
+    Differences in mAP, AP50 and the AP of each class come with a 95 % confidence interval from a bootstrap: images are
+    resampled 2,000 times, the same ones for both versions. Latency is compared if both versions were measured on the
+    same device and runtime. An image counts as correct if all its objects are detected and nothing else is, each
+    version at the score thresholds of its own best F1 (or at --score).
 
-    For continuous integration, --max-drop and --max-slower give the exit status 3 where the new version is worse: by
-    more than the limit, and so clearly that chance does not explain it (the interval leaves zero out, and versions that
-    are swapped at random, image by image, lose as much in at most 1.25 % of the draws). 0 is well, 2 a mistake in what
-    was given. A loss that few images cannot show, or that lies in fewer than seven of them, passes; the output says how
-    large a loss these images can show.
+    For continuous integration, --max-drop and --max-slower set the exit status to 3 if the new version is worse: by
+    more than the limit, and by more than chance explains (the interval excludes zero, and if versions are swapped at
+    random, image by image, at most 1.25 % of the draws lose as much). The exit status is 0 otherwise, and 2 for wrong
+    arguments or input. A loss that is too small to be significant on these images, or that occurs in fewer than seven
+    of them, passes; the output says how large a loss these images can show.
 
     For example:
       mobiledet compare results/old.json results/new.json
@@ -36,41 +37,43 @@ class CompareConfig(ScoredImages):
     """
 
     old: Positional[Path]
-    """The version that is in use: a result, a file of detections, or a bundle."""
+    """The current version: a result, a file of detections, or a bundle."""
     new: Positional[Path]
-    """The version that shall replace it."""
+    """The version that is to replace it: a result, a file of detections, or a bundle."""
 
     max_drop: float | None = None
-    """Worse is a loss of more mAP than this, such as 0.005, that chance does not explain."""
+    """Largest acceptable loss of mAP, such as 0.005; a larger one that chance does not explain gives exit status 3."""
     max_slower: float | None = None
-    """Worse is a median latency of more than so many times the old one, such as 1.05."""
+    """Largest acceptable ratio of the new median latency to the old one, such as 1.05; a larger one gives exit status
+    3."""
     score: float | None = None
-    """Detections of at least this score count for the images that turned right or wrong; by default those of the best
-    F1 of each class and version."""
+    """Score threshold that decides which images are correct; by default the threshold of the best F1 of each class and
+    version."""
     show: int = 12
-    """Images in the page, those that changed most."""
+    """Number of images on the HTML page: those that changed most."""
     markdown: str = ""
-    """Write the comparison as Markdown, as for a pull request; - prints it instead of the table."""
+    """File for the comparison as Markdown, for example for a pull request; - prints it instead of the table."""
     html: Path | None = None
-    """Write it as a page for people, with the images that changed, side by side."""
+    """File for the comparison as an HTML page, with the changed images side by side."""
     json: Path | None = None
-    """Write it as JSON."""
+    """File for the comparison as JSON."""
 
     file: str = ""
-    """Model file or precision of a bundle; by default the first .tflite."""
+    """Model file or precision to run of a bundle; by default the first .tflite file."""
     old_file: str = ""
-    """Of the old bundle, where it is another one than of the new."""
+    """Model file or precision to run of the old bundle, if it differs from --file."""
     device: str = "local"
-    """Where bundles are run, as of `mobiledet evaluate`."""
+    """Device to run bundles on, named as in `mobiledet evaluate`."""
     token: str = ""
-    """Of an agent; by default MOBILEDET_AGENT_TOKEN of the environment."""
+    """Token of an agent; by default the environment variable MOBILEDET_AGENT_TOKEN."""
     accelerator: str = "auto"
-    """What computes, as of `mobiledet evaluate`."""
+    """Accelerator to run bundles on, as in `mobiledet evaluate`."""
     threads: int = 0
-    """Threads of the processor; 0 takes every core."""
+    """Number of CPU threads; 0 uses every core."""
     latency: bool = True
-    """Measure the latency of bundles too; both of them need one."""
+    """Also measure the latency of bundles. It is compared only if both versions have one."""
     results: Path = Path("results")
-    """Folder for the results of bundles that are evaluated here, so that they need not be again."""
+    """Folder for the results of bundles that are evaluated here, so that they are not evaluated again next time."""
     fresh: bool = False
-    """Start anew where an earlier evaluation of a bundle was interrupted; without it that one goes on."""
+    """Start again from the first image where an earlier evaluation of a bundle was interrupted; without this option it
+    continues."""

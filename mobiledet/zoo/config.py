@@ -10,8 +10,9 @@ from mobiledet.data.config import ResizeOptions
 
 @dataclass(frozen=True)
 class ZooConfig:
-    """List published detectors that `mobiledet import` and `mobiledet predict` know by name: size, multiply-adds for an
-    image of their size, published mAP, licence and source.
+    """List the published detectors that `mobiledet import` and `mobiledet predict` know by name.
+
+    The table shows input size, multiply-adds for an image of that size, published mAP, licence and source.
 
     For example:
       mobiledet zoo
@@ -27,9 +28,9 @@ class ZooConfig:
 class ImportConfig(ResizeOptions):
     """Turn a published detector's weights into a checkpoint like those of `mobiledet train`.
 
-    It serves wherever a checkpoint does: `mobiledet export`, `mobiledet train --init` for other classes, `--qat`,
-    `mobiledet sweep`. Every tensor of the file is accounted for. Without --weights the file is fetched, checked against
-    the digest that its source publishes, and kept in the cache.
+    The checkpoint can be used like any other: with `mobiledet export`, `mobiledet train --init` for other classes,
+    `--qat`, `mobiledet sweep`. Every tensor of the file must be accounted for. Without --weights the file is
+    downloaded, checked against the checksum that its source publishes, and kept in the cache.
 
     For example:
       mobiledet import ssdlite320_mobilenet_v3_large --out ssdlite.ckpt
@@ -38,16 +39,17 @@ class ImportConfig(ResizeOptions):
     """
 
     name: Positional[str]
-    """Of the detector; `mobiledet zoo` lists them."""
+    """Name of the detector; `mobiledet zoo` lists all."""
     out: Path
-    """The checkpoint to write."""
+    """Checkpoint to write."""
     weights: Path | None = None
-    """The published file, or one of the same network that was trained on other classes: a state dict, for `tf:` a
-    frozen graph, a saved model or the archive of the detection zoo. Nothing is fetched then."""
+    """Local file to read instead of downloading one: the published weights, or weights of the same network for other
+    classes. A state dict; for detectors named `tf:` a frozen graph, a saved model or the archive of TensorFlow's
+    detection zoo."""
     labels: tuple[str, ...] = ()
-    """Names of the classes, in the order of the file; by default COCO's 80."""
+    """Names of the classes, in the order of the weights; by default COCO's 80."""
     image_size: tuple[int | str, ...] = ()
-    """Side of the square image in pixels, or height x width, such as 192x320; by default that of the published
-    detector."""
+    """Input size: the side of a square image in pixels, or height x width, such as 192x320; by default that of the
+    published detector."""
     overwrite: bool = False
     """Replace the checkpoint if it exists."""

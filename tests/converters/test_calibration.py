@@ -112,14 +112,14 @@ def test_built_in_shapes(choose: Choose, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["val2017", "annotations/../val2017"])
 def test_validation_images_are_refused(choose: Choose, shapes: Path, name: str) -> None:
-    with pytest.raises(UserError, match="holds validation images"):
+    with pytest.raises(UserError, match="contains only validation images"):
         choose(calibration=str(shapes / name))
 
 
 def test_validation_images_of_the_run_are_refused(choose: Choose, shapes: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     shutil.copytree(shapes / "train2017", pictures)
-    with pytest.raises(UserError, match="holds validation images"):
+    with pytest.raises(UserError, match="contains only validation images"):
         choose(calibration=str(pictures), run=settings("shapes", val_images=str(pictures)))
 
 
@@ -128,7 +128,7 @@ def test_other_classes_are_refused(choose: Choose, shapes: Path) -> None:
         UserError, match=r"of other classes \(circle, square, triangle, star and 2 more\) than m \(cat, dog"
     ):
         choose(spec=OTHER, calibration=str(shapes))
-    with pytest.raises(UserError, match="the built-in set is of other classes"):
+    with pytest.raises(UserError, match="the built-in set has other classes"):
         choose(spec=OTHER, calibration="shapes")
 
 
@@ -207,7 +207,7 @@ def test_damaged_images_are_passed_over_as_in_training(
         (folder / name).write_bytes(b"cut off")
     train, val = listing(folder, names), listing(folder, [])
     with pytest.raises(
-        UserError, match=r"cannot decode image .*pass --on-bad-data skip, or give other images by --cal"
+        UserError, match=r"cannot decode image .*pass --on-bad-data skip, or choose other images with --cal"
     ):
         choose_recorded(train, val).load(SPEC.input)
     assert len(choose_recorded(train, val, "skip", calibration_images=6).load(SPEC.input)) == 6

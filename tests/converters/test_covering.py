@@ -53,7 +53,7 @@ def pictures(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 
 def loses_map(file: LeftOut) -> bool:
     """Whether it is left out because it loses more than ``KEPT_DROP``, and no other reason."""
-    drop = re.search(r"it loses (0\.\d+) of 0\.\d+ mAP|in place of \S+ (0\.\d+) less", f"{file.reason}; {file.advice}")
+    drop = re.search(r"it loses (0\.\d+) of 0\.\d+ mAP|instead of \S+ (0\.\d+) less", f"{file.reason}; {file.advice}")
     return drop is not None and float(drop[1] or drop[2]) > KEPT_DROP
 
 

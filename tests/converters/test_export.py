@@ -144,9 +144,7 @@ def test_a_file_that_differs_is_left_out_and_the_last_line_says_so(
     assert export_module.run(config) == EXIT_INCOMPLETE == 3
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("model.int8.tflite is left out: it ")
-    assert last.endswith(
-        "give --data with validation images, so that its mAP decides, or --force to ship it all the same"
-    )
+    assert last.endswith("give --data with validation images, so that its mAP decides, or --force to keep it anyway")
     assert config.out is not None
     bundle = open_bundle(config.out)
     assert [file.path for file in bundle.files] == ["model.float32.tflite"]
@@ -182,8 +180,8 @@ def test_images_without_objects_are_told(
     with pytest.raises(UserError, match="class_logits"):
         export_module.run(dataclasses.replace(config, checkpoint=quiet))
     printed = capsys.readouterr().out
-    assert "PyTorch finds 0 objects in 4 images" in printed
-    assert "nothing but raw outputs can be compared" in printed
+    assert "PyTorch detects 0 objects in 4 images" in printed
+    assert "only raw outputs can be compared" in printed
 
 
 def test_existing_output_is_kept(config: ExportConfig) -> None:
@@ -218,7 +216,7 @@ def test_output_that_cannot_be_written_is_told_at_once(config: ExportConfig, tmp
         ({"parity_images": 0}, "--parity-images is 0"),
         ({"formats": ()}, "--format is empty"),
         ({"face": ()}, "--face is empty"),
-        ({"ios": 19}, "--ios 19 has no Core ML of its own; give one of 15, 16, 17, 18, 26"),
+        ({"ios": 19}, "--ios 19 is not supported; give one of 15, 16, 17, 18, 26"),
         ({"max_detections": 1000}, "max_detections <= top_k"),
         ({"nms_iou": 2.0}, "nms iou 2.0"),
         ({"checkpoint": Path("missing.ckpt")}, "no checkpoint at"),

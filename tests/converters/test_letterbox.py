@@ -23,9 +23,7 @@ def test_an_export_says_who_cannot_letterbox(
 ) -> None:
     bundle = write_patch_bundle(tmp_path, "patch", dataclasses.replace(BOXED, placement="centre"))
     (line,) = letterbox_notes(bundle)
-    assert line.startswith(
-        "MediaPipe's ObjectDetector stretches pictures, this model wants a letterbox (black, centre)"
-    )
+    assert line.startswith("MediaPipe's ObjectDetector stretches images, this model needs a letterbox (black, centre)")
     package = ModelFile("model.float16.vision.mlpackage", "coreml", "float16", 0, "", face="vision")
     (line,) = letterbox_notes(dataclasses.replace(bundle, files=(package,)))
     assert line.startswith("Vision: set imageCropAndScaleOption = .scaleFit")

@@ -51,7 +51,7 @@ def test_file_beyond_the_limit_is_left_out_and_its_layers_are_named(
     printed = capsys.readouterr().out
     assert "model.int8.tflite is left out: mAP 0." in printed
     assert f"{drop:.4f} less; allow more with --max-map-drop (now {config.max_map_drop:g})" in printed
-    assert "what loses the most in model.int8.tflite" in printed
+    assert "largest errors in model.int8.tflite" in printed
     assert config.out is not None
     assert not (config.out / "model.int8.tflite").exists()
     assert (config.out / "model.float32.tflite").exists()

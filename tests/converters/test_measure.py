@@ -16,7 +16,7 @@ from mobiledet.data.record import DataRecord, ImageFileList
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet_converters.config import ExportConfig
-from mobiledet_converters.measure import PYTORCH, TorchModel, beside_pytorch, load_validation, measure_map
+from mobiledet_converters.measure import PYTORCH, TorchModel, load_validation, measure_map, with_drops
 from mobiledet_converters.trained_on import DEFAULTS
 
 
@@ -45,9 +45,7 @@ def test_pytorch_is_measured_like_a_file(scene_checkpoint: Path, scene_folder: P
 
 def test_files_are_told_beside_pytorch() -> None:
     entries = {PYTORCH: {"AP": 0.5}, "a.tflite": {"AP": 0.45, "images": 3}}
-    assert beside_pytorch(entries) == {
-        "a.tflite": {"AP": 0.45, "images": 3, "pytorch": 0.5, "drop": pytest.approx(0.05)}
-    }
+    assert with_drops(entries) == {"a.tflite": {"AP": 0.45, "images": 3, "pytorch": 0.5, "drop": pytest.approx(0.05)}}
 
 
 def wanted(**options: object) -> ExportConfig:

@@ -200,7 +200,7 @@ def test_many_unsettled_boxes_are_refused() -> None:
     far = [tuple((score, [c + 100.0 * i for c in box], label) for score, box, label in TIE) for i in range(5)]
     report = compared(detections(*(pair[1] for pair in far)), detections(*(pair[0] for pair in far)))
     assert (report.unsettled, report.different) == (5, 0)
-    assert problem(report, TOLERANCE).startswith("it suppresses otherwise 100.0% of the detections")
+    assert problem(report, TOLERANCE).startswith("it suppresses differently 100.0% of the detections")
 
 
 def test_images_are_added_up() -> None:

@@ -18,7 +18,7 @@ from mobiledet.ops.images import normalize
 from mobiledet.truth import Truth
 from mobiledet_converters.precisions import FINE
 from mobiledet_converters.reference import choose_images, load_inputs, make_reference
-from mobiledet_converters.rounding import WAYS, Rounding, round_to_float16, round_to_integers
+from mobiledet_converters.rounding import VARIANTS, Rounding, round_to_float16, round_to_integers
 
 
 def test_images_are_spread_over_the_folder(scene_folder: Path, tmp_path: Path) -> None:
@@ -110,5 +110,5 @@ def test_integers_change_more_than_16_bits_do(scene_checkpoint: Path, scene_fold
     detector, spec = load_detector(scene_checkpoint)
     inputs = load_inputs(choose_images(scene_checkpoint, scene_folder, 2), spec.input)
     rounding = Rounding(detector, make_reference(detector, spec, inputs))
-    half, weights, activations = (rounding.report(FINE, kind).score_error for kind in WAYS)
+    half, weights, activations = (rounding.report(FINE, kind).score_error for kind in VARIANTS)
     assert 0 < half < weights < activations

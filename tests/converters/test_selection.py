@@ -42,7 +42,7 @@ def test_a_wrong_file_of_floats_takes_its_format_with_it() -> None:
     other = dataclasses.replace(other, entry=dataclasses.replace(other.entry, format="coreml", precision="w8a8"))
     kept, left_out = select([wrong, sound, other], CONFIG)
     assert kept == [other]
-    assert "it comes of the same conversion as model.float32.tflite, which is wrong" in str(left_out[1])
+    assert "it comes from the same conversion as model.float32.tflite, which is wrong" in str(left_out[1])
     assert [file.path for file in select([sound, wrong], CONFIG)[1]] == [wrong.entry.path, sound.entry.path]
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_file_of_floats_is_no_matter_of_precision() -> None:
             "it loses 0.0150 of 0.5000 mAP; `mobiledet train",
         ),
         (checked("it misses 99.0%", is_doubtful=True, drop=0.006, pytorch=0.008), "it loses 0.0060 of 0.0080 mAP"),
-        (checked(drop=0.03), "mAP 0.4700 in place of 0.5000, 0.0300 less; allow more with --max-map-drop (now 0.02)"),
+        (checked(drop=0.03), "mAP 0.4700 instead of 0.5000, 0.0300 less; allow more with --max-map-drop (now 0.02)"),
     ],
 )
 def test_others_are_left_out_with_the_reason_and_what_to_do(file: CheckedFile, said: str) -> None:

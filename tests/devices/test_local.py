@@ -73,7 +73,7 @@ def test_golden_passes(patch_bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("variant", "reason"),
     [
-        ("silent", "does not compute what model.float32.tflite gives: it finds nothing at all"),
+        ("silent", "does not reproduce the outputs of model.float32.tflite: it finds nothing at all"),
         ("shifted", r"gives: its boxes are shifted by \(\+0\.050, \+0\.050\).* misses red"),
         ("not_a_number", "not finite"),
     ],

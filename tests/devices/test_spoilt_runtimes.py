@@ -199,7 +199,7 @@ def test_wrong_outputs_are_refused_with_a_word(name: str, accelerator: str) -> N
     spoil, word = SPOILT_OUTPUTS[name]
     expected = [suppress(each) for each in pictures()]
     with pytest.raises(
-        UserError, match=rf"does not compute what model\.float32\.tflite gives: .*({word}).*; golden case "
+        UserError, match=rf"does not reproduce the outputs of model\.float32\.tflite: .*({word}).*; golden case "
     ):
         replay(expected, spoil([found for found, _ in expected]), accelerator)
 

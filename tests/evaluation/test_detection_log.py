@@ -141,7 +141,7 @@ def test_evaluation_of_something_else_does_not_go_on(tmp_path: Path, change: dic
     content = _some(path)
     other = dataclasses.replace(ORIGIN, **change)
     with (
-        pytest.raises(UserError, match=f"{path} holds an unfinished evaluation of {reason} pass --fresh"),
+        pytest.raises(UserError, match=f"{path} contains an unfinished evaluation of {reason} pass --fresh"),
         open_log(path, other),
     ):
         pass
@@ -175,7 +175,7 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with (
         open_log(path, ORIGIN) as log,
-        pytest.raises(UserError, match="another process writes"),
+        pytest.raises(UserError, match="another process is writing"),
         open_log(path, ORIGIN),
     ):
         log.add(1, _frame())
@@ -230,7 +230,7 @@ def test_interrupted_evaluation_says_how_to_go_on(
     zeros = {**last, "boxes": [[0] * 4] * len(last["boxes"]), "scores": [0] * len(last["scores"])}
     partial.write_text("\n".join([*lines[:-1], json.dumps(zeros)]) + "\n")
     assert cli.main(arguments) == 2
-    assert "holds other detections of 002.jpg than the device finds now" in capsys.readouterr().err
+    assert "has other detections for 002.jpg than the device gives now" in capsys.readouterr().err
     partial.write_text("\n".join(lines) + "\n")
 
     with monkeypatch.context() as patch:

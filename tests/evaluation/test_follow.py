@@ -76,7 +76,7 @@ def test_pictures_are_frames_in_the_order_of_their_numbers(
     assert cli.main(arguments) == 0
     told = capsys.readouterr().out
     assert "#2" in told
-    assert "2 objects followed: 1 red, 1 blue" in told
+    assert "2 objects tracked: 1 red, 1 blue" in told
 
 
 class Scripted:
@@ -133,7 +133,7 @@ def test_track_in_python(patch_bundle: Bundle, paint_cells: Paint, tmp_path: Pat
     [
         (["--line", "0,0,1,1"], "add --track"),
         (["--track", "--line", "0,0,1"], "--line '0,0,1' is not x1,y1,x2,y2"),
-        (["--track", "--line", "1,1,1,1"], "begins where it ends"),
+        (["--track", "--line", "1,1,1,1"], "starts and ends at the same point"),
         (["--track", "--line", "0,0,5%,1"], "all in percent"),
         (["--track", "--zone", "a=0,0,1,1"], "--zone 'a=0,0,1,1' is not"),
         (["--track", "--zone", "0,0,1,1,nan,3"], "is not x1,y1"),

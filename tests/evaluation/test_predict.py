@@ -96,7 +96,7 @@ def test_mistakes(patch_bundle: Bundle, pictures: Path, tmp_path: Path, capsys: 
         ([bundle, picture, "--score", "30"], "--score 30.0 is not in 0..1"),
         ([bundle, picture, "--file", "int4"], "holds no int4"),
         ([bundle, picture, "--device", "fridge"], "unknown device 'fridge'"),
-        ([bundle, picture, "--out", str(pictures)], "would overwrite a picture"),
+        ([bundle, picture, "--out", str(pictures)], "would overwrite an input image"),
         ([bundle, picture, "--out", str(tmp_path / "file")], "cannot write"),
     ):
         out = [] if "--out" in arguments else ["--out", str(tmp_path / "drawn")]
@@ -120,9 +120,9 @@ def test_a_bad_picture_does_not_stop_the_others(
     assert [Path(entry["image"]).name for entry in json.loads(told.out)] == ["a.jpg", "c.jpg"]
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "c.jpg"]
     assert "error: cannot decode image" in told.err
-    assert "1 of 3 pictures could not be read" in told.err
+    assert "1 of 3 images could not be read" in told.err
     assert "d.HEIC (pictures of .HEIC)" in told.err
-    assert "._a.jpg (what a Mac leaves beside a picture)" in told.err
+    assert "._a.jpg (metadata file of macOS)" in told.err
     (folder / "b.jpg").unlink()
     assert cli.main(["predict", str(patch_bundle.path), str(folder), "--out", str(out)]) == 0
 

@@ -189,11 +189,11 @@ def test_what_comes_before_a_cut_is_kept(
     assert len(times_of(out / "clip.mp4")) == len(lines)
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert len(error) == 1
-    assert f"{name} broke" in error[0]
+    assert f"{name} is damaged" in error[0]
     at = re.search(r"at (\d+\.\d\d) seconds", error[0])
     assert at
     assert float(at[1]) == pytest.approx(lines[-1]["time_s"], abs=0.21)  # two frames
-    assert "what came before is kept" in error[0]
+    assert "the frames before are kept" in error[0]
 
 
 def test_damage_in_the_middle_is_told_and_read_past(
@@ -207,7 +207,7 @@ def test_damage_in_the_middle_is_told_and_read_past(
     assert predict(patch_bundle, path, "--write", "ndjson", "--out", out) == 3
     lines = read_lines(out / "clip.ndjson")
     assert lines[-1]["time_s"] > 4
-    assert "broke" in capsys.readouterr().err
+    assert "is damaged" in capsys.readouterr().err
 
 
 def test_unreadable_videos_are_one_line(
@@ -254,7 +254,7 @@ def test_mistakes(patch_bundle: Bundle, movie: Movie, tmp_path: Path, capsys: py
     for arguments, reason in (
         ([path, "--every", 0], "--every 0"),
         ([path, "--out", tmp_path], "would overwrite"),
-        ([path, "--sheet", tmp_path / "sheet.jpg"], "no pictures"),
+        ([path, "--sheet", tmp_path / "sheet.jpg"], "no images"),
         ([path, "--tiles", "big"], "--tiles 'big'"),
         (["10"], "cannot read camera 10"),
     ):
@@ -385,7 +385,7 @@ def test_an_rtsp_camera(patch_bundle: Bundle, movie: Movie, tmp_path: Path, caps
     status = predict(patch_bundle, camera.url, "--out", tmp_path / "out")
     camera.close()
     told = capsys.readouterr()
-    assert "it ended by itself" in told.out
+    assert "the stream ended" in told.out
     (lines,) = (tmp_path / "out").glob("*.ndjson")
     found = read_lines(lines)
     assert status == 0, told.err

@@ -82,7 +82,7 @@ def test_series_of_two_devices_have_marks_of_their_own(variant: Variant, parse: 
     assert len(outlines) == 2
     assert page.of_class("behind") == []
     assert "adb:77" in page.text
-    assert "Latencies under different marks come from different devices" in page.text
+    assert "Different markers mean different devices" in page.text
 
 
 def test_image_lists_get_charts_of_their_own(variant: Variant, parse: Parse) -> None:
@@ -138,7 +138,7 @@ def test_emulated_result_is_set_apart(variant: Variant, tmp_path: Path) -> None:
         accuracy=dataclasses.replace(native.accuracy, stages={}),
     )
     text = render([native, emulated])
-    assert "litert-emulated, no times" in text
+    assert "litert-emulated, no latency" in text
     assert "cortex-a53, max (outside)" in text
     assert "1 of 2 results lack accuracy or latency" in text
     assert Result.from_json(json.loads(json.dumps(emulated.to_json())), "x") == emulated

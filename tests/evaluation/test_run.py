@@ -85,7 +85,7 @@ def test_accelerator_that_does_not_take_the_file(
     assert _refused(capsys, *arguments, "--strict") == "local fell back from xnnpack to cpu; see --accelerator"
     assert not out.exists()
     assert cli.main(["evaluate", *map(str, arguments)]) == 0
-    assert "xnnpack was asked for, the device fell back to cpu" in capsys.readouterr().out
+    assert "xnnpack was requested, the device fell back to cpu" in capsys.readouterr().out
     execution = read_result(out).execution
     assert (execution.requested, execution.actual) == ("xnnpack", "cpu")
 
@@ -99,8 +99,8 @@ def test_pace_of_a_camera_and_a_warm_up_that_is_not_steady(
     arguments = [str(patch_bundle.path), "--no-accuracy", *paced, "--min-runs", "5", "--out", str(out)]
     assert cli.main(["evaluate", *arguments]) == 0
     printed = capsys.readouterr().out
-    assert "at the pace of a camera of 50 images/s" in printed
-    assert "the warm-up had not become steady" in printed
+    assert "at 50 images/s, as from a camera" in printed
+    assert "the latency was not steady after the warm-up" in printed
     latency = read_result(out).latency
     assert latency is not None
     assert not latency.steady
@@ -143,7 +143,7 @@ def test_broken_image(
 @pytest.mark.parametrize(
     ("variant", "reason"),
     [
-        ("silent", "this runtime does not compute what model.float32.tflite gives: it finds nothing at all"),
+        ("silent", "this runtime does not reproduce the outputs of model.float32.tflite: it finds nothing at all"),
         ("shifted", "gives: its boxes are shifted by (+0.050, +0.050) of the picture; golden case 0: it misses"),
         ("not_a_number", "not finite"),
         ("unnamed", "no signature with the outputs boxes, classes, scores, count"),

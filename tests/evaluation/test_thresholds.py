@@ -91,7 +91,7 @@ def test_thresholds_are_shown_and_stored(measured: Path, bundle: Path, capsys: p
     assert opened.files[1].operating_point is None, "another file has thresholds of its own"
 
     assert cli.main(["thresholds", str(measured), "--rule", "precision", "--write", str(bundle)]) == 0
-    assert "in place of best F1" in capsys.readouterr().out.replace("\n", " ")
+    assert "replacing best F1" in capsys.readouterr().out.replace("\n", " ")
     again = open_bundle(bundle).files[0].operating_point
     assert again
     assert again.rule == "precision of at least 0.9"
@@ -115,7 +115,7 @@ def test_what_is_shown_follows_the_bundle(
     assert cli.main(["thresholds", str(measured), "--write", str(bundle)]) == 0
     shown, notice = found()
     assert shown == ["blue"]
-    assert "operating point of the bundle: best F1 at IoU 0.5 on patches-val, 6 images" in notice
+    assert "score thresholds of the bundle apply: best F1 at IoU 0.5 on patches-val, 6 images" in notice
     assert found("--score", "0.3") == (["blue", "red"], "")
     assert found("--file", "float16") == (["blue", "red"], "")
     with mobiledet.Detector.open(bundle) as detector:
@@ -141,11 +141,11 @@ def test_what_does_not_fit_is_refused(
         (dataclasses.replace(result, accuracy=None), "holds no accuracy"),
         (
             dataclasses.replace(result, accuracy=dataclasses.replace(result.accuracy, analysis=None)),
-            "chose no thresholds; evaluate again",
+            "without thresholds; evaluate again",
         ),
         (
             dataclasses.replace(result, file=dataclasses.replace(result.file, sha256="0" * 64)),
-            "holds no file with its checksum 00000000",
+            "has no file with its checksum 00000000",
         ),
         (
             dataclasses.replace(result, accuracy=dataclasses.replace(result.accuracy, images_sha256="short")),

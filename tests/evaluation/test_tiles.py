@@ -169,7 +169,7 @@ def test_wrong_settings_are_told(text: str, overlap: float, reason: str) -> None
 
 def test_tiles_need_accuracy(patch_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", str(patch_bundle.path), "--no-accuracy", "--tiles", "64"]) == 2
-    assert "--tiles changes the mAP alone" in capsys.readouterr().err
+    assert "--tiles affects only mAP" in capsys.readouterr().err
 
 
 def test_too_many_slices_are_refused() -> None:

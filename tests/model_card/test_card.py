@@ -162,13 +162,15 @@ def test_user_errors(
         return line
 
     assert "no bundle at" in refused(tmp_path / "absent.mobiledet")
-    assert "shall be a Markdown file" in refused(patch_bundle.path, "--out", tmp_path)
+    assert "must be a Markdown file" in refused(patch_bundle.path, "--out", tmp_path)
     other = Result.from_json(json.loads(result.read_text()), "x")
     other = dataclasses.replace(other, file=dataclasses.replace(other.file, sha256="0" * 64))
     write_result(tmp_path / "other.json", other)
-    assert "none of the 1 results is of a file of" in refused(patch_bundle.path, "--results", tmp_path / "other.json")
+    assert "none of the 1 results belongs to a file of" in refused(
+        patch_bundle.path, "--results", tmp_path / "other.json"
+    )
     card_of(patch_bundle, [result, tmp_path / "other.json"])
-    assert "1 of 2 results are of other bundles and left out" in capsys.readouterr().err
+    assert "1 of 2 results belong to other bundles and are ignored" in capsys.readouterr().err
 
 
 def test_every_field_of_a_file_is_decoded_or_said() -> None:

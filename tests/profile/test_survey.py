@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mobiledet.bundle import Bundle
+from mobiledet.bundle import Bundle, LeftOut, write_bundle
 from mobiledet.cli import main
 from mobiledet.devices.base import BenchmarkPlan
 from mobiledet.errors import UserError
@@ -15,6 +15,7 @@ from mobiledet.profile import survey as survey_module
 from mobiledet.profile.config import ProfileConfig
 from mobiledet.profile.latency_table import Shape, read_table, write_table
 from mobiledet.profile.survey import bundle_of, survey
+from mobiledet.spec import ModelSpec
 
 SHAPES = (Shape("shufflenet_v2_0.5x", "ssdlite", 96, 96, 6), Shape("ghostnet_0.5x", "ssdlite", 96, 96, 6))
 
@@ -76,6 +77,27 @@ def test_options_that_contradict_each_other(tmp_path: Path, capsys: pytest.Captu
     ):
         assert main(["profile", *options]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_a_bundle_without_its_integers_is_made_again(
+    exported_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill between two tries leaves it."""
+    monkeypatch.setenv("MOBILEDET_CACHE", str(tmp_path))
+    seeds: list[int] = []
+
+    def exported(spec: ModelSpec, path: Path, seed: int) -> Bundle:
+        seeds.append(seed)
+        missing = (LeftOut("model.int8.tflite", "", ""),) if len(seeds) in (1, 3) else ()
+        sources = [(exported_bundle.root / file.path, file) for file in exported_bundle.files]
+        return write_bundle(path, exported_bundle.spec, sources, exported_bundle.recorded, left_out=missing)
+
+    monkeypatch.setattr(survey_module, "_exported", exported)
+    monkeypatch.setattr(survey_module, "SEEDS", 1)
+    assert bundle_of(SHAPES[0], lambda: None).left_out
+    assert not bundle_of(SHAPES[0], lambda: None).left_out
+    bundle_of(SHAPES[0], lambda: None)
+    assert seeds == [0, 0]
 
 
 @pytest.mark.exhaustive

@@ -139,7 +139,7 @@ def test_user_errors(
     assert "one of the files was changed" in _refused(capsys, old, changed)
     cut = tmp_path / "cut.detections.ndjson"
     cut.write_text(old.with_suffix(".detections.ndjson").read_text()[:-5])
-    assert "last line is cut off" in _refused(capsys, old, cut)
+    assert "last line is truncated" in _refused(capsys, old, cut)
     same = _copy(old, tmp_path, "same")
     assert "--max-slower needs latencies" in _refused(capsys, old, same, "--max-slower", "1.05")
     assert "--max-drop -1" in _refused(capsys, old, same, "--max-drop", "-1")

@@ -1,4 +1,5 @@
-"""Checkpoint to Core AI assets. Run as a process of its own: ``python -m mobiledet_converters.coreai.convert JOB``."""
+"""Converts a checkpoint to Core AI assets. Run as a process of its own: ``python -m mobiledet_converters.coreai.convert
+JOB``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,8 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     """Write an asset for each precision.
 
     Raises:
-        UserError: the checkpoint cannot be read, Core AI lacks an operation, or a written asset is not as it must be.
+        UserError: the checkpoint cannot be read, Core AI does not support an operation, or a written asset is
+            malformed.
     """
     job.announce("loading coreai-torch")
     load_coreai_torch()
@@ -44,7 +46,7 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
 
 
 def asset_name(precision: str) -> str:
-    """The folder that holds a precision."""
+    """The name of the asset of a precision."""
     return f"model.{precision}.aimodel"
 
 

@@ -1,4 +1,4 @@
-"""What an asset says of itself: what Xcode shows, and what an app can read in its metadata.json."""
+"""The metadata of an asset, which Xcode shows and an app can read in its metadata.json."""
 
 from typing import Any
 

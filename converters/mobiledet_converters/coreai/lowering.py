@@ -1,4 +1,4 @@
-"""A network of PyTorch as a Core AI program."""
+"""Lowers a PyTorch network to a Core AI program."""
 
 import re
 import warnings
@@ -21,8 +21,8 @@ class Lowered(NamedTuple):
 
     Attributes:
         program: coreai's AIProgram.
-        structure: what is to be told of it, as JSON values: ``integers``, how many weights became such, and
-            ``too_large``, names of the weights that are kept in 32 bits for that; absent where there are none.
+        structure: facts about it, as JSON values: ``integers``, the number of weights that became integers, and
+            ``too_large``, names of the weights that stay in 32 bits because 16 cannot hold them; absent if empty.
     """
 
     program: Any
@@ -30,19 +30,19 @@ class Lowered(NamedTuple):
 
 
 def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], precision: str) -> Lowered:
-    """The network as a program that takes a raw RGB image, 1 x 3 x height x width in 0..255.
+    """Lower a network to a program whose input is a raw RGB image, 1 x 3 x height x width in 0..255.
 
-    The input is an array, not Core AI's image type: the runtime takes that on Apple's systems alone, and what is
-    shipped is to be what was run here.
+    The input is an array, not Core AI's image type: the runtime supports that only on Apple's systems, and exactly the
+    shipped program must run here.
 
     Args:
-        graph: takes that array; modules of ``KEPT_IN_32_BITS`` stay in 32 bits.
+        graph: the network; modules of ``KEPT_IN_32_BITS`` stay in 32 bits.
         size: (height, width) of the image.
-        outputs: their names, all of them float32.
-        precision: ``float32``, or else the network computes in 16 bits, with ``int8-weights`` from weights of 8.
+        outputs: names of the outputs, all of them float32.
+        precision: ``float32``; otherwise the network computes in 16 bits, with ``int8-weights`` from 8-bit weights.
 
     Raises:
-        UserError: PyTorch cannot capture the network, or Core AI lacks one of its operations.
+        UserError: PyTorch cannot capture the network, or Core AI does not support one of its operations.
     """
     coreai_torch = load_coreai_torch()
     image = torch.zeros(1, 3, *size)
@@ -58,7 +58,7 @@ def lower(graph: nn.Module, size: tuple[int, int], outputs: Sequence[str], preci
     try:
         converter.add_exported_program(program, input_names=[IMAGE], output_names=list(outputs))
         return Lowered(converter.to_coreai(), structure)
-    except Exception as error:  # it is free to raise what it likes
+    except Exception as error:  # the converter may raise any exception
         raise UserError(f"coreai-torch cannot lower the network: {_one_line(error)}") from error
 
 
@@ -69,15 +69,15 @@ def _capture(graph: nn.Module, image: torch.Tensor, decompositions: Mapping[Any,
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, (image,), strict=False)
             return program.run_decompositions({**coreai_torch.get_decomp_table(), **decompositions})
-    except Exception as error:  # PyTorch is free to raise what it likes
+    except Exception as error:  # PyTorch may raise any exception
         raise UserError(f"PyTorch cannot capture the network: {_one_line(error)}") from error
 
 
 def _refuse_unknown(program: torch.export.ExportedProgram, coreai_torch: Any) -> None:
-    """Name the first operation that coreai-torch has no form of, and its place in the network.
+    """Check that coreai-torch supports all operations.
 
     Raises:
-        UserError: there is one.
+        UserError: it does not; names the first such operation and its place in the network.
     """
     from coreai_torch._validate import validate_exported_program
 
@@ -86,7 +86,7 @@ def _refuse_unknown(program: torch.export.ExportedProgram, coreai_torch: Any) ->
     except ValueError as error:
         named = re.findall(r"aten\.\w+\.?\w*", str(error))
         node = next((node for node in program.graph.nodes if str(node.target) in named), None)
-        raise UserError(f"Core AI has no form of {_place(node) if node else _one_line(error)}") from error
+        raise UserError(f"Core AI does not support {_place(node) if node else _one_line(error)}") from error
 
 
 def _place(node: torch.fx.Node) -> str:

@@ -1,7 +1,7 @@
-"""What is in an asset: its functions and operations as plain records.
+"""Reads the functions and operations of an asset as plain records.
 
 Run as a process of its own, ``python -m mobiledet_converters.coreai.read ASSET``, it prints them as JSON: the framework
-must not meet others in one process.
+must not share a process with others.
 """
 
 import json
@@ -19,13 +19,13 @@ from mobiledet.devices.served import why_ended
 from mobiledet.errors import UserError
 
 DIALECT = re.compile(r"^coreai\.(decomposable\.)?")
-CALLEE = re.compile(r"^.*@([\w.]+?)(_[a-z]{8})?\b.*$")  # the last letters of its name are drawn anew each time
+CALLEE = re.compile(r"^.*@([\w.]+?)(_[a-z]{8})?\b.*$")  # its name ends in random letters
 TENSOR = re.compile(r"^tensor<((?:(?:\d+|\?)x)*)([a-z]\w*)")
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Shape and type of a value, such as ``f16``; -1 is a side that is not known before the run."""
+    """Shape and type, such as ``f16``, of a value; -1 is a dimension that is known only at run time."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -36,10 +36,10 @@ class Operation:
     """One operation.
 
     Attributes:
-        index: its place in the program.
+        index: its number in the program.
         kind: such as ``conv2d``; for the call of an inner graph ``invoke`` and its name.
-        inputs, outputs: what it takes and gives; values that are no arrays are left out.
-        sources: the operations that its inputs come from, by index.
+        inputs, outputs: its operands and results; values that are not arrays are left out.
+        sources: indices of the operations that its inputs come from.
     """
 
     index: int
@@ -51,13 +51,13 @@ class Operation:
 
 @dataclass(frozen=True)
 class Asset:
-    """A read asset.
+    """The content of an asset.
 
     Attributes:
-        name: of its folder.
-        inputs, outputs: of each function, by name.
-        metadata: its own, as JSON values.
-        operations: of all functions, constants left out.
+        name: name of its folder.
+        inputs, outputs: for each function, tensors by name.
+        metadata: its metadata, as JSON values.
+        operations: operations of all functions, without constants.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Asset:
 
 
 def read_asset(path: Path) -> Asset:
-    """Read an asset in this process, which must have loaded no other framework.
+    """Read an asset in this process, which must not have loaded another framework.
 
     Raises:
-        UserError: it is damaged or cannot be read.
+        UserError: the asset is damaged or cannot be read.
     """
     require_tested("coreai-core")
     check_whole(path)
@@ -96,7 +96,7 @@ def read_asset(path: Path) -> Asset:
     return Asset(path.name, inputs, outputs, metadata, tuple(operations))
 
 
-def read_apart(path: Path) -> Asset:
+def read_in_process(path: Path) -> Asset:
     """Read an asset in a process of its own.
 
     Raises:
@@ -141,7 +141,7 @@ def _walk(operation: Any) -> Iterator[Any]:
 
 
 def _named(attributes: Any, kinds: Any) -> dict[str, Tensor]:
-    # the inner graphs of composite operations name nothing
+    # the inner graphs of composite operations have no names
     names = [str(a["coreai.name"]).strip('"') if "coreai.name" in a else str(i) for i, a in enumerate(attributes)]
     return {name: tensor for name, kind in zip(names, kinds, strict=True) if (tensor := _tensor(str(kind)))}
 

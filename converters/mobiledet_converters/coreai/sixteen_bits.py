@@ -1,4 +1,4 @@
-"""A captured network that computes in 16 bits, but for its post-processing; its weights may have 8."""
+"""Converts a captured network to 16 bits, except its post-processing; its weights may have 8 bits."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from mobiledet_converters.wrapper import Normalization, PostProcess
 
 LARGEST_CODE = 127
 LARGEST_HALF = torch.finfo(torch.float16).max
-FEWEST_WEIGHTS = 2048  # of a layer whose weights get 8 bits: of smaller ones there is nothing to gain
-# names of modules whose operations stay in 32 bits: indices above 2048 and corners of boxes do not survive 16, nor do
-# the values of an image less its mean
+MIN_WEIGHTS = 2048  # of a layer whose weights get 8 bits: smaller layers gain nothing
+# names of modules whose operations stay in 32 bits: 16 bits are too few for indices above 2048, for corners of boxes
+# and for the values of an image minus its mean
 KEPT_IN_32_BITS = (PostProcess.__name__, Normalization.__name__)
 
 
@@ -24,18 +24,18 @@ def is_kept(node: fx.Node) -> bool:
 
 
 class SixteenBits(nn.Module):
-    """Runs the operations of a program, each in its precision; to be captured again.
+    """Runs the operations of a program, each in its precision; the result is captured again.
 
-    Weights of operations of 16 bits are rounded once and kept so, or as integers of 8 bits with a factor for each
-    output channel. An operation whose weights 16 bits cannot hold stays in 32: a convolution has such after a batch
-    normalisation was folded into it, if one of its channels is nearly dead.
+    The weights of 16-bit operations are rounded once and stored so, or as 8-bit integers with a scale for each output
+    channel. An operation whose weights exceed the range of 16-bit floats stays in 32 bits: this happens if a batch
+    normalisation with a nearly dead channel was folded into a convolution.
 
     Args:
-        program: captured in 32 bits.
+        program: the program, captured in 32 bits.
         has_integers: whether weights become integers.
 
     Attributes:
-        integers: names of the weights that did, and how many numbers each has.
+        integers: size of each weight tensor that became integers, by name.
         too_large: names of the weights that 16 bits cannot hold.
     """
 
@@ -68,10 +68,10 @@ class SixteenBits(nn.Module):
                 module = self.program.get_submodule(owner)
                 values = getattr(module, name)
                 if values.dtype == torch.float32:
-                    if self._has_integers and values.dim() > 1 and values.numel() >= FEWEST_WEIGHTS:
+                    if self._has_integers and values.dim() > 1 and values.numel() >= MIN_WEIGHTS:
                         self._to_integers(node.target, values.detach())
                     elif isinstance(values, nn.Parameter):
-                        # anew: the network that the program was made from holds the same object
+                        # a new object: the network that the program was captured from has the old one
                         setattr(module, name, nn.Parameter(values.detach().half(), requires_grad=False))
                     else:
                         setattr(module, name, values.half())
@@ -97,7 +97,7 @@ class SixteenBits(nn.Module):
 def batch_norm(
     values: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, momentum: float, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """PyTorch's operation in evaluation mode, with what its weights alone give as operations of their own."""
+    """PyTorch's operation in evaluation mode, with all computations on weights alone as separate operations."""
     factor = weight * torch.rsqrt(variance + epsilon)
     shift = bias - mean * factor
     empty = values.new_empty(0)
@@ -108,10 +108,10 @@ DECOMPOSITIONS = {torch.ops.aten._native_batch_norm_legit_no_training.default: b
 
 
 def constant_operations(program: fx.GraphModule) -> set[str]:
-    """Names of the operations on weights alone, such as ``batch_norm``'s root of variance + epsilon.
+    """Names of the operations on weights alone, such as the square root of variance + epsilon in ``batch_norm``.
 
-    The compiler computes them once. In 16 bits it takes 1e-5 for zero, as Apple's runtime does with all numbers below
-    6e-5, and one over its root is infinite.
+    The compiler computes them once. In 16 bits it treats 1e-5 as zero, as Apple's runtime does with all numbers below
+    6e-5, and its inverse square root is infinite.
     """
     constant: set[fx.Node] = set()
     for node in program.graph.nodes:

@@ -1,4 +1,4 @@
-"""Is a written asset what it must be? Read from the file again and held against the spec."""
+"""Checks a written asset against the spec of its detector."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,22 +13,22 @@ CONVOLUTION = "conv2d"
 
 
 def validate(asset: Asset, spec: ModelSpec, convolutions: int) -> dict[str, int]:
-    """Hold an asset against the spec of its detector.
+    """Check an asset against the spec of its detector.
 
     Args:
-        asset: as it was read back.
-        spec: of the detector.
-        convolutions: of the network.
+        asset: the content of the written file.
+        spec: spec of the detector.
+        convolutions: number of convolutions of the network.
 
     Returns:
-        how many operations of each kind it has, constants left out.
+        the number of operations of each kind, without constants.
 
     Raises:
-        UserError: it is not as it must be; the message names everything that is wrong.
+        UserError: the asset is malformed; the message names all problems.
     """
     problems = list(_problems(asset, spec, convolutions))
     if problems:
-        raise UserError(f"{asset.name} is not as it must be: {'; '.join(problems)}")
+        raise UserError(f"{asset.name} is malformed: {'; '.join(problems)}")
     return dict(Counter(operation.kind for operation in asset.operations).most_common())
 
 
@@ -40,23 +40,23 @@ def _problems(asset: Asset, spec: ModelSpec, convolutions: int) -> Iterator[str]
     image = {IMAGE: Tensor((1, 3, size.height, size.width), "f32")}
     outputs = {name: Tensor(shape, "f32") for name, shape in spec.output_shapes.items()}
     for role, found, wanted in (
-        ("takes", asset.inputs[FUNCTION], image),
-        ("gives", asset.outputs[FUNCTION], outputs),
+        ("inputs", asset.inputs[FUNCTION], image),
+        ("outputs", asset.outputs[FUNCTION], outputs),
     ):
         if list(found.items()) != list(wanted.items()):
-            yield f"it {role} {_in_words(found)} where {_in_words(wanted)} belong"
+            yield f"its {role} are {_describe(found)} instead of {_describe(wanted)}"
     count = sum(operation.kind == CONVOLUTION for operation in asset.operations)
     if count < convolutions:
         yield f"it has {count} convolutions of the network's {convolutions}"
     changing = [o for o in asset.operations if any(side < 0 for tensor in o.outputs for side in tensor.shape)]
     if changing:
-        yield f"{len(changing)} operations have no constant shape, {changing[0].kind} first"
+        yield f"{len(changing)} operations have variable shapes, {changing[0].kind} first"
     custom = asset.metadata.get("creatorDefinedMetadata", {})
     if custom.get("labels") != list(spec.labels):
-        yield "its metadata has other labels"
+        yield "the labels in its metadata are wrong"
     if not asset.metadata.get("author") or not asset.metadata.get("license"):
         yield "its metadata lacks author or licence"
 
 
-def _in_words(tensors: dict[str, Tensor]) -> str:
+def _describe(tensors: dict[str, Tensor]) -> str:
     return ", ".join(f"{name} {tensor.dtype} {tensor.shape}" for name, tensor in tensors.items()) or "nothing"

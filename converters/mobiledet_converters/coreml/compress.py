@@ -1,4 +1,4 @@
-"""Smaller weights for an ML Program, and what a written program says of them."""
+"""Compresses the weights of an ML Program, and reports on the weights of a written program."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,11 +7,11 @@ from typing import Any
 
 from mobiledet_converters.coreml.palette import find_palette, suits_palette
 
-# Weights of fewer numbers stay as they are: scales or a palette of their own would take what they save.
-FEWEST_NUMBERS = 512
+# Smaller weight tensors are not compressed: their scales or palettes would need as much space as is saved.
+MIN_WEIGHTS = 512
 PALETTE_BITS = 6
-COMPRESSED = ("int8", "palette6")  # precisions that a float16 program is turned into
-WEIGHTED = ("conv", "linear")  # kinds of operations; tables of anchors and masks must not be touched
+COMPRESSED = ("int8", "palette6")  # precisions that are made from a float16 program
+WEIGHTED = ("conv", "linear")  # kinds of operations; tables of anchors and masks must not be changed
 
 
 def compress(ct: ModuleType, model: Any, precision: str) -> Any:
@@ -20,23 +20,23 @@ def compress(ct: ModuleType, model: Any, precision: str) -> Any:
     Args:
         ct: coremltools.
         model: MLModel of a float16 program.
-        precision: ``int8``: scales for each output channel, symmetric; ``palette6``: one palette of 64 values for each
-            layer, found by k-means, and 8 bits where that does not suit its channels.
+        precision: ``int8``: symmetric, a scale for each output channel; ``palette6``: a palette of 64 values for each
+            layer, found by k-means, and 8 bits for layers whose channels it represents badly.
     """
     optimize = ct.optimize.coreml
     integers = optimize.OpLinearQuantizerConfig(
-        mode="linear_symmetric", dtype="int8", granularity="per_channel", weight_threshold=FEWEST_NUMBERS
+        mode="linear_symmetric", dtype="int8", granularity="per_channel", weight_threshold=MIN_WEIGHTS
     )
     if precision == "int8":
         settings = optimize.OptimizationConfig(op_type_configs=dict.fromkeys(WEIGHTED, integers))
         return optimize.linear_quantize_weights(model, settings)
-    # an own k-means: that of coremltools needs another package, and takes much longer
+    # our own k-means: that of coremltools needs another package and is much slower
     palette = optimize.OpPalettizerConfig(
-        mode="custom", lut_function=partial(find_palette, bits=PALETTE_BITS), weight_threshold=FEWEST_NUMBERS
+        mode="custom", lut_function=partial(find_palette, bits=PALETTE_BITS), weight_threshold=MIN_WEIGHTS
     )
     others = [
         name
-        for name, weight in optimize.get_weights_metadata(model, weight_threshold=FEWEST_NUMBERS).items()
+        for name, weight in optimize.get_weights_metadata(model, weight_threshold=MIN_WEIGHTS).items()
         if any(user.op_type in WEIGHTED for user in weight.child_ops) and not suits_palette(weight.val, PALETTE_BITS)
     ]
     settings = optimize.OptimizationConfig(
@@ -50,11 +50,11 @@ def compress(ct: ModuleType, model: Any, precision: str) -> Any:
 
 
 def weights_report(program: Any) -> dict[str, Any]:
-    """How far the weights of a program are compressed, from its message.
+    """Statistics on the compressed weights of a program, from its protobuf message.
 
     Returns:
-        JSON values: ``layers``, how many have weights; ``compressed``, how many of these in fewer bits; ``share`` of
-        all their numbers that this makes; ``left_out``, names of the other layers.
+        JSON values: ``layers``, the number of layers with weights; ``compressed``, the number of those that are
+        compressed; ``share``, the fraction of all weights that are; ``left_out``, names of the other layers.
     """
     function = program.mlProgram.functions["main"]
     operations = function.block_specializations[function.opset].operations
@@ -62,7 +62,7 @@ def weights_report(program: Any) -> dict[str, Any]:
     weights = [o.inputs["weight"].arguments[0].name for o in operations if o.type in WEIGHTED]
     sizes: dict[bool, list[int]] = {True: [], False: []}
     left_out = []
-    for name in dict.fromkeys(weights):  # some serve several layers
+    for name in dict.fromkeys(weights):  # layers may share weights
         is_compressed = any(maker.type.startswith("constexpr") for maker in _origins(makers, name))
         sizes[is_compressed].append(_count(makers[name], name))
         if not is_compressed:
@@ -82,7 +82,7 @@ def layer_name(weight: str) -> str:
 
 
 def _origins(makers: dict[str, Any], name: str) -> Iterator[Any]:
-    """The operation that makes a value, and those that make it from constants: a palette may be scaled or cast."""
+    """The operation that computes a value, and the chain of operations before it: a palette may be scaled or cast."""
     while name in makers:
         maker = makers[name]
         yield maker
@@ -91,7 +91,7 @@ def _origins(makers: dict[str, Any], name: str) -> Iterator[Any]:
 
 
 def _count(operation: Any, name: str) -> int:
-    """Numbers in a value."""
+    """Number of elements in a value."""
     output = next(output for output in operation.outputs if output.name == name)
     count = 1
     for side in output.type.tensorType.dimensions:

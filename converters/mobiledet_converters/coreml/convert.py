@@ -1,6 +1,7 @@
-"""Checkpoint to Core ML packages. Run as a process of its own: ``python -m mobiledet_converters.coreml.convert JOB``.
+"""Converts a checkpoint to Core ML packages. Run as a process of its own: ``python -m
+mobiledet_converters.coreml.convert JOB``.
 
-TensorFlow must not be loaded here: with it in the process, coremltools crashes.
+TensorFlow must not be loaded in this process, or coremltools crashes.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from mobiledet_converters.job import ConversionJob, ConvertedFile, serve
 from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.wrapper import CandidateGraph, DetectionGraph, ImageGraph
 
-# face -> the network as a graph and its outputs
+# face -> the graph of the network and the names of its outputs
 FACES: dict[str, tuple[type[DetectionGraph] | type[CandidateGraph], Sequence[str]]] = {
     GRAPH: (DetectionGraph, tuple(OUTPUTS)),
     VISION: (CandidateGraph, CANDIDATES),
@@ -37,24 +38,23 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     """Write a package for each precision and face.
 
     Raises:
-        UserError: the checkpoint cannot be read, the precision needs a newer iOS, or a written package is not as it
-            must be.
+        UserError: the checkpoint cannot be read, the precision needs a newer iOS, or a written package is malformed.
     """
     check_target(job.ios, job.precisions)
     detector, spec = job.load()
     job.announce("loading coremltools")
     load_coremltools()
-    ladder = Ladder(job, detector, spec)
-    return [file for precision in job.precisions for file in ladder.write(precision)]
+    writer = PackageWriter(job, detector, spec)
+    return [file for precision in job.precisions for file in writer.write(precision)]
 
 
-class Ladder:
-    """The packages of a detector, one precision after the other.
+class PackageWriter:
+    """Writes the packages of a detector, one precision after the other.
 
     Args:
-        job: where they go, and their faces.
-        detector: in evaluation mode.
-        spec: of it.
+        job: provides the folder and the faces.
+        detector: a detector in evaluation mode.
+        spec: its spec.
     """
 
     def __init__(self, job: ConversionJob, detector: Detector, spec: ModelSpec) -> None:
@@ -65,10 +65,10 @@ class Ladder:
         self._convolutions = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
         graph = DetectionGraph(detector, spec).eval()
         self._network = apply_passes("coreml", graph, torch.zeros(1, 3, *self._size), job.announce)
-        self._float16: dict[str, Program] = {}  # by face; what is compressed afterwards
+        self._float16: dict[str, Program] = {}  # by face, to be compressed later
 
     def write(self, precision: str) -> list[ConvertedFile]:
-        """The packages of a precision, one for each face."""
+        """Write the packages of a precision, one for each face."""
         network: ImageGraph = self._quantize() if precision == W8A8 else self._network
         files = []
         for face in self._job.faces:
@@ -84,12 +84,10 @@ class Ladder:
         return files
 
     def _quantize(self) -> ImageGraph:
-        """The network with integers inside."""
+        """The network with 8-bit weights and activations."""
         images = self._job.calibration_images()
-        self._job.announce(f"fitting integers to {len(images)} calibration images")
-        quantization = Quantization(self._network, self._size)
-        quantization.calibrate(images)
-        return quantization.finalize()
+        self._job.announce(f"quantising with {len(images)} calibration images")
+        return Quantization(self._network, images).finalize()
 
     def _program(self, network: ImageGraph, precision: str, face: str) -> Program:
         if precision in COMPRESSED:
@@ -100,7 +98,7 @@ class Ladder:
         kind, outputs = FACES[face]
         graph = kind(network.detector, self._spec).eval()
         graph.normalization = network.normalization
-        # torch.export knows no integers
+        # torch.export does not support the integer operations
         routes = (TRACE,) if precision == W8A8 else (EXPORT, TRACE)
         program = lower(self._ct, graph, self._size, outputs, self._job.ios, precision != "float32", routes)
         if precision == "float16":
@@ -108,7 +106,7 @@ class Ladder:
         return program
 
     def _save(self, program: Program, precision: str, face: str) -> tuple[str, dict[str, Any]]:
-        """Write a package and read it back: its name and what is in it."""
+        """Write a package and read it back; returns its name and facts about it."""
         model: Any = vision_pipeline(self._ct, program.model, self._spec) if face == VISION else program.model
         describe(model, self._spec, precision, face)
         name = package_name(precision, face)
@@ -125,7 +123,7 @@ class Ladder:
 
 
 def package_name(precision: str, face: str) -> str:
-    """The file that holds a face."""
+    """The name of the package of a precision and face."""
     return f"model.{precision}{'.vision' if face == VISION else ''}.mlpackage"
 
 

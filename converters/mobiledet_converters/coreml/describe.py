@@ -1,4 +1,4 @@
-"""What Xcode shows of a package, and what an app can read in it."""
+"""The metadata of a package, which Xcode shows and an app can read."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ def describe(model: Any, spec: ModelSpec, precision: str, face: str) -> None:
     metadata["precision"], metadata["face"] = precision, face
     if face == VISION:
         metadata[PREVIEW] = PREVIEW_KIND
-        # of VNCoreMLRequest; scaleFit keeps the shape, but pads in a colour and a place of its own
+        # option of VNCoreMLRequest; scaleFit keeps the aspect ratio, but its padding colour and position differ
         metadata["crop and scale"] = "scaleFill" if spec.input.resize == "stretch" else "scaleFit"
     descriptions = {
         "image": f"RGB image, {spec.input.width} x {spec.input.height}, {spec.input.resize_text}",

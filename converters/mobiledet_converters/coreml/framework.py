@@ -1,15 +1,15 @@
-"""The one place where the whole of coremltools is imported, to convert; `mobiledet.mil` takes what reads packages."""
+"""The only place that imports all of coremltools, to convert; `mobiledet.mil` imports only what reads packages."""
 
 import sys
 from types import ModuleType
 from typing import Any
 
-# Frameworks that coremltools loads if it finds them and that nothing here needs.
+# Frameworks that coremltools loads if they are installed, and that are not needed here.
 UNWANTED = ("tensorflow", "sklearn", "xgboost", "libsvm")
 
 
 def load_coremltools() -> ModuleType:
-    """Import coremltools without the frameworks that it would draw in, TensorFlow above all, with which it crashes."""
+    """Import coremltools without the frameworks that it would load, above all TensorFlow, with which it crashes."""
     import torch  # noqa: F401
     import torchvision  # noqa: F401  before coremltools, which crashes if it is the first to load torch
 
@@ -21,14 +21,14 @@ def load_coremltools() -> ModuleType:
         finally:
             for name in absent:
                 del sys.modules[name]
-        _mend_cast()
+        _patch_cast()
     return sys.modules["coremltools"]
 
 
-def _mend_cast() -> None:
-    """Let traced networks read sizes: coremltools 9 calls ``int`` on arrays of one element, which NumPy 2.4 refuses.
+def _patch_cast() -> None:
+    """Patch coremltools 9, which calls ``int`` on arrays of one element; NumPy 2.4 refuses this.
 
-    Every ``x.shape[i]`` of a traced network comes to that, those of a channel shuffle and of a head above all.
+    Every ``x.shape[i]`` of a traced network is affected, such as those of a channel shuffle and of a head.
     """
     import numpy as np
     from coremltools.converters.mil import Builder as mb

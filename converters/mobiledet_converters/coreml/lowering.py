@@ -1,4 +1,4 @@
-"""A network of PyTorch as an ML Program."""
+"""Lowers a PyTorch network to an ML Program."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from mobiledet_converters.wrapper import PostProcess
 KEPT_IN_32_BITS = PostProcess.__name__
 IMAGE = "image"
 UNWANTED_PASSES = {
-    # gives every top-k 16-bit indices, without asking whether there are more than 32767 entries
+    # gives every top-k 16-bit indices, even if there are more than 32767 entries
     "common::add_int16_cast",
-    # divides the scales of a sum of integers by one another, after which the integers are others
+    # divides the scales of a sum of integers by each other, which changes the integers
     "common::distributive_quantized_binary_op_scale_normalization",
 }
 EXPORT, TRACE = "torch.export", "torch.jit.trace"
@@ -28,7 +28,7 @@ class Program(NamedTuple):
 
     Attributes:
         model: coremltools' MLModel.
-        route: what PyTorch gave the network as: ``torch.export``, or ``torch.jit.trace`` where that fails.
+        route: how PyTorch captured the network: by ``torch.export``, or by ``torch.jit.trace`` if that fails.
     """
 
     model: Any
@@ -44,22 +44,23 @@ def lower(
     is_float16: bool,
     routes: Sequence[str] = (EXPORT, TRACE),
 ) -> Program:
-    """The network as an ML Program that takes an RGB image.
+    """Lower a network to an ML Program whose input is an RGB image.
 
-    ``torch.export`` keeps more of the network's structure and is tried first. The trace takes what that refuses:
-    integers inside of the network, for one.
+    ``torch.export`` keeps more of the network's structure and is tried first. Tracing also supports what that refuses,
+    such as integers inside the network.
 
     Args:
         ct: coremltools.
-        graph: takes 1 x 3 x height x width in 0..255; modules with ``PostProcess`` in their names stay in 32 bits.
+        graph: the network, with an input of 1 x 3 x height x width in 0..255; modules with ``PostProcess`` in their
+            names stay in 32 bits.
         size: (height, width) of the image.
-        outputs: their names, all of them float32.
-        ios: oldest major version that runs it.
-        is_float16: compute in 16 bits elsewhere.
-        routes: ways to try, in this order.
+        outputs: names of the outputs, all of them float32.
+        ios: oldest major version of iOS that must run it.
+        is_float16: whether the network computes in 16 bits.
+        routes: methods of capture to try, in this order.
 
     Raises:
-        UserError: no way works.
+        UserError: all methods fail.
     """
     image = torch.zeros(1, 3, *size)
     reasons = []
@@ -67,7 +68,7 @@ def lower(
         try:
             captured = CAPTURES[route](graph, image)
             return Program(_convert(ct, captured, tuple(image.shape), outputs, ios, is_float16), route)
-        except Exception as error:  # both are free to raise what they like
+        except Exception as error:  # both may raise any exception
             reasons.append(f"{route}: {' '.join(str(error).split())[:300] or type(error).__name__}")
     raise UserError(f"coremltools cannot lower the network; {'; '.join(reasons)}")
 
@@ -76,14 +77,14 @@ def _export(graph: nn.Module, image: torch.Tensor) -> Any:
     with torch.no_grad():
         program = torch.export.export(graph, (image,)).run_decompositions({})
     for node in list(program.graph.nodes):
-        # whole slices come as aliases, which coremltools 9 does not know
+        # full slices are exported as aliases, which coremltools 9 does not support
         if node.target is torch.ops.aten.alias.default and all(user.op != "output" for user in node.users):
             node.replace_all_uses_with(node.all_input_nodes[0])
             program.graph.erase_node(node)
             continue
         modules = (node.meta.get("nn_module_stack") or {}).values()
         if any(KEPT_IN_32_BITS in str(kind) for _, kind in modules):
-            node.meta["stack_trace"] = KEPT_IN_32_BITS  # coremltools hands it on to its operations
+            node.meta["stack_trace"] = KEPT_IN_32_BITS  # coremltools passes it on to its operations
     return program
 
 
@@ -117,6 +118,6 @@ def _convert(
 def _is_network(operation: Any) -> bool:
     """Whether an operation belongs to the network and not to the post-processing.
 
-    Indices above 2048 and corners of boxes do not survive 16 bits.
+    16 bits are too few for indices above 2048 and for corners of boxes.
     """
     return not any(KEPT_IN_32_BITS in str(origin) for origin in operation.scopes.values())

@@ -21,6 +21,8 @@ from mobiledet.detectors import Detector, RawOutputs
 from mobiledet.detectors.distribution_heads import DistributionOutputs
 from mobiledet.detectors.nanodet_plus import NanoDetPlus
 from mobiledet.detectors.two_stage import TwoStageDetector
+from mobiledet_converters.coreml.equalize import equalize
+from mobiledet_converters.equalization import sample
 from mobiledet_converters.wrapper import ImageGraph
 
 W8A8 = "w8a8"
@@ -139,35 +141,37 @@ def with_networks(detector: Detector, networks: Networks) -> Any:
 
 
 class Quantization:
-    """A detector on its way to integers: prepared, shown images, perhaps trained, finalised.
+    """A detector on its way to integers: prepared, shown images, finalised.
 
     Args:
         graph: in evaluation mode, as it is lowered.
-        size: (height, width) of the image.
+        images: N x height x width x 3 uint8 RGB images for calibration; scales fit what occurs in them.
 
     Attributes:
         detector: with quantisers inside that imitate integers.
     """
 
-    def __init__(self, graph: ImageGraph, size: tuple[int, int]) -> None:
+    def __init__(self, graph: ImageGraph, images: np.ndarray) -> None:
         from coremltools.optimize.torch.quantization import LinearQuantizer, LinearQuantizerConfig
 
         self._graph = graph
         detector = graph.detector
-        networks = networks_of(detector)
+        networks = [fold_normalisation(network) for network in networks_of(detector)]
+        if any(isinstance(module, nn.LeakyReLU) for module in networks[0].modules()):
+            equalize(networks[0], (graph.normalization(to_pixels(image[None])) for image in sample(images)))
         config = LinearQuantizerConfig.from_dict(SETTINGS)
-        self._quantizers = [LinearQuantizer(fold_normalisation(n), config) for n in networks]
-        examples = _example_inputs(detector, size)
+        self._quantizers = [LinearQuantizer(network, config) for network in networks]
+        examples = _example_inputs(detector, (images.shape[1], images.shape[2]))
         prepared = [
             q.prepare(example_inputs=(example,)) for q, example in zip(self._quantizers, examples, strict=False)
         ]
         for network in prepared:
             _release_outputs(network)
         self.detector = with_networks(detector, Networks(*prepared)).eval()
+        self._calibrate(images)
 
     @torch.no_grad()
-    def calibrate(self, images: np.ndarray) -> None:
-        """Show the networks N x height x width x 3 uint8 RGB images; scales fit what occurs in them."""
+    def _calibrate(self, images: np.ndarray) -> None:
         self.detector.apply(enable_observer)
         self.detector.apply(disable_fake_quant)
         for image in images:

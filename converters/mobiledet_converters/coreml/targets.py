@@ -1,4 +1,4 @@
-"""Which versions of iOS run which packages. Imports nothing, so that options are checked before any work."""
+"""The iOS versions that packages need. Imports nothing heavy, so that options are checked before any work."""
 
 from collections.abc import Iterable
 
@@ -6,19 +6,19 @@ from mobiledet.errors import UserError
 
 # major version of iOS -> specification version of its Core ML
 SPECIFICATION_VERSIONS = {15: 6, 16: 7, 17: 8, 18: 9, 26: 10}
-# precision -> the oldest iOS whose operations it needs: constants of 8 bits and palettes, computing in 8 bits
+# precision -> the oldest iOS with the operations that it needs: 8-bit constants, palettes, 8-bit arithmetic
 OLDEST_IOS = {"float32": 15, "float16": 15, "int8": 16, "palette6": 16, "w8a8": 17}
 
 
 def check_target(ios: int, precisions: Iterable[str]) -> None:
-    """Refuse what does not go together.
+    """Check that an iOS version supports all precisions.
 
     Raises:
-        UserError: a precision is unknown to the version, or nothing is known of the version.
+        UserError: it does not support one of them, or the version is unknown.
     """
     if ios not in SPECIFICATION_VERSIONS:
         known = ", ".join(map(str, SPECIFICATION_VERSIONS))
-        raise UserError(f"--ios {ios} has no Core ML of its own; give one of {known}")
+        raise UserError(f"--ios {ios} is not supported; give one of {known}")
     for precision in precisions:
         if ios < OLDEST_IOS[precision]:
             raise UserError(

@@ -1,7 +1,7 @@
-"""Is a written package what it must be? Core ML's tools on Linux write whatever they are told, wrong wiring included.
+"""Checks a written package against the spec: on Linux, Core ML's tools also write packages with errors.
 
-Everything is read from the file again and held against the spec: names, shapes and types of features, how the stages of
-a pipeline are connected, the labels, and whether the iOS that the package asks for has all of its operations.
+Everything is read back from the file and checked: names, shapes and types of features, the connections between the
+stages of a pipeline, the labels, and whether the oldest iOS version has all of its operations.
 """
 
 from collections import Counter
@@ -22,19 +22,19 @@ Shape = tuple[int, ...]
 
 
 def validate(path: Path, spec: ModelSpec, face: str, ios: int) -> dict[str, int]:
-    """Hold a package against the spec of its detector.
+    """Check a package against the spec of its detector.
 
     Args:
         path: the package.
-        spec: of the detector.
-        face: that it must have, see ``ModelFile``.
-        ios: oldest version that must run it.
+        spec: spec of the detector.
+        face: the interface that it must have, see ``ModelFile``.
+        ios: oldest iOS version that must run it.
 
     Returns:
-        how many operations of each kind its program has, constants left out.
+        the number of operations of each kind in its program, without constants.
 
     Raises:
-        UserError: it is not as it must be; the message names everything that is wrong.
+        UserError: the package is malformed; the message names all problems.
     """
     ct = load_coremltools()
     model = ct.models.MLModel(str(path), skip_model_load=True)
@@ -45,7 +45,7 @@ def validate(path: Path, spec: ModelSpec, face: str, ios: int) -> dict[str, int]
         program = message.pipeline.models[0] if face == VISION else message
         operations, problems = read_program(program, model.weights_dir)
     if problems:
-        raise UserError(f"{path.name} is not as it must be: {'; '.join(problems)}")
+        raise UserError(f"{path.name} is malformed: {'; '.join(problems)}")
     return dict(operations.most_common())
 
 
@@ -55,11 +55,11 @@ def _problems(message: Any, spec: ModelSpec, face: str, ios: int) -> Iterator[st
         yield f"its specification version is {message.specificationVersion}, that of iOS {ios} is {wanted}"
     kind, wanted_kind = message.WhichOneof("Type"), "pipeline" if face == VISION else "mlProgram"
     if kind != wanted_kind:
-        yield f"it is a {kind} where a {wanted_kind} belongs"
+        yield f"it is a {kind} instead of a {wanted_kind}"
         return
     required = [feature for feature in message.description.input if not feature.type.isOptional]
     if [feature.name for feature in required] != [IMAGE]:
-        yield f"it needs the inputs {_names(required)} where {IMAGE} belongs"
+        yield f"its required inputs are {_names(required)} instead of {IMAGE}"
     else:
         yield from _image_problems(required[0], spec)
     if face == VISION:
@@ -74,27 +74,27 @@ def _image_problems(feature: Any, spec: ModelSpec) -> Iterator[str]:
     found = (feature.type.WhichOneof("Type"), image.height, image.width, image.ColorSpace.Name(image.colorSpace))
     wanted = ("imageType", spec.input.height, spec.input.width, spec.input.channels)
     if found != wanted:
-        yield f"its input is {found} (kind, height, width, colours) where {wanted} belongs"
+        yield f"its input is {found} (kind, height, width, colours) instead of {wanted}"
 
 
 def _array_problems(features: Sequence[Any], shapes: Mapping[str, Shape], role: str) -> Iterator[str]:
-    """Features of exactly these names, in this order, of these shapes and of 32-bit numbers."""
+    """Problems of features that must have exactly these names, in this order, these shapes, and 32-bit floats."""
     if [feature.name for feature in features] != list(shapes):
-        yield f"its {role}s are {_names(features)} where {', '.join(shapes)} belong"
+        yield f"its {role}s are {_names(features)} instead of {', '.join(shapes)}"
         return
     for feature in features:
         array = feature.type.multiArrayType
         if tuple(array.shape) != shapes[feature.name]:
-            yield f"{role} {feature.name} is of shape {tuple(array.shape)} where {shapes[feature.name]} belongs"
+            yield f"{role} {feature.name} has the shape {tuple(array.shape)} instead of {shapes[feature.name]}"
         if array.dataType != array.ArrayDataType.Value("FLOAT32"):
-            yield f"{role} {feature.name} is not of 32-bit floats"
+            yield f"{role} {feature.name} does not contain 32-bit floats"
 
 
 def _program_problems(message: Any) -> Iterator[str]:
-    """Whether the features that an ML Program describes are those of its function."""
+    """Problems if the features in the description of an ML Program differ from those of its function."""
     functions = message.mlProgram.functions
     if list(functions) != ["main"]:
-        yield f"its functions are {', '.join(sorted(functions)) or 'none'} where main belongs"
+        yield f"its functions are {', '.join(sorted(functions)) or 'none'} instead of main"
         return
     function = functions["main"]
     block = function.block_specializations[function.opset]
@@ -109,7 +109,7 @@ def _program_problems(message: Any) -> Iterator[str]:
 def _pipeline_problems(message: Any, spec: ModelSpec) -> Iterator[str]:
     kinds = [stage.WhichOneof("Type") for stage in message.pipeline.models]
     if kinds != ["mlProgram", "nonMaximumSuppression"]:
-        yield f"its stages are {', '.join(kinds) or 'none'} where mlProgram, nonMaximumSuppression belong"
+        yield f"its stages are {', '.join(kinds) or 'none'} instead of mlProgram, nonMaximumSuppression"
         return
     program, last = message.pipeline.models
     for stage in message.pipeline.models:
@@ -117,13 +117,13 @@ def _pipeline_problems(message: Any, spec: ModelSpec) -> Iterator[str]:
             kind = stage.WhichOneof("Type")
             yield f"its stage {kind} is of version {stage.specificationVersion}, not {message.specificationVersion}"
     if _names(program.description.input) != IMAGE:
-        yield f"its program takes {_names(program.description.input)} where {IMAGE} belongs"
+        yield f"its program has the inputs {_names(program.description.input)} instead of {IMAGE}"
     else:
         yield from _image_problems(program.description.input[0], spec)
     rows = _rows(program)
     shapes = dict(zip(vision.CANDIDATES, [(rows, spec.num_classes), (rows, 4)], strict=True))
     if not 0 < rows <= spec.nms.top_k:
-        yield f"its program gives {rows} candidates where 1 to {spec.nms.top_k} belong"
+        yield f"its program returns {rows} candidates instead of 1 to {spec.nms.top_k}"
     yield from _array_problems(program.description.output, shapes, "candidate")
     yield from _program_problems(program)
     yield from _wiring_problems(last, message)
@@ -136,7 +136,7 @@ def _rows(program: Any) -> int:
 
 
 def _wiring_problems(last: Any, message: Any) -> Iterator[str]:
-    """Whether the suppression reads what the program gives, and gives what the pipeline promises."""
+    """Problems in the connections from the program to the suppression and to the outputs of the pipeline."""
     suppression = last.nonMaximumSuppression
     for role, found, wanted in (
         ("confidence input", suppression.confidenceInputFeatureName, vision.CANDIDATES[0]),
@@ -147,15 +147,15 @@ def _wiring_problems(last: Any, message: Any) -> Iterator[str]:
         ("coordinates output", suppression.coordinatesOutputFeatureName, vision.OUTPUTS[1]),
     ):
         if found != wanted:
-            yield f"its suppression names {found or 'nothing'} as its {role} where {wanted} belongs"
+            yield f"its suppression names {found or 'nothing'} as its {role} instead of {wanted}"
     for owner, features, names in (
-        ("suppression takes", last.description.input, (*vision.CANDIDATES, *vision.THRESHOLDS)),
-        ("suppression gives", last.description.output, vision.OUTPUTS),
-        ("pipeline takes", message.description.input, (IMAGE, *vision.THRESHOLDS)),
-        ("pipeline gives", message.description.output, vision.OUTPUTS),
+        ("suppression has the inputs", last.description.input, (*vision.CANDIDATES, *vision.THRESHOLDS)),
+        ("suppression has the outputs", last.description.output, vision.OUTPUTS),
+        ("pipeline has the inputs", message.description.input, (IMAGE, *vision.THRESHOLDS)),
+        ("pipeline has the outputs", message.description.output, vision.OUTPUTS),
     ):
         if [feature.name for feature in features] != list(names):
-            yield f"its {owner} {_names(features)} where {', '.join(names)} belong"
+            yield f"its {owner} {_names(features)} instead of {', '.join(names)}"
     for feature in (*last.description.input, *message.description.input):
         is_optional_number = feature.type.isOptional and feature.type.WhichOneof("Type") == "doubleType"
         if feature.name in vision.THRESHOLDS and not is_optional_number:
@@ -166,14 +166,14 @@ def _suppression_problems(last: Any, message: Any, spec: ModelSpec) -> Iterator[
     suppression = last.nonMaximumSuppression
     labels = list(suppression.stringClassLabels.vector)
     if labels != list(spec.labels):
-        yield f"its suppression has {len(labels)} labels ({', '.join(labels[:3])} ...) where {spec.num_classes} belong"
+        yield f"its suppression has {len(labels)} labels ({', '.join(labels[:3])} ...) instead of {spec.num_classes}"
     if not suppression.pickTop.perClass:
-        yield "its suppression does not tell classes apart"
+        yield "its suppression ignores classes"
     if abs(suppression.iouThreshold - spec.nms.iou) > 1e-6:
-        yield f"its IoU threshold is {suppression.iouThreshold:g} where {spec.nms.iou:g} belongs"
+        yield f"its IoU threshold is {suppression.iouThreshold:g} instead of {spec.nms.iou:g}"
     lowest = max(spec.nms.score, vision.LOWEST_SCORE)
     if abs(suppression.confidenceThreshold - lowest) > 1e-6:
-        yield f"its confidence threshold is {suppression.confidenceThreshold:g} where {lowest:g} belongs"
+        yield f"its confidence threshold is {suppression.confidenceThreshold:g} instead of {lowest:g}"
     for description in (last.description, message.description):
         for name, columns in zip(vision.OUTPUTS, (spec.num_classes, 4), strict=True):
             for feature in (f for f in description.output if f.name == name):
@@ -181,18 +181,18 @@ def _suppression_problems(last: Any, message: Any, spec: ModelSpec) -> Iterator[
                 ranges = [(side.lowerBound, side.upperBound) for side in array.shapeRange.sizeRanges]
                 wanted = [(0, spec.nms.max_detections), (columns, columns)]
                 if ranges != wanted or array.dataType != array.ArrayDataType.Value("FLOAT32"):
-                    yield f"output {name} is of sides {ranges} where {wanted} in 32-bit floats belong"
+                    yield f"output {name} has the sides {ranges} instead of {wanted} in 32-bit floats"
 
 
 def read_program(message: Any, weights: str) -> tuple[Counter[str], list[str]]:
-    """Infer the types of the whole program anew.
+    """Read a program back, which infers the types of all operations again.
 
     Args:
         message: Model with an ML Program.
-        weights: folder of its blobs.
+        weights: folder of its weight files.
 
     Returns:
-        counts of its operations, and what is wrong with them.
+        counts of its operations by kind, and their problems.
     """
     from coremltools.converters.mil.frontend.milproto.load import load as load_program
     from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
@@ -204,23 +204,23 @@ def read_program(message: Any, weights: str) -> tuple[Counter[str], list[str]]:
     block = function.block_specializations[function.opset]
     operations = Counter(operation.type for operation in block.operations)
     del operations["const"]
-    # a version that brings no operations of its own, as iOS 26, has those of the one before
+    # a version without new operations, such as iOS 26, has those of the version before
     target = min(message.specificationVersion, max(SSAOpRegistry.SUPPORTED_OPSET_VERSIONS))
     missing = [kind for kind in operations if target not in SSAOpRegistry.core_ops.get(kind, {})]
     if missing:
-        return operations, [f"the iOS that it asks for has no operation {', '.join(sorted(missing))}"]
+        return operations, [f"its oldest iOS version has no operation {', '.join(sorted(missing))}"]
     try:
         program = load_program(message, message.specificationVersion, weights)
-    except Exception as error:  # the loader is free to raise what it likes
+    except Exception as error:  # the loader may raise any exception
         return operations, [f"its program cannot be read back ({' '.join(str(error).split())[:300]})"]
     problems = []
     for operation in program.functions["main"].operations:
         if operation.op_type == "const":
-            continue  # palettes of iOS 18 have two sides more than the weights
+            continue  # palettes of iOS 18 have two dimensions more than the weights
         for value in operation.outputs:
             shape = getattr(value, "shape", ())
             if not all(isinstance(side, int) or str(side).isdigit() for side in shape) or len(shape) > MAX_RANK:
-                problems.append(f"{operation.op_type} ({value.name}) gives the shape {tuple(shape)}")
+                problems.append(f"{operation.op_type} ({value.name}) returns the shape {tuple(shape)}")
     return operations, problems[:3]
 
 

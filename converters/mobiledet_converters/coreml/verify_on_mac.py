@@ -1,10 +1,10 @@
-"""For a Mac: hold the packages of a bundle against Apple's own runtime, on each of its compute units.
+"""For a Mac: run the packages of a bundle in Apple's own runtime, on each of its compute units.
 
     python -m mobiledet_converters.coreml.verify_on_mac x.mobiledet --data shapes
 
 Each package is loaded for the CPU, for CPU and GPU and for CPU and Neural Engine, must reproduce the bundle's golden
 detections there, and is measured like any file on any device: ``result.json`` files that ``mobiledet report`` draws.
-Core ML does not tell which operations really ran on the unit that was asked for; Xcode's performance report does.
+Core ML does not report which operations really ran on the requested unit; Xcode's performance report does.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ from mobiledet_converters.coreml.framework import load_coremltools
 
 Unit = Literal["cpu", "gpu", "ane", "all"]
 UNITS = {"cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE", "all": "ALL"}  # -> coremltools.ComputeUnit
-LoadModel = Callable[[Path, str], Any]  # a package and a compute unit to something like coremltools' MLModel
+LoadModel = Callable[[Path, str], Any]  # from a package and a compute unit to an object like coremltools' MLModel
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,22 @@ class VerifyConfig:
     bundle: Positional[Path]
     """The bundle that `mobiledet export` wrote."""
     unit: tuple[Unit, ...] = ("cpu", "gpu", "ane")
-    """Compute units; gpu and ane have the CPU beside them."""
+    """Compute units to run on; gpu and ane may also use the CPU."""
     data: str | None = None
-    """A folder in COCO's layout, or `shapes`; without it no mAP is measured."""
+    """A folder in COCO's layout, or `shapes`, to measure mAP on; without it mAP is not measured."""
     limit: int = 0
-    """Only the first N images; 0 takes all."""
+    """Use only the first N images; 0 uses all."""
     out: Path = Path("results")
-    """Folder of the results."""
+    """Folder for the results."""
 
 
 class AppleDetector:
-    """A package in Apple's runtime; see ``CoreMlDetector`` for what it gives.
+    """A package in Apple's runtime, with the interface of ``CoreMlDetector``.
 
     Args:
         path: the package.
         unit: key of ``UNITS``.
-        load: makes the model.
+        load: loads the model.
     """
 
     delegated_share: float | None = None
@@ -78,7 +78,7 @@ class AppleDetector:
         self._outputs: dict[str, np.ndarray] = {}
 
     def set_input(self, image: np.ndarray) -> None:
-        """Take an image of the model's size, height x width x 3 uint8 RGB."""
+        """Set the image to run on, height x width x 3 uint8 RGB of the model's input size."""
         self._input = {self._name: Image.fromarray(image)}
 
     def invoke(self) -> None:
@@ -86,7 +86,7 @@ class AppleDetector:
         self._outputs = self._model.predict(self._input)
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
-        """What the last run found; see ``to_detections``."""
+        """The detections of the last run; see ``to_detections``."""
         return to_detections(self._path, self._outputs, image_height, image_width, class_count)
 
 
@@ -118,13 +118,13 @@ class AppleDevice(LocalDevice):
 
 
 def load_model(path: Path, unit: str) -> Any:
-    """The package in Apple's runtime.
+    """Load a package in Apple's runtime.
 
     Raises:
-        UserError: this is no Mac.
+        UserError: this machine is not a Mac.
     """
     if sys.platform != "darwin":
-        raise UserError("Core ML runs on Apple's systems alone; here, mobiledet evaluate --file PACKAGE interprets it")
+        raise UserError("Core ML runs only on Apple's systems; here, mobiledet evaluate --file PACKAGE interprets it")
     ct = load_coremltools()
     return ct.models.MLModel(str(path), compute_units=getattr(ct.ComputeUnit, unit))
 
@@ -135,19 +135,19 @@ def verify(
     load: LoadModel = load_model,
     plan: BenchmarkPlan | None = None,
 ) -> list[Path]:
-    """Measure every package on every unit, and go on after one that fails.
+    """Measure every package on every unit, and continue after a failure.
 
     Returns:
-        the results.
+        paths of the results.
 
     Raises:
-        UserError: the bundle holds no package, or one of them does not give the golden detections on a unit; told when
-            all have been tried.
+        UserError: the bundle contains no package; or, after all have been tried, a package does not reproduce the
+            golden detections on a unit.
     """
     bundle = open_bundle(config.bundle)
     packages = [file for file in bundle.files if file.format == "coreml"]
     if not packages:
-        raise UserError(f"{config.bundle} holds no Core ML package; export it with --format coreml")
+        raise UserError(f"{config.bundle} contains no Core ML package; export it with --format coreml")
     dataset = load_split(config.data, "val", "error") if config.data else None
     if dataset and config.limit:
         dataset = dataclasses.replace(dataset, images=dataset.images[: config.limit])
@@ -173,12 +173,12 @@ def verify(
             console.print(f"{file.path} on {unit}: golden detections reproduced; {path}", highlight=False)
             written.append(path)
     if failed:
-        raise UserError(f"{len(failed)} of {len(packages) * len(config.unit)} do not verify: {', '.join(failed)}")
+        raise UserError(f"{len(failed)} of {len(packages) * len(config.unit)} checks failed: {', '.join(failed)}")
     return written
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program; its exit status."""
+    """Run the program; returns its exit status."""
     if arguments[:1] == ["--cold-start"]:
         path, unit = Path(arguments[1]), arguments[2]
         print(json.dumps(dataclasses.asdict(cold_start(lambda: AppleDetector(path, unit, load_model)))))

@@ -1,4 +1,4 @@
-"""The face that Vision takes for an object detector: a pipeline of the network and Core ML's own suppression."""
+"""The package that Vision recognises as an object detector: a pipeline of the network and Core ML's suppression."""
 
 from types import ModuleType
 from typing import Any
@@ -11,20 +11,21 @@ from mobiledet_converters.wrapper import ObjectCandidates
 CANDIDATES = ObjectCandidates._fields
 OUTPUTS = VISION_OUTPUTS
 THRESHOLDS = ("iouThreshold", "confidenceThreshold")
-LOWEST_SCORE = 1e-6  # candidates that are missing have a score of zero
+LOWEST_SCORE = 1e-6  # unused candidate rows have a score of zero
 
 
 def vision_pipeline(ct: ModuleType, program: Any, spec: ModelSpec) -> Any:
-    """[program, nonMaximumSuppression] as one MLModel; Vision makes VNRecognizedObjectObservations of its outputs.
+    """The pipeline [program, nonMaximumSuppression] as one MLModel.
 
-    Inputs: the image, and ``iouThreshold`` and ``confidenceThreshold``, which an app may leave out. Outputs, best
-    first, at most ``max_detections`` rows: ``confidence`` (rows x classes, each row one class and zeros) and
-    ``coordinates`` (rows x 4: centre x, centre y, width, height in 0..1).
+    Vision turns its outputs into VNRecognizedObjectObservation objects. Inputs: the image, and the optional
+    ``iouThreshold`` and ``confidenceThreshold``. Outputs, best first, at most ``max_detections`` rows: ``confidence``
+    (rows x classes, a score for one class in each row, zeros elsewhere) and ``coordinates`` (rows x 4: centre x, centre
+    y, width, height in 0..1).
 
     Args:
         ct: coremltools.
         program: MLModel with the outputs ``CANDIDATES``.
-        spec: of the detector.
+        spec: spec of the detector.
     """
     network = program.get_spec()
     message = ct.proto.Model_pb2.Model(specificationVersion=network.specificationVersion)

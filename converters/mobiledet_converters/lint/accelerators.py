@@ -1,4 +1,4 @@
-"""Which operations accelerators take, by their makers' documentation."""
+"""The operations that accelerators support, according to their makers' documentation."""
 
 # LiteRT's GPU delegate (its model builder, in 2.x), floats of 16 and 32 bits; 8-bit files are computed as floats
 GPU = frozenset(
@@ -86,7 +86,7 @@ GPU = frozenset(
         "UNPACK",
     ]
 )
-# What Coral's Edge TPU compiler documents, the shortest list that a maker of NPUs publishes: the others take more
+# The documented list of Coral's Edge TPU compiler, the shortest published list for an NPU: others support more
 NPU = frozenset(
     [
         "ADD",
@@ -131,8 +131,8 @@ NPU = frozenset(
         "TRANSPOSE_CONV",
     ]
 )
-MAX_RANK = 4  # of the tensors that either takes
+MAX_RANK = 4  # of tensors, for GPUs and NPUs
 # custom operations that a runtime knows
 KNOWN_CUSTOM = frozenset({"TFLite_Detection_PostProcess"})
-# of resource variables and of graphs that a converter left half-way: no runtime on phones has them
+# prefixes: resource variables and incompletely converted graphs, which no runtime on phones supports
 REFUSED = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "STABLEHLO_", "Flex")

@@ -1,4 +1,4 @@
-"""What TensorFlow's own analyser says of a file and GPUs; in a process of its own, because it loads TensorFlow.
+"""Runs TensorFlow's analyser for GPU compatibility of a file, in its own process, because it loads TensorFlow.
 
 As a program: ``python -m mobiledet_converters.lint.analyzer FILE`` prints the analysis.
 """
@@ -20,10 +20,10 @@ WARNING = re.compile(r"GPU COMPATIBILITY WARNING:\s*(.*)")
 NODES = re.compile(r"at nodes? ([\d, ]+)")
 
 
-def ask_analyzer(graph: FileGraph) -> Finding:
-    """Its finding; one that says so where TensorFlow is not installed or fails."""
+def run_analyzer(graph: FileGraph) -> Finding:
+    """The finding of the analyser; if TensorFlow is not installed or fails, a finding that says so."""
     if find_spec("tensorflow") is None:
-        return _not_asked("TensorFlow is not installed")
+        return _not_run("TensorFlow is not installed")
     program = [sys.executable, "-m", "mobiledet_converters.lint.analyzer", str(graph.path)]
     try:
         done = subprocess.run(
@@ -35,12 +35,12 @@ def ask_analyzer(graph: FileGraph) -> Finding:
             env={**os.environ, **ENVIRONMENT},
         )
     except subprocess.TimeoutExpired:
-        return _not_asked(f"it took more than {LIMIT_SECONDS} s")
-    return read_analysis(done.stdout, graph) if done.returncode == 0 else _not_asked("it failed")
+        return _not_run(f"it took more than {LIMIT_SECONDS} s")
+    return read_analysis(done.stdout, graph) if done.returncode == 0 else _not_run("it failed")
 
 
 def read_analysis(text: str, graph: FileGraph) -> Finding:
-    """The finding in what the analyser prints."""
+    """Parse the output of the analyser."""
     compatible = COMPATIBLE.search(text)
     if compatible:
         return Finding(
@@ -48,7 +48,7 @@ def read_analysis(text: str, graph: FileGraph) -> Finding:
         )
     warnings = list(dict.fromkeys(WARNING.findall(text)))
     if not warnings:
-        return _not_asked("it says nothing of GPUs")
+        return _not_run("its output does not mention GPUs")
     nodes = [int(number) for warning in warnings for found in NODES.findall(warning) for number in found.split(",")]
     named = [operation for operation in graph.operations if operation.index in nodes]
     where = tuple(f"{o.place or 'no module'} ({o.kind} #{o.index})" for o in named[:3])
@@ -58,13 +58,13 @@ def read_analysis(text: str, graph: FileGraph) -> Finding:
         "GPU",
         " ".join(warnings),
         where,
-        "these operations go back to the CPU",
+        "these operations run on the CPU",
         "see the other findings on the GPU",
     )
 
 
-def _not_asked(reason: str) -> Finding:
-    return Finding(NAME, "note", "GPU", f"not asked: {reason}", (), "unknown", "pip install tensorflow, and run again")
+def _not_run(reason: str) -> Finding:
+    return Finding(NAME, "note", "GPU", f"not run: {reason}", (), "unknown", "pip install tensorflow, and run again")
 
 
 if __name__ == "__main__":

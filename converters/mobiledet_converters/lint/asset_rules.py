@@ -1,13 +1,13 @@
-"""The rules for Core AI assets. ``ASSET_RULES`` is the whole list.
+"""The rules for Core AI assets. ``ASSET_RULES`` lists all of them.
 
-Apple's systems compute some forms wrongly without a word, as others have found on an iPhone 17 Pro with iOS 27.0; the
-numbers are those of coreai-torch's issues. None of them shows on a CPU, and so not in the gate of the export.
+Apple's systems silently compute some patterns wrongly, as was reported for an iPhone 17 Pro with iOS 27.0; the numbers
+are those of coreai-torch's issues. None of these errors occurs on a CPU, so the checks of the export cannot see them.
 """
 
 from collections.abc import Callable, Iterable
 
 from mobiledet_converters.coreai.read import Asset, Operation
-from mobiledet_converters.lint.findings import MOST_PLACES, Finding
+from mobiledet_converters.lint.findings import MAX_PLACES, Finding
 
 HALF = "f16"
 EVERY, ANE, ACCELERATORS = "every unit", "Neural Engine", "GPU, Neural Engine"
@@ -16,13 +16,13 @@ RANKINGS = ("argsort", "sort")
 PRODUCTS = ("batch_matmul", "broadcasting_batch_matmul")
 GATES = ("mul", "broadcasting_mul")
 HARD_SIGMOID = ("hard_sigmoid", "hardsigmoid")
-# between a product and its activation: a bias, and what changes the shape alone
+# allowed between a product and its activation: a bias, and operations that change only the shape or type
 PASSED = ("add", "broadcasting_add", "reshape", "expand_dims", "shrink_dims", "cast")
 NETWORK = ("conv2d", *PRODUCTS)
 
 
 def rounded_indices(asset: Asset) -> Iterable[Finding]:
-    """The index of the largest of 16-bit numbers (issue 116)."""
+    """The index of the largest of several 16-bit numbers (issue 116)."""
     found = [o for o in asset.operations if o.kind in INDICES and _is_half(o)]
     if found:
         yield Finding(
@@ -31,8 +31,8 @@ def rounded_indices(asset: Asset) -> Iterable[Finding]:
             ACCELERATORS,
             f"{_by_kind(found)} on 16-bit numbers (coreai-torch issue 116)",
             _places(found),
-            "other indices come out, without an error; the CPU is right",
-            "cast to 32 bits before, or take a top-k of one",
+            "wrong indices without an error; only the CPU is right",
+            "cast to 32 bits first, or use a top-k of one",
         )
 
 
@@ -52,7 +52,7 @@ def rounded_ranking(asset: Asset) -> Iterable[Finding]:
 
 
 def product_before_hard_swish(asset: Asset) -> Iterable[Finding]:
-    """A product of matrices followed by a hard swish (issue 51)."""
+    """A matrix product followed by a hard swish (issue 51)."""
     operations = {o.index: o for o in asset.operations}
     found = []
     for gate in (o for o in asset.operations if o.kind in GATES and _is_half(o)):
@@ -66,15 +66,15 @@ def product_before_hard_swish(asset: Asset) -> Iterable[Finding]:
             "product before hard swish",
             "broken",
             ANE,
-            f"{len(found)} product(s) of matrices in 16 bits go into a hard swish (coreai-torch issue 51)",
+            f"{len(found)} matrix product(s) in 16 bits before a hard swish (coreai-torch issue 51)",
             _places(found),
-            "results are off by some percent",
+            "results are off by a few percent",
             "give the matrix four dimensions, 1 x 1 x rows x columns, or make it a 1 x 1 convolution",
         )
 
 
 def empty_tensors(asset: Asset) -> Iterable[Finding]:
-    """Tensors without a number."""
+    """Tensors with no elements."""
     found = [o for o in asset.operations if any(0 in tensor.shape for tensor in (*o.inputs, *o.outputs))]
     if found:
         yield Finding(
@@ -83,7 +83,7 @@ def empty_tensors(asset: Asset) -> Iterable[Finding]:
             ACCELERATORS,
             f"{_by_kind(found)} with a side of zero",
             _places(found),
-            "the app ends when the asset is loaded for them",
+            "the app crashes when it loads the asset for them",
             "leave the empty part out of the network",
         )
 
@@ -96,7 +96,7 @@ def changing_shapes(asset: Asset) -> Iterable[Finding]:
             "changing shape",
             "slow",
             ACCELERATORS,
-            f"{len(found)} operations on tensors of changing shape",
+            f"{len(found)} operations on tensors of variable shape",
             _places(found),
             "such parts stay on the CPU",
             "convert for one image size and a batch of one",
@@ -114,8 +114,8 @@ def wide_network(asset: Asset) -> Iterable[Finding]:
             ANE,
             f"{len(wide)} of {len(network)} convolutions and products compute in 32 bits",
             _places(wide),
-            "the Neural Engine computes in 16 bits: CPU and GPU run them",
-            "take the float16 file where speed counts",
+            "the Neural Engine computes only in 16 bits, so CPU and GPU run them",
+            "use the float16 file if speed matters",
         )
 
 
@@ -131,12 +131,12 @@ ASSET_RULES: tuple[AssetRule, ...] = (
 
 
 def check_asset(asset: Asset) -> list[Finding]:
-    """What all rules find."""
+    """The findings of all rules."""
     return [finding for rule in ASSET_RULES for finding in rule(asset)]
 
 
 def _product(operation: Operation, operations: dict[int, Operation]) -> Operation | None:
-    """The product of two-dimensional matrices that a value comes from."""
+    """The matrix product that a value comes from, if its matrices have at most three dimensions."""
     while operation.kind in PASSED and operation.sources:
         operation = operations[operation.sources[0]]
     is_flat = all(len(tensor.shape) <= 3 for tensor in operation.outputs)
@@ -153,6 +153,6 @@ def _by_kind(operations: list[Operation]) -> str:
 
 
 def _places(operations: list[Operation]) -> tuple[str, ...]:
-    named = [f"{o.kind} #{o.index} {' x '.join(map(str, o.outputs[0].shape))}" for o in operations[:MOST_PLACES]]
+    named = [f"{o.kind} #{o.index} {' x '.join(map(str, o.outputs[0].shape))}" for o in operations[:MAX_PLACES]]
     more = len(operations) - len(named)
     return (*named, f"and {more} more") if more > 0 else tuple(named)

@@ -1,29 +1,29 @@
-"""What a rule says of a file."""
+"""The result of a lint rule."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from mobiledet_converters.lint.graph import Operation
 
-# broken: a runtime refuses the file or part of it; slow: it runs, but costs time that can be saved; note: as designed,
-# or a matter of the precision that was chosen
+# broken: a runtime refuses the file or part of it; slow: it runs, but more slowly than it could; note: as designed, or
+# a consequence of the chosen precision
 Level = Literal["broken", "slow", "note"]
 LEVELS: tuple[Level, ...] = ("note", "slow", "broken")
-MOST_PLACES = 3  # that a finding names
+MAX_PLACES = 3  # that a finding names
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that holds a file up.
+    """One problem of a file.
 
     Attributes:
         rule: name of the rule.
-        level: how much it matters.
-        on: what it concerns: ``every runtime``, ``CPU (XNNPACK)``, ``GPU``, ``NPU``.
-        found: what was found, with numbers.
-        where: places in the network, a few of them.
-        cost: what it costs.
-        remedy: what to do.
+        level: severity.
+        on: where it matters: ``every runtime``, ``CPU (XNNPACK)``, ``GPU``, ``NPU``.
+        found: description of the problem, with numbers.
+        where: a few places in the network.
+        cost: consequence of the problem.
+        remedy: what to do about it.
     """
 
     rule: str
@@ -36,13 +36,13 @@ class Finding:
 
 
 def places(operations: list[Operation]) -> tuple[str, ...]:
-    """Where a few of the operations stand in the network, each with its kind and its number in the file."""
-    named = [f"{o.place or 'no module'} ({o.kind} #{o.index})" for o in operations[:MOST_PLACES]]
+    """The places of a few operations in the network, each with its kind and its number in the file."""
+    named = [f"{o.place or 'no module'} ({o.kind} #{o.index})" for o in operations[:MAX_PLACES]]
     more = len(operations) - len(named)
     return (*named, f"and {more} more") if more > 0 else tuple(named)
 
 
 def by_kind(operations: list[Operation]) -> str:
-    """Such as ``3 TOPK_V2, 1 CAST``."""
+    """Counts of operations by kind, such as ``3 TOPK_V2, 1 CAST``."""
     kinds = [o.kind for o in operations]
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))

@@ -1,4 +1,4 @@
-"""A .tflite file as rules see it: operations with their tensors and the place in the network that each belongs to."""
+"""A .tflite file as lint rules see it: operations with their tensors and their places in the network."""
 
 from dataclasses import dataclass
 from math import prod
@@ -20,10 +20,10 @@ class FileTensor:
     """A tensor of the file.
 
     Attributes:
-        name: as the file has it.
-        shape: its sides; -1 for one that changes.
+        name: its name in the file.
+        shape: its dimensions; -1 for a variable one.
         type: such as ``float32``.
-        is_constant: whether the file holds its values.
+        is_constant: whether the file contains its values.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Operation:
     """An operation of the file.
 
     Attributes:
-        index: in the order of execution.
-        kind: such as ``CONV_2D``; a custom one has its own name.
-        is_custom: whether it is none of LiteRT's own.
+        index: its number in the order of execution.
+        kind: such as ``CONV_2D``; for a custom operation its name.
+        is_custom: whether it is not one of LiteRT's built-in operations.
         inputs, outputs: its tensors.
-        place: attributes of the network that lead to its module, such as ``detector/backbone/stem/0``.
+        place: path of its module in the network, such as ``detector/backbone/stem/0``.
     """
 
     index: int
@@ -57,7 +57,7 @@ class Operation:
 
     @property
     def is_post_processing(self) -> bool:
-        """Whether it belongs to decoding and suppression."""
+        """Whether it belongs to box decoding or non-maximum suppression."""
         return POST_PROCESSING in self.place or self.is_custom
 
     @property
@@ -66,13 +66,13 @@ class Operation:
 
 
 class FileGraph:
-    """The one graph of a .tflite file.
+    """The graph of a .tflite file.
 
     Args:
         path: the file.
 
     Raises:
-        UserError: it is no .tflite file, or one of several graphs.
+        UserError: the file is not a .tflite file, or has several graphs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ class FileGraph:
             (graph,) = self._model.subgraphs
             self._tensors = [self._tensor(tensor) for tensor in graph.tensors]
             self.operations = self._read_operations(graph.operators)
-        except Exception as error:  # flatbuffers trips over whatever the bytes happen to say, names and numbers alike
+        except Exception as error:  # damaged bytes raise exceptions of many kinds in flatbuffers
             raise UserError(f"{path} cannot be read as a .tflite file of one graph") from error
 
     def _read_operations(self, operators: list[Any]) -> tuple[Operation, ...]:
@@ -95,7 +95,7 @@ class FileGraph:
             custom = code.customCode.decode() if code.customCode else ""
             kind = custom or str(opcode_to_name(self._model, operator.opcodeIndex))
             named = next((t.name.partition(";")[0] for t in outputs if "/" in t.name or POST_PROCESSING in t.name), "")
-            place = named or place  # the last operations bear the names of the outputs: they go on where they are
+            place = named or place  # the last operations have the names of the outputs: keep their predecessor's place
             made.append(Operation(index, kind, bool(custom), inputs, outputs, place))
         return tuple(made)
 

@@ -1,4 +1,4 @@
-"""The rules. ``RULES`` is the whole list; each looks at a file and says what it finds."""
+"""The lint rules for .tflite files. ``RULES`` lists all of them."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ from mobiledet_converters.lint.graph import FileGraph, Operation
 
 EVERY, CPU, ON_GPU, ON_NPU = "every runtime", "CPU (XNNPACK)", "GPU", "NPU"
 INTEGERS = ("int8", "uint8", "int16")
-LARGE_CONSTANT = 50_000  # bytes of one that is no weight
+LARGE_CONSTANT = 50_000  # bytes
 MOVING = ("TRANSPOSE",)
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "DEQUANTIZE", "EMBEDDING_LOOKUP")
 
@@ -26,25 +26,25 @@ def refused_operations(graph: FileGraph, partitions: Partitions) -> Iterable[Fin
             "refused operation",
             "broken",
             EVERY,
-            f"{by_kind(refused)}: not among LiteRT's own operations",
+            f"{by_kind(refused)}: not among LiteRT's built-in operations",
             places(refused),
-            "the file does not load in an app without a library that brings them",
-            "express the layer in ordinary operations, or convert with mobiledet export",
+            "the file does not load in an app without a library that adds them",
+            "express the layer in built-in operations, or convert with mobiledet export",
         )
 
 
 def custom_post_processing(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """The one custom operation that runtimes know."""
+    """The only custom operation that runtimes support."""
     known = [o for o in graph.operations if o.is_custom and o.kind in KNOWN_CUSTOM]
     if known:
         yield Finding(
             "custom operation",
             "note",
             EVERY,
-            f"{by_kind(known)} decodes and suppresses",
+            f"{by_kind(known)} performs box decoding and suppression",
             places(known),
-            "runs on the CPU alone, and its boxes may leave the image",
-            "export with --postprocess graph where boxes must stay inside, as MediaPipe wants them",
+            "it runs only on the CPU, and its boxes may reach beyond the image",
+            "export with --postprocess graph if boxes must be clipped, as MediaPipe expects",
         )
 
 
@@ -56,15 +56,15 @@ def changing_shapes(graph: FileGraph, partitions: Partitions) -> Iterable[Findin
             "changing shape",
             "broken",
             "GPU, NPU",
-            f"{len(changing)} operations on tensors of changing shape",
+            f"{len(changing)} operations on tensors of variable shape",
             places(changing),
-            "GPUs and NPUs refuse them; some runtimes give zeros without a word",
+            "GPUs and NPUs refuse them; some runtimes silently return zeros",
             "convert for one image size and a batch of one",
         )
 
 
 def many_dimensions(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """Tensors of more dimensions than accelerators take."""
+    """Tensors with more dimensions than accelerators support."""
     high = [o for o in graph.operations if max(len(t.shape) for t in o.tensors) > MAX_RANK]
     if high:
         rank = max(len(t.shape) for o in high for t in o.tensors)
@@ -72,15 +72,15 @@ def many_dimensions(graph: FileGraph, partitions: Partitions) -> Iterable[Findin
             "too many dimensions",
             "slow",
             "GPU, NPU",
-            f"{len(high)} operations on tensors of up to {rank} dimensions: {by_kind(high)}",
+            f"{len(high)} operations on tensors with up to {rank} dimensions: {by_kind(high)}",
             places(high),
-            "each goes back to the CPU, with a copy there and one back",
+            "each runs on the CPU, with a copy to it and one back",
             f"reshape so that no tensor has more than {MAX_RANK} dimensions",
         )
 
 
 def long_integers(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """Integers of 64 bits, which accelerators lack."""
+    """64-bit integers, which accelerators do not support."""
     long = [o for o in graph.operations if any(t.type == "int64" for t in o.tensors)]
     if long:
         yield Finding(
@@ -89,13 +89,13 @@ def long_integers(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]
             "GPU, NPU",
             f"{len(long)} operations on int64: {by_kind(long)}",
             places(long),
-            "they stay on the CPU",
+            "they run on the CPU",
             "compute with int32 or float32",
         )
 
 
 def transpositions(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """Data moved for the sake of its order alone."""
+    """Operations that only reorder data."""
     moving = [o for o in graph.operations if o.kind in MOVING]
     if moving:
         moved = sum(o.outputs[0].bytes for o in moving)
@@ -106,7 +106,7 @@ def transpositions(graph: FileGraph, partitions: Partitions) -> Iterable[Finding
             f"{len(moving)} TRANSPOSE of {moved / 1e6:.1f} MB in all",
             places(moving),
             "memory traffic without arithmetic, on many NPUs the slowest operations of all",
-            "absorb the order in neighbouring 1x1 convolutions (export does); ShuffleNetV1's have no cheaper form",
+            "absorb the order in neighbouring 1x1 convolutions (export does); ShuffleNetV1 has no faster form",
         )
 
 
@@ -118,15 +118,15 @@ def padded_maximum(graph: FileGraph, partitions: Partitions) -> Iterable[Finding
             "padding with a value",
             "slow",
             f"{CPU}, GPU, NPU",
-            f"{by_kind(padding)} in front of a maximum",
+            f"{by_kind(padding)} before max pooling",
             places(padding),
-            "no delegate takes it: it cuts the network in two",
-            "behind a ReLU border the map with zeros, see mobiledet_converters/passes/pooling.py",
+            "no delegate supports it, so it splits the network in two",
+            "after a ReLU pad the map with zeros, see mobiledet_converters/passes/pooling.py",
         )
 
 
 def cut_network(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """What of the network XNNPACK leaves to slower kernels."""
+    """Operations that XNNPACK leaves to slower kernels."""
     operations = {o.index: o for o in graph.operations}
     for post_processing in (False, True):
         left = [
@@ -141,24 +141,24 @@ def cut_network(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
             name = "post-processing" if post_processing else "network"
             yield Finding(
                 f"XNNPACK leaves part of the {name}",
-                "note" if post_processing or parts == 1 else "slow",  # at its end they cut nothing
+                "note" if post_processing or parts == 1 else "slow",  # at the end of the network they split nothing
                 CPU,
-                f"the {name} runs in {parts} part(s); left to LiteRT's own kernels: {by_kind(left)}",
+                f"the {name} runs in {parts} partition(s); left to LiteRT's own kernels: {by_kind(left)}",
                 places(left),
-                "these kernels use one thread and no vectors in the main, and each part hands its tensors over",
-                "top-k and row lookups have no other form; they take microseconds"
+                "these kernels mostly use one thread and no vector instructions, and tensors pass between partitions",
+                "top-k and row lookups cannot be replaced; they take microseconds"
                 if post_processing
-                else "replace these layers, or keep them in float where an 8-bit form is missing",
+                else "replace these layers, or keep them in floats if there is no 8-bit form",
             )
 
 
 def left_by_gpu(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """Operations that LiteRT's GPU delegate does not take."""
-    yield from _left_by(graph, GPU, ON_GPU, "the GPU hands its tensors to the CPU and waits")
+    """Operations that LiteRT's GPU delegate does not support."""
+    yield from _left_by(graph, GPU, ON_GPU, "the GPU passes its tensors to the CPU and waits")
 
 
 def left_by_npu(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """Operations and types that NPUs do not take."""
+    """Operations and types that NPUs do not support."""
     floats = [o for o in graph.operations if not o.is_post_processing and o.outputs[0].type.startswith("float")]
     network = [o for o in graph.operations if not o.is_post_processing]
     if network and len(floats) > len(network) // 2:
@@ -166,16 +166,16 @@ def left_by_npu(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
             "floats in the network",
             "note",
             ON_NPU,
-            f"{len(floats)} of {len(network)} operations of the network give floats",
+            f"{len(floats)} of {len(network)} operations of the network compute floats",
             (),
-            "most NPUs compute integers of 8 bits; such a file runs on the CPU, or on NPUs with 16-bit floats",
+            "most NPUs compute 8-bit integers; such a file runs on the CPU, or on NPUs with 16-bit floats",
             "export with --precision int8",
         )
-    yield from _left_by(graph, NPU, ON_NPU, "an NPU that lacks one hands the rest to the CPU")
+    yield from _left_by(graph, NPU, ON_NPU, "an NPU without such an operation leaves the rest to the CPU")
 
 
 def requantised(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """Tensors of integers that are only rescaled."""
+    """Integer tensors that are only rescaled."""
     rescaled = [
         o
         for o in graph.operations
@@ -195,7 +195,7 @@ def requantised(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
 
 
 def large_constants(graph: FileGraph, partitions: Partitions) -> Iterable[Finding]:
-    """Tables in the file that are no weights."""
+    """Large constants that are not weights."""
     for operation in graph.operations:
         large = [t for t in operation.inputs if t.is_constant and t.bytes > LARGE_CONSTANT]
         if large and operation.kind not in WEIGHTED:
@@ -203,9 +203,9 @@ def large_constants(graph: FileGraph, partitions: Partitions) -> Iterable[Findin
                 "large constant",
                 "note",
                 EVERY,
-                f"{operation.kind} reads {large[0].bytes / 1e3:.0f} kB that are no weights, {large[0].shape}",
+                f"{operation.kind} reads {large[0].bytes / 1e3:.0f} kB that are not weights, {large[0].shape}",
                 places([operation]),
-                "size of the file",
+                "the file is larger",
                 "compute it at run time, or store a smaller factor of it",
             )
 
@@ -232,9 +232,9 @@ def check_file(graph: FileGraph, partitions: Partitions) -> list[Finding]:
     return [finding for rule in RULES for finding in rule(graph, partitions)]
 
 
-def _left_by(graph: FileGraph, taken: frozenset[str], accelerator: str, cost: str) -> Iterable[Finding]:
+def _left_by(graph: FileGraph, supported: frozenset[str], accelerator: str, cost: str) -> Iterable[Finding]:
     for post_processing in (False, True):
-        left = [o for o in graph.operations if o.kind not in taken and o.is_post_processing == post_processing]
+        left = [o for o in graph.operations if o.kind not in supported and o.is_post_processing == post_processing]
         left = [o for o in left if not _is_at_the_edge(o)]
         if left:
             yield Finding(
@@ -245,15 +245,15 @@ def _left_by(graph: FileGraph, taken: frozenset[str], accelerator: str, cost: st
                 places(left),
                 cost
                 if not post_processing
-                else "decoding and suppression run on the CPU, in the 32 bits that they need, once a picture",
-                "export with --postprocess none and decode in the app, if it has a faster way"
+                else "decoding and suppression run on the CPU, in the 32 bits that they need, once for each image",
+                "export with --postprocess none and decode in the app, if that is faster"
                 if post_processing
                 else "choose another layer or another backbone",
             )
 
 
 def _is_at_the_edge(operation: Operation) -> bool:
-    """Whether it turns numbers of the app into those of the network or back, or unpacks weights."""
+    """Whether it converts between the app's and the network's number types, or dequantises weights."""
     if operation.kind == "DEQUANTIZE" and operation.inputs[0].is_constant:
         return True
     return operation.kind in ("QUANTIZE", "DEQUANTIZE") and "float32" in (

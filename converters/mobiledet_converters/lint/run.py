@@ -1,5 +1,4 @@
-"""``mobiledet lint``: findings on the .tflite and .aimodel files of a bundle, on one file, or on what a checkpoint
-gives."""
+"""The command ``mobiledet lint``: checks the .tflite and .aimodel files of a bundle, a single file, or a checkpoint."""
 
 import json
 import tempfile
@@ -18,9 +17,9 @@ from mobiledet.devices.partitions import Partitions, divide
 from mobiledet.errors import UserError
 from mobiledet.files.atomic import atomic_file
 from mobiledet_converters.config import LintConfig
-from mobiledet_converters.coreai.read import read_apart
+from mobiledet_converters.coreai.read import read_in_process
 from mobiledet_converters.job import ConversionJob
-from mobiledet_converters.lint.analyzer import ask_analyzer
+from mobiledet_converters.lint.analyzer import run_analyzer
 from mobiledet_converters.lint.asset_rules import check_asset
 from mobiledet_converters.lint.findings import LEVELS, Finding
 from mobiledet_converters.lint.graph import FileGraph
@@ -35,14 +34,14 @@ COLOURS = {"broken": "red", "slow": "yellow", "note": "dim"}
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was found in one file.
+    """The findings on one file.
 
     Attributes:
         file: its name.
-        operations: how many.
-        partitions: parts that XNNPACK runs; None for what LiteRT does not run.
-        delegated_share: part of the operations that it runs, 0..1; None likewise.
-        findings: of all rules.
+        operations: number of operations.
+        partitions: number of partitions that XNNPACK runs; None for a file that LiteRT does not run.
+        delegated_share: fraction of the operations that XNNPACK runs, 0..1; None likewise.
+        findings: findings of all rules.
     """
 
     file: str
@@ -70,17 +69,17 @@ def run(config: LintConfig) -> int:
 
 
 def lint_file(path: Path, analyzer: bool = False) -> FileReport:
-    """Look at one .tflite file or .aimodel asset.
+    """Check one .tflite file or .aimodel asset.
 
     Args:
         path: the file.
-        analyzer: whether TensorFlow's analyser is asked too, about a .tflite file.
+        analyzer: whether to run TensorFlow's analyser, too, on a .tflite file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     if path.suffix == ASSET_SUFFIX:
-        asset = read_apart(path)
+        asset = read_in_process(path)
         return FileReport(path.name, len(asset.operations), None, None, tuple(check_asset(asset)))
     graph = FileGraph(path)
     findings: list[Finding] = []
@@ -89,7 +88,7 @@ def lint_file(path: Path, analyzer: bool = False) -> FileReport:
     except UserError as error:
         partitions = Partitions((), ())
         findings.append(_refused(str(error)))
-    findings += check_file(graph, partitions) + ([ask_analyzer(graph)] if analyzer else [])
+    findings += check_file(graph, partitions) + ([run_analyzer(graph)] if analyzer else [])
     return FileReport(
         path.name, len(graph.operations), len(partitions.delegated), partitions.delegated_share, tuple(findings)
     )
@@ -97,7 +96,7 @@ def lint_file(path: Path, analyzer: bool = False) -> FileReport:
 
 def _refused(reason: str) -> Finding:
     return Finding(
-        "does not load", "broken", "every runtime", reason, (), "it runs nowhere", "mend what the other findings name"
+        "does not load", "broken", "every runtime", reason, (), "no runtime runs it", "fix the other findings"
     )
 
 
@@ -108,7 +107,7 @@ def to_json(source: Path, reports: list[FileReport]) -> dict[str, Any]:
 
 @contextmanager
 def _files(config: LintConfig, console: Console) -> Iterator[list[Path]]:
-    """The files to look at; those of a checkpoint vanish at the end."""
+    """The files to check; files that are converted from a checkpoint are removed at the end."""
     path = config.path
     if not path.exists():
         raise UserError(f"{path} does not exist; give a bundle, a .tflite or .aimodel file or a checkpoint")
@@ -129,19 +128,19 @@ def _files(config: LintConfig, console: Console) -> Iterator[list[Path]]:
         files = [file for file in bundle.files if file.format in FORMATS]
         chosen = [file for file in files if not config.precision or file.precision in config.precision]
         if not chosen:
-            there = ", ".join(dict.fromkeys(file.precision for file in files)) or "none"
-            raise UserError(f"{path} has no such .tflite or .aimodel file; its precisions: {there}")
+            available = ", ".join(dict.fromkeys(file.precision for file in files)) or "none"
+            raise UserError(f"{path} has no such .tflite or .aimodel file; its precisions: {available}")
         yield [bundle.root / file.path for file in chosen]
 
 
 def _print(report: FileReport, console: Console) -> None:
-    """A table of what was found, then of each what it costs and what to do."""
+    """Print a table of the findings, then the cost and the remedy of each."""
     share = f"{report.operations} operations"
     if report.delegated_share is not None:
-        share = f"XNNPACK runs {report.delegated_share:.0%} of {share} in {report.partitions} parts"
+        share = f"XNNPACK runs {report.delegated_share:.0%} of {share} in {report.partitions} partitions"
     console.print(f"[bold]{escape(report.file)}[/]: {share}", highlight=False)
     if not report.findings:
-        console.print("nothing found")
+        console.print("no findings")
         return
     table = Table("level", "rule", "on", "found")
     for number, finding in enumerate(report.findings, start=1):

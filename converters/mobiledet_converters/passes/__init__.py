@@ -1,4 +1,4 @@
-"""What is done to a network before any converter sees it. ``PASSES`` is the whole list."""
+"""Passes that transform a network before conversion. ``PASSES`` lists all of them."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -13,17 +13,17 @@ from mobiledet_converters.passes.shufflenet_v1 import shuffle_blocks_v1
 from mobiledet_converters.passes.shufflenet_v2 import remove_shuffles_v2
 from mobiledet_converters.passes.upsampling import double_by_concatenation
 
-# From a model in evaluation mode and an example of its input to a model of the same function: the outputs agree up to
-# rounding, the argument is left as it is. A model that a pass has nothing to do with comes back unchanged.
+# A pass takes a model in evaluation mode and an example input and returns an equivalent model: the outputs agree up to
+# rounding, and the argument is not changed. A model to which the pass does not apply is returned unchanged.
 Model = TypeVar("Model", bound=nn.Module)
 Pass = Callable[[nn.Module, Tensor], nn.Module]
 
 SHARED: tuple[Pass, ...] = (
-    fold_batch_norm,  # first: the others change convolutions and want no normalisation behind them
+    fold_batch_norm,  # first: the others change convolutions and expect no batch normalisation after them
     fold_input_scale,
     remove_shuffles_v2,
 )
-# format -> its passes; the second part of TFLite's was measured in LiteRT
+# format -> its passes; TFLite's own passes were chosen by measurements in LiteRT
 PASSES: dict[str, tuple[Pass, ...]] = {
     "tflite": (
         *SHARED,
@@ -38,18 +38,21 @@ PASSES: dict[str, tuple[Pass, ...]] = {
 }
 
 
-def apply_passes(format: str, model: Model, example: Tensor, tell: Callable[[str], None] = lambda _: None) -> Model:
-    """The model that is converted: all passes of the format, in their order, and no gradients.
+def apply_passes(format: str, model: Model, example: Tensor, on_step: Callable[[str], None] = lambda _: None) -> Model:
+    """Apply all passes of a format in order, and switch gradients off.
 
     Args:
         format: key of ``PASSES``.
-        model: in evaluation mode; left as it is.
+        model: a model in evaluation mode; not changed.
         example: an input of the right shape.
-        tell: is told which pass runs.
+        on_step: called with a description of each pass before it runs.
+
+    Returns:
+        the model to convert.
     """
     passes, result = PASSES[format], cast(nn.Module, model)
     for number, step in enumerate(passes, start=1):
-        tell(f"pass {number} of {len(passes)}: {step.__name__.replace('_', ' ')}")
+        on_step(f"pass {number} of {len(passes)}: {step.__name__.replace('_', ' ')}")
         result = step(result, example)
     return cast(Model, result.requires_grad_(False))
 

@@ -1,4 +1,4 @@
-"""Normalisations folded into the convolutions before them."""
+"""Folds batch normalisations into the convolutions before them."""
 
 import copy
 import itertools
@@ -8,11 +8,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norm(model: nn.Module, example: Tensor) -> nn.Module:
-    """Fold each batch norm into the convolution before it.
+    """Fold each batch normalisation into the convolution before it.
 
     The converters would fold it too, but only after tracing the unfolded graph several times: this saves a quarter of
-    the conversion time, and the other passes want bare convolutions. Folded are neighbours in an ``nn.Sequential`` and
-    in the graph of a traced network, whose order of execution is certain.
+    the conversion time, and the other passes expect bare convolutions. Pairs are found in an ``nn.Sequential`` and in
+    the graph of a traced network, whose order of execution is certain.
     """
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for parent in list(model.modules()):

@@ -1,4 +1,4 @@
-"""Channels in another order: weights that make or read them are permuted, and nothing is moved at run time."""
+"""Changes the order of channels by permuting the weights that write or read them, at no cost at run time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-# each channel of the result comes from the same channel of the operand
+# functions that compute each output channel from the same input channel
 CHANNELWISE = {
     F.relu,
     F.relu6,
@@ -28,46 +28,46 @@ CHANNELWISE = {
 
 
 def permute_outputs(conv: nn.Conv2d, order: Tensor) -> None:
-    """Let a convolution give its output channel ``order[i]`` at place i; of a depthwise one its input channels too."""
+    """Permute a convolution so that output i is its former output ``order[i]``; if depthwise, also its inputs."""
     conv.weight.data = conv.weight.data[order]
     if conv.bias is not None:
         conv.bias.data = conv.bias.data[order]
 
 
 def permute_inputs(conv: nn.Conv2d, order: Tensor) -> None:
-    """Let an ordinary convolution read at place i what was its input channel ``order[i]``."""
+    """Permute an ordinary convolution so that its input i is its former input ``order[i]``."""
     conv.weight.data = conv.weight.data[:, order]
 
 
 class OrderAbsorber(TorchFunctionMode):
-    """Runs a model once and permutes the weights of whatever reads a tensor whose channels stand in another order.
+    """Runs a model once and permutes the weights of all layers that read a tensor with reordered channels.
 
-    Every call of a torch function is seen, inside of modules or not, so that no reader is missed: convolutions absorb
-    the order or, depthwise, hand it on; functions that treat each channel alike hand it on.
+    Every call of a torch function is intercepted, inside modules or not, so that no reader is missed. Ordinary
+    convolutions absorb the order; depthwise convolutions and channelwise functions pass it on.
 
     Args:
-        model: changed in place.
+        model: the model, changed in place.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model = model
         self._convs = {id(m.weight): (name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
-        self._orders: dict[int, tuple[Tensor, Tensor]] = {}  # by id, which no other tensor gets meanwhile
+        self._orders: dict[int, tuple[Tensor, Tensor]] = {}  # by id; the tensor is kept, so that its id stays unique
         self._absorbed: dict[int, Tensor] = {}
         self._handles: list[Any] = []
 
     def follow(self, module: nn.Module, order: Tensor) -> None:
-        """From now on the channel that was ``order[i]`` stands at place i of the module's output."""
+        """Declare that channel i of the module's output is now the former channel ``order[i]``."""
         hook = module.register_forward_hook(lambda module, inputs, output: self._mark(output, order))
         self._handles.append(hook)
 
     @torch.no_grad()
     def run(self, *inputs: Tensor) -> None:
-        """Let every reader absorb the orders.
+        """Run the model and let every reader absorb the orders.
 
         Raises:
-            ValueError: one cannot.
+            ValueError: a reader cannot absorb an order.
         """
         with self:
             self._model(*inputs)
@@ -90,11 +90,11 @@ class OrderAbsorber(TorchFunctionMode):
         if carries:
             self._mark(result, order)
         elif func is not F.conv2d and isinstance(result, Tensor):
-            raise ValueError(f"{getattr(func, '__name__', func)} reads channels that stand in another order")
+            raise ValueError(f"{getattr(func, '__name__', func)} reads reordered channels")
         return result
 
     def _absorb(self, name: str, conv: nn.Conv2d, order: Tensor) -> bool:
-        """Permute the weights before they are used; tells whether the output has the order too."""
+        """Permute the weights of a reader before they are used; returns whether its output has the order, too."""
         depthwise = conv.groups == conv.in_channels == conv.out_channels
         if conv.groups > 1 and not depthwise:
             raise ValueError(f"{name} is a grouped convolution and cannot read its channels in another order")

@@ -1,7 +1,7 @@
-"""The scale of the input's normalisation folded into the first convolution.
+"""Folds the scale of the input normalisation into the first convolution.
 
-Only the scale: the convolution's zero padding stands for the mean colour, and raw pixels that are padded with zeros
-would darken the border. The mean is still subtracted at run time, which keeps the fold exact.
+Only the scale: the convolution's zero padding represents the mean colour, and zero padding of raw pixels would darken
+the border. The mean is still subtracted at run time, which keeps the fold exact.
 """
 
 import copy
@@ -19,7 +19,7 @@ from mobiledet_converters.wrapper import ImageGraph, Normalization
 def fold_input_scale(model: nn.Module, example: Tensor) -> nn.Module:
     """Divide the weights of the convolution on the image by the standard deviations of the colours.
 
-    Left as it is where anything but a convolution reads the image.
+    A model in which anything but a convolution reads the image is not changed.
     """
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for graph in [module for module in model.modules() if isinstance(module, ImageGraph)]:
@@ -35,11 +35,11 @@ def fold_input_scale(model: nn.Module, example: Tensor) -> nn.Module:
 
 
 class _Readers(TorchFunctionMode):
-    """Who reads the output of a module when a model runs, inside of modules or not.
+    """Records which operations read the output of a module while a model runs.
 
     Attributes:
-        convolutions: ordinary ones.
-        others: whether anything else does.
+        convolutions: ordinary convolutions that read it.
+        others: whether anything else reads it.
     """
 
     def __init__(self, model: nn.Module, source: Normalization) -> None:

@@ -1,14 +1,15 @@
-"""Padded pooling in forms that cost less in LiteRT, or that Core AI takes.
+"""Replaces padded pooling by forms that are faster in LiteRT, or that Core AI supports.
 
-A padded maximum is lowered to padding with minus infinity, an operation that neither XNNPACK nor an 8-bit number takes,
-and a maximum without padding. Zeros do as well behind a ReLU. Measured on 160 x 160 x 24 on one thread: minus infinity
-0.094 ms and a partition of its own, zeros by padding 0.257 ms, zeros by concatenation 0.083 ms. Where numbers may be
-negative the outermost lines are repeated instead: each window that reaches beyond the map holds them already.
+Padded max pooling is lowered to padding with minus infinity, which neither XNNPACK nor 8-bit numbers support, and max
+pooling without padding. After a ReLU, zeros are equivalent. Measured on 160 x 160 x 24 on one thread: minus infinity
+0.094 ms and a partition of its own, zeros by padding 0.257 ms, zeros by concatenation 0.083 ms. Where values may be
+negative, the outermost rows and columns are repeated instead: each window that reaches beyond the map already contains
+them.
 
-A LeakyReLU in front of a maximum gives the same behind it, where a stride of 2 has left a quarter of the numbers.
+A LeakyReLU before max pooling is equivalent to one after it, where a stride of 2 leaves a quarter of the values.
 
-A padded mean that counts its zeros is a depthwise convolution with equal weights, whose padding costs nothing. Core AI
-would pad it to a shape that is known at run time alone.
+Padded average pooling that counts the zeros is a depthwise convolution with equal weights, whose padding costs nothing.
+Core AI would pad to a shape that is known only at run time.
 """
 
 import copy
@@ -21,12 +22,12 @@ from mobiledet.backbones.base import StagedBackbone
 from mobiledet.backbones.shufflenet_v1 import DownsamplingUnit
 
 
-class BorderedMaximum(nn.Module):
-    """A maximum over a map, bordered where a window reaches beyond it: by zeros, or by its outermost lines.
+class BorderedMaxPool(nn.Module):
+    """Max pooling over a map that is extended by zeros, or by its outermost rows and columns.
 
     Args:
-        pool: without dilation and with equal sides, padded by less than its side.
-        zeros: whether zeros do, because the map has no negative numbers.
+        pool: square max pooling without dilation, with less padding than its side.
+        zeros: whether zeros can be used, because the map has no negative values.
     """
 
     def __init__(self, pool: nn.MaxPool2d, zeros: bool) -> None:
@@ -53,17 +54,17 @@ class BorderedMaximum(nn.Module):
         return torch.cat([piece for piece in (border[0], x, border[1]) if piece.shape[dim]], dim)
 
     def _beyond(self, side: int) -> int:
-        """Lines behind the last one of the map that the last window covers."""
+        """Number of rows or columns after the end of the map that the last window covers."""
         windows = (side + 2 * self.padding - self.kernel_size) // self.stride + 1
         return max(0, (windows - 1) * self.stride + self.kernel_size - self.padding - side)
 
 
-class MeanAsConvolution(nn.Module):
-    """The mean of each window of each channel, zeros beyond the border counted.
+class AveragePoolAsConvolution(nn.Module):
+    """Average pooling that counts padded zeros, as a depthwise convolution.
 
     Args:
-        pool: with equal sides.
-        channels: of the map.
+        pool: square average pooling.
+        channels: number of channels of the map.
     """
 
     weight: Tensor
@@ -79,35 +80,35 @@ class MeanAsConvolution(nn.Module):
 
 
 def border_maxima(model: nn.Module, example: Tensor) -> nn.Module:
-    """Replace the padded maximum behind a stem."""
+    """Replace the padded max pooling after a stem."""
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for module in list(model.modules()):
         if isinstance(module, StagedBackbone) and _is_padded(module.pool):
-            module.pool = _bordered_maximum(module)
+            module.pool = _bordered_max_pool(module)
     return model
 
 
 def means_as_convolutions(model: nn.Module, example: Tensor) -> nn.Module:
-    """Replace the padded means of ShuffleNetV1."""
+    """Replace the padded average pooling of ShuffleNetV1."""
     model = copy.deepcopy(model).eval()
     for module in list(model.modules()):
         if isinstance(module, DownsamplingUnit) and _counts_its_zeros(module.pool):
             first = module.branch.reduce[0]
             assert isinstance(first, nn.Conv2d)
-            module.pool = MeanAsConvolution(module.pool, first.in_channels)  # type: ignore[assignment]
+            module.pool = AveragePoolAsConvolution(module.pool, first.in_channels)  # type: ignore[assignment]
     return model
 
 
-def _bordered_maximum(backbone: StagedBackbone) -> nn.Module:
-    """The maximum behind a stem, and the stem's LeakyReLU, which goes from there."""
+def _bordered_max_pool(backbone: StagedBackbone) -> nn.Module:
+    """The replacement for the pooling after a stem; a LeakyReLU at the end of the stem moves behind it."""
     pool, stem = backbone.pool, backbone.stem
     assert isinstance(pool, nn.MaxPool2d)
     last = list(stem.modules())[-1]
-    maximum = BorderedMaximum(pool, zeros=isinstance(last, nn.ReLU | nn.ReLU6))
+    pooled = BorderedMaxPool(pool, zeros=isinstance(last, nn.ReLU | nn.ReLU6))
     if not (isinstance(stem, nn.Sequential) and stem[-1] is last and isinstance(last, nn.LeakyReLU)):
-        return maximum
+        return pooled
     stem[-1] = nn.Identity()
-    return nn.Sequential(maximum, last)
+    return nn.Sequential(pooled, last)
 
 
 def _is_padded(pool: nn.Module) -> bool:
@@ -121,6 +122,6 @@ def _counts_its_zeros(pool: nn.Module) -> bool:
 
 
 def _is_plain(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
-    """Whether it is padded, and alike in both directions."""
+    """Whether the pooling is padded, and the same in both directions."""
     sides = (pool.kernel_size, pool.stride, pool.padding)
     return all(isinstance(side, int) for side in sides) and pool.padding != 0 and not pool.ceil_mode

@@ -1,7 +1,7 @@
-"""A depthwise convolution over a whole region, in a form that XNNPACK has kernels for.
+"""Splits depthwise convolutions over a whole region into smaller ones, for which XNNPACK has kernels.
 
-Its depthwise kernels have room for 25 weights a channel. A larger convolution is run as one of its own for each
-channel, which on 8-bit numbers takes longer than the rest of the detector.
+Its depthwise kernels support up to 25 weights a channel. A larger convolution is run separately for each channel, which
+on 8-bit numbers takes longer than the rest of the detector.
 """
 
 import copy
@@ -11,20 +11,20 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-MOST_WEIGHTS = 25  # of a channel, in XNNPACK's depthwise kernels
+MAX_WEIGHTS = 25  # of a channel, in XNNPACK's depthwise kernels
 
 
 class BandedDepthwise(nn.Module):
-    """The sum of depthwise convolutions over bands of rows of a map that is as large as the kernel.
+    """The sum of depthwise convolutions over bands of rows, for a map that is as large as the kernel.
 
     Args:
-        whole: a convolution without padding.
+        whole: the convolution to split, without padding.
     """
 
     def __init__(self, whole: nn.Conv2d) -> None:
         super().__init__()
         rows, columns = whole.kernel_size
-        starts = [*range(0, rows, max(1, MOST_WEIGHTS // columns)), rows]
+        starts = [*range(0, rows, max(1, MAX_WEIGHTS // columns)), rows]
         self.sizes = [stop - start for start, stop in pairwise(starts)]
         self.bands = nn.ModuleList(_band(whole, start, stop) for start, stop in pairwise(starts))
 
@@ -41,10 +41,10 @@ def band_whole_regions(model: nn.Module, example: Tensor) -> nn.Module:
         for module in model.modules()
         if isinstance(module, nn.Conv2d)
         and module.groups == module.in_channels == module.out_channels
-        and module.weight[0].numel() > MOST_WEIGHTS
+        and module.weight[0].numel() > MAX_WEIGHTS
     }
     whole: set[nn.Module] = set()
-    hooks = [module.register_forward_hook(lambda m, taken, given: _note(whole, m, taken[0])) for module in large]
+    hooks = [module.register_forward_hook(lambda m, inputs, output: _note(whole, m, inputs[0])) for module in large]
     if large:
         with torch.no_grad():
             model(example)
@@ -57,13 +57,13 @@ def band_whole_regions(model: nn.Module, example: Tensor) -> nn.Module:
     return model
 
 
-def _note(whole: set[nn.Module], module: nn.Module, taken: Tensor) -> None:
-    if taken.shape[-2:] == module.kernel_size:
+def _note(whole: set[nn.Module], module: nn.Module, image: Tensor) -> None:
+    if image.shape[-2:] == module.kernel_size:
         whole.add(module)
 
 
 def _band(whole: nn.Conv2d, start: int, stop: int) -> nn.Conv2d:
-    """Rows of a convolution; the first ones keep its bias."""
+    """A convolution with some rows of the kernel; the first one keeps the bias."""
     channels, bias = whole.in_channels, whole.bias if start == 0 else None
     band = nn.Conv2d(channels, channels, (stop - start, whole.kernel_size[1]), groups=channels, bias=bias is not None)
     band.weight = nn.Parameter(whole.weight[:, :, start:stop].detach().clone())

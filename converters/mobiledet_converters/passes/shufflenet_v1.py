@@ -1,14 +1,14 @@
-"""ShuffleNetV1's shuffle (arXiv:1707.01083) as one transposition of blocks.
+"""ShuffleNetV1's channel shuffle (arXiv:1707.01083) as one transposition of blocks.
 
-The shuffle crosses the groups of two grouped convolutions, so that weights alone cannot absorb it. But the order within
-a group is free: what one group hands to another stands together, and the shuffle swaps g x g blocks instead of single
-channels. A block that is one channel short of the longest is filled up with zeros. Where the first convolution has no
-groups, its weights absorb the shuffle.
+The shuffle connects the groups of two grouped convolutions, so the weights alone cannot absorb it. But the order within
+a group is free: if the channels that one group passes to another are adjacent, the shuffle transposes g x g blocks
+instead of single channels. Shorter blocks are padded with zero channels. If the first convolution has no groups, its
+weights absorb the shuffle.
 
-Measured in LiteRT on one thread of an AMD EPYC at 1x and 320 pixels, over the same network without any shuffle: blocks
-1.06 with three groups and 1.03 with two, single channels 1.07 and 1.10. With eight groups the filling costs more than
-the blocks save, 1.20 against 1.04. Slices and concatenations, 1.11, and one convolution for each group that reads,
-1.12, are no cheaper.
+Measured in LiteRT on one thread of an AMD EPYC at 1x and 320 pixels, relative to the same network without any shuffle:
+blocks 1.06 with three groups and 1.03 with two, single channels 1.07 and 1.10. With eight groups the padding costs more
+than the blocks save, 1.20 against 1.04. Slices and concatenations, 1.11, and one convolution for each reading group,
+1.12, are not faster.
 """
 
 import copy
@@ -19,15 +19,16 @@ from torch import Tensor, nn
 
 from mobiledet.backbones.shufflenet_v1 import Branch
 
-MOST_FILLING = 1.1  # channels with zeros over channels; from there on single channels are swapped
+MAX_PADDING = 1.1  # largest ratio of channels with padding to channels; above it, single channels are shuffled
 
 
 class BlockBranch(nn.Module):
-    """The same maps as a branch. The shuffle comes after the depthwise convolution, where a stride of 2 has left a
-    quarter of the numbers.
+    """Computes the same maps as a branch, with a shuffle of blocks.
+
+    The shuffle comes after the depthwise convolution, where a stride of 2 leaves a quarter of the values.
 
     Args:
-        branch: without normalisations, of more than one group in both of its 1x1 convolutions.
+        branch: a branch without batch normalisation, with more than one group in both of its 1x1 convolutions.
         blocks: see ``_blocks``.
     """
 
@@ -54,10 +55,10 @@ class BlockBranch(nn.Module):
 
 
 class AbsorbedBranch(nn.Sequential):
-    """The same maps as a branch whose first convolution has no groups: its outputs stand as the shuffle would put them.
+    """Computes the same maps as a branch whose first convolution has no groups, with its outputs in shuffled order.
 
     Args:
-        branch: without normalisations.
+        branch: a branch without batch normalisation.
     """
 
     def __init__(self, branch: Branch) -> None:
@@ -68,7 +69,7 @@ class AbsorbedBranch(nn.Sequential):
 
 
 def _blocks(groups: int, width: int) -> Tensor:
-    """The channels that each group of ``width`` hands to each other: from x to x block, filled up with -1."""
+    """The channels that each group of ``width`` passes to each group: from x to x block, padded with -1."""
     channel = torch.arange(groups * width).view(groups, width)
     reader = (torch.arange(width).view(1, -1) * groups + torch.arange(groups).view(-1, 1)) // width
     lists = [[channel[i][reader[i] == j] for j in range(groups)] for i in range(groups)]
@@ -81,7 +82,7 @@ def _blocks(groups: int, width: int) -> Tensor:
 
 
 def _with_outputs(conv: nn.Conv2d, order: Tensor, groups: int) -> nn.Conv2d:
-    """A convolution that gives at place i what was channel ``order[i]``, or zeros for -1."""
+    """A copy of a convolution whose output i is the former output ``order[i]``, or zeros for -1."""
     made = copy.deepcopy(conv)
     made.out_channels, made.groups = len(order), groups
     if conv.groups == conv.in_channels:  # depthwise
@@ -92,7 +93,7 @@ def _with_outputs(conv: nn.Conv2d, order: Tensor, groups: int) -> nn.Conv2d:
 
 
 def _with_inputs(conv: nn.Conv2d, order: Tensor) -> nn.Conv2d:
-    """A grouped convolution that reads at place i what was channel ``order[i]`` of its group, or nothing for -1."""
+    """A copy of a grouped convolution whose input i is the former input ``order[i]``, or ignored for -1."""
     made = copy.deepcopy(conv)
     made.in_channels = len(order)
     columns = (order.view(conv.groups, -1) % conv.weight.shape[1]).where(order.view(conv.groups, -1) >= 0, -1)
@@ -105,14 +106,16 @@ def _with_inputs(conv: nn.Conv2d, order: Tensor) -> nn.Conv2d:
 
 
 def _rows(tensor: Tensor, order: Tensor) -> Tensor:
-    """Row ``order[i]`` at place i, zeros for -1."""
+    """Rows ``order`` of a tensor, zeros for -1."""
     padded = torch.cat((tensor.detach(), torch.zeros_like(tensor[:1])))
     return padded[order]
 
 
 def shuffle_blocks_v1(model: nn.Module, example: Tensor) -> nn.Module:
-    """Replace the branches of every ShuffleNetV1 that shuffle, where that saves time; those in the authors' released
-    order stay, one transposition each."""
+    """Replace the branches of every ShuffleNetV1 that shuffle, where that saves time.
+
+    Branches in the order of the authors' released weights are kept; they need one transposition each.
+    """
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
@@ -122,10 +125,10 @@ def shuffle_blocks_v1(model: nn.Module, example: Tensor) -> nn.Module:
 
 
 def _without_shuffle(branch: Branch) -> nn.Module:
-    """The cheapest form of a branch."""
+    """The fastest form of a branch."""
     reduce = branch.reduce[0]
     assert isinstance(reduce, nn.Conv2d)
     if reduce.groups == 1:
         return AbsorbedBranch(branch)
     blocks = _blocks(branch.groups, reduce.out_channels // branch.groups)
-    return BlockBranch(branch, blocks) if blocks.numel() <= MOST_FILLING * reduce.out_channels else branch
+    return BlockBranch(branch, blocks) if blocks.numel() <= MAX_PADDING * reduce.out_channels else branch

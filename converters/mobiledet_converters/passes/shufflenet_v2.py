@@ -1,7 +1,7 @@
-"""ShuffleNetV2 (arXiv:1807.11164) without channel shuffles: the weights know where each channel comes from.
+"""ShuffleNetV2 (arXiv:1807.11164) without channel shuffles: the weights are permuted instead.
 
-A channel of a stage is made by one convolution and read by one later unit, or leaves the stage. If every convolution
-gives the channels of one reader beside each other, a unit's input is a concatenation of slices, and each channel is
+A channel of a stage is written by one convolution and read by one later unit, or leaves the stage. If every convolution
+places the channels of one reader next to each other, a unit's input is a concatenation of slices, and each channel is
 moved once, however many shuffles it passes in between.
 """
 
@@ -15,21 +15,21 @@ from mobiledet.backbones.shuffle_order import channel_lives
 from mobiledet.backbones.shufflenet_v2 import ShuffleNetV2
 from mobiledet_converters.passes.channel_order import OrderAbsorber, permute_inputs, permute_outputs
 
-MOST_PIECES = 5  # that XNNPACK concatenates
-MERGED = 3  # oldest sources that become one where there would be more
+MAX_PIECES = 5  # that XNNPACK can concatenate
+MERGED = 3  # number of oldest sources that are merged if there would be more
 
-Share = dict[int, int]  # numbers of channels by the unit that reads them, in this order
+Share = dict[int, int]  # number of channels for each reading unit, in the order of the channels
 
 
 class StageWithoutShuffles(nn.Module):
-    """The same maps as the stage, their channels in another order.
+    """Computes the same maps as a stage, with the channels in another order.
 
-    Where a unit would read from more than ``MOST_PIECES`` convolutions, what is left of the oldest ones, a few channels
-    each, is brought together by a 1x1 convolution that only permutes; two concatenations in a row would not do, because
-    the converter makes one of them.
+    Where a unit would read from more than ``MAX_PIECES`` convolutions, the remaining channels of the oldest ones are
+    merged by a 1x1 convolution that only permutes. Two concatenations in a row would not help, because the converter
+    joins them.
 
     Args:
-        stage: of a ``ShuffleNetV2`` without normalisations; its weights are changed.
+        stage: stage of a ``ShuffleNetV2`` without batch normalisation; its weights are changed.
 
     Attributes:
         order: output channel i is channel ``order[i]`` of the stage.
@@ -43,7 +43,7 @@ class StageWithoutShuffles(nn.Module):
         self.branches = nn.ModuleList(branches)
         makers = [self.shortcut[-1][0], *(branch[-1][0] for branch in branches)]
         sizes = [maker.out_channels for maker in makers]
-        self.exit = len(stage)  # the reader of what leaves the stage
+        self.exit = len(stage)  # stands for the reader of the stage's output
         reader, place = channel_lives(sizes[0] + sizes[1], len(stage), papers_way=not units[0].released)
         self.shares: list[Share] = []
         sources: list[dict[int, Tensor]] = []  # places where the channels of each open source are read, by reader
@@ -53,11 +53,11 @@ class StageWithoutShuffles(nn.Module):
             self.shares.append({unit: int((readers == unit).sum()) for unit in readers.unique().tolist()})
             sources.append(_by_reader(places[order], self.shares[-1]))
 
-        self.merge_before: dict[int, Merge] = {}  # by the unit that would read from too many
+        self.merge_before: dict[int, Merge] = {}  # by the unit that would read from too many sources
         open_sources = sources[:2]
         for unit in range(1, self.exit + 1):
             open_sources = [source for source in open_sources if max(source) >= unit]
-            if sum(unit in source for source in open_sources) > MOST_PIECES:
+            if sum(unit in source for source in open_sources) > MAX_PIECES:
                 oldest, open_sources = open_sources[:MERGED], open_sources[MERGED:]
                 merge = Merge([{u: len(p) for u, p in source.items() if u >= unit} for source in oldest])
                 self.merge_before[unit] = merge
@@ -75,22 +75,22 @@ class StageWithoutShuffles(nn.Module):
             made = [(tensor, share) for tensor, share in made if max(share) >= unit]
             if unit in self.merge_before:
                 merge = self.merge_before[unit]
-                oldest = [_from(tensor, share, unit) for tensor, share in made[:MERGED]]
+                oldest = [_channels_read_from(tensor, share, unit) for tensor, share in made[:MERGED]]
                 made = [(merge(oldest), merge.share), *made[MERGED:]]
-            read = torch.cat([_of(tensor, share, unit) for tensor, share in made if unit in share], dim=1)
+            read = torch.cat([_channels_read_by(tensor, share, unit) for tensor, share in made if unit in share], dim=1)
             if unit < self.exit:
                 made.append((self.branches[unit](read), self.shares[unit + 1]))
         return read
 
 
 class Merge(nn.Module):
-    """What is left of several sources, sorted by reader.
+    """Merges the remaining channels of several sources, sorted by reader.
 
     Args:
-        shares: of each source, only the readers to come.
+        shares: share of each source, with future readers only.
 
     Attributes:
-        share: of the result.
+        share: share of the merged tensor.
     """
 
     def __init__(self, shares: list[Share]) -> None:
@@ -110,19 +110,19 @@ def _by_reader(places: Tensor, share: Share) -> dict[int, Tensor]:
     return dict(zip(share, places.split(list(share.values())), strict=True))
 
 
-def _of(tensor: Tensor, share: Share, unit: int) -> Tensor:
+def _channels_read_by(tensor: Tensor, share: Share, unit: int) -> Tensor:
     """The channels that a unit reads."""
     start = sum(count for reader, count in share.items() if reader < unit)
     return tensor[:, start : start + share[unit]]
 
 
-def _from(tensor: Tensor, share: Share, unit: int) -> Tensor:
-    """The channels that this unit and those behind it read."""
+def _channels_read_from(tensor: Tensor, share: Share, unit: int) -> Tensor:
+    """The channels that this unit and later units read."""
     return tensor[:, sum(count for reader, count in share.items() if reader < unit) :]
 
 
 def remove_shuffles_v2(model: nn.Module, example: Tensor) -> nn.Module:
-    """Replace the stages of every ShuffleNetV2; what reads them has its weights permuted."""
+    """Replace the stages of every ShuffleNetV2, and permute the weights of the layers that read them."""
     if not any(isinstance(module, ShuffleNetV2) for module in model.modules()):
         return model
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training

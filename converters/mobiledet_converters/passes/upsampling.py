@@ -1,7 +1,7 @@
-"""Doubled maps as concatenations.
+"""Nearest-neighbour upsampling by concatenation.
 
-XNNPACK has no nearest-neighbour enlargement, so that a pyramid falls into a part for each of its levels. In the layout
-of TFLite a map is doubled by two concatenations of what lies in memory already, and the rest is a matter of naming.
+XNNPACK has no nearest-neighbour upsampling, so a feature pyramid would be split into a partition for each level. In
+TFLite's layout a map is doubled by two concatenations and reshapes, which do not move data.
 """
 
 import copy
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class DoubledByConcatenation(nn.Module):
-    """N x C x H x W to N x C x 2H x 2W, each number four times."""
+    """Nearest-neighbour upsampling, N x C x H x W to N x C x 2H x 2W."""
 
     def forward(self, x: Tensor) -> Tensor:
         images, channels, height, width = x.shape
@@ -22,7 +22,7 @@ class DoubledByConcatenation(nn.Module):
 
 
 def double_by_concatenation(model: nn.Module, example: Tensor) -> nn.Module:
-    """Replace every layer that doubles a map by its nearest neighbours."""
+    """Replace every layer that upsamples by a factor of 2 with nearest neighbours."""
     model = copy.deepcopy(model).eval()  # a copy of a traced network starts in training
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):

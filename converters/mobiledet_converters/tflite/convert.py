@@ -1,4 +1,5 @@
-"""Checkpoint to .tflite files. Run as a process of its own: ``python -m mobiledet_converters.tflite.convert JOB``."""
+"""Converts a checkpoint to .tflite files. Run as a process of its own: ``python -m mobiledet_converters.tflite.convert
+JOB``."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from mobiledet_converters.tflite.ending import choose_ending
 from mobiledet_converters.tflite.equalize import equalize, has_leaky_relu
 from mobiledet_converters.tflite.lower import lower
 from mobiledet_converters.tflite.names import shorten_names
-from mobiledet_converters.tflite.quantize import quantize, take_bytes
+from mobiledet_converters.tflite.quantize import quantize, use_uint8_input
 from mobiledet_converters.tflite.ranges import Ranges, measure_ranges
 from mobiledet_converters.wrapper import ChannelsLastGraph
 
@@ -22,7 +23,7 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
     """Write ``model.PRECISION.tflite`` for each precision; the network is converted once.
 
     Raises:
-        UserError: the checkpoint cannot be read, or a written file is not as it must be.
+        UserError: the checkpoint cannot be read, or a written file is malformed.
     """
     detector, spec = job.load()
     image = torch.zeros(1, spec.input.height, spec.input.width, 3)
@@ -51,13 +52,13 @@ def convert(job: ConversionJob) -> Sequence[ConvertedFile]:
         raw = converted
         if precision != "float32":
             raw = job.folder / f"raw.{precision}.tflite"
-            takes_bytes = precision == "int8" and job.int8_input == "uint8"
+            has_uint8_input = precision == "int8" and job.int8_input == "uint8"
             if needs_calibration("tflite", precision):
-                quantize(precision, for_integers, raw, ranges, early_float=not takes_bytes)
+                quantize(precision, for_integers, raw, ranges, early_float=not has_uint8_input)
             else:
                 quantize(precision, converted, raw, {})
-            if takes_bytes:
-                take_bytes(raw)
+            if has_uint8_input:
+                use_uint8_input(raw)
         name = f"model.{precision}.tflite"
         structure = ending.finish(raw, job.folder / name, convolutions)
         files.append(ConvertedFile(name, precision, asdict(structure)))

@@ -1,7 +1,7 @@
-"""Decoding and suppression by TFLite_Detection_PostProcess, the custom operation that LiteRT and MediaPipe bring.
+"""Post-processing by TFLite_Detection_PostProcess, a custom operation that LiteRT and MediaPipe include.
 
-It is appended to a file whose graph ends in scores and offsets. It runs on the CPU alone and does not keep boxes inside
-of the image, which is why it is an option; it makes the graph smaller, and takes no longer with more candidates.
+It is appended to a file whose graph returns scores and box offsets. It is only an option because it runs only on the
+CPU and does not clip boxes to the image; but the graph is smaller, and more candidates do not take longer.
 """
 
 from pathlib import Path
@@ -21,13 +21,13 @@ NAME = b"TFLite_Detection_PostProcess"
 
 
 def append_post_process(source: Path, target: Path, spec: ModelSpec, table: "AnchorTable") -> None:
-    """Copy a file and let the operation turn its outputs ``deltas`` and ``scores`` into detections.
+    """Copy a file and append the operation, which turns the outputs ``deltas`` and ``scores`` into detections.
 
     Args:
         source: the .tflite file.
         target: the file to write.
-        spec: its suppression settings.
-        table: the anchors, and what the offsets mean.
+        spec: provides the suppression settings and output shapes.
+        table: the anchors.
     """
     model = read_model(source)
     graph, signature = model.subgraphs[0], model.signatureDefs[0]

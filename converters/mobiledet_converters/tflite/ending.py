@@ -1,4 +1,4 @@
-"""How a .tflite file ends: in detections by LiteRT's own operations, by a custom operation, or in raw outputs."""
+"""The last part of a .tflite file: post-processing in built-in operations, by a custom operation, or raw outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from mobiledet_converters.wrapper import AnchorTable, DetectionGraph, ImageGraph
 
 @dataclass(frozen=True)
 class Ending:
-    """The network up to its end in PyTorch, and what is done to each written file.
+    """The network to convert, and how each written file is finished.
 
     Attributes:
-        graph: to be converted.
-        spec: of the model.
-        anchors: None where decoding is in the graph.
+        graph: the network with the part of the post-processing that is in the graph.
+        spec: spec of the model.
+        anchors: the anchors; None if decoding is in the graph.
         is_custom: whether the custom operation is appended.
     """
 
@@ -30,15 +30,15 @@ class Ending:
     is_custom: bool = False
 
     def finish(self, source: Path, target: Path, convolutions: int) -> Structure:
-        """Turn the converter's file into the one that is shipped, and check that.
+        """Add post-processing and metadata to a converted file, and check the result.
 
         Args:
-            source: as the converter or the quantiser wrote it.
+            source: the file that the converter or the quantiser wrote.
             target: the file to write.
-            convolutions: of the PyTorch network.
+            convolutions: number of convolutions of the PyTorch network.
 
         Raises:
-            UserError: the written file is not as it must be.
+            UserError: the written file is malformed.
         """
         if self.anchors and self.is_custom:
             whole = source.with_suffix(".custom.tflite")
@@ -56,15 +56,15 @@ class Ending:
 
 
 def choose_ending(postprocess: str, detector: Detector, spec: ModelSpec) -> Ending:
-    """The ending that an option names.
+    """The ending for the value of an option.
 
     Args:
         postprocess: see ``ExportConfig``.
-        detector: in evaluation mode.
-        spec: of the model.
+        detector: a detector in evaluation mode.
+        spec: spec of the model.
 
     Raises:
-        UserError: the detector has no such form.
+        UserError: the detector does not support it.
     """
     require_one_stage(postprocess, detector, spec)
     if postprocess == "graph" or not isinstance(detector, DenseDetector):

@@ -1,4 +1,4 @@
-"""Where a quantised .tflite file loses accuracy: every tensor against the same tensor of the float32 file."""
+"""Shows where a quantised .tflite file loses accuracy, by comparing every tensor with that of the float32 file."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from mobiledet_converters.tflite.ranges import LARGEST, PreservedTensors
 
 HIGHEST_DB = 200.0
 TEXT_WIDTH = 160
-BLAME = "#c23b4a"
+WORST_COLOUR = "#c23b4a"
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
@@ -29,14 +29,14 @@ class LayerError:
     """An operation of the quantised file.
 
     Attributes:
-        number: its place in the file.
+        number: its number in the order of execution.
         operation: its kind, such as ``CONV_2D``.
-        tensor: the name of what it gives.
-        type: of that, such as ``int8``.
-        range: highest minus lowest value that it has on the images.
-        error: root of the mean squared difference from the float32 file, as a share of the range.
-        sqnr_db: power of the float values over that of the difference, in decibels.
-        fall_db: how much less that is than at the worst of its inputs: what this operation adds. 0 where it is more.
+        tensor: name of its output.
+        type: type of its output, such as ``int8``.
+        range: highest minus lowest value of the output on the images.
+        error: root mean square difference from the float32 file, relative to the range.
+        sqnr_db: power of the float values over the power of the difference, in decibels.
+        fall_db: loss of SQNR against the worst of its inputs, caused by this operation; 0 if there is no loss.
     """
 
     number: int
@@ -73,7 +73,7 @@ def error_table(float_file: Path, quantised: Path, images: Sequence[np.ndarray])
         for number, operator in enumerate(operators)
         if kinds[number] not in CONVERSIONS
         and found.names.get(int(operator.outputs[0])) in index_of
-        # what ranks gives other rows after the least change, and its difference says nothing
+        # operations that rank return other rows after the smallest change, so a difference means nothing
         and not any(part in found.names[int(operator.outputs[0])] for part in FLOAT_NAMES)
     ]
     signal, noise, lowest, highest, sizes = np.zeros((5, len(rows)))
@@ -96,7 +96,7 @@ def error_table(float_file: Path, quantised: Path, images: Sequence[np.ndarray])
         rms = np.nan_to_num(np.sqrt(noise / sizes) / (highest - lowest))
     sqnr = np.minimum(sqnr, HIGHEST_DB)
     at = {ours: float(sqnr[row]) for row, (_, ours, _) in enumerate(rows)}
-    for number, operator in enumerate(operators):  # a conversion hands on what came in
+    for number, operator in enumerate(operators):  # a type conversion passes on the SQNR of its input
         if kinds[number] in CONVERSIONS and int(operator.inputs[0]) in at:
             at[int(operator.outputs[0])] = at[int(operator.inputs[0])]
     return [
@@ -114,22 +114,21 @@ def error_table(float_file: Path, quantised: Path, images: Sequence[np.ndarray])
     ]
 
 
-def to_blame(table: Sequence[LayerError], count: int = 5) -> list[LayerError]:
-    """The operations that add the most, worst first.
+def worst_layers(table: Sequence[LayerError], count: int = 5) -> list[LayerError]:
+    """The operations that add the most noise, worst first.
 
-    A fall from a clean input is no loss yet, so what counts is noise: the power that an operation adds, in shares of
-    its signal.
+    Noise is the added power relative to the signal: a large fall in decibels from a clean input is harmless.
     """
 
-    def added(layer: LayerError) -> float:
+    def added_noise(layer: LayerError) -> float:
         after, before = (10 ** (-db / 10) for db in (layer.sqnr_db, layer.sqnr_db + layer.fall_db))
         return after - before
 
-    return sorted((layer for layer in table if layer.fall_db > 0), key=added, reverse=True)[:count]
+    return sorted((layer for layer in table if layer.fall_db > 0), key=added_noise, reverse=True)[:count]
 
 
 def write_table(folder: Path, name: str, table: Sequence[LayerError]) -> tuple[Path, Path, Path]:
-    """Write ``NAME.txt``, the same as ``NAME.json``, and the picture ``NAME.png``; returns all three.
+    """Write the table as ``NAME.txt`` and ``NAME.json`` and a chart ``NAME.png``; returns the three paths.
 
     Raises:
         UserError: they cannot be written.
@@ -145,8 +144,8 @@ def write_table(folder: Path, name: str, table: Sequence[LayerError]) -> tuple[P
 
 
 def as_table(title: str, layers: Sequence[LayerError]) -> Table:
-    """The operations as a table for people."""
-    table = Table("#", "operation", "tensor", "type", "range", "error", "SQNR dB", "falls by", title=title)
+    """The operations as a table to print."""
+    table = Table("#", "operation", "tensor", "type", "range", "error", "SQNR dB", "loss dB", title=title)
     for layer in layers:
         table.add_row(
             str(layer.number),
@@ -174,21 +173,21 @@ def _worst_input(operator: Any, sqnr_at: dict[int, float]) -> float:
 
 
 def _draw(name: str, table: Sequence[LayerError]) -> FigureCanvasAgg:
-    """Signal over noise along the network, the operations to blame named."""
+    """Signal over noise along the network, with the worst operations named."""
     figure = Figure(figsize=(11, 5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(table))
     heights = np.minimum([layer.sqnr_db for layer in table], 80)
     axes.plot(places, heights, color="#2a6fdb", linewidth=1, marker="o", markersize=3)
     place_of = {layer.number: place for place, layer in enumerate(table)}
-    for rank, layer in enumerate(to_blame(table), start=1):
+    for rank, layer in enumerate(worst_layers(table), start=1):
         point = place_of[layer.number], heights[place_of[layer.number]]
-        axes.plot(*point, "o", color=BLAME, label=f"{rank}: {layer.operation} {layer.tensor}")
-        axes.annotate(str(rank), point, xytext=(4, -10), textcoords="offset points", fontsize=9, color=BLAME)
+        axes.plot(*point, "o", color=WORST_COLOUR, label=f"{rank}: {layer.operation} {layer.tensor}")
+        axes.annotate(str(rank), point, xytext=(4, -10), textcoords="offset points", fontsize=9, color=WORST_COLOUR)
     if axes.lines[1:]:
         axes.legend(fontsize=7, loc="best")
     axes.set_xlabel("operation, in the order of computation")
     axes.set_ylabel("signal over quantisation noise, dB")
-    axes.set_title(f"{name}: what is left of the float32 values, and the operations that add the most noise")
+    axes.set_title(f"{name}: signal-to-noise ratio against float32, and the operations that add the most noise")
     axes.grid(alpha=0.3)
     return FigureCanvasAgg(figure)

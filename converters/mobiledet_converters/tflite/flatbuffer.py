@@ -1,4 +1,4 @@
-"""A small flatbuffer writer for tables that come without generated code."""
+"""A small flatbuffer writer for tables without generated code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ Value: TypeAlias = "str | Byte | UInt | Table | np.ndarray | list[str] | list[Ta
 
 @dataclass(frozen=True)
 class Byte:
-    """A scalar of 8 bits: an enumeration, or the kind of a union."""
+    """An 8-bit scalar: an enumeration, or the type of a union."""
 
     value: int
 
 
 @dataclass(frozen=True)
 class UInt:
-    """A scalar of 32 bits."""
+    """An unsigned 32-bit scalar."""
 
     value: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """Values by field number: the position in the schema's declaration, where a union counts twice, kind then value."""
+    """Values by field number: the position in the schema's declaration, where a union counts twice, type then value."""
 
     fields: Mapping[int, Value]
 
@@ -47,7 +47,7 @@ def write_table(root: Table, identifier: bytes) -> bytes:
 
 
 def _write(builder: flatbuffers.Builder, value: Value) -> int:
-    """Write what a field refers to, children first, and return its offset."""
+    """Write the value that a field refers to, children first, and return its offset."""
     if isinstance(value, str):
         return int(builder.CreateString(value))
     if isinstance(value, np.ndarray):

@@ -1,5 +1,7 @@
-"""A second opinion on a .tflite file: TensorFlow's interpreter with its reference kernels, which are written to be read
-and share no code with XNNPACK's. Run as a process of its own: ``python -m mobiledet_converters.tflite.judge FOLDER``.
+"""Runs .tflite files with TensorFlow's reference kernels, which share no code with XNNPACK's.
+
+They give a second opinion on the detections. Run as a process of its own:
+``python -m mobiledet_converters.tflite.judge FOLDER``.
 """
 
 import os
@@ -19,7 +21,7 @@ from mobiledet_converters.arrays import save_array
 from mobiledet_converters.process import ENVIRONMENT
 
 IMAGES, ANSWERS = "images.npy", "answers.npz"
-LINES = 5  # of the process's output, in an error
+LINES = 5  # of the process's output, shown in an error
 
 
 def is_available() -> bool:
@@ -32,11 +34,11 @@ def judge(files: Sequence[Path], images: Sequence[np.ndarray], folder: Path) -> 
 
     Args:
         files: .tflite detectors.
-        images: height x width x 3 uint8 RGB, the models' input.
-        folder: an empty one to work in.
+        images: height x width x 3 uint8 RGB, of the models' input size.
+        folder: an empty folder for temporary files.
 
     Returns:
-        for each file the detections in each image, boxes in its pixels.
+        for each file the detections in each image, boxes xyxy in pixels.
 
     Raises:
         UserError: TensorFlow cannot run a file.
@@ -66,7 +68,7 @@ def judge(files: Sequence[Path], images: Sequence[np.ndarray], folder: Path) -> 
 
 
 def _run(folder: Path) -> None:
-    """The process: every file on every image."""
+    """The main function of the process: run every file on every image."""
     import tensorflow as tf
 
     images = np.load(folder / IMAGES)

@@ -1,4 +1,4 @@
-"""PyTorch to TFLite, and which layer is to blame when that fails."""
+"""Converts a PyTorch module to TFLite, and names the layer if an operation is not supported."""
 
 import re
 from pathlib import Path
@@ -15,12 +15,12 @@ def lower(module: nn.Module, image: Tensor, target: Path) -> None:
     """Write a module as a float32 .tflite file.
 
     Args:
-        module: in evaluation mode.
-        image: its input, which the file calls ``image``.
+        module: a module in evaluation mode.
+        image: an example of its input, which is called ``image`` in the file.
         target: the file to write.
 
     Raises:
-        UserError: an operation has no counterpart in TFLite.
+        UserError: TFLite does not have one of the operations.
     """
     import litert_torch
 
@@ -32,7 +32,7 @@ def lower(module: nn.Module, image: Tensor, target: Path) -> None:
             raise
         raise UserError(
             f"TFLite has no operation for {missing.group(1)} ({_place(module, image, missing.group(1))}); replace this "
-            "layer by one of ordinary operations, or export another backbone or detector"
+            "layer by one with supported operations, or export another backbone or detector"
         ) from error
     lowered.export(str(target))
 

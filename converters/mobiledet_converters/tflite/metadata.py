@@ -1,8 +1,8 @@
-"""TFLite metadata: what makes a file open as an object detector in MediaPipe Tasks, Android Studio and the like.
+"""TFLite metadata, by which MediaPipe Tasks, Android Studio and others recognise a file as an object detector.
 
-Field numbers and constants are those of ``metadata_schema.fbs`` (TensorFlow Lite Support, file identifier M001). What
-the schema cannot say is that a model wants a letterbox: MediaPipe's ObjectDetector stretches every image to the input,
-for no metadata and no option of the task sets ``keep_aspect_ratio`` of its ImageToTensorCalculator
+Field numbers and constants are those of ``metadata_schema.fbs`` (TensorFlow Lite Support, file identifier M001). The
+schema cannot express that a model needs a letterbox: MediaPipe's ObjectDetector stretches every image to the input,
+because neither metadata nor an option of the task sets ``keep_aspect_ratio`` of its ImageToTensorCalculator
 (mediapipe/tasks/cc/components/processors/image_preprocessing_graph.cc).
 """
 
@@ -43,15 +43,15 @@ BOUNDARIES = Byte(1)  # BoundingBoxType; CoordinateType RATIO is 0, the default
 
 
 def add_metadata(source: Path, target: Path, spec: ModelSpec, anchors: "AnchorTable | None" = None) -> None:
-    """Copy a .tflite file, with metadata in it and with the labels and the spec appended as a zip.
+    """Copy a .tflite file, add metadata, and append the labels and the spec as a zip.
 
-    Weights that lie behind the flatbuffer are moved into it first: their positions would not survive.
+    Weights stored after the flatbuffer are moved into it first, because their positions would change.
 
     Args:
-        source: the converter's file; outputs in the order boxes, classes, scores, count.
+        source: the converter's file, with outputs in the order boxes, classes, scores, count.
         target: the file to write.
-        spec: of the model.
-        anchors: of a file whose outputs are offsets and scores of all anchors; they are appended too.
+        spec: spec of the model.
+        anchors: for a file that returns offsets and scores of all anchors: the anchors, which are appended, too.
     """
     model = read_model(source)
     buffer = schema.BufferT()
@@ -69,12 +69,12 @@ def add_metadata(source: Path, target: Path, spec: ModelSpec, anchors: "AnchorTa
             values["outputs"] = dict(RAW_OUTPUTS)
             values["anchors"] = {"file": ANCHORS_FILE, "coder_weights_xywh": list(anchors.coder_weights)}
         for name, content in {**files, SPEC_FILE: json.dumps(values)}.items():
-            # a fixed date: the same checkpoint gives the same file
+            # without a date, so that the same checkpoint gives the same file
             archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def metadata_buffer(spec: ModelSpec, raw: bool = False) -> bytes:
-    """The metadata as a flatbuffer of its own; ``raw`` for a file that ends in offsets and scores of all anchors."""
+    """The metadata as a flatbuffer; ``raw`` is for a file that returns offsets and scores of all anchors."""
     return write_table(_model(spec, raw), IDENTIFIER)
 
 
@@ -101,9 +101,9 @@ def _model(spec: ModelSpec, raw: bool) -> Table:
 
 def _image(spec: ModelSpec) -> Table:
     size = Table({0: UInt(spec.input.width), 1: UInt(spec.input.height)})
-    # readers compute (value - mean) / std before the model; the graph normalises by itself
+    # apps compute (value - mean) / std before the model; here the graph normalises, so mean 0 and std 1
     raw = Table({0: np.zeros(1, np.float32), 1: np.ones(1, np.float32)})
-    # the schema has no word for a letterbox, and MediaPipe's ObjectDetector never keeps the shape of an image
+    # the schema has no field for a letterbox, see above
     rule = "" if spec.input.resize == "stretch" else f" Trained on images in a {spec.input.resize_text}."
     return Table(
         {
@@ -117,7 +117,7 @@ def _image(spec: ModelSpec) -> Table:
 
 
 def _boxes() -> Table:
-    # where left, top, right and bottom stand in (ymin, xmin, ymax, xmax)
+    # indices of left, top, right and bottom in (ymin, xmin, ymax, xmax)
     order = np.array([1, 0, 3, 2], np.uint32)
     return Table(
         {
@@ -142,6 +142,6 @@ def _count() -> Table:
 
 
 def _content(kind: Byte, properties: Table, valid_values: int = 0) -> Table:
-    """A tensor's content; ``valid_values`` is the rank at which a row of it is one value."""
+    """The content description of a tensor; ``valid_values`` is the number of dimensions of one value."""
     range_of_values = {2: Table({0: UInt(valid_values), 1: UInt(valid_values)})} if valid_values else {}
     return Table({0: kind, 1: properties, **range_of_values})

@@ -1,5 +1,7 @@
-"""Any networks to .tflite files, for measurements. Run as a process of its own:
-``python -m mobiledet_converters.tflite.network JOB``."""
+"""Converts any networks to .tflite files, for measurements.
+
+Run as a process of its own: ``python -m mobiledet_converters.tflite.network JOB``.
+"""
 
 import json
 import time
@@ -22,12 +24,12 @@ POLL_SECONDS = 0.2
 
 
 class Network(NamedTuple):
-    """A network in evaluation mode, from one 1 x C x H x W image to a tensor or a tuple of tensors.
+    """A network to convert.
 
     Attributes:
-        module: can be pickled.
+        module: a picklable module in evaluation mode, from one 1 x C x H x W image to a tensor or a tuple of tensors.
         input_shape: (C, H, W).
-        passes: whether it is converted as ``mobiledet export`` does it, or as it is.
+        passes: whether to apply the passes of ``mobiledet export`` first.
     """
 
     module: nn.Module
@@ -36,7 +38,7 @@ class Network(NamedTuple):
 
 
 class ChannelsLast(nn.Module):
-    """A network with a 1 x H x W x C image, and maps in the same layout, as TFLite has them."""
+    """Wraps a network so that its input and output maps have the layout of TFLite, 1 x H x W x C."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -53,11 +55,11 @@ def _channels_last(output: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class NetworkJob(Job):
-    """Networks to be converted, pickled in the folder: one that nobody else can write to.
+    """Networks to convert; they are pickled in the folder, which must be writable only by this user.
 
     Attributes:
-        folder: where the files go.
-        names: of the networks, in order; also of their files.
+        folder: folder for the written files.
+        names: names of the networks, in order, which are also the names of their files.
     """
 
     folder: Path
@@ -75,17 +77,17 @@ class NetworkJob(Job):
 
 
 def convert_networks(
-    networks: Mapping[str, Network], folder: Path, tell: Callable[[str], None] = lambda _: None
+    networks: Mapping[str, Network], folder: Path, on_step: Callable[[str], None] = lambda _: None
 ) -> dict[str, Path]:
     """Convert networks to float32 files, all in one process.
 
     Args:
-        networks: by names that can be names of files.
-        folder: for the files; exists and belongs to this process alone, because code is read from it.
-        tell: is told what is being done.
+        networks: networks by name; the names must be valid file names.
+        folder: existing folder for the files, writable only by this user, because code is unpickled from it.
+        on_step: called repeatedly with a description of the current step.
 
     Returns:
-        the file of each network.
+        the path of each file, by name.
 
     Raises:
         UserError: the converter fails or writes a file without the network's convolutions.
@@ -93,7 +95,7 @@ def convert_networks(
     torch.save(dict(networks), folder / NETWORKS)
     with Conversion("network", NetworkJob(folder, tuple(networks))) as conversion:
         while conversion.running:
-            tell(conversion.step)
+            on_step(conversion.step)
             time.sleep(POLL_SECONDS)
         answer = conversion.answer()
     return {name: folder / file.name for name, file in zip(networks, answer.files, strict=True)}
@@ -111,7 +113,7 @@ def convert(job: NetworkJob) -> Sequence[ConvertedFile]:
     from mobiledet_converters.tflite.lower import lower
     from mobiledet_converters.tflite.structure import CONVOLUTIONS, count_operations
 
-    networks: dict[str, Network] = torch.load(job.folder / NETWORKS, weights_only=False)  # our own, see above
+    networks: dict[str, Network] = torch.load(job.folder / NETWORKS, weights_only=False)  # written by convert_networks
     files = []
     for number, name in enumerate(job.names, start=1):
         job.announce(f"converting {name} ({number} of {len(job.names)})")

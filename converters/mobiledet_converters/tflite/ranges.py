@@ -1,4 +1,4 @@
-"""Which values the tensors of a float .tflite file take on real images."""
+"""Measures the value ranges of the tensors of a float .tflite file on calibration images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +8,11 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools.flatbuffer_utils import read_model
 
+from mobiledet_converters.calibration import SHARE
+
 Ranges = dict[str, tuple[float, float]]  # tensor name -> lowest and highest value
 
-# A few images hold values that all others do not come near, and a step as wide as they demand costs the others
-# accuracy: the range is what this share of the images stays within. ShuffleNetV2 0.5x on shapes, float mAP 0.5671:
-# 0.99 gives 0.5681, 0.95 0.5674, 0.90 0.5643, 0.75 0.5651, the mean of the images 0.5551, least squares of the
-# rounding error 0.5637.
-SHARE = 0.99
-# What pads a maximum, minus infinity in some number format, is no value of the network.
+# The padding of max pooling, minus infinity in some number format, is not a value of the network.
 LARGEST = 3e38
 
 
@@ -24,8 +21,8 @@ class PreservedTensors:
     """An interpreter that keeps every tensor of a run.
 
     Attributes:
-        interpreter: LiteRT's, with its own kernels: a delegate would hide what happens inside of it.
-        names: of the tensors, by index.
+        interpreter: LiteRT's interpreter without delegates, which would hide their internal tensors.
+        names: names of the tensors, by index.
     """
 
     interpreter: Interpreter
@@ -49,18 +46,18 @@ class PreservedTensors:
         self.interpreter.invoke()
 
 
-def measure_ranges(path: Path, images: np.ndarray, tell: Callable[[int], None] = lambda _: None) -> Ranges:
-    """Run a float file on images and note the range of every float tensor that it computes.
+def measure_ranges(path: Path, images: np.ndarray, on_progress: Callable[[int], None] = lambda _: None) -> Ranges:
+    """Run a float file on images and measure the range of every float tensor that it computes.
 
     Args:
         path: the .tflite file.
         images: N x height x width x 3, RGB in 0..255.
-        tell: is told the number of images done.
+        on_progress: called with the number of finished images.
     """
     tensors = PreservedTensors.open(path)
     details = tensors.interpreter.get_tensor_details()
     graph = read_model(path).subgraphs[0]
-    # not its constants: a quantiser that is told the range of weights has one scale for all channels
+    # not of constants: given the range of weights, the quantiser would use one scale for all channels
     computed = {int(index) for operation in graph.operators for index in operation.outputs} | set(graph.inputs)
     floats = [d["index"] for d in details if d["index"] in computed and d["dtype"] == np.float32]
     lowest, highest = np.zeros((2, len(images), len(floats)), np.float32)
@@ -70,6 +67,6 @@ def measure_ranges(path: Path, images: np.ndarray, tell: Callable[[int], None] =
             values = tensors.interpreter.get_tensor(index)
             values = values[np.abs(values) < LARGEST]
             lowest[row, column], highest[row, column] = values.min(initial=0), values.max(initial=0)
-        tell(row + 1)
+        on_progress(row + 1)
     low, high = np.quantile(lowest, 1 - SHARE, axis=0), np.quantile(highest, SHARE, axis=0)
     return {tensors.names[i]: (float(a), float(b)) for i, a, b in zip(floats, low, high, strict=True)}

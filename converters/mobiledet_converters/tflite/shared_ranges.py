@@ -1,7 +1,7 @@
-"""One range for tensors that are only moved: a concatenation of 8-bit numbers wants all its parts on one scale.
+"""Unifies the ranges of tensors between which values are only moved, such as the inputs of a concatenation.
 
-Where each part has its own, the quantiser puts an operation in front that rescales it: a pass over the tensor for
-nothing. GhostNet has one in each of its modules.
+If the inputs of a concatenation of 8-bit numbers have different scales, the quantiser inserts operations that rescale
+them, which cost time. GhostNet has a concatenation in each of its modules.
 """
 
 from pathlib import Path
@@ -11,19 +11,19 @@ from ai_edge_litert.tools.flatbuffer_utils import opcode_to_name, read_model
 from mobiledet_converters.tflite.float_part import float_operations
 from mobiledet_converters.tflite.ranges import Ranges
 
-# what these read and write is the same numbers
+# operations whose outputs are values of their inputs
 MOVING = {"CONCATENATION", "SLICE", "STRIDED_SLICE", "SPLIT", "RESHAPE", "TRANSPOSE", "MAX_POOL_2D", "PAD"}
 
 
 def share_ranges(path: Path, ranges: Ranges) -> Ranges:
-    """Widen the ranges of tensors that are concatenated to that of the result, through everything that only moves them.
+    """Give all tensors that are connected by operations that only move values the union of their ranges.
 
     Args:
         path: the float .tflite file.
-        ranges: of its tensors.
+        ranges: ranges of its tensors.
     """
     model = read_model(path)
-    apart = float_operations(model)
+    floats = float_operations(model)
     graph = model.subgraphs[0]
     names = [(tensor.name or b"").decode() for tensor in graph.tensors]
     group = {name: name for name in ranges}
@@ -35,7 +35,7 @@ def share_ranges(path: Path, ranges: Ranges) -> Ranges:
 
     for operation in graph.operators:
         moved = [names[i] for i in (*operation.inputs, *operation.outputs) if i >= 0 and names[i] in group]
-        if str(opcode_to_name(model, operation.opcodeIndex)) in MOVING and not apart & set(moved):
+        if str(opcode_to_name(model, operation.opcodeIndex)) in MOVING and not floats & set(moved):
             for name in moved[1:]:
                 group[root(name)] = root(moved[0])
     members: dict[str, list[str]] = {}

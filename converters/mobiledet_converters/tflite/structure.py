@@ -1,5 +1,4 @@
-"""What a written .tflite file must look like, checked on the file itself: converters have been seen to succeed with
-an empty graph."""
+"""Checks the structure of a written .tflite file, because converters may report success for an empty graph."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,18 +12,18 @@ from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-# of resource variables and of graphs that the converter left half-way: runtimes on phones do not take them
+# prefixes: resource variables and incompletely converted graphs, which runtimes on phones do not support
 FORBIDDEN = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "STABLEHLO_")
 IMAGE_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.UINT8)
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What is in a .tflite file.
+    """Facts about a .tflite file.
 
     Attributes:
-        operations: how many of each kind.
-        max_rank: most dimensions of a tensor; many accelerators take at most 4.
+        operations: number of operations of each kind.
+        max_rank: largest number of dimensions of a tensor; many accelerators support at most 4.
     """
 
     operations: dict[str, int]
@@ -38,17 +37,17 @@ def check_structure(
     outputs: Mapping[str, tuple[int, ...]] | None = None,
     custom: str = "",
 ) -> Structure:
-    """Read the file and hold it against the network that it was made from.
+    """Read a file and check it against the network that it was converted from.
 
     Args:
         path: the .tflite file.
-        spec: gives the shapes.
-        convolutions: of the PyTorch network; the file must hold at least as many.
+        spec: provides the shapes.
+        convolutions: number of convolutions of the PyTorch network; the file must have at least as many.
         outputs: shapes of the outputs by name, in order; by default those of the spec.
-        custom: the custom operation that the file must end with; by default it must have none.
+        custom: the custom operation with which the file must end; by default it must have none.
 
     Raises:
-        UserError: an input, an output or its place, a shape or an operation is not as it must be.
+        UserError: an input, an output, their order, a shape or an operation is wrong.
     """
     model = read_model(path)
     if len(model.subgraphs) != 1:
@@ -57,7 +56,7 @@ def check_structure(
     operations = count_operations(model)
     last = model.operatorCodes[graph.operators[-1].opcodeIndex].customCode if graph.operators else None
     if (last or b"").decode() != custom or operations["CUSTOM"] != bool(custom):
-        raise UserError(f"the converter wrote {operations['CUSTOM']} custom operations; {custom or 'none'} belongs")
+        raise UserError(f"the converter wrote {operations['CUSTOM']} custom operations instead of {custom or 'none'}")
     forbidden = sorted(name for name in operations if name.startswith(FORBIDDEN))
     if forbidden:
         raise UserError(f"the converter wrote operations that runtimes on phones do not have: {', '.join(forbidden)}")
@@ -67,18 +66,18 @@ def check_structure(
     _check_interface(model, spec, outputs or spec.output_shapes)
     dynamic = [_name(t) for t in graph.tensors if any(side < 0 for side in _signature(t))]
     if dynamic:
-        raise UserError(f"the converter wrote tensors of changing shape, such as {dynamic[0]}")
+        raise UserError(f"the converter wrote tensors of variable shape, such as {dynamic[0]}")
     return Structure(dict(operations.most_common()), max(len(_shape(tensor)) for tensor in graph.tensors))
 
 
 def count_operations(model: schema.ModelT) -> Counter[str]:
-    """How many operations of each kind a model of one graph has."""
+    """The number of operations of each kind in a model with one graph."""
     operators = model.subgraphs[0].operators
     return Counter(str(opcode_to_name(model, operator.opcodeIndex)) for operator in operators)
 
 
 def _check_interface(model: schema.ModelT, spec: ModelSpec, outputs: Mapping[str, tuple[int, ...]]) -> None:
-    """One input ``image``, floats or bytes; the float outputs by name, in this order, of constant shape."""
+    """Check that there is one input ``image``, float32 or uint8, and the float32 outputs, in this order and shape."""
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     inputs = {"image": (1, spec.input.height, spec.input.width, 3)}
     for wanted, order, named in (
@@ -88,7 +87,7 @@ def _check_interface(model: schema.ModelT, spec: ModelSpec, outputs: Mapping[str
         names = {entry.tensorIndex: entry.name.decode() for entry in named}
         given = {names.get(index, "?"): _shape(graph.tensors[index]) for index in order}
         if list(given.items()) != list(wanted.items()):
-            raise UserError(f"the converter wrote {given} where {wanted} belongs")
+            raise UserError(f"the converter wrote {given} instead of {wanted}")
         allowed = IMAGE_TYPES if wanted is inputs else IMAGE_TYPES[:1]
         if any(graph.tensors[index].type not in allowed for index in order):
             raise UserError(f"the converter wrote {', '.join(given)} in other types than float32")

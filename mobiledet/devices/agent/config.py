@@ -10,8 +10,8 @@ from tyro.conf import Positional
 class AgentConfig:
     """Serve this machine to `mobiledet evaluate` on another one: a Linux board, or a desktop.
 
-    The agent prints its address and a token, which every request must carry. It listens on this machine alone unless
-    --host says otherwise; the traffic is not encrypted, so reach it through `ssh -L` in a network that others use.
+    The agent prints its address and a token, which every request must contain. By default it accepts connections only
+    from this machine (see --host). The traffic is not encrypted, so use `ssh -L` to reach it through a shared network.
 
     For example:
       mobiledet agent
@@ -19,39 +19,40 @@ class AgentConfig:
     """
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 is every network of this machine."""
+    """Address to listen on; 0.0.0.0 listens on all network interfaces of this machine."""
     name: tuple[str, ...] = ()
-    """More names that requests may call this machine by, besides its addresses, its own name and localhost; others are
-    refused, since a web page can have any name lead here."""
+    """Additional host names that requests may use for this machine, besides its addresses, its own name and localhost.
+    Other names are refused, because a web page can make any name resolve to this machine (DNS rebinding)."""
     port: int = 0
-    """Port; 0 takes a free one."""
+    """Port to listen on; 0 chooses a free one."""
     token_file: Path | None = None
-    """File with the token; by default MOBILEDET_AGENT_TOKEN of the environment, else a new one at each start."""
+    """File that contains the token; by default the environment variable MOBILEDET_AGENT_TOKEN, else a new token is
+    generated at each start."""
     cache: Path | None = None
-    """Folder that keeps the bundles; by default mobiledet/agent in the user's cache folder."""
+    """Folder for uploaded bundles; by default mobiledet/agent in the user's cache folder."""
     cache_mb: int = 4096
-    """What the bundles there may take in MB; those that were used longest ago make room for new ones."""
+    """Maximum total size of the uploaded bundles in MB (million bytes); the least recently used ones are removed."""
     sessions: int = 4
-    """Model files that may be loaded at a time."""
+    """Maximum number of model files that are loaded at the same time."""
     body_mb: int = 512
     """Largest upload in MB (million bytes)."""
     idle_seconds: int = 600
-    """A session without a request for so long is closed when another one needs its place."""
+    """Time in seconds without a request after which a session may be closed to make room for another one."""
 
 
 @dataclass(frozen=True)
 class AgentCheckConfig:
-    """Check that an agent, on whatever device, keeps to the protocol. Exits with status 1 when it does not.
+    """Check that an agent, on any device, follows the protocol. The exit status is 1 if it does not.
 
     For example:
       mobiledet agent-check http://127.0.0.1:8765 --bundle x.mobiledet --token TOKEN
     """
 
     url: Positional[str]
-    """The agent, http://HOST:PORT."""
+    """Address of the agent, http://HOST:PORT."""
     bundle: Path
-    """A bundle that the agent's device can run; a small one makes it quick."""
+    """Bundle that the agent's device can run; with a small one the check is faster."""
     token: str = ""
-    """Of the agent; by default MOBILEDET_AGENT_TOKEN of the environment."""
+    """Token of the agent; by default the environment variable MOBILEDET_AGENT_TOKEN."""
     file: str = ""
-    """Model file or precision of the bundle; by default the first .tflite."""
+    """Model file or precision of the bundle to run; by default the first .tflite file."""

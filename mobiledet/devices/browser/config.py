@@ -9,14 +9,15 @@ from tyro.conf import Positional, arg
 
 @dataclass(frozen=True)
 class WebConfig:
-    """Run a bundle in a browser: on pictures and the camera, for people to try, on any phone.
+    """Run a bundle in the browser of any phone, on images and on the camera, to try it out.
 
-    Without --out the page is served from here for as long as the command runs; it prints an address and a QR code. The
-    page is an agent as well: `mobiledet evaluate` and `mobiledet agent-check` reach it at the address that is printed
-    for hosts. With --out the page and the bundle are written as static files for any web server; pictures never leave
-    the phone.
+    Without --out the page is served from this machine while the command runs; its address and a QR code are printed.
+    The page also works as an agent: `mobiledet evaluate` and `mobiledet agent-check` reach it at the address that is
+    printed for hosts. With --out the page and the bundle are written as static files for any web server; images then
+    never leave the phone.
 
-    The page is built once with Node.js, which fetches LiteRT.js from npm; nothing is loaded from elsewhere later on.
+    The page is built once with Node.js, which downloads LiteRT.js from npm. After that, nothing is loaded from other
+    servers.
 
     For example:
       mobiledet web x.mobiledet
@@ -24,16 +25,18 @@ class WebConfig:
     """
 
     bundle: Annotated[Path | None, Positional, arg(metavar="BUNDLE")] = None
-    """The bundle to offer, a folder NAME.mobiledet or a zip of it; without one the page asks for a zip."""
+    """Bundle to run, a folder NAME.mobiledet or a zip of it; without one the page lets the user choose a zip file."""
     out: Path | None = None
     """Write the page into this folder instead of serving it."""
     overwrite: bool = False
-    """Replace the folder --out."""
+    """Replace the folder --out if it exists."""
     local: bool = False
-    """Serve it to browsers of this machine alone, where it has all threads and the camera."""
+    """Serve the page only to browsers on this machine, where it may use several threads and the camera."""
     port: int = 0
-    """Port to serve it on; 0 takes a free one."""
+    """Port to serve the page on; 0 chooses a free one."""
     name: tuple[str, ...] = ()
-    """More names that browsers may call this machine by, besides its addresses, its own name and localhost."""
+    """Additional host names that browsers may use for this machine, besides its addresses, its own name and
+    localhost."""
     token_file: Path | None = None
-    """File with the token; by default MOBILEDET_AGENT_TOKEN of the environment, else a new one at each start."""
+    """File that contains the token; by default the environment variable MOBILEDET_AGENT_TOKEN, else a new token is
+    generated at each start."""

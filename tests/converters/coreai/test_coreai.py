@@ -34,7 +34,7 @@ from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance, compare_lists
 from mobiledet.spec import ModelSpec
 from mobiledet_converters.config import ExportConfig
-from mobiledet_converters.coreai.read import Asset, Operation, Tensor, read_apart
+from mobiledet_converters.coreai.read import Asset, Operation, Tensor, read_in_process
 from mobiledet_converters.coreai.validate import validate
 from mobiledet_converters.export import export
 from mobiledet_converters.lint.asset_rules import check_asset
@@ -79,7 +79,7 @@ def asset(bundle: Bundle) -> Path:
 
 @pytest.fixture(scope="module")
 def content(asset: Path) -> Asset:
-    return read_apart(asset)
+    return read_in_process(asset)
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +122,14 @@ def test_asset_tells_what_it_is(bundle: Bundle, content: Asset) -> None:
 def test_another_spec_is_told(bundle: Bundle, content: Asset) -> None:
     assert validate(content, bundle.spec, 20)["conv2d"] > 20
     other = dataclasses.replace(bundle.spec, nms=dataclasses.replace(bundle.spec.nms, max_detections=7))
-    with pytest.raises(UserError, match=r"it gives boxes f32 \(1, 40, 4\).* where boxes f32 \(1, 7, 4\).* belong"):
+    with pytest.raises(UserError, match=r"its outputs are boxes f32 \(1, 40, 4\).* instead of boxes f32 \(1, 7, 4\)"):
         validate(content, other, 20)
     with pytest.raises(UserError, match="convolutions of the network's 1000"):
         validate(content, bundle.spec, 1000)
 
 
 def test_post_processing_stays_in_32_bits(bundle: Bundle) -> None:
-    operations = read_apart(bundle.root / "model.float16.aimodel").operations
+    operations = read_in_process(bundle.root / "model.float16.aimodel").operations
     convolutions = [o for o in operations if o.kind == "conv2d"]
     assert {tensor.dtype for o in convolutions for tensor in o.inputs[:2]} == {"f16"}  # then strides and the like
     ranking = [o for o in operations if o.kind in ("sort", "argsort")]
@@ -309,7 +309,7 @@ def test_lint_tells_what_accelerators_compute_wrongly(faulty: tuple[Path, str]) 
 
 
 def test_unknown_operation_is_told_with_its_place(faulty: tuple[Path, str]) -> None:
-    assert faulty[1] == "Core AI has no form of aten.special_bessel_j0.default in neck.1 (Bessel)"
+    assert faulty[1] == "Core AI does not support aten.special_bessel_j0.default in neck.1 (Bessel)"
 
 
 def test_lint_rules_on_shapes() -> None:
@@ -329,20 +329,20 @@ def test_damage_is_told(asset: Path, tmp_path: Path) -> None:
     program = bytearray((changed / "main.mlirb").read_bytes())
     program[len(program) // 2] ^= 0xFF
     (changed / "main.mlirb").write_bytes(program)
-    with pytest.raises(UserError, match=r"is damaged: main\.mlirb is not that of its checksum"):
+    with pytest.raises(UserError, match=r"is damaged: main\.mlirb does not match its checksum"):
         CoreAiDetector(changed)
-    with pytest.raises(UserError, match=r"is damaged: main\.mlirb is not that of its checksum"):
+    with pytest.raises(UserError, match=r"is damaged: main\.mlirb does not match its checksum"):
         lint_file(changed)
 
     cut = copied(asset, tmp_path / "cut")
     (cut / "main.mlirb").write_bytes(b"ML\xefR" + bytes(100))
     (cut / "main.hash").write_bytes(hashlib.sha256((cut / "main.mlirb").read_bytes()).digest())
-    with pytest.raises(UserError, match=r"cannot load .*cut|Apple's runtime of .*cut.* has ended"):
+    with pytest.raises(UserError, match=r"cannot load .*cut|Apple's runtime of .*cut.* has stopped"):
         CoreAiDetector(cut)
 
     headless = copied(asset, tmp_path / "headless")
     (headless / "metadata.json").write_text("{", encoding="utf-8")
-    with pytest.raises(UserError, match=r"is damaged: metadata\.json is no JSON"):
+    with pytest.raises(UserError, match=r"is damaged: metadata\.json is not JSON"):
         CoreAiDetector(headless)
     with pytest.raises(UserError, match="is not a Core AI asset"):
         CoreAiDetector(tmp_path)
@@ -350,7 +350,7 @@ def test_damage_is_told(asset: Path, tmp_path: Path) -> None:
 
 def test_wrong_image_is_refused_and_the_process_goes_on(asset: Path, inputs: list[np.ndarray]) -> None:
     detector = CoreAiDetector(asset)
-    with pytest.raises(UserError, match=r"input image is \(5, 96, 3\), \(96, 96, 3\) is needed"):
+    with pytest.raises(UserError, match=r"the input image is \(5, 96, 3\), not \(96, 96, 3\)"):
         detector.tensors(np.zeros((5, 96, 3), np.uint8), [])
     assert len(found_by(detector, inputs[:1])[0]) > 3
 
@@ -364,13 +364,13 @@ def test_asset_of_another_model_is_refused(bundle: Bundle) -> None:
 
 def test_untested_version_of_the_beta_is_refused(asset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coreai, "version", lambda _: "1.0.0b4")
-    with pytest.raises(UserError, match=r"coreai-core 1\.0\.0b4 is installed, this beta was tested in 1\.0\.0b3"):
+    with pytest.raises(UserError, match=r"coreai-core 1\.0\.0b4 is installed, but this beta was tested with 1\.0\.0b3"):
         CoreAiDetector(asset)
 
 
 def test_missing_runtime_is_told(asset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coreai, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"needs coreai-core, not installed: .*mobiledet\[coreai\].*glibc 2\.34"):
+    with pytest.raises(UserError, match=r"needs coreai-core, which is not installed: .*\[coreai\].*glibc 2\.34"):
         CoreAiDetector(asset)
 
 

@@ -93,8 +93,7 @@ def test_other_integers_are_told(
     """A network whose integers were fitted to other images."""
     load_coremltools()
     graph = DetectionGraph(*load_detector(scene_checkpoint)).eval()
-    other = Quantization(graph, (96, 96))
-    other.calibrate(pixels[:1] // 2)
+    other = Quantization(graph, pixels[:1] // 2)
     codes = compare_codes(other.finalize(), folder / ladder["w8a8"].name, pixels[0])
     assert codes_problem(codes).startswith("it does not compute with PyTorch's integers: ")
     assert ladder["w8a8"].problem == ""

@@ -88,31 +88,34 @@ WRONG_PIPELINES: dict[str, tuple[Change, str]] = {
         "its suppression has 6 labels",
     ),
     "candidate's name": (rename_candidate, "its candidates are scores, raw_coordinates"),
-    "crossed wires": (swap_inputs, "names raw_coordinates as its confidence input where raw_confidence belongs"),
+    "crossed wires": (swap_inputs, "names raw_coordinates as its confidence input instead of raw_confidence"),
     "dangling wire": (
         lambda m: setattr(last(m).nonMaximumSuppression, "coordinatesInputFeatureName", "boxes"),
         "names boxes as its coordinates input",
     ),
     "stages": (swap_stages, "its stages are nonMaximumSuppression, mlProgram"),
-    "output": (lambda m: setattr(m.description.output[0], "name", "scores"), "pipeline gives scores, coordinates"),
-    "lost threshold": (lambda m: m.description.input.pop(), "pipeline takes image, iouThreshold where"),
+    "output": (
+        lambda m: setattr(m.description.output[0], "name", "scores"),
+        "pipeline has the outputs scores, coordinates",
+    ),
+    "lost threshold": (lambda m: m.description.input.pop(), "pipeline has the inputs image, iouThreshold instead of"),
     "required threshold": (
         lambda m: setattr(m.description.input[1].type, "isOptional", False),
-        "it needs the inputs image, iouThreshold",
+        "its required inputs are image, iouThreshold",
     ),
     "number of classes": (
         lambda m: first(m).description.output[0].type.multiArrayType.shape.__setitem__(1, 5),
-        r"candidate raw_confidence is of shape \(150, 5\) where \(150, 6\) belongs",
+        r"candidate raw_confidence has the shape \(150, 5\) instead of \(150, 6\)",
     ),
     "kind of numbers": (
         lambda m: setattr(first(m).description.output[1].type.multiArrayType, "dataType", FLOAT16),
-        "candidate raw_coordinates is not of 32-bit floats",
+        "candidate raw_coordinates does not contain 32-bit floats",
     ),
     "rows": (
         lambda m: setattr(m.description.output[1].type.multiArrayType.shapeRange.sizeRanges[0], "upperBound", -1),
-        r"output coordinates is of sides \[\(0, -1\), \(4, 4\)\]",
+        r"output coordinates has the sides \[\(0, -1\), \(4, 4\)\]",
     ),
-    "classes": (lambda m: setattr(last(m).nonMaximumSuppression.pickTop, "perClass", False), "tell classes apart"),
+    "classes": (lambda m: setattr(last(m).nonMaximumSuppression.pickTop, "perClass", False), "ignores classes"),
     "IoU": (lambda m: setattr(last(m).nonMaximumSuppression, "iouThreshold", 0.9), "IoU threshold is 0.9"),
     "score": (
         lambda m: setattr(last(m).nonMaximumSuppression, "confidenceThreshold", 0.5),
@@ -128,7 +131,7 @@ WRONG_PIPELINES: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("case", WRONG_PIPELINES)
 def test_wrong_pipelines_are_refused(altered: Callable[..., Path], exported_bundle: Bundle, case: str) -> None:
     change, message = WRONG_PIPELINES[case]
-    with pytest.raises(UserError, match=rf"model\.float16\.vision\.mlpackage is not as it must be: .*{message}"):
+    with pytest.raises(UserError, match=rf"model\.float16\.vision\.mlpackage is malformed: .*{message}"):
         validate(altered("vision", change), exported_bundle.spec, "vision", ios=17)
 
 
@@ -158,7 +161,7 @@ WRONG_PROGRAMS: dict[str, tuple[Change, int, str]] = {
     "output's shape": (
         lambda m: m.description.output[0].type.multiArrayType.shape.__setitem__(1, 99),
         17,
-        r"output boxes is of shape \(1, 99, 4\)",
+        r"output boxes has the shape \(1, 99, 4\)",
     ),
     "version": (lambda m: None, 16, "specification version is 8, that of iOS 16 is 7"),
     "set of operations": (lambda m: setattr(m, "specificationVersion", 9), 18, "are those of CoreML7, .* says CoreML8"),
@@ -171,10 +174,10 @@ WRONG_PROGRAMS: dict[str, tuple[Change, int, str]] = {
 @pytest.mark.parametrize("case", WRONG_PROGRAMS)
 def test_wrong_programs_are_refused(altered: Callable[..., Path], exported_bundle: Bundle, case: str) -> None:
     change, ios, message = WRONG_PROGRAMS[case]
-    with pytest.raises(UserError, match=rf"model\.float16\.mlpackage is not as it must be: .*{message}"):
+    with pytest.raises(UserError, match=rf"model\.float16\.mlpackage is malformed: .*{message}"):
         validate(altered("graph", change), exported_bundle.spec, "graph", ios)
 
 
 def test_faces_are_told_apart(altered: Callable[..., Path], exported_bundle: Bundle) -> None:
-    with pytest.raises(UserError, match="it is a mlProgram where a pipeline belongs"):
+    with pytest.raises(UserError, match="it is a mlProgram instead of a pipeline"):
         validate(altered("graph", lambda message: None), exported_bundle.spec, "vision", ios=17)

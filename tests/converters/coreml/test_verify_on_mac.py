@@ -67,20 +67,20 @@ def test_every_package_on_every_unit(config: VerifyConfig, exported_bundle: Bund
 
 
 def test_other_detections_are_refused_on_each_unit(config: VerifyConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match=r"4 of 4 do not verify: model\.float16\.mlpackage on cpu, "):
+    with pytest.raises(UserError, match=r"4 of 4 checks failed: model\.float16\.mlpackage on cpu, "):
         verify(config, Console(), ShiftedModel, PLAN)
     assert "model.float16.vision.mlpackage on ane: " in capsys.readouterr().out
     assert not list(config.out.glob("*.json"))
 
 
 def test_elsewhere_it_says_what_to_do(exported_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="Core ML runs on Apple's systems alone"):
+    with pytest.raises(UserError, match="Core ML runs only on Apple's systems"):
         load_model(exported_bundle.root / "model.float16.mlpackage", "CPU_ONLY")
     assert main([str(exported_bundle.path), "--unit", "cpu"]) == 2
-    assert "2 of 2 do not verify" in capsys.readouterr().err
+    assert "2 of 2 checks failed" in capsys.readouterr().err
 
 
 def test_bundle_without_packages_is_told(patch_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(patch_bundle.path)]) == 2
-    assert "holds no Core ML package" in capsys.readouterr().err
+    assert "contains no Core ML package" in capsys.readouterr().err
     assert json.loads((patch_bundle.path / "bundle.json").read_text())["files"]

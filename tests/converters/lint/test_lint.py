@@ -34,7 +34,7 @@ def test_an_exported_file_has_nothing_to_mend(exported_bundle: Bundle) -> None:
     assert {finding.level for finding in report.findings} == {"note"}
     # XNNPACK concatenates five levels at most, and the head has six: after the last convolution, where nothing is cut
     left = found(exported_bundle.root / FILE)["XNNPACK leaves part of the network"].found
-    assert left == "the network runs in 1 part(s); left to LiteRT's own kernels: 2 CONCATENATION"
+    assert left == "the network runs in 1 partition(s); left to LiteRT's own kernels: 2 CONCATENATION"
     assert report.delegated_share > 0.9
     assert "TOPK_V2" in found(exported_bundle.root / FILE)["XNNPACK leaves part of the post-processing"].found
 
@@ -103,7 +103,7 @@ OP = schema.BuiltinOperator
     [
         (flex, "refused operation", "broken", "FlexErf"),
         (own_custom, "refused operation", "broken", "1 Mine"),
-        (changing, "changing shape", "broken", "tensors of changing shape"),
+        (changing, "changing shape", "broken", "tensors of variable shape"),
         (five_dimensions, "too many dimensions", "slow", "up to 5 dimensions"),
         (long_integers, "64-bit integers", "slow", "int64"),
         (transposed, "transposition", "slow", "1 TRANSPOSE"),
@@ -186,4 +186,4 @@ def test_analysis(exported_bundle: Bundle) -> None:
     warned = read_analysis(WARNED, graph)
     assert (warned.level, len(warned.where)) == ("slow", 2)
     assert "Not supported op PADV2" in warned.found
-    assert read_analysis("nothing of the kind", graph).found.startswith("not asked")
+    assert read_analysis("nothing of the kind", graph).found.startswith("not run")

@@ -14,10 +14,15 @@ from mobiledet_converters.passes import apply_passes
 from mobiledet_converters.passes.batch_norm import fold_batch_norm
 from mobiledet_converters.passes.channel_order import OrderAbsorber
 from mobiledet_converters.passes.input_scale import fold_input_scale
-from mobiledet_converters.passes.pooling import BorderedMaximum, MeanAsConvolution, border_maxima, means_as_convolutions
-from mobiledet_converters.passes.regions import MOST_WEIGHTS, BandedDepthwise, band_whole_regions
+from mobiledet_converters.passes.pooling import (
+    AveragePoolAsConvolution,
+    BorderedMaxPool,
+    border_maxima,
+    means_as_convolutions,
+)
+from mobiledet_converters.passes.regions import MAX_WEIGHTS, BandedDepthwise, band_whole_regions
 from mobiledet_converters.passes.shufflenet_v1 import AbsorbedBranch, BlockBranch, shuffle_blocks_v1
-from mobiledet_converters.passes.shufflenet_v2 import MOST_PIECES, StageWithoutShuffles, remove_shuffles_v2
+from mobiledet_converters.passes.shufflenet_v2 import MAX_PIECES, StageWithoutShuffles, remove_shuffles_v2
 from mobiledet_converters.passes.upsampling import DoubledByConcatenation, double_by_concatenation
 from mobiledet_converters.wrapper import ChannelsLastGraph, DetectionGraph
 
@@ -110,7 +115,7 @@ def test_shuffles_vanish_from_shufflenet_v2(key: str) -> None:
     kinds = [str(node.target) for node in program.graph.nodes]
     assert not any("permute" in kind or "transpose" in kind or "split" in kind for kind in kinds)
     pieces = [len(node.args[0]) for node in program.graph.nodes if "aten.cat" in str(node.target)]
-    assert 0 < max(pieces) <= MOST_PIECES
+    assert 0 < max(pieces) <= MAX_PIECES
     assert all(isinstance(s, StageWithoutShuffles) for s in changed.backbone.stages)  # type: ignore[union-attr]
 
 
@@ -145,8 +150,8 @@ def test_pools(key: str, side: int) -> None:
     changed = means_as_convolutions(border_maxima(network, picture(side)), picture(side))
     for found, expected in zip(changed(picture(side)), network(picture(side)), strict=True):
         assert_same(found, expected)
-    assert isinstance(changed.pool, BorderedMaximum)
-    assert sum(isinstance(m, MeanAsConvolution) for m in changed.modules()) == (3 if "v1" in key else 0)
+    assert isinstance(changed.pool, BorderedMaxPool)
+    assert sum(isinstance(m, AveragePoolAsConvolution) for m in changed.modules()) == (3 if "v1" in key else 0)
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (3, 1, 1), (5, 2, 2), (2, 2, 1)])
@@ -154,8 +159,8 @@ def test_pools(key: str, side: int) -> None:
 def test_zero_padded_maximum(kernel: int, stride: int, padding: int, side: int) -> None:
     pool = nn.MaxPool2d(kernel, stride, padding)
     x = torch.rand(2, 3, side, side + 3)
-    assert torch.equal(BorderedMaximum(pool, zeros=True)(x), pool(x))
-    assert torch.equal(BorderedMaximum(pool, zeros=False)(x - 1), pool(x - 1))
+    assert torch.equal(BorderedMaxPool(pool, zeros=True)(x), pool(x))
+    assert torch.equal(BorderedMaxPool(pool, zeros=False)(x - 1), pool(x - 1))
 
 
 def test_a_maximum_of_negative_numbers_is_bordered_by_its_own_lines() -> None:
@@ -163,7 +168,7 @@ def test_a_maximum_of_negative_numbers_is_bordered_by_its_own_lines() -> None:
     network.stem = nn.Sequential(*list(network.stem)[:2])
     network.stem[0].weight.data *= 100  # without activation little is left of a picture
     changed = border_maxima(network, picture())
-    assert isinstance(changed.pool, BorderedMaximum)
+    assert isinstance(changed.pool, BorderedMaxPool)
     assert not changed.pool.zeros
     assert_same_maps(changed, network)
 
@@ -218,7 +223,7 @@ def test_depthwise_over_whole_regions_is_a_sum_of_bands(kernel: tuple[int, int],
     changed = band_whole_regions(network, regions)
     assert isinstance(changed[0], BandedDepthwise)  # type: ignore[index]
     assert_same(changed(regions), network(regions))
-    assert all(band.weight[0].numel() <= MOST_WEIGHTS for band in changed[0].bands)  # type: ignore[index]
+    assert all(band.weight[0].numel() <= MAX_WEIGHTS for band in changed[0].bands)  # type: ignore[index]
 
 
 def test_depthwise_over_larger_maps_stays() -> None:

@@ -76,6 +76,6 @@ def test_raw_outputs_come_with_their_anchors(bundles: dict[str, Bundle], scene_c
 def test_a_detector_without_anchors_or_of_two_stages_has_one_ending(kind: str, detector: str) -> None:
     spec = ModelSpec("x", "shufflenet_v2_0.5x", detector, InputSpec(64, 64), ("a",), (1,))
     with pytest.raises(
-        UserError, match=f"--postprocess {kind} is for detectors of one stage with anchors, which {detector} is not"
+        UserError, match=f"--postprocess {kind} is for one-stage detectors with anchors, which {detector} is not"
     ):
         choose_ending(kind, detector_from_spec(spec), spec)

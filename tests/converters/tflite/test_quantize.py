@@ -13,8 +13,8 @@ from mobiledet.detections import Detections
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet_converters.reference import load_inputs
-from mobiledet_converters.tflite.error_table import error_table, to_blame, write_table
-from mobiledet_converters.tflite.quantize import quantize, take_bytes
+from mobiledet_converters.tflite.error_table import error_table, worst_layers, write_table
+from mobiledet_converters.tflite.quantize import quantize, use_uint8_input
 from mobiledet_converters.tflite.ranges import Ranges, measure_ranges
 
 INT8, INT16, FLOAT32 = schema.TensorType.INT8, schema.TensorType.INT16, schema.TensorType.FLOAT32
@@ -97,13 +97,30 @@ def test_bytes_give_the_same_as_floats(source: Path, ranges: Ranges, scene_folde
     floats, taking_bytes = tmp_path / "floats.tflite", tmp_path / "bytes.tflite"
     for path in (floats, taking_bytes):
         quantize("int8", source, path, ranges)
-    take_bytes(taking_bytes)
+    use_uint8_input(taking_bytes)
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     expected, given = found(floats, image), found(taking_bytes, image)
     np.testing.assert_array_equal(given.boxes_xyxy, expected.boxes_xyxy)
     np.testing.assert_array_equal(given.scores, expected.scores)
-    with pytest.raises(UserError, match="the image cannot be given as uint8"):
-        take_bytes(source)
+    with pytest.raises(UserError, match="the input cannot be uint8"):
+        use_uint8_input(source)
+
+
+def test_16_bits_have_room_for_what_calibration_has_not_seen(
+    source: Path, ranges: Ranges, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path
+) -> None:
+    """Activations twice as large as those that calibrated."""
+    halved = {name: (low / 2, high / 2) for name, (low, high) in ranges.items()}
+    (image,) = load_inputs(list_images(scene_folder)[:1], exported_bundle.spec.input)
+    expected = found(source, image)
+    apart = {}
+    for precision in ("int8", "int16x8"):
+        quantize(precision, source, tmp_path / "x.tflite", halved)
+        given = found(tmp_path / "x.tflite", image)
+        count = min(len(expected), len(given), 5)
+        apart[precision] = np.abs(expected.scores[:count] - given.scores[:count]).max()
+    assert apart["int16x8"] < 0.05
+    assert apart["int16x8"] < apart["int8"] / 2
 
 
 def test_ranges_are_those_of_the_values(source: Path, ranges: Ranges, exported_bundle: Bundle) -> None:
@@ -127,7 +144,7 @@ def test_errors_of_layers(
     assert {layer.type for layer in sound} >= {"int8"}
     assert min(layer.sqnr_db for layer in sound) > 3
     hurt = error_table(source, tmp_path / "hurt.tflite", images)
-    assert to_blame(hurt)[0].tensor == name
+    assert worst_layers(hurt)[0].tensor == name
     text, listing, picture = write_table(tmp_path / "tables", "int8", hurt)
     assert name in text.read_text()
     assert listing.stat().st_size > 1000

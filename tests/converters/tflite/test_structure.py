@@ -83,11 +83,11 @@ def double(model: Model) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (swap_outputs, "'scores': .* belongs"),
+        (swap_outputs, "'scores': .* instead of"),
         (rename_input, "args_0"),
         (make_integer, "other types than float32"),
-        (make_dynamic, "changing shape"),
-        (make_custom, "custom operations; none belongs"),
+        (make_dynamic, "variable shape"),
+        (make_custom, "custom operations instead of none"),
         (make_variable, "do not have: VAR_HANDLE"),
         (empty, "0 convolutions of the network's"),
         (double, "2 graphs"),

@@ -144,7 +144,7 @@ def test_what_is_measured_in_the_background_is_refused(plug_in: PlugIn, patch_bu
             "UPDATE_INCOMPATIBLE.*; remove the other one first: adb -s 127",
         ),
         ("", PhoneOptions(app=Path("nowhere.apk")), "--app nowhere.apk: there is no such file"),
-        ("", PhoneOptions(cpus="7-4"), "--cpus '7-4' is no list of cores"),
+        ("", PhoneOptions(cpus="7-4"), "--cpus '7-4' is not a list of cores"),
         ("no app", PhoneOptions(), "the app dev.mobiledet.app is not on adb:.*; install it with --app FILE.apk"),
     ],
 )
@@ -184,7 +184,7 @@ def test_which_phone(plug_in: PlugIn, adb: str, monkeypatch: pytest.MonkeyPatch)
     (open_phone.double.state / "installed").unlink()
     rows = {row.address: row for row in reachable()}
     assert (rows[open_phone.address].model, rows[open_phone.address].ready) == ("Double Phone", False)
-    assert "lacks the app: give its file with --app" in rows[open_phone.address].note
+    assert "the app is not installed: give its file with --app" in rows[open_phone.address].note
     assert not rows[locked.address].ready
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="adb is not installed; install it"):

@@ -62,7 +62,7 @@ def test_tool_runs_on_the_phone_and_is_told_beside_results(
         (["--device", "local"], "runs on Android phones"),
         (["--device", "adb"], "needs --benchmark-binary FILE"),
         (["--device", "adb", "--benchmark-binary", "nowhere"], "--benchmark-binary nowhere: there is no such file"),
-        (["--device", "adb", "--benchmark-binary", "x", "--data", "shapes"], "has no mAP; leave out --data"),
+        (["--device", "adb", "--benchmark-binary", "x", "--data", "shapes"], "measures no mAP; leave out --data"),
         (
             ["--device", "adb", "--benchmark-binary", "x", "--accelerator", "npu"],
             "unknown accelerator of benchmark_model",

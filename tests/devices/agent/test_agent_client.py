@@ -86,7 +86,7 @@ def test_evaluate_gives_the_same_map(agent: Any, patch_bundle: Bundle, patch_dat
 def test_devices_greets_agents(agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")  # phones are no matter of this test
     monkeypatch.delenv("MOBILEDET_AGENT_TOKEN", raising=False)
-    for token, ready, note in (("", False, "give the token that it shows"), (agent.token, True, "ready: mobiledet")):
+    for token, ready, note in (("", False, "give the token that it prints"), (agent.token, True, "ready: mobiledet")):
         assert cli.main(["devices", agent.url, "--json", "--token", token]) == 0
         row = json.loads(capsys.readouterr().out)[-1]
         assert (row["address"], row["ready"]) == (agent.url, ready)

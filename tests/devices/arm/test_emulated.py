@@ -31,6 +31,7 @@ FAMILIES = (
     ("ghostnet_0.5x", "nanodet_plus"),
     ("fd_mobilenet_0.25x", "faster_rcnn"),
 )
+STEPS = {"ghostnet_0.5x": 150, "fd_mobilenet_0.25x": 150}  # what they need until integers suit them
 PRECISIONS = ("float32", "float16", "int8", "int8-weights", "int16x8")
 
 
@@ -91,7 +92,7 @@ def test_an_evaluation_has_the_same_map_and_no_time(
     assert "arm:cortex-a76 measures no latency (emulated" in capsys.readouterr().err
     page = tmp_path / "report.html"
     assert cli.main(["report", str(out), "--out", str(page)]) == 0
-    assert "litert-emulated, no times" in page.read_text(encoding="utf-8")
+    assert "litert-emulated, no latency" in page.read_text(encoding="utf-8")
 
 
 def test_pictures_are_prepared_to_the_same_bits(arm_setup: ArmSetup, patch_bundle: Bundle, patch_data: Path) -> None:
@@ -128,12 +129,13 @@ def test_every_precision_of_every_family(
     scene_folder: Path,
     tmp_path: Path,
 ) -> None:
-    checkpoint = train_on_scenes(backbone, detector, side=96, steps=30)
+    checkpoint = train_on_scenes(backbone, detector, side=96, steps=STEPS.get(backbone, 30))
     path = tmp_path / "x.mobiledet"
-    settings = {"images": scene_folder, "calibration": str(scene_folder.parent), "parity_images": 4}
+    # forced: how much mAP integers cost a network that has hardly learnt is no matter here
+    settings = {"images": scene_folder, "calibration": str(scene_folder.parent), "parity_images": 4, "force": True}
     bundle = export(ExportConfig(checkpoint, path, ("tflite",), PRECISIONS, **settings))  # type: ignore[arg-type]
     findings, apart = check(bundle, bundle.files, arm_setup, list(CORES.values()))
-    print(backbone, detector, "left out at export:", [str(file) for file in bundle.left_out])
+    assert {file.precision for file in bundle.files} == set(PRECISIONS), bundle.left_out
     for finding in findings:
         print(backbone, detector, finding)
     for file, worst in apart.items():
