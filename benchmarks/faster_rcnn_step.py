@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 from torchvision.models.feature_extraction import create_feature_extractor
-from turns import Step, print_training, take_turns
+from turns import Step, Trained, print_training, take_turns
 
 from mobiledet.backbones import Backbone, FeatureInfo
 from mobiledet.detectors import Targets, build_detector
@@ -58,40 +58,38 @@ def check_size(model: nn.Module, expected: int) -> None:
     assert count == expected, f"{count} parameters instead of {expected}"
 
 
-def torchvision_step(size: int) -> Step:
+def torchvision_network(size: int, device: str = "cpu") -> Trained:
+    """With torchvision's transform."""
     images, targets = batch(size)
     model = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None, num_classes=CLASSES + 1).train()
+    model = model.to(device)
     check_size(model, PARAMETERS + BACKGROUNDS_BOX)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    listed = [{"boxes": b, "labels": c + 1} for b, c in zip(*targets, strict=True)]
-
-    def step() -> None:
-        optimizer.zero_grad()
-        sum(model(list(images), listed).values()).backward()
-        optimizer.step()
-
-    return step
+    pictures = list(images.to(device))
+    listed = [{"boxes": b.to(device), "labels": c.to(device) + 1} for b, c in zip(*targets, strict=True)]
+    return Trained(model, lambda: model(pictures, listed))
 
 
-def mobiledet_step(size: int) -> Step:
-    keep_freed_memory()
+def mobiledet_network(size: int, device: str = "cpu") -> Trained:
+    """The same network as `mobiledet train` builds it."""
     images, targets = batch(size)
     scales = [[side / SIDE for side in (32, 64, 128, 256, 512)]] * 3
     anchors = aspect_ratio_anchor_sizes(scales, (0.5, 1.0, 2.0), (SIDE, SIDE))
     options = FASTER_RCNN_320.changed(anchors=anchors)
-    model = build_detector("faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), options).to(
-        memory_format=torch.channels_last
-    )
+    detector = build_detector("faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), options)
+    model = detector.to(device, memory_format=torch.channels_last)
     check_size(model, PARAMETERS)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
-    pictures = images.contiguous(memory_format=torch.channels_last)  # as the loader gives them
+    pictures = images.to(device).contiguous(memory_format=torch.channels_last)  # as the loader gives them
+    boxes = Targets(targets.boxes_xyxy.to(device), targets.labels.to(device))
+    return Trained(model, lambda: model(pictures, boxes))
 
-    def step() -> None:
-        optimizer.zero_grad()
-        torch.stack(list(model(pictures, targets).values())).sum().backward()
-        optimizer.step()
 
-    return step
+def torchvision_step(size: int) -> Step:
+    return torchvision_network(size).step(fused=False)
+
+
+def mobiledet_step(size: int) -> Step:
+    keep_freed_memory()
+    return mobiledet_network(size).step(fused=True)
 
 
 def main() -> None:

@@ -73,28 +73,34 @@ PEERS = {
 }
 
 
-def train_torchvision(peer: Peer, folder: Path, arguments: argparse.Namespace) -> float:
-    """Returns the mAP."""
-    train_set, val_set = load_split(str(folder), "train"), load_split(str(folder), "val")
+def train_torchvision(
+    peer: Peer, folder: Path, epochs: int, batch_size: int, side: int = SIDE, seed: int = 0
+) -> nn.Module:
+    """The trained network, in evaluation mode."""
+    train_set = load_split(str(folder), "train")
     model = peer.build(weights=None, weights_backbone=None, num_classes=len(train_set.labels) + 1)
-    highest = peer.lr * arguments.batch_size / peer.batch
+    model.transform.min_size, model.transform.max_size = (side,), side
+    if model.transform.fixed_size:
+        model.transform.fixed_size = side, side
+    highest = peer.lr * batch_size / peer.batch
     optimizer = torch.optim.SGD(model.parameters(), lr=highest, momentum=0.9, weight_decay=peer.weight_decay)
     loader = build_loader(
         train_set,
-        arguments.batch_size,
-        transform=train_transform(InputSpec(SIDE, SIDE), Augmentation()),
-        spec=InputSpec(SIDE, SIDE),
+        batch_size,
+        transform=train_transform(InputSpec(side, side), Augmentation()),
+        spec=InputSpec(side, side),
         shuffle=True,
         workers=0,
+        seed=seed,
         drop_last=True,
     )
-    steps = len(loader) * arguments.epochs
+    steps = len(loader) * epochs
     warm_up = min(WARM_UP, max(1, steps // 10))
     step = 0
-    for epoch in range(arguments.epochs):
+    for epoch in range(epochs):
         loader.set_epoch(epoch)
         model.train()
-        for batch in track(loader, f"torchvision, epoch {epoch + 1} of {arguments.epochs}", len(loader)):
+        for batch in track(loader, f"torchvision, epoch {epoch + 1} of {epochs}", len(loader)):
             share = min(1, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / steps))
             for group in optimizer.param_groups:
                 group["lr"] = highest * share
@@ -107,7 +113,13 @@ def train_torchvision(peer: Peer, folder: Path, arguments: argparse.Namespace) -
             torch.nn.utils.clip_grad_norm_(model.parameters(), TrainConfig.clip_norm)
             optimizer.step()
             step += 1
-    return score(model.eval(), val_set, arguments.batch_size)
+    return model.eval()
+
+
+def train_and_score(peer: Peer, folder: Path, arguments: argparse.Namespace) -> float:
+    """torchvision's; returns the mAP."""
+    model = train_torchvision(peer, folder, arguments.epochs, arguments.batch_size)
+    return score(model, load_split(str(folder), "val"), arguments.batch_size)
 
 
 @torch.inference_mode()
@@ -162,7 +174,7 @@ def main() -> None:
     results = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, run in (
-            ("torchvision", partial(train_torchvision, peer, folder, arguments)),
+            ("torchvision", partial(train_and_score, peer, folder, arguments)),
             ("mobiledet", partial(train_mobiledet, peer, folder, Path(scratch) / "run", arguments)),
         ):
             if arguments.only not in (None, name):

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
-from turns import Step, print_training, take_turns
+from turns import Step, Trained, print_training, take_turns
 
 from mobiledet.backbones import build_backbone
 from mobiledet.detectors import Targets, build_detector
@@ -43,39 +43,36 @@ def check_size(model: nn.Module) -> None:
     assert count == PARAMETERS, f"{count} parameters instead of {PARAMETERS}"
 
 
-def torchvision_step(batch: int) -> Step:
+def torchvision_network(batch: int, device: str = "cpu") -> Trained:
+    """With torchvision's transform."""
     images, targets = pictures_and_boxes(batch)
-    model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=CLASSES + 1)
+    model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=CLASSES + 1).to(device)
     check_size(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    pictures = list(images.float() / 255)
-    listed = [{"boxes": b, "labels": c + 1} for b, c in zip(*targets, strict=True)]
+    pictures = list(images.to(device).float() / 255)
+    listed = [{"boxes": b.to(device), "labels": c.to(device) + 1} for b, c in zip(*targets, strict=True)]
+    return Trained(model, lambda: model(pictures, listed))
 
-    def step() -> None:
-        optimizer.zero_grad()
-        sum(model(pictures, listed).values()).backward()
-        optimizer.step()
 
-    return step
+def mobiledet_network(batch: int, device: str = "cpu") -> Trained:
+    """As `mobiledet train` builds it, with its normalisation."""
+    images, targets = pictures_and_boxes(batch)
+    backbone = build_backbone("torchvision:mobilenet_v3_large-reduced_tail", norm_layer=ssdlite_norm)
+    detector = build_detector("ssdlite", backbone, CLASSES, (SIDE, SIDE))
+    model = detector.to(device, memory_format=torch.channels_last)
+    check_size(model)
+    spec = InputSpec(SIDE, SIDE)
+    pictures = images.to(device).contiguous(memory_format=torch.channels_last)  # as the loader gives them
+    boxes = Targets(targets.boxes_xyxy.to(device), targets.labels.to(device))
+    return Trained(model, lambda: model(normalize(pictures, spec), boxes))
+
+
+def torchvision_step(batch: int) -> Step:
+    return torchvision_network(batch).step(fused=False)
 
 
 def mobiledet_step(batch: int) -> Step:
     keep_freed_memory()
-    images, targets = pictures_and_boxes(batch)
-    backbone = build_backbone("torchvision:mobilenet_v3_large-reduced_tail", norm_layer=ssdlite_norm)
-    model = build_detector("ssdlite", backbone, CLASSES, (SIDE, SIDE)).to(memory_format=torch.channels_last)
-    check_size(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
-    spec = InputSpec(SIDE, SIDE)
-    images = images.contiguous(memory_format=torch.channels_last)  # as the loader gives it
-
-    def step() -> None:
-        optimizer.zero_grad()
-        losses = model(normalize(images, spec), targets)
-        torch.stack(list(losses.values())).sum().backward()
-        optimizer.step()
-
-    return step
+    return mobiledet_network(batch).step(fused=True)
 
 
 def main() -> None:

@@ -8,10 +8,35 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 
 Step = Callable[[], None]
+
+
+class Trained(NamedTuple):
+    """A network and what a training step of it minimises.
+
+    Attributes:
+        model: in training mode.
+        losses: of a fixed batch, by name; their sum is minimised.
+    """
+
+    model: nn.Module
+    losses: Callable[[], Mapping[str, Tensor]]
+
+    def step(self, fused: bool) -> Step:
+        """A step of SGD; ``fused`` as in PyTorch's optimiser."""
+        optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, fused=fused)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            torch.stack(list(self.losses().values())).sum().backward()
+            optimizer.step()
+
+        return step
 
 
 @dataclass(frozen=True)

@@ -199,10 +199,14 @@ def _decode_union(kind: Any, value: Any, where: str, filled: Collection[type]) -
     remaining = [option for option in options if option is not types.NoneType]
     if len(remaining) == 1:
         return decode(remaining[0], value, where, filled)
-    if not all(option in (int, str, bool) for option in remaining):
+    plain = [option for option in remaining if get_origin(option) is not Literal]
+    words = [word for option in remaining if get_origin(option) is Literal for word in get_args(option)]
+    if not all(option in (int, str, bool) for option in plain):
         raise TypeError(f"{kind}: of unions only those of plain types, or of one type and None, can be decoded")
-    names = " or ".join(option.__name__ for option in remaining)
-    _check(type(value) in remaining, value, where, f"of type {names}")
+    if any(value == word and type(value) is type(word) for word in words):
+        return value
+    names = " or ".join([*(option.__name__ for option in plain), *map(repr, words)])
+    _check(type(value) in plain, value, where, f"of type {names}")
     return decode(type(value), value, where, filled)
 
 

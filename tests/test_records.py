@@ -108,6 +108,10 @@ def test_values_out_of_range_are_named(field: str, value: Any, message: str) -> 
 
 def test_unions_of_plain_types() -> None:
     assert [decode(int | str, value, "id") for value in (1, "a")] == [1, "a"]
+    assert [decode(int | Literal["auto"], value, "count") for value in (1, "auto")] == [1, "auto"]
+    for value in ("all", 1.5, True, None):
+        with pytest.raises(ValueError, match=r"count is .*, not of type int or 'auto'"):
+            decode(int | Literal["auto"], value, "count")
     for value in (1.5, None, True, [1]):
         with pytest.raises(ValueError, match=r"^id is .*, not of type int or str$"):
             decode(int | str, value, "id")

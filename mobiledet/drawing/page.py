@@ -57,6 +57,13 @@ def tile(name: str, value: str, note: str) -> Markup:
     return tag("div", tag("span", name), tag("b", value), tag("span", note), class_="tile")
 
 
+def plain_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """A table of texts."""
+    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
+    body = tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows))
+    return tag("div", tag("table", head, body), class_="wide")
+
+
 def sortable_table(headings: Sequence[str], text: Sequence[str], rows: Iterable[Iterable[Cell]]) -> Markup:
     """A table that a click on a heading sorts, and a field above it that leaves the rows that hold its words.
 

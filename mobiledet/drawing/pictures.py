@@ -33,6 +33,7 @@ def draw_detections(
     truth_xyxy: np.ndarray | None = None,
     ids: Sequence[int] | None = None,
     marks: Sequence[Mark] = (),
+    with_scores: bool = True,
 ) -> np.ndarray:
     """Draw boxes with class and score; the best detection lies on top.
 
@@ -45,6 +46,7 @@ def draw_detections(
         truth_xyxy: N x 4 true boxes, drawn in white below the others.
         ids: of tracks, written behind the names; they give the colours in the place of the classes.
         marks: drawn in white below the boxes.
+        with_scores: write them behind the names.
 
     Returns:
         a new image, height x width x 3 uint8 RGB, or a multiple of it.
@@ -71,7 +73,7 @@ def draw_detections(
     if ids is not None:
         names = [f"{name} #{track}" for name, track in zip(names, ids, strict=True)]
     for box, name, score, colour in zip(boxes.tolist(), names, detections.scores.tolist(), colours, strict=True):
-        text = f"{name} {score:.2f}"
+        text = f"{name} {score:.2f}" if with_scores else name
         text_size = font.getlength(text) + 3 * line, 1.25 * font_size + line
         place = _place_text(box, text_size, picture.size, taken)
         taken.append(place)

@@ -1,21 +1,21 @@
 """The section of the report with the score thresholds and the errors at them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from mobiledet.drawing.axis import Axis
+from mobiledet.drawing.confusion import CONFUSION_TITLE, confusion_table
 from mobiledet.drawing.line_chart import Line, legend, line_chart
 from mobiledet.drawing.markup import Markup, join, tag
+from mobiledet.drawing.page import plain_table
 from mobiledet.evaluation.analysis import Analysis, promise_text
 from mobiledet.evaluation.comparison import short_names
 from mobiledet.evaluation.result import Accuracy, Result
 from mobiledet.metrics.errors import calibration_error
 from mobiledet.metrics.thresholds import ChosenThreshold, ThresholdTable
 
-MATRIX_CLASSES = 12  # with more classes, the most frequent confusions are listed instead
 SHOWN_CLASSES = 20  # rows of a table that are expanded
-LISTED = 12
 NOTE = (
     "The score threshold of every class, by the best F1 and by the requested precision or recall. In parentheses the "
     "98 % interval of precision and recall on as many new images of the same kind, because the threshold was chosen on "
@@ -52,7 +52,7 @@ def _result(name: str, result: Result, accuracy: Accuracy, analysis: Analysis, i
             "div",
             _card("Kinds of error", _kinds(analysis)),
             _card("Calibration", _calibration(analysis)),
-            _card("Confusion: rows are objects, columns are detected classes", _confusion(analysis, labels)),
+            _card(CONFUSION_TITLE, confusion_table({(e.truth, e.found): e.count for e in analysis.confusion}, labels)),
             _card("Images with most errors", _worst(analysis)),
             class_="cards broad",
         ),
@@ -64,21 +64,15 @@ def _card(title: str, content: Markup) -> Markup:
     return tag("div", tag("h3", title), content, class_="card")
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
-    body = tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows))
-    return tag("div", tag("table", head, body), class_="wide")
-
-
 def _thresholds(table: ThresholdTable, labels: Sequence[str]) -> Markup:
     headings = ("class", "threshold", "precision", "recall", "F1", "objects")
     rows = [_threshold_row("all together", table.overall)]
     rows += [_threshold_row(label, chosen) for label, chosen in zip(labels, table.classes, strict=True)]
     shown, rest = rows[: SHOWN_CLASSES + 1], rows[SHOWN_CLASSES + 1 :]
     if not rest:
-        return _table(headings, shown)
-    more = tag("details", tag("summary", f"{len(rest)} more classes"), _table(headings, rest))
-    return join(_table(headings, shown), more)
+        return plain_table(headings, shown)
+    more = tag("details", tag("summary", f"{len(rest)} more classes"), plain_table(headings, rest))
+    return join(plain_table(headings, shown), more)
 
 
 def _threshold_row(name: str, chosen: ChosenThreshold) -> list[str]:
@@ -121,35 +115,8 @@ def _calibration(analysis: Analysis) -> Markup:
     return join(chart, legend(lines), tag("p", error, class_="soft"))
 
 
-def _confusion(analysis: Analysis, labels: Sequence[str]) -> Markup:
-    names = [*labels, "background"]
-    if len(labels) > MATRIX_CLASSES:
-        confused = [entry for entry in analysis.confusion if entry.truth != entry.found]
-        confused = [entry for entry in confused if max(entry.truth, entry.found) < len(labels)]
-        confused.sort(key=lambda entry: -entry.count)
-        if not confused:
-            return tag("p", "No classes are confused.", class_="soft")
-        rows = [(names[e.truth], names[e.found], f"{e.count}") for e in confused[:LISTED]]
-        return _table(("object", "detected as", "count"), rows)
-    counts = {(entry.truth, entry.found): entry.count for entry in analysis.confusion}
-    totals = [sum(count for (row, _), count in counts.items() if row == truth) for truth in range(len(names))]
-    head = tag("thead", tag("tr", tag("th", ""), *(tag("th", name, scope="col") for name in names)))
-    body = [
-        tag("tr", tag("th", name, scope="row"), *_cells(truth, counts, totals[truth], len(names)))
-        for truth, name in enumerate(names)
-    ]
-    return tag("div", tag("table", head, tag("tbody", *body), class_="matrix"), class_="wide")
-
-
-def _cells(truth: int, counts: dict[tuple[int, int], int], total: int, size: int) -> Iterator[Markup]:
-    for found in range(size):
-        count = counts.get((truth, found), 0)
-        both = truth == found == size - 1  # background detected as background is not counted
-        yield tag("td", "" if both else f"{count}", style=f"--share:{100 * count / max(total, 1):.0f}%")
-
-
 def _worst(analysis: Analysis) -> Markup:
     if not analysis.worst:
         return tag("p", "No image has an error.", class_="soft")
     rows = [(i.file_name, f"{i.missed} of {i.objects}", f"{i.wrong}") for i in analysis.worst]
-    return _table(("image", "missed", "wrong"), rows)
+    return plain_table(("image", "missed", "wrong"), rows)

@@ -114,7 +114,22 @@ def confusion(
     thresholds: Sequence[float],
     iou: float,
 ) -> tuple[Confused, ...]:
-    """Which classes are taken for which at the thresholds; what never occurs is left out.
+    """Which classes are taken for which at the thresholds, see ``confused_pairs``; what never occurs is left out."""
+    pairs = confused_pairs(matches, truth, found, thresholds, iou)
+    entries, counts = np.unique(pairs[:, 1:], axis=0, return_counts=True)
+    return tuple(
+        Confused(row, column, count) for (row, column), count in zip(entries.tolist(), counts.tolist(), strict=True)
+    )
+
+
+def confused_pairs(
+    matches: Matches,
+    truth: Mapping[ImageId, Truth],
+    found: Mapping[ImageId, Detections],
+    thresholds: Sequence[float],
+    iou: float,
+) -> NDArray[np.int64]:
+    """What each object is found as at the thresholds, and each detection that finds none.
 
     A detection that finds an object of its own class does so, and the detections that are left take the objects that
     are left, whatever their class. So the diagonal is what the thresholds promise.
@@ -123,6 +138,10 @@ def confusion(
         matches: of ``truth`` and ``found``.
         thresholds: of each class.
         iou: from there on an object counts as found.
+
+    Returns:
+        K x 3: position in the list of image ids, class of the object, class that it is found as; the number of classes
+        stands for background.
     """
     t, background = _index(iou), len(matches.labels)
     shown = matches.score >= np.array(thresholds)[matches.label]
@@ -136,17 +155,14 @@ def confusion(
 
     own, wrong = matches.label[right], matches.label[rest]
     kinds = np.where(taken < 0, background, matches.object_label[left[taken]] if len(left) else background)
-    missed = matches.object_label[np.delete(left, taken[taken >= 0])]
-    pairs = np.concatenate(
+    missed = np.delete(left, taken[taken >= 0])
+    missed_label = matches.object_label[missed]
+    return np.concatenate(
         [
-            np.column_stack([own, own]),
-            np.column_stack([kinds, wrong]),
-            np.column_stack([missed, np.full_like(missed, background)]),
+            np.column_stack([matches.image[right], own, own]),
+            np.column_stack([matches.image[rest], kinds, wrong]),
+            np.column_stack([matches.object_image[missed], missed_label, np.full_like(missed_label, background)]),
         ]
-    )
-    entries, counts = np.unique(pairs, axis=0, return_counts=True)
-    return tuple(
-        Confused(row, column, count) for (row, column), count in zip(entries.tolist(), counts.tolist(), strict=True)
     )
 
 

@@ -119,7 +119,7 @@ def choose_thresholds(
         matches: of all images.
         rule: what for.
         iou: one of ``matches.IOUS``: from there on an object counts as found.
-        resamplings: of the images.
+        resamplings: of the images, for the intervals; 1 is enough for the thresholds themselves.
         seed: of them.
     """
     images = len(matches.image_ids)

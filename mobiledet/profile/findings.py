@@ -156,9 +156,10 @@ def elementwise(layers: Sequence[LayerCost], trace: Trace, run_time: RunTime | N
     }
     if run_time:
         measured, depthwise_time = run_time.shares[ELEMENTWISE], run_time.share_of("DWConv")
+        depthwise_text = f"; depthwise convolutions take {depthwise_time:.1%}" if depthwise else ""
         text += (
             f" Measured, element-wise operations take {measured:.1%} of the time, because LiteRT fuses most "
-            f"activations into them{f'; depthwise convolutions take {depthwise_time:.1%}' if depthwise else ''}."
+            f"activations into convolutions{depthwise_text}."
         )
         numbers |= {"share_of_time": measured, "depthwise_share_of_time": depthwise_time}
     return Finding("G4", "few element-wise operations", text, numbers)

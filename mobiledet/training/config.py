@@ -14,9 +14,10 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Train a detector on COCO, or on annotated images of your own.
 
     The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt and previous.ckpt
-    (to resume), report.html (curves, sample predictions, classes), config.json, metrics.jsonl, curves.jsonl,
-    left_out.txt (what --on-bad-data skip leaves out) and a TensorBoard log. Ctrl-C and SIGTERM write last.ckpt and
-    stop; a second Ctrl-C stops at once.
+    (to resume), report.html (curves, pictures as they are trained on, predictions, mistakes, classes), config.json,
+    metrics.jsonl, curves.jsonl, left_out.txt (what --on-bad-data skip leaves out) and a TensorBoard log. Where the
+    output is no terminal, a line a minute tells the loss, the speed and the time that is left. Ctrl-C and SIGTERM write
+    last.ckpt and stop; a second Ctrl-C stops at once.
     """
 
     recipe: str = ""
@@ -120,6 +121,10 @@ class TrainConfig(ResizeOptions, DataOptions):
 
     eval_every: int = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
+    patience: int = 0
+    """Evaluations without a better mAP after which the run ends before its last epoch; 0: it never does. The schedule
+    of the learning rate stays that of --epochs. A run that ended so is complete; `--resume RUN --patience 0` goes
+    on."""
     workers: int = -1
     """Processes that load and augment images; -1 chooses by the number of cores."""
     cache_images: Path | None = None
@@ -132,9 +137,11 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Numbers of the forward pass; auto: bf16-mixed on a GPU that has it, else 32-true."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
-    devices: int = 1
-    """GPUs of each machine, or processes where training runs on the CPU. Small networks use two cores far better as two
-    processes than as one with two threads. The batch is divided among them. torchrun and SLURM set it themselves."""
+    devices: int | Literal["auto"] = 1
+    """GPUs of each machine, or processes where training runs on the CPU; auto: all GPUs, or a process for each core.
+    Small networks use two cores far better as two processes than as one with two threads. The batch is divided among
+    them, and each normalises by the statistics of its share, so that results differ a little with the number; auto
+    leaves each eight images or more, and says what it chose. torchrun and SLURM set it themselves."""
     nodes: int = 1
     """Machines; start the same command on each with torchrun or srun, or with MASTER_ADDR, MASTER_PORT and NODE_RANK in
     the environment."""
@@ -144,7 +151,13 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Run folder; default runs/NAME-DATE."""
     resume: Path | None = None
     """Run folder to go on with. Its own settings are used, but for these, which may be given anew: --data (where it
-    was moved), --epochs, --eval-every, --save-every-minutes, --workers, --devices, --nodes, --accelerator,
+    was moved), --epochs, --eval-every, --patience, --save-every-minutes, --workers, --devices, --nodes, --accelerator,
     --precision, --cache-images, --scorer and --on-bad-data."""
     save_every_minutes: float = 10.0
     """Between checkpoints within an epoch; each epoch ends with one too."""
+
+    @property
+    def device_count(self) -> int:
+        """``devices``, once ``auto`` has become a number."""
+        assert isinstance(self.devices, int)
+        return self.devices

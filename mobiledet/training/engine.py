@@ -18,14 +18,17 @@ from mobiledet.data.loader import Batch
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint
-from mobiledet.training.faults import told_faults
+from mobiledet.training.devices import choose_devices
+from mobiledet.training.faults import told_faults, told_memory
 from mobiledet.training.finetune import like_start
 from mobiledet.training.interruption import Interrupted
 from mobiledet.training.launch import adopt_environment, launch, make_fabric
 from mobiledet.training.loggers import Evaluation
 from mobiledet.training.meter import LossWatch
+from mobiledet.training.mistakes import find_mistakes
 from mobiledet.training.network_options import HELP, options_text
 from mobiledet.training.optimization import learning_rate
+from mobiledet.training.patience import ending_text, is_ended_early
 from mobiledet.training.prepare import Run, prepare
 from mobiledet.training.qat import freeze_statistics
 from mobiledet.training.recipe_networks import recipe_json
@@ -85,15 +88,17 @@ def train(config: TrainConfig, quiet: bool = True, loggers: Sequence[Logger] = (
             told what TensorBoard is.
 
     Raises:
-        UserError: a setting is wrong, data are bad, or the loss is no longer finite.
+        UserError: a setting is wrong, data are bad, memory has run out, or the loss is no longer finite.
         Interrupted: SIGINT or SIGTERM stopped the run, which can be resumed.
     """
     if config.resume:
         config = resumed(config)
     elif config.qat:
         config = like_start(config)
-    config = adopt_environment(config)
+    config, told = choose_devices(adopt_environment(config))
     check_settings(config)
+    if told and not quiet:
+        print(told)
     # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
     work = partial(_train, config=config, quiet=quiet, loggers=loggers)
     folder, metrics, seconds = launch(make_fabric(config), work, config.resume or config.out)
@@ -106,7 +111,7 @@ def _train(
     """The run of one process; returns the run folder, the best metrics and the seconds it took."""
     started = time.monotonic()
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False, soft_wrap=True)
-    with ExitStack() as stack:
+    with told_memory(config), ExitStack() as stack:
         run = prepare(config, fabric, console, stack, loggers)
         try:
             with told_faults(run.folder.path, fabric.world_size), run.interruption, run.progress:
@@ -115,6 +120,8 @@ def _train(
             console.print(str(interrupted))
             raise
         run.left_out.tell(run.unreadable())
+    if is_ended_early(config, run.state):
+        console.print(ending_text(config, run.state, run.time_left_s()))
     best, seconds = run.state.best, time.monotonic() - started
     assert best is not None, "the last epoch is always evaluated"
     if best.has_score:
@@ -128,14 +135,14 @@ def _train(
 
 
 def _train_to_the_end(run: Run) -> None:
-    """All epochs that are left.
+    """All epochs that are left, or those until ``--patience`` ends the run.
 
     Raises:
         Interrupted: a signal came.
     """
     is_done = False
     try:
-        while run.state.epoch < run.config.epochs:
+        while run.state.epoch < run.config.epochs and not is_ended_early(run.config, run.state):
             _train_epoch(run)
             _end_epoch(run)
         is_done = True
@@ -157,7 +164,7 @@ def _train_epoch(run: Run) -> None:
     """
     config, fabric, state = run.config, run.fabric, run.state
     lr = learning_rate(config, run.steps_per_epoch)
-    watch = LossWatch(lambda index: run.train_loader.dataset.dataset.images[index].path.name)
+    watch = LossWatch(lambda index: run.train_loader.dataset.dataset.images[index].path.name, run.learning.read)
     saved = time.monotonic()
     run.detector.train()
     state.detector.start_epoch(state.epoch)
@@ -178,6 +185,7 @@ def _train_epoch(run: Run) -> None:
         state.meter.add(losses, config.batch_size)
         state.step += 1
         watch.add(step, parts, losses)
+        run.progress.stepped(state.epoch, state.step, state.meter)
 
         is_last = state.step == run.steps_per_epoch
         is_logged = (step + 1) % LOG_EVERY_STEPS == 0 and not is_last
@@ -217,8 +225,10 @@ def _end_epoch(run: Run) -> None:
         is_best = state.take(validation.metrics)
         if run.loggers:
             samples = draw_samples(run.val_set, validation.detections)
+            mistakes = find_mistakes(run.val_set, validation.detections)
+            ending = ending_text(config, state, run.time_left_s()) if is_ended_early(config, state) else ""
             for logger in run.loggers:
-                logger.evaluated(Evaluation(state.epoch, step, loss, validation, samples, is_best))
+                logger.evaluated(Evaluation(state.epoch, step, loss, validation, samples, mistakes, is_best, ending))
             if is_best:
                 state.save_for_use(run.folder.best)
     state.save(run.folder)
@@ -226,7 +236,10 @@ def _end_epoch(run: Run) -> None:
 
 def _until_interrupted(batches: Iterable[Batch], run: Run) -> Iterator[Batch]:
     """The batches; raises Interrupted between two of them when a signal has come."""
+    done = 0
     for batch in batches:
+        run.progress.evaluating(run.state.epoch, done, len(run.val_loader.sampler))
+        done += len(batch)
         if run.interruption.number:
             raise Interrupted(run.folder.path, run.interruption.number)
         yield batch

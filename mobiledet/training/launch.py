@@ -70,7 +70,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         UserError: the accelerator or so many devices are not there.
     """
     strategy: Strategy | str = "auto"
-    if config.devices * config.nodes > 1:
+    if config.device_count * config.nodes > 1:
         strategy = DDPStrategy(
             # what lightning calls popen leaves processes that a launcher has started as they are
             start_method="popen" if launched_world() else "spawn",
@@ -82,7 +82,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         return Fabric(
             accelerator=config.accelerator,
             strategy=strategy,
-            devices=config.devices,
+            devices=config.device_count,
             num_nodes=config.nodes,
             precision=_precision(config),
         )
@@ -127,7 +127,7 @@ def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | 
             if isinstance(error, ProcessExitedException) and error.signal_name:
                 raise UserError(
                     f"process {error.error_index} of the run was killed by {error.signal_name}, perhaps for want of "
-                    f"memory; {how_to_go_on(folder)}"
+                    f"memory (fewer --devices or a lower --batch-size take less); {how_to_go_on(folder)}"
                 ) from error
             raise
     if isinstance(result, KeyboardInterrupt):

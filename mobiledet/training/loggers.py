@@ -10,7 +10,8 @@ from lightning.fabric.loggers import Logger
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint, append_point
-from mobiledet.training.report import write_report
+from mobiledet.training.mistakes import Mistakes
+from mobiledet.training.report import PageContent, write_report
 from mobiledet.training.run_folder import RunFolder, config_to_json
 from mobiledet.training.samples import Sample
 from mobiledet.training.validation import Validation, scores
@@ -26,7 +27,9 @@ class Evaluation:
         loss: mean of the epoch.
         validation: what was found.
         samples: pictures of it.
+        mistakes: what was wrong in it.
         is_best: whether its weights are kept as the best.
+        ending: why the run ends with it before its last epoch; else empty.
     """
 
     epoch: int
@@ -34,7 +37,9 @@ class Evaluation:
     loss: float
     validation: Validation
     samples: Sequence[Sample]
+    mistakes: Mistakes
     is_best: bool
+    ending: str = ""
 
 
 class RunLogger(Protocol):
@@ -51,12 +56,18 @@ class RunLogger(Protocol):
 
 
 class FolderLogger:
-    """Lines of metrics.jsonl and curves.jsonl, and report.html that shows them."""
+    """Lines of metrics.jsonl and curves.jsonl, and report.html that shows them.
 
-    def __init__(self, folder: RunFolder, config: TrainConfig, spec: ModelSpec) -> None:
+    Args:
+        folder, config, spec: of the run.
+        trained_on: pictures as the network is trained on them.
+    """
+
+    def __init__(self, folder: RunFolder, config: TrainConfig, spec: ModelSpec, trained_on: Sequence[Sample]) -> None:
         self._folder = folder
         self._config = config
         self._spec = spec
+        self._trained_on = trained_on
 
     def note(self, point: CurvePoint) -> None:
         """A line of curves.jsonl."""
@@ -66,7 +77,10 @@ class FolderLogger:
         """A line of metrics.jsonl, and the report anew."""
         metrics = scores(evaluation.validation.metrics)
         self._folder.log({"epoch": evaluation.epoch, "loss": evaluation.loss, **metrics})
-        write_report(self._folder, self._config, self._spec, evaluation.validation, evaluation.samples)
+        content = PageContent(
+            evaluation.validation, evaluation.samples, evaluation.mistakes, self._trained_on, evaluation.ending
+        )
+        write_report(self._folder, self._config, self._spec, content)
 
     def close(self, is_done: bool) -> None:
         """Nothing is open."""

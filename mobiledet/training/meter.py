@@ -38,6 +38,10 @@ class Meter:
         assert isinstance(sums, Tensor)
         return dict(zip(self._sums, (sums / self._steps).tolist(), strict=True))
 
+    def own_loss(self) -> float:
+        """Mean of the whole loss over the steps of this process alone, which a GPU has to finish first."""
+        return float(torch.stack(list(self._sums.values())).sum()) / self._steps if self._sums else 0.0
+
     @property
     def images_per_s(self) -> float:
         """Since the epoch began, or was resumed."""
@@ -57,10 +61,15 @@ class LossWatch:
     """Finds the first step whose loss is no finite number.
 
     The losses are read when ``check`` is called, because reading one from a GPU makes it wait.
+
+    Args:
+        name: of an image, by its index.
+        read: is told each step and its loss when it is read.
     """
 
-    def __init__(self, name: Callable[[int], str] = str) -> None:
-        self._name = name  # of an image, by its index
+    def __init__(self, name: Callable[[int], str] = str, read: Callable[[int, float], None] | None = None) -> None:
+        self._name = name
+        self._read = read
         self._pending: list[tuple[int, list[int], Tensor]] = []
 
     def add(self, step: int, parts: Sequence[Batch], losses: Losses) -> None:
@@ -84,3 +93,5 @@ class LossWatch:
                 raise UserError(
                     f"the loss is {total} at step {step}, images {names}; lower --lr, or look at these images"
                 )
+            if self._read:
+                self._read(step, total)

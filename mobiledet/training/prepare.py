@@ -27,11 +27,13 @@ from mobiledet.training.config import TrainConfig
 from mobiledet.training.faults import told_faults
 from mobiledet.training.finetune import load_start, start_from
 from mobiledet.training.interruption import Interruption
+from mobiledet.training.learning import LearningCheck
 from mobiledet.training.loggers import FolderLogger, LightningLogger, RunLogger
 from mobiledet.training.optimization import AveragedWeights, build_optimizer, highest_lr
-from mobiledet.training.progress import TrainProgress
+from mobiledet.training.progress import Pace, TrainProgress
 from mobiledet.training.qat import prepare_qat
 from mobiledet.training.run_folder import RunFolder
+from mobiledet.training.samples import draw_training_samples
 from mobiledet.training.setup import (
     changed_data,
     choose_workers,
@@ -80,6 +82,7 @@ class Run:
         steps_per_epoch: steps with a full batch; the images that remain are left out.
         loggers: none in all processes but one.
         progress: one of them, to be entered like ``interruption``.
+        learning: is told the losses of the first steps.
     """
 
     config: TrainConfig
@@ -94,9 +97,15 @@ class Run:
     folder: RunFolder
     steps_per_epoch: int
     loggers: tuple[RunLogger, ...]
+    pace: Pace
     progress: TrainProgress
+    learning: LearningCheck
     interruption: Interruption
     left_out: LeftOutList
+
+    def time_left_s(self) -> float | None:
+        """Seconds to the last epoch; None if this process has trained none."""
+        return self.pace.left_s(self.state.epoch * self.steps_per_epoch + self.state.step)
 
     def unreadable(self) -> list[LeftOut]:
         """The images that the loaders of all processes could not read so far; all processes must call this."""
@@ -151,7 +160,8 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
     folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state, stack) if fabric.is_global_zero else None))
     steps_per_epoch = len(train_set.images) // config.batch_size
     done_steps = state.epoch * steps_per_epoch + state.step
-    progress = TrainProgress(console, config.epochs * steps_per_epoch, done_steps, config.epochs)
+    pace = Pace(config.epochs * steps_per_epoch, done_steps)
+    progress = TrainProgress(console, pace, steps_per_epoch, done_steps, config.epochs)
     loggers: tuple[RunLogger, ...] = ()
     if fabric.is_global_zero:
         # what is logged at the end of an epoch is logged anew if the state is from just before
@@ -159,7 +169,8 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
         with told_faults(folder.path, fabric.world_size):
             tensorboard = TensorBoardLogger(folder.path / "tensorboard", purge_step, config)
         lightning = (LightningLogger(each, config) for each in others)
-        loggers = (progress, FolderLogger(folder, config, spec), tensorboard, *lightning)
+        of_folder = FolderLogger(folder, config, spec, draw_training_samples(train_loader))
+        loggers = (progress, of_folder, tensorboard, *lightning)
     wrapped, wrapped_optimizer = fabric.setup(detector, optimizer)
     run = Run(
         config,
@@ -174,7 +185,9 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
         folder,
         steps_per_epoch,
         loggers,
+        pace,
         progress,
+        LearningCheck(config, pace.total_steps, console.print),
         Interruption(),
         LeftOutList(console, folder if fabric.is_global_zero else None),
     )

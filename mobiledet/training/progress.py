@@ -1,7 +1,8 @@
-"""The progress display of a training run: loss, images a second, time to go, and one line for each evaluation."""
+"""The progress display of a training run: a bar on a terminal, a line a minute elsewhere, one for each evaluation."""
 
 import math
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -9,21 +10,64 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.training.curves import CurvePoint
 from mobiledet.training.loggers import Evaluation
+from mobiledet.training.meter import Meter
+
+LINE_EVERY_S = 60.0
+FIRST_LINE_S = 10.0  # after the start: a sign of life
+
+
+class Pace:
+    """How long the steps that are left will take: as long as those since the start, evaluations included.
+
+    Args:
+        total_steps: of the whole run.
+        done_steps: of an earlier part that is resumed.
+        clock: tells seconds.
+    """
+
+    def __init__(self, total_steps: int, done_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total_steps = total_steps
+        self._first = done_steps
+        self._clock = clock
+        self._started = clock()
+
+    def left_s(self, done_steps: int) -> float | None:
+        """Seconds to the end of the run; None before the first step."""
+        if done_steps <= self._first:
+            return None
+        return (self._clock() - self._started) / (done_steps - self._first) * (self.total_steps - done_steps)
 
 
 class TrainProgress:
-    """A bar over all steps of the run, a ``RunLogger``; use as a context manager.
+    """A bar over all steps of the run, or lines where no bar can be drawn; a ``RunLogger``, and a context manager.
 
     Args:
         console: where to draw.
-        total_steps: of the whole run.
+        pace: of the run.
+        steps_per_epoch: of the run.
         done_steps: of an earlier part that is resumed.
         epochs: of the whole run.
+        clock: tells seconds.
     """
 
-    def __init__(self, console: Console, total_steps: int, done_steps: int, epochs: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        pace: Pace,
+        steps_per_epoch: int,
+        done_steps: int,
+        epochs: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console = console
+        self._pace = pace
+        self._steps_per_epoch = steps_per_epoch
         self._epochs = epochs
+        self._clock = clock
+        can_draw = (console.is_terminal and not console.is_dumb_terminal) or console.is_jupyter
+        self._has_lines = not can_draw and not console.quiet
+        self._asked = clock()
+        self._next_line = self._asked + FIRST_LINE_S
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -33,9 +77,10 @@ class TrainProgress:
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
             console=console,
+            disable=self._has_lines,
         )
         self._task = self._progress.add_task(
-            "train", total=total_steps, completed=done_steps, epoch=0, epochs=epochs, loss=0.0, speed=0.0
+            "train", total=pace.total_steps, completed=done_steps, epoch=0, epochs=epochs, loss=0.0, speed=0.0
         )
 
     def __enter__(self) -> "TrainProgress":
@@ -45,6 +90,24 @@ class TrainProgress:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
+    def stepped(self, epoch: int, step: int, meter: Meter) -> None:
+        """Print a line if one is due.
+
+        Args:
+            epoch: that is on, counted from 0.
+            step: steps done in it.
+            meter: of that epoch.
+        """
+        if self._is_due():
+            facts = [f"loss {meter.own_loss():.3f}", f"{meter.images_per_s:.1f} images/s"]
+            facts += self._left(epoch * self._steps_per_epoch + step)
+            self._line(f"epoch {epoch + 1}/{self._epochs}, step {step}/{self._steps_per_epoch}: {', '.join(facts)}")
+
+    def evaluating(self, epoch: int, images: int, of_images: int) -> None:
+        """Print a line if one is due: how many images of the evaluation after ``epoch`` this process has done."""
+        if self._is_due():
+            self._line(f"epoch {epoch}/{self._epochs}, evaluation: {images} of {of_images} images")
+
     def note(self, point: CurvePoint) -> None:
         """Show the state after these steps."""
         epoch, loss = math.ceil(point.epoch), sum(point.losses.values())
@@ -52,14 +115,42 @@ class TrainProgress:
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Print a line with the result."""
-        self._console.print(
-            f"{time.strftime('%H:%M:%S')} epoch {evaluation.epoch}/{self._epochs}: loss {evaluation.loss:.3f}, "
-            f"{_scores(evaluation.validation.metrics, evaluation.is_best)}",
-            highlight=False,
-        )
+        facts = [f"loss {evaluation.loss:.3f}", _scores(evaluation.validation.metrics, evaluation.is_best)]
+        if self._has_lines and evaluation.epoch < self._epochs:
+            facts += self._left(evaluation.step)
+        self._line(f"epoch {evaluation.epoch}/{self._epochs}: {', '.join(facts)}")
 
     def close(self, is_done: bool) -> None:
         """The context's end stops the bar."""
+
+    def _is_due(self) -> bool:
+        """Whether the next question might come later than a line is due."""
+        if not self._has_lines:
+            return False
+        now = self._clock()
+        gap, self._asked = now - self._asked, now
+        return now + gap > self._next_line
+
+    def _line(self, text: str) -> None:
+        self._console.print(f"{time.strftime('%H:%M:%S')} {text}", highlight=False, markup=False)
+        self._next_line = self._clock() + LINE_EVERY_S
+
+    def _left(self, done_steps: int) -> list[str]:
+        left = self._pace.left_s(done_steps)
+        return [] if left is None else [f"about {duration_text(left)} left"]
+
+
+def duration_text(seconds: float) -> str:
+    """Such as ``40 s``, ``12 min``, ``3 h 05 min`` or ``2 days 4 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} days {hours % 24} h"
 
 
 def _scores(metrics: CocoMetrics, is_best: bool) -> str:

@@ -1,12 +1,14 @@
-"""The page of a run: its curves, sample predictions, precision and recall, and the classes."""
+"""The page of a run: its curves, pictures that it learns from and finds things on, its mistakes, and the classes."""
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mobiledet.drawing.axis import Axis
+from mobiledet.drawing.confusion import CONFUSION_TITLE, confusion_table
 from mobiledet.drawing.figures import NOT_MEASURED, precision
 from mobiledet.drawing.line_chart import Line, legend, line_chart, spark_line
 from mobiledet.drawing.markup import Markup, tag
@@ -16,37 +18,64 @@ from mobiledet.metrics.coco import PrecisionRecall
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint, between_notes, read_lines, read_points, thinned
+from mobiledet.training.mistakes import Mistakes
 from mobiledet.training.run_folder import RunFolder, config_to_json
 from mobiledet.training.samples import SCORE, Sample
 from mobiledet.training.validation import Validation
 
 SECTIONS = {
     "curves": "Training curves",
+    "trained": "Trained on",
     "samples": "Predictions",
+    "mistakes": "Mistakes",
     "recall": "Precision and recall",
     "classes": "Classes",
     "settings": "Settings",
 }
 DRAWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
+TRAINED_NOTE = (
+    "The first pictures of the first epoch as the network gets them, changed by --augmentation and at the size of its "
+    "input, with the boxes that it learns. A box that lies wrong here is learnt wrong."
+)
+MISTAKES_NOTE = (
+    "Latest evaluation. Each class is shown from the score of its best F1 on; an object is found where the IoU is 0.50 "
+    "or more. White: true boxes. Coloured: predicted ones."
+)
 
 Evaluation = dict[str, Any]  # a line of metrics.jsonl
 
 
-def write_report(
-    folder: RunFolder, config: TrainConfig, spec: ModelSpec, validation: Validation, samples: Sequence[Sample]
-) -> None:
+@dataclass(frozen=True, eq=False)
+class PageContent:
+    """What the page shows beside the curves.
+
+    Attributes:
+        validation: the latest one.
+        samples: pictures of it.
+        mistakes: what was wrong in it.
+        trained_on: pictures as the network is trained on them.
+        ending: why the run ended before its last epoch; else empty.
+    """
+
+    validation: Validation
+    samples: Sequence[Sample]
+    mistakes: Mistakes
+    trained_on: Sequence[Sample] = ()
+    ending: str = ""
+
+
+def write_report(folder: RunFolder, config: TrainConfig, spec: ModelSpec, content: PageContent) -> None:
     """Write report.html anew, from the logs of the run and its latest evaluation.
 
     Args:
         folder: whose log holds that evaluation already.
         config, spec: of the run.
-        validation: the latest one.
-        samples: pictures of it.
+        content: of that evaluation.
 
     Raises:
         UserError: the file cannot be written.
     """
-    page = render(config, spec, read_points(folder.curves), read_lines(folder.metrics), validation, samples)
+    page = render(config, spec, read_points(folder.curves), read_lines(folder.metrics), content)
     with atomic_file(folder.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -56,18 +85,19 @@ def render(
     spec: ModelSpec,
     points: Sequence[CurvePoint],
     evaluations: Sequence[Evaluation],
-    validation: Validation,
-    samples: Sequence[Sample],
+    content: PageContent,
 ) -> str:
     """The page as text; there is at least one evaluation."""
     latest = evaluations[-1]
     subtitle = f"{spec.training.dataset}, epoch {latest['epoch']} of {config.epochs}; {latest.get('time', '')[:16]}"
     sections = [
-        tag("section", _tiles(points, evaluations)),
+        tag("section", _tiles(points, evaluations), _ending(content.ending)),
         _curves(points, evaluations),
-        _samples(samples, latest["epoch"]),
-        _recall(validation.curves),
-        _classes(validation),
+        _pictures("trained", "Trained on", TRAINED_NOTE, content.trained_on),
+        _samples(content.samples, latest["epoch"]),
+        _mistakes(content.mistakes, spec.labels, any(content.validation.curves.objects)),
+        _recall(content.validation.curves),
+        _classes(content.validation),
     ]
     return render_page(spec.name, subtitle.replace("T", " "), sections, _settings(config), SECTIONS)
 
@@ -82,6 +112,10 @@ def _tiles(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> M
     if points:
         tiles.append(tile("training speed", f"{points[-1].images_per_s:.0f} images/s", "latest epoch, with loading"))
     return tag("div", *tiles, class_="tiles")
+
+
+def _ending(text: str) -> Markup:
+    return tag("p", f"{text[0].upper()}{text[1:]}.", class_="told") if text else Markup("")
 
 
 def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
@@ -125,14 +159,29 @@ def _axes(lines: Sequence[Line]) -> tuple[Axis, Axis]:
 
 def _samples(samples: Sequence[Sample], epoch: int) -> Markup:
     note = f"After epoch {epoch}. White: true boxes. Coloured: predicted ones of score {SCORE:g} and above."
+    return _pictures("samples", "Predictions", note, samples)
+
+
+def _pictures(key: str, title: str, note: str, samples: Sequence[Sample]) -> Markup:
+    if not samples:
+        return Markup("")
+    head = tag("h2", title), tag("p", note, class_="soft")
+    return tag("section", *head, _figures(samples), id=key)
+
+
+def _figures(samples: Sequence[Sample]) -> Markup:
     figures = [figure(sample.picture, sample.name, f"{sample.name}: {sample.caption}") for sample in samples]
-    return tag(
-        "section",
-        tag("h2", "Predictions"),
-        tag("p", note, class_="soft"),
-        tag("div", *figures, class_="pictures large"),
-        id="samples",
-    )
+    return tag("div", *figures, class_="pictures large")
+
+
+def _mistakes(mistakes: Mistakes, labels: Sequence[str], has_objects: bool) -> Markup:
+    """Confusion of classes, and the worst pictures."""
+    if not has_objects:
+        return Markup("")
+    parts = [tag("div", tag("h3", CONFUSION_TITLE), confusion_table(mistakes.confusion, labels), class_="card")]
+    if mistakes.worst:
+        parts += [tag("h3", "Pictures with most errors"), _figures(mistakes.worst)]
+    return tag("section", tag("h2", "Mistakes"), tag("p", MISTAKES_NOTE, class_="soft"), *parts, id="mistakes")
 
 
 def _recall(curves: PrecisionRecall) -> Markup:

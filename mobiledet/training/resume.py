@@ -17,6 +17,7 @@ MAY_CHANGE = frozenset(
         "data",
         "epochs",
         "eval_every",
+        "patience",
         "save_every_minutes",
         "workers",
         "devices",

@@ -43,6 +43,7 @@ LIMITS = {
     "devices": (1, 1024),
     "nodes": (1, 1 << 16),
     "eval_every": (1, MOST_EPOCHS),
+    "patience": (0, MOST_EPOCHS),
     "lr_batch_size": (0, 1 << 20),
     "warmup_steps": (0, 1 << 40),
     "weight_decay": (0, 1e6),
@@ -77,7 +78,7 @@ def check_settings(config: TrainConfig) -> None:
     for name in ("ema_decay", "momentum"):
         if not 0 <= getattr(config, name) < 1:
             raise UserError(f"{_option(config, name)} is not in 0..1, 1 left out")
-    shares = config.devices * config.nodes * config.accumulate
+    shares = config.device_count * config.nodes * config.accumulate
     if config.batch_size % shares:
         raise UserError(
             f"--batch-size {config.batch_size} cannot be divided among --devices {config.devices} x --nodes "
@@ -304,8 +305,8 @@ def choose_workers(config: TrainConfig, device: torch.device) -> int:
     if config.workers >= 0:
         return config.workers
     if device.type == "cpu":
-        return 1 if usable_cores() > config.devices else 0
-    return min(max(1, usable_cores() // config.devices), MAX_WORKERS)
+        return 1 if usable_cores() > config.device_count else 0
+    return min(max(1, usable_cores() // config.device_count), MAX_WORKERS)
 
 
 def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None:
@@ -315,7 +316,7 @@ def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None
     trained 15 images a second instead of 67.
     """
     if device.type == "cpu":
-        torch.set_num_threads(max(1, usable_cores() // config.devices - workers))
+        torch.set_num_threads(max(1, usable_cores() // config.device_count - workers))
 
 
 def make_loaders(
@@ -326,10 +327,13 @@ def make_loaders(
     Raises:
         UserError: there are fewer training images than a batch has.
     """
-    if len(train_set.images) < config.batch_size:
+    images, shares = len(train_set.images), fabric.world_size * config.accumulate
+    if images < config.batch_size:
+        most = images // shares * shares
+        fewer = ", or give fewer --devices or --accumulate" if shares > 1 else ""
+        advice = f"give --batch-size {most}" if most >= 2 * shares else f"at least {2 * shares} are needed{fewer}"
         raise UserError(
-            f"{train_set.annotations} has {len(train_set.images)} images, fewer than the batch size "
-            f"{config.batch_size}; choose a smaller batch"
+            f"{train_set.annotations} has {images} images, fewer than the batch size {config.batch_size}; {advice}"
         )
     changes = dict(AUGMENTATIONS[config.augmentation])
     if config.crop_probability is not None:

@@ -34,6 +34,7 @@ class TrainState:
         step: steps done since then.
         meter: losses of those steps.
         best: the best evaluation so far.
+        stale: evaluations since that one.
         data: of the checkpoints, see ``Checkpoint``.
     """
 
@@ -53,6 +54,7 @@ class TrainState:
         self.step = 0
         self.meter = Meter()
         self.best: CocoMetrics | None = None
+        self.stale = 0
         self.data: dict[str, Any] | None = None
         self._fabric = fabric
 
@@ -66,8 +68,10 @@ class TrainState:
         """Note an evaluation of the averaged weights; returns whether they are to be kept as the best: those that score
         highest, and the newest where there is no score, for want of boxes."""
         if self.best is not None and metrics.has_score and metrics.AP <= self.best.AP:
+            self.stale += 1
             return False
         self.best = metrics
+        self.stale = 0
         return True
 
     def save_for_use(self, path: Path) -> None:
@@ -84,6 +88,7 @@ class TrainState:
             "epoch": self.epoch,
             "step": self.step,
             "best": dataclasses.asdict(self.best) if self.best else None,
+            "stale": self.stale,
             "weights": self.detector.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "precision": self._fabric.strategy.precision.state_dict(),
@@ -132,6 +137,7 @@ class TrainState:
         self.epoch = decode(Annotated[int, Range(0, MOST_EPOCHS)], training["epoch"], "epoch")
         self.step = decode(Annotated[int, Range(0)], training["step"], "step")
         self.best = decode(CocoMetrics, training["best"], "best") if training["best"] else None
+        self.stale = decode(Annotated[int, Range(0, MOST_EPOCHS)], training.get("stale", 0), "stale")
         shares = training["processes"]
         if len(shares) == self._fabric.world_size:
             shares = [shares[self._fabric.global_rank]]

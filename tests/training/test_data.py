@@ -116,6 +116,50 @@ def test_classes_are_matched_by_name(settings: Settings, own_data: Path, tmp_pat
         load_data(config)
 
 
+def test_a_set_smaller_than_a_batch_says_which_batch_would_do(
+    settings: Settings, own_data: Path, tmp_path: Path
+) -> None:
+    def keep(count: int) -> None:
+        edit(own_data, "train", lambda listing: listing.update(images=listing["images"][:count]))
+        edit(own_data, "train", lambda listing: listing.update(annotations=of_images(listing)))
+
+    def of_images(listing: dict) -> list[dict]:
+        ids = {image["id"] for image in listing["images"]}
+        return [annotation for annotation in listing["annotations"] if annotation["image_id"] in ids]
+
+    config = dataclasses.replace(settings(tmp_path / "run"), data=str(own_data), batch_size=32, epochs=1)
+    for accumulate, most in ((1, 24), (5, 20)):
+        with pytest.raises(UserError, match=f"24 images, fewer than the batch size .*; give --batch-size {most}$"):
+            train(dataclasses.replace(config, accumulate=accumulate, batch_size=40))
+    keep(1)
+    with pytest.raises(UserError, match="has 1 images, fewer than the batch size 32; at least 2 are needed"):
+        train(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_class_is_trained(settings: Settings, own_data: Path, tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        edit(own_data, part, one_class)
+    result = train(dataclasses.replace(settings(tmp_path / "run"), data=str(own_data), epochs=1))
+    assert list(result.metrics.per_class) == ["thing"]
+    assert 'id="mistakes"' in (result.folder / "report.html").read_text()
+
+
+def one_class(listing: dict) -> None:
+    listing["categories"] = [{"id": 1, "name": "thing"}]
+    for annotation in listing["annotations"]:
+        annotation["category_id"] = 1
+
+
+def test_a_class_without_training_boxes_is_named(
+    settings: Settings, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(own_data, "train", lambda listing: listing["categories"].append({"id": 77, "name": "moon"}))
+    config = dataclasses.replace(settings(tmp_path / "run"), data=str(own_data), epochs=1)
+    train(config, quiet=False)
+    assert "1 classes have no training box and cannot be learnt: moon" in capsys.readouterr().out
+
+
 def test_boxes_that_are_too_small_are_refused_or_told(settings: Settings, own_data: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(settings(tmp_path / "run"), data=str(own_data))
 

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from mobiledet import cli
 from mobiledet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -18,7 +20,7 @@ from mobiledet.files.atomic import DiskFull
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet.training import engine, loggers
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.faults import told_faults
+from mobiledet.training.faults import told_faults, told_memory
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -35,6 +37,10 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
             "a process that loads images was killed",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that ..."),
+            "found no shared memory; give the container more (docker run --shm-size=2g), or --workers 0; go on with: ",
         ),
         (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), "a process that loads images was killed"),
         (
@@ -54,6 +60,50 @@ def test_other_errors_keep_their_traceback() -> None:
         raise RuntimeError("size mismatch")
     with pytest.raises(RuntimeError, match="Connection closed"), told_faults(Path("run"), processes=1):
         raise RuntimeError("Connection closed by peer")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ..."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB, other allocations: 8 GB, max allowed: 18 GB)."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError("Caught MemoryError in DataLoader worker process 0."),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_want_of_memory_says_what_to_lower(fault: Exception) -> None:
+    with pytest.raises(UserError) as error, told_memory(TrainConfig()), told_faults(Path("run"), processes=1):
+        raise fault
+    assert ("GPU memory" in str(error.value)) == isinstance(fault, RuntimeError)
+    for words in ("lower --batch-size (now 32)", "--image-size (now 320)", "raise --accumulate (now 1)"):
+        assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_memory_that_really_runs_out_is_told() -> None:
+    """More than any machine has, of torch's own allocator and of NumPy's."""
+    for allocate in (lambda: torch.empty(1 << 50), lambda: np.ones(1 << 50)):
+        with (
+            pytest.raises(UserError, match="the main memory has run out; lower --batch-size"),
+            told_memory(TrainConfig()),
+        ):
+            allocate()
+
+
+def test_a_batch_too_large_for_memory_ends_the_command_with_2(
+    tiny_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def step(*arguments: object) -> None:
+        torch.empty(1 << 50)
+
+    monkeypatch.setattr(engine, "train_step", step)
+    network = ["--backbone", "shufflenet_v2_0.5x", "--image-size", "64", "--epochs", "1", "--batch-size", "8"]
+    options = ["--data", str(tiny_shapes), "--workers", "0", "--accelerator", "cpu", "--out", str(tmp_path / "run")]
+    assert cli.main(["train", *network, *options]) == 2
+    told = capsys.readouterr().err
+    assert "memory has run out; lower --batch-size (now 8) or --image-size (now 64)" in told
+    assert "Traceback" not in told
 
 
 def test_a_checkpoint_on_a_full_disk_says_so_and_leaves_the_old_one(tmp_path: Path) -> None:

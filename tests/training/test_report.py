@@ -2,6 +2,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 
 from mobiledet.data.coco import load_coco
 from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.loader import build_loader
 from mobiledet.data.read import load_split
+from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.detections import Detections
 from mobiledet.drawing.pictures import class_color
 from mobiledet.metrics.coco import CocoEvaluator
@@ -19,8 +22,9 @@ from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint, append_point, read_points
 from mobiledet.training.engine import TrainResult, train
-from mobiledet.training.report import render
-from mobiledet.training.samples import COUNT, draw_samples
+from mobiledet.training.mistakes import WORST, find_mistakes
+from mobiledet.training.report import PageContent, render
+from mobiledet.training.samples import COUNT, draw_samples, draw_training_samples
 from mobiledet.training.tensorboard import MOST_PICTURES, is_pictured
 from mobiledet.training.validation import Validation
 
@@ -63,7 +67,9 @@ def page_of(dataset: DetectionSet, validation: Validation, epochs: int = 3, note
     record = dataclasses.asdict(validation.metrics)
     evaluations = [{"epoch": e + 1, "time": "2026-01-02T03:04:05+0000", **record} for e in range(epochs)]
     samples = draw_samples(dataset, validation.detections)
-    return render(TrainConfig(epochs=epochs), spec, points, evaluations, validation, samples)
+    mistakes = find_mistakes(dataset, validation.detections)
+    content = PageContent(validation, samples, mistakes, samples[:2])
+    return render(TrainConfig(epochs=epochs), spec, points, evaluations, content)
 
 
 def cells(text: str) -> list[list[str]]:
@@ -77,7 +83,7 @@ def test_page_is_well_formed_and_needs_nothing_from_outside(shapes: DetectionSet
     text = page_of(shapes, judged(shapes, 0.6))
     page = parse(text)
     assert page.open == []
-    for section in ("curves", "samples", "recall", "classes", "settings"):
+    for section in ("curves", "trained", "samples", "mistakes", "recall", "classes", "settings"):
         assert page.has(section)
     assert {a["href"] for name, a in page.elements if name == "a"} == {
         f"#{a['id']}" for name, a in page.elements if name == "section" and "id" in a
@@ -89,7 +95,7 @@ def test_page_is_well_formed_and_needs_nothing_from_outside(shapes: DetectionSet
     # loss has three lines, validation three, rate and speed one; precision and recall are drawn for two widths
     assert len(page.of_class("chart")) == 4 + 2
     assert len([a for n, a in page.elements if n == "polyline" and "points" in a]) == 8 + 2 * 5 + len(cells(text))
-    assert len([name for name, _ in page.elements if name == "img"]) == COUNT
+    assert len([name for name, _ in page.elements if name == "img"]) == COUNT + 2 + WORST
     assert "epoch 3 of 3; 2026-01-02 03:04" in page.text
 
 
@@ -176,12 +182,67 @@ def test_samples_leave_out_pictures_that_could_not_be_read(shapes: DetectionSet)
     assert draw_samples(shapes, {}) == []
 
 
+def test_mistakes_are_counted_by_class_and_told_of_the_worst_pictures(shapes: DetectionSet) -> None:
+    """All boxes are found but for the first of an image; the second, moved into nothing, is one too many."""
+    found = dict(judged(shapes, 1.0).detections)
+    image = max(shapes.images, key=lambda image: len(image.labels))
+    exact, background = found[image.id], len(shapes.labels)
+    boxes = exact.boxes_xyxy.copy()
+    boxes[1] = [0, 0, 2, 2]
+    labels = exact.labels.copy()
+    labels[2] = (labels[2] + 1) % background
+    found[image.id] = Detections(boxes[1:], np.ones(len(boxes) - 1, np.float32), labels[1:])
+    mistakes = find_mistakes(shapes, found)
+    a, b, c = image.labels[:3].tolist()
+    wrong = Counter({(a, background): 1, (b, background): 1, (background, b): 1, (c, (c + 1) % background): 1})
+    wrong = Counter({**wrong, (a, background): 2} if a == b else wrong)
+    assert {pair: count for pair, count in mistakes.confusion.items() if pair[0] != pair[1]} == wrong
+    right = sum(count for pair, count in mistakes.confusion.items() if pair[0] == pair[1])
+    assert right == sum(shapes.objects) - 3
+    (worst,) = mistakes.worst
+    name = shapes.labels
+    assert worst.name == image.path.name
+    assert f"{name[b]} found where none is" in worst.caption
+    assert f"{name[c]} found as {name[(c + 1) % background]}" in worst.caption
+    assert f"{name[a]} missed" in worst.caption
+
+
+def test_no_mistakes_and_nothing_found(shapes: DetectionSet) -> None:
+    assert find_mistakes(shapes, judged(shapes, 1.0).detections).worst == []
+    blind = find_mistakes(shapes, judged(shapes, 0.0).detections)
+    assert blind.confusion == {(k, len(shapes.labels)): count for k, count in enumerate(shapes.objects) if count}
+    assert find_mistakes(shapes, {}).confusion == {}
+
+
+def test_training_samples_are_what_the_first_batch_holds(tiny_shapes: Path) -> None:
+    spec = InputSpec(480, 480)  # large enough to be drawn pixel by pixel
+    loader = build_loader(
+        load_split(tiny_shapes, "train"),
+        8,
+        transform=train_transform(spec, Augmentation()),
+        spec=spec,
+        shuffle=True,
+        workers=0,
+        seed=3,
+    )
+    samples = draw_training_samples(loader)
+    batch = next(iter(loader))
+    names = [loader.dataset.dataset.images[index].path.name for index in batch.indices.tolist()]
+    assert [sample.name for sample in samples] == names[:COUNT]
+    for sample, image, labels in zip(samples, batch.images, batch.labels, strict=False):
+        same = (sample.picture == image.permute(1, 2, 0).numpy()).all(axis=2)
+        assert same.mean() > 0.5  # but for the boxes and their names
+        shown = [loader.dataset.dataset.labels[label] for label in labels.tolist() if label >= 0]
+        assert (sample.caption == "nothing") == (not shown)
+        assert all(name in sample.caption for name in set(shown))
+
+
 def test_run_writes_its_page(trained: TrainResult, parse: Parse) -> None:
     page = parse((trained.folder / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
     assert "epoch 3 of 3" in page.text
     assert f"{trained.metrics.AP:.3f}" in page.text
-    assert len([name for name, _ in page.elements if name == "img"]) == COUNT
+    assert len([name for name, _ in page.elements if name == "img"]) == COUNT + COUNT + WORST
     assert len([a for a in page.of_class("line") if "points" in a]) >= 8
 
 

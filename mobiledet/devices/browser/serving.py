@@ -88,7 +88,7 @@ def _invitation_to_network(port: int, token: str) -> str:
     lines = [
         f"page: open {url} on a phone in this network",
         "warning: the traffic is not encrypted: others who can read it in this network see the token, and with it the",
-        "  bundle with its golden images, which are images of your data set, and all images that are evaluated. Without",
+        "  bundle with its golden images, which are from your data set, and all evaluated images. Without",
         "  the token, clients get only the empty page. The page has one thread there,",
         f"  and all cores at http://localhost:{port}/#{token} on this machine or with --device browser:SERIAL",
     ]

@@ -1,0 +1,87 @@
+"""What an evaluation during training got wrong: the confusion of its classes, and its worst pictures with reasons."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobiledet.data.dataset import DetectionSet
+from mobiledet.data.images import load_rgb
+from mobiledet.detections import Detections
+from mobiledet.drawing.pictures import draw_detections
+from mobiledet.metrics.errors import confused_pairs, image_errors
+from mobiledet.metrics.matches import match_detections
+from mobiledet.metrics.thresholds import Rule, choose_thresholds
+from mobiledet.training.samples import Sample, short_labels
+from mobiledet.truth import ImageId
+
+IOU = 0.5
+WORST = 6  # pictures
+MOST_REASONS = 4  # of a picture
+
+
+@dataclass(frozen=True, eq=False)
+class Mistakes:
+    """What is wrong at the thresholds of each class's best F1, objects matched at an IoU of 0.5.
+
+    Attributes:
+        confusion: how often objects of a class (first) are found as one of another (second); the number of classes
+            stands for background.
+        worst: the pictures with the most errors, drawn, with what is wrong.
+    """
+
+    confusion: Mapping[tuple[int, int], int]
+    worst: Sequence[Sample]
+
+
+def find_mistakes(dataset: DetectionSet, detections: Mapping[ImageId, Detections]) -> Mistakes:
+    """Look into an evaluation.
+
+    Args:
+        dataset: the validation set.
+        detections: of its images, by their ids; an image without an entry could not be read.
+    """
+    images = {image.id: image for image in dataset.images if image.id in detections}
+    if not images:
+        return Mistakes({}, [])
+    truth = {image_id: image.truth for image_id, image in images.items()}
+    matches = match_detections(dataset.labels, truth, detections)
+    thresholds = choose_thresholds(matches, Rule(), IOU, resamplings=1).thresholds
+    pairs = confused_pairs(matches, truth, detections, thresholds, IOU)
+    kinds, counts = np.unique(pairs[:, 1:], axis=0, return_counts=True)
+    confusion = {(true, found): count for (true, found), count in zip(kinds.tolist(), counts.tolist(), strict=True)}
+
+    labels = short_labels(dataset.labels)
+    worst = []
+    for errors in image_errors(matches, thresholds, IOU)[:WORST]:
+        if errors.missed or errors.wrong:
+            image = images[matches.image_ids[errors.image]]
+            found = _shown(detections[image.id], thresholds)
+            pixels = load_rgb(image.path, image.apply_orientation)
+            picture = draw_detections(pixels, found, labels, image.boxes_xyxy)
+            reasons = _reasons(pairs[pairs[:, 0] == errors.image, 1:], labels)
+            worst.append(Sample(picture, image.path.name, reasons))
+    return Mistakes(confusion, worst)
+
+
+def _shown(found: Detections, thresholds: Sequence[float]) -> Detections:
+    kept = found.scores >= np.array(thresholds)[found.labels]
+    return Detections(found.boxes_xyxy[kept], found.scores[kept], found.labels[kept])
+
+
+def _reasons(pairs: NDArray[np.int64], labels: Sequence[str]) -> str:
+    """Such as ``2 Platelets missed, RBC found where nothing is``; the most frequent first."""
+    background = len(labels)
+    counts = Counter((true, found) for true, found in pairs.tolist() if true != found).most_common()
+    reasons = []
+    for (true, found), count in counts[:MOST_REASONS]:
+        times = f"{count} × " if count > 1 else ""
+        if found == background:
+            reasons.append(f"{times}{labels[true]} missed")
+        elif true == background:
+            reasons.append(f"{times}{labels[found]} found where none is")
+        else:
+            reasons.append(f"{times}{labels[true]} found as {labels[found]}")
+    return ", ".join(reasons + ["…"] * (len(counts) > MOST_REASONS))

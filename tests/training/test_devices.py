@@ -1,0 +1,60 @@
+"""How many processes --devices auto takes. Cores and GPUs are numbers here; what they do is tested elsewhere."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mobiledet.training import devices
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.devices import choose_devices
+from mobiledet.training.engine import train
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    return lambda count: monkeypatch.setattr(devices, "usable_cores", lambda: count)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "there", "taken"),
+    [(32, 1, 2, 2), (32, 1, 1, 1), (32, 1, 64, 4), (24, 1, 4, 3), (16, 2, 2, 1), (8, 1, 2, 1), (30, 1, 4, 3)],
+)
+def test_as_many_processes_as_leave_each_eight_images(
+    cores: Callable[[int], None], batch_size: int, accumulate: int, there: int, taken: int
+) -> None:
+    cores(there)
+    config = TrainConfig(devices="auto", batch_size=batch_size, accumulate=accumulate, accelerator="cpu")
+    chosen, told = choose_devices(config)
+    assert chosen == dataclasses.replace(config, devices=taken)
+    assert told.startswith(f"--devices auto: {taken} of {there} CPU cores")
+
+
+def test_the_default_stays_one_and_says_what_auto_would_take(cores: Callable[[int], None]) -> None:
+    cores(2)
+    config = TrainConfig(accelerator="cpu")
+    chosen, told = choose_devices(config)
+    assert chosen == config
+    assert told.startswith("one of 2 CPU cores trains; --devices auto takes 2")
+    assert "16 images at a time" in told
+    assert choose_devices(dataclasses.replace(config, devices=2))[1] == ""
+    cores(1)
+    assert choose_devices(config)[1] == ""
+
+
+def test_all_gpus_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    chosen, told = choose_devices(TrainConfig(devices="auto", batch_size=64))
+    assert (chosen.devices, told.split(";")[0]) == (8, "--devices auto: 8 of 8 GPUs")
+
+
+def test_a_run_with_auto_remembers_the_number(
+    settings: Callable[[Path], TrainConfig], cores: Callable[[int], None], tmp_path: Path
+) -> None:
+    cores(1)
+    folder = train(dataclasses.replace(settings(tmp_path / "run"), epochs=1, devices="auto")).folder
+    assert '"devices": 1,' in (folder / "config.json").read_text()
