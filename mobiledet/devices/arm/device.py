@@ -31,7 +31,7 @@ class ArmDevice:
             running = stack.enter_context(emulated_agent(self._setup, self._core))
             self._agent = await_agent(running.url, running.token, mode, lambda: running.is_alive)
             stack.callback(self._agent.close)
-            self._let_go = weakref.finalize(self, stack.pop_all().close)
+            self._release = weakref.finalize(self, stack.pop_all().close)
 
     def info(self) -> DeviceInfo:
         cpu = f"{self._core.name}, emulated by {self._setup.about.emulator}"
@@ -46,4 +46,4 @@ class ArmDevice:
 
     def close(self) -> None:
         """End the emulator."""
-        self._let_go()
+        self._release()

@@ -60,7 +60,7 @@ class IosDevice:
             stack.callback(_end, forwarder)
             self._agent = self._greet(port, token, mode, forwarder)
             stack.callback(self._agent.close)
-            self._let_go = weakref.finalize(self, stack.pop_all().close)
+            self._release = weakref.finalize(self, stack.pop_all().close)
 
     def info(self) -> DeviceInfo:
         return dataclasses.replace(self._agent.info(), name=self.name)
@@ -73,7 +73,7 @@ class IosDevice:
         return self._agent.load(bundle, file, accelerator, threads)
 
     def close(self) -> None:
-        self._let_go()
+        self._release()
 
     def _token_of_the_app(self, token: str) -> str:
         try:

@@ -219,7 +219,7 @@ class WrongClass(Liar):
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
         (WrongUnit, "must be nanoseconds of a monotonic clock"),
-        (WrongClass, "holds what no detector gives: labels has a value"),
+        (WrongClass, "contains impossible detections: labels has a value"),
     ],
 )
 def test_agent_that_lies_is_refused(kind: type[Agent], reason: str, refused: Refused) -> None:
@@ -273,7 +273,7 @@ class Newer(Agent):
 def test_agent_of_another_version(serve: Any, tmp_path: Path) -> None:
     with (
         serve(Newer, tmp_path) as (url, token),
-        pytest.raises(UserError, match="speaks version 2 of the protocol, this is version 1"),
+        pytest.raises(UserError, match="has version 2 of the protocol, this is version 1"),
     ):
         open_device(url, token)
 
@@ -314,7 +314,7 @@ def test_many_clients_at_once(serve: Any, tmp_path: Path, patch_bundle: Bundle, 
 def test_bundle_that_is_too_large_is_not_sent(serve: Any, tmp_path: Path, patch_bundle: Bundle) -> None:
     with serve(Agent, tmp_path, body_bytes=1000) as (url, token):
         device = open_device(url, token)
-        with pytest.raises(UserError, match=r"too large for the agent at .*it takes 1000 bytes"):
+        with pytest.raises(UserError, match=r"too large for the agent at .*which accepts 1000 bytes"):
             device.load(patch_bundle, patch_bundle.select())
 
 
