@@ -18,7 +18,7 @@ def test_it_is_the_filter_of_matrices() -> None:
     random = np.random.default_rng(0)
     corner = random.uniform(0, 300, (5, 2))
     boxes = np.concatenate([corner, corner + random.uniform(5, 200, (5, 2))], axis=1)
-    motion = Motion.begin(boxes)
+    motion = Motion.start(boxes)
     means = [np.concatenate([place, np.zeros(4)]) for place in to_cxcywh(boxes)]
     spreads = [noise(mean, 2 / 20, 10 / 160) for mean in means]
     for frame in range(40):
@@ -46,4 +46,4 @@ def test_it_is_the_filter_of_matrices() -> None:
 
 def test_corners_come_back() -> None:
     boxes = np.array([[1.0, 2.0, 4.0, 8.0]])
-    np.testing.assert_array_equal(Motion.begin(boxes).boxes_xyxy, boxes)
+    np.testing.assert_array_equal(Motion.start(boxes).boxes_xyxy, boxes)
