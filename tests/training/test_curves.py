@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mobiledet.training.curves import (
-    MOST_POINTS,
+    MAX_POINTS,
     CurvePoint,
     append_point,
     downsampled,
@@ -57,7 +57,7 @@ def test_means_between_notes_are_those_of_the_steps_between() -> None:
 def test_thinned_points_keep_the_mean() -> None:
     points = np.random.default_rng(0).random((1000, 2))
     few = downsampled(points)
-    assert MOST_POINTS / 2 < len(few) <= MOST_POINTS
+    assert MAX_POINTS / 2 < len(few) <= MAX_POINTS
     np.testing.assert_allclose(few[:-1].mean(axis=0), points[: len(few[:-1]) * 5].mean(axis=0))
     np.testing.assert_allclose(few[3], points[15:20].mean(axis=0))
     assert downsampled(points[:100]) is not None
