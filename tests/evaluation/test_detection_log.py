@@ -221,7 +221,7 @@ def test_interrupted_evaluation_says_how_to_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(DetectionLog, "add", interrupted)
         assert cli.main(arguments) == 130
-    assert "3 images are done and kept in" in capsys.readouterr().err
+    assert "3 images are done and saved in" in capsys.readouterr().err
     partial = tmp_path / "r.detections.partial"
     lines = partial.read_text().splitlines()
 
