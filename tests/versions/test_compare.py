@@ -126,7 +126,7 @@ def test_user_errors(
     assert "no image in common" in _refused(capsys, old, none)
     other = _copy(old, tmp_path, "other")
     other.write_text(other.read_text().replace('"green"', '"lime"'))
-    assert "other classes (green, lime)" in _refused(capsys, old, other)
+    assert "different classes (green, lime)" in _refused(capsys, old, other)
     assert "image 51, which" in _refused(capsys, old, old, "--data", many_images, "--limit", "50")
     listing = json.loads((many_images / "annotations" / "instances_val2017.json").read_text())
     listing["annotations"][0]["bbox"][2] += 1

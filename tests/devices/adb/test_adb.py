@@ -115,7 +115,7 @@ def test_pulled_cable_and_crashed_app_are_told(
     with pytest.raises(UserError, match=rf"the app on {phone.address} has ended: no room for it$"):
         list(session.detect(images))
     phone.unplug()
-    with pytest.raises(UserError, match=rf"^{phone.address} .*(plug|offline).*, then give the same command again$"):
+    with pytest.raises(UserError, match=rf"^{phone.address} .*(plug|offline).*, then run the same command again$"):
         list(session.detect(images))
 
 

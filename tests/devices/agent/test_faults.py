@@ -94,7 +94,7 @@ def test_cable_that_is_pulled_costs_a_batch(
     assert cli.main(["evaluate", str(patch_bundle.path), "--device", cable.url, *arguments, str(out)]) == 2
     errors = capsys.readouterr().err
     assert "error: cannot reach the agent" in errors
-    (done,) = map(int, re.findall("([0-9]+) images are done and kept in", errors))
+    (done,) = map(int, re.findall("([0-9]+) images are done and saved in", errors))
     assert 8 <= done < 200
     assert not out.exists()
     assert cli.main(["evaluate", str(patch_bundle.path), "--device", agent.url, *arguments, str(out)]) == 0
@@ -214,7 +214,7 @@ class WrongClass(Liar):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Zeros, "gives: all scores are zero; golden case 0: all scores are zero where 3"),
+        (Zeros, "model.float32.tflite: all scores are zero; golden case 0: all scores are zero where 3"),
         (AnotherImage, "it answers the cases in another order"),
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
