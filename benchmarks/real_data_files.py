@@ -76,7 +76,7 @@ def found_by_peer(file: Path, read: Read, images: Iterable[LabelledImage], side:
         interpreter.invoke()
         outputs = [interpreter.get_tensor(output["index"]) for output in taken]
         chosen = _suppressed(read.candidates(outputs, side, classes), read.nms_iou)
-        found.append(Placement.of(image.height, image.width, spec).to_picture(chosen))
+        found.append(Placement.of(image.height, image.width, spec).to_image(chosen))
     return found
 
 

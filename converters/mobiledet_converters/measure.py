@@ -47,7 +47,7 @@ class TorchModel:
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
         stretched = InputSpec(self._spec.input.height, self._spec.input.width)
-        return self._found.to_picture(Placement.of(image_height, image_width, stretched))
+        return self._found.to_image(Placement.of(image_height, image_width, stretched))
 
 
 def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[DetectionSet | None, str]:
@@ -140,7 +140,7 @@ def _detected(
         for name, model in models.items():
             model.set_input(pixels)
             model.invoke()
-            found[name] = placement.visible(placement.to_picture(model.detections(1, 1, spec.num_classes)))
+            found[name] = placement.visible(placement.to_image(model.detections(1, 1, spec.num_classes)))
         yield image, found, ""
 
 
