@@ -156,7 +156,7 @@ def test_drawing(patch_bundle: Bundle, picture: Path, tmp_path: Path) -> None:
     assert (drawn != np.asarray(Image.open(picture))).any()
     with pytest.raises(mobiledet.UserError, match="would overwrite the original image"):
         found.draw(picture)
-    with pytest.raises(mobiledet.UserError, match=r"cannot write .*out\.gif: give it a name that ends in"):
+    with pytest.raises(mobiledet.UserError, match=r"cannot write .*out\.gif: its name must end in"):
         found.draw(tmp_path / "out.gif")
     Image.new("RGB", (20, 20)).save(picture)
     with pytest.raises(mobiledet.UserError, match="has changed since the detection"):

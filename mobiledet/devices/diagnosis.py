@@ -1,4 +1,4 @@
-"""Diagnoses a runtime that fails the golden check: which typical error explains its outputs?
+"""Diagnoses a runtime that fails the golden gate: which typical error explains its outputs?
 
 Each known error is undone on the detections; the error after whose correction most detections match is reported. The
 diagnosis is only a hint for the user.

@@ -1,4 +1,4 @@
-"""The golden check: does a runtime reproduce the outputs of a model file?"""
+"""The golden gate: does a runtime reproduce the outputs of a model file?"""
 
 import math
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Pages, charts and pictures: what the reports of training and of measurements are drawn with. No torch."""
+"""Pages, charts and images for the reports of training and of measurements. Does not import torch."""

@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same in tables, charts and pages."""
+"""Formats numbers in the same way for tables, charts and pages."""
 
 NOT_MEASURED = "–"
 

@@ -18,16 +18,16 @@ class Frame:
     height: int
 
     def x(self, value: float) -> float:
-        """Where a value lies, at most at the ends of the axis."""
+        """The x coordinate of a value in pixels, clipped to the axis."""
         share = self.x_axis.place(max(value, self.x_axis.low))
         return LEFT + (self.width - LEFT - RIGHT) * min(1.0, share)
 
     def y(self, value: float) -> float:
-        """Where a value lies, at most at the upper end of the axis."""
+        """The y coordinate of a value in pixels, clipped at the upper end of the axis."""
         return self.height - BOTTOM - (self.height - TOP - BOTTOM) * min(1.0, self.y_axis.place(value))
 
     def grid(self, x_name: str, y_name: str, y_format: str = "g") -> Markup:
-        """Lines and numbers at the ticks, and what the axes are."""
+        """Lines and numbers at the ticks, and the names of the axes."""
         bottom, right = self.height - BOTTOM, self.width - RIGHT
         parts = []
         for value in self.y_axis.ticks:

@@ -1,4 +1,4 @@
-"""Lines on two axes as SVG, for training curves and for precision against recall."""
+"""Line charts as SVG, for training curves and for precision against recall."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ def line_chart(
     height: int = 270,
     kind: str = "",
 ) -> Markup:
-    """Draw up to six lines; one of a single point becomes a dot.
+    """Draw up to six lines; a line with a single point becomes a dot.
 
     Args:
-        lines: within the axes.
-        x_axis, y_axis: ranges.
-        x_name, y_name: what they are.
-        width, height: in CSS pixels; text is of the same size in each.
-        kind: a class for the style sheet, as in ``page.css``: ``full`` or ``narrow``.
+        lines: lines within the axes.
+        x_axis, y_axis: the axes.
+        x_name, y_name: names of the axes.
+        width, height: size in CSS pixels; the text size does not depend on it.
+        kind: CSS class, as in ``page.css``: ``full`` or ``narrow``.
     """
     frame = Frame(x_axis, y_axis, width, height)
     drawn = [_line(line, f"s{index % COLOURS}", frame) for index, line in enumerate(lines)]
@@ -55,7 +55,7 @@ def line_chart(
 
 
 def legend(lines: Sequence[Line]) -> Markup:
-    """Which line has which colour; nothing where there is one line alone."""
+    """The colours of the lines; empty for a single line."""
     if len(lines) < 2:
         return Markup("")
     entries = [tag("li", _swatch(f"s{index % COLOURS}"), line.name) for index, line in enumerate(lines)]
@@ -63,7 +63,7 @@ def legend(lines: Sequence[Line]) -> Markup:
 
 
 def spark_line(values: NDArray[np.float64], name: str) -> Markup:
-    """A small line of values in 0..1 at equal distances, without axes."""
+    """A small line chart of values in 0..1 at equal distances, without axes."""
     x = np.linspace(1, SPARK_WIDTH - 1, len(values))
     y = 1 + (SPARK_HEIGHT - 2) * (1 - values)
     return tag(

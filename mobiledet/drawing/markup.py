@@ -2,11 +2,11 @@
 
 import html
 
-VOID = frozenset({"meta", "img", "input"})  # elements that have neither content nor an end
+VOID = frozenset({"meta", "img", "input"})  # elements without content and end tag
 
 
 class Markup(str):
-    """Text that is markup already."""
+    """Text that is already markup."""
 
     __slots__ = ()
 
@@ -15,9 +15,9 @@ def tag(name: str, /, *children: str, **attributes: str | float | None) -> Marku
     """An element; children that are not ``Markup`` are escaped, and so are all attributes.
 
     Args:
-        name: of the element.
+        name: name of the element.
         children: text and elements.
-        attributes: ``class_`` stands for class and ``data_x`` for data-x; None leaves one out; numbers are rounded to
+        attributes: ``class_`` means class and ``data_x`` means data-x; None leaves one out; numbers are rounded to
             a hundredth, which is enough for coordinates.
     """
     written = "".join(
@@ -29,7 +29,7 @@ def tag(name: str, /, *children: str, **attributes: str | float | None) -> Marku
 
 
 def join(*children: str) -> Markup:
-    """Children one after the other; plain text is escaped."""
+    """Concatenate children; plain text is escaped."""
     return Markup("".join(child if isinstance(child, Markup) else html.escape(child) for child in children))
 
 

@@ -1,4 +1,4 @@
-"""The frame of a report: one HTML page that needs no network and no other file."""
+"""The template of a report: one HTML page that needs no network and no other file."""
 
 import base64
 import io
@@ -10,21 +10,21 @@ from PIL import Image
 
 from mobiledet.drawing.markup import Markup, join, tag
 
-# the browser refuses to load anything that is not in the page
+# the browser refuses to load anything from outside the page
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 PICTURE_SIDE = 720
 PICTURE_QUALITY = 82
 
-Cell = tuple[str, float | str | None]  # what is shown, and what it is sorted by
+Cell = tuple[str, float | str | None]  # shown text and sort key
 
 
 def render_page(title: str, subtitle: str, sections: Sequence[Markup], footer: Markup, names: Mapping[str, str]) -> str:
-    """The page as text.
+    """The page as HTML.
 
     Args:
-        title: the heading.
+        title: the title.
         subtitle: a line below it.
-        sections: ``section`` elements; empty ones are welcome.
+        sections: ``section`` elements; they may be empty.
         footer: the last section.
         names: the name by which the head of the page links to the section with an id, in this order; those that are not
             there get no link.
@@ -48,12 +48,12 @@ def render_page(title: str, subtitle: str, sections: Sequence[Markup], footer: M
 
 
 def definitions(facts: Iterable[tuple[str, str]]) -> Markup:
-    """Names and what they stand for."""
+    """A definition list of names and values."""
     return tag("dl", *(join(tag("dt", name), tag("dd", value)) for name, value in facts))
 
 
 def tile(name: str, value: str, note: str) -> Markup:
-    """A figure in large print."""
+    """A box with a figure in large print."""
     return tag("div", tag("span", name), tag("b", value), tag("span", note), class_="tile")
 
 
@@ -65,11 +65,11 @@ def plain_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Marku
 
 
 def sortable_table(headings: Sequence[str], text: Sequence[str], rows: Iterable[Iterable[Cell]]) -> Markup:
-    """A table that a click on a heading sorts, and a field above it that leaves the rows that hold its words.
+    """A table that can be sorted by clicking on a heading, with a field above it that filters the rows.
 
     Args:
-        headings: of the columns.
-        text: those of them whose columns hold text.
+        headings: headings of the columns.
+        text: headings of the columns that contain text.
         rows: a cell for each heading.
     """
     head = [
@@ -90,7 +90,7 @@ def _cell(cell: Cell) -> Markup:
 
 
 def figure(image: np.ndarray, alt: str, caption: str) -> Markup:
-    """A picture (height x width x 3 uint8 RGB) within the page, at most 720 pixels wide or high."""
+    """An image (height x width x 3 uint8 RGB) embedded in the page, at most 720 pixels wide or high."""
     picture = Image.fromarray(image)
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Detections drawn on pictures."""
+"""Draws detections on images."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
 
 class Mark(NamedTuple):
-    """A line through some points (x, y in pixels), and a text at its beginning."""
+    """A polyline through points (x, y in pixels), with a text at its start."""
 
     points: Sequence[tuple[float, float]]
     text: str
@@ -35,7 +35,7 @@ def draw_detections(
     marks: Sequence[Mark] = (),
     with_scores: bool = True,
 ) -> np.ndarray:
-    """Draw boxes with class and score; the best detection lies on top.
+    """Draw boxes with class and score; the best detection is on top.
 
     An image with a longer side below 480 pixels is enlarged by a whole factor first, so that the text can be read.
 
@@ -44,8 +44,8 @@ def draw_detections(
         detections: boxes in its pixels.
         labels: class names.
         truth_xyxy: N x 4 true boxes, drawn in white below the others.
-        ids: of tracks, written behind the names; they give the colours in the place of the classes.
-        marks: drawn in white below the boxes.
+        ids: track ids, written after the names; they determine the colours instead of the classes.
+        marks: polylines, drawn in white below the boxes.
         with_scores: write them behind the names.
 
     Returns:
@@ -84,14 +84,14 @@ def draw_detections(
 
 
 def save_picture(path: Path, pixels: np.ndarray) -> None:
-    """Write a picture, height x width x 3 uint8 RGB, whole or not at all.
+    """Write an image, height x width x 3 uint8 RGB, completely or not at all.
 
     Raises:
         UserError: the name ends in none of ``KINDS``, or the file cannot be written.
     """
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
-        raise UserError(f"cannot write {path}: give it a name that ends in {', '.join(KINDS)}")
+        raise UserError(f"cannot write {path}: its name must end in {', '.join(KINDS)}")
     with atomic_file(path) as temporary:
         Image.fromarray(pixels).save(temporary, format=kind, quality=92)
 
@@ -114,18 +114,18 @@ def _draw_mark(
 
 
 def class_color(label: int) -> tuple[int, int, int]:
-    """RGB of a class, always the same: hues as far from those of the classes before as can be."""
+    """The RGB colour of a class, always the same, with a hue as far as possible from those of earlier classes."""
     hue = (0.6 + label * GOLDEN_RATIO) % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85 if label % 2 else 0.65, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int = 0, tile: int = 320, gap: int = 8) -> np.ndarray:
-    """Pictures side by side on white, each fitted into a square tile.
+    """Arrange images side by side on white, each fitted into a square tile.
 
     Args:
-        images: at least one, height x width x 3 uint8 RGB.
-        columns: of the sheet; 0 makes it about square.
+        images: at least one image, height x width x 3 uint8 RGB.
+        columns: number of columns; 0 makes the sheet about square.
         tile: side of a tile in pixels.
         gap: between tiles and around them, in pixels.
 
@@ -150,7 +150,7 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int = 0, tile: int = 32
 
 
 def _place_text(box: Sequence[float], text: tuple[float, float], size: tuple[int, int], taken: Sequence[Box]) -> Box:
-    """Where the text goes: above the box, inside its top, below it or inside its bottom, the first that is free."""
+    """The first free position for a text: above the box, inside its top, below it, or inside its bottom."""
     width, height = text
     left = min(max(0, box[0]), max(0, size[0] - width))
     tops = (box[1] - height, box[1], box[3], box[3] - height)
@@ -164,14 +164,14 @@ def _overlap(a: Box, b: Box) -> bool:
 
 
 def _inside(box: Sequence[float], size: tuple[int, int]) -> Box:
-    """The part of a box that can be drawn; a box that is turned inside out or lies outside becomes a point or line."""
+    """The part of a box inside the image; an inverted box or one outside becomes a point or a line."""
     x1, y1 = (min(max(0, box[i]), size[i] - 1) for i in (0, 1))
     x2, y2 = (min(max(0, box[i + 2]), size[i] - 1) for i in (0, 1))
     return x1, y1, max(x1, x2), max(y1, y2)
 
 
 def _ink(color: tuple[int, int, int]) -> str:
-    """Black or white, whichever is easier to read on a colour."""
+    """Black or white, whichever has more contrast on a colour."""
     red, green, blue = color
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
 
@@ -182,7 +182,7 @@ def draw_boxes(image: np.ndarray, boxes_xyxy: np.ndarray, labels: Sequence[int])
     Args:
         image: height x width x 3 uint8 RGB.
         boxes_xyxy: N x 4 in its pixels.
-        labels: of each box.
+        labels: class index of each box.
     """
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)

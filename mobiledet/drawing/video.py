@@ -1,4 +1,4 @@
-"""Frames as a video file, each shown when it was in the one that it comes from."""
+"""Writes frames to a video file, with the times of the original frames."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,20 +10,23 @@ from PIL import Image
 
 from mobiledet.errors import UserError
 
-BT601, VIDEO_RANGE = 5, 1  # how PyAV makes YUV of RGB; a large video without a word of it is taken for BT.709
+BT601, VIDEO_RANGE = (
+    5,
+    1,
+)  # PyAV's conversion from RGB to YUV; players assume BT.709 for large videos without this information
 OPTIONS = {"preset": "veryfast", "crf": "20"}
 
 
 class VideoWriter:
-    """An MP4 file in H.264, without sound. Close it: before that the file is not whole.
+    """An MP4 file in H.264, without sound. The file is complete only after ``close``.
 
     Args:
-        path: of the file, whatever its suffix.
-        time_base: seconds of a tick.
-        rate: frames per second, about.
+        path: path of the file, with any suffix.
+        time_base: duration of a tick in seconds.
+        rate: approximate frame rate.
 
     Attributes:
-        scaled: frames of another size than the first, which were brought to that.
+        scaled: number of frames that were scaled to the size of the first.
 
     Raises:
         UserError: this build of PyAV has no encoder.
@@ -45,10 +48,10 @@ class VideoWriter:
         self._container = av.open(str(path), mode="w", format="mp4", options={"movflags": "faststart"})
 
     def add(self, pixels: NDArray[np.uint8], ticks: int) -> None:
-        """Show height x width x 3 uint8 RGB from ``ticks`` on; they grow from frame to frame."""
+        """Add a frame, height x width x 3 uint8 RGB, shown from ``ticks`` on, which must increase."""
         import av
 
-        # colours are kept for two pixels by two: a side that is odd gets a row or column once more
+        # colours are stored for blocks of 2 x 2 pixels: for an odd side, the last row or column is repeated
         pixels = np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), mode="edge")
         if self._stream is None:
             self._stream = self._container.add_stream("h264", rate=self._rate, options=OPTIONS)
@@ -66,7 +69,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds, and the index."""
+        """Write the remaining frames and the index."""
         if self._stream is not None:
             self._container.mux(self._stream.encode())
         self._container.close()

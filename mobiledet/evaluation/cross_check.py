@@ -1,4 +1,4 @@
-"""A latency measured by another tool, to check that ours is plausible. Without accuracy or golden check."""
+"""A latency measured by another tool, to check that ours is plausible. Without accuracy or golden gate."""
 
 import dataclasses
 import json

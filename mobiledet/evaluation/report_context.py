@@ -135,7 +135,7 @@ def method(results: Sequence[Result]) -> Markup:
         "mAP is COCO's AP at IoU 0.50 to 0.95, of the exported file itself"
         + (f", computed by {' and '.join(scorers)}." if scorers else "."),
         "Each file was checked twice. At export: does it detect the same objects as PyTorch? On the device, before and "
-        "after each measurement: does this runtime reproduce the file's detections at export (the golden check)?",
+        "after each measurement: does this runtime reproduce the file's detections at export (the golden gate)?",
         "Percentiles are interpolated linearly between samples. The cold start is the median over fresh processes; "
         "memory is the growth of such a process.",
     ]

@@ -10,7 +10,7 @@ from mobiledet.evaluation.result import Result
 
 NOTE = (
     "TensorFlow Lite's benchmark_model runs the same file on the same device without mobiledet, on random input. It "
-    "does not check the outputs: no golden check, no mAP. It shows whether our latency is plausible; its figures are "
+    "does not check the outputs: no golden gate, no mAP. It shows whether our latency is plausible; its figures are "
     "not drawn in charts. Our figures are from the run with the same accelerator and number of threads."
 )
 

@@ -52,7 +52,7 @@ def _cross_check_rows(check: CrossCheck) -> Iterator[tuple[str, str]]:
     )
     yield (
         "note",
-        "a cross-check: no golden check, no mAP; `mobiledet report` lists it beside results, but not in charts",
+        "a cross-check: no golden gate, no mAP; `mobiledet report` lists it beside results, but not in charts",
     )
 
 

@@ -1,4 +1,4 @@
-"""MIL's number formats, and the torch ones that hold them."""
+"""MIL's number formats, and the torch types that store them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class NumberFormat:
         torch: what holds its values. 16-bit floats are held in 32 bits, because a CPU's 16-bit convolutions take
             fifteen times as long; their results are rounded instead. Unsigned integers are held in the next longer
             signed type, for want of torch operations on them.
-        numpy: of stored values, one byte or more each.
-        bits: of a stored value.
+        numpy: type of stored values, at least one byte each.
+        bits: number of bits of a stored value.
     """
 
     torch: torch.dtype
@@ -44,7 +44,7 @@ FORMATS = {
     "UINT32": NumberFormat(torch.int64, np.uint32, 32),
     **{f"UINT{bits}": NumberFormat(torch.uint8, np.uint8, bits) for bits in (1, 2, 3, 4, 6)},
 }
-# as the ``dtype`` inputs of operations name them -> name in MIL's DataType
+# name in the ``dtype`` inputs of operations -> name in MIL's DataType
 NAMES = {
     **{name.lower(): name for name in FORMATS},
     **{f"fp{bits}": f"FLOAT{bits}" for bits in (16, 32, 64)},
@@ -54,10 +54,10 @@ Conform = Callable[[Tensor], Tensor]
 
 
 def format_of(name: str) -> NumberFormat:
-    """The format that the input of an operation names, such as ``fp16``.
+    """The format for a name in the input of an operation, such as ``fp16``.
 
     Raises:
-        UserError: it is unknown.
+        UserError: the name is unknown.
     """
     if name.lower() not in NAMES:
         raise UserError(f"unknown number format {name!r}")
@@ -65,11 +65,11 @@ def format_of(name: str) -> NumberFormat:
 
 
 def conform_to(name: str, shape: Sequence[int | None] | None, round_float16: bool) -> Conform:
-    """What makes a result of a kernel one of the declared type.
+    """A function that converts the result of a kernel to the declared type.
 
     Args:
-        name: of MIL's DataType.
-        shape: declared; None for a side or all of them where it is known at run time only.
+        name: name of MIL's DataType.
+        shape: declared shape; None for a dimension, or for all, that is known only at run time.
         round_float16: round to the 16-bit numbers; else they keep 32 bits.
     """
     dtype = FORMATS[name].torch
@@ -95,19 +95,19 @@ def _fits(shape: Sequence[int], declared: Sequence[int | None]) -> bool:
 
 
 def unpack_bits(packed: np.ndarray, bits: int, count: int) -> np.ndarray:
-    """Unsigned numbers of ``bits`` bits that lie densely in bytes, least significant bit first."""
+    """Unpack unsigned numbers of ``bits`` bits that are densely packed in bytes, least significant bit first."""
     flat = np.unpackbits(packed.view(np.uint8), bitorder="little")[: bits * count].reshape(count, bits)
     return (flat << np.arange(bits, dtype=np.uint8)).sum(axis=1, dtype=np.uint8)
 
 
 def sign_extend(values: np.ndarray, bits: int) -> np.ndarray:
-    """Unsigned numbers of ``bits`` bits as the two's complement numbers that they stand for."""
+    """Interpret unsigned numbers of ``bits`` bits as two's complement."""
     return ((values.astype(np.int16) ^ (1 << (bits - 1))) - (1 << (bits - 1))).astype(np.int8)
 
 
 def to_tensor(values: Any, name: str) -> Tensor:
-    """Values of NumPy as the tensor that holds them."""
+    """Convert a NumPy array of the MIL type ``name`` to a tensor."""
     values = np.asarray(values, FORMATS[name].numpy)
-    if name in ("UINT16", "UINT32"):  # torch knows little of them
+    if name in ("UINT16", "UINT32"):  # torch supports few operations on them
         values = values.astype(np.int64)
     return torch.from_numpy(np.array(values)).to(FORMATS[name].torch)

@@ -1,4 +1,4 @@
-"""A Core ML package as something that can be called."""
+"""Loads and runs Core ML packages."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,31 +22,31 @@ class Stage(Protocol):
     """A model, alone or in a pipeline.
 
     Attributes:
-        inputs: names that must be given.
-        outputs: names.
+        inputs: names of the required inputs.
+        outputs: names of the outputs.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def run(self, features: Features, observe: Observe | None = None) -> dict[str, Tensor]:
-        """The outputs by name; features may hold more than the inputs."""
+        """Run the stage; returns the outputs by name. ``features`` may contain more than the inputs."""
 
 
 class CoreMlModel:
-    """A .mlpackage that holds an ML Program, or a pipeline of ML Programs and non-maximum suppression.
+    """A .mlpackage with an ML Program, or with a pipeline of ML Programs and non-maximum suppression.
 
     Args:
         path: the package.
         round_float16: round results to 16 bits where the program declares them so, as a device does after each
             operation; else they keep 32 bits, which tells whether the program is right apart from its precision.
-        function: of the program; the default one if None.
+        function: name of the program's function; None for the default one.
 
     Attributes:
-        inputs, outputs: names of the features, those that must be given and those that come out.
+        inputs, outputs: names of the required inputs and of the outputs.
 
     Raises:
-        UserError: it cannot be read, is of another kind, or holds an operation that is unknown.
+        UserError: the package cannot be read, is of another kind, or contains an unknown operation.
     """
 
     def __init__(self, path: Path, round_float16: bool = True, function: str | None = None) -> None:
@@ -74,8 +74,8 @@ class CoreMlModel:
         """Run the model.
 
         Args:
-            features: by name; an image as height x width x 3 RGB, or height x width for one of grey.
-            observe: called with the name and the value of every result inside.
+            features: inputs by name; an image is height x width x 3 RGB, or height x width if greyscale.
+            observe: called with the name and the value of every internal result.
 
         Returns:
             outputs by name; 16-bit floats come as 32-bit ones.
@@ -100,14 +100,14 @@ class ProgramModel:
 
     Args:
         message: the Model message.
-        folder: of the package's protobuf file.
+        folder: folder of the package's protobuf file.
         round_float16, function: as in ``CoreMlModel``.
 
     Attributes:
         inputs, outputs: names.
 
     Raises:
-        UserError: there is no such function, or an operation is unknown.
+        UserError: the function does not exist, or an operation is unknown.
     """
 
     def __init__(self, message: Any, folder: Path, round_float16: bool, function: str | None) -> None:
@@ -124,7 +124,7 @@ class ProgramModel:
         self.inputs, self.outputs = self._function.inputs, self._function.outputs
 
     def run(self, features: Features, observe: Observe | None = None) -> dict[str, Tensor]:
-        """See ``Stage``; an image becomes the 1 x channels x height x width that the program takes."""
+        """See ``Stage``; an image is converted to 1 x channels x height x width, as the program expects."""
         inputs = {name: features[name] for name in self.inputs}
         for name, image in self._images.items():
             inputs[name] = _to_program(inputs[name], image.ColorSpace.Name(image.colorSpace))
@@ -132,13 +132,13 @@ class ProgramModel:
 
 
 def read_package(path: Path) -> tuple[Any, Path]:
-    """The Model message of a package, and the folder that its weights' paths start from.
+    """The Model message of a package, and the folder to which the paths of its weights are relative.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: the path is not a package, or the package is damaged.
     """
     readers = load_readers()
-    if not (path / "Manifest.json").is_file():  # without it, the next line would make a package there
+    if not (path / "Manifest.json").is_file():  # without it, the next line would create a package
         raise UserError(f"{path} is not a Core ML package; export it with mobiledet export --format coreml")
     message = readers.model.Model()
     try:
@@ -150,7 +150,7 @@ def read_package(path: Path) -> tuple[Any, Path]:
 
 
 def _stage_messages(message: Any) -> list[Any]:
-    """The models in a model, in the order in which they run."""
+    """The models of a pipeline in the order in which they run, or the model itself."""
     if message.WhichOneof("Type") == "pipeline":
         return [stage for model in message.pipeline.models for stage in _stage_messages(model)]
     return [message]
@@ -176,7 +176,7 @@ def _to_feature(value: Any) -> Tensor:
 
 
 def _to_program(image: Tensor, colours: str) -> Tensor:
-    """An image as a program takes it: RGB or BGR first, and a batch of one."""
+    """Convert an image to the layout of a program: batch of one, channels first, RGB or BGR."""
     if colours.startswith("GRAYSCALE"):
         return image[None, None]
     image = image.flip(-1) if colours == "BGR" else image

@@ -1,4 +1,4 @@
-"""A function of an ML Program, made ready once and run many times."""
+"""A function of an ML Program, prepared once and run many times."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,16 +18,16 @@ Scope = dict[str, Any]  # name -> its value
 
 @dataclass(frozen=True)
 class Step:
-    """An operation with everything looked up that does not change from run to run.
+    """An operation, prepared with everything that does not change from run to run.
 
     Attributes:
-        kind: of the operation.
+        kind: kind of the operation.
         function: its kernel.
-        constants: arguments that are known.
-        variables: other arguments: parameter, names of its values, what makes the argument of the values.
-        blocks: of control flow.
-        outputs: name and conversion to the declared type.
-        release: names that nothing needs afterwards.
+        constants: constant arguments.
+        variables: other arguments: parameter, names of its values, function that makes the argument from the values.
+        blocks: blocks of control flow.
+        outputs: names, and conversions to the declared types.
+        release: names of values that are not needed afterwards.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Step:
     release: tuple[str, ...] = ()
 
     def run(self, scope: Scope, observe: Observe | None = None) -> None:
-        """Compute the outputs into the scope, and drop what is not needed any more.
+        """Compute the outputs into the scope, and remove values that are no longer needed.
 
         Raises:
             UserError: the kernel refuses its arguments, or its result is not of the declared shape.
@@ -68,8 +68,8 @@ class Block:
 
     Args:
         message: MIL's Block.
-        inputs: names that a caller gives.
-        constants: decodes them.
+        inputs: names of the inputs.
+        constants: decoder for constants.
         known: constants of the enclosing blocks.
         round_float16: round the results that are declared as 16-bit floats.
 
@@ -97,18 +97,20 @@ class Block:
     def run(
         self, arguments: Iterable[Any], outer: Mapping[str, Any] | None = None, observe: Observe | None = None
     ) -> list[Any]:
-        """Run the operations on arguments in the order of the inputs; ``outer`` is what the enclosing block knows."""
+        """Run the operations on arguments in the order of the inputs; ``outer`` has the values of the enclosing
+        block."""
         scope = {**self._constants, **(outer or {}), **dict(zip(self._inputs, arguments, strict=True))}
         for step in self._steps:
             step.run(scope, observe)
         return [scope[name] for name in self._outputs]
 
     def bind(self, scope: Scope) -> Callable[..., list[Any]]:
-        """The block as a function of its inputs alone."""
+        """The block as a function of its inputs."""
         return lambda *arguments: self.run(arguments, scope)
 
     def _prepare(self, message: Any) -> Step | None:
-        """The step of an operation; None where it is a constant, or computed of constants alone, and so done."""
+        """The step of an operation; None for a constant, or for an operation on constants, which is computed at
+        once."""
         if message.type == "const":
             self._constants[message.outputs[0].name] = self._decoder.decode(message.attributes["val"])
             return None
@@ -141,7 +143,7 @@ class Block:
         return None
 
     def _bindings(self, message: Any) -> dict[str, tuple[str, ...]]:
-        """Names of the values of each input; a value that stands in place gets a name."""
+        """Names of the values of each input; an immediate value gets a name."""
         result = {}
         for parameter, argument in message.inputs.items():
             names = []
@@ -152,7 +154,7 @@ class Block:
                     names.append(f"{message.outputs[0].name}.{parameter}.{index}")
                     self._constants[names[-1]] = self._decoder.decode(binding.value)
             result[parameter] = tuple(names)
-        for parameter, value in message.attributes.items():  # iOS 16 compression keeps its data there
+        for parameter, value in message.attributes.items():  # compression of iOS 16 stores its data there
             if parameter != "name":
                 result[parameter] = (f"{message.outputs[0].name}.{parameter}",)
                 self._constants[result[parameter][0]] = self._decoder.decode(value)
@@ -164,11 +166,11 @@ class Function:
 
     Args:
         message: MIL's Function.
-        constants: decodes those in it.
+        constants: decoder for its constants.
         round_float16: round the results that are declared as 16-bit floats; else they keep 32 bits.
 
     Attributes:
-        inputs, outputs: names.
+        inputs, outputs: names of inputs and outputs.
     """
 
     def __init__(self, message: Any, constants: Constants, round_float16: bool) -> None:
@@ -180,10 +182,10 @@ class Function:
 
     @torch.inference_mode()
     def run(self, inputs: Mapping[str, Tensor], observe: Observe | None = None) -> dict[str, Tensor]:
-        """Outputs by name.
+        """Run the function; returns outputs by name.
 
         Args:
-            inputs: by name.
+            inputs: inputs by name.
             observe: called with the name and the value of every result.
 
         Raises:
@@ -202,7 +204,7 @@ def declared_type(message: Any, round_float16: bool) -> Conform:
     """The conversion to the type of a NamedValueType message.
 
     Raises:
-        UserError: it is no tensor of numbers.
+        UserError: the type is not a tensor of numbers.
     """
     kind = message.type.WhichOneof("type")
     name = type_name(message.type.tensorType) if kind == "tensorType" else kind
@@ -212,8 +214,10 @@ def declared_type(message: Any, round_float16: bool) -> Conform:
 
 
 def _adapter(hint: Any) -> Callable[[list[Any]], Any]:
-    """What makes an argument of the values of an input: tensors stay so where the kernel asks for them, and become
-    numbers, lists and texts of Python elsewhere."""
+    """A function that makes an argument from the values of an input.
+
+    Tensors are kept if the kernel's type hint asks for them, else they become Python numbers, lists and strings.
+    """
     if get_origin(hint) is Sequence and get_args(hint) == (Tensor,):
         return list
     if hint is Tensor or Tensor in get_args(hint):
@@ -232,13 +236,13 @@ def _plain(values: list[Any]) -> Any:
 
 
 def _uses(step: Step) -> set[str]:
-    """Names that a step reads, those inside of its blocks included."""
+    """Names that a step reads, including those in its blocks."""
     names = {name for _, names, _ in step.variables for name in names}
     return names.union(*(block.used for block in step.blocks))
 
 
 def _release_early(steps: list[Step], outputs: tuple[str, ...]) -> list[Step]:
-    """Let each step drop the results that no later one reads."""
+    """Let each step release the results that no later step reads."""
     made = {name for step in steps for name, _ in step.outputs}
     needed = set(outputs)
     result = []

@@ -1,4 +1,4 @@
-"""The parts of coremltools that read packages, which load in a moment."""
+"""Loads only the parts of coremltools that read packages, which is fast."""
 
 import importlib.util
 import sys
@@ -12,9 +12,9 @@ class PackageReaders(NamedTuple):
     """The parts of coremltools that read packages.
 
     Attributes:
-        model, mil: modules of protobuf's classes for models and programs.
-        package: called with a package's path, finds the files in it.
-        weights: called with a file's path, reads the numbers in it.
+        model, mil: modules with the protobuf classes for models and programs.
+        package: class that opens a package by its path.
+        weights: class that reads a file of weights by its path.
     """
 
     model: Any
@@ -31,14 +31,16 @@ def load_readers() -> PackageReaders:
         UserError: coremltools is not installed.
     """
     spec = importlib.util.find_spec("coremltools") if "coremltools" not in sys.modules else None
-    if spec is not None:  # an empty module in its place lets what lies in it be imported
+    if spec is not None:  # an empty module in its place allows its submodules to be imported
         sys.modules["coremltools"] = importlib.util.module_from_spec(spec)
     try:
         from coremltools.libmilstoragepython import _BlobStorageReader
         from coremltools.libmodelpackage import ModelPackage
         from coremltools.proto import MIL_pb2, Model_pb2
     except ModuleNotFoundError as error:
-        raise UserError("Core ML packages need coremltools, not installed: pip install 'mobiledet[coreml]'") from error
+        raise UserError(
+            "Core ML packages need coremltools, which is not installed: pip install 'mobiledet[coreml]'"
+        ) from error
     finally:
         if spec is not None:
             del sys.modules["coremltools"]

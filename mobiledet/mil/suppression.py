@@ -1,4 +1,4 @@
-"""Non-maximum suppression: the model kind of its own that stands at the end of pipelines for Vision."""
+"""Non-maximum suppression as a model kind, which ends pipelines for Vision."""
 
 import sys
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def greedy_suppression(
         boxes_cxcywh: N x 4, centre and size.
         scores: N x C; a box counts with its best class.
         iou_threshold: IoU of which a box is still kept.
-        score_threshold: boxes below go at once.
+        score_threshold: boxes below it are removed first.
         per_class: only boxes of the same best class suppress each other.
     """
     best, label = scores.max(dim=1)
@@ -48,14 +48,14 @@ class SuppressionModel:
     """A NonMaximumSuppression model, as its protobuf message defines it.
 
     Args:
-        message: the whole Model message.
+        message: the Model message.
 
     Attributes:
-        inputs: names that must be given.
-        outputs: names.
+        inputs: names of the required inputs.
+        outputs: names of the outputs.
 
     Raises:
-        UserError: it suppresses in a way that is unknown to the interpreter.
+        UserError: the interpreter does not support its method of suppression.
     """
 
     def __init__(self, message: Any) -> None:
@@ -78,7 +78,7 @@ class SuppressionModel:
 
         Args:
             features: inputs by name; the thresholds are optional.
-            observe: nothing happens inside that could be.
+            observe: ignored, because there are no internal results.
         """
         message = self._message
         confidence, coordinates = (features[name] for name in self.inputs)
@@ -95,7 +95,7 @@ class SuppressionModel:
 
 
 def _row_bounds(output: Any) -> tuple[int, int]:
-    """How many rows a feature has at least, filled up with zeros, and at most."""
+    """Minimum number of rows of a feature, which is padded with zeros, and maximum number."""
     array = output.type.multiArrayType
     if array.WhichOneof("ShapeFlexibility") == "shapeRange":
         bounds = array.shapeRange.sizeRanges[0]

@@ -1,4 +1,4 @@
-"""Types and constants as a program's protobuf message stores them, and the files beside it that hold the weights."""
+"""Decodes types and constants of a program's protobuf message, and the weight files beside it."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from mobiledet.errors import UserError
 from mobiledet.mil.dtypes import FORMATS, sign_extend, to_tensor, unpack_bits
 from mobiledet.mil.readers import load_readers
 
-MODEL_PATH = "@model_path/"  # how a program writes the folder of its protobuf file
+MODEL_PATH = "@model_path/"  # prefix for the folder of the protobuf file
 
 Constant = Tensor | str | dict[str, Any] | list[Any]
 
@@ -22,7 +22,7 @@ def type_name(tensor_type: Any) -> str:
 
 
 def declared_shape(tensor_type: Any) -> tuple[int | None, ...] | None:
-    """Sides of a TensorType message, None where one is known at run time only; None if there is no telling at all."""
+    """Shape of a TensorType message; None for a dimension that is known only at run time, or for an unknown rank."""
     if tensor_type.rank < 0:
         return None
     return tuple(
@@ -34,7 +34,7 @@ class Constants:
     """Decodes constants; opens each file of weights once.
 
     Args:
-        folder: of the protobuf file.
+        folder: folder of the protobuf file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,10 +42,10 @@ class Constants:
         self._readers: dict[Path, Any] = {}
 
     def decode(self, value: Any) -> Constant:
-        """The content of a Value message: a tensor, a text, or for lists and dictionaries theirs.
+        """Decode a Value message: a tensor, a string, or a list or dictionary of these.
 
         Raises:
-            UserError: it is of an unknown kind, damaged, or outside of the package.
+            UserError: the value is of an unknown kind, damaged, or outside the package.
         """
         kind = value.type.WhichOneof("type")
         if kind == "listType":
@@ -76,7 +76,7 @@ class Constants:
             raise UserError(f"the weights {blob.fileName} are not in the package")
         if path not in self._readers:
             self._readers[path] = load_readers().weights(str(path))
-        # such as read_fp16_data, which gives the bits as uint16, and read_uint6_data, which unpacks
+        # such as read_fp16_data, which returns the bits as uint16, and read_uint6_data, which unpacks
         kind = {"FLOAT16": "fp16", "FLOAT32": "float", "BOOL": "uint8"}.get(name, name.lower())
         try:
             values = np.array(getattr(self._readers[path], f"read_{kind}_data")(blob.offset))
@@ -86,9 +86,9 @@ class Constants:
 
 
 def _immediate(tensor: Any, name: str, count: int) -> np.ndarray:
-    """Values that stand in the message itself."""
+    """Values that are stored in the message itself."""
     field = tensor.WhichOneof("value")
-    if field is None:  # protobuf leaves empty lists out
+    if field is None:  # protobuf omits empty lists
         return np.zeros(0, FORMATS[name].numpy)
     values = getattr(tensor, field).values
     if field != "bytes":

@@ -1,1 +1,1 @@
-"""A bundle's model card: what people should know before they ship it, as Markdown and as a page."""
+"""The model card of a bundle, as Markdown and as an HTML page."""

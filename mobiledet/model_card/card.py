@@ -1,4 +1,4 @@
-"""What stands on a model card, whatever it is drawn with."""
+"""The content of a model card, independent of its format."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts.
+    """A table of texts.
 
     Attributes:
-        headings: of the columns.
-        rows: a text for each heading.
-        title: above it; may be empty.
+        headings: headings of the columns.
+        rows: rows, with a text for each heading.
+        title: title above the table; may be empty.
     """
 
     headings: tuple[str, ...]
@@ -23,14 +23,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the card.
+    """A section of the card.
 
     Attributes:
-        key: by which a page links to it.
-        heading: of the part.
-        facts: names and what they stand for.
-        tables: below them.
-        notes: sentences below all.
+        key: identifier for links in the page.
+        heading: heading of the section.
+        facts: names and values.
+        tables: tables below the facts.
+        notes: sentences below the tables.
     """
 
     key: str
@@ -42,12 +42,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """The card.
+    """A model card.
 
     Attributes:
         title: name of the model.
-        subtitle: what it is, in a line.
-        sections: its parts, in order.
+        subtitle: description of the model in a line.
+        sections: the sections, in order.
     """
 
     title: str

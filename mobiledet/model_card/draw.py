@@ -1,4 +1,4 @@
-"""A model card as Markdown and as a page; every text is escaped."""
+"""Renders a model card as Markdown and as an HTML page; every text is escaped."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def markdown(card: Card) -> str:
 
 
 def page(card: Card) -> str:
-    """The card as HTML, in one file that needs no network."""
+    """The card as a self-contained HTML page."""
     sections = [_section(section) for section in card.sections]
     names = {section.key: section.heading for section in card.sections}
     footer = tag("p", "Written by mobiledet card. What no file tells stands here as not recorded or not measured.")

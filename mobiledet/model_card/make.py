@@ -1,4 +1,4 @@
-"""A bundle, and what was measured of it, as a model card."""
+"""Makes the model card of a bundle and its measurements."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,16 +8,16 @@ from mobiledet.model_card.card import NOT_MEASURED, NOT_RECORDED, Card, Section,
 from mobiledet.model_card.measured import Measured, Scored
 from mobiledet.operating_point import OperatingPoint
 
-MOST_CLASSES = 100  # that are named
-FEW_OBJECTS_NOTE = "An AP of few objects says little; a dash stands where there is none."
+MAX_CLASSES = 100  # that are named
+FEW_OBJECTS_NOTE = "An AP of few objects says little; a dash means that there are none."
 
 
 def make_card(bundle: Bundle, measured: Sequence[Measured] = ()) -> Card:
-    """All that is known.
+    """Make the card.
 
     Args:
-        bundle: opened.
-        measured: of its files, by path.
+        bundle: the opened bundle.
+        measured: measurements of its files.
     """
     spec = bundle.spec
     subtitle = (
@@ -40,8 +40,8 @@ def make_card(bundle: Bundle, measured: Sequence[Measured] = ()) -> Card:
 
 def _model(bundle: Bundle) -> Section:
     spec, nms = bundle.spec, bundle.spec.nms
-    shown = ", ".join(spec.labels[:MOST_CLASSES])
-    more = spec.num_classes - MOST_CLASSES
+    shown = ", ".join(spec.labels[:MAX_CLASSES])
+    more = spec.num_classes - MAX_CLASSES
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (spec.input.mean, spec.input.std))
     facts = (
         ("backbone", spec.backbone),
@@ -67,13 +67,13 @@ def _origin(bundle: Bundle) -> Section:
             published = f"{origin.published_map:g} % on {origin.published_split}, as the publisher reports"
         facts += [
             ("weights", f"{origin.name}, from {origin.source}"),
-            ("their checksum", f"sha256 {origin.sha256}"),
+            ("checksum of the weights", f"sha256 {origin.sha256}"),
             ("licence of the weights", origin.licence or NOT_RECORDED),
             ("published mAP", published),
         ]
     else:
         facts += [
-            ("weights", "trained with mobiledet; those that the backbone began with: " + NOT_RECORDED),
+            ("weights", "trained with mobiledet; initial weights of the backbone: " + NOT_RECORDED),
             ("licence of the weights", NOT_RECORDED),
         ]
     trained = NOT_RECORDED
@@ -107,7 +107,7 @@ def _files(bundle: Bundle) -> Section:
         tuple(
             (file.path, *((file.accelerators or {}).get(kind, NOT_RECORDED) for kind in kinds)) for file in bundle.files
         ),
-        "What can run them",
+        "Runtimes",
     )
     left_out = tuple(f"Not in the bundle: {entry}." for entry in bundle.left_out)
     return Section("files", "Files", tables=(Table(headings, rows), *((runs,) if kinds else ())), notes=left_out)
@@ -145,7 +145,7 @@ def _accuracy(bundle: Bundle, measured: Sequence[Measured]) -> Section:
         for entry, s in scored
     )
     sizes = Table(
-        headings, rows, "By size of the objects (small: below 32 × 32 pixels of the picture; large: from 96 × 96)"
+        headings, rows, "By size of the objects (small: below 32 × 32 pixels of the image; large: from 96 × 96)"
     )
     names = [entry.file for entry, _ in scored]
     columns = [
@@ -186,16 +186,16 @@ def _latency(measured: Sequence[Measured]) -> Section:
     )
     if not rows:
         return Section("latency", "Latency", notes=("Latency: not measured on any device.",))
-    note = "Of one run of the file alone, after the warm-up; on other devices it is not known."
+    note = "Of one run of the file alone, after the warm-up; unknown on other devices."
     return Section("latency", "Latency", tables=(Table(headings, rows),), notes=(note,))
 
 
 def _thresholds(bundle: Bundle) -> Section:
     tables = tuple(_threshold_table(f.path, f.operating_point) for f in bundle.files if f.operating_point)
     if not tables:
-        note = f"Scores from which on detections should be shown: {NOT_RECORDED}. A score is no probability."
+        note = f"Score thresholds for showing detections: {NOT_RECORDED}. A score is not a probability."
         return Section("thresholds", "Thresholds", notes=(note,))
-    note = "The intervals are where precision and recall lie on as many other images of their kind, in 49 of 50 cases."
+    note = "The intervals contain precision and recall on as many new images of the same kind in 49 of 50 cases."
     return Section("thresholds", "Thresholds", tables=tables, notes=(note,))
 
 
@@ -214,7 +214,7 @@ def _threshold_table(file: str, point: OperatingPoint) -> Table:
         )
         for entry in point.classes
     )
-    return Table(("class", "score from", "precision", "recall"), rows, f"{file}: {point}")
+    return Table(("class", "threshold", "precision", "recall"), rows, f"{file}: {point}")
 
 
 def _checks(bundle: Bundle) -> Section:
@@ -229,9 +229,9 @@ def _checks(bundle: Bundle) -> Section:
         iou, score = (f"{v:.4g}" if isinstance(v, int | float) else NOT_RECORDED for v in numbers)
         rows.append((file.path, str(figures.get("checked", NOT_RECORDED)), agree, iou, score))
     notes = (
-        "Each file was held against the PyTorch detector at export. "
-        f"{len(bundle.recorded.cases)} golden pictures lie in the bundle; whatever runs a file first replays them, "
-        "and a runtime that finds something else is refused.",
+        "Each file was compared with the PyTorch detector at export. "
+        f"The bundle contains {len(bundle.recorded.cases)} golden images; every device first runs a file on them, and "
+        "a runtime with other detections is refused.",
     )
     return Section("checks", "How the files were checked", tables=(Table(headings, tuple(rows)),), notes=notes)
 
@@ -251,7 +251,7 @@ def _kernels(bundle: Bundle) -> Section:
         for core, check in (file.kernels or {}).items()
     )
     if not rows:
-        note = "Kernels of other processors: not verified. mobiledet arm-check does it by emulation."
+        note = "Kernels of other processors: not verified. mobiledet arm-check verifies them by emulation."
         return Section("kernels", "Kernels", notes=(note,))
     headings = ("file", "core", "outputs", "box differs by", "score differs by", "run by", "against")
     missing = [file.path for file in bundle.files if not file.kernels]
@@ -265,26 +265,26 @@ def _limits(bundle: Bundle, measured: Sequence[Measured]) -> Section:
 
 def _limit_texts(bundle: Bundle, measured: Sequence[Measured]) -> Iterator[str]:
     spec = bundle.spec
-    yield f"It knows the {spec.num_classes} classes above and nothing else; other things are missed, or taken for them."
+    yield f"It knows only the {spec.num_classes} classes above; other objects are missed, or confused with them."
     yield (
-        f"It sees a picture at {spec.input.height} × {spec.input.width} pixels: what is a few pixels wide there is "
-        "missed. Tiles (--tiles) find more of it and take as many runs."
+        f"It sees an image at {spec.input.height} × {spec.input.width} pixels: objects of a few pixels are missed. "
+        "With tiles (--tiles) more of them are detected, at the cost of a run for each tile."
     )
-    yield f"It gives at most {spec.nms.max_detections} detections a picture, none that scores below {spec.nms.score:g}."
-    yield "Scores are no probabilities, and thresholds of one file need not fit another."
+    yield f"It returns at most {spec.nms.max_detections} detections an image, with scores from {spec.nms.score:g} on."
+    yield "Scores are not probabilities, and thresholds of one file may not suit another."
     sets = sorted({entry.scored.dataset for entry in measured if entry.scored})
     sets += sorted(
         {str(file.map["dataset"]) for file in bundle.files if file.map and file.map.get("dataset")} - set(sets)
     )
     if sets:
         yield (
-            f"mAP was measured on {', '.join(sets)}; on pictures of another kind (place, light, camera, weather) it is "
-            "not known."
+            f"mAP was measured on {', '.join(sets)}; on images of another kind (place, light, camera, weather) it is "
+            "unknown."
         )
     else:
-        yield "mAP was not measured, on any pictures."
+        yield "mAP was not measured on any images."
     if any(name.startswith("shapes") for name in (*sets, spec.training.dataset)):
-        yield "The built-in shapes are drawn by a program: their mAP says nothing of photographs."
+        yield "The built-in shapes are drawn by a program: their mAP says nothing about photographs."
     if not any(entry.timed for entry in measured):
-        yield "Latency was not measured, on any device."
+        yield "Latency was not measured on any device."
     yield "Whether it works equally well for all people, places or conditions was not examined."

@@ -1,4 +1,4 @@
-"""What was measured of a bundle's files after their export."""
+"""Measurements of a bundle's files after the export."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from mobiledet.metrics.coco import CocoMetrics
 
 @dataclass(frozen=True)
 class Scored:
-    """A score.
+    """The accuracy of a file.
 
     Attributes:
         dataset: name of the images.
         metrics: COCO's numbers, which count the images.
-        how: tiles or another mode; empty for the ordinary one.
+        how: tiles or another mode; empty for the default.
     """
 
     dataset: str
@@ -22,14 +22,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class Timed:
-    """Latency of one run of the file, after the warm-up.
+    """The latency of a file, after the warm-up.
 
     Attributes:
         p50_ms, p90_ms: percentiles; p50_low_ms, p50_high_ms: 95 % interval of the first.
-        runs: timed.
-        load_ms: to load the file, cold.
-        memory_bytes: that a process grows by; None where the device does not tell.
-        remarks: what disturbed it.
+        runs: number of timed runs.
+        load_ms: time to load the file in a fresh process.
+        memory_bytes: growth of a process; None if the device does not report it.
+        remarks: disturbances of the measurement.
     """
 
     p50_ms: float
@@ -44,7 +44,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Measured:
-    """One file on one device.
+    """The measurements of one file on one device.
 
     Attributes:
         file: path in the bundle.

@@ -1,4 +1,4 @@
-"""A model card on disk, beside its bundle."""
+"""Writes a model card beside its bundle."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from mobiledet.model_card.draw import markdown, page
 
 
 def card_path(bundle: Bundle) -> Path:
-    """NAME.card.md beside NAME.mobiledet."""
+    """The default path of the card: NAME.card.md beside NAME.mobiledet."""
     path = bundle.path.resolve()
     name = path.name.removesuffix(".zip").removesuffix(SUFFIX)
     return bundle.path.parent / f"{name}.card.md"
 
 
 def write_card(card: Card, path: Path) -> tuple[Path, Path]:
-    """Write the Markdown and, with the suffix .html, the page: each whole or not at all.
+    """Write the Markdown and, with the suffix .html, the page, each completely or not at all.
 
     Returns:
         both paths.

@@ -1,4 +1,4 @@
-"""What a network may cost, from the words of a person."""
+"""The budget of a network, parsed from text."""
 
 import math
 import re
@@ -12,11 +12,11 @@ AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that is allowed; infinite where nothing is said.
+    """Upper limits; infinite if not given.
 
     Attributes:
-        ms: latency of the model file.
-        bytes: its size.
+        ms: latency of the model file in milliseconds.
+        bytes: size of the model file.
     """
 
     ms: float = math.inf
@@ -24,10 +24,10 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """A budget such as ``8 ms, 1.5 MB`` (1 MB is 1,000,000 bytes).
+    """Parse a budget such as ``8 ms, 1.5 MB`` (1 MB is 1,000,000 bytes).
 
     Raises:
-        UserError: it is none.
+        UserError: the text is not a budget.
     """
     limits: dict[str, float] = {}
     for part in text.split(","):
@@ -36,7 +36,7 @@ def parse_budget(text: str) -> Budget:
         amount = float(match[1]) * factor if match else 0.0
         if not match or not name or name in limits or not 0 < amount < math.inf:
             raise UserError(
-                f'--budget "{text}" is no time and no size; give such as "8 ms, 1.5 MB", "8 ms" or "500 kB"'
+                f'--budget "{text}" is not a time or a size; give for example "8 ms, 1.5 MB", "8 ms" or "500 kB"'
             )
         limits[name] = amount
     return Budget(**limits)

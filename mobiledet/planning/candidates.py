@@ -1,4 +1,4 @@
-"""Networks to choose among: every backbone with a published accuracy, at input shapes that fit the pictures."""
+"""Candidate networks: every backbone with a published accuracy, at input shapes that suit the images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from mobiledet.planning.forecast import Forecast, ForecastModel
 from mobiledet.profile.latency_table import Shape
 from mobiledet.spec import InputSpec, sides_text
 
-SIDES = (128, 160, 192, 256, 320, 416, 512, 640)  # of squares, and of squares of equal area
+SIDES = (128, 160, 192, 256, 320, 416, 512, 640)  # of square inputs; rectangular ones have the same areas
 MULTIPLE = 32
-WIDE = 1.25  # from this ratio of the sides of pictures on, inputs of their shape are looked at too
-# A box of so many strides has half the chance of a large one to be found: NanoDet-Plus-m at 416 pixels on 128 pictures
-# of val2017 gives 2.04 (benchmarks/found_by_size.py)
-HALF_FOUND = 2.0
+WIDE = 1.25  # aspect ratio of the images from which on inputs of their shape are considered, too
+# Size of a box in strides at which it is detected half as often as a large one: NanoDet-Plus-m at 416 pixels on 128
+# images of val2017 gives 2.04 (benchmarks/found_by_size.py)
+HALF_DETECTED = 2.0
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Candidate:
 
     Attributes:
         shape: the network.
-        precision: of its file.
-        forecast: latency and size.
-        order: what it is preferred by: published accuracy of the backbone times ``seen``, 0..100; no mAP.
-        seen: mean chance of the data's boxes to be found, by their size alone, 0..1.
-        below_stride: share of boxes whose shorter side is below the finest stride.
+        precision: precision of its file.
+        forecast: predicted latency and size.
+        order: ranking score: published accuracy of the backbone times ``seen``, 0..100; not an mAP.
+        seen: mean detection rate of the boxes, predicted from their sizes alone, 0..1.
+        below_stride: fraction of boxes whose shorter side is below the finest stride.
     """
 
     shape: Shape
@@ -44,12 +44,12 @@ class Candidate:
 
     @property
     def size(self) -> str:
-        """Of the input, as ``--image-size`` takes it."""
+        """Input size in the format of ``--image-size``."""
         return sides_text(self.shape.height, self.shape.width)
 
 
 def input_sides(dataset: DetectionSet) -> list[tuple[int, int]]:
-    """Height and width of the inputs to look at: squares, and rectangles of the pictures' usual shape."""
+    """Height and width of the inputs to consider: squares, and rectangles of the images' median aspect ratio."""
     ratio = float(np.median([image.width / image.height for image in dataset.images]))
     sides = [(side, side) for side in SIDES]
     if max(ratio, 1 / ratio) >= WIDE:
@@ -60,12 +60,12 @@ def input_sides(dataset: DetectionSet) -> list[tuple[int, int]]:
 def candidates(
     dataset: DetectionSet, models: dict[str, ForecastModel], detectors: Sequence[str]
 ) -> Iterator[Candidate]:
-    """All of them.
+    """Generate all candidates.
 
     Args:
-        dataset: whose boxes are to be found.
-        models: forecasts, by precision.
-        detectors: keys.
+        dataset: data set with the boxes to detect.
+        models: forecast models by precision.
+        detectors: names of detectors.
 
     Raises:
         UserError: a detector is unknown.
@@ -86,12 +86,12 @@ def candidates(
 
 
 def chance_by_size(strides: NDArray[np.float64]) -> float:
-    """Mean chance of boxes to be found, compared with that of large ones; sides in strides of the finest level."""
-    return float(np.mean(strides / (strides + HALF_FOUND)))
+    """Mean detection rate of boxes relative to that of large ones; sides in strides of the finest level."""
+    return float(np.mean(strides / (strides + HALF_DETECTED)))
 
 
 def frontier(found: Sequence[Candidate]) -> list[Candidate]:
-    """Those to which no other is both faster and to be preferred; the fastest first."""
+    """The Pareto frontier: candidates to which no other is both faster and ranked higher; the fastest first."""
     best: list[Candidate] = []
     for candidate in sorted(found, key=lambda c: (c.forecast.ms, -c.order)):
         if not best or candidate.order > best[-1].order:

@@ -1,4 +1,4 @@
-"""What the latency of a network depends on, counted without running it."""
+"""Counts the quantities on which the latency of a network depends, without measuring it."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from mobiledet.detectors import Detector, RawOutputs, detector_from_spec
 from mobiledet.profile.latency_table import Shape
 from mobiledet.spec import InputSpec, ModelSpec
 
-BASE_SIDE = 320  # pixels, at which networks are counted; a multiple of all strides
-# what is counted in which unit, and whether it grows with the area of the input
+BASE_SIDE = 320  # input size in pixels at which networks are counted; a multiple of all strides
+# quantity -> whether it grows with the area of the input; the comments give units
 GROWING = {
     "1x1": True,  # millions of multiply-adds in 1x1 convolutions
     "depthwise": True,  # ... in depthwise ones
     "grouped": True,
     "full": True,
-    "1x1 values": True,  # millions of numbers that such convolutions give: 8-bit kernels round each of them
+    "1x1 values": True,  # millions of output values of such convolutions: 8-bit kernels round each of them
     "depthwise values": True,
-    "moved values": True,  # ... that concatenation, addition, pooling and doubling give
+    "moved values": True,  # ... of concatenation, addition, pooling and upsampling
     "scores": True,  # millions of class scores to choose from
-    "weights": False,  # millions: small inputs wait for them
+    "weights": False,  # millions: their loading dominates for small inputs
     "layers": False,  # hundreds
-    "regions": False,  # one, where regions are pooled and a second stage looks at them
-    "levels of regions": False,  # one, where they come from several levels
-    "start": False,  # one
+    "regions": False,  # 1 if regions are pooled for a second stage, else 0
+    "levels of regions": False,  # 1 if regions come from several levels, else 0
+    "start": False,  # always 1
 }
 TERMS = tuple(GROWING)
 MACS = np.array([term in ("1x1", "depthwise", "grouped", "full") for term in TERMS])
@@ -46,10 +46,10 @@ class Costs:
     """Counts of a network for one image.
 
     Attributes:
-        parameters: all numbers that it learns.
-        terms: by ``TERMS``.
-        finest_stride: pixels of the input between neighbouring cells of the finest level.
-        top1: published ImageNet accuracy of the backbone in percent, None where none is.
+        parameters: number of parameters.
+        terms: quantities in the order of ``TERMS``.
+        finest_stride: stride of the finest level in pixels of the input.
+        top1: published ImageNet accuracy of the backbone in percent; None if there is none.
     """
 
     parameters: int
@@ -79,13 +79,13 @@ def _at_base_side(backbone: str, detector: str, classes: int) -> Costs:
     labels = tuple(f"class {number}" for number in range(classes))
     spec = ModelSpec("plan", backbone, detector, InputSpec(BASE_SIDE, BASE_SIDE), labels, tuple(range(classes)))
     is_dense = not detector.startswith("faster_rcnn")
-    # proposals are ranked, which needs numbers
+    # the ranking of proposals needs real values
     with torch.device("meta" if is_dense else "cpu"):
         network = detector_from_spec(spec).eval()
     parameters = count_parameters(network)
     _drop_normalisation(network)
     scores: list[int] = []
-    hook = network.register_forward_hook(lambda module, taken, given: scores.append(_scores(given)))
+    hook = network.register_forward_hook(lambda module, inputs, outputs: scores.append(_scores(outputs)))
     with _Moved() as moved:
         layers = layer_costs(network, BASE_SIDE, BASE_SIDE)
     hook.remove()
@@ -118,10 +118,10 @@ def _at_base_side(backbone: str, detector: str, classes: int) -> Costs:
 
 
 class _Moved(TorchDispatchMode):
-    """While it is on, counts the numbers that ``MOVING`` operations give.
+    """Counts the output values of ``MOVING`` operations while it is active.
 
     Attributes:
-        values: so many.
+        values: number of values so far.
     """
 
     def __init__(self) -> None:
@@ -129,14 +129,14 @@ class _Moved(TorchDispatchMode):
         self.values = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
         if func.overloadpacket.__name__.rstrip("_") in MOVING:
-            self.values += (given[0] if isinstance(given, tuple) else given).numel()
-        return given
+            self.values += (output[0] if isinstance(output, tuple) else output).numel()
+        return output
 
 
 def _drop_normalisation(network: Detector) -> None:
-    """It has no part in the terms, and most of the time of counting them."""
+    """Remove batch normalisation, which no term counts but which takes most of the time of counting."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
@@ -144,5 +144,5 @@ def _drop_normalisation(network: Detector) -> None:
 
 
 def _scores(outputs: object) -> int:
-    """Class scores among which the best are chosen; a network of two stages has them for its regions alone."""
+    """Number of class scores among which the best are selected; 0 for a two-stage network."""
     return outputs.class_logits.numel() if isinstance(outputs, RawOutputs) else 0

@@ -1,9 +1,9 @@
-"""Latency and size of a model file that was not measured, from those in a device's table.
+"""Predicts latency and size of model files that were not measured, from a device's latency table.
 
-A first forecast is a sum: so many milliseconds for each million of multiply-adds of a kind, for each million of numbers
-that layers give, and so on (``costs.TERMS``), with the rates that fit the table best in relative terms and none below
-zero. Channel shuffles, Ghost modules, suppression and the like cost more than their counts say: so each family and each
-detector has a factor, and a forecast is corrected by what is left over at the rows that are most like it.
+The basic model is linear: a number of milliseconds for each million multiply-adds of a kind, for each million output
+values, and so on (``costs.TERMS``), with non-negative rates that minimise the relative error over the table. Channel
+shuffles, Ghost modules, suppression and the like cost more than their counts say: so there is a factor for each family
+and each detector, and a prediction is corrected by the residuals of the most similar rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,22 +17,24 @@ from mobiledet.errors import UserError
 from mobiledet.planning.costs import TERMS, Costs, costs_of
 from mobiledet.profile.latency_table import LatencyRow, LatencyTable, Shape
 
-LEAST_ROWS = 8
-# distance between rows: 1 for each doubling of the costs at equal area, so much for each doubling of the area, ...
+MIN_ROWS = 8
+# distance between rows: 1 for each doubling of the costs at equal area, and these for each doubling of the area, for
+# another family and for another detector
 OTHER_SIZE, OTHER_FAMILY, OTHER_DETECTOR = 0.5, 2.0, 1.0
-NEAREST = 0.25  # distance that counts as none
-ROUNDS, SHRINKING = 30, 2.0  # of the fit of rates and factors; rows of no factor that count beside those of one
-INSIDE = 0.9  # share of the left-out rows whose error is told
+NEAREST = 0.25  # smaller distances count as this
+ITERATIONS = 30  # of the alternating fit of rates and factors
+SHRINKAGE = 2.0  # pseudo-count of rows with factor 1, which regularises the factors
+ERROR_QUANTILE = 0.9  # quantile of the leave-one-out errors that is reported
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Of one model file.
+    """Predicted latency and size of one model file.
 
     Attributes:
-        ms: latency.
+        ms: latency in milliseconds.
         bytes: size.
-        measured: whether both stand in the table.
+        measured: whether both are measured values from the table.
     """
 
     ms: float
@@ -44,19 +46,19 @@ class ForecastModel:
     """Forecasts for files of one precision.
 
     Args:
-        table: of a device.
-        precision: of its rows that serve.
+        table: latency table of a device.
+        precision: precision of the rows to use.
 
     Raises:
-        UserError: there are too few.
+        UserError: the table has too few such rows.
     """
 
     def __init__(self, table: LatencyTable, precision: str) -> None:
         rows = [row for row in table.rows if row.precision == precision]
-        if len(rows) < LEAST_ROWS:
+        if len(rows) < MIN_ROWS:
             raise UserError(
-                f"the table of latencies holds {len(rows)} files of {precision}, {LEAST_ROWS} are needed; finish it "
-                "with `mobiledet profile --all`"
+                f"the latency table has {len(rows)} files of {precision}, {MIN_ROWS} are needed; complete it with "
+                "`mobiledet profile --all`"
             )
         self._rows = rows
         self._costs = [costs_of(row.shape) for row in rows]
@@ -68,7 +70,7 @@ class ForecastModel:
         self._bytes = _Corrected(rows, self._costs, np.array([row.bytes for row in rows]), _size_terms)
 
     def __call__(self, shape: Shape) -> Forecast:
-        """Of a network; what was measured is told as it was.
+        """The forecast for a network; measured values are returned unchanged.
 
         Raises:
             UserError: backbone or detector is unknown.
@@ -79,23 +81,24 @@ class ForecastModel:
         return Forecast(self._ms(shape, costs), self._bytes(shape, costs), measured=False)
 
     def error(self) -> float:
-        """By how much latencies are missed, as a share, in ``INSIDE`` of the rows when each is left out in turn."""
+        """The ``ERROR_QUANTILE`` of the relative latency errors if each row is predicted from the others."""
         errors = []
         for index, row in enumerate(self._rows):
             rest = [other for other in range(len(self._rows)) if other != index]
             rows, costs = [self._rows[i] for i in rest], [self._costs[i] for i in rest]
             model = _Corrected(rows, costs, self._latencies[rest], _latency_terms)
             errors.append(abs(model(row.shape, self._costs[index]) / self._latencies[index] - 1))
-        return float(np.quantile(errors, INSIDE))
+        return float(np.quantile(errors, ERROR_QUANTILE))
 
 
 class _Corrected:
-    """A sum of terms at rates of at least zero, times a factor of the family and one of the detector, corrected by what
-    is left over at the nearest rows.
+    """A linear model with non-negative rates, times factors of family and detector, corrected by nearby residuals.
 
     Args:
-        rows: of the table, with their costs and the values to forecast.
-        terms: of costs, that the sum is of.
+        rows: rows of the table.
+        costs: their costs.
+        values: the values to predict, one for each row.
+        terms: function that extracts the terms of the linear model from costs.
     """
 
     def __init__(
@@ -110,27 +113,27 @@ class _Corrected:
         self._costs = costs
         matrix = np.stack([terms(cost) for cost in costs])
         groups = [_groups(row.shape) for row in rows]
-        # all logarithms; a factor of few rows stays near one
+        # logarithms of the factors; a factor with few rows stays near 1
         self._factors: dict[str, float] = dict.fromkeys((name for names in groups for name in names), 0.0)
-        for _ in range(ROUNDS):
+        for _ in range(ITERATIONS):
             scaled = values / np.exp([self._factor(names) for names in groups])
             self._rates = nnls(matrix / scaled[:, None], np.ones(len(values)))[0]
-            left_over = np.log(values / (matrix @ self._rates))
+            residuals = np.log(values / (matrix @ self._rates))
             for name in self._factors:
                 rest = [
-                    left - self._factor(names) + self._factors[name]
-                    for left, names in zip(left_over, groups, strict=True)
+                    residual - self._factor(names) + self._factors[name]
+                    for residual, names in zip(residuals, groups, strict=True)
                     if name in names
                 ]
-                self._factors[name] = sum(rest) / (len(rest) + SHRINKING)
-        self._left_over = np.log(values / (matrix @ self._rates)) - [self._factor(names) for names in groups]
+                self._factors[name] = sum(rest) / (len(rest) + SHRINKAGE)
+        self._residuals = np.log(values / (matrix @ self._rates)) - [self._factor(names) for names in groups]
 
     def __call__(self, shape: Shape, costs: Costs) -> float:
         distances = np.array(
             [_distance(shape, costs, row.shape, other) for row, other in zip(self._rows, self._costs, strict=True)]
         )
         weights = np.maximum(distances, NEAREST) ** -4.0
-        correction = self._factor(_groups(shape)) + weights @ self._left_over / weights.sum()
+        correction = self._factor(_groups(shape)) + weights @ self._residuals / weights.sum()
         return float(self._terms(costs) @ self._rates * np.exp(correction))
 
     def _factor(self, names: tuple[str, ...]) -> float:
@@ -153,7 +156,7 @@ def _distance(one: Shape, costs: Costs, other: Shape, other_costs: Costs) -> flo
 
 
 def family(backbone: str) -> str:
-    """``shufflenet_v1_1x_g3`` is one of shufflenet_v1."""
+    """The family of a backbone, such as shufflenet_v1 for ``shufflenet_v1_1x_g3``."""
     return backbone.rsplit("x", 1)[0].rsplit("_", 1)[0]
 
 
@@ -162,5 +165,5 @@ def _latency_terms(costs: Costs) -> NDArray[np.float64]:
 
 
 def _size_terms(costs: Costs) -> NDArray[np.float64]:
-    """Weights, and what each layer and the file have beside them."""
+    """Terms of the file size: parameters, layers, and a constant."""
     return np.array([costs.parameters / 1e6, costs.terms[TERMS.index("layers")], 1.0])

@@ -1,4 +1,4 @@
-"""``mobiledet plan``: the networks that fit a budget, which of them to train, and how."""
+"""The command ``mobiledet plan``: finds networks within a budget, and recommends one to train."""
 
 import json
 import math
@@ -29,18 +29,18 @@ from mobiledet.planning.forecast import ForecastModel
 from mobiledet.profile.latency_table import LatencyTable, default_table_path, read_table
 from mobiledet.spec import InputSpec
 
-SHOWN = 12  # of the frontier
+SHOWN = 12  # rows of the frontier that are printed
 TILE_OVERLAP = 0.2
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """What slices of the input's own size would bring and cost for a choice.
+    """Gain and cost of tiles of the input size for the chosen network.
 
     Attributes:
-        runs: of the file for a picture, mean.
-        ms: of all of them.
-        below_stride: share of boxes that then lie below the finest stride.
+        runs: mean number of runs for an image.
+        ms: total latency of these runs.
+        below_stride: fraction of boxes that are still below the finest stride.
     """
 
     runs: float
@@ -50,17 +50,17 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the command tells.
+    """The result of the command.
 
     Attributes:
-        budget: that was asked for.
-        errors: by precision, by how much nine of ten latencies of the table are missed when each is forecast from the
-            others, as a share.
-        frontier: of files that are small enough, the fastest first; it goes on beyond the budget's time.
-        choice: the best within the budget; None where nothing fits.
-        tiles: for the choice.
-        commands: that train, export and measure it.
-        unranked: backbones without a published accuracy.
+        budget: the given budget.
+        errors: for each precision, the 90th percentile of the relative errors if each latency of the table is predicted
+            from the others.
+        frontier: Pareto frontier of the files that are small enough, the fastest first, also beyond the latency budget.
+        choice: the best candidate within the budget; None if nothing fits.
+        tiles: gain and cost of tiles for the choice.
+        commands: commands that train, export and measure it.
+        unranked: number of backbones without a published accuracy.
     """
 
     budget: Budget
@@ -73,7 +73,7 @@ class Plan:
 
 
 def run(config: PlanConfig) -> int:
-    """The command ``mobiledet plan``; 0, or 3 where nothing fits the budget."""
+    """The command ``mobiledet plan``; returns 0, or 3 if nothing fits the budget."""
     budget = parse_budget(config.budget)
     table = read_table(_table_path(config))
     part = parts_to_show(find_source(config.data, config), config)[0][0]  # the training part, if there is one
@@ -88,21 +88,22 @@ def run(config: PlanConfig) -> int:
 
 
 def make_plan(config: PlanConfig, budget: Budget, table: LatencyTable, dataset: DetectionSet) -> Plan:
-    """Forecast every candidate and choose.
+    """Predict every candidate and choose the best within the budget.
 
     Raises:
-        UserError: the data has no box, the table no such precision or too few rows, or a detector is unknown.
+        UserError: the data has no boxes, the table does not have a precision or has too few rows, or a detector is
+            unknown.
     """
     if not any(dataset.objects):
-        raise UserError(f"{dataset.annotations} has no box, so nothing can be said of what has to be found")
+        raise UserError(f"{dataset.annotations} has no boxes, so the sizes of the objects are unknown")
     for detector in config.detectors:
         if detector not in DETECTORS:
             raise unknown_name("detector", detector, DETECTORS)
-    wanted = config.precisions or table.precisions
-    for precision in wanted:
+    precisions = config.precisions or table.precisions
+    for precision in precisions:
         if precision not in table.precisions:
             raise unknown_name("precision of this table", precision, table.precisions)
-    models = {precision: ForecastModel(table, precision) for precision in wanted}
+    models = {precision: ForecastModel(table, precision) for precision in precisions}
     found = list(candidates(dataset, models, config.detectors))
     fitting = [c for c in found if c.forecast.ms <= budget.ms and c.forecast.bytes <= budget.bytes]
     choice = max(fitting, key=lambda c: (c.order, -c.forecast.ms), default=None)
@@ -122,7 +123,7 @@ def _table_path(config: PlanConfig) -> Path:
     path = config.table or default_table_path(config.device, config.threads)
     if not path.exists():
         raise UserError(
-            f"no latencies of {config.device} with {config.threads} threads at {path}; measure them once: "
+            f"no latency table of {config.device} with {config.threads} threads at {path}; measure it once: "
             f"mobiledet profile --all --device {config.device} --threads {config.threads}"
         )
     return path
@@ -134,7 +135,7 @@ def _tiles(choice: Candidate, dataset: DetectionSet) -> Tiles:
     runs = float(np.mean([1 + len(tiling.slices(image.height, image.width)) for image in dataset.images]))
     stride = costs_of(shape).finest_stride
     sides = np.concatenate([(i.boxes_xyxy[:, 2:] - i.boxes_xyxy[:, :2]).min(axis=1) for i in dataset.images])
-    # in a slice nothing is made smaller; what is small in the whole picture is found there
+    # tiles are not scaled down, so small boxes keep their size in pixels
     seen = np.maximum(sides, shorter_sides(dataset, InputSpec(shape.height, shape.width)))
     return Tiles(runs, runs * choice.forecast.ms, float(np.mean(seen < stride)))
 
@@ -165,7 +166,7 @@ def _print(plan: Plan, config: PlanConfig, table: LatencyTable, dataset: Detecti
         f"{table.threads} thread{'s' * (table.threads != 1)}, {table.created[:10]}"
     )
     errors = ", ".join(f"{error:.0%} ({precision})" for precision, error in plan.errors.items())
-    say(f"of these latencies, each forecast from the others, nine of ten are missed by at most {errors}")
+    say(f"if each of these latencies is predicted from the others, nine of ten errors are at most {errors}")
     if table.left_out:
         say(f"{len(table.left_out)} networks of the table could not be measured")
     lines = Table(box=None, pad_edge=False)
@@ -187,21 +188,17 @@ def _print(plan: Plan, config: PlanConfig, table: LatencyTable, dataset: Detecti
         )
     console.print(lines)
     say("input: height x width. small: boxes whose shorter side is below the finest stride")
-    say(
-        "~: a forecast. order: published ImageNet accuracy of the backbone times the boxes' chance to be found by size;"
-    )
-    say(f"it is no mAP. {plan.unranked} backbones without a published accuracy have no place in it.")
+    say("~: predicted. order: published ImageNet accuracy of the backbone times the detection rate predicted from box")
+    say(f"sizes; it is not an mAP. {plan.unranked} backbones without a published accuracy are not ranked.")
     if plan.choice is None:
         say(f"nothing fits the budget of {config.budget}; the table shows the fastest")
         return
     choice = plan.choice
-    say(
-        f"choice: {choice.shape}, {choice.precision}; train it, and one of its neighbours, before you believe the order"
-    )
+    say(f"choice: {choice.shape}, {choice.precision}; train it and a neighbour before you rely on the order")
     if plan.tiles:
         say(
-            f"{choice.below_stride:.1%} of the boxes are below the finest stride; slices (--tiles auto) would leave "
-            f"{plan.tiles.below_stride:.1%}, at {plan.tiles.runs:.1f} runs or {plan.tiles.ms:.1f} ms for a picture"
+            f"{choice.below_stride:.1%} of the boxes are below the finest stride; with tiles (--tiles auto) it is "
+            f"{plan.tiles.below_stride:.1%}, at {plan.tiles.runs:.1f} runs or {plan.tiles.ms:.1f} ms for an image"
         )
     for command in plan.commands:
         say(f"  {command}")

@@ -1,10 +1,10 @@
 """The four controlled experiments of ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design
 (arXiv:1807.11164, section 2, tables 1 to 4), as networks.
 
-Within an experiment all networks have the same multiply-adds, but for the whole channels that they are rounded to (and
-in G4, where none is removed). Ten units are stacked, on maps of 56 x 56, with the paper's channels for ARM, first
-column. Where the paper is silent: every convolution has a bias and, outside of G4, a ReLU, which runtimes do within the
-convolution; parallel fragments are added up.
+Within an experiment all networks have the same multiply-adds, up to the rounding to whole channels (in G4 exactly). Ten
+units are stacked, on maps of 56 x 56, with the paper's channels for ARM, first column. Choices that the paper does not
+specify: every convolution has a bias and, except in G4, a ReLU, which runtimes fuse into the convolution; parallel
+fragments are added.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ class Variant:
     """One network of an experiment.
 
     Attributes:
-        label: as in the paper's table.
-        build: makes it.
-        channels: of its input.
+        label: label in the paper's table.
+        build: builds the network.
+        channels: number of input channels.
         paper: images per second on ARM in the paper.
     """
 
@@ -36,13 +36,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Networks of equal cost that differ in what a guideline is about.
+    """Networks of equal cost that differ in the property that a guideline is about.
 
     Attributes:
         guideline: ``G1`` to ``G4``.
-        title: the guideline in short.
-        question: what differs.
-        variants: the one that the guideline recommends first, the one that it advises against most last.
+        title: short name of the guideline.
+        question: the property that differs.
+        variants: networks, from the one that the guideline recommends to the one that it advises against most.
     """
 
     guideline: str
@@ -52,7 +52,7 @@ class Experiment:
 
 
 class Parallel(nn.Module):
-    """Fragments beside each other, added up."""
+    """Parallel fragments whose outputs are added."""
 
     def __init__(self, *fragments: nn.Module) -> None:
         super().__init__()

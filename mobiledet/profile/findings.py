@@ -1,4 +1,4 @@
-"""A network held against the four guidelines of ShuffleNet V2 (arXiv:1807.11164, section 2)."""
+"""Checks a network against the four guidelines of ShuffleNet V2 (arXiv:1807.11164, section 2)."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from mobiledet.complexity import LayerCost
 from mobiledet.profile.runtime import ELEMENTWISE, RunTime
 from mobiledet.profile.trace import Trace
 
-WORST = 3  # layers that a finding names
+WORST = 3  # number of layers that a finding names
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one guideline says of a network.
+    """The finding of one guideline on a network.
 
     Attributes:
         guideline: ``G1`` to ``G4``.
-        title: the guideline in short.
-        text: what was found, in plain sentences.
-        numbers: the figures in the text and those behind them.
+        title: short name of the guideline.
+        text: the finding in plain sentences.
+        numbers: the figures in the text, and related ones.
     """
 
     guideline: str
@@ -29,9 +29,9 @@ class Finding:
 
 
 def equal_width_bound(positions: int, macs: int) -> float:
-    """Least memory access of a 1x1 convolution with so many multiply-adds on a map of so many positions.
+    """Least memory access of a 1x1 convolution with ``macs`` multiply-adds on a map of ``positions`` positions.
 
-    2 sqrt(hw B) + B / (hw), reached when it has as many channels before as after.
+    2 sqrt(hw B) + B / (hw), reached with equal numbers of input and output channels.
     """
     return 2 * math.sqrt(positions * macs) + macs / positions
 
@@ -40,34 +40,36 @@ def find(layers: Sequence[LayerCost], trace: Trace, run_time: RunTime | None) ->
     """One finding for each guideline.
 
     Args:
-        layers: of the network.
-        trace: of the same run.
-        run_time: where it was measured.
+        layers: costs of the layers of the network.
+        trace: trace of the same run.
+        run_time: measured time; None if not measured.
     """
     return (equal_width(layers), grouping(layers), fragmentation(layers, trace), elementwise(layers, trace, run_time))
 
 
 def equal_width(layers: Sequence[LayerCost]) -> Finding:
-    """G1: 1x1 convolutions with equal channels before and after access the least memory.
+    """G1: 1x1 convolutions with equal numbers of input and output channels access the least memory.
 
-    For every dense 1x1 convolution, what it accesses beyond ``equal_width_bound``.
+    Reports the access of every dense 1x1 convolution beyond ``equal_width_bound``.
     """
     dense = [layer for layer in layers if layer.kind == "1x1"]
     unequal = [layer for layer in dense if layer.in_channels != layer.out_channels]
     excess = [layer.memory_access - equal_width_bound(layer.positions, layer.macs) for layer in unequal]
     total, extra = sum(layer.memory_access for layer in layers), sum(excess)
     if not dense:
-        text = "There is no dense 1x1 convolution, so nothing breaks it."
+        text = "There is no dense 1x1 convolution, so the guideline is met."
     elif not unequal:
-        text = f"All {len(dense)} dense 1x1 convolutions have equal channels before and after: nothing is lost."
+        text = (
+            f"All {len(dense)} dense 1x1 convolutions have as many input as output channels, so the guideline is met."
+        )
     else:
         named = ", ".join(
             f"{_short(w)} {w.in_channels} to {w.out_channels} ({_m(e)} M)" for e, w in _worst(excess, unequal)
         )
         text = (
             f"Dense 1x1 convolutions that change the number of channels: {len(unequal)} of {len(dense)}. They access "
-            f"{_m(extra)} M numbers more than equal widths of the same multiply-adds would, {extra / total:.1%} of the "
-            f"network's memory access. Worst: {named}."
+            f"{_m(extra)} M values more than convolutions of equal width with the same multiply-adds would, "
+            f"{extra / total:.1%} of the network's memory access. Worst: {named}."
         )
     numbers = {
         "dense_1x1": len(dense),
@@ -93,11 +95,11 @@ def grouping(layers: Sequence[LayerCost]) -> Finding:
         named = ", ".join(f"{_short(w)} in {w.groups} groups ({_m(a)} M)" for a, w in _worst(added, grouped))
         text = (
             f"{len(grouped)} grouped 1x1 convolutions do {share:.1%} of the multiply-adds. Dense ones of the same cost "
-            f"would access {_m(extra)} M numbers less, {extra / total:.1%} of the network's memory access. "
+            f"would access {_m(extra)} M values less, {extra / total:.1%} of the network's memory access. "
             f"Most: {named}."
         )
     else:
-        text = "There is no grouped 1x1 convolution: no memory access is added by groups."
+        text = "There is no grouped 1x1 convolution, so groups add no memory access."
     numbers = {
         "grouped_1x1": len(grouped),
         "share_of_macs": share,
@@ -108,7 +110,7 @@ def grouping(layers: Sequence[LayerCost]) -> Finding:
 
 
 def fragmentation(layers: Sequence[LayerCost], trace: Trace) -> Finding:
-    """G3: many small operations beside each other keep a parallel processor from being busy.
+    """G3: many small parallel operations reduce the utilisation of a parallel processor.
 
     Convolutions of one level do not need each other; fragmentation is the mean number of convolutions in a level, 1
     for a plain chain.
@@ -138,14 +140,14 @@ def fragmentation(layers: Sequence[LayerCost], trace: Trace) -> Finding:
 def elementwise(layers: Sequence[LayerCost], trace: Trace, run_time: RunTime | None) -> Finding:
     """G4: activations, sums and gates have few operations, but much memory access.
 
-    The paper counts depthwise convolutions with them, so they are told as well.
+    The paper counts depthwise convolutions with them, so they are reported, too.
     """
     total = sum(layer.memory_access for layer in layers) + trace.elementwise_access
     depthwise = sum(layer.memory_access for layer in layers if layer.kind == "depthwise")
     share = trace.elementwise_access / total
     text = (
-        f"{trace.elementwise} activations, sums and gates would be {share:.1%} of all memory access if each ran by "
-        f"itself{f', depthwise convolutions another {depthwise / total:.1%}' if depthwise else ''}."
+        f"{trace.elementwise} activations, sums and gates would be {share:.1%} of all memory access if each ran "
+        f"separately{f', depthwise convolutions another {depthwise / total:.1%}' if depthwise else ''}."
     )
     numbers = {
         "elementwise": trace.elementwise,
@@ -154,21 +156,22 @@ def elementwise(layers: Sequence[LayerCost], trace: Trace, run_time: RunTime | N
     }
     if run_time:
         measured, depthwise_time = run_time.shares[ELEMENTWISE], run_time.share_of("DWConv")
+        depthwise_text = f"; depthwise convolutions take {depthwise_time:.1%}" if depthwise else ""
         text += (
-            f" Measured, element-wise operations take {measured:.1%} of the time, for LiteRT does most activations "
-            f"inside of the convolutions{f'; depthwise convolutions take {depthwise_time:.1%}' if depthwise else ''}."
+            f" Measured, element-wise operations take {measured:.1%} of the time, because LiteRT fuses most "
+            f"activations into convolutions{depthwise_text}."
         )
         numbers |= {"share_of_time": measured, "depthwise_share_of_time": depthwise_time}
     return Finding("G4", "few element-wise operations", text, numbers)
 
 
 def _worst(costs: Sequence[float], layers: Sequence[LayerCost]) -> list[tuple[float, LayerCost]]:
-    """The layers that cost most, with their costs."""
+    """The layers with the largest costs, with these costs."""
     return sorted(zip(costs, layers, strict=True), key=lambda pair: -pair[0])[:WORST]
 
 
 def _m(numbers: float) -> str:
-    """Millions, with three digits."""
+    """A number in millions, with three digits."""
     return f"{numbers / 1e6:.3g}"
 
 

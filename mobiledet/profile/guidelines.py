@@ -1,4 +1,4 @@
-"""``mobiledet profile --guidelines``: do the four guidelines of ShuffleNet V2 hold on this device?"""
+"""``mobiledet profile --guidelines``: checks whether the four guidelines of ShuffleNet V2 hold on this device."""
 
 import tempfile
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from mobiledet.profile.record import SCHEMA_VERSION, write_json
 from mobiledet_converters.process import missing_package
 from mobiledet_converters.tflite.network import Network, convert_networks
 
-NOTICEABLE = 1.05  # times whose ratio is smaller count as equal
-UNSTEADY = 1.2  # ratio of the ends of a median's interval from which on the machine was too busy to measure well
+NOTICEABLE = 1.05  # times with a smaller ratio count as equal
+UNSTEADY = 1.2  # ratio of the bounds of a median's interval above which the machine was too busy for a good measurement
 
 
 def run_guidelines(out: Path, rounds: int, threads: int, console: Console) -> None:
@@ -35,11 +35,11 @@ def run_guidelines(out: Path, rounds: int, threads: int, console: Console) -> No
     """
     missing = missing_package("network")
     if missing:
-        raise UserError(f"--guidelines needs {missing}, not installed: pip install 'mobiledet[tflite]'")
+        raise UserError(f"--guidelines needs {missing}, which is not installed: pip install 'mobiledet[tflite]'")
     from mobiledet.devices.local import LocalDevice  # loads LiteRT
 
-    with shown_steps(console) as tell:
-        outcomes = run_experiments(EXPERIMENTS, rounds, threads, tell)
+    with shown_steps(console) as on_step:
+        outcomes = run_experiments(EXPERIMENTS, rounds, threads, on_step)
     device = LocalDevice().info()
     _print(outcomes, device, threads, console)
     write_json(out / "guidelines.json", to_json(outcomes, device, rounds, threads))
@@ -48,15 +48,15 @@ def run_guidelines(out: Path, rounds: int, threads: int, console: Console) -> No
 
 
 def run_experiments(
-    experiments: tuple[Experiment, ...], rounds: int, threads: int, tell: Callable[[str], None] = lambda _: None
+    experiments: tuple[Experiment, ...], rounds: int, threads: int, on_step: Callable[[str], None] = lambda _: None
 ) -> list[Outcome]:
-    """Convert all networks in one process, then measure each experiment's in turn.
+    """Convert all networks in one process, then measure the networks of each experiment in turn.
 
     Args:
-        experiments: what to run.
-        rounds: timed runs of each network.
-        threads: of the processor.
-        tell: is told what is being done.
+        experiments: the experiments to run.
+        rounds: number of timed runs of each network.
+        threads: number of CPU threads.
+        on_step: called with a description of the current step.
     """
     from mobiledet.profile.timing import measure_in_turn  # loads LiteRT
 
@@ -67,9 +67,9 @@ def run_experiments(
     }
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
-        files = convert_networks(networks, Path(folder), tell)
+        files = convert_networks(networks, Path(folder), on_step)
         for experiment in experiments:
-            tell(f"measuring {experiment.guideline}")
+            on_step(f"measuring {experiment.guideline}")
             names = [_file_name(experiment, variant) for variant in experiment.variants]
             latencies = measure_in_turn({name: files[name] for name in names}, rounds, threads)
             variants = tuple(
@@ -93,7 +93,7 @@ def _measured(variant: Variant, network: Network, latency: LatencyStats) -> Meas
 def judge(experiment: Experiment, variants: tuple[Measured, ...]) -> Outcome:
     """Compare the first and the last network of an experiment.
 
-    A difference counts when it is noticeable and the 95 % intervals of the two medians do not meet.
+    A difference counts if it is noticeable and the 95 % intervals of the two medians do not overlap.
     """
     first, last = variants[0].latency, variants[-1].latency
     ratio = last.p50_ms / first.p50_ms
@@ -117,7 +117,7 @@ def judge(experiment: Experiment, variants: tuple[Measured, ...]) -> Outcome:
 
 
 def to_json(outcomes: list[Outcome], device: DeviceInfo, rounds: int, threads: int) -> dict[str, Any]:
-    """JSON values of what was measured, raw samples included."""
+    """The measurements as JSON values, raw samples included."""
     return {
         "kind": "mobiledet guidelines",
         "schema_version": SCHEMA_VERSION,

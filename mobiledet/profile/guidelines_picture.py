@@ -14,7 +14,7 @@ from mobiledet.files.atomic import atomic_file
 from mobiledet.profile.outcome import Outcome
 from mobiledet.profile.picture import GRID, INK
 
-WIDTH, HEIGHT = 1100, 760  # pixels; the file has twice as many
+WIDTH, HEIGHT = 1100, 760  # pixels; the file has twice the resolution
 HERE, PAPER = COLOURS[0], "#b9bec7"
 BAR = 0.38
 
@@ -56,7 +56,7 @@ def _draw(axes: Axes, outcome: Outcome) -> None:
         bars = axes.bar(shifted, values, BAR, color=color, yerr=whiskers, ecolor=INK, error_kw={"elinewidth": 1})
         axes.bar_label(bars, fmt="%.2f", label_type="center", fontsize=8.5, color=ink)
     axes.axhline(1, color=INK, linewidth=0.8, linestyle=":")
-    axes.set_ylim(0, 1.2 * max(*ours, *theirs))  # an interval that goes beyond is cut off
+    axes.set_ylim(0, 1.2 * max(*ours, *theirs))  # intervals beyond this are clipped
     labels = [f"{v.label}\n{v.latency.p50_ms:.2f} ms" for v in outcome.variants]
     axes.set_xticks(places, labels, fontsize=8.5)
     axes.tick_params(axis="x", length=0)

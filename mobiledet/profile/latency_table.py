@@ -1,4 +1,4 @@
-"""A device's table of measured latencies: made once by ``mobiledet profile --all``, read by ``mobiledet plan``."""
+"""The latency table of a device: written by ``mobiledet profile --all``, read by ``mobiledet plan``."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Shape:
     """A network to train, as far as its cost depends on it.
 
     Attributes:
-        backbone, detector: keys of `mobiledet list` and of the table of detectors.
-        height, width: of the input in pixels.
-        classes: that it tells apart.
+        backbone, detector: names from `mobiledet list` and of the table of detectors.
+        height, width: input size in pixels.
+        classes: number of classes.
     """
 
     backbone: str
@@ -43,8 +43,8 @@ class Timing:
     """One measurement of a file.
 
     Attributes:
-        fast_ms: that a tenth of the timed runs of the file alone are below.
-        runs: so many.
+        fast_ms: 10th percentile of the timed runs.
+        runs: number of timed runs.
     """
 
     fast_ms: Positive
@@ -56,10 +56,10 @@ class LatencyRow:
     """One model file on the device.
 
     Attributes:
-        shape: its network.
-        precision: of the file.
-        bytes: its size.
-        timings: apart from each other, one for each round.
+        shape: the network.
+        precision: precision of the file.
+        bytes: size of the file.
+        timings: measurements, one for each round, at different times.
     """
 
     shape: Shape
@@ -69,21 +69,24 @@ class LatencyRow:
 
     @property
     def milliseconds(self) -> float:
-        """Latency in the fastest round: other programs, heat, and other tenants of a rented machine make a device
-        slower for seconds or minutes, never faster."""
+        """Latency in the fastest round.
+
+        Other programs, heat, and other users of a shared machine make a device slower for seconds or minutes, but never
+        faster.
+        """
         return min(timing.fast_ms for timing in self.timings)
 
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """What was measured on one device in one way.
+    """The measurements on one device with one accelerator and number of threads.
 
     Attributes:
         device: the device.
-        accelerator: that ran the files.
-        threads: of the processor.
-        created: of the last row, UTC, ISO 8601.
-        version: of mobiledet that exported the files.
+        accelerator: the accelerator that ran the files.
+        threads: number of CPU threads.
+        created: time of the last row, UTC, ISO 8601.
+        version: version of mobiledet that exported the files.
         rows: measured files.
         left_out: networks that could not be measured, with the reason.
     """
@@ -98,17 +101,17 @@ class LatencyTable:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Of the rows, in their order."""
+        """The precisions of the rows, in their order."""
         return tuple(dict.fromkeys(row.precision for row in self.rows))
 
 
 def default_table_path(device: str, threads: int) -> Path:
-    """Where the table of a device, as it was addressed, is kept if no other place is named."""
+    """The default path of the table of a device, which is given by its address."""
     return cache_folder() / "latencies" / file_name_of(f"{device}-{threads}-threads.json")
 
 
 def write_table(path: Path, table: LatencyTable) -> None:
-    """Write a table, whole or not at all.
+    """Write a table, completely or not at all.
 
     Raises:
         UserError: the file cannot be written.
@@ -120,16 +123,16 @@ def read_table(path: Path) -> LatencyTable:
     """Read a table.
 
     Raises:
-        UserError: there is none, or it is damaged or of another kind or version.
+        UserError: the file does not exist, is damaged, or is of another kind or version.
     """
     values = read_json(path, RECORD_BYTES)
     kind, version = values.pop("kind", None), values.pop("schema_version", None)
     if kind != KIND:
-        raise UserError(f"{path} is no table of latencies; `mobiledet profile --all` makes one")
+        raise UserError(f"{path} is not a latency table; create one with `mobiledet profile --all`")
     if version != SCHEMA_VERSION:
         raise UserError(f"{path} is a table of version {version}, this mobiledet reads {SCHEMA_VERSION}; measure again")
     try:
         table: LatencyTable = decode(LatencyTable, values)
     except ValueError as error:
-        raise UserError(f"{path} is a damaged table of latencies: {error}") from error
+        raise UserError(f"{path} is a damaged latency table: {error}") from error
     return table

@@ -1,4 +1,4 @@
-"""Times of the single operations of a .tflite file, as LiteRT's own profiler sees them inside of a run.
+"""Times of the operations of a .tflite file, as LiteRT's own profiler measures them during a run.
 
 Run as a program, in a process of its own, because a runtime of another layout would crash it:
 python -m mobiledet.profile.litert_profiler FILE THREADS
@@ -21,24 +21,24 @@ import numpy as np
 
 CPU = 1  # kLiteRtHwAcceleratorCpu
 WRITE = 1  # kLiteRtTensorBufferLockModeWrite
-OPERATION_EVENTS = (2, 8)  # an operation of LiteRT's own kernels, one that a delegate reports of itself
-FIRST_EVENT = b"LiteRT::Run"  # of a run; lost when there are more events than the profiler keeps
+OPERATION_EVENTS = (2, 8)  # an operation in LiteRT's own kernels, and one that a delegate reports
+FIRST_EVENT = b"LiteRT::Run"  # of a run; missing if there are more events than the profiler keeps
 WARMUP_RUNS = 10
-ROUNDS = 30  # at least
-SECONDS = 3.0  # at least
+ROUNDS = 30  # minimum
+SECONDS = 3.0  # minimum
 
 
 @dataclass(frozen=True)
 class OperationTimes:
-    """Milliseconds of a run and of its parts: means over the faster half of the runs, which nothing disturbed.
+    """Milliseconds of a run and of its operations: means over the faster half of the runs, which are least disturbed.
 
     The profiler cuts the time of an operation down to whole microseconds, so that the sum of many short operations is
     below the time of the run.
 
     Attributes:
-        whole_ms: of a run without the profiler, in turn with those that it saw.
+        whole_ms: time of a run without the profiler, alternating with profiled runs.
         operations: name and time of each operation, in the order of execution.
-        runs: of each kind.
+        runs: number of runs of each kind.
     """
 
     whole_ms: float
@@ -71,7 +71,7 @@ class ProfiledModel:
 
     Args:
         path: the .tflite file.
-        threads: of the processor.
+        threads: number of CPU threads.
 
     Raises:
         RuntimeError: LiteRT refuses; the message names the function.
@@ -101,7 +101,7 @@ class ProfiledModel:
         )
 
     def profile(self) -> list[tuple[str, int]]:
-        """Run the file once: names and microseconds of its operations, in the order of execution.
+        """Run the file once; returns names and microseconds of its operations, in the order of execution.
 
         Raises:
             RuntimeError: the run has more operations than the profiler keeps.
@@ -149,7 +149,7 @@ class ProfiledModel:
         self._call("LiteRtAddOpaqueOptions", options, self._make("LiteRtCreateOpaqueOptions", identifier, copy, free))
 
     def _make(self, function: str, *arguments: Any) -> c_void_p:
-        """Call a function whose last argument is where it puts a handle."""
+        """Call a function that returns a handle in its last argument."""
         handle = c_void_p()
         self._call(function, *arguments, byref(handle))
         return handle
@@ -161,7 +161,7 @@ class ProfiledModel:
 
 
 def measure(path: Path, threads: int) -> OperationTimes:
-    """Run a file many times, with and without the profiler in turn.
+    """Run a file many times, alternating with and without the profiler.
 
     Raises:
         RuntimeError: LiteRT refuses the file, or runs differ in their operations.

@@ -1,4 +1,4 @@
-"""What came of the experiments behind the guidelines."""
+"""The results of the experiments behind the guidelines."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ class Measured:
     """One network of an experiment.
 
     Attributes:
-        label: what it is.
-        macs, memory_access: what it costs.
-        latency: on this device.
+        label: description of the network.
+        macs, memory_access: its counted costs.
+        latency: its latency on this device.
         paper: images per second on ARM in the paper.
     """
 
@@ -25,15 +25,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an experiment.
+    """The result of an experiment.
 
     Attributes:
-        guideline, title, question: of the experiment.
-        variants: as in the experiment: first what the guideline recommends, last what it advises against most.
-        ratio: time of the last over that of the first.
+        guideline, title, question: as in the experiment.
+        variants: networks, from the one that the guideline recommends to the one that it advises against most.
+        ratio: time of the last network over that of the first.
         paper_ratio: the same in the paper, on ARM.
         verdict: ``holds``, ``makes no difference`` or ``is reversed``.
-        steady: whether all medians are known well; else the machine was busy with other things.
+        steady: whether all medians are precise enough; otherwise the machine was busy.
     """
 
     guideline: str
@@ -47,7 +47,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """The outcome in words."""
+        """The outcome as a sentence."""
         first, last = self.variants[0].label, self.variants[-1].label
         return (
             f"{self.guideline} ({self.title}) {self.verdict} here: '{last}' takes {self.ratio:.2f} times as long as "

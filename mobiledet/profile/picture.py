@@ -15,20 +15,20 @@ from mobiledet.profile.record import COUNTS, NetworkProfile
 from mobiledet.profile.runtime import RUN_KINDS
 from mobiledet.profile.tables import TITLES
 
-WIDTH, HEIGHT = 1100, 740  # pixels; the file has twice as many
+WIDTH, HEIGHT = 1100, 740  # pixels; the file has twice the resolution
 INK, GRID = "#33363c", "#e3e4e8"
 KIND_COLOURS = dict(zip(KINDS, COLOURS, strict=False))
 RUN_COLOURS = dict(
     zip(RUN_KINDS, (COLOURS[5], "#c99a1a", "#7a5c3e", "#8a8f98"), strict=True)
-)  # others than KIND_COLOURS
+)  # different from KIND_COLOURS
 OPERATIONS_SHOWN = 8
 LEGEND = {"fontsize": 8.5, "frameon": False, "handlelength": 1, "columnspacing": 1.2}
 XNNPACK_NAMES = "Fully Connected: 1x1 convolutions too\nDWConv: depthwise convolutions"
-LABELLED_FROM = 0.06  # a smaller part of a bar has no room for its number
+LABELLED_FROM = 0.06  # smaller parts of a bar are too narrow for a number
 
 
 def write_profile_picture(path: Path, profile: NetworkProfile) -> None:
-    """Draw shares by kind of layer, the time by operation where it was measured, and the cost of every layer.
+    """Draw shares by kind of layer, the time by operation if it was measured, and the cost of every layer.
 
     Raises:
         UserError: the file cannot be written.
@@ -64,7 +64,7 @@ def _subtitle(profile: NetworkProfile) -> str:
 
 
 def _draw_shares(axes: Axes, profile: NetworkProfile) -> None:
-    """A bar for each count, in parts for the kinds of layers."""
+    """A stacked bar for each count, divided by kind of layer."""
     for row, count in enumerate(reversed(COUNTS)):
         start = 0.0
         for kind in KINDS:
@@ -108,7 +108,7 @@ def _draw_time(axes: Axes, profile: NetworkProfile) -> None:
 
 
 def _in_short(operation: str) -> str:
-    """``Convolution (NHWC, F32) IGEMM`` as ``Convolution IGEMM``; many names say the same again at the end."""
+    """Shorten ``Convolution (NHWC, F32) IGEMM`` to ``Convolution IGEMM``."""
     bare, _, rest = operation.partition(" (")
     detail = rest.partition(") ")[2]
     return bare if detail in ("", bare) else f"{bare} {detail}"

@@ -1,4 +1,4 @@
-"""One line of the terminal that says what is being done."""
+"""Progress display on one line of the terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 @contextmanager
 def shown_steps(console: Console) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows its argument as the present step; the line vanishes at the end."""
+    """Yield a function that shows its argument as the current step; the line is removed at the end."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting")

@@ -1,4 +1,4 @@
-"""The profile of a network, and its file."""
+"""The profile of a network, and its JSON file."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,19 +17,19 @@ COUNTS = ("macs", "parameters", "memory_access")
 
 @dataclass(frozen=True)
 class NetworkProfile:
-    """What a network costs, where its time goes, and what the guidelines say of it.
+    """Costs, run time and guideline findings of a network.
 
     Attributes:
         name: backbone and, if there is one, detector.
         input_size: side of the square image in pixels.
-        parameters: all of them, normalisation included.
+        parameters: number of parameters, normalisation included.
         layers: convolutions and fully connected layers, in the order of execution.
-        shares: of each of ``COUNTS``, the part of each kind of layer.
+        shares: for each of ``COUNTS``, the fraction of each kind of layer.
         findings: one for each guideline.
-        run_time: None when not measured.
-        reason: why it was not measured.
-        device: that measured it.
-        created: UTC, ISO 8601.
+        run_time: measured time; None if not measured.
+        reason: why it was not measured; else empty.
+        device: the device of the measurement.
+        created: time of creation, UTC, ISO 8601.
     """
 
     name: str
@@ -45,12 +45,12 @@ class NetworkProfile:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of one image."""
+        """Multiply-adds for one image."""
         return sum(layer.macs for layer in self.layers)
 
     @property
     def memory_access(self) -> int:
-        """Numbers that the layers read and write for one image."""
+        """Number of values that the layers read and write for one image."""
         return sum(layer.memory_access for layer in self.layers)
 
     def to_json(self) -> dict[str, Any]:
@@ -65,9 +65,9 @@ class NetworkProfile:
 
 
 def shares_by_kind(layers: tuple[LayerCost, ...]) -> dict[str, dict[str, float]]:
-    """Of each of ``COUNTS``, the part that the layers of each kind have; together 1.
+    """For each of ``COUNTS``, the fractions of the kinds of layers, which add up to 1.
 
-    A layer that runs twice costs twice, but its parameters are there once.
+    A layer that runs twice costs twice, but its parameters count once.
     """
     once = {layer.name: layer for layer in layers}.values()
     shares = {}
@@ -79,7 +79,7 @@ def shares_by_kind(layers: tuple[LayerCost, ...]) -> dict[str, dict[str, float]]
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all.
+    """Write a JSON file, completely or not at all.
 
     Raises:
         UserError: the file cannot be written.

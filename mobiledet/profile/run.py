@@ -1,4 +1,4 @@
-"""``mobiledet profile``: what a network costs and where its time goes, or the experiments behind the guidelines."""
+"""The command ``mobiledet profile``: costs and run time of a network, or the experiments behind the guidelines."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -28,13 +28,13 @@ from mobiledet_converters.process import missing_package
 from mobiledet_converters.tflite.network import Network, convert_networks
 from mobiledet_converters.wrapper import DetectionGraph
 
-CLASSIFIER_SIDE = 224  # pixels, that of the papers
+CLASSIFIER_SIDE = 224  # pixels, as in the papers
 DETECTOR_SIDE = 320
 CLASSES = 80  # of a detector: COCO's
 
 
 def run(config: ProfileConfig) -> int:
-    """The command ``mobiledet profile``; 0, or 3 where --all had to leave a network out.
+    """The command ``mobiledet profile``; returns 0, or 3 if --all had to leave a network out.
 
     Raises:
         UserError: an option is wrong, or a file cannot be written.
@@ -56,10 +56,10 @@ def run(config: ProfileConfig) -> int:
 
 
 def check(config: ProfileConfig) -> None:
-    """Refuse options that are wrong, before any work.
+    """Check options before any work.
 
     Raises:
-        UserError: one is.
+        UserError: an option is invalid.
     """
     for name in ("threads", "rounds"):
         if getattr(config, name) < 1:
@@ -70,12 +70,12 @@ def check(config: ProfileConfig) -> None:
     if config.guidelines or config.all:
         option = "--all" if config.all else "--guidelines"
         if config.backbone or config.detector or config.input_size or not config.measure:
-            raise UserError(f"{option} measures networks of its own; drop the options that describe another")
+            raise UserError(f"{option} measures its own set of networks; drop the options that name a network")
         if config.guidelines and config.all:
-            raise UserError("--guidelines and --all each measure networks of their own; give one of them")
+            raise UserError("--guidelines and --all measure different sets of networks; give one of them")
         return
     if config.device != "local":
-        raise UserError("--device belongs to --all; where the time goes can be told of this machine alone")
+        raise UserError("--device needs --all; the time of single operations can be measured only on this machine")
     if not config.backbone:
         raise UserError("give --backbone, such as shufflenet_v2_1x (mobiledet list shows all), or --guidelines")
     if config.detector and config.detector not in DETECTORS:
@@ -88,8 +88,8 @@ def profile_network(config: ProfileConfig, console: Console | None = None) -> Ne
     """Count and measure a network.
 
     Args:
-        config: names it.
-        console: where progress is drawn; nowhere by default.
+        config: names the network.
+        console: for progress; by default nothing is shown.
 
     Raises:
         UserError: the backbone or the detector is unknown, or the network cannot be run at this size.
@@ -119,7 +119,7 @@ def profile_network(config: ProfileConfig, console: Console | None = None) -> Ne
 
 
 def _build(config: ProfileConfig, side: int) -> tuple[nn.Module, nn.Module]:
-    """The network whose layers are counted, and the one that is converted: a detector's has its post-processing."""
+    """The network to count, and the network to convert, which for a detector includes the post-processing."""
     if not config.detector:
         classifier = build_classifier(config.backbone).eval()
         return classifier, classifier
@@ -130,20 +130,20 @@ def _build(config: ProfileConfig, side: int) -> tuple[nn.Module, nn.Module]:
 
 
 def _measure(network: Network, threads: int, console: Console) -> tuple[RunTime | None, str]:
-    """Where the time goes, or why it cannot be told; what has been counted is worth showing all the same."""
+    """The measured time, or None and the reason why it cannot be measured; counting does not need it."""
     missing = missing_package("network")
     if missing:
-        return None, f"needs {missing}, not installed: pip install 'mobiledet[tflite]'"
+        return None, f"needs {missing}, which is not installed: pip install 'mobiledet[tflite]'"
     try:
-        with tempfile.TemporaryDirectory() as folder, shown_steps(console) as tell:
-            files = convert_networks({"network": network}, Path(folder), tell)
-            tell("measuring")
+        with tempfile.TemporaryDirectory() as folder, shown_steps(console) as on_step:
+            files = convert_networks({"network": network}, Path(folder), on_step)
+            on_step("measuring")
             return measure_run_time(files["network"], threads), ""
     except UserError as error:
         return None, str(error)
 
 
 def _device() -> DeviceInfo:
-    from mobiledet.devices.local import LocalDevice  # loads LiteRT, without which there is still something to count
+    from mobiledet.devices.local import LocalDevice  # loads LiteRT, which counting does not need
 
     return LocalDevice().info()

@@ -1,4 +1,4 @@
-"""Where the time of a .tflite file goes, by kind of operation."""
+"""Measures the time of a .tflite file by kind of operation."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from mobiledet.processes.child import child_command
 
 CONVOLUTION, ELEMENTWISE, MOVEMENT, OTHER = RUN_KINDS = ("convolution", "element-wise", "data movement", "other")
 
-# names that XNNPACK gives its operations, without the bracket, and those of LiteRT's own kernels
+# XNNPACK's names of operations without the part in brackets, and LiteRT's names
 KIND_OF_OPERATION = {
     CONVOLUTION: re.compile(
         r"Convolution|Deconvolution|(Dynamic )?Fully Connected|Batch Matrix Multiply|(DEPTHWISE_)?CONV_2D|"
@@ -40,10 +40,10 @@ class Operation:
     """All operations of one name in a file.
 
     Attributes:
-        name: as LiteRT or XNNPACK calls it.
-        kind: one of ``RUN_KINDS``; ``other`` are pooling, softmax, sorting and what is not in the table.
-        count: how many.
-        ms: of all of them in one run.
+        name: name in LiteRT or XNNPACK.
+        kind: one of ``RUN_KINDS``; ``other`` includes pooling, softmax, sorting and unknown ones.
+        count: number of operations.
+        ms: total time of all of them in one run.
     """
 
     name: str
@@ -54,16 +54,16 @@ class Operation:
 
 @dataclass(frozen=True)
 class RunTime:
-    """Where the time of a run goes.
+    """The time of a run by operation.
 
     Attributes:
-        threads: of the processor.
-        whole_ms: of a run without the profiler.
-        coverage: sum of all operations over ``whole_ms``. Below 1, because the profiler cuts each operation down to
-            whole microseconds and because there is something to do between the operations.
-        shares: of each of ``RUN_KINDS``, of the sum of all operations; together 1.
-        operations: the longest first.
-        runs: that were measured.
+        threads: number of CPU threads.
+        whole_ms: time of a run without the profiler.
+        coverage: sum of all operations over ``whole_ms``. Below 1, because the profiler truncates the time of each
+            operation to whole microseconds, and because of the overhead between operations.
+        shares: fraction of each of ``RUN_KINDS`` in the sum of all operations; they add up to 1.
+        operations: operations by name, the longest first.
+        runs: number of measured runs.
     """
 
     threads: int

@@ -59,7 +59,7 @@ FAMILIES = (
 SMALL, LARGE = (160, 160, 5), (320, 320, 80)  # height, width, classes
 OTHER_DETECTORS = ("ssdlite", "nanodet_plus", "faster_rcnn", "faster_rcnn_fpn")
 SHAPES = (
-    # of every other family the narrow network is large and the wide one small, of the rest the other way round
+    # for every other family the narrow network has a large input and the wide one a small input, else vice versa
     *(
         Shape(backbone, "ssdlite_fpn", *size)
         for number, (narrow, middle, wide) in enumerate(FAMILIES)
@@ -77,22 +77,22 @@ SHAPES = (
 )
 PRECISIONS: tuple[Precision, ...] = ("float16", "int8")
 CALIBRATION_IMAGES, PARITY_IMAGES = 8, 1
-FAST = 0.1  # share of the runs
-SEEDS = 3  # of random weights, before a network is left out
-ROUNDS = 5  # through all networks, so that a slow minute of the device does not fall on one alone
+FAST = 0.1  # quantile of the runs
+SEEDS = 3  # random initialisations that are tried before a network is left out
+ROUNDS = 5  # over all networks, so that a slow minute of the device does not affect only one of them
 PLAN = BenchmarkPlan(warmup_seconds=0.5, warmup_limit_seconds=5.0, runs=30, seconds=1.0)
 
 
 def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SHAPES) -> LatencyTable:
-    """Measure what the table of a device does not hold yet.
+    """Measure the networks that are missing in the table of a device.
 
     Args:
-        config: names the device and the table's file.
-        console: where progress and the result are drawn.
+        config: names the device and the file of the table.
+        console: for progress and the result.
         shapes: the networks.
 
     Raises:
-        UserError: the device cannot be reached, another process measures into the same table, or the table there is of
+        UserError: the device cannot be reached, another process is writing the same table, or the existing table is of
             another device.
     """
     require_converter("tflite")
@@ -100,7 +100,7 @@ def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SH
     with (
         locked_target(path, "measuring latencies"),
         closing(open_device(config.device, config.token)) as device,
-        shown_steps(console) as tell,
+        shown_steps(console) as on_step,
     ):
         table = _begun(path, device, config.threads)
         failed: set[Shape] = set()
@@ -109,8 +109,8 @@ def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SH
                 continue
             of_all = f"round {turn} of {ROUNDS}, network {number} of {len(shapes)}, {shape}"
             try:
-                bundle = bundle_of(shape, partial(tell, f"{of_all}: exporting"))
-                tell(f"{of_all}: measuring")
+                bundle = bundle_of(shape, partial(on_step, f"{of_all}: exporting"))
+                on_step(f"{of_all}: measuring")
                 table = _measured(table, device, bundle, shape, config.threads, turn)
             except UserError as error:
                 failed.add(shape)
@@ -122,8 +122,8 @@ def survey(config: ProfileConfig, console: Console, shapes: Sequence[Shape] = SH
     return table
 
 
-def bundle_of(shape: Shape, tell: Callable[[], None]) -> Bundle:
-    """The network's bundle in the cache; exported where it is not there, which ``tell`` is called before.
+def bundle_of(shape: Shape, on_export: Callable[[], None]) -> Bundle:
+    """The bundle of a network from the cache; if it is missing, ``on_export`` is called and it is exported.
 
     Raises:
         UserError: it cannot be exported.
@@ -132,11 +132,11 @@ def bundle_of(shape: Shape, tell: Callable[[], None]) -> Bundle:
     path = cache_folder() / "survey" / mobiledet.__version__ / f"{name}.mobiledet"
     if path.exists() and not (bundle := open_bundle(path)).left_out:
         return bundle
-    tell()
+    on_export()
     labels = tuple(f"class {number}" for number in range(1, shape.classes + 1))
     size = InputSpec(shape.height, shape.width)
     spec = ModelSpec(name, shape.backbone, shape.detector, size, labels, tuple(range(1, shape.classes + 1)))
-    for seed in range(SEEDS):  # some random weights are nothing for integers; others are tried then
+    for seed in range(SEEDS):  # some random weights cannot be quantised well; others are tried then
         shutil.rmtree(path, ignore_errors=True)
         bundle = _exported(spec, path, seed)
         if not bundle.left_out:

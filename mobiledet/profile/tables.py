@@ -1,4 +1,4 @@
-"""Profiles as tables on the terminal."""
+"""Prints profiles as tables."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +15,7 @@ OPERATIONS_SHOWN = 8
 
 
 def print_profile(profile: NetworkProfile, console: Console) -> None:
-    """Print the dearest layers, the sums, the shares by kind, where the time goes, and the findings."""
+    """Print the most expensive layers, the sums, the shares by kind, the time by operation, and the findings."""
     console.print(_layers(profile))
     console.print(_shares(profile))
     if profile.run_time:

@@ -1,4 +1,4 @@
-"""Latencies of several .tflite files, measured in turn so that the machine's moods hit all of them."""
+"""Latencies of several .tflite files, measured in turn so that disturbances affect all of them."""
 
 import time
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ def measure_in_turn(files: Mapping[str, Path], rounds: int, threads: int) -> dic
     """Run every file once in each round, on random numbers; the order changes from round to round.
 
     Args:
-        files: by name; each takes one input.
-        rounds: timed ones, after a few that are not.
-        threads: of the processor.
+        files: paths by name; each file has one input.
+        rounds: number of timed rounds, after a few untimed ones.
+        threads: number of CPU threads.
     """
     interpreters = {name: _load(path, threads) for name, path in files.items()}
     samples: dict[str, list[int]] = {name: [] for name in files}

@@ -1,4 +1,4 @@
-"""What happens between the layers of a network: element-wise operations, and which convolutions could run at once."""
+"""Traces a network for element-wise operations, and for convolutions that could run in parallel."""
 
 import math
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-COPIES = ("clone", "copy", "_to_copy")  # torch calls them pointwise too
+COPIES = ("clone", "copy", "_to_copy")  # torch classifies them as pointwise, too
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one run of a network shows.
+    """The trace of one run of a network.
 
     Attributes:
         levels: names of its convolutions, sorted by how many convolutions must run one after the other before them;
             those of one level do not need each other and could run at once.
-        elementwise: how many element-wise operations there are: activations, sums, gates.
-        elementwise_access: numbers that they read and write, if each runs by itself. Batch normalisation is left out,
-            because every converter folds it into the convolution before it.
+        elementwise: number of element-wise operations: activations, sums, gates.
+        elementwise_access: number of values that they read and write if each runs separately. Batch normalisation is
+            left out, because every converter folds it into the convolution before it.
     """
 
     levels: tuple[tuple[str, ...], ...]
@@ -31,7 +31,7 @@ class Trace:
 
 
 def trace(model: nn.Module, height: int, width: int) -> Trace:
-    """Run a model on one 3 x height x width image and note its operations."""
+    """Run a model on one 3 x height x width image and record its operations."""
     recorder = _Recorder()
     names = {module: name for name, module in model.named_modules()}
 
@@ -41,7 +41,7 @@ def trace(model: nn.Module, height: int, width: int) -> Trace:
     hooks = [m.register_forward_pre_hook(enter) for m in names if isinstance(m, nn.Conv2d)]
     was_training = model.training
     try:
-        # not inference_mode: there torch shows composite operations whole
+        # not inference_mode, in which torch does not decompose composite operations
         with torch.no_grad():
             image = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
             with recorder:
@@ -57,7 +57,7 @@ def trace(model: nn.Module, height: int, width: int) -> Trace:
 
 
 class _Recorder(TorchDispatchMode):
-    """Sees every operation and follows through all of them how many convolutions lie behind a tensor."""
+    """Records every operation, and for every tensor the longest chain of convolutions before it."""
 
     def __init__(self) -> None:
         super().__init__()

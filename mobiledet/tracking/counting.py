@@ -1,16 +1,16 @@
-"""Tracks counted where they cross lines and while they are in zones.
+"""Counts tracks that cross lines or are in zones.
 
-Of a box one point counts: the middle of its lower edge, where an object stands on the ground, or its centre. x goes to
-the right and y down, so that on the right of a line means on the right hand of who walks from its start to its end.
+One point of a box decides: the middle of its lower edge, where an object stands on the ground, or its centre. x points
+to the right and y down; the right side of a line is as seen when walking from its start to its end.
 
-- **A line is crossed** when the point was on one side of it the last time that it was on a side, is on the other now,
-  and the straight way between the two places meets the line between its ends; to touch an end counts. A point on the
-  line, or within ``margin`` of it, is on no side: nothing is counted until it is on one. Of each track crossings in the
-  two directions take turns, but for those that pass the ends by.
-- **A point is in a zone** by the even-odd rule. Of an upright rectangle the left and upper edges belong to it, the
-  right and lower ones do not: neighbouring zones share no point.
+- **A line is crossed** if the point was on one side of it when it was last on a side, is on the other side now, and the
+  straight path between the two positions intersects the line segment, end points included. A point on the line, or
+  within ``margin`` of it, is on neither side: nothing is counted until it is on a side again. So the crossings of a
+  track alternate in direction, except for paths around the ends of the line.
+- **A point is in a zone** by the even-odd rule. For an upright rectangle, the left and upper edges belong to it and the
+  right and lower ones do not, so adjacent zones share no point.
 
-A track that is lost and found again goes straight from the one place to the other.
+A track that was lost and found again is assumed to have moved in a straight line.
 """
 
 from collections import Counter as Tally
@@ -27,7 +27,9 @@ CountedPoint = Literal["bottom", "centre"]
 
 @dataclass(frozen=True)
 class Line:
-    """From ``start`` to ``end``; a point within ``margin`` pixels of the endless line is on neither side."""
+    """A line segment from ``start`` to ``end``; a point within ``margin`` pixels of its infinite extension is on
+    neither side.
+    """
 
     name: str
     start: Point
@@ -36,12 +38,12 @@ class Line:
 
     def __post_init__(self) -> None:
         if self.start == self.end or not self.margin >= 0:
-            raise UserError(f"line {self.name}: it needs two different ends and a margin of at least 0")
+            raise UserError(f"line {self.name}: it needs two different end points and a margin of at least 0")
 
 
 @dataclass(frozen=True)
 class Zone:
-    """A polygon; its last corner is joined to the first."""
+    """A polygon; its last corner is connected to the first."""
 
     name: str
     corners: tuple[Point, ...]
@@ -58,7 +60,7 @@ class LineCount:
     line: Line
     to_right: Tally[int] = field(default_factory=Tally)
     to_left: Tally[int] = field(default_factory=Tally)
-    _last: dict[int, Point] = field(default_factory=dict)  # by id, the last point that was on a side
+    _last: dict[int, Point] = field(default_factory=dict)  # by id: the last point that was on a side
 
 
 @dataclass
@@ -68,18 +70,18 @@ class ZoneCount:
     zone: Zone
     now: Tally[int] = field(default_factory=Tally)
     visitors: Tally[int] = field(default_factory=Tally)
-    _known: set[int] = field(default_factory=set)  # ids that are in ``visitors`` and may come again
+    _known: set[int] = field(default_factory=set)  # ids of active tracks that are counted in ``visitors``
 
 
 class Counter:
-    """Counts the tracks of one camera or video; give it every frame once.
+    """Counts the tracks of one camera or video; ``update`` must be called once for every frame.
 
     Args:
-        lines, zones: in the pixels of the boxes.
-        point: of a box that counts.
+        lines, zones: lines and zones, in the pixels of the boxes.
+        point: the point of a box that decides.
 
     Attributes:
-        lines, zones: counts up to now, in the order in which they were given.
+        lines, zones: counts so far, in the order in which they were given.
     """
 
     def __init__(self, lines: Iterable[Line] = (), zones: Iterable[Zone] = (), point: CountedPoint = "bottom") -> None:
@@ -88,7 +90,7 @@ class Counter:
         self._point = point
 
     def update(self, tracked: Tracked) -> None:
-        """The next frame."""
+        """Process the tracks in the next frame."""
         boxes = tracked.objects.boxes_xyxy.astype(float)
         across, down = (boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]
         if self._point == "centre":
@@ -120,20 +122,20 @@ def is_inside(corners: Sequence[Point], at: Point) -> bool:
 
 def _cross(count: LineCount, track: int, label: int, at: Point) -> None:
     start, end, margin = count.line.start, count.line.end, count.line.margin
-    side = _turn(start, end, at)
+    side = _side_of(start, end, at)
     across, down = end[0] - start[0], end[1] - start[1]
     if side == 0 or side * side < margin * margin * (across * across + down * down):
         return
     last = count._last.get(track)
     count._last[track] = at
-    if last is None or (_turn(start, end, last) > 0) == (side > 0):
+    if last is None or (_side_of(start, end, last) > 0) == (side > 0):
         return
-    first, second = _turn(last, at, start), _turn(last, at, end)
+    first, second = _side_of(last, at, start), _side_of(last, at, end)
     if (first > 0 and second > 0) or (first < 0 and second < 0):
         return
     (count.to_right if side > 0 else count.to_left)[label] += 1
 
 
-def _turn(start: Point, end: Point, at: Point) -> float:
-    """Above 0 where ``at`` lies on the right of the way from ``start`` to ``end``, below 0 on its left."""
+def _side_of(start: Point, end: Point, at: Point) -> float:
+    """Positive if ``at`` is on the right of the path from ``start`` to ``end``, negative on the left."""
     return (end[0] - start[0]) * (at[1] - start[1]) - (end[1] - start[1]) * (at[0] - start[0])

@@ -1,19 +1,19 @@
-"""Detections of one frame after the other as tracks with ids that stay.
+"""Connects the detections of successive frames to tracks with persistent ids.
 
 Zhang, Sun, Jiang and others: ByteTrack: Multi-Object Tracking by Associating Every Detection Box, arXiv 2110.06864,
-algorithm 1. Confident detections are given to the tracks first, known and lost ones alike; weak ones then go to tracks
-that were seen in the last frame and found no confident one: an object that is half hidden keeps its id, and nothing
-begins with a weak detection.
+algorithm 1. Confident detections are first assigned to active and lost tracks; then weak detections are assigned to
+tracks that were seen in the last frame and have no confident detection. So a partly hidden object keeps its id, and no
+track starts with a weak detection.
 
-Deviations, so that four languages give the same ids to the last bit, and counting by class is right:
+Deviations, so that four languages compute the same ids and bits, and counting by class is correct:
 
-- Pairs are taken greedily, highest IoU first. Of equal ones the older track comes first, then the detection that came
-  first. An exact assignment is ten times the code, and its ties are settled by its inner order; on generated crowds
-  the one switches ids as often as the other (``benchmarks/tracking.py``).
-- A track is of one class, and only detections of that class are given to it, unless ``any_class``.
-- The filter measures width and height (see ``motion``), not aspect and height. IoU is not multiplied with the score.
-- A lost track and a new one on the same place are both kept: the lost one had the first choice.
-- An id is given when the track is told for the first time: ids are 1, 2, 3, ... without gaps.
+- Pairs are assigned greedily, highest IoU first; among equal ones the older track comes first, then the earlier
+  detection. An optimal assignment needs ten times the code, and breaks ties by its internal order; on generated crowds
+  both switch ids equally often (``benchmarks/tracking.py``).
+- A track has one class, and only detections of that class are assigned to it, unless ``any_class`` is set.
+- The filter uses width and height (see ``motion``), not aspect ratio and height. IoU is not multiplied by the score.
+- A lost track and a new one at the same place are both kept: the lost one had priority.
+- An id is assigned when a track is reported for the first time: ids are 1, 2, 3, ... without gaps.
 """
 
 from dataclasses import dataclass
@@ -29,17 +29,18 @@ from mobiledet.tracking.motion import Motion
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """How objects are followed.
+    """Settings of the tracker.
 
     Attributes:
-        weak: least score of a detection that can keep a track alive, 0..1.
-        match_iou: least overlap of a track's predicted box and a confident detection, above 0.
-        weak_iou: the same of a weak detection.
-        confirm_iou: the same of a track that is not told yet.
-        confirm: frames in a row in which an object is found before it is told; those of the first frame at once.
-        keep_lost: frames that a track waits for its object; then it ends.
-        smoothing: share of what was shown before in the box that is shown, from 0 (the detection's own box) to below 1.
-        any_class: a detection of another class may go on a track, which is then of that class.
+        weak: lowest score of a detection that can continue a track, 0..1.
+        match_iou: least IoU between a track's predicted box and a confident detection, above 0.
+        weak_iou: least IoU for a weak detection.
+        confirm_iou: least IoU for a track that has not been reported yet.
+        confirm: number of consecutive frames in which an object is detected before it is reported; objects of the first
+            frame are reported at once.
+        keep_lost: number of frames for which a track without detections is kept.
+        smoothing: weight of the previous box in the reported box, from 0 (the box of the detection) to below 1.
+        any_class: whether a detection of another class may continue a track, which then gets that class.
     """
 
     weak: float = 0.1
@@ -67,15 +68,15 @@ class TrackerSettings:
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """The objects that a frame shows, N of them, in the order of the frame's detections.
+    """The N tracked objects of a frame, in the order of its detections.
 
     Attributes:
-        ids: N int64, from 1.
-        objects: their boxes, smoothed if that is asked for, with the scores and labels of the detections. Weak ones are
-            among them.
-        sources: N int64, their places in the frame's detections.
-        ended: ids of the tracks that ended with this frame; they do not come again.
-        left_out: detections that cannot be followed, because their box has no area or a number that is not finite.
+        ids: N int64, track ids from 1.
+        objects: the objects: boxes (smoothed if requested) with the scores and labels of their detections, weak ones
+            included.
+        sources: N int64, indices of the objects in the frame's detections.
+        ended: ids of the tracks that ended with this frame; they are not used again.
+        left_out: number of detections that cannot be tracked, because their box has no area or is not finite.
     """
 
     ids: NDArray[np.int64]
@@ -89,11 +90,11 @@ class Tracked:
 
 
 class Tracker:
-    """Follows the objects of one camera or video; give it every frame once, in their order.
+    """Tracks the objects of one camera or video; ``update`` must be called once for every frame, in order.
 
     Args:
-        confident: from which score on a detection is confident; one for all classes, or one for each.
-        settings: the rest.
+        confident: score from which on a detection is confident; one value for all classes, or one for each.
+        settings: other settings.
 
     Raises:
         UserError: ``confident`` is not in 0..1.
@@ -109,16 +110,16 @@ class Tracker:
         self._begun = False
         self._last_id = 0
         nothing = np.zeros((0, 4))
-        self._motion = Motion.begin(nothing)
-        self._shown = nothing  # boxes, smoothed, going with the motion
-        # of each track, oldest first; the id is 0 until it is told
+        self._motion = Motion.start(nothing)
+        self._shown = nothing  # smoothed boxes, moved with the predicted motion
+        # for each track, oldest first; the id is 0 until the track is reported
         self._ids, self._labels, self._seen, self._missed = (np.zeros(0, np.int64) for _ in range(4))
 
     def update(self, found: Detections) -> Tracked:
-        """The next frame.
+        """Process the next frame.
 
         Args:
-            found: everything that the detector found, weak detections too.
+            found: all detections of the frame, weak ones included.
         """
         boxes = found.boxes_xyxy.astype(np.float64)
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
@@ -130,12 +131,12 @@ class Tracker:
         sources = self._associate(boxes, found.labels, confident, weak)
         rows = np.flatnonzero(sources >= 0)
         self._correct(rows, boxes[sources[rows]], found.labels[sources[rows]])
-        born = confident.copy()
-        born[sources[rows]] = False
+        is_new = confident.copy()
+        is_new[sources[rows]] = False
         ended = self._end(sources)
-        sources = np.concatenate([sources[ended.kept], np.flatnonzero(born)])
-        self._bear(boxes[born], found.labels[born])
-        return self._tell(found, sources, ended.ids, int(np.count_nonzero(~sound)))
+        sources = np.concatenate([sources[ended.kept], np.flatnonzero(is_new)])
+        self._start(boxes[is_new], found.labels[is_new])
+        return self._report(found, sources, ended.ids, int(np.count_nonzero(~sound)))
 
     def _predict(self) -> None:
         before = self._motion.boxes_xyxy
@@ -145,17 +146,17 @@ class Tracker:
     def _associate(
         self, boxes: NDArray[np.float64], labels: NDArray[np.int64], confident: np.ndarray, weak: np.ndarray
     ) -> NDArray[np.int64]:
-        """For each track the place of its detection, or -1."""
+        """For each track the index of its detection, or -1."""
         settings = self.settings
         iou = pairwise_iou(self._motion.boxes_xyxy, boxes)
         if not settings.any_class:
             iou[self._labels[:, None] != labels[None]] = 0
         sources = np.full(len(self._ids), -1, np.int64)
-        told = self._ids > 0
+        reported = self._ids > 0
         for tracks, candidates, least in (
-            (told, confident, settings.match_iou),
-            (told & (self._missed == 0), weak, settings.weak_iou),
-            (~told, confident, settings.confirm_iou),
+            (reported, confident, settings.match_iou),
+            (reported & (self._missed == 0), weak, settings.weak_iou),
+            (~reported, confident, settings.confirm_iou),
         ):
             free = candidates.copy()
             free[sources[sources >= 0]] = False
@@ -174,28 +175,28 @@ class Tracker:
         self._missed[rows] = 0
 
     def _end(self, sources: NDArray[np.int64]) -> "_Ended":
-        """Drop tracks that waited too long, and those that were never told and are missed once."""
+        """Remove tracks that were lost for too long, and unreported tracks without a detection in this frame."""
         kept = np.where(self._ids > 0, self._missed <= self.settings.keep_lost, sources >= 0)
         ids = self._ids[~kept & (self._ids > 0)]
-        self._motion, self._shown = self._motion.only(kept), self._shown[kept]
+        self._motion, self._shown = self._motion.select(kept), self._shown[kept]
         self._ids, self._labels = self._ids[kept], self._labels[kept]
         self._seen, self._missed = self._seen[kept], self._missed[kept]
         return _Ended(kept, tuple(ids.tolist()))
 
-    def _bear(self, boxes: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
-        """New tracks behind the others, and ids for those that are told from now on."""
+    def _start(self, boxes: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+        """Append new tracks, and assign ids to those that are reported from now on."""
         count = len(boxes)
-        self._motion, self._shown = self._motion.then(Motion.begin(boxes)), np.concatenate([self._shown, boxes])
+        self._motion, self._shown = self._motion.concatenate(Motion.start(boxes)), np.concatenate([self._shown, boxes])
         self._labels = np.concatenate([self._labels, labels])
         self._seen = np.concatenate([self._seen, np.ones(count, np.int64)])
         self._missed = np.concatenate([self._missed, np.zeros(count, np.int64)])
         self._ids = np.concatenate([self._ids, np.zeros(count, np.int64)])
-        told = (self._ids == 0) & ((self._seen >= self.settings.confirm) | (not self._begun))
-        self._ids[told] = self._last_id + 1 + np.arange(np.count_nonzero(told))
-        self._last_id += int(np.count_nonzero(told))
+        reported = (self._ids == 0) & ((self._seen >= self.settings.confirm) | (not self._begun))
+        self._ids[reported] = self._last_id + 1 + np.arange(np.count_nonzero(reported))
+        self._last_id += int(np.count_nonzero(reported))
         self._begun = True
 
-    def _tell(self, found: Detections, sources: NDArray[np.int64], ended: tuple[int, ...], left_out: int) -> Tracked:
+    def _report(self, found: Detections, sources: NDArray[np.int64], ended: tuple[int, ...], left_out: int) -> Tracked:
         rows = np.flatnonzero((self._ids > 0) & (sources >= 0))
         rows = rows[np.argsort(sources[rows])]
         seen = sources[rows]
@@ -205,7 +206,7 @@ class Tracker:
 
 @dataclass(frozen=True)
 class _Ended:
-    """Which tracks go on, and the ids of those that do not."""
+    """Which tracks are kept, and the ids of those that ended."""
 
     kept: NDArray[np.bool_]
     ids: tuple[int, ...]

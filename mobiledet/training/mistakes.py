@@ -44,6 +44,8 @@ def find_mistakes(dataset: DetectionSet, detections: Mapping[ImageId, Detections
         detections: detections by image id; images without an entry could not be read.
     """
     images = {image.id: image for image in dataset.images if image.id in detections}
+    if not images:
+        return Mistakes({}, [])
     truth = {image_id: image.truth for image_id, image in images.items()}
     matches = match_detections(dataset.labels, truth, detections)
     thresholds = choose_thresholds(matches, Rule(), IOU, resamplings=1).thresholds

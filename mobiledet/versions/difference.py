@@ -1,4 +1,4 @@
-"""How the scores of two versions differ on the same images, and what of it chance explains."""
+"""Compares the scores of two versions on the same images, and tests whether chance explains the difference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,19 +15,20 @@ from mobiledet.versions.version import Version
 
 RESAMPLES = 2000
 LEVEL = 0.95
-# of swaps that lose as much; twenty comparisons of equal versions then give two alarms or more in 3 of 100 cases
+# largest fraction of swaps that lose as much; among 20 comparisons of equal versions, two or more false alarms then
+# occur in 3 of 100 cases
 CHANCE = 0.0125
-LEAST_IMAGES = 10  # fewer tell nothing of others
-ROUNDING = 1e-9  # of sums
+MIN_IMAGES = 10  # fewer are too few for an interval
+ROUNDING = 1e-9  # tolerance for rounding errors of sums
 
 
 @dataclass(frozen=True)
 class Change:
-    """A number of both versions.
+    """A metric of both versions.
 
     Attributes:
-        old, new: AP, 0..1; NaN where there is no object.
-        low, high: interval of new - old; None where fewer than ``LEAST_IMAGES`` images hold such an object.
+        old, new: AP, 0..1; NaN if there are no objects.
+        low, high: confidence interval of new - old; None if fewer than ``MIN_IMAGES`` images have such objects.
     """
 
     old: float
@@ -37,23 +38,24 @@ class Change:
 
     @property
     def difference(self) -> float:
-        """New minus old; NaN where there is no object."""
+        """New minus old; NaN if there are no objects."""
         return self.new - self.old
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval excludes zero."""
         return self.low is not None and self.high is not None and (self.low > ROUNDING or self.high < -ROUNDING)
 
 
 @dataclass(frozen=True)
 class ClassChange:
-    """AP of a class.
+    """The change in the AP of a class.
 
     Attributes:
-        label: its name.
-        objects: boxes to find; images: that hold one.
-        ap: of both versions.
+        label: name of the class.
+        objects: number of ground-truth boxes.
+        images: number of images with such a box.
+        ap: AP of both versions.
     """
 
     label: str
@@ -64,14 +66,14 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class ScoreChange:
-    """What changed in the scores.
+    """The changes in all scores.
 
     Attributes:
-        images: of both.
-        map, ap50: mean over the classes.
-        classes: those with objects, in the order of the data set.
-        chance: how often versions that are swapped at random, image by image, differ so much in mAP in that direction;
-            None where there are too few images.
+        images: number of images.
+        map, ap50: means over the classes.
+        classes: classes with objects, in the order of the data set.
+        chance: p-value of the permutation test: the fraction of draws in which versions that are swapped at random,
+            image by image, differ as much in mAP in that direction; None if there are too few images.
     """
 
     images: int
@@ -82,15 +84,15 @@ class ScoreChange:
 
     @property
     def is_clear(self) -> bool:
-        """Whether chance does not explain the change of mAP: neither by other images, nor by which version saw which.
+        """Whether the change in mAP is significant, by both the bootstrap interval and the permutation test.
 
-        The interval alone is a little narrow on few images. Swapping is exact where the versions are equally good.
+        The interval alone is a little too narrow for few images. The permutation test is exact for equal versions.
         """
         return self.map.is_clear and self.chance is not None and self.chance <= CHANCE
 
 
 def match_version(version: Version, dataset: DetectionSet) -> Matches:
-    """Which detections of a version find which objects; classes are those of the data set.
+    """Match the detections of a version with the objects of a data set, in the classes of the data set.
 
     Raises:
         UserError: the data set has a class that the version does not know.
@@ -102,10 +104,10 @@ def match_version(version: Version, dataset: DetectionSet) -> Matches:
 
 
 def score_change(old: Matches, new: Matches) -> ScoreChange:
-    """The differences, with intervals of a paired bootstrap: images are drawn with replacement, alike for both.
+    """The differences, with intervals of a paired bootstrap: the same resampled images for both versions.
 
     Args:
-        old, new: of the same images, with the same classes by name.
+        old, new: matches on the same images, with the same class names.
     """
     images = len(old.image_ids)
     rng = np.random.default_rng(0)
@@ -116,9 +118,9 @@ def score_change(old: Matches, new: Matches) -> ScoreChange:
     holding = (old.objects > 0).sum(axis=0)
 
     def change(summary: Callable[[Floats], Floats], holding: int) -> Change:
-        """``summary`` takes the APs, B x T x C, and gives B numbers."""
+        """``summary`` maps the APs, B x T x C, to B numbers."""
         before, after = (float(summary(ap)[0]) for ap in once)
-        low, high = _interval(summary(drawn[1]) - summary(drawn[0])) if holding >= LEAST_IMAGES else (None, None)
+        low, high = _interval(summary(drawn[1]) - summary(drawn[0])) if holding >= MIN_IMAGES else (None, None)
         return Change(before, after, low, high)
 
     held = int((old.objects.sum(axis=1) > 0).sum())
@@ -141,7 +143,7 @@ def score_change(old: Matches, new: Matches) -> ScoreChange:
 
 
 def _chance(old: Matches, new: Matches, difference: float, rng: np.random.Generator) -> float:
-    """How often mAP differs by at least so much in one direction when each image's versions are swapped at random."""
+    """Fraction of random swaps of the versions, image by image, whose mAP differs by at least ``difference``."""
     both, images = _side_by_side(old, new), len(old.image_ids)
     swapped = rng.random((RESAMPLES // 2, images)) < 0.5
     first, second = (
@@ -154,7 +156,7 @@ def _chance(old: Matches, new: Matches, difference: float, rng: np.random.Genera
 
 
 def _side_by_side(old: Matches, new: Matches) -> Matches:
-    """Both as the detections of twice as many images: first those of the old version, then those of the new one."""
+    """Both versions as detections in twice as many images: first those of the old version, then of the new one."""
     images, objects = len(old.image_ids), len(old.object_label)
     names = np.array([old.labels.index(label) for label in new.labels])
     label = np.concatenate([old.label, names[new.label]])
@@ -177,13 +179,13 @@ def _side_by_side(old: Matches, new: Matches) -> Matches:
 
 
 def _of_class(label: int, ap: Floats) -> Floats:
-    """The AP of one class, mean over IoUs."""
+    """The AP of one class, averaged over IoU thresholds."""
     mean: Floats = ap[:, :, label].mean(axis=1)
     return mean
 
 
 def _interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """The middle 95 %; resamples without an object say nothing."""
+    """The central 95 % of the differences; resamples without objects are ignored."""
     defined = differences[~np.isnan(differences)]
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return low, high

@@ -1,4 +1,4 @@
-"""How many times as long one version takes as the other, with an interval for runs that resemble each other."""
+"""The ratio of the latencies of two versions, with a confidence interval for correlated runs."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,14 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class LatencyRatio:
-    """Median latencies, and new / old.
+    """Median latencies and their ratio.
 
     Attributes:
-        old_ms, new_ms: p50.
-        ratio: of the two; low, high: its 95 % interval.
-        old_independent, new_independent: as how many independent runs the runs count.
-        old_runs, new_runs: how many there were.
+        old_ms, new_ms: median latencies.
+        ratio: new median over old median.
+        low, high: 95 % confidence interval of the ratio.
+        old_independent, new_independent: effective numbers of independent runs.
+        old_runs, new_runs: numbers of runs.
     """
 
     old_ms: float
@@ -35,9 +36,9 @@ class LatencyRatio:
 
 
 def why_apart(old: Result | None, new: Result | None) -> str:
-    """Why the latencies of two results may not be compared; empty when they may."""
+    """Why the latencies of two results cannot be compared; empty if they can."""
     if old is None or new is None or old.latency is None or new.latency is None:
-        return "not measured of both"
+        return "not measured for both"
     ours, theirs = series_name(old), series_name(new)
     if ours != theirs:
         return f"measured in different ways: {ours} against {theirs}"
@@ -45,11 +46,11 @@ def why_apart(old: Result | None, new: Result | None) -> str:
 
 
 def latency_ratio(old: Latency, new: Latency) -> LatencyRatio:
-    """The ratio of medians.
+    """The ratio of the median latencies.
 
-    Runs that follow each other are alike (the clock of the processor, other programs), so n of them tell less than n
-    independent ones. How many they are worth follows from the autocorrelation of being slower than the median; a
-    median of so many is resampled, see ``_resampled_median``.
+    Successive runs are correlated (clock of the processor, other programs), so n of them are worth fewer than n
+    independent ones. The effective number follows from the autocorrelation of being slower than the median; the median
+    of that number of runs is resampled, see ``_resampled_median``.
     """
     samples = [np.asarray(latency.infer.samples_ns, np.float64) / 1e6 for latency in (old, new)]
     independent = [independent_runs(values) for values in samples]
@@ -68,7 +69,7 @@ def latency_ratio(old: Latency, new: Latency) -> LatencyRatio:
 
 
 def median_ratio(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[float, float, float]:
-    """The ratio of two series' medians, new / old, and its interval."""
+    """The ratio of the medians of two series, new / old, and its 95 % interval."""
     rng = np.random.default_rng(0)
     before, after = (_resampled_median(values, independent_runs(values), rng) for values in (old, new))
     low, high = np.quantile(after / before, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
@@ -76,7 +77,7 @@ def median_ratio(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[fl
 
 
 def independent_runs(samples: NDArray[np.float64]) -> float:
-    """As how many independent samples a series counts for its median: n over the integrated autocorrelation time.
+    """The effective number of independent samples for the median: n over the integrated autocorrelation time.
 
     The sum of autocorrelations ends at the first lag that is five times the sum so far (A. Sokal, Monte Carlo Methods
     in Statistical Mechanics, 1996, section 3).
@@ -85,7 +86,7 @@ def independent_runs(samples: NDArray[np.float64]) -> float:
     slow = (samples > np.median(samples)) - np.mean(samples > np.median(samples))
     power = np.abs(np.fft.rfft(slow, 2 * n)) ** 2
     covariance = np.fft.irfft(power)[:n]
-    if covariance[0] <= 0:  # all are the same
+    if covariance[0] <= 0:  # all values are equal
         return float(n)
     time = 2 * np.cumsum(covariance / covariance[0]) - 1
     window = np.flatnonzero(np.arange(n) >= 5 * time)
@@ -96,10 +97,10 @@ def independent_runs(samples: NDArray[np.float64]) -> float:
 def _resampled_median(
     samples: NDArray[np.float64], independent: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Medians of as many resamples as independent runs, without drawing one.
+    """Medians of resamples with the effective number of runs, computed without drawing the resamples.
 
-    The middle of n uniform draws has the distribution Beta((n + 1) / 2, (n + 1) / 2); the sample at that share of the
-    sorted ones is the median of a resample.
+    The middle of n uniform draws has the distribution Beta((n + 1) / 2, (n + 1) / 2); the sample at that quantile is
+    the median of a resample.
     """
     half = (independent + 1) / 2
     medians: NDArray[np.float64] = np.quantile(samples, rng.beta(half, half, RESAMPLES))

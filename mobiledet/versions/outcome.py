@@ -1,4 +1,4 @@
-"""All that a comparison of two versions found."""
+"""The outcome of a comparison of two versions."""
 
 import dataclasses
 import math
@@ -23,18 +23,18 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What two versions gave on the same images.
+    """The comparison of two versions on the same images.
 
     Attributes:
         old, new: the versions.
-        dataset: those images and what is on them.
-        images: the same in the order in which ``old_errors`` and ``new_errors`` count them.
-        scores: mAP, AP50 and the classes.
-        old_errors, new_errors: in each image.
-        latency: the ratio; None where it may not be told.
+        dataset: images and ground truth.
+        images: the images in the order of ``old_errors`` and ``new_errors``.
+        scores: changes in mAP, AP50 and the AP of the classes.
+        old_errors, new_errors: errors in each image.
+        latency: ratio of the latencies; None if they cannot be compared.
         no_latency: why not; else empty.
-        notes: what else a reader should know.
-        worse: by which of the limits that were given the new version is worse, one line each.
+        notes: remarks for the reader.
+        worse: a line for each given limit that the new version exceeds.
     """
 
     old: Version
@@ -51,22 +51,23 @@ class Outcome:
 
     @property
     def turned_right(self) -> NDArray[np.int64]:
-        """Images, as the errors count them."""
+        """Indices of the images that only the new version has right."""
         return np.flatnonzero(self.new_errors.right & ~self.old_errors.right)
 
     @property
     def turned_wrong(self) -> NDArray[np.int64]:
-        """Likewise, those that the old version alone has right."""
+        """Indices of the images that only the old version has right."""
         return np.flatnonzero(self.old_errors.right & ~self.new_errors.right)
 
     @property
     def more_errors(self) -> NDArray[np.int64]:
-        """Of each image: how many more errors the new version makes."""
+        """For each image, the number of errors of the new version minus that of the old one."""
         more: NDArray[np.int64] = self.new_errors.total - self.old_errors.total
         return more
 
     def changed_most(self, count: int) -> list[int]:
-        """Images whose errors changed, losses first, the largest ones; losses have at least half the room."""
+        """Indices of up to ``count`` images with the largest changes in errors, losses first and at least half of
+        them."""
         more = self.more_errors
         turned = self.old_errors.right != self.new_errors.right
         by_loss = np.lexsort((np.arange(len(more)), ~turned, -more))
@@ -77,7 +78,7 @@ class Outcome:
         return [*losses, *gains[: count - len(losses)]]
 
     def shown(self, version: Version, errors: Errors, image_id: Any) -> Detections:
-        """The detections of an image that count."""
+        """The detections in an image that are above the thresholds."""
         found = version.found[image_id]
         kept = found.scores >= errors.threshold[found.labels]
         return Detections(found.boxes_xyxy[kept], found.scores[kept], found.labels[kept])
@@ -115,7 +116,7 @@ class Outcome:
 
 
 def beyond_limits(config: CompareConfig, scores: ScoreChange, latency: LatencyRatio | None) -> Iterator[str]:
-    """By which limits the new version is worse: beyond them, and chance does not explain that there is a loss."""
+    """A line for each limit by which the new version is worse: exceeded, and by a significant loss."""
     drop = scores.map
     if config.max_drop is not None and -drop.difference > config.max_drop and scores.is_clear:
         yield f"mAP fell by {-drop.difference:.4f}, more than {config.max_drop:g}"

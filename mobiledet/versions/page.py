@@ -1,4 +1,4 @@
-"""The comparison of two versions as a page for people."""
+"""The comparison of two versions as an HTML page."""
 
 from collections.abc import Iterator
 
@@ -28,11 +28,11 @@ SECTIONS = {"scores": "Scores", "classes": "Classes", "images": "Images", "metho
 
 
 def render(outcome: Outcome, show: int) -> str:
-    """The page as text.
+    """The page as HTML.
 
     Args:
-        outcome: of the comparison.
-        show: so many images are drawn.
+        outcome: outcome of the comparison.
+        show: number of images to draw.
 
     Raises:
         UserError: an image cannot be read.
@@ -76,24 +76,24 @@ def _classes(outcome: Outcome) -> Markup:
             counts = (entry.objects, entry.images)
             yield iter([(name, name), *zip(shown, order, strict=True), *((str(n), n) for n in counts)])
 
-    note = f"The greatest loss first; {CLASSES_NOTE}."
+    note = f"Largest loss first; {CLASSES_NOTE}."
     table = sortable_table(headings, ("class",), cells())
     return tag("section", tag("h2", "AP of each class"), tag("p", note, class_="soft"), table, id="classes")
 
 
 def _images(outcome: Outcome, show: int) -> Markup:
-    """Those that changed most, old beside new."""
+    """The images that changed most, old beside new."""
     chosen = outcome.changed_most(show)
     if not chosen:
         return Markup("")
     more = outcome.more_errors
-    words = (
+    note = (
         f"{int((more > 0).sum())} images have more errors than before, {int((more < 0).sum())} fewer; the largest "
         "changes are shown, losses first. White boxes are the annotated objects."
     )
     cards = [_pair(outcome, index) for index in chosen]
     title = tag("h2", "Images that changed most")
-    return tag("section", title, tag("p", words, class_="soft"), tag("div", *cards, class_="cards broad"), id="images")
+    return tag("section", title, tag("p", note, class_="soft"), tag("div", *cards, class_="cards broad"), id="images")
 
 
 def _pair(outcome: Outcome, index: int) -> Markup:
@@ -104,7 +104,7 @@ def _pair(outcome: Outcome, index: int) -> Markup:
     def drawn(name: str, version: str, errors: Errors) -> Markup:
         found = outcome.shown(getattr(outcome, version), errors, image.id)
         picture = draw_detections(pixels, found, getattr(outcome, version).labels, truth)
-        return figure(np.asarray(picture), f"{image.path.name}, {name}", f"{name}: {_words(errors, index)}")
+        return figure(np.asarray(picture), f"{image.path.name}, {name}", f"{name}: {_error_counts(errors, index)}")
 
     return tag(
         "div",
@@ -119,21 +119,20 @@ def _pair(outcome: Outcome, index: int) -> Markup:
     )
 
 
-def _words(errors: Errors, index: int) -> str:
+def _error_counts(errors: Errors, index: int) -> str:
     missed, wrong = int(errors.missed[index]), int(errors.wrong[index])
     return f"{missed} missed, {wrong} wrong" if missed or wrong else "right"
 
 
 def _method(outcome: Outcome) -> Markup:
     notes = [
-        f"mAP is COCO's AP at IoU 0.50 to 0.95. Intervals hold {LEVEL:.0%} of {RESAMPLES:,} draws of the images with "
-        "replacement, the same images for both versions, so that what both find hard cancels out.",
-        "The new version is worse where a limit that was given is passed and chance does not explain it: the interval "
-        "leaves out no change at all, and versions that are swapped at random, image by image, lose as much in at most "
+        f"mAP is COCO's AP at IoU 0.50 to 0.95. Intervals contain {LEVEL:.0%} of {RESAMPLES:,} bootstrap resamples of "
+        "the images, the same images for both versions, so that images that are hard for both cancel out.",
+        "The new version is worse if it exceeds a given limit and chance does not explain this: the interval excludes "
+        "zero, and versions that are swapped at random, image by image, lose as much in at most "
         f"{CHANCE:.2%} of the draws.",
-        f"An image is right where each object is found at IoU {IOU:g} by a detection that counts, and nothing else "
-        "counts. Detections count from the score of the best F1 of each class and version on, or from the score that "
-        "was given.",
+        f"An image is right if every object is detected at IoU {IOU:g} and there are no other detections. Detections "
+        "count from the score of the best F1 of each class and version on, or from the given score.",
     ]
     return tag(
         "section",

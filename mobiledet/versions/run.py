@@ -1,4 +1,4 @@
-"""``mobiledet compare``: two versions on the same images."""
+"""The command ``mobiledet compare``: compares two versions on the same images."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from mobiledet.metrics.matches import Matches
 from mobiledet.metrics.resampled import average_precision, mean_average_precision
 from mobiledet.metrics.scoring import require_boxes
 from mobiledet.versions.config import EXIT_WORSE, CompareConfig
-from mobiledet.versions.difference import LEAST_IMAGES, ROUNDING, match_version, score_change
+from mobiledet.versions.difference import MIN_IMAGES, ROUNDING, match_version, score_change
 from mobiledet.versions.latency_ratio import latency_ratio, why_apart
 from mobiledet.versions.outcome import Outcome, beyond_limits
 from mobiledet.versions.page import render
@@ -36,8 +36,8 @@ from mobiledet.versions.version import (
     scored_images,
 )
 
-SAME_SCORE = 1e-6  # of the mAP in a result and that of its detections
-FEW_RUNS = 30  # independent ones, for an interval of a median
+SAME_SCORE = 1e-6  # tolerance between the mAP in a result and that of its detections
+FEW_RUNS = 30  # independent runs below which the interval of a median is unreliable
 
 
 def run(config: CompareConfig) -> int:
@@ -55,10 +55,10 @@ def run(config: CompareConfig) -> int:
 
 
 def write(outcome: Outcome, config: CompareConfig) -> None:
-    """Write the files that were asked for, each whole or not at all.
+    """Write the requested files, each completely or not at all.
 
     Raises:
-        UserError: one cannot be written, or an image for the page cannot be read.
+        UserError: a file cannot be written, or an image for the page cannot be read.
     """
     if config.html:
         _write(config.html, render(outcome, config.show))
@@ -69,21 +69,22 @@ def write(outcome: Outcome, config: CompareConfig) -> None:
 
 
 def compare(config: CompareConfig, quiet: bool = False) -> Outcome:
-    """Do what the command does, but for its words and files.
+    """Compare two versions, without printing or writing the outcome.
 
     Args:
-        config: its settings.
+        config: options of the command.
         quiet: show no progress.
 
     Raises:
-        UserError: options contradict each other, an input cannot be used, or the two have not seen the same images.
+        UserError: options contradict each other, an input cannot be used, or the versions were not run on the same
+            images.
     """
     _check(config)
     given = {path: open_bundle(path) if is_bundle(path) else read_version(path) for path in (config.old, config.new)}
     _check_classes(*((path, _labels(given[path])) for path in (config.old, config.new)))
     known = [each for each in given.values() if isinstance(each, Version)]
     options, dataset = _options(config, known), None
-    if known:  # before a bundle is run for minutes
+    if known:  # check this before a bundle is run for minutes
         dataset = _load(config, options, known)
     config = dataclasses.replace(config, **{f.name: getattr(options, f.name) for f in dataclasses.fields(ScoredImages)})
     wants_latency = config.latency and all(version.result and version.result.latency for version in known)
@@ -102,23 +103,23 @@ def _labels(given: Version | Bundle) -> tuple[str, ...]:
 
 
 def _check_classes(old: tuple[Path, tuple[str, ...]], new: tuple[Path, tuple[str, ...]]) -> None:
-    """Refuse versions with other classes; their order may be another one."""
+    """Raise ``UserError`` if the versions have different classes; the order may differ."""
     odd = sorted(set(old[1]) ^ set(new[1]))
     if odd:
         raise UserError(
-            f"{old[0]} and {new[0]} have other classes ({some(odd)}), so their mAP is of other things; compare "
+            f"{old[0]} and {new[0]} have different classes ({some(odd)}), so their mAP cannot be compared; give "
             "versions with the same classes"
         )
 
 
 def _load(config: CompareConfig, options: ScoredImages, known: list[Version]) -> DetectionSet:
-    """The images, which those versions were scored on."""
+    """Load the images, and check that the known versions were scored on them."""
     try:
         dataset = load_images(options, exif_of(known[0]))
     except UserError as error:
         if config.data is not None or config.images is not None:
             raise
-        raise UserError(f"{error}; a result names these images: where they have moved, give --data") from error
+        raise UserError(f"{error}; a result names these images: if they were moved, give --data") from error
     require_boxes(dataset, "compare results of other images")
     for version in known:
         scored_images(version, dataset)
@@ -131,10 +132,10 @@ def _compared(config: CompareConfig, old: Version, new: Version, dataset: Detect
         _check_score(version, matches)
     scores = score_change(before, after)
     if config.max_drop is not None and scores.map.low is None:
-        raise UserError(f"--max-drop needs {LEAST_IMAGES} images with objects; {dataset.annotations} has fewer")
+        raise UserError(f"--max-drop needs {MIN_IMAGES} images with objects; {dataset.annotations} has fewer")
     no_latency = why_apart(old.result, new.result)
     if no_latency and config.max_slower is not None:
-        raise UserError(f"--max-slower needs latencies that may be compared, but these were {no_latency}")
+        raise UserError(f"--max-slower needs latencies that can be compared, but these were {no_latency}")
     latency = None
     if not no_latency:
         assert old.result
@@ -175,7 +176,7 @@ def _check(config: CompareConfig) -> None:
 
 
 def _options(config: CompareConfig, known: list[Version]) -> ScoredImages:
-    """How the images are read: as it was asked for, else as a result tells."""
+    """The options by which the images are read: the given ones, else those that a result has recorded."""
     if config.data is not None or config.images is not None:
         return narrowed(config, ScoredImages)
     for version in known:
@@ -183,16 +184,16 @@ def _options(config: CompareConfig, known: list[Version]) -> ScoredImages:
         if options:
             return options
     raise UserError(
-        f"nothing tells which images {config.old} and {config.new} were, or shall be, scored on; give --data, or "
-        "--images with --annotations"
+        f"neither {config.old} nor {config.new} records which images to use; give --data, or --images with "
+        "--annotations"
     )
 
 
 def _same_images(old: Version, new: Version, dataset: DetectionSet) -> DetectionSet:
-    """The images that both were scored on.
+    """The images that both versions were scored on.
 
     Raises:
-        UserError: they are not the same ones.
+        UserError: they were scored on different images.
     """
     sets = [scored_images(version, dataset) for version in (old, new)]
     ours, theirs = ({image.id for image in part.images} for part in sets)
@@ -206,38 +207,41 @@ def _same_images(old: Version, new: Version, dataset: DetectionSet) -> Detection
 
 
 def _check_score(version: Version, matches: Matches) -> None:
-    """Hold the detections against the score that a result tells.
+    """Check the detections against the mAP that a result records.
 
     Raises:
-        UserError: they give another one.
+        UserError: they give another mAP.
     """
     if version.result and version.result.accuracy:
-        told, ap = version.result.accuracy.metrics.AP, float(mean_average_precision(average_precision(matches))[0])
-        if not math.isclose(told, ap, abs_tol=SAME_SCORE):
+        recorded, ap = version.result.accuracy.metrics.AP, float(mean_average_precision(average_precision(matches))[0])
+        if not math.isclose(recorded, ap, abs_tol=SAME_SCORE):
             raise UserError(
-                f"{version.path} tells mAP {told:.4f}, but its detections give {ap:.4f}: one of the files was changed; "
+                f"{version.path} records mAP {recorded:.4f}, but its detections give {ap:.4f}: a file was changed; "
                 "evaluate again"
             )
 
 
 def _notes(outcome: Outcome) -> Iterator[str]:
-    """What a reader should know besides."""
+    """Remarks for the reader."""
     scores, latency = outcome.scores, outcome.latency
     if scores.map.low is None or scores.map.high is None:
-        yield f"fewer than {LEAST_IMAGES} images hold objects: too few for an interval"
+        yield f"fewer than {MIN_IMAGES} images have objects: too few for an interval"
     elif scores.chance is not None and scores.map.high - scores.map.low > ROUNDING:
         yield (
             "versions that are swapped at random, image by image, differ as much in that direction in "
             f"{scores.chance:.1%} of the draws"
         )
         yield (
-            f"these images can tell a change of mAP of about {(scores.map.high - scores.map.low) / 2:.4f} or more from "
-            "chance; more images tell smaller ones"
+            f"changes in mAP of about {(scores.map.high - scores.map.low) / 2:.4f} or more are significant on these "
+            "images; smaller ones need more images"
         )
     results = [version.result for version in (outcome.old, outcome.new)]
     for title, values in (
-        ("accuracy was measured in other modes", [r.accuracy.mode if r and r.accuracy else None for r in results]),
-        ("images were cut in other ways", [str(r.accuracy.tiles) if r and r.accuracy else None for r in results]),
+        ("accuracy was measured in different modes", [r.accuracy.mode if r and r.accuracy else None for r in results]),
+        (
+            "images were cut into different tiles",
+            [str(r.accuracy.tiles) if r and r.accuracy else None for r in results],
+        ),
         ("versions of the runtime differ", [r.device.runtime_version if r else None for r in results]),
         ("systems differ", [r.device.os if r else None for r in results]),
     ):
@@ -248,22 +252,22 @@ def _notes(outcome: Outcome) -> Iterator[str]:
         if accuracy and accuracy.skipped:
             yield f"{name}: {len(accuracy.skipped)} left out of the score ({accuracy.skipped_by_reason})"
     if outcome.dataset.left_out:
-        yield f"{len(outcome.dataset.left_out)} entries of {outcome.dataset.annotations} are bad and left out"
+        yield f"{len(outcome.dataset.left_out)} entries of {outcome.dataset.annotations} are invalid and left out"
     if latency:
         yield (
-            "the interval of the latency is that of these two measurements; what changes from one to the next (heat, "
-            "other programs) is not in it"
+            "the interval of the latency covers only these two measurements, not changes from one measurement to the "
+            "next (heat, other programs)"
         )
         if min(latency.old_independent, latency.new_independent) < FEW_RUNS:
             yield (
-                f"runs resemble those before them so much that {latency.old_runs} and {latency.new_runs} of them tell "
-                f"no more than {latency.old_independent:.0f} and {latency.new_independent:.0f} independent ones; "
+                f"successive runs are so correlated that {latency.old_runs} and {latency.new_runs} of them are "
+                f"worth only {latency.old_independent:.0f} and {latency.new_independent:.0f} independent ones; "
                 "measure longer (--min-seconds)"
             )
     unused = np.isinf(outcome.old_errors.threshold)
     if unused.any():
         names = [label for label, is_unused in zip(outcome.old.labels, unused, strict=True) if is_unused]
-        yield f"without objects here, or never found, and in no count of right images: {some(names)}"
+        yield f"classes without objects or detections here, which do not count for right images: {some(names)}"
 
 
 def _write(path: Path, text: str) -> None:

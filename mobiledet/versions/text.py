@@ -15,7 +15,7 @@ from mobiledet.versions.version import Version
 
 SHOWN_CLASSES = 10  # on the terminal
 HEADINGS = ("", "old", "new", "change", "95 % interval")
-CLASSES_NOTE = "of classes that do not differ, about one in twenty leaves zero out of its interval by chance"
+CLASSES_NOTE = "for about one in twenty classes that do not differ, the interval excludes zero by chance"
 
 
 class Row(NamedTuple):
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def rows(outcome: Outcome) -> Iterator[Row]:
-    """mAP, AP50, latency, file."""
+    """The rows for mAP, AP50, latency, file size and errors."""
     yield change_row("mAP", outcome.scores.map)
     yield change_row("AP50", outcome.scores.ap50)
     if outcome.latency:
@@ -50,7 +50,7 @@ def rows(outcome: Outcome) -> Iterator[Row]:
 
 
 def change_row(name: str, change: Change) -> Row:
-    """A number of both versions."""
+    """The row for a metric of both versions."""
     interval = NOT_MEASURED
     if change.low is not None and change.high is not None:
         interval = f"{signed(change.low)} to {signed(change.high)}"
@@ -58,32 +58,32 @@ def change_row(name: str, change: Change) -> Row:
 
 
 def classes_by_change(outcome: Outcome) -> list[ClassChange]:
-    """The greatest loss first."""
+    """The classes, sorted by the change in AP, the largest loss first."""
     return sorted(outcome.scores.classes, key=lambda entry: entry.ap.difference)
 
 
 def verdict(outcome: Outcome) -> str:
-    """In words."""
+    """The verdict of the comparison as a short text."""
     if outcome.worse:
         return f"worse: {'; '.join(outcome.worse)}"
     change = outcome.scores.map
     if not outcome.scores.is_clear:
-        return "no difference of mAP that chance does not explain"
-    return "a higher mAP than chance explains" if change.difference > 0 else "a lower mAP than chance explains"
+        return "no significant difference in mAP"
+    return "a significantly higher mAP" if change.difference > 0 else "a significantly lower mAP"
 
 
 def signed(value: float, decimals: int = 4) -> str:
-    """With its sign, typeset."""
+    """A number with its sign, with a typographic minus."""
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def described(version: Version) -> str:
-    """What and where from."""
+    """Name and path of a version."""
     return f"{version.name} ({version.path})"
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """Print it as a table."""
+    """Print the outcome as a table."""
     for name, version in (("old", outcome.old), ("new", outcome.new)):
         console.print(f"[bold]{name}[/bold]  {escape(described(version))}", highlight=False)
     console.print(f"[bold]on[/bold]   {escape(outcome.dataset.name)}, {outcome.scores.images} images", highlight=False)
@@ -98,7 +98,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         drawn.add_row(*map(escape, line))
     console.print(drawn)
     if len(shown) < len(classes):
-        console.print(f"{len(classes) - len(shown)} classes between these are left out", highlight=False)
+        console.print(f"{len(classes) - len(shown)} classes in between are left out", highlight=False)
     if outcome.no_latency:
         console.print(escape(f"latency: {outcome.no_latency}"), highlight=False)
     for note in outcome.notes:
@@ -107,7 +107,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def markdown(outcome: Outcome) -> str:
-    """A section of Markdown."""
+    """The outcome as a section of Markdown."""
     parts = [
         f"### {plain(verdict(outcome))}\n\n",
         f"old: {plain(described(outcome.old))}  \nnew: {plain(described(outcome.new))}  \n",
@@ -126,5 +126,5 @@ def markdown(outcome: Outcome) -> str:
 
 
 def turned(outcome: Outcome) -> str:
-    """Images that turned right, and wrong."""
+    """The numbers of images that turned right and wrong, as text."""
     return f"+{len(outcome.turned_right)} −{len(outcome.turned_wrong)}"

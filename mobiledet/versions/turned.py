@@ -1,4 +1,4 @@
-"""Which images turned right or wrong from one version to the other, at the scores of an app."""
+"""Counts errors in each image at score thresholds, to find images that turned right or wrong."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,12 @@ IOU = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """What a version does in each image, at IoU 0.5 and its scores.
+    """The errors of a version in each image, at IoU 0.5 and score thresholds.
 
     Attributes:
-        threshold: of each class; detections of at least this score count.
-        missed, wrong: of each image; objects that nothing found, and detections that found none.
+        threshold: score threshold of each class; detections of at least this score count.
+        missed: for each image, the number of objects that were not detected.
+        wrong: for each image, the number of detections that match no object.
     """
 
     threshold: Floats
@@ -26,12 +27,12 @@ class Errors:
 
     @property
     def total(self) -> NDArray[np.int64]:
-        """Errors of each image."""
+        """Number of errors in each image."""
         return self.missed + self.wrong
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Every object is found, and nothing else."""
+        """For each image, whether all objects are detected and nothing else is."""
         return self.total == 0
 
 
@@ -39,9 +40,9 @@ def count_errors(matches: Matches, score: float | None = None) -> Errors:
     """The errors in each image.
 
     Args:
-        matches: of all images.
-        score: that counts; None takes those of the best F1 of each class. A class without objects has none, and none of
-            its detections count then.
+        matches: matches in all images.
+        score: score threshold; None uses that of the best F1 of each class. A class without objects has none, and its
+            detections do not count.
     """
     classes, images = len(matches.labels), len(matches.image_ids)
     threshold = np.full(classes, np.inf)

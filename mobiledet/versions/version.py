@@ -1,4 +1,4 @@
-"""One of the two versions: what it found in each image, from a result, a file of detections, or a bundle run now."""
+"""One of the two versions: its detections, from a result, a file of detections, or a bundle that is run now."""
 
 import dataclasses
 import zipfile
@@ -22,15 +22,15 @@ from mobiledet.versions.config import CompareConfig
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """What one version found.
+    """The detections of one version.
 
     Attributes:
-        path: what the user named.
-        name: of the model and its file, for people.
-        labels: its classes.
-        found: its detections in each image that it was scored on.
-        images_sha256: of those images and what is on them.
-        result: of the evaluation; None of a file of detections.
+        path: the path that the user gave.
+        name: name of the model and its file, to print.
+        labels: its class names.
+        found: its detections by image id.
+        images_sha256: sha256 of the images and their ground truth.
+        result: result of the evaluation; None for a file of detections.
     """
 
     path: Path
@@ -42,15 +42,15 @@ class Version:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a path is to be opened as a bundle: a folder, or a zip."""
+    """Whether a path should be opened as a bundle: a folder or a zip."""
     return path.is_dir() or zipfile.is_zipfile(path)
 
 
 def read_version(path: Path) -> Version:
-    """The version of a result or a file of detections.
+    """Read a version from a result or a file of detections.
 
     Raises:
-        UserError: there is none, it is damaged, or its detections are missing or of another evaluation.
+        UserError: the file does not exist or is damaged, or its detections are missing or of another evaluation.
     """
     if not path.is_file():
         raise UserError(f"there is no file {path}; give a result, its file of detections, or a bundle")
@@ -59,14 +59,14 @@ def read_version(path: Path) -> Version:
         return Version(path, f"{path.name}, {origin.file}", origin.labels, found, origin.images)
     result = read_result(path)
     if result.accuracy is None:
-        raise UserError(f"{path} holds no accuracy; evaluate {result.bundle} on annotated images")
+        raise UserError(f"{path} has no accuracy; evaluate {result.bundle} on annotated images")
     beside = detections_path(path)
     if not beside.is_file():
         raise UserError(f"{beside} is missing, the detections of {path.name}; keep both together, or evaluate again")
     origin, found = read_detections(beside)
     ours = (result.bundle_sha256, result.file.path, result.spec.labels, result.execution)
     if (origin.bundle, origin.file, origin.labels, origin.execution) != ours:
-        raise UserError(f"{beside} is not of the evaluation in {path.name}; evaluate again")
+        raise UserError(f"{beside} does not belong to the evaluation in {path.name}; evaluate again")
     return _of_result(path, result, found)
 
 
@@ -74,14 +74,14 @@ def run_bundle(bundle: Bundle, config: CompareConfig, file: str, latency: bool, 
     """Evaluate a bundle, as ``mobiledet evaluate`` does, and keep the result.
 
     Args:
-        bundle: opened.
-        config: device and images.
+        bundle: the opened bundle.
+        config: options for device and images.
         file: name or precision of the model file.
-        latency: measure that, too.
+        latency: whether to measure latency, too.
         quiet: show no progress.
 
     Raises:
-        UserError: as of ``evaluation.run.measure``.
+        UserError: as in ``evaluation.run.measure``.
     """
     out = config.results / default_out(bundle, bundle.select(file), config.device).name
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(ScoredImages)}
@@ -102,7 +102,7 @@ def run_bundle(bundle: Bundle, config: CompareConfig, file: str, latency: bool, 
 
 
 def images_options(config: CompareConfig, version: Version) -> ScoredImages | None:
-    """How to read the images that a version was scored on; None where it does not tell."""
+    """The options by which the images of a version were read; None if they are not recorded."""
     accuracy = version.result.accuracy if version.result else None
     if accuracy is None or accuracy.source is None:
         return None
@@ -110,7 +110,7 @@ def images_options(config: CompareConfig, version: Version) -> ScoredImages | No
 
 
 def exif_of(version: Version) -> Exif:
-    """The rule for EXIF orientation that its model was trained with."""
+    """The rule for EXIF orientation with which the version's model was trained."""
     return version.result.spec.input.exif if version.result else "auto"
 
 
@@ -118,16 +118,16 @@ def scored_images(version: Version, dataset: DetectionSet) -> DetectionSet:
     """The images of a data set that a version was scored on.
 
     Raises:
-        UserError: they are others than those of the data set.
+        UserError: the version was scored on other images than those of the data set.
     """
     scored = dataclasses.replace(dataset, images=tuple(image for image in dataset.images if image.id in version.found))
     if len(scored.images) < len(version.found):
         known = {image.id for image in dataset.images}
-        strange = next(image_id for image_id in version.found if image_id not in known)
+        unknown = next(image_id for image_id in version.found if image_id not in known)
         if not scored.images:
             raise UserError(f"{version.path} and {dataset.annotations} have no image in common; give its --data")
-        raise UserError(f"{version.path} was scored on image {strange}, which {dataset.annotations} does not hold")
-    # a file of detections names all images that were given, a result those that could be scored
+        raise UserError(f"{version.path} was scored on image {unknown}, which {dataset.annotations} does not contain")
+    # a file of detections has the checksum of all given images, a result that of the images that could be scored
     if version.images_sha256 not in (scored.sha256(), dataset.sha256()):
         raise UserError(
             f"{version.path} was scored on other images or annotations than those of {dataset.annotations} "

@@ -1,4 +1,4 @@
-"""The published detectors: their networks, their figures, and where their weights are. Imports no torch."""
+"""The published detectors: networks, published figures, and addresses of the weights. Does not import torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,20 +18,21 @@ class ZooEntry:
     """A published detector.
 
     Attributes:
-        kind: how its file is read.
-        backbone, backbone_options, detector, detector_options: the network here; anchors that stand in the file are
-            added by the import.
-        side: of the square image in pixels.
-        resizing: how its publisher scales images, where that differs from stretching them to the square.
-        mean, std: of each channel in 0..255.
-        nms: suppression.
-        source: who published it.
-        url: where the weights are.
-        sha256: what the published file's digest begins with; empty where its source publishes none.
-        licence: of the weights.
+        kind: format of its file.
+        backbone, backbone_options, detector, detector_options: the network in this project; anchors that are stored in
+            the file are added by the import.
+        side: side of the square input in pixels.
+        resizing: how its publisher scales images, if not by stretching them to the square.
+        mean, std: normalisation of each channel in 0..255.
+        nms: suppression settings.
+        source: publisher.
+        url: address of the weights.
+        sha256: start of the published file's SHA-256; empty if its source publishes none.
+        licence: licence of the weights.
         published_map: COCO box mAP in percent.
-        published_split: that it was measured on.
-        published_parameters: as its source counts them, for its own number of logits; None where it says nothing.
+        published_split: images on which it was measured.
+        published_parameters: number of parameters according to the source, for its own number of logits; None if it
+            gives none.
     """
 
     kind: Kind
@@ -54,13 +55,13 @@ class ZooEntry:
 
     @property
     def file_name(self) -> str:
-        """Of the published weights."""
+        """File name of the published weights."""
         name = self.url.rpartition("/")[2]
         return name if "?" not in name else f"{name.rpartition('id=')[2]}.pth"
 
 
 NANODET_NMS = NmsSpec(iou=0.6, score=0.05)
-# its 3598 cells propose more than the default's candidates: on 128 pictures of val2017 300 give AP 0.369, 500 0.373
+# its 3598 cells need more candidates than the default: on 128 images of val2017 300 give AP 0.369, 500 give 0.373
 NANODET_416_NMS = replace(NANODET_NMS, top_k=500)
 
 # torchvision's network and its settings
@@ -81,7 +82,7 @@ FASTER_RCNN_320 = FasterRcnnFpnOptions(
     samples=512,
 )
 FASTER_RCNN_800 = replace(FASTER_RCNN_320, candidates=1000, proposals=1000)
-# both of its maps have stride 32; its normalisation is the plain one, not MobileNetV3's
+# both of its maps have stride 32; its batch normalisation has PyTorch's default epsilon, not MobileNetV3's
 FASTER_RCNN_BACKBONE = {"features": ["features.13", "features.16"], "norm_eps": 1e-5}
 FASTER_RCNN_NMS = NmsSpec(iou=0.5, score=0.05)
 

@@ -1,4 +1,4 @@
-"""Published files from their addresses: resumed where a download broke off, checked, and kept in the cache."""
+"""Downloads published files: resumes interrupted downloads, checks them, and keeps them in the cache."""
 
 import hashlib
 import http.client
@@ -18,47 +18,47 @@ MAX_BYTES = 1 << 30
 PARTIAL = 206
 UNSATISFIABLE = 416
 
-Progress = Callable[[int, int | None], None]  # bytes that are here, and all of them if that is known
+Progress = Callable[[int, int | None], None]  # downloaded bytes, and the total if it is known
 
 
 def cached_file(name: str, file_name: str) -> Path:
-    """Where the file of a published detector is kept."""
+    """The path of a published detector's file in the cache."""
     return cache_folder() / "zoo" / name.replace(":", "-") / file_name
 
 
-def fetch(url: str, path: Path, sha256: str = "", tell: Progress = lambda here, all: None) -> Path:
-    """The file of an address, from the cache if it is there.
+def fetch(url: str, path: Path, sha256: str = "", on_progress: Progress = lambda done, total: None) -> Path:
+    """Download a file, unless it is in the cache.
 
     Args:
         url: the address.
-        path: where it is kept.
-        sha256: what its digest must begin with; empty for a source that publishes none.
-        tell: is told how much is here.
+        path: path in the cache.
+        sha256: required start of its SHA-256; empty if its source publishes none.
+        on_progress: called with the number of downloaded bytes and the total.
 
     Raises:
-        UserError: it cannot be fetched, or has another digest. What came so far is kept for the next try, what came
-            wrong is removed; a file that was there, which somebody may have put there, is left.
+        UserError: the download fails, or the file has another checksum. A partial download is kept to be resumed; a
+            wrong one is removed; an existing file in the cache, which the user may have put there, is not removed.
     """
     if path.is_file():
         if wrong := _wrong_digest(path, sha256):
             raise UserError(
-                f"{path} is not the file of {url}: {wrong}; remove it, or give it to `mobiledet import` with "
+                f"{path} is not the file from {url}: {wrong}; remove it, or give it to `mobiledet import` with "
                 "--weights FILE"
             )
         return path
     part = path.with_name(f"{path.name}.part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        _download(url, part, tell)
+        _download(url, part, on_progress)
     except (OSError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", None) or error or type(error).__name__)
         raise UserError(
-            f"cannot fetch {url}: {' '.join(reason.split())}; without a network, bring that file here and keep it as "
+            f"cannot download {url}: {' '.join(reason.split())}; without a network, copy that file to "
             f"{path}, or give it to `mobiledet import` with --weights FILE"
         ) from error
     if wrong := _wrong_digest(part, sha256):
         part.unlink()
-        raise UserError(f"the file of {url} is another: {wrong}; it was removed, try again")
+        raise UserError(f"the file from {url} is wrong: {wrong}; it was removed, try again")
     part.replace(path)
     _version_file(part).unlink(missing_ok=True)
     return path
@@ -71,15 +71,15 @@ def digest(path: Path) -> str:
 
 
 def _wrong_digest(path: Path, sha256: str) -> str:
-    """What is wrong, in words, where a file's digest does not begin as it should; otherwise empty."""
+    """Description of a wrong SHA-256; empty if it starts as required."""
     found = digest(path)
     return "" if found.startswith(sha256) else f"its SHA-256 is {found[: len(sha256)]}..., published is {sha256}..."
 
 
-def _download(url: str, part: Path, tell: Progress) -> None:
-    """Write into ``part``, behind what is there already."""
+def _download(url: str, part: Path, on_progress: Progress) -> None:
+    """Download to ``part``, continuing after its existing content."""
     version = _version_file(part).read_text("ascii").strip() if _version_file(part).is_file() else ""
-    # without a mark of the file's version nobody can tell whether what is there belongs to what will come
+    # without the version of the file (ETag), a partial download cannot be resumed safely
     start = part.stat().st_size if version and part.is_file() else 0
     headers = {"User-Agent": f"mobiledet/{__version__}"}
     if start:
@@ -90,10 +90,10 @@ def _download(url: str, part: Path, tell: Progress) -> None:
         if error.code != UNSATISFIABLE or not start:
             raise
         part.unlink()  # longer than the file itself
-        return _download(url, part, tell)
+        return _download(url, part, on_progress)
     with answer:
         if answer.headers.get_content_type() == "text/html":
-            raise OSError("the address gives a page, not a file")
+            raise OSError("the server sent a page, not a file")
         if answer.status != PARTIAL:
             start = 0
         length = answer.headers.get("Content-Length")
@@ -111,9 +111,9 @@ def _download(url: str, part: Path, tell: Progress) -> None:
                 here += len(chunk)
                 if here > MAX_BYTES:
                     raise OSError("it is larger than a detector's weights")
-                tell(here, total)
+                on_progress(here, total)
     if total is not None and here < total:
-        raise OSError(f"the connection ended after {here} of {total} bytes; the same command goes on from there")
+        raise OSError(f"the connection ended after {here} of {total} bytes; the same command continues from there")
     return None
 
 

@@ -1,4 +1,4 @@
-"""``mobiledet import``: a published detector's weights as a checkpoint of this project."""
+"""The command ``mobiledet import``: converts a published detector's weights to a checkpoint of this project."""
 
 import dataclasses
 import sys
@@ -23,8 +23,8 @@ from mobiledet.zoo.coco import COCO, LAST_ID, category_ids
 from mobiledet.zoo.config import ImportConfig
 from mobiledet.zoo.fetch import cached_file, digest, fetch
 
-SSDLITE_ANCHORS = 6  # in a cell of torchvision's
-Tell = Callable[[str], None]
+SSDLITE_ANCHORS = 6  # for each cell, in torchvision
+OnStep = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Labels:
     """The classes of a file and their logits.
 
     Attributes:
-        names: in the order of ours.
-        ids: the data set's numbers.
-        order: which of the file's logits stands at each place of ours, background first.
+        names: class names, in the order of our logits.
+        ids: category ids of the data set.
+        order: for each of our logits the index of the file's logit, background first.
     """
 
     names: tuple[str, ...]
@@ -43,20 +43,20 @@ class Labels:
 
     @property
     def unused(self) -> int:
-        """Logits that name no class."""
+        """Number of logits without a class."""
         return len(self.order) - 1 - len(self.names)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a file of weights gives.
+    """The content of a file of weights.
 
     Attributes:
-        weights: under our names.
-        labels: its classes.
-        options: of the detector, beyond those of the catalogue.
-        changes: to the spec.
-        note: what became of the tensors.
+        weights: tensors by our names.
+        labels: the classes.
+        options: further options of the detector, beyond those of the catalogue.
+        changes: changes to the spec.
+        note: summary of how the tensors were used.
     """
 
     weights: dict[str, Tensor]
@@ -72,7 +72,7 @@ def run(config: ImportConfig) -> None:
     assert spec.origin is not None, "just imported"
     print(f"{config.out}: {spec.detector} on {spec.backbone}, {spec.input.height} x {spec.input.width}, {note}")
     if spec.origin.published_map is None:
-        why = "the file is not known to be the published one (its source gives no digest or another one)"
+        why = "the file cannot be verified as the published one (its source gives no checksum or another one)"
         if spec.input.resize != "stretch":
             why = "it was measured without a letterbox"
         print(f"published mAP: none claimed, {why}")
@@ -81,30 +81,30 @@ def run(config: ImportConfig) -> None:
     entry = ZOO[config.name]
     if entry.resizing:
         here = "stretched to the square" if config.resize == "stretch" else "letterboxed"
-        print(f"images are {here} here; there {entry.resizing}: expect another mAP")
+        print(f"images are {here} here; the publisher's rule is: {entry.resizing}; expect another mAP")
     elif config.resize != "stretch":
-        print("images are letterboxed here; there they are stretched to the square: expect another mAP")
+        print("images are letterboxed here; the publisher stretches them to the square: expect another mAP")
 
 
-def import_detector(config: ImportConfig, tell: Tell = lambda line: None) -> tuple[ModelSpec, str]:
+def import_detector(config: ImportConfig, on_step: OnStep = lambda line: None) -> tuple[ModelSpec, str]:
     """Write the checkpoint.
 
     Args:
-        config: the command's options.
-        tell: is told what is done.
+        config: options of the command.
+        on_step: called with a description of each step.
 
     Returns:
-        its spec, and a line on what became of the file's tensors.
+        the spec, and a summary of how the file's tensors were used.
 
     Raises:
-        UserError: the name is unknown, the weights cannot be fetched or read or do not fit, or the checkpoint cannot be
-            written. Nothing is written then.
+        UserError: the name is unknown, the weights cannot be downloaded or read or do not fit, or the checkpoint cannot
+            be written. Nothing is written then.
     """
     entry = entry_of(config.name)
     if config.out.exists() and not config.overwrite:
         raise UserError(f"{config.out} exists already; choose another name or pass --overwrite")
     image_size = _image_size(config.image_size)
-    path = config.weights or _fetched(config.name, entry, tell)
+    path = config.weights or _fetched(config.name, entry, on_step)
     if not path.exists():
         raise UserError(f"no file at {path}; give the published weights with --weights FILE")
     found = _READERS[entry.kind](path, entry, config.labels)
@@ -118,16 +118,20 @@ def import_detector(config: ImportConfig, tell: Tell = lambda line: None) -> tup
 
 
 def entry_of(name: str) -> ZooEntry:
-    """Raises UserError for a name that is not in ``ZOO``."""
+    """The entry of a published detector.
+
+    Raises:
+        UserError: the name is not in ``ZOO``.
+    """
     if name not in ZOO:
         raise unknown_name("published detector", name, ZOO)
     return ZOO[name]
 
 
-def _fetched(name: str, entry: ZooEntry, tell: Tell) -> Path:
+def _fetched(name: str, entry: ZooEntry, on_step: OnStep) -> Path:
     path = cached_file(name, entry.file_name)
     if not path.is_file():
-        tell(f"fetching {entry.url}")
+        on_step(f"downloading {entry.url}")
     shown = sys.stderr.isatty()
 
     def progress(here: int, whole: int | None) -> None:
@@ -194,7 +198,7 @@ def _labels(given: tuple[str, ...], logits: int, path: Path) -> Labels:
     """The classes of a file with background and ``logits - 1`` other logits.
 
     Raises:
-        UserError: their number is another one.
+        UserError: the number of names does not match.
     """
     if given:
         if len(given) != logits - 1:
@@ -215,7 +219,7 @@ def _read_nanodet(path: Path, entry: ZooEntry, given: tuple[str, ...]) -> Found:
     weights, num_classes, note = nanodet_plus.translate(tensors_of(read_tensors(path), path), path)
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith(f"{GUIDANCE}.")}
     if len(kept) < len(weights):
-        note += f"; {len(weights) - len(kept)} of the auxiliary head, which training alone uses, left out"
+        note += f"; {len(weights) - len(kept)} of the auxiliary head, which is only used in training, left out"
     return Found(kept, _labels(given, num_classes + 1, path), {}, {}, note)
 
 

@@ -1,4 +1,4 @@
-"""``mobiledet zoo``: the published detectors with their size, their cost and their figures."""
+"""The command ``mobiledet zoo``: lists published detectors with size, cost and published figures."""
 
 import json
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ class ZooRecord:
     """A line of the list.
 
     Attributes:
-        name: for `mobiledet import` and `mobiledet predict`.
-        parameters: of the network for COCO's 80 classes, numbers that name no class included where it has them.
-        macs: its multiply-adds for an image of its size.
+        name: name for `mobiledet import` and `mobiledet predict`.
+        parameters: parameters of the network for COCO's 80 classes, including logits without a class.
+        macs: multiply-adds for an image of its size.
         image_size: height and width in pixels.
         published_map: COCO box mAP in percent, as its source reports it.
-        published_split: that it was measured on.
-        licence: of the weights.
-        source: who published them.
-        url: where they are.
-        sha256: what the digest of the published file begins with; empty where its source gives none.
+        published_split: images on which it was measured.
+        licence: licence of the weights.
+        source: publisher of the weights.
+        url: address of the weights.
+        sha256: start of the published file's SHA-256; empty if its source publishes none.
     """
 
     name: str
@@ -47,7 +47,7 @@ def run(config: ZooConfig) -> None:
 
 
 def zoo_records() -> Iterator[ZooRecord]:
-    """All published detectors, their networks counted without computing anything."""
+    """The records of all published detectors; their networks are counted without running them."""
     from mobiledet.zoo.catalogue import ZOO
     from mobiledet.zoo.networks import count_network
 
@@ -86,10 +86,10 @@ def _print_table(records: list[ZooRecord]) -> None:
             ascii_lowercase[sources.index(_source(record))],
         )
     console.print(table)
-    for letter, words in zip(ascii_lowercase, sources, strict=False):
-        console.print(f"{letter}: {words}", highlight=False, markup=False)
-    print("mAP as published, in percent; nothing here is measured by mobiledet")
-    print("`mobiledet zoo --json` has the addresses; `mobiledet import NAME --out FILE` makes a checkpoint")
+    for letter, text in zip(ascii_lowercase, sources, strict=False):
+        console.print(f"{letter}: {text}", highlight=False, markup=False)
+    print("mAP as published, in percent; not measured by mobiledet")
+    print("`mobiledet zoo --json` shows the addresses; `mobiledet import NAME --out FILE` writes a checkpoint")
 
 
 def _source(record: ZooRecord) -> str:

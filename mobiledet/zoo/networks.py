@@ -19,7 +19,7 @@ TENSORFLOW_RATIOS = (1.0, 2.0, 0.5, 3.0, 0.3333)
 
 
 def network_of(entry: ZooEntry) -> Detector:
-    """The published network, randomly initialised: for COCO's classes and the logits that the file has beyond them."""
+    """The published network, randomly initialised, for COCO's classes and the file's logits without a class."""
     size = (entry.side, entry.side)
     options = entry.detector_options
     if entry.kind != "nanodet":
@@ -31,7 +31,7 @@ def network_of(entry: ZooEntry) -> Detector:
 
 
 def count_network(entry: ZooEntry) -> tuple[int, int]:
-    """Parameters and multiply-adds of the published network, counted without computing anything."""
+    """Parameters and multiply-adds of the published network, counted without running it."""
     with torch.device("meta"):
         detector = network_of(entry)
         macs = count_macs(StaticForward(detector), entry.side, entry.side)
@@ -39,7 +39,7 @@ def count_network(entry: ZooEntry) -> tuple[int, int]:
 
 
 class StaticForward(nn.Module):
-    """A detector whose proposals have constant shapes, which can be counted without numbers."""
+    """A detector with proposals of constant shape, which can be counted on the meta device."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -50,8 +50,10 @@ class StaticForward(nn.Module):
 
 
 def tensorflow_anchors() -> AnchorSizes:
-    """(width, height) in fractions of a square image, by the zoo's SSD anchor generator with its reduced finest
-    level."""
+    """Anchor sizes (width, height) as fractions of a square image, as the zoo's SSD anchor generator computes them.
+
+    The finest level has fewer anchors than the others.
+    """
     levels = [[(0.1, 0.1), *((0.2 * r**0.5, 0.2 / r**0.5) for r in TENSORFLOW_RATIOS[1:3])]]
     for scale, following in itertools.pairwise(TENSORFLOW_SCALES[1:]):
         between = (scale * following) ** 0.5

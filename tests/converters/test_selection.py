@@ -56,7 +56,9 @@ def test_force_ships_doubtful_files_alone() -> None:
 def test_a_wrong_file_of_floats_is_no_matter_of_precision() -> None:
     entry = ModelFile("model.float32.tflite", "tflite", "float32", 0, "")
     wrong = CheckedFile(Path(entry.path), None, entry, (), "it misses 30.0%")  # type: ignore[arg-type]
-    assert "no matter of precision but a wrong file; please report it" in str(select([wrong], CONFIG)[1][0])
+    assert "the precision does not explain this: the file is wrong; please report it" in str(
+        select([wrong], CONFIG)[1][0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_wrong_file_of_floats_is_no_matter_of_precision() -> None:
     [
         (
             checked("its scores are halved", drop=0.0),
-            "its scores are halved; integers do not suit this network, or the",
+            "its scores are halved; this network cannot be quantised as it is, or the",
         ),
         (checked("it misses 30.0%", is_doubtful=True), "it misses 30.0%; give --data with validation images"),
         (

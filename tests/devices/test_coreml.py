@@ -79,13 +79,17 @@ def test_errors_are_told_in_one_line(package: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(UserError, match="is not a Core ML package"):
         CoreMlDetector(tmp_path)
     monkeypatch.setattr(coreml, "SERVER", "mobiledet.no_such_module")
-    with pytest.raises(UserError, match=r"the interpreter of .* has stopped: .*No module named mobiledet.no_such"):
+    with pytest.raises(
+        UserError, match=r"the interpreter of .* has stopped: .*No module named mobiledet.no_such_module"
+    ):
         CoreMlDetector(package)
 
 
 def test_missing_package_is_told(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coreml, "find_spec", lambda name: None if name == "coremltools" else name)
-    with pytest.raises(UserError, match=r"needs coremltools, which is not installed: pip install '.*\[train,coreml\]'"):
+    with pytest.raises(
+        UserError, match=r"needs coremltools, which is not installed: pip install 'mobiledet\[train,coreml\]'"
+    ):
         CoreMlDetector(package)
 
 

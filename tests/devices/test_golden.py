@@ -53,8 +53,8 @@ def test_gate_refuses_what_differs(patch_bundle: Bundle, variant: str) -> None:
     if variant == "invented":
         expected = Detections(boxes[1:], scores[1:], labels[1:])
     pattern = (
-        r"patch\.mobiledet: this runtime does not reproduce the outputs of model\.float32\.tflite: .*; golden case 0: "
-        "it "
+        r"patch\.mobiledet: this runtime does not reproduce the outputs of model\.float32\.tflite: .*; "
+        "golden case 0: it "
     )
     with pytest.raises(UserError, match=pattern + "(misses|invents)"):
         _replay(patch_bundle, [expected], found, rows=20)

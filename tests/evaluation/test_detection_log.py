@@ -189,7 +189,7 @@ def test_full_disk(patch_bundle: Bundle, many_images: Path, tmp_path: Path) -> N
     full = subprocess.run(["bash", "-c", 'ulimit -f 60; exec "$@"', "-", *command], capture_output=True, text=True)
     assert full.returncode == 2
     assert f"error: cannot write {partial}: file too large" in full.stderr
-    assert "the same command goes on from there" in full.stderr
+    assert "the same command continues from there" in full.stderr
     content = partial.read_bytes()
     assert len(content) == 60 * 1024
     assert not out.exists()
@@ -221,7 +221,7 @@ def test_interrupted_evaluation_says_how_to_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(DetectionLog, "add", interrupted)
         assert cli.main(arguments) == 130
-    assert "3 images are done and kept in" in capsys.readouterr().err
+    assert "3 images are done and saved in" in capsys.readouterr().err
     partial = tmp_path / "r.detections.partial"
     lines = partial.read_text().splitlines()
 

@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_refused(
     assert result.accuracy
     other = tmp_path / "other.json"
     for changed, message in (
-        (dataclasses.replace(result, accuracy=None), "holds no accuracy"),
+        (dataclasses.replace(result, accuracy=None), "has no accuracy"),
         (
             dataclasses.replace(result, accuracy=dataclasses.replace(result.accuracy, analysis=None)),
             "without thresholds; evaluate again",

@@ -173,5 +173,5 @@ def test_tiles_need_accuracy(patch_bundle: Bundle, capsys: pytest.CaptureFixture
 
 
 def test_too_many_slices_are_refused() -> None:
-    with pytest.raises(UserError, match="more than 5000 slices"):
+    with pytest.raises(UserError, match="more than 5000 tiles"):
         Tiling(32, 32, 0.5).slices(4000, 4000)

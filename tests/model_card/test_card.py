@@ -49,9 +49,9 @@ def test_what_nobody_recorded_is_said(variant: Variant) -> None:
         "- **licence of the data**: not recorded",
         "- mAP by size and class: not measured.",
         "- Latency: not measured on any device.",
-        "- Scores from which on detections should be shown: not recorded.",
+        "- Score thresholds for showing detections: not recorded.",
         "- Kernels of other processors: not verified.",
-        "- mAP was not measured, on any pictures.",
+        "- mAP was not measured on any images.",
     ):
         assert line in text, line
 

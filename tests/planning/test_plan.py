@@ -67,7 +67,7 @@ def test_budgets(text: str, budget: Budget) -> None:
 
 @pytest.mark.parametrize("text", ["", "8", "8 ms, 9 ms", "0 ms", "-1 ms", "fast", "8 minutes", "nan ms", "1e9 ms"])
 def test_what_is_no_budget_is_told(text: str) -> None:
-    with pytest.raises(UserError, match="no time and no size"):
+    with pytest.raises(UserError, match="not a time or a size"):
         parse_budget(text)
 
 
@@ -157,11 +157,11 @@ def test_command(
     monkeypatch.setenv("MOBILEDET_CACHE", str(tmp_path))
     options = ["plan", "--data", str(patch_data), "--detectors", "ssdlite_fpn", "--budget"]
     assert main([*options, "12 ms"]) == 2
-    assert "measure them once: mobiledet profile --all --device local --threads 1" in capsys.readouterr().err
+    assert "measure it once: mobiledet profile --all --device local --threads 1" in capsys.readouterr().err
     write_table(tmp_path / "latencies" / "local-1-threads.json", table)
     assert main([*options, "12 ms"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "nine of ten are missed by at most" in told
+    assert "nine of ten errors are at most" in told
     assert "mobiledet train --data" in told
     assert main([*options, "12 ms, 1 GB"]) == 2
     assert main([*options, "1 us"]) == 3
@@ -178,7 +178,7 @@ def test_damaged_tables_are_told(table: LatencyTable, tmp_path: Path) -> None:
     assert read_table(path) == table
     values = json.loads(path.read_text())
     for change, words in (
-        ({"kind": "mobiledet result"}, "no table of latencies"),
+        ({"kind": "mobiledet result"}, "not a latency table"),
         ({"schema_version": 9}, "of version 9"),
         ({"rows": [{**values["rows"][0], "timings": []}]}, "timings"),
         ({"threads": "two"}, "threads"),
@@ -187,5 +187,5 @@ def test_damaged_tables_are_told(table: LatencyTable, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=words):
             read_table(path)
     few = dataclasses.replace(table, rows=table.rows[:5])
-    with pytest.raises(UserError, match="holds 5 files of float16, 8 are needed"):
+    with pytest.raises(UserError, match="has 5 files of float16, 8 are needed"):
         ForecastModel(few, "float16")

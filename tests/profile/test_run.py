@@ -93,7 +93,9 @@ def test_without_the_converter_it_still_counts(
     monkeypatch.setattr(profile_run, "missing_package", lambda _: "litert_torch")
     assert main(["profile", "--backbone", "fd_mobilenet_0.25x", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert "run time not measured: needs litert_torch, not installed: pip install 'mobiledet[tflite]'" in printed
+    assert (
+        "run time not measured: needs litert_torch, which is not installed: pip install 'mobiledet[tflite]'" in printed
+    )
     assert "G1 equal channel widths" in printed
 
 

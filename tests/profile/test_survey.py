@@ -73,7 +73,7 @@ def test_options_that_contradict_each_other(tmp_path: Path, capsys: pytest.Captu
         (["--all", "--backbone", "ghostnet_1x"], "--all measures networks of its own"),
         (["--all", "--guidelines"], "give one of them"),
         (["--all", "--out", str(tmp_path)], "is a folder; give the name of a file"),
-        (["--backbone", "ghostnet_1x", "--device", "adb"], "--device belongs to --all"),
+        (["--backbone", "ghostnet_1x", "--device", "adb"], "--device needs --all"),
     ):
         assert main(["profile", *options]) == 2
         assert words in capsys.readouterr().err

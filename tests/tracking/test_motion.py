@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mobiledet.tracking.motion import Motion, centred
+from mobiledet.tracking.motion import Motion, to_cxcywh
 
 STEP = np.eye(8) + np.eye(8, k=4)
 SEEN = np.eye(4, 8)
@@ -18,8 +18,8 @@ def test_it_is_the_filter_of_matrices() -> None:
     random = np.random.default_rng(0)
     corner = random.uniform(0, 300, (5, 2))
     boxes = np.concatenate([corner, corner + random.uniform(5, 200, (5, 2))], axis=1)
-    motion = Motion.begin(boxes)
-    means = [np.concatenate([place, np.zeros(4)]) for place in centred(boxes)]
+    motion = Motion.start(boxes)
+    means = [np.concatenate([place, np.zeros(4)]) for place in to_cxcywh(boxes)]
     spreads = [noise(mean, 2 / 20, 10 / 160) for mean in means]
     for frame in range(40):
         lost = np.array([False, True, frame % 3 == 0, False, frame > 20])
@@ -35,7 +35,7 @@ def test_it_is_the_filter_of_matrices() -> None:
             if track in seen:
                 measured = SEEN @ spread @ SEEN.T + noise(mean, 1 / 20, 0)[:4, :4]
                 gain = np.linalg.solve(measured, SEEN @ spread).T
-                mean = mean + gain @ (centred(boxes)[track] - SEEN @ mean)
+                mean = mean + gain @ (to_cxcywh(boxes)[track] - SEEN @ mean)
                 spread = spread - gain @ measured @ gain.T
             means[track], spreads[track] = mean, spread
         np.testing.assert_allclose(motion.place, [mean[:4] for mean in means], rtol=1e-9)
@@ -46,4 +46,4 @@ def test_it_is_the_filter_of_matrices() -> None:
 
 def test_corners_come_back() -> None:
     boxes = np.array([[1.0, 2.0, 4.0, 8.0]])
-    np.testing.assert_array_equal(Motion.begin(boxes).boxes_xyxy, boxes)
+    np.testing.assert_array_equal(Motion.start(boxes).boxes_xyxy, boxes)

@@ -12,7 +12,6 @@ from mobiledet.errors import UserError
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.run_folder import config_to_json
-from tests.training.test_resume import assert_same_end, begin
 
 Settings = Callable[[Path], TrainConfig]
 EPOCHS = 40
@@ -40,14 +39,6 @@ def test_the_run_ends_two_evaluations_after_its_best(ended: TrainResult) -> None
     assert training is not None
     assert (training["epoch"], training["stale"]) == (len(found), 2)
     assert "no better mAP for 2 evaluations" in (ended.folder / "report.html").read_text()
-
-
-@pytest.mark.parametrize("back", [1, 5])
-def test_a_resumed_run_ends_at_the_same_epoch(
-    settings: Settings, ended: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: int
-) -> None:
-    begin(impatient(settings, tmp_path / "run"), 3 * len(maps(ended.folder)) - back, monkeypatch)
-    assert_same_end(train(TrainConfig(resume=tmp_path / "run")).folder, ended)
 
 
 def test_a_run_that_ended_is_complete_and_can_go_on(

@@ -99,13 +99,13 @@ def test_another_digest(server: Server, tmp_path: Path) -> None:
 
 def test_a_kept_file_that_changed(server: Server, tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(b"changed")
-    with pytest.raises(UserError, match=r"weights.pth is not the file of .*; remove it, or give it to"):
+    with pytest.raises(UserError, match=r"weights.pth is not the file from .*; remove it, or give it to"):
         fetch(address(server), tmp_path / "weights.pth", DIGEST[:8])
     assert (tmp_path / "weights.pth").read_bytes() == b"changed"
 
 
 def test_a_page_in_place_of_a_file(server: Server, tmp_path: Path) -> None:
     server.page = True
-    with pytest.raises(UserError, match="gives a page, not a file"):
+    with pytest.raises(UserError, match="sent a page, not a file"):
         fetch(address(server), tmp_path / "weights.pth")
     assert not (tmp_path / "weights.pth").exists()

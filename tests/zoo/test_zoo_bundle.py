@@ -29,8 +29,8 @@ def kept(cache: Path) -> Path:
 def test_offline_without_a_cache(offline: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", NAME, str(photo)]) == 2
     error = capsys.readouterr().err.splitlines()
-    assert error[-1].startswith(f"error: cannot fetch {ZOO[NAME].url}: ")
-    assert f"keep it as {cached_file(NAME, ZOO[NAME].file_name)}, or" in error[-1]
+    assert error[-1].startswith(f"error: cannot download {ZOO[NAME].url}: ")
+    assert f"copy that file to {cached_file(NAME, ZOO[NAME].file_name)}, or" in error[-1]
     assert sum(line.startswith("error") for line in error) == 1
     assert not kept(offline).exists()
 

@@ -1,4 +1,4 @@
-"""The Android app: is it there, install it, start its evaluation activity, and what its log says."""
+"""The Android app: checks and installs it, starts its evaluation activity, and reads its log."""
 
 import re
 import secrets
@@ -12,19 +12,19 @@ from mobiledet.errors import UserError
 PACKAGE = "dev.mobiledet.app"
 ACTIVITY = f"{PACKAGE}/.EvalActivity"
 LOG_TAG = "mobiledet"
-# below the ports that Linux hands out by itself, so that a free one stays free
+# below Linux's ephemeral ports, so that a free one stays free
 PORTS = range(20_000, 30_000)
 START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class RunningApp:
-    """The app as an agent.
+    """The running app.
 
     Attributes:
-        port: on the phone.
-        token: that it was started with.
-        started: by the phone's clock, as logcat takes it.
+        port: its port on the phone.
+        token: token that it was started with.
+        started: start time by the phone's clock, in the format of logcat.
     """
 
     port: int
@@ -33,19 +33,19 @@ class RunningApp:
 
 
 def is_installed(phone: Phone) -> bool:
-    """Whether the phone has the app."""
+    """Whether the app is installed."""
     return "package:" in phone.shell("pm", "path", PACKAGE).output
 
 
 def install(phone: Phone, apk: Path) -> None:
-    """Install the app in place of the one that is there, whose data stay.
+    """Install the app; an installed one is replaced, and its data are kept.
 
     Raises:
-        UserError: the file is no app for this phone, or there is no room.
+        UserError: the file is not an app for this phone, or the storage is full.
     """
     if not apk.is_file():
         raise UserError(f"--app {apk}: there is no such file")
-    # copied first and installed then, which phones of all ages can
+    # copied first and installed then, which all Android versions support
     answer = phone.run("install", "--no-streaming", "-r", "-t", "-g", str(apk), seconds=COPY_SECONDS)
     if answer.status or "Success" not in answer.output:
         reason = next((line for line in answer.lines if "INSTALL_" in line or "Failure" in line), answer.last_line)
@@ -60,19 +60,19 @@ def start(phone: Phone, cpu_mask: str) -> RunningApp:
     """Start the evaluation activity in a fresh process, with a fresh token.
 
     Args:
-        phone: has the app.
-        cpu_mask: cores to run on, hexadecimal; empty where the system chooses.
+        phone: a phone with the app.
+        cpu_mask: cores to run on, hexadecimal; empty if the system chooses.
 
     Raises:
-        UserError: it does not start.
+        UserError: the app does not start.
     """
     clock = phone.shell("date", "+%m-%d %H:%M:%S.000").output.strip()
     app = RunningApp(secrets.choice(PORTS), secrets.token_hex(16), clock)
-    words = ["am", "start", "-W", "-S", "-n", ACTIVITY, "--es", "token", app.token, "--ei", "port", str(app.port)]
+    command = ["am", "start", "-W", "-S", "-n", ACTIVITY, "--es", "token", app.token, "--ei", "port", str(app.port)]
     if cpu_mask:
-        words += ["--es", "cpus", cpu_mask]
-    # as a script, since the words hold the token
-    answer = phone.script(f"{shlex.join(words)} </dev/null 2>&1", seconds=START_SECONDS)
+        command += ["--es", "cpus", cpu_mask]
+    # as a script, because the command contains the token
+    answer = phone.script(f"{shlex.join(command)} </dev/null 2>&1", seconds=START_SECONDS)
     if "Status: ok" not in answer.output:
         problems = [line.strip() for line in answer.lines if "Error" in line or line.startswith("Status:")]
         reason = (problems or [answer.last_line])[-1].replace(app.token, "TOKEN")
@@ -84,12 +84,12 @@ def start(phone: Phone, cpu_mask: str) -> RunningApp:
 
 
 def process_id(phone: Phone) -> str:
-    """Of the app; empty when it does not run."""
+    """Process id of the app; empty if it is not running."""
     return phone.shell("pidof", PACKAGE).output.strip()
 
 
 def last_words(phone: Phone, app: RunningApp) -> str:
-    """What the app wrote to the log last, or the exception that ended it; empty when there is neither."""
+    """The last line of the app's log, or the exception that ended it; empty if there is neither."""
     answer = phone.shell("logcat", "-d", "-v", "brief", "-T", app.started, "-s", f"{LOG_TAG}:E", "AndroidRuntime:E")
     own = [line.partition(": ")[2].strip() for line in answer.lines if line.startswith(f"E/{LOG_TAG}")]
     crash = [line.partition(": ")[2].strip() for line in answer.lines if line.startswith("E/AndroidRuntime")]
@@ -98,7 +98,7 @@ def last_words(phone: Phone, app: RunningApp) -> str:
 
 
 def is_foreground(phone: Phone) -> bool | None:
-    """Whether its activity is the one that the user sees; None where the system does not tell."""
+    """Whether its activity is in the foreground; None if the system does not report it."""
     lines = [line for line in phone.shell("dumpsys", "activity", "activities").lines if "ResumedActivity" in line]
     return any(ACTIVITY in line or f"{PACKAGE}/{PACKAGE}.EvalActivity" in line for line in lines) if lines else None
 

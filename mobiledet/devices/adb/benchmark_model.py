@@ -1,4 +1,4 @@
-"""Run TensorFlow Lite's ``benchmark_model`` on a phone: a latency that nobody here had a hand in."""
+"""Runs TensorFlow Lite's ``benchmark_model`` on a phone, for an independent measurement of latency."""
 
 import hashlib
 import secrets
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mobiledet.devices.adb.benchmark_output import ToolFigures, parse
 from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
-from mobiledet.devices.adb.keeper import Keeper
+from mobiledet.devices.adb.keeper import PhonePreparation
 from mobiledet.devices.adb.state import phone_state
 from mobiledet.devices.base import BenchmarkPlan, DeviceInfo, DeviceState, Execution
 from mobiledet.devices.options import PhoneOptions
@@ -33,11 +33,11 @@ class ToolRun:
 
     Attributes:
         device: the phone; its runtime is the tool, named by the first digits of its SHA-256.
-        execution: as the tool tells it.
-        figures: what it measured.
-        states: of the phone before and after.
-        command: as it was called on the phone.
-        output: all that it printed.
+        execution: execution as reported by the tool.
+        figures: measurements of the tool.
+        states: states of the phone before and after.
+        command: command line on the phone.
+        output: output of the tool.
     """
 
     device: DeviceInfo
@@ -65,11 +65,11 @@ def run_benchmark_model(
         model: a .tflite file.
         plan: how long to measure.
         accelerator: one of ``ACCELERATORS``.
-        threads: of the processor; 0 takes every core.
-        options: what is done on the phone first; the app is none of it.
+        threads: number of CPU threads; 0 uses every core.
+        options: preparation of the phone; ``app`` is ignored.
 
     Raises:
-        UserError: the phone is missing, or the tool does not run there, or ran the file on another accelerator.
+        UserError: the phone is not connected, or the tool does not run there, or ran the file on another accelerator.
     """
     if accelerator not in ACCELERATORS:
         raise unknown_name("accelerator of benchmark_model", accelerator, ACCELERATORS)
@@ -78,7 +78,7 @@ def run_benchmark_model(
     mask = options.cpu_mask()
     adb = find_adb()
     phone = Phone(adb, choose_serial(adb, address.partition(":")[2]))
-    keeper = Keeper(phone, options.fixed_performance)
+    preparation = PhonePreparation(phone, options.fixed_performance)
     try:
         device = _describe(phone, binary)
         threads = threads or device.cores
@@ -102,7 +102,7 @@ def run_benchmark_model(
             answer = phone.shell("sh", "-c", f"cd {folder} && {command} </dev/null 2>&1", seconds=longest)
             after = phone_state(phone)
     finally:
-        keeper.close()
+        preparation.close()
     figures = parse(answer.output)
     if accelerator not in ("auto", figures.actual):
         raise UserError(f"benchmark_model on {phone.name} fell back from {accelerator} to {figures.actual}")
@@ -129,7 +129,7 @@ def _describe(phone: Phone, binary: Path) -> DeviceInfo:
 
 @contextmanager
 def _copied(phone: Phone, binary: Path, model: Path) -> Iterator[str]:
-    """Both files in a folder of their own on the phone, for as long as the block lasts."""
+    """Copy both files to a new folder on the phone, which is removed at the end of the block."""
     folder = f"{FOLDER}/mobiledet-{secrets.token_hex(6)}"
     try:
         phone.shell("mkdir", "-p", folder)

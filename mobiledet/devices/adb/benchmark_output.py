@@ -1,6 +1,6 @@
-"""What TensorFlow Lite's ``benchmark_model`` prints, in all the forms that its releases print it.
+"""Parses the output of TensorFlow Lite's ``benchmark_model``, in the formats of all its releases.
 
-Times are microseconds; large ones come as 1.14e+07. Lines may begin with ``INFO:`` or a log tag.
+Times are microseconds; large ones come as 1.14e+07. Lines may start with ``INFO:`` or a log tag.
 """
 
 import re
@@ -16,9 +16,9 @@ class RunTimes:
     """One line ``count=...``: runs and their microseconds.
 
     Attributes:
-        count: of runs.
-        first_us, min_us, max_us, mean_us, std_us: of them.
-        p5_us, median_us, p95_us: None where the release does not print them.
+        count: number of runs.
+        first_us, min_us, max_us, mean_us, std_us: statistics of the runs.
+        p5_us, median_us, p95_us: percentiles; None if the release does not print them.
     """
 
     count: int
@@ -34,16 +34,16 @@ class RunTimes:
 
 @dataclass(frozen=True)
 class ToolFigures:
-    """All that the tool tells.
+    """The measurements of the tool.
 
     Attributes:
-        init_us: to load the file and build the graph.
-        first_us: the first run.
-        warmup: runs before the timed ones; None where there were none.
-        timed: the timed runs.
-        memory_mb: MiB that the process grew by at its peak; None where the release does not tell.
-        actual: the accelerator: ``cpu`` (the builtin kernels), or the name of the delegate in small letters.
-        delegated_share: part of the graph's operations that the delegate took; None where the tool does not tell.
+        init_us: time to load the file and build the graph.
+        first_us: time of the first run.
+        warmup: warm-up runs; None if there were none.
+        timed: timed runs.
+        memory_mb: peak growth of the process in MiB; None if the release does not print it.
+        actual: the accelerator: ``cpu`` (built-in kernels), or the name of the delegate in lower case.
+        delegated_share: fraction of the graph's operations that the delegate runs; None if it is not printed.
     """
 
     init_us: float
@@ -56,17 +56,17 @@ class ToolFigures:
 
 
 def parse(text: str) -> ToolFigures:
-    """Read the tool's output.
+    """Parse the output of the tool.
 
     Raises:
-        UserError: figures are missing from it.
+        UserError: figures are missing.
     """
     runs = [times for line in text.splitlines() if (times := _parse_count(line))]
     summary = re.search(rf"Inference timings in us: Init: {NUMBER}, First inference: {NUMBER}, Warmup", text)
     if not summary or not runs or not runs[-1].count:
-        spoken = [line.strip() for line in text.splitlines() if line.strip()]
-        reason = next((line for line in spoken if re.search(r"error|fail|cannot|not found", line, re.IGNORECASE)), "")
-        raise UserError(f"benchmark_model timed nothing: {reason or (spoken or ['it printed nothing'])[-1]}")
+        printed = [line.strip() for line in text.splitlines() if line.strip()]
+        reason = next((line for line in printed if re.search(r"error|fail|cannot|not found", line, re.IGNORECASE)), "")
+        raise UserError(f"benchmark_model timed nothing: {reason or (printed or ['it printed nothing'])[-1]}")
     memory = re.search(rf"emory footprint.*\(MB\).*overall={NUMBER}", text)
     actual, share = _delegate(text)
     return ToolFigures(
@@ -86,7 +86,7 @@ def _parse_count(line: str) -> RunTimes | None:
         return None
     fields = {name: float(value) for name, value in re.findall(rf"\b(\w+)={NUMBER}", line)}
     number = int(count[1])
-    same = fields.get("curr", 0.0)  # the only value where all are the same, one run included
+    same = fields.get("curr", 0.0)  # the only value if all are equal, or with a single run
     return RunTimes(
         count=number,
         first_us=fields.get("first", same),
@@ -101,7 +101,7 @@ def _parse_count(line: str) -> RunTimes | None:
 
 
 def _delegate(text: str) -> tuple[str, float | None]:
-    """The accelerator, and the share of operations that it took, of the first of several partitionings."""
+    """The accelerator, and its share of the operations, of the first of several partitionings."""
     if re.search(r"delegate is explicitly applied, the model graph will not be executed", text):
         return "cpu", None
     applied = re.search(r"[Aa]pplied (\w+) delegate, and the model graph will be (\w+) executed", text)

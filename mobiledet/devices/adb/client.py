@@ -1,4 +1,4 @@
-"""The adb program: which devices it sees, and commands for one of them. Always with -s: there may be others."""
+"""The adb program: lists devices and runs commands on one of them, always with -s, because there may be others."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from mobiledet.errors import UserError
 
 ANSWER_SECONDS = 30.0
 COPY_SECONDS = 600.0
-# the state that adb tells of a device -> what its owner can do
+# state that adb reports for a device -> what the user can do
 REMEDIES = {
     "unauthorized": "has not allowed this computer to debug it: unlock it and confirm the dialog",
     "authorizing": "is asking its owner to allow debugging: unlock it and confirm the dialog",
@@ -31,9 +31,9 @@ class ListedDevice:
     """A line of ``adb devices -l``.
 
     Attributes:
-        serial: names it to adb.
-        state: ``device`` when it can be used.
-        model: as the device says; empty where it does not.
+        serial: serial number.
+        state: ``device`` if it can be used.
+        model: model; empty if unknown.
     """
 
     serial: str
@@ -42,13 +42,13 @@ class ListedDevice:
 
     @property
     def problem(self) -> str:
-        """Why it cannot be used and what to do; empty when it can be."""
+        """Why it cannot be used and what to do; empty if it can be."""
         return "" if self.state == "device" else REMEDIES.get(self.state, f"is in the state {self.state!r}")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command on the device gave: exit status (0 always where the device is older than Android 7) and texts."""
+    """The result of a command on the device: exit status (always 0 before Android 7) and output."""
 
     status: int
     output: str
@@ -56,21 +56,21 @@ class Answer:
 
     @property
     def lines(self) -> list[str]:
-        """Of the output and then of the errors."""
+        """The lines of the output, followed by those of the errors."""
         return [*self.output.splitlines(), *self.errors.splitlines()]
 
     @property
     def last_line(self) -> str:
-        """Its last word, which mostly is why it failed."""
-        spoken = [line.strip() for line in self.lines if line.strip()]
-        return spoken[-1] if spoken else f"it ended with status {self.status}"
+        """The last line, which usually says why the command failed."""
+        printed = [line.strip() for line in self.lines if line.strip()]
+        return printed[-1] if printed else f"it ended with status {self.status}"
 
 
 def find_adb() -> str:
-    """Path of the program, from PATH or the Android SDK.
+    """Find the program in PATH or the Android SDK.
 
     Raises:
-        UserError: there is none.
+        UserError: it is not installed.
     """
     roots = [os.environ[name] for name in ("ANDROID_HOME", "ANDROID_SDK_ROOT") if os.environ.get(name)]
     for folder in (None, *(str(Path(root) / "platform-tools") for root in roots)):
@@ -84,10 +84,10 @@ def find_adb() -> str:
 
 
 def list_devices(adb: str) -> list[ListedDevice]:
-    """Every device that adb sees, in its order.
+    """List all devices that adb sees.
 
     Raises:
-        UserError: adb does not work.
+        UserError: adb fails.
     """
     done = _run([adb, "devices", "-l"], b"", ANSWER_SECONDS, "adb")
     if done.status:
@@ -103,30 +103,32 @@ def _parse_device(line: str) -> ListedDevice | None:
     return ListedDevice(match[1], match[2], model[1].replace("_", " ") if model else "")
 
 
-def choose_serial(adb: str, wanted: str) -> str:
+def choose_serial(adb: str, requested: str) -> str:
     """The serial of the device to use.
 
     Args:
         adb: the program.
-        wanted: a serial, HOST:PORT of a device in the network, which is connected to, or empty for ANDROID_SERIAL of
-            the environment or the only device.
+        requested: a serial number; HOST:PORT of a device in the network, to which adb connects; or empty for the
+            environment variable ANDROID_SERIAL or the only device.
 
     Raises:
-        UserError: it is not there or cannot be used, or there are several to choose from.
+        UserError: the device is not connected or cannot be used, or there are several to choose from.
     """
-    wanted = wanted or os.environ.get("ANDROID_SERIAL", "")
+    requested = requested or os.environ.get("ANDROID_SERIAL", "")
     listed = {device.serial: device for device in list_devices(adb)}
-    if re.fullmatch(r"[^:]+:\d{1,5}|\[.+\]:\d{1,5}", wanted) and wanted not in listed:
-        _run([adb, "connect", wanted], b"", ANSWER_SECONDS, f"adb:{wanted}")  # fails with status 0: look again
+    if re.fullmatch(r"[^:]+:\d{1,5}|\[.+\]:\d{1,5}", requested) and requested not in listed:
+        _run(
+            [adb, "connect", requested], b"", ANSWER_SECONDS, f"adb:{requested}"
+        )  # exits with 0 even if it fails: list again
         listed = {device.serial: device for device in list_devices(adb)}
-    if not wanted and len(listed) > 1:
+    if not requested and len(listed) > 1:
         choices = ", ".join(f"adb:{d.serial}" + (f" ({d.model})" if d.model else "") for d in listed.values())
         raise UserError(f"several devices are connected: choose one of {choices}")
     if not listed:
-        raise UserError("adb sees no device: plug one in and switch USB debugging on in its developer options")
-    device = listed.get(wanted) if wanted else next(iter(listed.values()))
+        raise UserError("adb sees no device: connect one and enable USB debugging in its developer options")
+    device = listed.get(requested) if requested else next(iter(listed.values()))
     if device is None:
-        raise UserError(f"adb:{wanted} is not connected; adb sees {', '.join(f'adb:{serial}' for serial in listed)}")
+        raise UserError(f"adb:{requested} is not connected; adb sees {', '.join(f'adb:{serial}' for serial in listed)}")
     if device.problem:
         raise UserError(f"adb:{device.serial} {device.problem}")
     return device.serial
@@ -137,7 +139,7 @@ class Phone:
 
     Args:
         adb: path of the program.
-        serial: of the device.
+        serial: serial number of the device.
     """
 
     def __init__(self, adb: str, serial: str) -> None:
@@ -150,31 +152,31 @@ class Phone:
         return [self.adb, "-s", self.serial, *arguments]
 
     def shell(self, *words: str, seconds: float = ANSWER_SECONDS) -> Answer:
-        """Run a command on the device; each word arrives as it is, whatever is in it.
+        """Run a command on the device; the words are quoted.
 
         Raises:
-            UserError: the device cannot be reached any more or does not answer.
+            UserError: the device cannot be reached or does not answer.
         """
-        return self._ask(["shell", shlex.join(words)], b"", seconds)
+        return self._run(["shell", shlex.join(words)], b"", seconds)
 
     def script(self, text: str, seconds: float = ANSWER_SECONDS) -> Answer:
-        """Run a shell script on the device. It is not seen on this machine's list of processes, so it may hold secrets.
+        """Run a shell script on the device; it may contain secrets, because it is not in this machine's process list.
 
         Raises:
             UserError: as ``shell``.
         """
-        return self._ask(["shell", "sh"], f"{text}\nexit\n".encode(), seconds)
+        return self._run(["shell", "sh"], f"{text}\nexit\n".encode(), seconds)
 
     def run(self, *arguments: str, seconds: float = ANSWER_SECONDS) -> Answer:
-        """Run a command of adb itself.
+        """Run a subcommand of adb.
 
         Raises:
             UserError: as ``shell``.
         """
-        return self._ask(arguments, b"", seconds)
+        return self._run(arguments, b"", seconds)
 
     def call(self, *arguments: str, seconds: float = ANSWER_SECONDS) -> str:
-        """What a command of adb itself prints.
+        """Run a subcommand of adb and return its output.
 
         Raises:
             UserError: it fails.
@@ -188,18 +190,18 @@ class Phone:
         """Copy a file to the device; ``target`` is absolute.
 
         Raises:
-            UserError: it cannot be read, or there is no room for it.
+            UserError: the file cannot be read, or the storage is full.
         """
         if not source.is_file():
             raise UserError(f"there is no file {source} to copy to {self.name}")
         self.call("push", str(source), target, seconds=COPY_SECONDS)
 
     def problem(self) -> str:
-        """Why the device cannot be used now, as a sentence without its subject; empty when it can be."""
+        """Why the device cannot be used now, as a sentence without subject; empty if it can be used."""
         device = next((device for device in list_devices(self.adb) if device.serial == self.serial), None)
         return device.problem if device else "was disconnected: plug it in again"
 
-    def _ask(self, arguments: Sequence[str], given: bytes, seconds: float) -> Answer:
+    def _run(self, arguments: Sequence[str], given: bytes, seconds: float) -> Answer:
         answer = _run(self.command(*arguments), given, seconds, self.name)
         if answer.status and answer.errors.lstrip().startswith(("adb: ", "error: ")):
             problem = self.problem()
@@ -216,6 +218,6 @@ def _run(command: Sequence[str], given: bytes, seconds: float, name: str) -> Ans
     except OSError as error:
         raise UserError(f"cannot run {command[0]}: {error.strerror}") from error
     texts = [text.decode("utf-8", "replace").replace("\r\n", "\n") for text in (done.stdout, done.stderr)]
-    # the line "* daemon not running; starting now" is none of the command's
+    # lines such as "* daemon not running; starting now" are not from the command
     errors = "\n".join(line for line in texts[1].splitlines() if not line.startswith("* "))
     return Answer(done.returncode, texts[0], errors)

@@ -1,4 +1,4 @@
-"""An Android phone as a device: the app's agent over adb."""
+"""An Android phone as a device, through the app's agent over adb."""
 
 import dataclasses
 import weakref
@@ -9,7 +9,7 @@ from mobiledet.bundle import Bundle, ModelFile
 from mobiledet.data.images import ImageSource
 from mobiledet.devices.adb import app
 from mobiledet.devices.adb.client import Phone, choose_serial, find_adb
-from mobiledet.devices.adb.keeper import Keeper
+from mobiledet.devices.adb.keeper import PhonePreparation
 from mobiledet.devices.adb.state import merge, phone_state
 from mobiledet.devices.agent.client import AgentSession
 from mobiledet.devices.agent.connection import AgentRefusal
@@ -28,15 +28,15 @@ from mobiledet.errors import UserError
 
 
 class AdbDevice:
-    """A phone that adb reaches. Its settings are put back when it is closed, and when this process ends in any way.
+    """A phone that adb reaches. Its settings are restored when it is closed, and when this process ends in any way.
 
     Args:
         address: ``adb:SERIAL``, or ``adb`` for the only device.
         mode: as in ``AgentDevice``.
-        options: what is done on the phone first.
+        options: preparation of the phone.
 
     Raises:
-        UserError: adb or the phone or the app is missing, or one of them refuses.
+        UserError: adb, the phone or the app is missing, or one of them fails.
     """
 
     def __init__(self, address: str, mode: InputMode = "image", options: PhoneOptions = ANY_PHONE) -> None:
@@ -48,11 +48,11 @@ class AdbDevice:
             app.install(self._phone, options.app)
         elif not app.is_installed(self._phone):
             raise UserError(
-                f"the app {app.PACKAGE} is not on {self.name}; install it with --app FILE.apk "
+                f"the app {app.PACKAGE} is not installed on {self.name}; install it with --app FILE.apk "
                 "(apps/android/README.md says how to build it)"
             )
         with ExitStack() as stack:
-            stack.callback(Keeper(self._phone, options.fixed_performance).close)
+            stack.callback(PhonePreparation(self._phone, options.fixed_performance).close)
             self._app = app.start(self._phone, mask)
             port = self._phone.call("forward", "tcp:0", f"tcp:{self._app.port}")
             stack.callback(_remove_forward, self._phone, port)
@@ -61,7 +61,7 @@ class AdbDevice:
             stack.callback(self._agent.close)
             if mask:
                 self._require_cores(mask)
-            self._let_go = weakref.finalize(self, stack.pop_all().close)
+            self._release = weakref.finalize(self, stack.pop_all().close)
 
     def info(self) -> DeviceInfo:
         return dataclasses.replace(self._agent.info(), name=self.name)
@@ -75,11 +75,11 @@ class AdbDevice:
             return AdbSession(self, self._agent.load(bundle, file, accelerator, threads))
 
     def close(self) -> None:
-        self._let_go()
+        self._release()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Tell why the app does not answer any more, where the phone knows it."""
+        """Add to an error why the app does not answer, if the phone knows it."""
         try:
             yield
         except AgentRefusal:
@@ -87,7 +87,7 @@ class AdbDevice:
         except UserError as error:
             problem = self._phone.problem()
             if problem:
-                raise UserError(f"{self.name} {problem}, then give the same command again") from error
+                raise UserError(f"{self.name} {problem}, then run the same command again") from error
             word = app.last_words(self._phone, self._app)
             if not app.process_id(self._phone):
                 raise UserError(f"the app on {self.name} has ended: {word or 'adb logcat may say why'}") from error
@@ -96,10 +96,10 @@ class AdbDevice:
             raise
 
     def require_foreground(self, state: DeviceState) -> None:
-        """Refuse what was measured in the background, where a system may slow an app down.
+        """Refuse a measurement in the background, where a system may slow an app down.
 
         Raises:
-            UserError: the app is not what the person sees.
+            UserError: the app is not in the foreground.
         """
         if state.foreground is False:
             raise UserError(
@@ -107,7 +107,7 @@ class AdbDevice:
             )
 
     def _may_answer(self) -> bool:
-        """Whether the app runs and has not said why it cannot serve."""
+        """Whether the app is running and has logged no error."""
         return bool(app.process_id(self._phone)) and not app.last_words(self._phone, self._app)
 
     def _require_cores(self, mask: str) -> None:
@@ -137,7 +137,7 @@ class AdbSession:
             yield from self._session.detect(images, apply_orientation)
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
-        """See ``Session.benchmark``. The phone's services are asked before and after it, never during it."""
+        """See ``Session.benchmark``. The phone's services are queried before and after it, never during it."""
         with self._device.explained():
             before = self._device.state()
             self._device.require_foreground(before)

@@ -1,8 +1,7 @@
-"""What is changed on a phone for a measurement, and how it is put back whatever happens.
+"""Changes settings of a phone for a measurement, and restores them in any case.
 
-A shell on the phone waits for its input to end and then puts everything back. Its input is a pipe that this process
-holds, so it ends when the device is closed, when this process dies in whatever way, SIGKILL included, and when the
-cable is pulled.
+A shell on the phone waits for the end of its input and then restores everything. Its input is a pipe from this process,
+so it ends when the device is closed, when this process dies in any way, SIGKILL included, and when the cable is pulled.
 """
 
 import shlex
@@ -16,18 +15,18 @@ from mobiledet.errors import UserError
 
 STAY_ON = "stay_on_while_plugged_in"
 READY = b"watching"
-PUT_BACK_SECONDS = 10.0
+RESTORE_SECONDS = 10.0
 
 
-class Keeper:
-    """Makes a phone ready and puts it back.
+class PhonePreparation:
+    """Prepares a phone, and restores its settings when closed.
 
     Args:
-        phone: to be made ready; its screen stays on while it is plugged in.
-        fixed_performance: hold the clocks, too.
+        phone: the phone; its screen stays on while it is plugged in.
+        fixed_performance: whether to fix the clock rates, too.
 
     Raises:
-        UserError: the phone does not do it; then it is as it was.
+        UserError: the phone does not support it; its settings are restored then.
     """
 
     def __init__(self, phone: Phone, fixed_performance: bool) -> None:
@@ -50,14 +49,14 @@ class Keeper:
             raise
 
     def close(self) -> None:
-        """Put everything back, as far as the phone can still be reached."""
+        """Restore the settings if the phone can still be reached."""
         if self._watcher.poll() is None:
             assert self._watcher.stdin
             with suppress(OSError):
                 self._watcher.stdin.close()
             try:
-                self._watcher.wait(PUT_BACK_SECONDS)
-            except subprocess.TimeoutExpired:  # before Android 7 a shell does not see the end of its input
+                self._watcher.wait(RESTORE_SECONDS)
+            except subprocess.TimeoutExpired:  # before Android 7, a shell does not notice the end of its input
                 self._watcher.kill()
                 self._watcher.wait()
                 with suppress(UserError):
@@ -66,7 +65,7 @@ class Keeper:
     def _watch(self) -> "subprocess.Popen[bytes]":
         # adbd sends SIGHUP when the connection breaks; writing to it would then end the shell, too
         script = f"trap '' HUP PIPE TERM INT; echo {READY.decode()}; exec >/dev/null 2>&1; cat; {self._restore}"
-        # a session of its own: Ctrl-C at the terminal must not end it before its work
+        # in its own session, so that Ctrl-C at the terminal does not end it first
         watcher = subprocess.Popen(
             self._phone.command("shell", script),
             stdin=subprocess.PIPE,
@@ -82,7 +81,7 @@ class Keeper:
         if READY not in ready:
             watcher.kill()
             watcher.wait()
-            raise UserError(f"{self._phone.name} {self._phone.problem() or 'runs no shell; restart it'}")
+            raise UserError(f"{self._phone.name} {self._phone.problem() or 'does not start a shell; restart it'}")
         return watcher
 
     def _change(self, fixed_performance: bool) -> None:

@@ -1,4 +1,4 @@
-"""How a phone is, by its own services: heat, battery, power saving, what is in the foreground."""
+"""The state of a phone from its system services: temperatures, battery, power saving, foreground app."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ BATTERY_STATUS_CHARGING, BATTERY_STATUS_FULL = 2, 5
 
 
 def phone_state(phone: Phone) -> DeviceState:
-    """What the system tells; the memory of the app it does not."""
+    """The state that the system reports, which does not include the memory of the app."""
     heat = parse_thermal(phone.shell("dumpsys", "thermalservice").output)
     battery = parse_battery(phone.shell("dumpsys", "battery").output)
     saving = phone.shell("settings", "get", "global", "low_power").output.strip()
@@ -31,9 +31,9 @@ def phone_state(phone: Phone) -> DeviceState:
 
 
 def parse_thermal(text: str) -> DeviceState:
-    """What ``dumpsys thermalservice`` says (Android 10 and newer): status, and temperatures by the name of the sensor.
+    """Parse ``dumpsys thermalservice`` (Android 10 and newer): status, and temperatures by the name of the sensor.
 
-    The service prints temperatures that it remembers, then those of the hardware now; the later ones hold.
+    The service prints cached temperatures first and current ones afterwards, so later values replace earlier ones.
     """
     status = re.search(r"^Thermal Status: (\d+)", text, re.MULTILINE)
     number = int(status[1]) if status else -1
@@ -48,7 +48,7 @@ def parse_thermal(text: str) -> DeviceState:
 
 
 def parse_battery(text: str) -> DeviceState:
-    """What ``dumpsys battery`` says: charge, whether it is being charged, temperature in tenths of a degree."""
+    """Parse ``dumpsys battery``: charge, whether it is being charged, temperature in tenths of a degree."""
     fields = dict(re.findall(r"^\s*(\w[\w ]*): (-?\w+)\s*$", text, re.MULTILINE))
     level, scale, tenths = (_whole(fields.get(name)) for name in ("level", "scale", "temperature"))
     status = _whole(fields.get("status"))
@@ -64,9 +64,9 @@ def parse_battery(text: str) -> DeviceState:
 
 
 def merge(app: DeviceState, phone: DeviceState) -> DeviceState:
-    """What the app tells of itself, with what only the system tells; of two thermal states the worse.
+    """Combine the state from the app with that from the system; of two thermal states, the worse one is used.
 
-    The app is in the foreground where neither side denies it.
+    The app is in the foreground if neither side denies it.
     """
     known = [state.thermal_status for state in (app, phone) if state.thermal_status in THERMAL_STATUS]
     seen = [state.foreground for state in (app, phone) if state.foreground is not None]

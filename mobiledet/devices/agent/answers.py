@@ -1,4 +1,4 @@
-"""What an agent answers, read with suspicion: what cannot be is an error, never a result."""
+"""Checks the answers of an agent: impossible values are errors, never results."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,22 @@ from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, StageTimes
 from mobiledet.errors import UserError
 from mobiledet.records import Count, decode
 
-# how much longer than here a device's clock may have found the same work to take
+# tolerance by which a duration on the device's clock may exceed that on this machine's clock: factor and constant
 CLOCK_SHARE, CLOCK_NS = 1.05, 50_000_000
-EARLY = 0.05  # part of an image's interval by which a coarse clock may see a run begin too early
+EARLY = 0.05  # fraction of the interval between images by which a coarse clock may report a start too early
 
 
 def read_lines(content: bytes, count: int, seconds: float, class_count: int) -> list[FoundLine]:
-    """The lines of a reply.
+    """Read the lines of a reply.
 
     Args:
-        content: of the reply, one JSON object a line.
-        count: images that were sent.
-        seconds: that the request took by the clock of this machine; the device cannot have computed for longer.
-        class_count: of the model.
+        content: body of the reply, one JSON object a line.
+        count: number of images that were sent.
+        seconds: duration of the request by this machine's clock; the device cannot have computed for longer.
+        class_count: number of classes of the model.
 
     Raises:
-        UserError: a line is missing, foreign or impossible, or tells an error of the agent.
+        UserError: a line is missing, malformed or impossible, or reports an error of the agent.
     """
     try:
         values = [load_json(line) for line in content.splitlines()]
@@ -35,7 +35,7 @@ def read_lines(content: bytes, count: int, seconds: float, class_count: int) -> 
                 raise UserError(f"the agent stopped: {error.error}")
         lines = [_line(value) for value in values]
     except (ValueError, TypeError) as error:
-        raise UserError(f"the agent sent a line that is none of the protocol: {error}") from error
+        raise UserError(f"the agent sent a malformed line: {error}") from error
     if [line.index for line in lines] != list(range(count)):
         raise UserError(f"the agent answered {len(lines)} lines, not one for each of {count} images in their order")
     for line in lines:
@@ -45,32 +45,32 @@ def read_lines(content: bytes, count: int, seconds: float, class_count: int) -> 
 
 
 def to_detections(line: FoundLine, class_count: int | None = None) -> Detections:
-    """What a line tells, boxes as it has them; errors as in ``Detections.from_json``."""
+    """The detections in a line, with its boxes unchanged; raises as ``Detections.from_json`` does."""
     return Detections.from_json(line.boxes, line.scores, line.labels, class_count)
 
 
 def check_benchmark(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float) -> None:
-    """Refuse samples of a benchmark that cannot be.
+    """Check that the samples of a benchmark are possible.
 
     Args:
-        samples: what the agent sent.
-        plan: what it was asked for.
-        seconds: that it had by the clock of this machine.
+        samples: the samples from the agent.
+        plan: the requested plan.
+        seconds: duration of the benchmark by this machine's clock.
 
     Raises:
-        UserError: samples are missing, or no time of a monotonic clock, runs overlap or begin before they are due, or
-            the app left the foreground.
+        UserError: samples are missing, times are not from a monotonic clock, runs overlap or start before they are due,
+            or the app left the foreground.
     """
     for name, taken, wanted in (
         ("samples", len(samples.infer_ns), plan.runs),
-        ("runs to warm up", len(samples.warmup_ns), plan.warmup_runs),
+        ("warm-up runs", len(samples.warmup_ns), plan.warmup_runs),
         ("cold starts", len(samples.cold_starts), 1),
         ("states", len(samples.states), 2),
     ):
         if taken < wanted:
             raise UserError(f"the agent took {taken} {name} of {wanted}; its benchmark is worthless")
     if len(samples.started_ns) != len(samples.infer_ns) or len(samples.state_ns) != len(samples.states):
-        raise UserError("the agent does not tell when each run began and each state was read")
+        raise UserError("the agent does not report the time of each run and state")
     if any(state.foreground is False for state in samples.states):
         raise UserError("the app was not in the foreground while it was measured; keep it there and measure again")
     cold = [ns for start in samples.cold_starts for ns in (start.load_ns, start.first_infer_ns)]
@@ -88,15 +88,15 @@ def _line(value: dict[str, object]) -> FoundLine:
 
 
 def _check(line: FoundLine, class_count: int) -> None:
-    """Refuse numbers that no detector gives."""
+    """Check that the numbers in a line are possible for a detector."""
     try:
         to_detections(line, class_count)
     except ValueError as error:
-        raise UserError(f"the agent's line {line.index} holds what no detector gives: {error}") from error
+        raise UserError(f"the agent's line {line.index} contains impossible detections: {error}") from error
     if (line.times is None) == (not line.problem):
-        raise UserError(f"the agent's line {line.index} holds times and a problem, or neither")
+        raise UserError(f"the agent's line {line.index} has both times and a problem, or neither")
     if not line.problem and not (line.height and line.width):
-        raise UserError(f"the agent's line {line.index} tells no height and width of the image that it read")
+        raise UserError(f"the agent's line {line.index} lacks the height and width of the image")
 
 
 def _check_starts(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float) -> None:
@@ -106,15 +106,15 @@ def _check_starts(samples: BenchmarkSamples, plan: BenchmarkPlan, seconds: float
         raise UserError("the agent's runs overlap; it must run one after the other, by a monotonic clock")
     if ended[-1] > CLOCK_SHARE * seconds * 1e9 + CLOCK_NS or ended[-1] < plan.seconds * 1e9 - _interval_ns(plan, infer):
         raise UserError(
-            f"the agent's runs took {ended[-1] / 1e9:.3f} s, {plan.seconds:g} s were asked for and {seconds:.3f} s "
-            "went by here"
+            f"the agent's runs took {ended[-1] / 1e9:.3f} s, {plan.seconds:g} s were requested and {seconds:.3f} s "
+            "passed here"
         )
     if plan.fps and (np.diff(np.floor(started * plan.fps / 1e9 + EARLY)) < 1).any():
         raise UserError(f"the agent ran more than once on one image of {plan.fps:g} a second")
 
 
 def _interval_ns(plan: BenchmarkPlan, infer: np.ndarray) -> float:
-    """How much earlier than its end the last run of a plan may end: agents stop when the time is up."""
+    """How long before the planned time the last run may end: agents stop when the time is up."""
     return max(float(infer.max()), 1e9 / plan.fps if plan.fps else 0.0) + CLOCK_NS
 
 

@@ -1,4 +1,4 @@
-"""Images on their way to an agent, and how many of them travel together."""
+"""Images that are sent to an agent, and the size of the batches."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from mobiledet.golden import GoldenCase, GoldenInput
 from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec
 
-FIRST_IMAGES, MOST_IMAGES = 4, 32
-SECONDS = 1.0  # a batch that the device computes for so long is lost when the connection is
+FIRST_IMAGES, MAX_IMAGES = 4, 32  # size of the first and of the largest batch
+SECONDS = 1.0  # computing time of a batch on the device; that much is lost when the connection breaks
 
 
 @dataclass(frozen=True)
 class Item:
-    """An image on its way.
+    """An image to send.
 
     Attributes:
-        path: where it comes from.
-        content: what is sent of it.
-        problem: why it cannot be sent.
-        placement: of the picture that a tensor was made of; None where boxes come back in their own picture.
+        path: its path.
+        content: the bytes to send.
+        problem: why it cannot be sent; else empty.
+        placement: placement of the image in a tensor; None if the boxes will be in pixels of the image.
     """
 
     path: Path
@@ -35,19 +35,19 @@ class Item:
 
 
 class BatchSize:
-    """How many images make a batch: as many as the device computes in about a second, as far as it is known."""
+    """The number of images in a batch: as many as the device processes in about a second."""
 
     def __init__(self) -> None:
         self.images = FIRST_IMAGES
 
     def learn(self, images: int, computed_ns: int) -> None:
-        """A device computed for so long on so many images."""
+        """Adapt to a measurement: ``computed_ns`` for ``images`` images."""
         fitting = SECONDS * 1e9 * images / max(computed_ns, 1)
-        self.images = int(min(max(1.0, fitting), MOST_IMAGES))
+        self.images = int(min(max(1.0, fitting), MAX_IMAGES))
 
 
 def batches(items: Iterable[Item], size: BatchSize, most_bytes: int) -> Iterator[list[Item]]:
-    """Neighbours together, up to ``size`` and so many bytes; a larger one goes alone."""
+    """Group successive items, up to ``size`` images and ``most_bytes``; a larger item is a batch of its own."""
     batch: list[Item] = []
     content = 0
     for item in items:
@@ -61,7 +61,7 @@ def batches(items: Iterable[Item], size: BatchSize, most_bytes: int) -> Iterator
 
 
 def image_item(image: ImageSource, index: int) -> Item:
-    """A picture file as it is; pixels become one without loss."""
+    """The item for an image: a file unchanged; pixels are encoded losslessly."""
     if isinstance(image, bytes):
         return _encoded_item(Path(str(index)), image)
     if not isinstance(image, Path):
@@ -73,7 +73,7 @@ def image_item(image: ImageSource, index: int) -> Item:
 
 
 def prepared_item(image: ImageSource, index: int, spec: InputSpec, apply_orientation: bool) -> Item:
-    """The input of the model, made here."""
+    """The item for the model's input, which is prepared here."""
     path = image if isinstance(image, Path) else Path(str(index))
     try:
         decoded = read_for_input(image, path, spec, apply_orientation)
@@ -84,7 +84,7 @@ def prepared_item(image: ImageSource, index: int, spec: InputSpec, apply_orienta
 
 
 def golden_item(case: GoldenCase, index: int, mode: InputMode) -> Item:
-    """A golden case: as a tensor, or as a picture file, which it is already or becomes without loss."""
+    """The item for a golden case: a tensor, or an image file, into which a tensor is encoded losslessly."""
     path = Path(f"golden case {index}")
     if mode == "tensor":
         return Item(path, case.image.tobytes())

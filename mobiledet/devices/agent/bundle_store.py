@@ -1,4 +1,4 @@
-"""The bundles that an agent was given, each one zip file named by the bundle's checksum."""
+"""The uploaded bundles of an agent: one zip file each, named by the bundle's checksum."""
 
 import os
 import re
@@ -20,12 +20,12 @@ from mobiledet.files.leftovers import owned_name, remove_abandoned
 
 
 class BundleStore:
-    """Bundles on disk; what is there has been verified, and is verified again each time it is opened.
+    """Bundles on disk. They are verified when they are added and each time they are opened.
 
     Args:
-        folder: made if missing.
-        limit_bytes: of all files of a bundle, unpacked.
-        cache_bytes: of all zip files together; those that were used longest ago make room.
+        folder: folder for the bundles; created if missing.
+        limit_bytes: maximum size of the files of a bundle, unpacked.
+        cache_bytes: maximum total size of all zip files; the least recently used ones are removed.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, cache_bytes: int) -> None:
@@ -36,21 +36,21 @@ class BundleStore:
         remove_abandoned(folder)
 
     def holds(self, sha256: str) -> bool:
-        """Whether the bundle is there."""
+        """Whether the bundle is stored."""
         return self._path(sha256).exists()
 
     def add(self, sha256: str, content: Iterable[bytes]) -> bool:
-        """Keep a zipped bundle, whole or not at all.
+        """Store a zipped bundle, completely or not at all.
 
         Args:
-            sha256: of its SHA256SUMS.
+            sha256: sha256 of its SHA256SUMS.
             content: blocks of the zip file.
 
         Returns:
             whether it is new.
 
         Raises:
-            Refusal: it is no bundle, a dangerous one, or another one.
+            Refusal: the content is not a bundle, is dangerous, or has another checksum.
         """
         path = self._path(sha256)
         temporary = self._folder / owned_name("upload")
@@ -63,30 +63,30 @@ class BundleStore:
                 raise _bad(f"the bundle's checksum is {found}, not {sha256}")
             new = not path.exists()
             os.replace(temporary, path)
-            self._make_room(path)
+            self._limit_size(path)
             return new
         finally:
             temporary.unlink(missing_ok=True)
 
     def open(self, sha256: str) -> Bundle:
-        """The bundle of this checksum.
+        """Open the bundle with this checksum.
 
         Raises:
-            Refusal: it is not there, or has been damaged on disk.
+            Refusal: it is not stored, or was damaged on disk.
         """
         path = self._path(sha256)
         if not path.exists():
             raise Refusal(HTTPStatus.NOT_FOUND, "unknown_bundle", f"no bundle {sha256} is here; upload it first")
         with suppress(OSError):
-            os.utime(path)  # used now
+            os.utime(path)  # marks it as used
         return _verified(path, path.name)
 
     def remove(self, sha256: str) -> None:
-        """Forget a bundle; sessions that run it keep their files."""
+        """Remove a bundle; sessions that run it keep their files."""
         self._path(sha256).unlink(missing_ok=True)
 
-    def _make_room(self, newest: Path) -> None:
-        """Forget the bundles that were used longest ago until the rest fits; ``newest`` stays."""
+    def _limit_size(self, newest: Path) -> None:
+        """Remove the least recently used bundles until the rest fits; ``newest`` is kept."""
         kept = []
         for path in self._folder.glob("*.zip"):
             with suppress(OSError):  # another request has removed it
@@ -105,7 +105,7 @@ class BundleStore:
         return self._folder / f"{sha256}.zip"
 
     def _refuse_dangerous(self, path: Path) -> None:
-        """Refuse, before unpacking, what would fill the disk or be a link; paths are checked by ``open_bundle``."""
+        """Refuse, before unpacking, a bundle that is too large or contains links; ``open_bundle`` checks the paths."""
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()

@@ -1,4 +1,4 @@
-"""An agent as a device: a phone, a board or another machine that speaks the protocol of apps/PROTOCOL.md."""
+"""An agent as a device: a phone, a board or another machine that implements the protocol of apps/PROTOCOL.md."""
 
 import dataclasses
 import itertools
@@ -61,18 +61,18 @@ class AgentDevice:
 
     Args:
         address: http://HOST:PORT.
-        token: of the agent; by default that of the environment.
+        token: token of the agent; by default that of the environment.
         mode: ``image`` sends the files as they are, ``tensor`` the model's input.
 
     Raises:
-        UserError: nothing answers there, the token is wrong, or the agent speaks another version of the protocol.
+        UserError: nothing answers at the address, the token is wrong, or the agent has another version of the protocol.
     """
 
     def __init__(self, address: str, token: str = "", mode: InputMode = "image") -> None:
         self._connection = AgentConnection(address, given_token(token))
         self._address = address
         self._mode = mode
-        self._agent = self._greet()
+        self._agent = self._check_protocol()
         self._info = self._agent.device
 
     def info(self) -> DeviceInfo:
@@ -83,8 +83,8 @@ class AgentDevice:
         return state
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> "AgentSession":
-        """Bring the bundle there unless it is there already, and load the file; see ``Device.load``."""
-        self._bring(bundle)
+        """Upload the bundle unless the agent has it already, and load the file; see ``Device.load``."""
+        self._upload(bundle)
         request = SessionRequest(secrets.token_hex(16), bundle.sha256, file.path, accelerator, threads)
         info: SessionInfo = self._connection.ask(SessionInfo, "POST", "/v1/sessions", request, seconds=LOAD_SECONDS)
         session = AgentSession(self._connection, info, bundle, file, self._mode, self._agent.limits.body_bytes)
@@ -96,21 +96,21 @@ class AgentDevice:
     def close(self) -> None:
         self._connection.close()
 
-    def _greet(self) -> AgentInfo:
+    def _check_protocol(self) -> AgentInfo:
         content = self._connection.request("GET", "/v1/info", retries=()).content
         try:
             version = load_json(content)["protocol"]
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"what answers at {self._address} is no agent of mobiledet") from error
+            raise UserError(f"the answer from {self._address} is not from an agent of mobiledet") from error
         if version != PROTOCOL:
             raise UserError(
-                f"the agent at {self._address} speaks version {version} of the protocol, this is version {PROTOCOL}; "
-                "bring both to the same release"
+                f"the agent at {self._address} has version {version} of the protocol, this is version {PROTOCOL}; "
+                "install the same release on both sides"
             )
         info: AgentInfo = self._connection.ask(AgentInfo, "GET", "/v1/info")
         return info
 
-    def _bring(self, bundle: Bundle) -> None:
+    def _upload(self, bundle: Bundle) -> None:
         path = f"/v1/bundles/{bundle.sha256}"
         try:
             self._connection.request("GET", path)
@@ -120,7 +120,7 @@ class AgentDevice:
             with zipped(bundle) as archive:
                 most = self._agent.limits.body_bytes
                 if archive.stat().st_size > most:
-                    message = f"{bundle.path} is too large for the agent at {self._address}: it takes {most} bytes"
+                    message = f"{bundle.path} is too large for the agent at {self._address}, which accepts {most} bytes"
                     raise UserError(message) from None
                 held: BundleInfo = self._connection.ask(BundleInfo, "PUT", path, archive, seconds=LOAD_SECONDS)
             if held.sha256 != bundle.sha256:
@@ -151,9 +151,9 @@ class AgentSession:
         weakref.finalize(self, _close, connection, self._path)
 
     def golden(self) -> GoldenReport:
-        """Have the agent replay the golden cases, then send them as any other image and compare here; see ``Session``.
+        """Let the agent run the golden cases, then send them like other images and compare here; see ``Session``.
 
-        The agent's own word is not enough: it may be broken in the very way that the gate is there to find.
+        The agent's own check is not enough: it may have the very error that the golden gate should find.
         """
         self._connection.ask(GoldenReport, "POST", f"{self._path}/golden", seconds=LOAD_SECONDS)
         items = [golden_item(case, index, self._mode) for index, case in enumerate(self._bundle.golden(self._file))]
@@ -186,13 +186,13 @@ class AgentSession:
         return job.samples
 
     def _frames(self, items: Iterable[Item], apply_orientation: bool) -> Generator[Frame, None, None]:
-        """What the device finds in the items, in their order.
+        """The frames of the items, in their order.
 
-        While it computes a batch, the next one is read and sent on another connection, so that it never waits.
+        While the device processes a batch, the next one is read and sent on another connection, so that it never waits.
         """
         size = BatchSize()
         sent: deque[tuple[list[Item], Future[list[Frame]]]] = deque()
-        connections = [self._connection.twin() for _ in range(2)]
+        connections = [self._connection.duplicate() for _ in range(2)]
         with ThreadPoolExecutor(len(connections)) as pool:
             try:
                 for number, batch in enumerate(batches(items, size, self._batch_bytes)):
@@ -204,12 +204,12 @@ class AgentSession:
                     yield from _collect(*sent.popleft(), size)
             finally:
                 for connection in connections:
-                    if sent:  # nobody wants the rest
+                    if sent:  # the rest is not needed
                         connection.give_up()
                     connection.close()
 
     def _detect(self, connection: AgentConnection, batch: Sequence[Item], apply_orientation: bool) -> list[Frame]:
-        """Send one batch; frames of the items that could be read."""
+        """Send one batch; returns the frames of the items that could be read."""
         items = [item for item in batch if not item.problem]
         if not items:
             return []
@@ -229,7 +229,7 @@ class AgentSession:
 
 
 def _collect(batch: Sequence[Item], answer: Future[list[Frame]], size: BatchSize) -> Iterator[Frame]:
-    """A frame for each item of a batch, when the answer is there; also learns how fast the device is."""
+    """Wait for the answer to a batch; yields a frame for each item, and adapts the batch size."""
     frames = answer.result()
     times = [frame.times for frame in frames if frame.times]
     if times:
@@ -244,14 +244,14 @@ def zipped(bundle: Bundle) -> Iterator[Path]:
     """The files of a bundle as one zip file, for as long as the block lasts."""
     with scratch_folder("upload") as folder:
         path = folder / "bundle.zip"
-        with zipfile.ZipFile(path, "w") as archive:  # stored, not deflated: weights hardly shrink
+        with zipfile.ZipFile(path, "w") as archive:  # uncompressed, because weights hardly shrink
             for file in sorted(path for path in bundle.root.rglob("*") if path.is_file()):
                 archive.write(file, file.relative_to(bundle.root).as_posix())
         yield path
 
 
 def _close(connection: AgentConnection, path: str) -> None:
-    """Close a session that nobody needs any more, if the agent is still there."""
+    """Close a session that is no longer needed, if the agent still answers."""
     with suppress(UserError):
         connection.request("DELETE", path, seconds=5, retries=())
     connection.close()

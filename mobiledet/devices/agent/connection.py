@@ -1,4 +1,4 @@
-"""The client's end of the agent protocol: requests over one connection that is kept, and mended when it breaks."""
+"""The client side of the agent protocol: requests over a persistent connection, which is reopened when it breaks."""
 
 import http.client
 import socket
@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 from mobiledet.devices.agent.messages import ErrorMessage, from_bytes, to_bytes
 from mobiledet.errors import UserError
 
-# every request may be sent twice without harm: a lost one is repeated after these seconds
+# every request is idempotent: a lost one is repeated after these seconds
 RETRY_SECONDS: tuple[float, ...] = (0, 0.2, 0.5, 1, 2, 5, 10)
 REPLY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: the HTTP status, the body, and the seconds from the first byte sent to the last one received."""
+    """A reply: HTTP status, body, and the seconds from the first byte sent to the last one received."""
 
     status: int
     content: bytes
@@ -30,7 +30,7 @@ class Reply:
 
     @property
     def error(self) -> ErrorMessage:
-        """The message of a refusal; one with an empty code where the body is none."""
+        """The error message in the reply; with an empty code if the body is not a message."""
         try:
             message: ErrorMessage = from_bytes(ErrorMessage, self.content)
             return message
@@ -54,7 +54,7 @@ class AgentConnection:
         token: of the agent.
 
     Raises:
-        UserError: the address is no such URL.
+        UserError: the address is not such a URL.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -79,17 +79,17 @@ class AgentConnection:
         seconds: float = REPLY_SECONDS,
         retries: Sequence[float] | None = None,
     ) -> Reply:
-        """Send a request until a reply comes.
+        """Send a request, repeatedly until a reply comes.
 
         Args:
-            method, path: of HTTP.
+            method, path: HTTP method and path.
             body: bytes, a file to send, or a message.
-            seconds: to wait for a part of the reply.
-            retries: seconds before each new attempt; by default ``RETRY_SECONDS``.
+            seconds: time limit for each part of the reply.
+            retries: waiting time in seconds before each new attempt; by default ``RETRY_SECONDS``.
 
         Raises:
-            AgentRefusal: the agent refuses.
-            UserError: it cannot be reached, or not any more.
+            AgentRefusal: the agent refuses the request.
+            UserError: the agent cannot be reached.
         """
         waits = RETRY_SECONDS if retries is None else retries
         for wait in (*waits, None):
@@ -108,17 +108,17 @@ class AgentConnection:
         raise AssertionError("the last attempt returns or raises")
 
     def ask(self, kind: Any, method: str, path: str, body: Any = b"", *, seconds: float = REPLY_SECONDS) -> Any:
-        """The message that a request brings; see ``request``.
+        """Send a request and decode the reply as a message; see ``request``.
 
         Raises:
-            UserError: also when the reply is no such message.
+            UserError: also if the reply is not such a message.
         """
         reply = self.request(method, path, body, seconds=seconds)
         try:
             return from_bytes(kind, reply.content)
         except ValueError as error:
             raise UserError(
-                f"the agent at {self.url} answers {method} {path} with no {kind.__name__}: {error}"
+                f"the agent at {self.url} does not answer {method} {path} with a {kind.__name__}: {error}"
             ) from error
 
     def exchange(
@@ -132,7 +132,8 @@ class AgentConnection:
         """Send a request once.
 
         Args:
-            headers: in place of the token's.
+            method, path, body, seconds: as in ``request``.
+            headers: headers to send instead of the one with the token.
 
         Raises:
             OSError, HTTPException: the connection fails.
@@ -153,24 +154,24 @@ class AgentConnection:
             received = Reply(response.status, response.read(), time.monotonic() - started)
             framed = response.chunked or response.headers["Content-Length"] is not None
             if received.status != HTTPStatus.NO_CONTENT and not framed:
-                # headers that were cut off look like a reply without a body
+                # truncated headers look like a reply without a body
                 raise http.client.IncompleteRead(received.content)
             return received
         except BaseException:
             self._connection.close()
             raise
 
-    def twin(self) -> "AgentConnection":
+    def duplicate(self) -> "AgentConnection":
         """Another connection to the same agent."""
         return AgentConnection(self.url, self._token)
 
     def give_up(self) -> None:
-        """From another thread: break off the request that is under way; the connection serves no other one."""
+        """Abort the current request; called from another thread. The connection cannot be used afterwards."""
         self._given_up.set()
         if sock := self._connection.sock:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let the connection go; a new request makes a new one."""
+        """Close the connection; a new request opens a new one."""
         self._connection.close()

@@ -1,4 +1,4 @@
-"""Who may speak to a server of ours: connections that are counted and hurried, names that it answers to, headers."""
+"""Access control for our servers: limits and time limits for connections, accepted host names, security headers."""
 
 import errno
 import ipaddress
@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from mobiledet.devices.agent.refusal import Refusal
 
 BACKLOG = 128
-MOST_CONNECTIONS = 512
-SPARE_DESCRIPTORS = 64  # for files, models and the connections of this program itself
-STRANGER_SECONDS = 5.0  # to show the token
-PAUSE_SECONDS = 0.2  # when the system gives no more connections
+MAX_CONNECTIONS = 512
+SPARE_DESCRIPTORS = 64  # for files, models and outgoing connections
+STRANGER_SECONDS = 5.0  # time limit for authentication
+PAUSE_SECONDS = 0.2  # while the system has no more connections
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-# of every reply: no page of others may show, embed or read it, and no address that holds a token is passed on
+# headers of every reply: no other site may display, embed or read it, and addresses with a token are not passed on
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -33,24 +33,24 @@ NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 @dataclass
-class _Guest:
-    """A connection."""
+class _Connection:
+    """An open connection."""
 
     connection: socket.socket
     since: float = field(default_factory=time.monotonic)
-    known: bool = False
-    shown_out: bool = False
+    authenticated: bool = False
+    dropped: bool = False
 
 
 class GuardedServer(ThreadingHTTPServer):
-    """A server with a thread for each connection, of which there are so many at most.
+    """A server with a thread for each connection and a limit on the number of connections.
 
-    Whoever does not show the token in seconds is shown out, and makes room for others before that when all places are
-    taken; when there is no place at all, newcomers wait in the system's queue.
+    Connections that do not authenticate within seconds are dropped, and earlier if all places are taken. If all places
+    are taken by authenticated clients, new connections wait in the system's queue.
 
     Args:
         address: host and port to listen on.
-        handler: of a connection.
+        handler: handler class for connections.
         names: host names that requests may be addressed to, besides numeric addresses and ``localhost``.
     """
 
@@ -59,82 +59,83 @@ class GuardedServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: Any, names: Collection[str] = ()) -> None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.most_connections = max(4, min(MOST_CONNECTIONS, descriptors - SPARE_DESCRIPTORS))
+        self.most_connections = max(4, min(MAX_CONNECTIONS, descriptors - SPARE_DESCRIPTORS))
         own = socket.gethostname().lower()
         self.names = frozenset({"localhost", own, f"{own}.local", *(name.lower().rstrip(".") for name in names)})
-        self._guests: dict[socket.socket, _Guest] = {}
+        self._connections: dict[socket.socket, _Connection] = {}
         self._guard = threading.Lock()
         super().__init__(address, handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; where the system has no more of them, make room and wait instead of asking again at
-        once."""
+        """Accept a connection; if the system has none left, drop unauthenticated ones and wait before trying again."""
         try:
             connection, address = super().get_request()
         except OSError as error:
             if error.errno in SCARCE:
-                self._show_out_strangers(0, most=1)
+                self._drop_unauthenticated(0, most=1)
                 time.sleep(PAUSE_SECONDS)
             raise
         with self._guard:
-            self._guests[connection] = _Guest(connection)
-            full = len(self._guests) > self.most_connections
+            self._connections[connection] = _Connection(connection)
+            full = len(self._connections) > self.most_connections
         if full:
-            self._show_out_strangers(0, most=1)
+            self._drop_unauthenticated(0, most=1)
             while self._count() > self.most_connections + SPARE_DESCRIPTORS // 2:
                 time.sleep(PAUSE_SECONDS)
-                self._show_out_strangers(STRANGER_SECONDS)
+                self._drop_unauthenticated(STRANGER_SECONDS)
         return connection, address
 
     def service_actions(self) -> None:
-        """Twice a second while nothing comes, and after each connection."""
+        """Drop unauthenticated connections; called twice a second when idle, and after each connection."""
         super().service_actions()
-        self._show_out_strangers(STRANGER_SECONDS)
+        self._drop_unauthenticated(STRANGER_SECONDS)
 
     def shutdown_request(self, request: Any) -> None:
         with self._guard:
-            self._guests.pop(request, None)
+            self._connections.pop(request, None)
         super().shutdown_request(request)
 
-    def welcome(self, connection: socket.socket) -> None:
-        """This connection has shown the token."""
-        guest = self._guests.get(connection)
-        if guest:
-            guest.known = True
+    def mark_authenticated(self, connection: socket.socket) -> None:
+        """Mark a connection as authenticated."""
+        entry = self._connections.get(connection)
+        if entry:
+            entry.authenticated = True
 
-    def stays(self, connection: socket.socket) -> None:
-        """This connection is being served, with or without the token."""
-        guest = self._guests.get(connection)
-        if guest:
-            guest.since = time.monotonic()
+    def keep_alive(self, connection: socket.socket) -> None:
+        """Restart the time limit of a connection that is being served, authenticated or not."""
+        entry = self._connections.get(connection)
+        if entry:
+            entry.since = time.monotonic()
 
     def _count(self) -> int:
         with self._guard:
-            return len(self._guests)
+            return len(self._connections)
 
-    def _show_out_strangers(self, after_seconds: float, most: int | None = None) -> None:
-        """Break off connections that have not shown the token for so long, the oldest first."""
+    def _drop_unauthenticated(self, after_seconds: float, most: int | None = None) -> None:
+        """Drop up to ``most`` connections that have not authenticated for ``after_seconds``, the oldest first."""
         latest = time.monotonic() - after_seconds
         with self._guard:
-            strangers = [guest for guest in self._guests.values() if not (guest.known or guest.shown_out)]
-        for guest in [guest for guest in strangers if guest.since <= latest][:most]:
-            guest.shown_out = True
+            unauthenticated = [
+                entry for entry in self._connections.values() if not (entry.authenticated or entry.dropped)
+            ]
+        for entry in [entry for entry in unauthenticated if entry.since <= latest][:most]:
+            entry.dropped = True
             with suppress(OSError):
-                guest.connection.shutdown(socket.SHUT_RDWR)  # its thread finds the end, and closes it
+                entry.connection.shutdown(socket.SHUT_RDWR)  # its thread notices the end and closes it
 
 
 def refuse_foreign(names: Collection[str], hosts: list[str], origins: list[str]) -> None:
-    """Refuse requests that a web page of others has a browser send.
+    """Refuse requests that a browser sends on behalf of another site.
 
-    A page whose name has been made to lead to this machine (DNS rebinding) is told by its name in ``Host``; any other
-    one by its ``Origin``, which is not the address that the request goes to.
+    A site whose name was made to resolve to this machine (DNS rebinding) is recognised by its name in ``Host``, any
+    other one by its ``Origin``, which differs from the address of the request.
 
     Args:
         names: as in ``GuardedServer``.
-        hosts, origins: the headers of these names.
+        hosts, origins: values of the headers Host and Origin.
 
     Raises:
-        Refusal: the request is not meant for this server, or not from its own page.
+        Refusal: the request is addressed to another host, or comes from another site.
     """
     name = _host_name(hosts[0]) if len(hosts) == 1 else None
     if name is None or not (name in names or _is_address(name)):
@@ -146,7 +147,7 @@ def refuse_foreign(names: Collection[str], hosts: list[str], origins: list[str])
 
 
 def _host_name(host: str) -> str | None:
-    """Without the port; None where it is no host."""
+    """The host name without the port; None if the text is not a host."""
     try:
         parts = urlsplit(f"//{host.strip()}")
         _ = parts.port

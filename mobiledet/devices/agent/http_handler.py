@@ -1,4 +1,4 @@
-"""What every endpoint of the agent protocol has in common over HTTP/1.1, with Python's own server."""
+"""The common part of all endpoints of the agent protocol over HTTP/1.1, with Python's own server."""
 
 import hmac
 import math
@@ -23,7 +23,7 @@ from mobiledet.files.atomic import DiskFull, is_full
 JSON_BODY_BYTES = 64 << 10
 BLOCK_BYTES = 1 << 20
 SOCKET_SECONDS = 60.0
-# for a client that does not read: for one block of a reply, and for all lines of one, which keep the device meanwhile
+# time limits for a client that does not read: for a block of a reply, and for all lines, which occupy the device
 WRITE_SECONDS, LINES_SECONDS = 10.0, 5.0
 WRITE_BYTES = 64 << 10
 GATHER_SECONDS = 0.02
@@ -31,12 +31,12 @@ NAME = "([^/]+)"
 
 
 class ProtocolServer(GuardedServer):
-    """Serves whoever knows the token.
+    """A server for clients that know the token.
 
     Args:
         address: host and port to listen on.
-        handler: of a connection.
-        token: that every request must carry.
+        handler: handler class for connections.
+        token: token that every request must contain.
         names: see ``GuardedServer``.
     """
 
@@ -47,13 +47,13 @@ class ProtocolServer(GuardedServer):
         self.token = token
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that has gone."""
+        """Do not report clients that have disconnected."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 class ProtocolHandler(BaseHTTPRequestHandler):
-    """One connection; many requests follow each other on it."""
+    """Handles one connection, which may carry many requests."""
 
     protocol_version = "HTTP/1.1"
     timeout = SOCKET_SECONDS
@@ -66,24 +66,24 @@ class ProtocolHandler(BaseHTTPRequestHandler):
     _content: bytes = b""
 
     def answer(self) -> None:
-        """Serve any request."""
+        """Answer any request."""
         lengths = self.headers.get_all("Content-Length", [])
         self._unread = lengths not in ([], ["0"]) or "Transfer-Encoding" in self.headers
         self._streaming = False
         self._line_seconds = LINES_SECONDS
         try:
-            if len(lengths) > 1:  # proxies and servers that take another one each would see different requests
+            if len(lengths) > 1:  # a proxy that uses another one of them would see different requests
                 raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "Content-Length stands there more than once")
             refuse_foreign(self.server.names, self.headers.get_all("Host", []), self.headers.get_all("Origin", []))
             self._serve()
         except Refusal as refusal:
             self._refuse(refusal.status, refusal.code, str(refusal))
         except (ConnectionError, TimeoutError):
-            self._break_off()
+            self._drop_connection()
         except Exception as error:
-            if self._streaming:  # the lines end without their end, so that the client knows
+            if self._streaming:  # the reply stays incomplete, so that the client notices
                 traceback.print_exc()
-                self._break_off()
+                self._drop_connection()
                 return
             if isinstance(error, DiskFull) or (isinstance(error, OSError) and is_full(error)):
                 self._refuse(HTTPStatus.INSUFFICIENT_STORAGE, "no_space", "the device's storage is full")
@@ -95,7 +95,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_HEAD = answer
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing: thousands of requests follow each other."""
+        """Log nothing, because there are thousands of requests."""
 
     def end_headers(self) -> None:
         for name, value in HEADERS.items():
@@ -104,18 +104,18 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def _serve(self) -> None:
-        """Answer a request that is meant for this server."""
-        self._refuse_stranger()
+        """Answer a request after its host and origin have been checked."""
+        self._require_token()
         self._route()
 
-    def _refuse_stranger(self) -> None:
+    def _require_token(self) -> None:
         given = self.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(errors="replace"), f"Bearer {self.server.token}".encode()):
             raise Refusal(HTTPStatus.UNAUTHORIZED, "unauthorized", "the token is missing or wrong")
-        self.server.welcome(self.connection)
+        self.server.mark_authenticated(self.connection)
 
-    def _break_off(self) -> None:
-        """Let the connection go without another word, which its client might not take either."""
+    def _drop_connection(self) -> None:
+        """Close the connection without sending anything, which the client might not read either."""
         self.close_connection = True
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -139,14 +139,14 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "the path cannot be read") from error
 
     def _option(self, name: str, low: float, high: float) -> float:
-        """A number of the query; ``low`` where it is missing."""
+        """A number from the query; ``low`` if it is missing."""
         text = self._text_option(name, str(low))
         if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) or not low <= float(text) <= high:
             raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", f"{name}={text[:40]!r} is not a number that it may be")
         return float(text)
 
     def _text_option(self, name: str, default: str = "") -> str:
-        """A text of the query."""
+        """A text from the query."""
         return parse_qs(self._url().query).get(name, [default])[-1]
 
     def _message(self, kind: type) -> Any:
@@ -158,7 +158,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", f"the body is no {kind.__name__}: {error}") from error
 
     def _blocks(self, limit_bytes: int) -> Iterator[bytes]:
-        """The body, block by block, whose length must be told before it comes."""
+        """The body block by block; its length must be in the headers."""
         text = self.headers.get("Content-Length", "")
         if not re.fullmatch(r"\d{1,18}", text) or "Transfer-Encoding" in self.headers:
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "length_required", "Content-Length is missing, or not alone")
@@ -178,7 +178,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         try:
             self._send(ErrorMessage(message, code), status)
         except OSError:
-            self._break_off()
+            self._drop_connection()
 
     def _send(self, message: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         if message is None:
@@ -193,7 +193,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         status: HTTPStatus = HTTPStatus.OK,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        # a body that nobody has read would be taken for the next request
+        # an unread body would be taken for the next request
         self.close_connection = self.close_connection or self._unread
         self.send_response(status)
         if status != HTTPStatus.NO_CONTENT:
@@ -208,31 +208,31 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def flush_headers(self) -> None:
-        """Send the headers, and with them in one packet a short body."""
+        """Send the headers, in one packet with a short body."""
         body, self._content = memoryview(self._content), b""
         head, self._headers_buffer = b"".join(self._headers_buffer), []
         self._write(head + body[:WRITE_BYTES])
         self._write(body[WRITE_BYTES:])
 
     def _write(self, content: bytes | memoryview) -> None:
-        """Send bytes, each block of which the client must take in time.
+        """Send bytes in blocks, with a time limit for each.
 
         Raises:
-            TimeoutError: it does not.
+            TimeoutError: the client does not read a block in time.
         """
         self.connection.settimeout(WRITE_SECONDS)
         try:
             for start in range(0, len(content), WRITE_BYTES):
-                self.server.stays(self.connection)
+                self.server.keep_alive(self.connection)
                 self.connection.sendall(content[start : start + WRITE_BYTES])
         finally:
             self.connection.settimeout(self.timeout)
 
     def _send_lines(self, messages: Iterator[Any]) -> None:
-        """One JSON object a line, sent as soon as it is known; those that follow each other quickly go together."""
+        """Send one JSON object a line as soon as it is available; lines in quick succession are sent together."""
         assert isinstance(messages, Generator)
         with closing(messages):
-            first = next(messages)  # a request that is refused as a whole is refused by its status
+            first = next(messages)  # a refusal of the whole request is raised here, so that its status is sent
             self._streaming = True
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/x-ndjson")
@@ -248,7 +248,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         self._send_chunk(b"")
 
     def _send_chunk(self, content: bytes) -> None:
-        """A part of a reply; all of them together may wait for the client for ``LINES_SECONDS``."""
+        """Send a part of a reply; all parts together may wait ``LINES_SECONDS`` for the client."""
         started = time.monotonic()
         self.connection.settimeout(max(self._line_seconds, 0.01))
         try:

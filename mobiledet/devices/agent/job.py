@@ -1,4 +1,4 @@
-"""A benchmark that runs in a thread of its own, while the client polls."""
+"""A benchmark that runs in its own thread while the client polls."""
 
 import threading
 import uuid
@@ -12,15 +12,15 @@ Measure = Callable[[Callable[[], None]], BenchmarkSamples | None]
 
 
 class _Cancelled(Exception):
-    """The job is to end."""
+    """The job was cancelled."""
 
 
 class Job:
-    """A benchmark, started at once.
+    """A benchmark, which starts immediately.
 
     Args:
-        request: what was asked for; its key names the job to the client that asked.
-        measure: does the work; calls its argument between two runs.
+        request: the request; its key identifies the job to the client.
+        measure: function that measures; it calls its argument between runs.
     """
 
     def __init__(self, request: BenchRequest, measure: Measure) -> None:
@@ -33,16 +33,16 @@ class Job:
 
     @property
     def info(self) -> JobInfo:
-        """How it stands."""
+        """Current state of the job."""
         return self._info
 
     def wait(self, seconds: float) -> JobInfo:
-        """How it stands when it has ended, or after so long."""
+        """Wait for the end of the job, at most this long; returns its state."""
         self._thread.join(seconds)
         return self._info
 
     def cancel(self) -> None:
-        """Have it end before its next run."""
+        """Stop the job before its next run."""
         self._cancelled.set()
 
     def _run(self) -> None:

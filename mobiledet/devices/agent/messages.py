@@ -1,4 +1,4 @@
-"""The messages of the agent protocol, as they stand in apps/PROTOCOL.md and apps/protocol/messages.schema.json."""
+"""The messages of the agent protocol, as specified in apps/PROTOCOL.md and apps/protocol/messages.schema.json."""
 
 import dataclasses
 import json
@@ -10,19 +10,19 @@ from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, DeviceInfo, 
 from mobiledet.records import Count, Range, decode, float32_json, load_json
 
 PROTOCOL = 1
-LENGTH_BYTES = 4  # before each image of a batch, highest byte first
+LENGTH_BYTES = 4  # before each image of a batch, big-endian
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an agent takes at most.
+    """The limits of an agent.
 
     Attributes:
-        body_bytes: of one request.
-        bundle_bytes: of all files of a bundle, unpacked.
-        sessions: open at a time.
-        idle_seconds: after so long without a request a session may be closed to make room for another.
-        wait_seconds: of one long poll.
+        body_bytes: maximum size of a request body.
+        bundle_bytes: maximum size of the files of a bundle, unpacked.
+        sessions: maximum number of open sessions.
+        idle_seconds: time without a request after which a session may be closed to make room for another.
+        wait_seconds: maximum duration of a long poll.
     """
 
     body_bytes: Count
@@ -34,14 +34,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class AgentInfo:
-    """Who answers.
+    """Description of an agent.
 
     Attributes:
-        protocol: version of the protocol; no other one is understood.
+        protocol: the only supported version of the protocol.
         agent: name and version of the program.
-        device: where it runs.
-        accelerators: that a session may ask for.
-        limits: of this agent.
+        device: the device that it runs on.
+        accelerators: accelerators that a session may request.
+        limits: limits of this agent.
     """
 
     protocol: int
@@ -53,21 +53,21 @@ class AgentInfo:
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """A bundle that the agent holds; ``sha256`` is that of its SHA256SUMS, which names its exact content."""
+    """A bundle that the agent has; ``sha256`` is that of its SHA256SUMS, which identifies its content."""
 
     sha256: str
 
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """Load a model file.
+    """Request to load a model file.
 
     Attributes:
-        key: chosen by the client at random; a request with the key of an open session gets that session.
-        bundle: its sha256.
+        key: random key from the client; a request with the key of an open session returns that session.
+        bundle: sha256 of the bundle.
         file: path of the model file in the bundle.
-        accelerator: one of the agent's, or ``auto``.
-        threads: of the processor; 0 takes every core.
+        accelerator: an accelerator of the agent, or ``auto``.
+        threads: number of CPU threads; 0 uses every core.
     """
 
     key: Annotated[str, Range(1, 200)]
@@ -82,9 +82,9 @@ class SessionInfo:
     """A loaded model file.
 
     Attributes:
-        id: names it in paths.
-        bundle: sha256 of the bundle that was loaded.
-        device: with the runtime that executes the file.
+        id: identifier for paths.
+        bundle: sha256 of the loaded bundle.
+        device: the device, with the runtime that executes the file.
         execution: requested and actual accelerator.
     """
 
@@ -96,17 +96,17 @@ class SessionInfo:
 
 @dataclass(frozen=True)
 class FoundLine:
-    """One line of a reply to images or tensors: what was found in one of them.
+    """One line of a reply to images or tensors: the detections in one of them.
 
     Attributes:
-        index: of the image in the batch, from 0.
-        height, width: of the decoded image in pixels; 1 for a tensor; 0 when it could not be decoded.
-        boxes: (x1, y1, x2, y2) in pixels of the image, out of which they may reach where it lies in a letterbox;
-            fractions for a tensor. Best score first.
-        scores: 0..1.
+        index: index of the image in the batch, from 0.
+        height, width: size of the decoded image in pixels; 1 for a tensor; 0 if it could not be decoded.
+        boxes: (x1, y1, x2, y2) in pixels of the image, possibly beyond it in a letterbox; fractions for a tensor. Best
+            score first.
+        scores: scores in 0..1.
         labels: class indices.
-        times: by the device's monotonic clock; None when the image could not be decoded.
-        problem: why it could not be decoded; empty when it was.
+        times: durations by the device's monotonic clock; None if the image could not be decoded.
+        problem: why the image could not be decoded; empty if it was.
     """
 
     index: int
@@ -121,11 +121,11 @@ class FoundLine:
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """Measure the latency.
+    """Request to measure latency.
 
     Attributes:
-        key: chosen by the client at random; a request with the key of the session's job gets that job.
-        plan: how long.
+        key: random key from the client; a request with the key of the session's job returns that job.
+        plan: how long to measure.
     """
 
     key: Annotated[str, Range(1, 200)]
@@ -137,8 +137,8 @@ class ErrorMessage:
     """Why a request was refused.
 
     Attributes:
-        error: one line for a person.
-        code: for programs, one of those in apps/PROTOCOL.md.
+        error: message for the user, one line.
+        code: code for programs, one of those in apps/PROTOCOL.md.
     """
 
     error: str
@@ -147,13 +147,13 @@ class ErrorMessage:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """A benchmark.
+    """The state of a benchmark.
 
     Attributes:
-        id: names it in paths.
-        status: of the job.
-        samples: when it is done; None too where an interpreter's times would say nothing.
-        error: when it failed.
+        id: identifier for paths.
+        status: state of the job.
+        samples: samples of a finished job; None also for an interpreter, whose times are meaningless.
+        error: error of a failed job.
     """
 
     id: str
@@ -163,10 +163,10 @@ class JobInfo:
 
 
 def to_bytes(message: Any) -> bytes:
-    """A message as JSON on one line.
+    """Encode a message as JSON on one line.
 
     Raises:
-        ValueError: a number of it is NaN or infinite.
+        ValueError: a number in it is NaN or infinite.
     """
     if isinstance(message, FoundLine):
         return _found_line(message)
@@ -175,7 +175,7 @@ def to_bytes(message: Any) -> bytes:
 
 
 def _found_line(line: FoundLine) -> bytes:
-    """The same for the message that is sent most often and holds the most numbers."""
+    """A faster encoder for the most frequent and largest message."""
     boxes, scores = float32_json(line.boxes), float32_json(line.scores)
     times = json.dumps(vars(line.times) if line.times else None, separators=(",", ":"))
     labels = ",".join(map(str, line.labels))
@@ -186,9 +186,9 @@ def _found_line(line: FoundLine) -> bytes:
 
 
 def from_bytes(kind: Any, content: bytes) -> Any:
-    """The message of a dataclass in JSON.
+    """Decode a message of the type ``kind`` from JSON.
 
     Raises:
-        ValueError: it is not JSON, or a field is missing, unknown, of another type or out of range.
+        ValueError: the content is not JSON, or a field is missing, unknown, of another type or out of range.
     """
     return decode(kind, load_json(content))

@@ -1,4 +1,4 @@
-"""What each endpoint of the agent does, apart from HTTP."""
+"""The endpoints of the agent, independent of HTTP."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -41,9 +41,9 @@ class Agent:
     """This machine behind the agent protocol. Methods may be called by many threads; one at a time computes.
 
     Args:
-        folder: keeps the bundles.
-        limits: what is taken.
-        cache_bytes: of all bundles in the folder.
+        folder: folder for the bundles.
+        limits: limits of the agent.
+        cache_bytes: maximum total size of the bundles in the folder.
     """
 
     def __init__(self, folder: Path, limits: Limits, cache_bytes: int = CACHE_BYTES) -> None:
@@ -51,7 +51,7 @@ class Agent:
         self._bundles = BundleStore(folder, limits.bundle_bytes, cache_bytes)
         self._sessions = Sessions(limits)
         self._starting = threading.Lock()
-        self._computing = threading.Lock()  # two runs at a time would spoil each other's times
+        self._computing = threading.Lock()  # concurrent runs would distort each other's times
 
     def info(self) -> AgentInfo:
         """GET /v1/info"""
@@ -69,7 +69,7 @@ class Agent:
         return BundleInfo(sha256)
 
     def add_bundle(self, sha256: str, content: Iterable[bytes]) -> tuple[BundleInfo, bool]:
-        """PUT /v1/bundles/{sha256}; also says whether it is new."""
+        """PUT /v1/bundles/{sha256}; also returns whether it is new."""
         new = self._bundles.add(sha256, content)
         return BundleInfo(sha256), new
 
@@ -89,7 +89,7 @@ class Agent:
     def golden(self, identity: str) -> GoldenReport:
         """POST /v1/sessions/{id}/golden"""
         loaded = self._sessions.get(identity)
-        with self._turn():
+        with self._exclusive():
             try:
                 loaded.trusted = False
                 report = loaded.session.golden()
@@ -102,7 +102,7 @@ class Agent:
         """POST /v1/sessions/{id}/images: one line for each image of a batch, in order."""
         loaded = self._trusted(identity)
         images = _split(batch)
-        with self._turn():
+        with self._exclusive():
             try:
                 for index, frame in enumerate(loaded.session.frames(images, apply_orientation)):
                     problem = frame.problem.removeprefix(f"cannot decode image {frame.image}: ")
@@ -117,7 +117,7 @@ class Agent:
         if not batch or len(batch) % (size.height * size.width * 3):
             message = f"{len(batch)} bytes are not a number of inputs of {size.height} x {size.width} x 3"
             raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)
-        with self._turn():
+        with self._exclusive():
             try:
                 inputs = np.frombuffer(batch, np.uint8).reshape(-1, size.height, size.width, 3)
                 for index, image in enumerate(inputs):
@@ -152,13 +152,13 @@ class Agent:
         return job.wait(BUSY_SECONDS)
 
     def close(self) -> None:
-        """End all work."""
+        """Close all sessions and stop all work."""
         self._sessions.close_all(SHUTDOWN_SECONDS)
 
     def _load(self, request: SessionRequest) -> Loaded:
         bundle = self._bundles.open(request.bundle)
         device = LocalDevice()
-        with self._turn():
+        with self._exclusive():
             try:
                 file = bundle.select(request.file)
                 session = device.load(bundle, file, request.accelerator, request.threads)
@@ -174,8 +174,8 @@ class Agent:
         return loaded
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """The right to compute."""
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the lock for computing, or refuse with "busy"."""
         if not self._computing.acquire(timeout=BUSY_SECONDS):
             raise Refusal(HTTPStatus.CONFLICT, "busy", "the device is at other work; try again later")
         try:
@@ -192,7 +192,7 @@ def _line(
 
 
 def _split(batch: bytes) -> list[bytes]:
-    """The images of a batch: each is its length and its bytes."""
+    """Split a batch into images: each is its length followed by its bytes."""
     images: list[bytes] = []
     start = 0
     while start < len(batch):

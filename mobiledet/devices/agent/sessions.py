@@ -20,14 +20,14 @@ class Loaded:
     """A model file in memory.
 
     Attributes:
-        request: what was asked for.
-        bundle: where the file comes from.
-        device: with the runtime that executes it.
-        session: runs it.
-        id: names it in paths.
+        request: the request that loaded it.
+        bundle: the bundle of the file.
+        device: the device, with the runtime that executes the file.
+        session: the session that runs the file.
+        id: identifier for paths.
         trusted: whether it has passed the golden gate.
         job: the latest benchmark.
-        used: when it was asked for last, in seconds of a monotonic clock.
+        used: time of the last request, in seconds of a monotonic clock.
     """
 
     request: SessionRequest
@@ -50,7 +50,7 @@ class Loaded:
 
 
 class Sessions:
-    """The open sessions, at most so many."""
+    """The open sessions, with a limit on their number."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -58,27 +58,27 @@ class Sessions:
         self._lock = threading.Lock()
 
     def open(self, request: SessionRequest, load: Callable[[SessionRequest], Loaded]) -> Loaded:
-        """The session of this request: the one that has its key, or a new one.
+        """The session for a request: an open one with the same key, or a new one.
 
         Raises:
-            Refusal: too many are open, the key is of another request, or ``load`` refuses.
+            Refusal: too many sessions are open, the key belongs to another request, or ``load`` refuses.
         """
-        with self._lock:  # while loading too, or two of the same key could be opened
+        with self._lock:  # also while loading, or two sessions with the same key could be opened
             for loaded in self._open.values():
                 if loaded.request.key == request.key:
                     if loaded.request != request:
                         raise Refusal(HTTPStatus.CONFLICT, "key_reused", "this key belongs to another session")
                     return loaded
-            self._make_room()
+            self._close_idle()
             loaded = load(request)
             self._open[loaded.id] = loaded
             return loaded
 
     def get(self, identity: str) -> Loaded:
-        """The session of this id.
+        """The session with this id.
 
         Raises:
-            Refusal: there is none.
+            Refusal: there is no such session.
         """
         loaded = self._open.get(identity)
         if loaded is None:
@@ -87,10 +87,10 @@ class Sessions:
         return loaded
 
     def job(self, identity: str) -> Job:
-        """The job of this id.
+        """The job with this id.
 
         Raises:
-            Refusal: there is none, or its session has been closed or measures anew.
+            Refusal: there is no such job, or its session was closed or has a newer one.
         """
         for loaded in list(self._open.values()):
             if loaded.job and loaded.job.info.id == identity:
@@ -102,7 +102,7 @@ class Sessions:
         """Close a session and cancel its benchmark.
 
         Raises:
-            Refusal: there is none.
+            Refusal: there is no such session.
         """
         self.get(identity)
         closed = self._open.pop(identity, None)
@@ -116,7 +116,7 @@ class Sessions:
             if loaded.job:
                 loaded.job.wait(patience_seconds)
 
-    def _make_room(self) -> None:
+    def _close_idle(self) -> None:
         if len(self._open) < self._limits.sessions:
             return
         oldest = min(self._open.values(), key=lambda loaded: (loaded.measures, loaded.used))

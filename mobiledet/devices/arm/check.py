@@ -1,4 +1,4 @@
-"""``mobiledet arm-check``: do a bundle's files compute on the kernels of phones what they compute here?"""
+"""The command ``mobiledet arm-check``: compares the outputs of a bundle's files on ARM kernels with those here."""
 
 import dataclasses
 import json
@@ -29,14 +29,14 @@ EXIT_OUTSIDE = 3
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A file on a core.
+    """The result of a file on a core.
 
     Attributes:
-        file: its path in the bundle.
-        core: name of that.
-        accelerator: what ran it there; empty where nothing could.
-        here: the largest differences to the outputs of this machine; None where there are none to compare.
-        problem: why it is outside of its tolerance to what it gave at export; empty where it is within.
+        file: path of the file in the bundle.
+        core: name of the core.
+        accelerator: the accelerator that ran it; empty if it could not be run.
+        here: largest differences from the outputs of this machine; None if there are no outputs to compare.
+        problem: why it differs from the outputs at export by more than its tolerance; empty if it does not.
     """
 
     file: str
@@ -47,7 +47,7 @@ class Finding:
 
 
 def run(config: ArmCheckConfig) -> int:
-    """The command ``mobiledet arm-check``; returns 3 when a file is outside of its tolerance."""
+    """The command ``mobiledet arm-check``; returns 3 if a file exceeds its tolerance."""
     setup = find_setup()
     cores = [_core(name) for name in config.core or CORES]
     bundle = open_bundle(config.bundle)
@@ -70,10 +70,10 @@ def check(
     """Run the golden cases of files on this machine and on emulated cores.
 
     Args:
-        bundle: holds the files, .tflite all of them.
-        files: which.
-        setup: of the emulator.
-        cores: that are emulated.
+        bundle: the bundle.
+        files: its .tflite files to run.
+        setup: the installed emulator.
+        cores: the cores to emulate.
 
     Returns:
         a finding for each file and core; and for each file that ran on several of them, how far they are apart.
@@ -102,7 +102,7 @@ def check(
 
 
 def _replay_on(setup: ArmSetup, core: Core, bundle: Bundle, paths: Sequence[str]) -> Iterator[Replay]:
-    """What the files give on an emulated core, as soon as it is known."""
+    """The outputs of the files on an emulated core, as they become available."""
     root = str(bundle.root.absolute())
     command, environment = setup.program(core, "mobiledet.devices.arm.replay", root, *paths)
     with scratch_folder("arm") as folder, (folder / "errors.txt").open("w", encoding="utf-8") as errors:
@@ -130,7 +130,7 @@ def _replay_on(setup: ArmSetup, core: Core, bundle: Bundle, paths: Sequence[str]
 
 
 def _outside(bundle: Bundle, found: Replay) -> str:
-    """Why what a core gives is outside of the file's tolerance; empty where it is not."""
+    """Why the outputs of a core exceed the file's tolerance; empty if they do not."""
     cases = iter(found.cases)
     try:
         replay_golden(bundle, bundle.select(found.file), found.accelerator, lambda case: next(cases))
@@ -140,7 +140,7 @@ def _outside(bundle: Bundle, found: Replay) -> str:
 
 
 def _apart(bundle: Bundle, path: str, found: Sequence[Replay]) -> Differences | None:
-    """The largest differences between cores; None where there are no two that ran the file."""
+    """The largest differences between cores; None if fewer than two ran the file."""
     pairs = combinations([each for each in found if not each.problem], 2)
     return Differences.worst([differences(bundle, path, one, other) for one, other in pairs])
 
@@ -165,7 +165,7 @@ def _files(bundle: Bundle, names: Sequence[str]) -> list[ModelFile]:
 def _facts(
     bundle: Bundle, files: Sequence[ModelFile], setup: ArmSetup, findings: Sequence[Finding]
 ) -> Iterator[tuple[ModelFile, dict[str, object]]]:
-    """``kernels`` of each file: what is known already of other cores stays."""
+    """The new ``kernels`` of each file; results of other cores are kept."""
     runtime = f"litert {setup.about.packages['ai-edge-litert']}"
     reference = f"litert {LocalDevice().info().runtime_version}, {platform.machine()}"
     for file in files:
@@ -200,9 +200,9 @@ def _print(findings: Sequence[Finding], apart: dict[str, Differences]) -> None:
             verdict += ", without XNNPACK"
         table.add_row(escape(finding.file), finding.core, *cells, verdict)
     Console().print(table)
-    print("largest differences to the outputs of this machine; unpaired: without a detection on the same object")
+    print("largest differences from the outputs of this machine; unpaired: without a detection on the same object")
     for path, worst in apart.items():
-        print(f"{path}: cores {worst.words}")
+        print(f"{path}: cores {worst.text}")
     for finding in findings:
         if finding.problem:
             print(f"outside on {finding.core}: {finding.problem}")

@@ -1,4 +1,4 @@
-"""The cores that are emulated. XNNPACK takes its kernels by what a processor can do, so each generation has others."""
+"""The emulated cores. XNNPACK chooses its kernels by the instructions of a processor, so they differ by generation."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ class Core:
     """A kind of processor.
 
     Attributes:
-        name: as in ``--device arm:NAME``.
-        cpu: as QEMU takes it.
-        stands_for: in words.
+        name: name in ``--device arm:NAME``.
+        cpu: option for QEMU.
+        stands_for: description.
     """
 
     name: str
@@ -21,7 +21,7 @@ class Core:
 
     @property
     def address(self) -> str:
-        """For ``--device``."""
+        """The address for ``--device``."""
         return f"arm:{self.name}"
 
 
@@ -30,7 +30,7 @@ CORES = {
     for core in (
         Core("cortex-a53", "cortex-a53", "no dot product, no half floats: low-cost and older phones"),
         Core("cortex-a76", "cortex-a76", "dot product and half floats: most phones since 2019"),
-        # vectors of any length and pointer signatures take QEMU long, and XNNPACK's choice for i8mm does not need them
+        # scalable vectors and pointer authentication are slow in QEMU, and XNNPACK's kernels for i8mm do not need them
         Core("max", "max,sve=off,sme=off,pauth=off", "8-bit matrix products (i8mm) besides: phones since 2022"),
     )
 }
@@ -41,7 +41,7 @@ def core_at(address: str) -> Core:
     """The core of ``arm`` or ``arm:NAME``.
 
     Raises:
-        UserError: there is no such core.
+        UserError: the core is unknown.
     """
     name = address.partition(":")[2] or DEFAULT
     if name not in CORES:

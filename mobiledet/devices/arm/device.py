@@ -1,4 +1,4 @@
-"""``--device arm``: the agent of this installation on an emulated processor. Right results, no latency."""
+"""``--device arm``: the agent of this installation on an emulated processor. Correct results, no latency."""
 
 import dataclasses
 import weakref
@@ -18,11 +18,11 @@ class ArmDevice:
     """An emulated processor. Its process ends when the device is closed, and with this process.
 
     Args:
-        address: ``arm:CORE``, or ``arm`` for the usual one.
+        address: ``arm:CORE``, or ``arm`` for the default core.
         mode: as in ``AgentDevice``.
 
     Raises:
-        UserError: there is no such core, or nothing is set up, or the agent does not start.
+        UserError: the core is unknown, the emulator is not set up, or the agent does not start.
     """
 
     def __init__(self, address: str, mode: InputMode = "image") -> None:
@@ -31,7 +31,7 @@ class ArmDevice:
             running = stack.enter_context(emulated_agent(self._setup, self._core))
             self._agent = await_agent(running.url, running.token, mode, lambda: running.is_alive)
             stack.callback(self._agent.close)
-            self._let_go = weakref.finalize(self, stack.pop_all().close)
+            self._release = weakref.finalize(self, stack.pop_all().close)
 
     def info(self) -> DeviceInfo:
         cpu = f"{self._core.name}, emulated by {self._setup.about.emulator}"
@@ -41,9 +41,9 @@ class ArmDevice:
         return self._agent.state()
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> AgentSession:
-        """Bring the bundle into the emulator and load the file; see ``Device.load``. It is measured without times."""
+        """Upload the bundle to the emulator and load the file; see ``Device.load``. Latency is not measured."""
         return self._agent.load(bundle, file, accelerator, threads)
 
     def close(self) -> None:
         """End the emulator."""
-        self._let_go()
+        self._release()

@@ -1,4 +1,4 @@
-"""How far two processors are apart in what a file gives."""
+"""Differences between the outputs of a file on two processors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from mobiledet.matching import match
 
 @dataclass(frozen=True)
 class Differences:
-    """The largest ones over all golden cases.
+    """The largest differences over all golden cases.
 
     Attributes:
-        detections: of the first processor.
-        box_px: of a corner of two detections on one object, in pixels of the model's input.
-        score: of their scores.
-        unpaired: detections of either processor on an object where the other one has none.
+        detections: number of detections of the first processor.
+        box_px: largest difference of a coordinate between two detections of one object, in pixels of the model's input.
+        score: largest difference of their scores.
+        unpaired: number of detections of either processor without a counterpart on the same object.
     """
 
     detections: int
@@ -27,23 +27,23 @@ class Differences:
     unpaired: int
 
     @classmethod
-    def worst(cls, all_of_them: Sequence["Differences"]) -> "Differences | None":
-        """The largest of each; None of nothing."""
-        if not all_of_them:
+    def worst(cls, items: Sequence["Differences"]) -> "Differences | None":
+        """The largest value of each field; None for an empty list."""
+        if not items:
             return None
-        return cls(*(max(values) for values in zip(*(vars(each).values() for each in all_of_them), strict=True)))
+        return cls(*(max(values) for values in zip(*(vars(each).values() for each in items), strict=True)))
 
     @property
-    def words(self) -> str:
-        """What they say."""
+    def text(self) -> str:
+        """The differences as text."""
         if not (self.box_px or self.score or self.unpaired):
             return "agree to the bit"
-        lone = f", and {self.unpaired} detections have no partner" if self.unpaired else ""
+        lone = f", and {self.unpaired} detections are unpaired" if self.unpaired else ""
         return f"differ by up to {self.box_px:.2g} pixels and scores of {self.score:.2g}{lone}"
 
 
 def differences(bundle: Bundle, path: str, one: Replay, other: Replay) -> Differences:
-    """Compare what two processors give for the golden cases of a file."""
+    """Compare the outputs of two processors for the golden cases of a file."""
     size = np.array([bundle.spec.input.width, bundle.spec.input.height] * 2)
     detections, unpaired, box, score = 0, 0, 0.0, 0.0
     for ours, theirs in zip(one.cases, other.cases, strict=True):

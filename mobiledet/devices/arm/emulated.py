@@ -1,4 +1,4 @@
-"""The agent in an emulator, for as long as it is needed."""
+"""Runs the agent in an emulator."""
 
 import secrets
 import subprocess
@@ -19,11 +19,11 @@ END_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class EmulatedAgent:
-    """An agent that answers.
+    """A running agent in the emulator.
 
     Attributes:
-        url, token: of the agent.
-        process: of the emulator.
+        url, token: address and token of the agent.
+        process: process of the emulator.
     """
 
     url: str
@@ -37,7 +37,7 @@ class EmulatedAgent:
 
 @contextmanager
 def emulated_agent(setup: ArmSetup, core: Core) -> Iterator[EmulatedAgent]:
-    """Serve the agent on an emulated core for as long as the block lasts.
+    """Serve the agent on an emulated core while the block runs.
 
     Raises:
         UserError: it does not start.
@@ -65,7 +65,7 @@ def emulated_agent(setup: ArmSetup, core: Core) -> Iterator[EmulatedAgent]:
 
 
 def last_words(process: subprocess.Popen[str], folder: Path) -> str:
-    """Why a process has ended, as far as it told."""
+    """The last line that a process printed, or its exit status."""
     status = process.wait(END_SECONDS)
     lines = (folder / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else f"it ended with status {status}"

@@ -1,4 +1,4 @@
-"""What a bundle's files give for its golden cases on this processor: here, and as a program in an emulator.
+"""Runs the golden cases of a bundle's files on this processor; also a program for the emulator.
 
 python -m mobiledet.devices.arm.replay BUNDLE FILE...    prints a JSON object for each file
 """
@@ -18,13 +18,13 @@ from mobiledet.errors import UserError
 
 @dataclass(frozen=True)
 class Replay:
-    """What a model file gives.
+    """The outputs of a model file.
 
     Attributes:
-        file: its path in the bundle.
-        accelerator: what ran it; empty where nothing could.
-        cases: what it found in each golden case, boxes as fractions of the model's input.
-        problem: why it could not be run; empty where it was.
+        file: path of the file in the bundle.
+        accelerator: the accelerator that ran it; empty if it could not be run.
+        cases: detections in each golden case, boxes as fractions of the model's input.
+        problem: why it could not be run; empty if it was.
     """
 
     file: str
@@ -33,7 +33,7 @@ class Replay:
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values that give the same numbers back."""
+        """JSON values from which exactly the same numbers can be read."""
         cases = [
             {"boxes": each.boxes_xyxy.tolist(), "scores": each.scores.tolist(), "labels": each.labels.tolist()}
             for each in self.cases
@@ -42,7 +42,7 @@ class Replay:
 
     @classmethod
     def from_json(cls, values: Any, class_count: int) -> "Replay":
-        """Read what ``to_json`` gave.
+        """Read the values that ``to_json`` returned.
 
         Raises:
             ValueError: it is something else.
@@ -51,7 +51,7 @@ class Replay:
             cases = tuple(Detections.from_json(**case, class_count=class_count) for case in values["cases"])
             return cls(str(values["file"]), str(values["accelerator"]), cases, str(values["problem"]))
         except (TypeError, LookupError) as error:
-            raise ValueError(f"it is no replay: {error}") from error
+            raise ValueError(f"it is not a replay: {error}") from error
 
 
 def replay(bundle: Bundle, paths: Sequence[str]) -> Iterator[Replay]:

@@ -1,4 +1,4 @@
-"""``mobiledet arm-setup``: an emulated ARM processor in the cache folder."""
+"""The command ``mobiledet arm-setup``: installs an emulated ARM processor in the cache folder."""
 
 import dataclasses
 import json
@@ -53,13 +53,13 @@ def run(config: ArmSetupConfig) -> None:
 
 
 def _usable() -> ArmSetup | None:
-    """What is there, if nothing has to be fetched."""
+    """The existing installation, if it can be used; else None."""
     try:
         setup = find_setup()
     except UserError:
         return None
     if setup.outdated:
-        print(f"fetched anew: {setup.outdated}")
+        print(f"downloading again: {setup.outdated}")
         return None
     return setup
 
@@ -91,7 +91,7 @@ def _set_up(folder: Path) -> ArmSetup:
             install_wheels(requirements, new / SITE, downloads / "wheels")
         with _step("starting it once on each core"):
             about = _tried(new)
-        # compiled for where they lie now
+        # compiled in their final place
         (new / BYTECODE / new.relative_to("/")).rename(new / BYTECODE / (folder / "setup").relative_to("/"))
         content = sum(file.lstat().st_size for file in new.rglob("*") if not file.is_dir() or file.is_symlink())
         about = dataclasses.replace(about, bytes=content)
@@ -101,16 +101,16 @@ def _set_up(folder: Path) -> ArmSetup:
 
 
 def _strip(system: Path) -> None:
-    """Remove what no program there reads."""
+    """Remove files that no program needs."""
     for name in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/lib/aarch64-linux-gnu/gconv", "var"):
         shutil.rmtree(system / name, ignore_errors=True)
 
 
 def _tried(folder: Path) -> About:
-    """What a new folder holds, after its first start on every core.
+    """Start a new installation on every core; returns its description.
 
     Raises:
-        UserError: something does not run.
+        UserError: a program does not run.
     """
     told = subprocess.run([str(folder / QEMU), "--version"], capture_output=True, text=True).stdout
     match = re.search(r"version ([\d.]+)", told)
@@ -123,8 +123,8 @@ def _tried(folder: Path) -> About:
         command, environment = ArmSetup(folder, about).program(core, "mobiledet.devices.arm.versions", *PACKAGES)
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
-            words = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
-            raise UserError(f"Python does not run on the emulated {core.name}: {words[-1]}; run arm-setup --renew")
+            lines = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+            raise UserError(f"Python does not run on the emulated {core.name}: {lines[-1]}; run arm-setup --renew")
         python, packages = json.loads(done.stdout)
         about = dataclasses.replace(about, python=python, packages=packages)
     return about
@@ -132,7 +132,7 @@ def _tried(folder: Path) -> About:
 
 @contextmanager
 def _step(name: str) -> Iterator[None]:
-    """Says what is done, with a mark that turns as long as it lasts."""
+    """Show a step with a spinner while it runs."""
     with Console(stderr=True).status(name):
         yield
     print(f"done: {name}", flush=True)

@@ -1,4 +1,4 @@
-"""What ``mobiledet arm-setup`` makes, and programs that run in it."""
+"""The folder that ``mobiledet arm-setup`` creates, and how to run programs in it."""
 
 import hashlib
 import os
@@ -17,24 +17,24 @@ from mobiledet.processes.cores import EMULATOR
 from mobiledet.records import Count, decode
 from mobiledet.spec import read_json
 
-VERSION = 1  # of the folder's layout
+VERSION = 1  # version of the folder's layout
 ABOUT, ABOUT_BYTES = "about.json", 1 << 20
 QEMU, SYSTEM, SITE, BYTECODE = "qemu-aarch64", "system", "site", "bytecode"
 PYTHON = "usr/bin/python3.13"
-# what the agent imports besides the standard library
+# packages that the agent imports
 PACKAGES = ("ai-edge-litert", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
 class About:
-    """What a folder holds: ``about.json``.
+    """Description of a folder, stored as ``about.json``.
 
     Attributes:
-        version: of the layout.
+        version: version of the layout.
         emulator: such as ``QEMU 10.0.13``.
-        python: its version.
+        python: version of Python.
         packages: version of each of ``PACKAGES``.
-        bytes: of all files.
+        bytes: total size of the files.
     """
 
     version: int
@@ -50,13 +50,13 @@ class About:
 
 @dataclass(frozen=True)
 class ArmSetup:
-    """A folder that ``mobiledet arm-setup`` has made."""
+    """A folder that ``mobiledet arm-setup`` created."""
 
     folder: Path
     about: About
 
     def program(self, core: Core, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
-        """Command line and environment of one of our modules on an emulated core; it ends with this process.
+        """Command line and environment to run one of our modules on an emulated core; it ends with this process.
 
         Raises:
             UserError: the folder cannot be written.
@@ -74,7 +74,7 @@ class ArmSetup:
 
     @property
     def outdated(self) -> str:
-        """What is installed here in another version, in words; empty where nothing is."""
+        """Description of packages that are installed here in another version; empty if there are none."""
         here = installed_packages()
         return ", ".join(
             f"{name} {version} (here {here[name]})"
@@ -84,7 +84,7 @@ class ArmSetup:
 
 
 def _own_sources() -> Path:
-    """A folder that holds this package alone: beside it may lie packages for this machine's processor."""
+    """A folder with only this package, because packages for this machine's processor may lie beside it."""
     package = Path(mobiledet.__file__).parent.absolute()
     folder = arm_folder().absolute() / "sources" / hashlib.sha256(str(package).encode()).hexdigest()[:12]
     try:
@@ -97,20 +97,20 @@ def _own_sources() -> Path:
 
 
 def arm_folder() -> Path:
-    """Where all of it lies."""
+    """The path of the folder in the cache."""
     return cache_folder() / "arm"
 
 
 def find_setup() -> ArmSetup:
-    """The folder that is there.
+    """Find the installation.
 
     Raises:
-        UserError: there is none, or one of another release, or a part of it is gone.
+        UserError: there is none, it is of another release, or a part of it is missing.
     """
     folder = (arm_folder() / "setup").absolute()
     if not folder.is_dir():
         raise UserError(f"no emulated ARM processor is set up in {folder}; run `mobiledet arm-setup` first")
-    problem = f"what `mobiledet arm-setup` made in {folder} cannot be used"
+    problem = f"the installation of `mobiledet arm-setup` in {folder} cannot be used"
     mend = "run it again with --renew"
     try:
         about: About = decode(About, read_json(folder / ABOUT, ABOUT_BYTES))
@@ -125,7 +125,7 @@ def find_setup() -> ArmSetup:
 
 
 def installed_packages() -> dict[str, str]:
-    """Versions of ``PACKAGES`` here, where they are installed."""
+    """The versions of those of ``PACKAGES`` that are installed here."""
     found = {}
     for name in PACKAGES:
         try:

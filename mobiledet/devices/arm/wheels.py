@@ -1,4 +1,4 @@
-"""Wheels for ARM, fetched by pip or uv of this machine into a folder of ours."""
+"""Downloads wheels for ARM with pip or uv of this machine."""
 
 import os
 import shutil
@@ -11,19 +11,19 @@ from pathlib import Path
 from mobiledet.errors import UserError
 
 PYTHON_VERSION = "3.13"
-GLIBC = (28, 27, 17)  # of 2.x, of the wheels' tags
+GLIBC = (28, 27, 17)  # minor versions of glibc 2 in the tags of wheels
 
 
 def install_wheels(requirements: Sequence[str], target: Path, cache: Path) -> None:
-    """Unpack packages and those that they need, for Python 3.13 on ARM.
+    """Unpack packages and their dependencies, for Python 3.13 on ARM.
 
     Args:
         requirements: such as ``numpy==2.4.6``.
         target: a folder that does not exist yet.
-        cache: keeps what has been fetched.
+        cache: folder that keeps the downloads.
 
     Raises:
-        UserError: pip and uv are missing, a package has no wheel, or there is no network or space.
+        UserError: pip and uv are missing, a package has no wheel, or the network or disk space is missing.
     """
     command = [*_installer(cache), "--target", str(target), *requirements]
     environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0", "NO_COLOR": "1"}
@@ -32,7 +32,7 @@ def install_wheels(requirements: Sequence[str], target: Path, cache: Path) -> No
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         told = [line for line in lines if line.startswith(("ERROR:", "error:", "  ×", "  ╰"))] or lines[-1:]
         raise UserError(
-            f"cannot fetch {', '.join(requirements)} for ARM: {' '.join(told) or f'exit status {done.returncode}'}; "
+            f"cannot download {', '.join(requirements)} for ARM: {' '.join(told) or f'exit status {done.returncode}'}; "
             "check the network and the disk, then give the same command again"
         )
 
@@ -46,7 +46,7 @@ def _installer(cache: Path) -> list[str]:
         chosen = ["--python-platform", "aarch64-manylinux_2_28", "--python-version", PYTHON_VERSION]
         return ["uv", "pip", "install", "--quiet", "--cache-dir", str(cache), "--only-binary", ":all:", *chosen]
     else:
-        raise UserError("neither pip nor uv is installed, so no wheels can be fetched; install pip, or uv")
+        raise UserError("neither pip nor uv is installed, so wheels cannot be downloaded; install pip or uv")
     digits = PYTHON_VERSION.replace(".", "")
     tags = [f"--platform=manylinux_2_{minor}_aarch64" for minor in GLIBC] + ["--platform=manylinux2014_aarch64"]
     abis = [f"--abi={abi}" for abi in (f"cp{digits}", "abi3", "none")]

@@ -1,13 +1,13 @@
-"""Where a phone finds the page: an address, and a picture of it that a camera reads."""
+"""The address of the page for phones, and its QR code."""
 
 import io
 import socket
 
-PROBE = ("192.0.2.1", 9)  # reserved for documentation: nothing is sent there, but the system chooses a way to it
+PROBE = ("192.0.2.1", 9)  # reserved for documentation: nothing is sent there, but the system chooses a route to it
 
 
 def lan_address() -> str:
-    """This machine's address in its network; the loopback one where it is in none."""
+    """This machine's address in its network; the loopback address if it is in none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(PROBE)
@@ -17,7 +17,7 @@ def lan_address() -> str:
 
 
 def qr_code(url: str) -> str:
-    """The address as a QR code of block characters, two rows a line; empty where the package segno is missing."""
+    """The address as a QR code of block characters, two rows a line; empty if the package segno is not installed."""
     try:
         import segno
     except ModuleNotFoundError:

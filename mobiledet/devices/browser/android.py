@@ -1,4 +1,4 @@
-"""A page on an Android phone by cable: the phone's own localhost leads here, which browsers hold for secure."""
+"""Opens the page on an Android phone by cable, through the phone's localhost, which browsers treat as secure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,10 +9,10 @@ from mobiledet.errors import UserError
 
 @contextmanager
 def reversed_port(serial: str, port: int) -> Iterator[tuple[Phone, str]]:
-    """The phone and a port of its localhost that leads to ``port`` here, for as long as the block lasts.
+    """Forward a port of the phone's localhost to ``port`` here while the block runs; yields the phone and its port.
 
     Raises:
-        UserError: the phone is not there.
+        UserError: the phone is not connected.
     """
     adb = find_adb()
     phone = Phone(adb, choose_serial(adb, serial))
@@ -25,8 +25,8 @@ def reversed_port(serial: str, port: int) -> Iterator[tuple[Phone, str]]:
 
 
 def open_on_phone(phone: Phone, url: str) -> bool:
-    """Open an address in the phone's browser; whether that worked."""
-    # as a script, since the address holds the token
-    words = f"am start -a android.intent.action.VIEW -d '{url}' </dev/null 2>&1"
-    answer = phone.script(words)
+    """Open an address in the phone's browser; returns whether that worked."""
+    # as a script, because the address contains the token
+    command = f"am start -a android.intent.action.VIEW -d '{url}' </dev/null 2>&1"
+    answer = phone.script(command)
     return answer.status == 0 and "Error" not in answer.output

@@ -1,4 +1,4 @@
-"""``--device browser``: serve the page, wait for somebody to open it, and speak to it like to any agent."""
+"""``--device browser``: serves the page, waits until somebody opens it, and uses it like any agent."""
 
 import dataclasses
 from contextlib import ExitStack
@@ -16,13 +16,13 @@ PATIENCE_SECONDS = 600.0
 
 
 class BrowserDevice:
-    """A page that any browser opens.
+    """A page in a browser as a device.
 
     Args:
         where: see ``serve_page``.
-        token: of the page and of hosts; by default that of the environment, else a new one.
+        token: token of the page and of hosts; by default that of the environment, else a new one.
         mode: see ``AgentDevice``.
-        patience_seconds: to wait for somebody to open the page.
+        patience_seconds: time to wait until somebody opens the page.
 
     Raises:
         UserError: nobody opens the page, or it cannot be served.
@@ -51,7 +51,7 @@ class BrowserDevice:
         return self._device.state()
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> AgentSession:
-        """Bring the bundle to the page and load the file; see ``Device.load``."""
+        """Upload the bundle to the page and load the file; see ``Device.load``."""
         return self._device.load(bundle, file, accelerator, threads)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""``mobiledet web``: serve the page for browsers, or write it as static files."""
+"""The command ``mobiledet web``: serves the page for browsers, or writes it as static files."""
 
 import shutil
 import signal
@@ -40,7 +40,7 @@ def run(config: WebConfig) -> None:
 
 
 def write_site(out: Path, bundle: Bundle | None, overwrite: bool = False) -> None:
-    """Write the page as static files, with the .tflite files of a bundle: whole or not at all.
+    """Write the page as static files, with the .tflite files of a bundle, completely or not at all.
 
     Raises:
         UserError: ``out`` exists and ``overwrite`` is false, or it cannot be written.

@@ -1,4 +1,4 @@
-"""The broker over HTTP: the page's own files for anybody; the bundle and requests for whoever knows the token."""
+"""The broker over HTTP: the page's own files for everybody; the bundle and requests for clients with the token."""
 
 import base64
 import hashlib
@@ -21,9 +21,9 @@ BODY_BYTES = 256_000_000  # also in the page's limits
 WAIT_SECONDS = 30.0
 BROKER, BUNDLE = "/v1/broker/", "bundle/"
 REPLY_TYPES = frozenset({"application/json", "application/x-ndjson", "text/plain"})
-# what gives a page threads: no window and no file of another origin shares its process
+# headers that allow a page to use threads: it shares its process with no other origin
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-# nothing but the page's own files is loaded or run; LiteRT.js compiles WebAssembly and makes URLs of its own data
+# only the page's own files may be loaded or run; LiteRT.js compiles WebAssembly and creates URLs of its own data
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob: {inline}; worker-src 'self' blob:; "
     "connect-src 'self' blob: data:; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -40,14 +40,14 @@ PACKED = ".gz"
 
 
 class BrokerServer(ProtocolServer):
-    """Serves the page, and what it and hosts tell each other.
+    """Serves the page, and the messages between it and hosts.
 
     Args:
         address: host and port to listen on.
         site: folder of the page.
-        broker: between hosts and the page.
-        token: of both.
-        bundle: folder of a bundle that the page offers to people, at ``bundle/``; None for none.
+        broker: the broker between hosts and the page.
+        token: token of both.
+        bundle: folder of a bundle that the page offers, at ``bundle/``; None for none.
         names: see ``GuardedServer``.
     """
 
@@ -62,7 +62,7 @@ class BrokerServer(ProtocolServer):
     ) -> None:
         super().__init__(address, BrokerHandler, token, names)
         self.broker = broker
-        # tables, so that no path leads out of the folders
+        # tables, so that no path can lead outside the folders
         self.files = {name: path for name, path in _files(site).items() if not name.startswith(BUNDLE)}
         self.secret_files = {f"{BUNDLE}{name}": path for name, path in _files(bundle).items()} if bundle else {}
         page = self.files["index.html"].read_bytes() if "index.html" in self.files else b""
@@ -80,11 +80,11 @@ class BrokerHandler(ProtocolHandler):
     )
 
     def _serve(self) -> None:
-        """Serve any request; those of browsers for the page's own files carry no token."""
+        """Serve any request; those of browsers for the page's own files have no token."""
         name = unquote(self._url().path).lstrip("/") or "index.html"
         is_read = self.command in ("GET", "HEAD")
         if is_read and name in self.server.secret_files:
-            self._refuse_stranger()
+            self._require_token()
             self._send_file(self.server.secret_files[name], "private, no-store")
         elif is_read and name in self.server.files and "Authorization" not in self.headers:
             self._send_file(self.server.files[name], "no-cache", self.server.files.get(f"{name}{PACKED}"))
@@ -98,7 +98,7 @@ class BrokerHandler(ProtocolHandler):
             self._forward()
 
     def _send_file(self, path: Path, caching: str, packed: Path | None = None) -> None:
-        """Send a file, or what it is packed to, where there is that and whoever asks can unpack it."""
+        """Send a file, or its compressed version if there is one and the client accepts it."""
         kind = MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path)[0] or "text/plain"
         unpacks = packed is not None and _accepts_gzip(self.headers.get("Accept-Encoding", ""))
         if packed and unpacks:
@@ -127,7 +127,7 @@ class BrokerHandler(ProtocolHandler):
                     self._write(block)
 
     def _forward(self) -> None:
-        """Have the page serve a request of a host."""
+        """Let the page answer a request of a host."""
         has_body = self.command in ("PUT", "POST") or self.headers.get("Content-Length", "0") != "0"
         body = b"".join(self._blocks(BODY_BYTES)) if has_body else b""
         parts = self.server.broker.forward(self.command, self.path, body, self._peer_waits)
@@ -147,18 +147,18 @@ class BrokerHandler(ProtocolHandler):
         self._send_chunk(b"")
 
     def _next(self) -> None:
-        errand = self.server.broker.next(
+        request = self.server.broker.next(
             self._text_option("page"), int(self._option("after", 0, 1e9)), self._option("wait", 0, WAIT_SECONDS)
         )
-        if errand is None:
+        if request is None:
             self._send(None, HTTPStatus.NO_CONTENT)
             return
         headers = {
-            "Agent-Request": str(errand.number),
-            "Agent-Method": errand.method,
-            "Agent-Path": errand.path,
+            "Agent-Request": str(request.number),
+            "Agent-Method": request.method,
+            "Agent-Path": request.path,
         }
-        self._send_content(errand.body, "application/octet-stream", headers=headers)
+        self._send_content(request.body, "application/octet-stream", headers=headers)
 
     def _take_reply(self, number: str) -> None:
         page, index = self._text_option("page"), int(self._option("part", 0, 1e9))
@@ -172,7 +172,7 @@ class BrokerHandler(ProtocolHandler):
         self._send(None, HTTPStatus.NO_CONTENT)
 
     def _peer_waits(self) -> bool:
-        """Whether whoever asked keeps the connection open."""
+        """Whether the client keeps the connection open."""
         if not select.select([self.connection], [], [], 0)[0]:
             return True
         return self.connection.recv(1, socket.MSG_PEEK) != b""

@@ -1,4 +1,4 @@
-"""The page served in this process, where a phone or a browser of this machine finds it."""
+"""Serves the page in this process, for phones or for browsers on this machine."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -22,8 +22,8 @@ class ServedPage:
     """A page that is being served.
 
     Attributes:
-        url: where hosts reach the agent in it.
-        invitation: for a person: what to open where.
+        url: address at which hosts reach the agent in it.
+        invitation: instructions for the user: which address to open where.
     """
 
     url: str
@@ -39,19 +39,19 @@ def serve_page(
     bundle: Path | None = None,
     names: Collection[str] = (),
 ) -> Iterator[ServedPage]:
-    """Serve the page for as long as the block lasts.
+    """Serve the page while the block runs.
 
     Args:
-        where: empty for any phone in this network; ``localhost`` for a browser of this machine; else the serial number
-            of an Android phone, whose own localhost leads here, so that the page has threads there.
-        broker: between the page and hosts.
-        token: of both.
-        port: to listen on; 0 takes a free one.
-        bundle: folder of a bundle that the page offers to people.
+        where: empty for any phone in this network; ``localhost`` for a browser on this machine; else the serial number
+            of an Android phone, whose localhost is forwarded to here, so that the page can use threads there.
+        broker: the broker between the page and hosts.
+        token: token of both.
+        port: port to listen on; 0 chooses a free one.
+        bundle: folder of a bundle that the page offers.
         names: see ``GuardedServer``.
 
     Raises:
-        UserError: it cannot be served, or the phone is not there.
+        UserError: the page cannot be served, or the phone is not connected.
     """
     site = page_folder()
     host = LOOPBACK if where else EVERY_NETWORK
@@ -71,7 +71,7 @@ def serve_page(
 
 @contextmanager
 def _invitation(where: str, port: int, token: str) -> Iterator[str]:
-    """What a person is to open where."""
+    """The instructions for the user, while the block runs."""
     if where == THIS_MACHINE:
         yield f"page: open http://localhost:{port}/#{token} in a browser of this machine"
     elif where:
@@ -87,10 +87,10 @@ def _invitation_to_network(port: int, token: str) -> str:
     url = f"http://{lan_address()}:{port}/#{token}"
     lines = [
         f"page: open {url} on a phone in this network",
-        "warning: the traffic is not encrypted: who can listen in this network sees the token, with it the bundle with",
-        "  its golden pictures, which are pictures of your data set, and every picture that is evaluated; without the",
-        "  token strangers get the empty page alone. The page has one thread there,",
-        f"  and all cores over http://localhost:{port}/#{token} on this machine or with --device browser:SERIAL",
+        "warning: the traffic is not encrypted: others who can read it in this network see the token, and with it the",
+        "  bundle with its golden images, which are from your data set, and all evaluated images. Without",
+        "  the token, clients get only the empty page. The page has one thread there,",
+        f"  and all cores at http://localhost:{port}/#{token} on this machine or with --device browser:SERIAL",
     ]
     code = qr_code(url)
     return "\n".join([*lines, code] if code else lines)

@@ -1,4 +1,4 @@
-"""An iPhone as a device: the app's agent over the cable."""
+"""An iPhone as a device, through the app's agent over the cable."""
 
 import dataclasses
 import secrets
@@ -21,16 +21,16 @@ PORT = 8765
 
 
 class IosDevice:
-    """An iPhone on a cable. devicectl starts the app with a token of its own; elsewhere its user opens it.
+    """An iPhone on a cable. devicectl starts the app with a new token; with other tools the user opens the app.
 
     Args:
         address: ``ios:UDID``, or ``ios`` for the only device.
-        token: that the app shows, where it is opened by hand.
+        token: token that the app shows if it is opened by hand.
         mode: as in ``AgentDevice``.
-        options: what is done on the phone first.
+        options: preparation of the phone.
 
     Raises:
-        UserError: a tool or the phone or the app is missing, or one of them refuses.
+        UserError: a tool, the phone or the app is missing, or one of them fails.
     """
 
     def __init__(
@@ -53,14 +53,15 @@ class IosDevice:
             if self._tool.starts_apps:
                 process = self._tool.start(self._udid, {"MOBILEDET_TOKEN": token, "MOBILEDET_PORT": str(PORT)})
                 stack.callback(_stop, self._tool, self._udid, process)
-            # a session of its own: Ctrl-C at the terminal must not cut the line before the sessions are closed
+            # in its own session, so that Ctrl-C at the terminal does not cut the connection before the sessions are
+            # closed
             forwarder = subprocess.Popen(
                 forward, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
             )
             stack.callback(_end, forwarder)
-            self._agent = self._greet(port, token, mode, forwarder)
+            self._agent = self._connect(port, token, mode, forwarder)
             stack.callback(self._agent.close)
-            self._let_go = weakref.finalize(self, stack.pop_all().close)
+            self._release = weakref.finalize(self, stack.pop_all().close)
 
     def info(self) -> DeviceInfo:
         return dataclasses.replace(self._agent.info(), name=self.name)
@@ -73,7 +74,7 @@ class IosDevice:
         return self._agent.load(bundle, file, accelerator, threads)
 
     def close(self) -> None:
-        self._let_go()
+        self._release()
 
     def _token_of_the_app(self, token: str) -> str:
         try:
@@ -84,7 +85,7 @@ class IosDevice:
                 "evaluation screen shows with --token"
             ) from error
 
-    def _greet(self, port: int, token: str, mode: InputMode, forwarder: "subprocess.Popen[bytes]") -> AgentDevice:
+    def _connect(self, port: int, token: str, mode: InputMode, forwarder: "subprocess.Popen[bytes]") -> AgentDevice:
         try:
             return await_agent(f"http://127.0.0.1:{port}", token, mode, lambda: forwarder.poll() is None)
         except AgentRefusal:
@@ -99,11 +100,11 @@ def _choose(tool: Tool, wanted: str) -> ListedPhone:
     """The phone to use.
 
     Raises:
-        UserError: it is not there or cannot be used, or there are several to choose from.
+        UserError: it is not connected or cannot be used, or there are several to choose from.
     """
     listed = {phone.udid: phone for phone in tool.devices()}
     if not listed:
-        raise UserError(f"{tool.name} sees no iPhone: plug one in, unlock it and let it trust this computer")
+        raise UserError(f"{tool.name} sees no iPhone: connect one, unlock it and let it trust this computer")
     if not wanted and len(listed) > 1:
         choices = ", ".join(f"ios:{phone.udid} ({phone.model})" for phone in listed.values())
         raise UserError(f"several iPhones are connected: choose one of {choices}")

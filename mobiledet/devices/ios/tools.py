@@ -1,4 +1,4 @@
-"""Programs that reach an iPhone, called as commands: devicectl of Xcode on macOS, pymobiledevice3 or iproxy elsewhere.
+"""Command-line programs that reach an iPhone: devicectl of Xcode on macOS, pymobiledevice3 or iproxy elsewhere.
 
 pymobiledevice3 is under the GPL; it is a program of the user's that is run beside this one, never a part of it.
 """
@@ -27,7 +27,7 @@ NO_TOOL = (
 
 @dataclass(frozen=True)
 class ListedPhone:
-    """An iPhone or iPad that a tool sees; ``problem`` is empty where it can be used."""
+    """An iPhone or iPad that a tool sees; ``problem`` is empty if it can be used."""
 
     udid: str
     model: str
@@ -36,25 +36,25 @@ class ListedPhone:
 
 
 class Tool(Protocol):
-    """What lists phones, installs the app, and perhaps starts it."""
+    """A program that lists phones, installs the app, and possibly starts it."""
 
     name: str
     starts_apps: bool
 
     def devices(self) -> list[ListedPhone]:
-        """Every phone that it sees."""
+        """List all phones that it sees."""
 
     def install(self, udid: str, app: Path) -> None:
         """Install an .app or .ipa."""
 
     def start(self, udid: str, environment: Mapping[str, str]) -> str:
-        """Start the app afresh with such variables; gives its process id there."""
+        """Restart the app with environment variables; returns its process id on the phone."""
 
     def stop(self, udid: str, process: str) -> None:
-        """End it."""
+        """Stop the app."""
 
     def log(self, udid: str) -> str:
-        """What the app wrote last; empty where it cannot be had."""
+        """The last line of the app's log; empty if it is not available."""
 
 
 class Devicectl:
@@ -67,19 +67,19 @@ class Devicectl:
         self._program = [xcrun, "devicectl"]
 
     def devices(self) -> list[ListedPhone]:
-        return [_listed(device) for device in self._ask(["list", "devices"])["devices"]]
+        return [_listed(device) for device in self._run_command(["list", "devices"])["devices"]]
 
     def install(self, udid: str, app: Path) -> None:
-        self._ask(["device", "install", "app", "--device", udid, str(app)], seconds=COPY_SECONDS)
+        self._run_command(["device", "install", "app", "--device", udid, str(app)], seconds=COPY_SECONDS)
 
     def start(self, udid: str, environment: Mapping[str, str]) -> str:
-        # variables with this prefix become the app's own, and stay out of the list of processes
+        # variables with this prefix are passed to the app, and do not appear in the list of processes
         given = {f"DEVICECTL_CHILD_{name}": value for name, value in environment.items()}
         launch = ["device", "process", "launch", "--device", udid, "--terminate-existing", BUNDLE_ID]
-        return str(self._ask(launch, given)["process"]["processIdentifier"])
+        return str(self._run_command(launch, given)["process"]["processIdentifier"])
 
     def stop(self, udid: str, process: str) -> None:
-        self._ask(["device", "process", "terminate", "--device", udid, "--pid", process])
+        self._run_command(["device", "process", "terminate", "--device", udid, "--pid", process])
 
     def log(self, udid: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
@@ -87,15 +87,15 @@ class Devicectl:
             copy = ["device", "copy", "from", "--device", udid, "--domain-type", "appDataContainer"]
             copy += ["--domain-identifier", BUNDLE_ID, "--source", LOG, "--destination", str(target)]
             try:
-                self._ask(copy)
+                self._run_command(copy)
                 return _last_line(target.read_text(encoding="utf-8", errors="replace"))
             except (UserError, OSError):
                 return ""
 
-    def _ask(
+    def _run_command(
         self, words: Sequence[str], given: Mapping[str, str] | None = None, seconds: float = ANSWER_SECONDS
     ) -> Any:
-        """The part ``result`` of the answer.
+        """Run a subcommand; returns the part ``result`` of its answer.
 
         Raises:
             UserError: the command fails.
@@ -114,7 +114,7 @@ class Devicectl:
 
 
 class Pymobiledevice3:
-    """The command of that name. It lists phones and installs; the app is opened by hand."""
+    """The program pymobiledevice3. It lists phones and installs the app, which the user opens by hand."""
 
     name = "pymobiledevice3"
     starts_apps = False
@@ -147,17 +147,17 @@ class Pymobiledevice3:
         raise UserError("pymobiledevice3 does not start the app; open it by hand")
 
     def stop(self, udid: str, process: str) -> None:
-        """The app stays open, as its user opened it."""
+        """The app stays open, because the user opened it."""
 
     def log(self, udid: str) -> str:
         return ""
 
 
 def find_tool() -> Tool:
-    """The best tool of this machine.
+    """Find the best tool on this machine.
 
     Raises:
-        UserError: there is none.
+        UserError: none is installed.
     """
     xcrun, pymobiledevice3 = shutil.which("xcrun"), shutil.which("pymobiledevice3")
     if xcrun:
@@ -168,7 +168,7 @@ def find_tool() -> Tool:
 
 
 def forward_command(udid: str, port: int, phone_port: int) -> list[str]:
-    """What forwards a port of this machine to one of the phone for as long as it runs.
+    """The command that forwards a port of this machine to a port of the phone while it runs.
 
     Raises:
         UserError: no such program is installed.
@@ -203,10 +203,10 @@ def _listed(device: Any) -> ListedPhone:
 def _run(
     command: Sequence[str], given: Mapping[str, str] | None = None, seconds: float = ANSWER_SECONDS
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command, with more variables of the environment.
+    """Run a command with additional environment variables.
 
     Raises:
-        UserError: it cannot be run or does not end.
+        UserError: it cannot be run or does not end in time.
     """
     try:
         return subprocess.run(

@@ -370,7 +370,9 @@ def test_untested_version_of_the_beta_is_refused(asset: Path, monkeypatch: pytes
 
 def test_missing_runtime_is_told(asset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coreai, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"needs coreai-core, which is not installed: .*\[coreai\].*glibc 2\.34"):
+    with pytest.raises(
+        UserError, match=r"needs coreai-core, which is not installed: .*mobiledet\[coreai\].*glibc 2\.34"
+    ):
         CoreAiDetector(asset)
 
 

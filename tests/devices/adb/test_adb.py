@@ -31,7 +31,7 @@ PlugIn = Callable[..., Any]
 def test_phone_gives_the_detections_of_this_process(
     plug_in: PlugIn, features: str, patch_bundle: Bundle, patch_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "PUT_BACK_SECONDS", 1)  # an old shell does not see the end of its input
+    monkeypatch.setattr(keeper, "RESTORE_SECONDS", 1)  # an old shell does not see the end of its input
     phone = plug_in(features)
     images = sorted((patch_data / "val2017").glob("*.jpg")) * 4
     file = patch_bundle.select()
@@ -115,7 +115,7 @@ def test_pulled_cable_and_crashed_app_are_told(
     with pytest.raises(UserError, match=rf"the app on {phone.address} has ended: no room for it$"):
         list(session.detect(images))
     phone.unplug()
-    with pytest.raises(UserError, match=rf"^{phone.address} .*(plug|offline).*, then give the same command again$"):
+    with pytest.raises(UserError, match=rf"^{phone.address} .*(plug|offline).*, then run the same command again$"):
         list(session.detect(images))
 
 
@@ -145,7 +145,11 @@ def test_what_is_measured_in_the_background_is_refused(plug_in: PlugIn, patch_bu
         ),
         ("", PhoneOptions(app=Path("nowhere.apk")), "--app nowhere.apk: there is no such file"),
         ("", PhoneOptions(cpus="7-4"), "--cpus '7-4' is not a list of cores"),
-        ("no app", PhoneOptions(), "the app dev.mobiledet.app is not on adb:.*; install it with --app FILE.apk"),
+        (
+            "no app",
+            PhoneOptions(),
+            "the app dev.mobiledet.app is not installed on adb:.*; install it with --app FILE.apk",
+        ),
     ],
 )
 def test_phone_that_is_not_ready_is_told_and_left_alone(
@@ -169,7 +173,7 @@ def test_phone_that_is_not_ready_is_told_and_left_alone(
 
 
 def test_which_phone(plug_in: PlugIn, adb: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="adb sees no device: plug one in and switch USB debugging on"):
+    with pytest.raises(UserError, match="adb sees no device: connect one and enable USB debugging"):
         open_device("adb")
     locked = plug_in(auth="refuse")
     with pytest.raises(UserError, match=rf"^{locked.address} (has not allowed|is offline|is asking)"):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mobiledet.devices.agent.batch import MOST_IMAGES, BatchSize, Item, batches
+from mobiledet.devices.agent.batch import MAX_IMAGES, BatchSize, Item, batches
 
 SECOND = 1_000_000_000
 
@@ -13,7 +13,7 @@ def _items(*sizes: int) -> list[Item]:
 
 @pytest.mark.parametrize(
     ("images", "computed_ns", "expected"),
-    [(4, SECOND, 4), (4, SECOND // 2, 8), (4, 100 * SECOND, 1), (4, SECOND // 1000, MOST_IMAGES), (4, 0, MOST_IMAGES)],
+    [(4, SECOND, 4), (4, SECOND // 2, 8), (4, 100 * SECOND, 1), (4, SECOND // 1000, MAX_IMAGES), (4, 0, MAX_IMAGES)],
 )
 def test_a_batch_takes_about_a_second(images: int, computed_ns: int, expected: int) -> None:
     size = BatchSize()

@@ -94,7 +94,7 @@ def test_cable_that_is_pulled_costs_a_batch(
     assert cli.main(["evaluate", str(patch_bundle.path), "--device", cable.url, *arguments, str(out)]) == 2
     errors = capsys.readouterr().err
     assert "error: cannot reach the agent" in errors
-    (done,) = map(int, re.findall("([0-9]+) images are done and kept in", errors))
+    (done,) = map(int, re.findall("([0-9]+) images are done and saved in", errors))
     assert 8 <= done < 200
     assert not out.exists()
     assert cli.main(["evaluate", str(patch_bundle.path), "--device", agent.url, *arguments, str(out)]) == 0
@@ -214,12 +214,12 @@ class WrongClass(Liar):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Zeros, "gives: all scores are zero; golden case 0: all scores are zero where 3"),
+        (Zeros, "model.float32.tflite: all scores are zero; golden case 0: all scores are zero where 3"),
         (AnotherImage, "it answers the cases in another order"),
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
         (WrongUnit, "must be nanoseconds of a monotonic clock"),
-        (WrongClass, "holds what no detector gives: labels has a value"),
+        (WrongClass, "contains impossible detections: labels has a value"),
     ],
 )
 def test_agent_that_lies_is_refused(kind: type[Agent], reason: str, refused: Refused) -> None:
@@ -273,7 +273,7 @@ class Newer(Agent):
 def test_agent_of_another_version(serve: Any, tmp_path: Path) -> None:
     with (
         serve(Newer, tmp_path) as (url, token),
-        pytest.raises(UserError, match="speaks version 2 of the protocol, this is version 1"),
+        pytest.raises(UserError, match="has version 2 of the protocol, this is version 1"),
     ):
         open_device(url, token)
 
@@ -314,7 +314,7 @@ def test_many_clients_at_once(serve: Any, tmp_path: Path, patch_bundle: Bundle, 
 def test_bundle_that_is_too_large_is_not_sent(serve: Any, tmp_path: Path, patch_bundle: Bundle) -> None:
     with serve(Agent, tmp_path, body_bytes=1000) as (url, token):
         device = open_device(url, token)
-        with pytest.raises(UserError, match=r"too large for the agent at .*it takes 1000 bytes"):
+        with pytest.raises(UserError, match=r"too large for the agent at .*which accepts 1000 bytes"):
             device.load(patch_bundle, patch_bundle.select())
 
 

@@ -151,9 +151,9 @@ def test_many_idle_strangers_do_not_keep_others_out(server: ProtocolServer) -> N
         started = time.monotonic()
         assert b" 200 " in _ask(server, [("Host", "localhost"), AUTHORIZED])
         assert time.monotonic() - started < 2
-        while len(server._guests) > 8 and time.monotonic() - started < 4:
+        while len(server._connections) > 8 and time.monotonic() - started < 4:
             time.sleep(0.05)
-        assert len(server._guests) <= 8
+        assert len(server._connections) <= 8
 
 
 def test_many_requests_at_once_beside_slow_ones(server: ProtocolServer) -> None:

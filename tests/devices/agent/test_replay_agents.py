@@ -254,7 +254,7 @@ def test_many_clients_at_once(replaying: Replaying, patch_bundle: Bundle, pictur
 
 def test_bundle_that_is_too_large_is_not_sent(start: Callable[..., Replaying], patch_bundle: Bundle) -> None:
     agent = start("--body-bytes", "1000")
-    with pytest.raises(UserError, match=r"too large for the agent at .*it takes 1000 bytes"):
+    with pytest.raises(UserError, match=r"too large for the agent at .*which accepts 1000 bytes"):
         open_device(agent.url, agent.token).load(patch_bundle, patch_bundle.select())
 
 

@@ -243,9 +243,9 @@ def test_a_replay_survives_the_way_to_here(patch_bundle: Bundle) -> None:
     there = Replay.from_json(json.loads(json.dumps(here.to_json())), patch_bundle.spec.num_classes)
     assert sum(map(len, here.cases))
     apart = differences(patch_bundle, here.file, here, there)
-    assert apart.words == "agree to the bit"
+    assert apart.text == "agree to the bit"
     assert apart.detections == sum(map(len, here.cases))
-    with pytest.raises(ValueError, match="no replay"):
+    with pytest.raises(ValueError, match="not a replay"):
         Replay.from_json({"file": "x"}, 1)
 
 
@@ -259,7 +259,7 @@ def test_differences_are_in_pixels_of_the_input(patch_bundle: Bundle) -> None:
     assert apart.box_px == pytest.approx(2)
     assert apart.score == pytest.approx(0.3)
     assert apart.unpaired == 1
-    assert "and 1 detections have no partner" in apart.words
+    assert "and 1 detections are unpaired" in apart.text
 
 
 def test_a_bundle_without_what_runs_there_is_refused(cache: Path, patch_bundle: Bundle, tmp_path: Path) -> None:

@@ -67,23 +67,23 @@ class Asking(threading.Thread):
 def test_request_and_reply(broker: Broker, url: str) -> None:
     assert broker.next("page", 0, 0) is None
     host = Asking(url)
-    errand = broker.next("page", 0, 5)
-    assert errand
-    assert (errand.method, errand.path, errand.body) == ("POST", "/v1/sessions", b"body")
-    broker.reply("page", errand.number, 0, Part(201, "application/json", b"{}"))
+    request = broker.next("page", 0, 5)
+    assert request
+    assert (request.method, request.path, request.body) == ("POST", "/v1/sessions", b"body")
+    broker.reply("page", request.number, 0, Part(201, "application/json", b"{}"))
     assert host.end() == b"{}"
 
 
 def test_reply_in_parts_of_which_some_come_twice(broker: Broker, url: str) -> None:
     broker.next("page", 0, 0)
     host = Asking(url)
-    errand = broker.next("page", 0, 5)
-    assert errand
+    request = broker.next("page", 0, 5)
+    assert request
     parts = [Part(200, "application/x-ndjson", b"one\n", more=True), Part(200, "application/x-ndjson", b"two\n")]
     for index in (0, 0, 1):
-        broker.reply("page", errand.number, index, parts[index])
+        broker.reply("page", request.number, index, parts[index])
     assert host.end() == b"one\ntwo\n"
-    broker.reply("page", errand.number, 1, parts[1])  # nobody waits for it any more
+    broker.reply("page", request.number, 1, parts[1])  # nobody waits for it any more
 
 
 def test_requests_come_in_order_and_several_at_a_time(broker: Broker, url: str) -> None:
@@ -91,16 +91,16 @@ def test_requests_come_in_order_and_several_at_a_time(broker: Broker, url: str) 
     hosts = []
     for index in range(3):
         hosts.append(Asking(url, body=b"%d" % index))
-        while len(broker._errands) <= index:
+        while len(broker._pending) <= index:
             time.sleep(0.01)
     taken = []
     for _ in hosts:
-        errand = broker.next("page", taken[-1].number if taken else 0, 5)
-        assert errand
-        taken.append(errand)
-    assert [errand.body for errand in taken] == [b"0", b"1", b"2"]
-    for errand in reversed(taken):
-        broker.reply("page", errand.number, 0, Part(200, "text/plain", errand.body))
+        request = broker.next("page", taken[-1].number if taken else 0, 5)
+        assert request
+        taken.append(request)
+    assert [request.body for request in taken] == [b"0", b"1", b"2"]
+    for request in reversed(taken):
+        broker.reply("page", request.number, 0, Part(200, "text/plain", request.body))
     assert [host.end() for host in hosts] == [b"0", b"1", b"2"]
 
 
@@ -119,11 +119,11 @@ def test_page_that_is_loaded_again_in_the_middle_of_a_reply(broker: Broker, url:
     """The host sees a connection that broke, and asks again; it never gets halves of two replies as one."""
     broker.next("page", 0, 0)
     host = Asking(url)
-    errand = broker.next("page", 0, 5)
-    assert errand
-    broker.reply("page", errand.number, 0, Part(200, "application/x-ndjson", b"one\n", more=True))
+    request = broker.next("page", 0, 5)
+    assert request
+    broker.reply("page", request.number, 0, Part(200, "application/x-ndjson", b"one\n", more=True))
     assert broker.next("page", 0, 0) is None
-    broker.reply("page", errand.number, 1, Part(200, "application/x-ndjson", b"of another\n"))
+    broker.reply("page", request.number, 1, Part(200, "application/x-ndjson", b"of another\n"))
     host.end()
     assert isinstance(host.problem, http.client.HTTPException | ConnectionError)
 
@@ -151,7 +151,7 @@ def test_second_page_waits_until_the_first_has_gone(broker: Broker) -> None:
         broker.reply("first", 1, 0, Part(200, "text/plain", b""))
 
 
-def test_host_that_goes_leaves_no_errand(broker: Broker, url: str) -> None:
+def test_host_that_goes_leaves_no_request(broker: Broker, url: str) -> None:
     broker.next("page", 0, 0)
     host = Asking(url)
     assert broker.next("page", 0, 5)
@@ -159,10 +159,10 @@ def test_host_that_goes_leaves_no_errand(broker: Broker, url: str) -> None:
     assert sock
     sock.shutdown(2)
     deadline = time.monotonic() + 5
-    while broker._errands and time.monotonic() < deadline:
+    while broker._pending and time.monotonic() < deadline:
         broker.next("page", 1, 0)
         time.sleep(0.05)
-    assert not broker._errands
+    assert not broker._pending
 
 
 def _get(url: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:

@@ -65,7 +65,7 @@ def test_nobody_opens_the_page(
         device.BrowserDevice(patience_seconds=0.1)
     printed = capsys.readouterr().out
     assert "open http://" in printed
-    assert "who can listen in this network sees the token" in printed
+    assert "others who can read it in this network see the token" in printed
     with pytest.raises(UserError, match="nobody opened the page"):
         device.BrowserDevice("localhost", patience_seconds=0.1)
     assert "open http://localhost:" in capsys.readouterr().out
