@@ -21,9 +21,9 @@ from PIL import Image
 from mobiledet.bundle import open_bundle
 from mobiledet.data.categories import match_labels
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.images import load_for, load_rgb
+from mobiledet.data.images import load_for_input, load_rgb
 from mobiledet.data.read import load_split
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.metrics.coco import CocoEvaluator
@@ -77,16 +77,16 @@ def methods(spec: InputSpec) -> dict[str, Callable[[Path], np.ndarray]]:
     rule, four = (dataclasses.replace(spec, sampling=sampling) for sampling in ("mean", "bilinear"))
 
     def by_rule(path: Path) -> np.ndarray:
-        decoded = load_for(path, rule)
-        return fit(decoded.pixels, rule, decoded.extent)
+        decoded = load_for_input(path, rule)
+        return resize_to_input(decoded.pixels, rule, decoded.extent)
 
     return {
         "the rule:": by_rule,
-        "the rule, decoded in full:": lambda path: fit(load_rgb(path), rule),
+        "the rule, decoded in full:": lambda path: resize_to_input(load_rgb(path), rule),
         "averaged over areas:": lambda path: cv2.resize(
             load_rgb(path), (spec.width, spec.height), interpolation=cv2.INTER_AREA
         ),
-        "four pixels:": lambda path: fit(load_rgb(path), four),
+        "four pixels:": lambda path: resize_to_input(load_rgb(path), four),
     }
 
 

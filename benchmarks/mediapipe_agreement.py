@@ -22,7 +22,7 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from mobiledet.bundle import open_bundle
 from mobiledet.data.images import list_images, load_rgb
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.matching import Tolerance, match
@@ -114,7 +114,7 @@ def pictures(paths: Iterable[Path], spec: ModelSpec, stretched: bool) -> Iterato
     """The images, H x W x 3 uint8 RGB."""
     for path in paths:
         pixels = load_rgb(path)
-        yield fit(pixels, spec.input) if stretched else pixels
+        yield resize_to_input(pixels, spec.input) if stretched else pixels
 
 
 def detections(path: Path, spec: ModelSpec, images: Iterable[np.ndarray]) -> Iterator[tuple[Detections, Detections]]:
@@ -126,7 +126,7 @@ def detections(path: Path, spec: ModelSpec, images: Iterable[np.ndarray]) -> Ite
     with vision.ObjectDetector.create_from_options(options) as theirs:
         for image in images:
             height, width = image.shape[:2]
-            runner.set_input(fit(image, dataclasses.replace(spec.input, resize="stretch")))
+            runner.set_input(resize_to_input(image, dataclasses.replace(spec.input, resize="stretch")))
             runner.invoke()
             found = runner.detections(height, width)
             corners, sizes = found.boxes_xyxy[:, :2], found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]

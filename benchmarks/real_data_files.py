@@ -12,8 +12,8 @@ from torchvision.ops import batched_nms, box_convert
 
 from mobiledet import Detector
 from mobiledet.data.dataset import LabelledImage
-from mobiledet.data.images import load_for
-from mobiledet.data.resize import fit
+from mobiledet.data.images import load_for_input
+from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec
@@ -70,13 +70,13 @@ def found_by_peer(file: Path, read: Read, images: Iterable[LabelledImage], side:
     channels_first = given["shape"][1] == 3
     found = []
     for image in images:
-        decoded = load_for(image.path, spec, image.apply_orientation)
-        pixels = fit(decoded.pixels, spec, decoded.extent).astype(np.float32)[None] / 255
+        decoded = load_for_input(image.path, spec, image.apply_orientation)
+        pixels = resize_to_input(decoded.pixels, spec, decoded.extent).astype(np.float32)[None] / 255
         interpreter.set_tensor(given["index"], pixels.transpose(0, 3, 1, 2) if channels_first else pixels)
         interpreter.invoke()
         outputs = [interpreter.get_tensor(output["index"]) for output in taken]
         chosen = _suppressed(read.candidates(outputs, side, classes), read.nms_iou)
-        found.append(Placement.of(image.height, image.width, spec).to_picture(chosen))
+        found.append(Placement.of(image.height, image.width, spec).to_image(chosen))
     return found
 
 

@@ -33,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The names of ``mobiledet.api``, which is loaded when the first of them is asked for."""
+    """Look up a public name in ``mobiledet.api``, which is imported at the first access."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from mobiledet import api

@@ -1,4 +1,4 @@
-"""A bundle that learns something about its files after it was written: one listing changes, all else stays as it is."""
+"""Adds facts about model files to an existing bundle: only its listing and checksums change."""
 
 import copy
 import dataclasses
@@ -16,19 +16,19 @@ from mobiledet.files.checksums import SUMS, write_checksums
 from mobiledet.files.locks import locked_target
 from mobiledet.spec import read_json
 
-# what is found out about a file later; the others say what it is
+# fields that are measured after the export; the others identify the file
 AMENDABLE = frozenset(field.name for field in dataclasses.fields(ModelFile) if field.default is None)
 
 
 def amend_bundle(path: Path, changes: Sequence[tuple[ModelFile, Mapping[str, Any]]]) -> Bundle:
-    """Write new facts about model files into the listing of a bundle, a folder or a zip: whole or not at all.
+    """Write new facts about model files atomically into the listing of a bundle, a folder or a zip.
 
-    The listing and the checksums change, so ``Bundle.sha256`` does; every other file keeps its content.
+    The listing and the checksums change, and with them ``Bundle.sha256``; all other files stay the same.
 
     Args:
-        path: of the bundle.
-        changes: for each file, as the opened bundle names it, the fields of ``AMENDABLE`` to set: JSON values or
-            dataclasses; None takes a fact away.
+        path: the bundle.
+        changes: for each model file of the opened bundle, the fields of ``AMENDABLE`` to set: JSON values or
+            dataclasses; None removes a fact.
 
     Returns:
         the new bundle, opened and verified.
@@ -39,8 +39,8 @@ def amend_bundle(path: Path, changes: Sequence[tuple[ModelFile, Mapping[str, Any
     """
     odd = {name for _, fields in changes for name in fields} - AMENDABLE
     if odd:
-        raise ValueError(f"{min(odd)} is no fact about a file that a bundle can learn")
-    target = Path(path).resolve()  # a link stays one
+        raise ValueError(f"{min(odd)} is not a field that can be changed in a bundle")
+    target = Path(path).resolve()  # so that a link is kept
     if not target.exists():
         raise UserError(f"no bundle at {path}")
     with locked_target(target, "amending a bundle"):
@@ -52,7 +52,7 @@ def amend_bundle(path: Path, changes: Sequence[tuple[ModelFile, Mapping[str, Any
                 _write_listing(folder, listing)
                 open_bundle(folder)
         else:
-            _write_listing(bundle.root, listing)  # unpacked, and ours
+            _write_listing(bundle.root, listing)  # the temporary folder that the zip was unpacked to
             with atomic_file(target) as temporary:
                 _rezip(target, temporary, bundle.root)
                 open_bundle(temporary)
@@ -78,13 +78,13 @@ def _write_listing(folder: Path, listing: dict[str, Any]) -> None:
 
 
 def _rezip(path: Path, new_path: Path, root: Path) -> None:
-    """The same entries in the same order and with the same attributes, listing and checksums from ``root``."""
+    """Copy a zip with the same entries, order and attributes, but with listing and checksums from ``root``."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(new_path, "w") as new:
         new.comment = old.comment
         top = "" if LISTING in old.namelist() else f"{root.name}/"
         for entry in old.infolist():
             copied = copy.copy(entry)
-            copied.extra = b""  # sizes and times in forms of their own
+            copied.extra = b""  # sizes and times in platform formats, which may be wrong for the new entry
             if entry.filename in (f"{top}{LISTING}", f"{top}{SUMS}"):
                 new.writestr(copied, (root / entry.filename.removeprefix(top)).read_bytes())
             elif entry.is_dir():

@@ -1,7 +1,8 @@
-"""Everything in Python: what the command line does, as functions. ``import mobiledet`` offers these names.
+"""The Python API: the commands of the command line as functions, and ``Detector``. ``import mobiledet`` exports it.
 
-Options have the names, defaults and meaning of the command line, from the same dataclasses; paths may be texts, and
-tuples lists. What a user can mend is raised as ``UserError``. Messages name an option as the command line does.
+Options have the same names, defaults and meaning as on the command line, because they come from the same dataclasses.
+Paths may be given as strings, and tuples as lists. Errors that a user can fix are raised as ``UserError``; their
+messages name options as on the command line.
 """
 
 import math
@@ -35,25 +36,25 @@ from mobiledet.tracking.counting import CountedPoint, Line, Zone
 from mobiledet.tracking.tracker import Tracker, TrackerSettings
 from mobiledet.training.config import TrainConfig
 from mobiledet.versions.config import CompareConfig
-from mobiledet.zoo_bundle import find_bundle, tell
+from mobiledet.zoo_bundle import find_bundle, print_progress
 from mobiledet_converters.config import ExportConfig
 
 if TYPE_CHECKING:
     from mobiledet.training.engine import TrainResult
     from mobiledet.versions.outcome import Outcome
 
-Picture = str | Path | bytes | Image.Image | np.ndarray
+ImageInput = str | Path | bytes | Image.Image | np.ndarray
 
 
 class Detector:
-    """An exported detector, ready to run on pictures; made by ``Detector.open``.
+    """An exported detector, ready to run on images; made by ``Detector.open``.
 
-    Use it as a context manager, or ``close`` it, where it runs on another device. One thread at a time may use it.
+    If it runs on another device, use it as a context manager or ``close`` it. It is not thread-safe.
 
     Attributes:
-        bundle, file: what is run.
-        spec: the model's description, such as ``labels`` and the size of its input.
-        execution: what really computes, and on how many threads.
+        bundle, file: the opened bundle, and the model file that is run.
+        spec: description of the model, such as ``labels`` and the size of its input.
+        execution: the accelerator that is actually used, and the number of threads.
     """
 
     def __init__(self, opened: OpenedFile) -> None:
@@ -77,62 +78,61 @@ class Detector:
         tiles: str | int = "",
         tile_overlap: float = PredictConfig.tile_overlap,
     ) -> Self:
-        """Load a model file of a bundle on a device, and check that it finds there what it found at export.
+        """Load a model file of a bundle on a device, and check that it gives the same detections as at export.
 
         Args:
-            bundle: what ``export`` gave, a folder NAME.mobiledet, a zip of it, or the name of a published detector,
-                which is fetched and exported the first time (see ``mobiledet zoo``).
-            file: name or precision of the model file, such as ``int8``; by default the first .tflite.
-            threads: of the processor; 0 takes every core.
-            accelerator: what computes, one of the device's own; ``auto`` takes the best that works.
-            device: where; ``local`` is this machine, ``http://HOST:PORT`` a ``mobiledet agent``, see
+            bundle: a bundle, such as the result of ``export``, its folder or zip, or the name of a published detector,
+                which is downloaded and exported on first use (see ``mobiledet zoo``).
+            file: name or precision of the model file, such as ``int8``; by default the first .tflite file.
+            threads: number of CPU threads; 0 uses every core.
+            accelerator: accelerator of the device; ``auto`` chooses the best one that works.
+            device: where to run; ``local`` is this machine, ``http://HOST:PORT`` a ``mobiledet agent``, see
                 ``mobiledet devices``.
-            token: of an agent; by default MOBILEDET_AGENT_TOKEN of the environment.
-            quiet: do not tell of the work that the name of a published detector causes.
-            tiles: also run on slices of so many pixels, such as 640, "480x640" (height x width) or "auto" (the size of
-                the input), which finds what is small in large pictures and takes as many runs.
-            tile_overlap: of neighbouring slices, as a share of their side.
+            token: access token of an agent; by default the environment variable MOBILEDET_AGENT_TOKEN.
+            quiet: print no progress while a published detector is downloaded and exported.
+            tiles: also run on tiles of this size in pixels, such as 640, "480x640" (height x width) or "auto" (the size
+                of the input). This detects small objects in large images, at the cost of a run for each tile.
+            tile_overlap: overlap of neighbouring tiles, as a fraction of their side.
 
         Raises:
-            UserError: bundle, file or device cannot be had, or the device computes something else.
+            UserError: bundle, file or device is not available, or the device gives other detections than at export.
         """
         given = bundle.path if isinstance(bundle, Bundle) else Path(bundle)
         tiling = parse_tiling(str(tiles), tile_overlap)
-        path = find_bundle(given, (lambda line: None) if quiet else tell)
+        path = find_bundle(given, (lambda line: None) if quiet else print_progress)
         return cls(open_file(path, file, device, token, accelerator, threads, tiling))
 
     @overload
-    def detect(self, pictures: Picture, score: float | None = ...) -> Found: ...
+    def detect(self, pictures: ImageInput, score: float | None = ...) -> Found: ...
 
     @overload
     def detect(self, pictures: list[Any] | tuple[Any, ...], score: float | None = ...) -> list[Found]: ...
 
     def detect(
-        self, pictures: Picture | list[Any] | tuple[Any, ...], score: float | None = None
+        self, pictures: ImageInput | list[Any] | tuple[Any, ...], score: float | None = None
     ) -> Found | list[Found]:
-        """Find objects.
+        """Detect objects in one or several images.
 
         Args:
-            pictures: the path of a picture file, its bytes, a PIL image, or pixels, height x width x 3 uint8 RGB (of
-                OpenCV: ``image[..., ::-1]``); or a list of them. Those that carry an EXIF orientation are turned
-                upright, unless the model was trained without it.
-            score: objects below it are left out, 0..1; by default below the thresholds of each class that
-                ``mobiledet thresholds`` stored in the bundle (``file.operating_point``), or below 0.3 without any.
+            pictures: an image or a list of images. Each is the path of an image file, the file's bytes, a PIL image, or
+                pixels, height x width x 3 uint8 RGB (from OpenCV: ``image[..., ::-1]``). Images with an EXIF
+                orientation are rotated upright, unless the model was trained without.
+            score: lowest score, 0..1; by default the thresholds in the bundle (``file.operating_point``), or 0.3.
 
         Returns:
-            what was found; for a list a list, in its order.
+            the detections; for a list of images a list in the same order.
 
         Raises:
-            UserError: a picture cannot be read, the device is gone, or the score is none.
+            UserError: an image cannot be read, the device is not reachable any more, or the score is not valid.
         """
-        least = self._opened.score_threshold(score)
+        min_score = self._opened.score_threshold(score)
         if isinstance(pictures, list | tuple):
-            return self._detect(pictures, least)
-        return self._detect([pictures], least)[0]
+            return self._detect(pictures, min_score)
+        return self._detect([pictures], min_score)[0]
 
-    def _detect(self, pictures: Iterable[Any], score: float | np.ndarray) -> list[Found]:
+    def _detect(self, images: Iterable[Any], score: float | np.ndarray) -> list[Found]:
         upright = self.spec.input.exif != "ignore"
-        sources = [_source(picture, upright) for picture in pictures]
+        sources = [_source(image, upright) for image in images]
         results = []
         for source, frame in zip(sources, self._opened.session.detect(sources, upright), strict=True):
             if frame.problem:
@@ -146,22 +146,22 @@ class Detector:
     def stream(
         self, source: str | Path | int, every: int = 1, score: float | None = None
     ) -> Generator[FoundFrame, None, None]:
-        """Find objects in the frames of a video or camera, as they come.
+        """Detect objects in the frames of a video or camera, one after the other.
 
         Args:
-            source: a video file, the number of a camera, its device, or an address such as rtsp://...; of a camera or
-                a stream the newest frame is taken each time.
-            every: take every N-th frame.
+            source: a video file, the number of a camera, its device, or an address such as rtsp://... From a camera or
+                a live stream the newest frame is taken each time.
+            every: use only every N-th frame.
             score: as in ``detect``.
 
         Raises:
             UserError: the source cannot be read, an argument is out of range, or, after the last frame that could be
-                decoded, how the video broke and when.
+                decoded, the video is damaged.
         """
-        least = self._opened.score_threshold(score)
+        min_score = self._opened.score_threshold(score)
         with closing(self._frames(source, every)) as frames:
-            for frame, all_found in frames:
-                yield FoundFrame(**self._told(frame, all_found.above(least)))
+            for frame, detections in frames:
+                yield FoundFrame(**self._frame_fields(frame, detections.above(min_score)))
 
     def track(
         self,
@@ -174,26 +174,26 @@ class Detector:
         zones: Iterable[Zone] = (),
         point: CountedPoint = "bottom",
     ) -> Generator[TrackedFrame, None, None]:
-        """Follow objects through the frames of a video or camera, as they come: each has an id that stays.
+        """Track objects through the frames of a video or camera: each object keeps its id from frame to frame.
 
         Args:
-            source: as in ``stream``; or a list of pictures, as in ``detect``, which are frames of one camera.
-            every: take every N-th frame of a video.
-            score: as in ``detect``; from it on a detection is confident, and can begin a track.
-            settings: of the tracker.
-            lines, zones: where objects are counted, in pixels of a frame; ``frame.follower.counter`` holds the counts.
-            point: of a box that counts there.
+            source: as in ``stream``; or a list of images, as in ``detect``, that are consecutive frames of one camera.
+            every: use only every N-th frame of a video.
+            score: as in ``detect``; detections of at least this score can start a track.
+            settings: settings of the tracker.
+            lines, zones: where objects are counted, in pixels of a frame; ``frame.follower.counter`` has the counts.
+            point: the point of a box that is tested against lines and zones.
 
         Raises:
             UserError: as in ``stream``.
         """
         tracker = Tracker(self._opened.score_threshold(score), settings or TrackerSettings())
         follower = Follower(tracker, tuple(lines), tuple(zones), point)
-        pictures = isinstance(source, list | tuple)
-        with closing(self._pictures(source) if pictures else self._frames(source, every)) as frames:
-            for frame, all_found in frames:
-                tracked = follower.update(all_found, *frame.pixels.shape[:2])
-                yield TrackedFrame(**self._told(frame, tracked.objects), ids=tracked.ids, follower=follower)
+        are_images = isinstance(source, list | tuple)
+        with closing(self._image_frames(source) if are_images else self._frames(source, every)) as frames:
+            for frame, detections in frames:
+                tracked = follower.update(detections, *frame.pixels.shape[:2])
+                yield TrackedFrame(**self._frame_fields(frame, tracked.objects), ids=tracked.ids, follower=follower)
 
     def _frames(self, source: Any, every: int) -> Generator[tuple[VideoFrame, Detections], None, None]:
         if every < 1:
@@ -202,19 +202,19 @@ class Detector:
             with closing(detect_frames(self._opened.session, video, every)) as frames:
                 yield from frames
             if video.problem:
-                raise UserError(f"{video.name} broke: {video.report}")
+                raise UserError(f"{video.name} is damaged: {video.report}")
 
-    def _pictures(self, pictures: Any) -> Generator[tuple[VideoFrame, Detections], None, None]:
+    def _image_frames(self, images: Any) -> Generator[tuple[VideoFrame, Detections], None, None]:
         upright = self.spec.input.exif != "ignore"
-        for index, picture in enumerate(pictures):
-            source = _source(picture, upright)
+        for index, image in enumerate(images):
+            source = _source(image, upright)
             (frame,) = self._opened.session.detect([source], upright)
             if frame.problem:
                 raise UserError(frame.problem)
             pixels = read_rgb(source, Path("of bytes"), upright)
             yield VideoFrame(pixels, index, ticks=index, time_s=math.nan), frame.detections
 
-    def _told(self, frame: VideoFrame, found: Detections) -> dict[str, Any]:
+    def _frame_fields(self, frame: VideoFrame, found: Detections) -> dict[str, Any]:
         height, width = frame.pixels.shape[:2]
         names = tuple(self.spec.labels[label] for label in found.labels)
         rows = {"boxes": found.boxes_xyxy, "scores": found.scores, "labels": found.labels, "names": names}
@@ -222,7 +222,7 @@ class Detector:
         return {**rows, "height": height, "width": width, **place}
 
     def close(self) -> None:
-        """Let the device go."""
+        """Release the device."""
         self._opened.close()
 
     def __enter__(self) -> Self:
@@ -237,25 +237,25 @@ class Detector:
         return f"<Detector {self.spec.name}, {self.file.path}, on {self.execution.actual}>"
 
 
-def _source(picture: Any, upright: bool) -> ImageSource:
-    """A picture in one of the forms that devices take.
+def _source(image: Any, upright: bool) -> ImageSource:
+    """An image in one of the forms that devices accept.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not an image.
     """
-    if isinstance(picture, str | Path):
-        return Path(picture)
-    if isinstance(picture, bytes | bytearray | memoryview):
-        return bytes(picture)
-    if isinstance(picture, Image.Image):
-        return pillow_rgb(picture, upright)
-    if not isinstance(picture, np.ndarray):
-        kind = type(picture).__name__
-        raise UserError(f"a {kind} is no picture; give a path, bytes, a PIL image or an array of pixels")
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        shape = " x ".join(map(str, picture.shape))
-        raise UserError(f"an array of {shape} {picture.dtype} is no picture; give height x width x 3 uint8, RGB")
-    return picture
+    if isinstance(image, str | Path):
+        return Path(image)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, Image.Image):
+        return pillow_rgb(image, upright)
+    if not isinstance(image, np.ndarray):
+        kind = type(image).__name__
+        raise UserError(f"a {kind} is not an image; give a path, bytes, a PIL image or an array of pixels")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        shape = " x ".join(map(str, image.shape))
+        raise UserError(f"an array of {shape} {image.dtype} is not an image; give height x width x 3 uint8, RGB")
+    return image
 
 
 @dataclass(frozen=True)
@@ -268,19 +268,19 @@ class _Train(TrainConfig):
 def train(settings: _Train, given: Collection[str]) -> "TrainResult":
     """Train a detector, as ``mobiledet train`` does.
 
-    Settings that are not given are those of ``recipe``, of the run in ``resume``, or of ``qat``, before the defaults.
+    Settings that are not given are taken from the run in ``resume``, from ``recipe`` or ``qat``, or else the defaults.
 
     Returns:
-        ``best`` is the checkpoint with the highest validation mAP, ``metrics`` that mAP, ``folder`` the run's.
+        the checkpoint with the highest validation mAP (``best``), its ``metrics``, and the run's ``folder``.
 
     Raises:
         UserError: a setting is wrong, data are bad, or the loss is no longer finite.
-        KeyboardInterrupt: Ctrl-C; the run can go on with ``resume``.
+        KeyboardInterrupt: Ctrl-C; the run can be continued with ``resume``.
     """
     from mobiledet.training import engine
-    from mobiledet.training.recipes import settings_before
+    from mobiledet.training.recipes import base_config
 
-    before = settings_before(settings.recipe, settings.qat, settings.resume)
+    before = base_config(settings.recipe, settings.qat, settings.resume)
     changes = {name: getattr(settings, name) for name in given if name != "quiet"}
     return engine.train(replace(before, **changes), quiet=settings.quiet)
 
@@ -293,14 +293,14 @@ class _Export(ExportConfig):
 
 @takes_after(_Export)
 def export(checkpoint: str | Path, settings: _Export) -> Bundle:
-    """Turn a checkpoint into a bundle of model files, each checked against PyTorch, as ``mobiledet export`` does.
+    """Export a checkpoint to a bundle of model files, each checked against PyTorch, as ``mobiledet export`` does.
 
     Returns:
-        the bundle; ``left_out`` tells the files that did not pass.
+        the bundle; ``left_out`` lists the files that failed the checks.
 
     Raises:
-        UserError: the checkpoint, the pictures or the folder cannot be used, a converter is missing or fails, or no
-            file passes. Nothing is written then.
+        UserError: the checkpoint, the calibration images or the folder cannot be used, a converter is missing or
+            fails, or no file passes the checks. Then nothing is written.
     """
     from rich.console import Console
 
@@ -319,10 +319,10 @@ class _Evaluate(EvaluateConfig):
 def evaluate(bundle: str | Path | Bundle, settings: _Evaluate) -> Result:
     """Measure a model file of a bundle on a device, as ``mobiledet evaluate`` does.
 
-    Without ``out`` nothing is written. Give it for what shall go on where it was interrupted.
+    The result is written only if ``out`` is given; then an interrupted evaluation can be resumed, too.
 
     Returns:
-        ``metrics`` (``AP``, ``AP50``, ...), ``latency`` (``p50_ms``, ...) and all that they come from.
+        the result with ``metrics`` (``AP``, ``AP50``, ...), ``latency`` (``p50_ms``, ...) and the underlying data.
 
     Raises:
         UserError: options contradict each other, the device refuses the file or gives other detections than at export,
@@ -331,7 +331,7 @@ def evaluate(bundle: str | Path | Bundle, settings: _Evaluate) -> Result:
     from mobiledet.evaluation.run import measure
 
     if settings.tool != "mobiledet":
-        raise UserError(f"tool {settings.tool} gives no result; use mobiledet evaluate --tool {settings.tool}")
+        raise UserError(f"tool {settings.tool} returns no result; use mobiledet evaluate --tool {settings.tool}")
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(settings.bundle)
     return measure(narrowed(settings, EvaluateConfig), opened, quiet=settings.quiet)
 
@@ -344,16 +344,16 @@ class _Compare(CompareConfig):
 
 @takes(_Compare)
 def compare(settings: _Compare, given: Collection[str]) -> "Outcome":
-    """Two versions of a detector on the same images, as ``mobiledet compare`` does.
+    """Compare two versions of a detector on the same images, as ``mobiledet compare`` does.
 
-    ``html``, ``json`` and ``markdown`` are written where they are given.
+    Pages and files are written only if ``html``, ``json`` or ``markdown`` are given.
 
     Returns:
-        ``scores`` (``map``, ``ap50``, ``classes``, each with ``old``, ``new``, ``low`` and ``high``), ``latency``,
-        ``turned_right``, ``turned_wrong``, and ``worse``, which names the limits that the new version does not keep.
+        the outcome with ``scores`` (``map``, ``ap50``, ``classes``, each with ``old``, ``new``, ``low`` and ``high``),
+        ``latency``, ``turned_right``, ``turned_wrong``, and ``worse``, the limits that the new version exceeds.
 
     Raises:
-        UserError: one of the two cannot be used, or they have not seen the same images.
+        UserError: one of the versions cannot be used, or they were not evaluated on the same images.
     """
     from mobiledet.versions.run import compare, write
 
@@ -365,15 +365,15 @@ def compare(settings: _Compare, given: Collection[str]) -> "Outcome":
 
 @takes_after(CardConfig)
 def card(bundle: str | Path | Bundle, settings: CardConfig) -> str:
-    """The model card of a bundle, as ``mobiledet card`` writes it.
+    """Make the model card of a bundle, as ``mobiledet card`` does.
 
-    Without ``out`` nothing is written; with it the Markdown, and the page beside.
+    If ``out`` is given, the card is written there as Markdown, and as an HTML page beside it.
 
     Returns:
-        its Markdown.
+        the card as Markdown.
 
     Raises:
-        UserError: the bundle or a result cannot be used, or no result is of this bundle.
+        UserError: the bundle or a result cannot be used, or no result belongs to this bundle.
     """
     from mobiledet.evaluation.card import card_of
     from mobiledet.model_card.draw import markdown
@@ -387,14 +387,14 @@ def card(bundle: str | Path | Bundle, settings: CardConfig) -> str:
 
 
 def list_backbones() -> list[str]:
-    """Names for ``train(backbone=...)``, those of other packages included; ``mobiledet list`` tells their cost."""
+    """Names for ``train(backbone=...)``, including those of other packages; ``mobiledet list`` shows their cost."""
     from mobiledet.backbones import BACKBONES
 
     return list(BACKBONES)
 
 
 def list_detectors() -> list[str]:
-    """Names for ``train(detector=...)``, those of other packages included."""
+    """Names for ``train(detector=...)``, including those of other packages."""
     from mobiledet.detectors import DETECTORS
 
     return list(DETECTORS)

@@ -1,12 +1,13 @@
-"""The bundle on disk: ``NAME.mobiledet/`` or the same as one zip file. Opened verified, written atomically. No torch.
+"""The bundle on disk, ``NAME.mobiledet/`` or the same as a zip file: verified when opened, written atomically. Imports
+no torch.
 
 SHA256SUMS             checksum of each other file (see ``mobiledet.files.checksums``)
 bundle.json            the ModelSpec and, for each model file, its size and measured figures
-labels.txt             one class name a line
+labels.txt             one class name per line
 model.float16.tflite   ...
 model.float16.mlpackage/
 model.float16.aimodel/
-golden/                pictures and what each model file gives for them (see ``mobiledet.golden``)
+golden/                images and the outputs of each model file for them (see ``mobiledet.golden``)
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ from mobiledet.spec import ModelSpec, read_json
 SUFFIX = ".mobiledet"
 MAX_UNPACKED_BYTES = 4 << 30
 LISTING_BYTES = 16 << 20
-GRAPH, VISION = "graph", "vision"  # faces of a Core ML package
+GRAPH, VISION = "graph", "vision"  # interfaces of a Core ML package
 LISTING, LABELS, GOLDEN = "bundle.json", "labels.txt", "golden"
 
 
@@ -43,15 +44,15 @@ class KernelCheck:
 
     Attributes:
         within: whether its outputs are within the file's own tolerance.
-        runtime: that ran it, such as ``litert 2.3.0``.
-        emulator: what played the processor, such as ``QEMU 10.0.13``.
-        reference: runtime and processor that the differences are to, such as ``litert 2.3.0, x86_64``.
-        cases: golden cases.
-        detections: of the reference in them.
-        box_px: largest difference of a box's corner, in pixels of the model's input; None where the file did not run.
-        score: largest difference of scores; None likewise.
-        unpaired: detections on an object where the other side has none.
-        problem: why they are not within; empty where they are.
+        runtime: the runtime that ran it, such as ``litert 2.3.0``.
+        emulator: the emulator of the processor, such as ``QEMU 10.0.13``.
+        reference: runtime and processor that it is compared with, such as ``litert 2.3.0, x86_64``.
+        cases: number of golden cases.
+        detections: number of detections of the reference in them.
+        box_px: largest difference of a box's corner, in pixels of the model's input; None if the file did not run.
+        score: largest difference of scores; None if the file did not run.
+        unpaired: number of detections of either side without a counterpart on the other.
+        problem: why the outputs are not within the tolerance; empty if they are.
     """
 
     within: bool
@@ -74,16 +75,16 @@ class ModelFile:
         path: relative to the bundle, with forward slashes; an .mlpackage and an .aimodel are folders.
         format: ``tflite``, ``coreml`` or ``coreai``.
         precision: ``float32``, ``float16``, ``int8`` ...
-        bytes: size, of all its files for a folder.
-        sha256: of the file, or of the lines of SHA256SUMS for a folder; not in bundle.json.
-        parity: figures of the comparison with the PyTorch detector at export; ``checked`` says how.
-        map: measured COCO mAP with its dataset and number of images, or None when not measured.
-        face: of a Core ML package, ``graph`` (the four outputs of a .tflite file) or ``vision`` (a pipeline that Vision
-            takes for an object detector); both find the same. Empty for the others.
-        calibration: the images that integer activations were fitted to: ``source``, ``images`` (how many) and ``seed``.
-        accelerators: what computes such a file and in which numbers, by kind of processor; None in older bundles.
-        kernels: what was verified on other processors, by name of the core; None where nothing was.
-        operating_point: from which score on its detections are shown, once `mobiledet thresholds` has stored it.
+        bytes: size; for a folder the total size of its files.
+        sha256: checksum of the file, or of a folder's lines in SHA256SUMS; not in bundle.json.
+        parity: results of the comparison with the PyTorch detector at export; ``checked`` says how it was made.
+        map: measured COCO mAP with its data set and number of images, or None if not measured.
+        face: interface of a Core ML package: ``graph`` (the four outputs of a .tflite file) or ``vision`` (a pipeline
+            that the Vision framework uses as an object detector); both give the same detections. Empty for the others.
+        calibration: the calibration images of quantised activations: ``source``, ``images`` (their number), ``seed``.
+        accelerators: for each kind of processor, what runs such a file and in which precision; None in older bundles.
+        kernels: checks on other processors, by name of the core; None if there were none.
+        operating_point: score thresholds that `mobiledet thresholds` has stored; None if it has not.
     """
 
     path: str
@@ -102,11 +103,12 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A model file that was asked for and did not pass at export.
+    """A model file that was requested but failed the checks of the export.
 
     Attributes:
-        path: that it would have.
-        reason, advice: in words.
+        path: the path that it would have.
+        reason: why it failed.
+        advice: what to do.
     """
 
     path: str
@@ -122,12 +124,12 @@ class Bundle:
     """An opened bundle whose files have been verified.
 
     Attributes:
-        path: what the user named, a folder or a zip.
-        root: the folder that holds the files (a temporary one for a zip, removed with this object).
-        spec: the model's description.
+        path: the folder or zip that the user named.
+        root: the folder of the files; for a zip a temporary one, which is removed with this object.
+        spec: description of the model.
         files: the model files.
-        recorded: the golden cases, and what each model file gives for them.
-        left_out: files that the export was asked for and did not ship.
+        recorded: the golden cases, and the outputs of each model file for them.
+        left_out: model files that were requested but failed the checks of the export.
     """
 
     path: Path
@@ -139,19 +141,19 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
-        """Checksum of SHA256SUMS, which holds the checksums of all else: it names the bundle's exact content."""
+        """Checksum of SHA256SUMS, which covers all other files, so that it identifies the bundle's content."""
         return hashlib.sha256((self.root / SUMS).read_bytes()).hexdigest()
 
     def select(self, name: str = "", format: str = "tflite") -> ModelFile:
-        """The model file called ``name``.
+        """Choose a model file.
 
         Args:
-            name: a file name, or a precision such as ``float16``; empty takes the first file.
-            format: is preferred where several files are of the precision, or the name is empty. Among Core ML packages
-                the one whose outputs are those of a .tflite file goes before the one for Vision.
+            name: a file name, or a precision such as ``float16``; empty chooses the first file.
+            format: preferred format if several files match. Among Core ML packages, the one with the outputs of a
+                .tflite file is preferred to the one for Vision.
 
         Raises:
-            UserError: there is none; the message lists what the bundle holds.
+            UserError: no file matches; the message lists those in the bundle.
         """
         candidates = [f for f in self.files if name in ("", f.path, f.precision)]
         if not candidates:
@@ -163,7 +165,7 @@ class Bundle:
         """The golden cases of a model file, in order.
 
         Raises:
-            UserError: a picture cannot be decoded.
+            UserError: an image cannot be decoded.
         """
         try:
             return golden_cases(self.recorded, file.path, self.spec)
@@ -175,7 +177,7 @@ def open_bundle(path: Path) -> Bundle:
     """Open a bundle folder or zip and verify every file in it.
 
     Raises:
-        UserError: nothing is there, it is no bundle, a file is missing, changed or lies outside of the bundle.
+        UserError: the path does not exist or is not a bundle, or a file is missing, changed or outside the bundle.
     """
     path = Path(path)
     if not path.exists():
@@ -201,17 +203,18 @@ def write_bundle(
     overwrite: bool = False,
     left_out: Sequence[LeftOut] = (),
 ) -> Bundle:
-    """Write a bundle folder: whole or not at all.
+    """Write a bundle folder atomically.
 
     Args:
         path: the folder to make.
-        sources: where each model file lies now, and its entry; size and checksum are filled in here.
-        golden: the cases, and what each of the model files gives for them.
-        overwrite: replace what is there.
-        left_out: files that are missing from ``sources``, and why.
+        spec: description of the model.
+        sources: the present path of each model file, and its entry; size and checksum are filled in here.
+        golden: the golden cases, and the outputs of each model file for them.
+        overwrite: replace an existing bundle.
+        left_out: requested files that are not among ``sources``.
 
     Raises:
-        UserError: ``path`` exists, or cannot be written, or the golden cases do not fit the files.
+        UserError: ``path`` exists or cannot be written, or the golden cases do not match the files.
     """
     with locked_target(path, "writing a bundle"), atomic_folder(path, overwrite) as folder:
         files = []
@@ -233,15 +236,15 @@ def write_bundle(
 
 
 def copy_bundle(bundle: Bundle, path: Path, files: Sequence[ModelFile]) -> Bundle:
-    """Write a bundle with some of another one's model files and all its golden cases.
+    """Copy a bundle with only some of its model files.
 
     Args:
-        bundle: is left as it is.
+        bundle: the bundle to copy.
         path: the folder to make.
-        files: those that the copy holds.
+        files: the model files to copy.
 
     Raises:
-        UserError: ``path`` exists, or cannot be written.
+        UserError: ``path`` exists or cannot be written.
     """
     sources = [(bundle.root / file.path, file) for file in files]
     return write_bundle(path, bundle.spec, sources, bundle.recorded.of([file.path for file in files]))
@@ -259,13 +262,13 @@ def _verified(path: Path, root: Path) -> Bundle:
     entries = listing.get("files")
     try:
         if not isinstance(entries, list):
-            raise ValueError("files is no list")
+            raise ValueError("files is not a list")
         files = tuple(_model_file(entry, checksums, f"files[{index}]") for index, entry in enumerate(entries))
         if len({file.path for file in files}) < len(files):
-            raise ValueError("files names one twice")
+            raise ValueError("files contains a path twice")
         for index, file in enumerate(files):
             if file.operating_point and file.sha256:
-                _held(file.operating_point, file, spec, f"files[{index}]")
+                _check_operating_point(file.operating_point, file, spec, f"files[{index}]")
         left_out = decode(tuple[LeftOut, ...], listing.get("left_out", []), "left_out")
     except ValueError as error:
         raise UserError(f"{path}: {LISTING} lists its files in a form that cannot be read: {error}") from error
@@ -277,7 +280,7 @@ def _verified(path: Path, root: Path) -> Bundle:
     return Bundle(path, root, spec, files, golden, left_out)
 
 
-def _held(point: OperatingPoint, file: ModelFile, spec: ModelSpec, where: str) -> None:
+def _check_operating_point(point: OperatingPoint, file: ModelFile, spec: ModelSpec, where: str) -> None:
     try:
         point.check(spec.labels, file.sha256)
     except ValueError as error:
@@ -286,14 +289,14 @@ def _held(point: OperatingPoint, file: ModelFile, spec: ModelSpec, where: str) -
 
 def _model_file(entry: Any, checksums: Mapping[str, str], where: str) -> ModelFile:
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or "sha256" in entry:
-        raise ValueError(f"{where} is no description of a file")
+        raise ValueError(f"{where} is not the description of a file")
     known = {**entry, "sha256": checksum_of(entry["path"], checksums)}
-    file: ModelFile = decode(ModelFile, known, where, filled=(ModelFile,))  # which grew since bundles were written
+    file: ModelFile = decode(ModelFile, known, where, filled=(ModelFile,))  # older bundles lack fields
     return file
 
 
 def _top(folder: Path) -> Path:
-    """The folder with bundle.json: the given one, or its single sub-folder."""
+    """The folder with bundle.json: ``folder`` or its only subfolder."""
     inner = [entry for entry in folder.iterdir() if entry.is_dir()]
     if not (folder / LISTING).exists() and len(inner) == 1:
         return inner[0]

@@ -1,4 +1,4 @@
-"""The checkpoint on disk: weights, their ModelSpec and, in a run's last one, what is needed to train on."""
+"""Checkpoint files: weights, their ModelSpec and, to resume a run, the training state."""
 
 import json
 import os
@@ -18,19 +18,18 @@ from mobiledet.spec import ModelSpec
 from mobiledet.weights import CHECKPOINT_FORMAT, check_weights, first_line, load_weights, read_tensors
 
 VERSION = 1
-MOST_DATA_BYTES = 2**30  # of the list of pictures, unpacked
+MAX_DATA_BYTES = 2**30  # of the decompressed list of images
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """Content of a checkpoint file.
 
     Attributes:
-        spec: the network that the weights belong to.
-        weights: its state dict; the averaged weights where training keeps an average.
-        training: optimiser, raw weights, progress; None in a checkpoint meant for use alone.
-        data: the lists of pictures that the run learnt from and was validated on, as JSON values (``data.record``);
-            None in one that tells nothing of them.
+        spec: description of the network.
+        weights: its state dict; the averaged weights if training averages them.
+        training: training state (optimiser, raw weights, progress); None in a checkpoint for inference.
+        data: the lists of training and validation images as JSON values (see ``data.record``); None if unknown.
     """
 
     spec: ModelSpec
@@ -40,15 +39,15 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, previous: Path | None = None) -> None:
-    """Write the file whole or not at all.
+    """Write a checkpoint file atomically.
 
     Args:
         path: the file.
         checkpoint: its content.
-        previous: what the file becomes that is replaced; None drops it.
+        previous: path to which an existing file is moved; None overwrites it.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     with atomic_file(path) as temporary:
         content = {
@@ -80,13 +79,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         odd = content.keys() - {"data"} ^ {"format", "version", "spec", "weights", "training"}
         if odd:
             raise ValueError(f"{str(min(odd, key=str))[:40]} is missing or unknown")
-        # training has always averaged large pictures, so what is exported anew follows the rule
+        # training has always used the mean when shrinking images, so a new export does, too
         spec = ModelSpec.from_json(load_json(content["spec"].encode()), source=str(path), older_sampling="mean")
         weights = dict(content["weights"])
         if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()):
-            raise ValueError("its weights are no tensors with names")
+            raise ValueError("its weights are not tensors with names")
         if not isinstance(content["training"], dict | None):
-            raise ValueError("its state of training is none")
+            raise ValueError("its training state is not a dictionary")
         data = _unpacked(content.get("data"))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, zlib.error) as error:
         raise UserError(f"{path} is a damaged checkpoint: {first_line(error)}") from error
@@ -94,14 +93,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def check_size(checkpoint: Checkpoint, path: Path) -> None:
-    """Hold the weights against the network of the spec before it is built: a spec of a few bytes can describe one that
-    fills the memory.
+    """Compare the shapes of the weights with the network of the spec without allocating it, because a spec of a few
+    bytes can describe a network that fills the memory.
 
     Raises:
-        UserError: names or shapes differ, or there is no such network.
+        UserError: names or shapes differ, or the network does not exist.
     """
     try:
-        with torch.device("meta"):  # shapes without numbers
+        with torch.device("meta"):  # shapes only
             network = detector_from_spec(checkpoint.spec)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -113,7 +112,7 @@ def _without_training_parts(detector: Detector, weights: dict[str, Tensor]) -> d
 
 
 def _save(content: dict[str, Any], temporary: Path, path: Path) -> None:
-    """``torch.save``, which tells a full disk as a position in a file."""
+    """``torch.save`` with clear errors; by itself it reports a full disk as an unexpected file position."""
     try:
         with temporary.open("wb") as file:
             torch.save(content, file)
@@ -121,12 +120,12 @@ def _save(content: dict[str, Any], temporary: Path, path: Path) -> None:
         cause = error.__context__
         full = isinstance(cause, OSError) and is_full(cause)
         if full or "unexpected pos" in str(error) or "PytorchStreamWriter" in str(error):
-            raise DiskFull(f"cannot write {path}: no space left on the disk, or not so much for one file") from error
+            raise DiskFull(f"cannot write {path}: no space left on the disk, or the file is too large") from error
         raise UserError(f"cannot write {path}: {first_line(error)}; check the disk") from error
 
 
 def _packed(data: dict[str, Any] | None) -> Tensor | None:
-    """JSON, compressed: a hundred thousand names take less than a megabyte."""
+    """Compressed JSON: a hundred thousand file names take less than a megabyte."""
     if data is None:
         return None
     return torch.frombuffer(bytearray(zlib.compress(json.dumps(data).encode())), dtype=torch.uint8)
@@ -136,22 +135,22 @@ def _unpacked(packed: Tensor | None) -> dict[str, Any] | None:
     if packed is None:
         return None
     if packed.dtype != torch.uint8 or packed.ndim != 1:
-        raise ValueError("its list of pictures is no row of bytes")
+        raise ValueError("its list of images is not a vector of bytes")
     unpacking = zlib.decompressobj()
-    text = unpacking.decompress(packed.numpy().tobytes(), MOST_DATA_BYTES)
+    text = unpacking.decompress(packed.numpy().tobytes(), MAX_DATA_BYTES)
     if not unpacking.eof:
-        raise ValueError("its list of pictures is too long or cut off")
+        raise ValueError("its list of images is too long or cut off")
     values = load_json(text)
     if not isinstance(values, dict):
-        raise ValueError("its list of pictures is no object")
+        raise ValueError("its list of images is not an object")
     return values
 
 
 def load_detector(path: Path) -> tuple[Detector, ModelSpec]:
-    """The trained detector of a checkpoint, in evaluation mode on the CPU, without what only training has.
+    """The trained detector of a checkpoint, in evaluation mode on the CPU, without the parts that only training uses.
 
     Raises:
-        UserError: the file cannot be read, or its weights do not fit its own spec.
+        UserError: the file cannot be read, or its weights do not match its spec.
     """
     checkpoint = load_checkpoint(path)
     check_size(checkpoint, path)

@@ -1,7 +1,7 @@
-"""The command line: ``mobiledet COMMAND``, one command for each frozen config dataclass.
+"""The command line: ``mobiledet COMMAND``, with one command per frozen config dataclass.
 
-The table ``COMMANDS`` holds paths instead of objects, so that only the chosen command's modules are loaded and the
-help appears at once.
+The table ``COMMANDS`` contains import paths instead of objects, so that only the modules of the chosen command are
+loaded and the help appears at once.
 """
 
 import importlib
@@ -31,8 +31,8 @@ class Command:
         config: ``module:class`` of the frozen dataclass whose fields are the options.
         function: ``module:function`` that takes the config and returns None or an exit status.
         help: one line for ``mobiledet --help``.
-        defaults: ``module:function`` that takes the words after the command and returns the config that its options
-            change; empty for the config's own defaults.
+        defaults: ``module:function`` that takes the arguments after the command and returns the config to which its
+            options are applied; empty for the dataclass's own defaults.
     """
 
     config: str
@@ -45,7 +45,7 @@ COMMANDS = {
     "quickstart": Command(
         "mobiledet.quickstart:QuickstartConfig",
         "mobiledet.quickstart:run",
-        "the whole way in minutes: data, training, export, evaluation, report",
+        "run all steps in minutes on built-in data: train, export, evaluate, report",
     ),
     "data": Command(
         "mobiledet.overview.config:DataConfig",
@@ -55,33 +55,33 @@ COMMANDS = {
     "convert-data": Command(
         "mobiledet.overview.config:ConvertConfig",
         "mobiledet.overview.convert:run",
-        "write a data set in COCO's, YOLO's or Pascal VOC's format",
+        "convert a data set to the format of COCO, YOLO or Pascal VOC",
     ),
     "train": Command(
         "mobiledet.training.config:TrainConfig",
         "mobiledet.training.engine:run",
-        "train a detector on COCO, on annotated images of your own, or on shapes",
-        "mobiledet.training.recipes:settings_before_options",
+        "train a detector on COCO, on your own annotated images, or on built-in shapes",
+        "mobiledet.training.recipes:base_config_of_arguments",
     ),
     "zoo": Command(
         "mobiledet.zoo.config:ZooConfig",
         "mobiledet.zoo.listing:run",
-        "list published detectors that can be had by name: size, cost, mAP, licence",
+        "list the published detectors that can be imported: size, cost, mAP, licence",
     ),
     "import": Command(
         "mobiledet.zoo.config:ImportConfig",
         "mobiledet.zoo.importing:run",
-        "turn a published detector's weights into a checkpoint",
+        "convert a published detector's weights to a checkpoint",
     ),
     "export": Command(
         "mobiledet_converters.config:ExportConfig",
         "mobiledet_converters.export:run",
-        "turn a checkpoint into a bundle: TFLite and Core ML files, checked against PyTorch",
+        "export a checkpoint to a bundle: TFLite and Core ML files, checked against PyTorch",
     ),
     "lint": Command(
         "mobiledet_converters.config:LintConfig",
         "mobiledet_converters.lint.run:run",
-        "tell what will hold a TFLite file up on a CPU, a GPU or an NPU",
+        "find what slows down a TFLite file on a CPU, a GPU or an NPU",
     ),
     "evaluate": Command(
         "mobiledet.evaluation.config:EvaluateConfig",
@@ -91,17 +91,17 @@ COMMANDS = {
     "thresholds": Command(
         "mobiledet.evaluation.config:ThresholdsConfig",
         "mobiledet.evaluation.thresholds:run",
-        "choose from which score on detections are shown, and store it in the bundle",
+        "choose the score threshold of each class, and store it in the bundle",
     ),
     "report": Command(
         "mobiledet.evaluation.config:ReportConfig",
         "mobiledet.evaluation.report:run",
-        "draw mAP against latency from results: one HTML page and a PNG",
+        "plot mAP against latency from result files: an HTML page and a PNG",
     ),
     "compare": Command(
         "mobiledet.versions.config:CompareConfig",
         "mobiledet.versions.run:run",
-        "tell whether a new version is better or worse than the old one, with a status for CI",
+        "compare a new version with an old one: better or worse, with an exit status for CI",
     ),
     "card": Command(
         "mobiledet.model_card.config:CardConfig",
@@ -111,42 +111,42 @@ COMMANDS = {
     "sweep": Command(
         "mobiledet.sweep.config:SweepConfig",
         "mobiledet.sweep.run:run",
-        "evaluate many models on many devices, and draw one report",
+        "evaluate many models on many devices, and write one report",
     ),
     "predict": Command(
         "mobiledet.evaluation.config:PredictConfig",
         "mobiledet.zoo_bundle:predict",
-        "draw the boxes that a bundle, or a published detector, finds on pictures and videos",
+        "detect objects in images and videos with a bundle or a published detector",
     ),
     "devices": Command(
         "mobiledet.devices.config:DevicesConfig",
         "mobiledet.devices.reachable:run",
-        "list what evaluate can reach: this machine, phones, agents",
+        "list the devices that evaluate can reach: this machine, phones, agents",
     ),
     "arm-setup": Command(
         "mobiledet.devices.arm.config:ArmSetupConfig",
         "mobiledet.devices.arm.setup:run",
-        "fetch what runs bundles on emulated ARM processors",
+        "download what is needed to run bundles on emulated ARM processors",
     ),
     "arm-check": Command(
         "mobiledet.devices.arm.config:ArmCheckConfig",
         "mobiledet.devices.arm.check:run",
-        "run a bundle's golden cases on the kernels of several generations of phones",
+        "check a bundle's golden cases on the kernels of several generations of phones",
     ),
     "agent": Command(
         "mobiledet.devices.agent.config:AgentConfig",
         "mobiledet.devices.agent.run:run",
-        "serve this machine to evaluate on another one",
+        "let evaluate on another machine use this one as a device",
     ),
     "agent-check": Command(
         "mobiledet.devices.agent.config:AgentCheckConfig",
         "mobiledet.devices.agent.run_check:run",
-        "check that an agent, on whatever device, keeps to the protocol",
+        "check that an agent follows the protocol",
     ),
     "web": Command(
         "mobiledet.devices.browser.config:WebConfig",
         "mobiledet.devices.browser.run:run",
-        "try a bundle in the browser of any phone, or write the page for a web server",
+        "run a bundle in a phone's browser, or write the page for a web server",
     ),
     "list": Command(
         "mobiledet.listing:ListConfig",
@@ -156,22 +156,22 @@ COMMANDS = {
     "plan": Command(
         "mobiledet.planning.config:PlanConfig",
         "mobiledet.planning.run:run",
-        "say which network to train for a budget of milliseconds and megabytes",
+        "recommend networks to train for a budget of milliseconds and megabytes",
     ),
     "profile": Command(
         "mobiledet.profile.config:ProfileConfig",
         "mobiledet.profile.run:run",
-        "show what a network costs, where its time goes, and whether guidelines hold",
+        "show the cost of a network layer by layer, and whether it follows the guidelines",
     ),
     "shapes": Command(
         "mobiledet.data.config:ShapesConfig",
         "mobiledet.data.shapes:run",
-        "write the built-in synthetic data set in COCO's layout",
+        "write the built-in synthetic data set in COCO's folder layout",
     ),
     "doctor": Command(
         "mobiledet.doctor:DoctorConfig",
         "mobiledet.doctor:run",
-        "check this machine and say how to mend what is wrong",
+        "check this machine and say how to fix what is wrong",
     ),
 }
 
@@ -188,10 +188,10 @@ MOBILEDET_DEBUG=1 shows the traceback of an error."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0 well, 2 the user's mistake, 130 interrupted.
+    """Run one command and return the exit status: 0 success, 2 user error, 130 interrupted, or the command's own.
 
     Args:
-        argv: the words after ``mobiledet``; those of the process by default.
+        argv: the arguments after ``mobiledet``; by default those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if sys.platform == "win32":  # there is neither fcntl nor resource
@@ -209,14 +209,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone (`| head`): nothing may be written any more, the interpreter's last flush included.
+        # The reader has gone (`| head`): nothing more may be written, not even by the interpreter's final flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
 
 
 @contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM ends the process like the end of a command does: what is temporary is removed."""
+    """Turn SIGTERM into SystemExit, so that temporary files are removed."""
     is_ours = (
         threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     )
@@ -257,12 +257,12 @@ def _run(name: str, arguments: list[str]) -> int:
         reason = _broken_installation(error)
         if reason is None:
             raise
-        raise UserError(f"{reason}; run `mobiledet doctor` to see how to mend it") from error
+        raise UserError(f"{reason}; run `mobiledet doctor` to see how to fix it") from error
     return status or 0
 
 
 def _broken_installation(error: ImportError | RuntimeError) -> str | None:
-    """The reason, if the error means that packages are missing or do not fit each other."""
+    """The reason, if the error means that packages are missing or incompatible; otherwise None."""
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("mobiledet"):
         from mobiledet.doctor import extra_with
 

@@ -1,12 +1,13 @@
 """Parameters, multiply-adds and memory access of a network, layer by layer.
 
-One multiply-add counts as one, convolutions and fully connected layers only, as in the papers of mobile networks.
+A multiply-add counts as one. Only convolutions and fully connected layers are counted, as in the papers on mobile
+networks.
 
-Memory access is that of ShuffleNet V2 (arXiv:1807.11164, section 2): every number that a layer needs is read once and
-every number that it gives is written once, as with a cache that is large enough. For a 1x1 convolution of c1 to c2
-channels on an h x w map that is hw(c1 + c2) + c1 c2, in g groups hw(c1 + c2) + c1 c2 / g. In general it is the numbers
-of the input that the kernel touches (a 1x1 convolution of stride 2 touches a quarter of them), those of the output,
-and those of the weight; bias, normalisation and activation are left out.
+Memory access is counted as in ShuffleNet V2 (arXiv:1807.11164, section 2): each input and weight is read once and each
+output is written once, as with a sufficiently large cache. For a 1x1 convolution from c1 to c2 channels on an h x w map
+that is hw(c1 + c2) + c1 c2, with g groups hw(c1 + c2) + c1 c2 / g. In general it is the number of input values that the
+kernel touches (a 1x1 convolution of stride 2 touches a quarter), of output values and of weights; bias, normalisation
+and activation are left out.
 """
 
 import math
@@ -25,13 +26,13 @@ class LayerCost:
     Attributes:
         name: the module's path in the network.
         kind: one of ``KINDS``.
-        parameters: of weight and bias.
-        macs: multiply-adds.
-        memory_access: numbers read and written.
-        in_channels, out_channels: features of a fully connected layer.
+        parameters: number of weights and biases.
+        macs: number of multiply-adds.
+        memory_access: number of values read and written.
+        in_channels, out_channels: channels; features of a fully connected layer.
         kernel_size: (rows, columns).
-        groups: of a convolution, else 1.
-        positions: rows times columns of the output; of a fully connected layer the vectors that it takes.
+        groups: groups of a convolution, otherwise 1.
+        positions: rows times columns of the output; for a fully connected layer the number of input vectors.
     """
 
     name: str
@@ -47,14 +48,15 @@ class LayerCost:
 
     @property
     def is_grouped_1x1(self) -> bool:
-        """A 1x1 convolution in more than one group."""
+        """Whether it is a 1x1 convolution with more than one group."""
         return self.kernel_size == (1, 1) and self.groups > 1
 
 
 def layer_costs(model: nn.Module, height: int, width: int, channels: int = 3) -> tuple[LayerCost, ...]:
-    """Costs for one channels x height x width image, in the order of execution; a layer that runs twice counts twice.
+    """Cost of each layer for one image of channels x height x width, in the order of execution; a layer that runs twice
+    is listed twice.
 
-    A model on the ``meta`` device is counted without computing anything.
+    For a model on the ``meta`` device nothing is computed.
     """
     names = {module: name for name, module in model.named_modules()}
     costs: list[LayerCost] = []
@@ -81,7 +83,7 @@ def count_macs(model: nn.Module, height: int, width: int) -> int:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """All trainable numbers, normalisation included."""
+    """Number of parameters, including those of normalisation layers."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -1,4 +1,4 @@
-"""Detections of one image, the currency between devices, metrics and pictures."""
+"""Detections of one image, as devices return them and metrics and drawings use them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +8,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Detections:
-    """Boxes found in one image, best score first.
+    """Detections in one image, highest score first.
 
     Attributes:
-        boxes_xyxy: N x 4 float32, (x1, y1, x2, y2) in pixels of the image as it lies on disk, x to the right,
-            y downwards, (0, 0) the top left corner of the top left pixel.
+        boxes_xyxy: N x 4 float32, (x1, y1, x2, y2) in pixels of the image, x to the right, y downwards, (0, 0) at the
+            top left corner of the top left pixel.
         scores: N float32 in 0..1.
         labels: N int64, contiguous class indices 0..C-1 (the lines of labels.txt, not COCO category ids).
     """
@@ -43,16 +43,16 @@ class Detections:
 
     @classmethod
     def from_json(cls, boxes: Any, scores: Any, labels: Any, class_count: int | None = None) -> "Detections":
-        """Detections of decoded JSON: a list of N lists of four numbers, and two lists of N.
+        """Read detections from decoded JSON: a list of N lists of four numbers, and two lists of N numbers.
 
-        Numbers are looked at all at once: a decoder that walks through them would take longer than many a network.
+        Values are checked as arrays; checking them one by one would take longer than many a network.
 
         Args:
             boxes, scores, labels: as in the attributes.
-            class_count: of the model; None where labels have no upper end.
+            class_count: number of classes of the model; None if labels have no upper limit.
 
         Raises:
-            ValueError: they do not agree, or a value is of another type, not finite or out of range.
+            ValueError: lengths differ, or a value is of another type, not finite or out of range.
         """
         found = cls(
             _numbers(boxes, "boxes", "iuf", np.float32, columns=4),
@@ -79,14 +79,14 @@ class Detections:
         image_height: int,
         image_width: int,
     ) -> "Detections":
-        """Detections of a model file's four outputs.
+        """Detections from the four outputs of a model file.
 
         Args:
             boxes_yxyx: K x 4, (ymin, xmin, ymax, xmax) as fractions of the model's input, 0..1.
             classes: K class indices, as floats or integers.
             scores: K scores.
-            count: how many of the K rows are detections; the rest is padding.
-            image_height, image_width: pixels of that input; 1 leaves fractions (see ``mobiledet.placement``).
+            count: number of the K rows that are detections; the rest is padding.
+            image_height, image_width: size of the input in pixels; 1 keeps fractions (see ``mobiledet.placement``).
         """
         scale = np.array([image_width, image_height, image_width, image_height], np.float32)
         boxes = boxes_yxyx[:count, [1, 0, 3, 2]].astype(np.float32) * scale
@@ -95,20 +95,20 @@ class Detections:
 
 
 def _numbers(values: Any, name: str, kinds: str, dtype: type, columns: int = 0) -> np.ndarray:
-    """A list of numbers, or of lists of so many, as an array.
+    """Convert a list of numbers, or of lists of ``columns`` numbers, to an array.
 
-    Texts, truth values and numbers of another kind are refused, not converted.
+    Strings, booleans and numbers of another kind are refused, not converted.
     """
     if not isinstance(values, list):
-        raise ValueError(f"{name} is no list")
+        raise ValueError(f"{name} is not a list")
     shape = (len(values), columns) if columns else (len(values),)
     if not values:
         return np.zeros(shape, dtype)
     try:
         array = np.asarray(values)
     except (ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{name} is no list of numbers, or of lists of as many") from error
+        raise ValueError(f"{name} is not a list of numbers, or of lists of equal length") from error
     if array.dtype.kind not in kinds or array.shape != shape:
         raise ValueError(f"{name} has a value of another type, or lists of another length")
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+    with np.errstate(over="ignore"):  # too large values become infinite and are refused later
         return array.astype(dtype)

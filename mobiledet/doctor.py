@@ -1,7 +1,7 @@
-"""``mobiledet doctor``: what this machine lacks, and how to mend it.
+"""``mobiledet doctor``: finds what is missing or broken on this machine, and says how to fix it.
 
-Versions come from the installed packages' metadata. Whatever must be imported to be known, is imported in a process of
-its own: a broken build may end its process.
+Versions come from the metadata of installed packages. Packages that must be imported to be checked are imported in a
+process of their own, because a broken build may crash it.
 """
 
 import json
@@ -33,20 +33,20 @@ Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", 
 
 NEEDS: dict[Extra, str] = {
     "train": "mobiledet train",
-    "evaluate": "pictures of reports, quicker resizing, other scorers, QR codes",
+    "evaluate": "charts as PNG, faster resizing, other scorers, QR codes",
     "pretrained": "mobiledet train --pretrained imagenet with weights of timm",
     "video": "mobiledet predict on videos and cameras",
     "tflite": "mobiledet export --format tflite",
     "coreml": "mobiledet export --format coreml",
-    "coreai": "mobiledet export --format coreai, and evaluate of its files",
+    "coreai": "mobiledet export --format coreai, and evaluating its files",
     "dev": "the project's own tests",
 }
-RUNS = "whatever runs a bundle"  # needs the packages of a plain install
-MODULES = {"cv2": "opencv-python-headless"}  # that are not called as their packages are
-CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"  # only in a checkout; a wheel knows the ranges alone
+RUNS = "running bundles"  # what a plain install is for
+MODULES = {"cv2": "opencv-python-headless"}  # modules whose package has another name
+CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"  # exists only in a checkout; a wheel has only ranges
 PROBE_TIMEOUT_S = 180
 GIB = 2**30
-ENOUGH_MEMORY_GIB = 4  # a Core ML or TFLite conversion holds the network several times
+ENOUGH_MEMORY_GIB = 4  # a conversion to Core ML or TFLite keeps several copies of the network
 ENOUGH_DISK_GIB = 2
 
 PROBE_TORCH = """
@@ -69,14 +69,15 @@ class DoctorConfig:
     """Check this machine: Python, packages, torch and torchvision, LiteRT, Core AI, processor, memory, disk."""
 
     need: tuple[Extra, ...] = ()
-    """Sets of packages that must be complete beside those of a plain install; what others lack is a warning."""
+    """Extras whose packages must be complete, in addition to a plain install. Missing packages of other extras are only
+    a warning."""
     json: bool = False
     """Print JSON instead of a table."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. ``mend`` is empty when nothing is to be done."""
+    """One finding; ``mend`` says how to fix it and is empty if nothing needs to be done."""
 
     name: str
     status: Status
@@ -86,10 +87,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a piece of Python did in a process of its own.
+    """Result of Python code that ran in a process of its own.
 
     Attributes:
-        output: its standard output, if it ended well.
+        output: its standard output, if it succeeded.
         error: otherwise the last line of its traceback, or the signal that ended it.
     """
 
@@ -109,7 +110,7 @@ def run(config: DoctorConfig) -> int:
 
 
 def examine(need: tuple[Extra, ...]) -> Iterator[Check]:
-    """All checks, those of the ``need``-ed extras strictly."""
+    """Run all checks; missing packages of the extras in ``need`` are problems, those of other extras warnings."""
     yield check_python()
     yield from check_packages(need)
     if _installed("torch") or _installed("torchvision") or "train" in need:
@@ -127,7 +128,7 @@ def examine(need: tuple[Extra, ...]) -> Iterator[Check]:
 
 
 def check_python() -> Check:
-    """The interpreter against ``requires-python``."""
+    """Compare the interpreter's version with ``requires-python``."""
     found = platform.python_version()
     required = _own_metadata("Requires-Python")
     if required and not Requirement(f"python{required}").specifier.contains(found):
@@ -136,7 +137,7 @@ def check_python() -> Check:
 
 
 def check_packages(need: tuple[Extra, ...]) -> Iterator[Check]:
-    """Each extra's packages against the ranges of pyproject.toml."""
+    """Compare the packages of a plain install and of each extra with the ranges of pyproject.toml."""
     try:
         requirements = [Requirement(text) for text in metadata.requires("mobiledet") or []]
     except metadata.PackageNotFoundError:
@@ -150,7 +151,7 @@ def check_packages(need: tuple[Extra, ...]) -> Iterator[Check]:
 
 
 def extra_with(module: str) -> str:
-    """What to install for a module that is missing, as ``mobiledet[train]``; empty if it is nobody's."""
+    """What to install for a missing module, such as ``mobiledet[train]``; empty if no extra contains it."""
     package = MODULES.get(module, module.replace("_", "-"))
     for text in metadata.requires("mobiledet") or []:
         requirement = Requirement(text)
@@ -163,13 +164,13 @@ def extra_with(module: str) -> str:
 def check_extra(
     extra: Extra | Literal[""], requirements: list[Requirement], tested: dict[str, str], needed: bool
 ) -> Check:
-    """One set of packages.
+    """Check the packages of one extra.
 
     Args:
-        extra: its name in pyproject.toml; empty for those of a plain install.
-        requirements: its packages and their ranges.
-        tested: the version of each package in the tested set, where known.
-        needed: whether a lack is a problem rather than a warning.
+        extra: its name in pyproject.toml; empty for a plain install.
+        requirements: its packages and their version ranges.
+        tested: the tested version of each package, if known.
+        needed: whether a missing package is a problem rather than a warning.
     """
     name = f"packages [{extra}]" if extra else "packages"
     lacking = [str(_plain(r)) for r in requirements if not _installed(r.name)]
@@ -199,7 +200,7 @@ def check_extra(
 
 
 def check_torch() -> Iterator[Check]:
-    """torch and torchvision: whether they fit each other and load, and which GPUs they see."""
+    """Whether torch and torchvision match each other and can be loaded, and which GPUs they see."""
     versions = {name: _installed(name) for name in ("torch", "torchvision")}
     found = ", ".join(f"{name} {version or 'not installed'}" for name, version in versions.items())
     together = _install_command("--reinstall torch torchvision")
@@ -223,7 +224,7 @@ def check_torch() -> Iterator[Check]:
 
 
 def check_gpu(gpus: list[str]) -> Check:
-    """The GPUs that torch sees against the driver's presence."""
+    """Whether torch sees a GPU if an NVIDIA driver is installed."""
     if gpus:
         return Check("CUDA", "ok", ", ".join(gpus))
     if shutil.which("nvidia-smi"):
@@ -233,18 +234,19 @@ def check_gpu(gpus: list[str]) -> Check:
 
 
 def versions_fit(torch_version: str, vision_version: str) -> bool:
-    """Whether a torchvision was released for a torch: 0.N goes with 2.(N - 15), and labels (+cpu, +cu130) agree."""
+    """Whether a version of torchvision was released for one of torch: 0.N belongs to 2.(N - 15), and local labels
+    (+cpu, +cu130) must agree."""
     torch, vision = Version(torch_version), Version(vision_version)
     labels_agree = torch.local is None or vision.local is None or torch.local == vision.local
     return (torch.major, torch.minor) == (2, vision.minor - 15) and vision.major == 0 and labels_agree
 
 
 def check_opencv() -> Check:
-    """OpenCV: several of its wheels share one folder, so that different versions overwrite each other."""
+    """Whether OpenCV works, and whether several of its wheels overwrite each other, which share a folder."""
     wheels = ("opencv-python-headless", "opencv-contrib-python", "opencv-python", "opencv-contrib-python-headless")
     found = {name: version for name in wheels if (version := _installed(name))}
     if not found:
-        return Check("OpenCV", "ok", "not installed; NumPy resizes in its place, some ten times as slowly")
+        return Check("OpenCV", "ok", "not installed; NumPy resizes instead, about ten times more slowly")
     text = ", ".join(f"{name} {version}" for name, version in found.items())
     mend = _install_command("--reinstall " + " ".join(found))
     if len(set(found.values())) > 1:
@@ -252,12 +254,12 @@ def check_opencv() -> Check:
     probe = run_probe(PROBE_OPENCV)
     if probe.error:
         return Check("OpenCV", "problem", f"{text}: {probe.error}", mend)
-    arm = "" if is_x86() else "; NumPy resizes, since OpenCV rounds otherwise here"
+    arm = "" if is_x86() else "; NumPy resizes, because OpenCV rounds differently here"
     return Check("OpenCV", "ok", f"{text}, writes JPEG{arm}")
 
 
 def check_import(name: str, source: str, distribution: str) -> Check:
-    """Whether a piece of Python runs; ``distribution`` is what to reinstall if it does not."""
+    """Whether the Python code ``source`` runs; if not, ``distribution`` must be reinstalled."""
     version = _installed(distribution) or "not installed"
     probe = run_probe(source)
     if probe.error:
@@ -267,7 +269,7 @@ def check_import(name: str, source: str, distribution: str) -> Check:
 
 
 def check_arm() -> Check:
-    """Emulated ARM processors, where they are set up."""
+    """Whether emulated ARM processors are set up and up to date."""
     name = "emulated ARM"
     if not (arm_folder() / "setup").is_dir():
         return Check(name, "ok", "not set up; `mobiledet arm-setup` does it, for --device arm and arm-check")
@@ -276,12 +278,12 @@ def check_arm() -> Check:
     except UserError as error:
         return Check(name, "warning", str(error), "mobiledet arm-setup --renew")
     if setup.outdated:
-        return Check(name, "warning", f"other versions there than here: {setup.outdated}", "mobiledet arm-setup")
+        return Check(name, "warning", f"versions differ from this machine: {setup.outdated}", "mobiledet arm-setup")
     return Check(name, "ok", str(setup.about))
 
 
 def check_cores() -> Check:
-    """Processor cores this process may use."""
+    """Number of processor cores that this process may use."""
     cores = usable_cores()
     if cores < 2:
         return Check("cores", "warning", f"{cores}", "works, but slowly: data loading and training share one core")
@@ -289,7 +291,7 @@ def check_cores() -> Check:
 
 
 def check_memory() -> Check:
-    """Memory of the machine, or of the container where that is less."""
+    """Memory of the machine, or the container's limit if that is less."""
     memory_gib = memory_bytes() / GIB
     if memory_gib < ENOUGH_MEMORY_GIB:
         mend = f"give it {ENOUGH_MEMORY_GIB} GiB, or train with a smaller batch and export elsewhere"
@@ -303,7 +305,7 @@ def check_disk(name: str, folder: Path) -> Check:
     free_gib = shutil.disk_usage(existing).free / GIB
     found = f"{free_gib:.1f} GiB free at {folder}"
     if free_gib < ENOUGH_DISK_GIB:
-        return Check(name, "warning", found, f"free some: a run and its bundle want {ENOUGH_DISK_GIB} GiB")
+        return Check(name, "warning", found, f"free some space: a run and its bundle need {ENOUGH_DISK_GIB} GiB")
     return Check(name, "ok", found)
 
 
@@ -318,7 +320,7 @@ def check_writable(folder: Path) -> Check:
 
 
 def run_probe(source: str) -> Probe:
-    """Run Python source in a process of its own, without the working folder on its module path."""
+    """Run Python source code in a process of its own, without the working folder on its module path."""
     command = [sys.executable, "-P", "-c", source]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
@@ -333,20 +335,20 @@ def run_probe(source: str) -> Probe:
 
 
 def tested_versions() -> dict[str, str]:
-    """Package to version of the tested set; empty where constraints.txt is not at hand."""
+    """Tested version of each package; empty if constraints.txt does not exist."""
     if not CONSTRAINTS.is_file():
         return {}
     return dict(re.findall(r"^([\w.-]+)==(\S+)", CONSTRAINTS.read_text(), flags=re.MULTILINE))
 
 
 def cache_folder() -> Path:
-    """Where downloaded weights are kept: torch's own rule, without importing torch."""
+    """The folder of downloaded weights, by torch's own rule but without importing torch."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch")
 
 
 def memory_bytes() -> int:
-    """Physical memory in bytes, or the limit of the control group (container) where that is less."""
+    """Physical memory in bytes, or the limit of the control group (container) if that is less."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
@@ -389,7 +391,7 @@ def _install_command(what: str) -> str:
 def _print_table(checks: list[Check]) -> None:
     looks = {"ok": Text("OK", "green"), "warning": Text("warning", "yellow"), "problem": Text("problem", "bold red")}
     table = Table(show_lines=any(check.mend for check in checks))
-    for column in ("check", "", "found, and how to mend it"):
+    for column in ("check", "", "finding, and how to fix it"):
         table.add_column(column, overflow="fold")
     for check in checks:
         found = check.found + (f"\n-> {check.mend}" if check.mend else "")

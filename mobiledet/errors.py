@@ -1,34 +1,34 @@
-"""Errors that a user can mend: one line, no traceback, exit status 2."""
+"""Errors that a user can fix: one line, no traceback, exit status 2."""
 
 import difflib
 from collections.abc import Collection
 
-LONGEST = 2000  # characters of a message
+MAX_LENGTH = 2000  # characters of a message
 
 
 class UserError(Exception):
-    """A mistake in the input or the environment, told in one line.
+    """A mistake in the input or the environment, described in one line.
 
     The message names the file or the value, the reason, and what to do. The command line prints it as
-    ``error: MESSAGE`` and exits with status 2; a library caller catches it like any other exception. Parts of messages
-    come from files and devices: what is no printable character becomes a space, and the middle of a very long one is
-    left out.
+    ``error: MESSAGE`` and exits with status 2; a library caller catches it like any other exception. Because parts of
+    messages come from files and devices, unprintable characters become spaces, and the middle of a very long message
+    is cut out.
     """
 
     def __init__(self, message: str = "") -> None:
         line = "".join(character if character.isprintable() else " " for character in message)
-        if len(line) > LONGEST:
-            line = f"{line[: LONGEST * 3 // 4]} ... {line[-LONGEST // 4 :]}"
+        if len(line) > MAX_LENGTH:
+            line = f"{line[: MAX_LENGTH * 3 // 4]} ... {line[-MAX_LENGTH // 4 :]}"
         super().__init__(line)
 
 
 def unknown_name(kind: str, name: str, valid: Collection[str]) -> UserError:
-    """The error for a name that is not in a table; it proposes the nearest valid ones.
+    """The error for an unknown name; it suggests similar valid names.
 
     Args:
-        kind: what the name stands for, such as ``"backbone"``.
-        name: the name that was asked for.
-        valid: the names that exist.
+        kind: what is named, such as ``"backbone"``.
+        name: the unknown name.
+        valid: the valid names.
     """
     nearest = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
     if nearest:

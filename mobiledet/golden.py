@@ -1,11 +1,13 @@
-"""Golden cases: pictures, and what each model file of a bundle gives for them in its reference runtime. No torch.
+"""Golden cases: images, and the outputs of each model file of a bundle for them in its reference runtime. Imports no
+torch.
 
-golden/golden.json     version, cases, and by path of each model file its outputs, runtime and tolerances
+golden/golden.json     version, cases, and for each model file its outputs, runtime and tolerances
 golden/0.rgb           a case as raw pixels of the model's input
-golden/1.png           a case as a picture of another size, which a runtime decodes and resizes itself
+golden/1.png           a case as an image of another size, which a runtime decodes and resizes itself
 
-Whether a file computes what its PyTorch detector computes was asked at export. These cases ask the other question:
-does this runtime compute what the file gives? So what is expected is the file's own, down to its quantisation.
+The export checks that a file gives the same detections as its PyTorch detector. Golden cases check that another runtime
+gives the same detections as the file in its reference runtime. So the expected outputs are the file's own, including
+the effects of its quantisation.
 """
 
 import dataclasses
@@ -20,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobiledet.data.images import decode_for
-from mobiledet.data.resize import fit
+from mobiledet.data.images import decode_for_input
+from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.errors import UserError
 from mobiledet.matching import Tolerance
@@ -31,18 +33,18 @@ from mobiledet.spec import ModelSpec
 VERSION = 2
 INDEX = "golden.json"
 INDEX_BYTES = 64 << 20
-# what sessions call the processor itself; everything else may compute in numbers of 16 bits
+# accelerators of sessions that are the CPU itself; all others may compute in 16 bits
 PROCESSORS = frozenset({"cpu", "xnnpack", "wasm", "interpreter"})
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.(rgb|png)")
 
 
 @dataclass(frozen=True)
 class GoldenInput:
-    """A picture that every runtime is given.
+    """The image of a golden case.
 
     Attributes:
-        content: height x width x 3 bytes of the model's input, RGB, row by row; or a PNG file of another size.
-        encoded: whether it is the file.
+        content: height x width x 3 bytes of the model's input, RGB, row by row; or a PNG file of any size.
+        encoded: whether ``content`` is a PNG file.
     """
 
     content: bytes
@@ -50,12 +52,12 @@ class GoldenInput:
 
     @classmethod
     def of_pixels(cls, pixels: NDArray[np.uint8]) -> "GoldenInput":
-        """The model's input itself, height x width x 3 RGB."""
+        """A case from the model's input, height x width x 3 RGB."""
         return cls(np.ascontiguousarray(pixels, np.uint8).tobytes())
 
     @classmethod
-    def of_picture(cls, pixels: NDArray[np.uint8]) -> "GoldenInput":
-        """A picture of any size, H x W x 3 RGB, as a PNG file: every decoder gives the same pixels."""
+    def of_image(cls, pixels: NDArray[np.uint8]) -> "GoldenInput":
+        """A case from an image of any size, H x W x 3 RGB, stored as PNG, which all decoders decode identically."""
         buffer = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(pixels, np.uint8)).save(buffer, format="PNG")
         return cls(buffer.getvalue(), encoded=True)
@@ -64,25 +66,25 @@ class GoldenInput:
         """The model's input: height x width x 3 uint8 RGB.
 
         Raises:
-            UserError: the picture cannot be decoded.
+            UserError: the image cannot be decoded.
         """
         height, width = spec.input.height, spec.input.width
         if self.encoded:
-            decoded = decode_for(self.content, "of a golden case", spec.input)
-            return fit(decoded.pixels, spec.input, decoded.extent)
+            decoded = decode_for_input(self.content, "of a golden case", spec.input)
+            return resize_to_input(decoded.pixels, spec.input, decoded.extent)
         return np.frombuffer(self.content, np.uint8).reshape(height, width, 3)
 
 
 @dataclass(frozen=True)
 class GoldenOutputs:
-    """What a file gives for one case.
+    """The outputs of a model file for one case.
 
     Attributes:
         boxes: K x 4 float32, (ymin, xmin, ymax, xmax) as fractions of the model's input, valid rows only.
         classes: K int64 class indices.
         scores: K float32.
-        cut: score below which the file had no room for candidates (``NmsSpec.top_k``), at most the lowest of
-            ``scores``; 0 when the threshold of the spec alone cut the list. Runtimes differ just there.
+        cut: score below which candidates did not fit into ``NmsSpec.top_k``, at most the lowest of ``scores``; 0 if
+            only the score threshold of the spec cut the list. Near this score runtimes may differ.
     """
 
     boxes: np.ndarray
@@ -92,20 +94,20 @@ class GoldenOutputs:
 
     @classmethod
     def of(cls, found: Detections, height: int, width: int, cut: float = 0.0) -> "GoldenOutputs":
-        """Detections whose boxes are in pixels of an input of height x width."""
+        """Outputs from detections whose boxes are in pixels of an input of height x width."""
         size = np.array([height, width] * 2, np.float32)
         return cls(found.boxes_xyxy[:, [1, 0, 3, 2]] / size, found.labels, found.scores, cut)
 
 
 @dataclass(frozen=True)
 class GoldenFile:
-    """What a model file gives.
+    """The outputs of a model file for all cases.
 
     Attributes:
-        outputs: one for each case.
-        runtime: what computed them, such as ``litert 2.3.0, x86-64, XNNPACK``.
-        cpu: how far another runtime may be that runs the file on a processor.
-        accelerated: and one that runs it elsewhere.
+        outputs: outputs for each case.
+        runtime: the reference runtime that computed them, such as ``litert 2.3.0, x86-64, XNNPACK``.
+        cpu: tolerance for runtimes that run the file on a CPU.
+        accelerated: tolerance for runtimes that use another accelerator.
     """
 
     outputs: tuple[GoldenOutputs, ...]
@@ -114,7 +116,7 @@ class GoldenFile:
     accelerated: Tolerance
 
     def tolerance(self, accelerator: str) -> Tolerance:
-        """That of a session whose actual accelerator is called so."""
+        """The tolerance for a session with this accelerator."""
         return self.cpu if accelerator in PROCESSORS else self.accelerated
 
 
@@ -123,15 +125,15 @@ class Golden:
     """The golden cases of a bundle.
 
     Attributes:
-        cases: the pictures.
-        files: by path of each model file, what it gives for them.
+        cases: the images.
+        files: outputs of each model file by its path.
     """
 
     cases: tuple[GoldenInput, ...]
     files: Mapping[str, GoldenFile]
 
     def of(self, paths: Collection[str]) -> "Golden":
-        """The same with some of the files."""
+        """The same cases with only some of the files."""
         return dataclasses.replace(self, files={path: self.files[path] for path in paths})
 
 
@@ -140,10 +142,10 @@ class GoldenCase:
     """A case of one model file, ready to be replayed.
 
     Attributes:
-        image: height x width x 3 uint8 RGB, the model's input; for an encoded case made here.
-        expected: boxes as fractions of that input.
-        cut: see ``GoldenOutputs``; the threshold of the spec at least.
-        encoded: the picture file that a runtime decodes and resizes; empty when ``image`` itself is given to it.
+        image: the model's input, height x width x 3 uint8 RGB; decoded and resized here if the case is encoded.
+        expected: expected detections, with boxes as fractions of the input.
+        cut: see ``GoldenOutputs``; at least the score threshold of the spec.
+        encoded: the image file that a runtime must decode and resize; empty if it is given ``image``.
     """
 
     image: NDArray[np.uint8]
@@ -156,7 +158,7 @@ def golden_cases(golden: Golden, path: str, spec: ModelSpec) -> tuple[GoldenCase
     """The cases of a model file, in order.
 
     Raises:
-        UserError: a picture cannot be decoded.
+        UserError: an image cannot be decoded.
     """
     cases = []
     for picture, outputs in zip(golden.cases, golden.files[path].outputs, strict=True):
@@ -169,7 +171,7 @@ def golden_cases(golden: Golden, path: str, spec: ModelSpec) -> tuple[GoldenCase
 
 
 def write_golden(folder: Path, golden: Golden) -> None:
-    """Write a new folder, which ``read_golden`` reads."""
+    """Write golden cases to a new folder."""
     folder.mkdir()
     names = [f"{index}.{'png' if case.encoded else 'rgb'}" for index, case in enumerate(golden.cases)]
     for name, case in zip(names, golden.cases, strict=True):
@@ -198,13 +200,13 @@ def read_golden(folder: Path, spec: ModelSpec, paths: Collection[str], source: P
     """Read the golden cases of a bundle, strictly: types, ranges and lengths.
 
     Args:
-        folder: of the cases.
-        spec: of the model.
-        paths: of the bundle's model files, each of which must have its outputs.
-        source: of the bundle, for messages.
+        folder: folder of the cases.
+        spec: description of the model.
+        paths: paths of the bundle's model files, all of which must have outputs.
+        source: path of the bundle, for error messages.
 
     Raises:
-        UserError: they are of an older or newer mobiledet, or malformed.
+        UserError: the cases were written by an older or newer mobiledet, or are malformed.
     """
     try:
         size = (folder / INDEX).stat().st_size
@@ -254,7 +256,7 @@ class _File:
 
 @dataclass(frozen=True)
 class _Index:
-    """``golden.json``."""
+    """Content of ``golden.json``."""
 
     version: int
     cases: tuple[_Case, ...]
@@ -301,7 +303,7 @@ def _read_outputs(where: str, outputs: _Outputs, spec: ModelSpec) -> GoldenOutpu
 
 
 def _numbers(values: np.ndarray) -> list[float]:
-    """32-bit numbers to the nine digits that give them back."""
+    """32-bit floats rounded to nine digits, which identify them uniquely."""
     return [float(f"{value:.9g}") for value in values.astype(np.float32).tolist()]
 
 

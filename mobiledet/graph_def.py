@@ -1,9 +1,8 @@
-"""TensorFlow graphs with their weights inside, read without TensorFlow: frozen graphs, saved models, and the archives
+"""Reads TensorFlow graphs that contain their weights, without TensorFlow: frozen graphs, saved models, and the archives
 of the detection zoo.
 
-A graph is a protocol buffer, whose wire format (varints, fixed words, bytes with their length) needs a page of code.
-Read are the names, operations and inputs of nodes and the constants; nothing is run. Field numbers are those of
-TensorFlow's graph.proto, node_def.proto, attr_value.proto, tensor.proto and saved_model.proto.
+A graph is a protocol buffer. Names, operations and inputs of nodes and the constants are read; nothing is run. Field
+numbers are those of TensorFlow's graph.proto, node_def.proto, attr_value.proto, tensor.proto and saved_model.proto.
 """
 
 import math
@@ -22,10 +21,10 @@ MAX_FILE_BYTES = 1 << 30
 MAX_NODES = 200_000
 MAX_ELEMENTS = 1 << 27  # of a constant
 FROZEN, SAVED = "frozen_inference_graph.pb", "saved_model.pb"
-ARCHIVES = (".tar.gz", ".tgz")  # .tar alone is what some scripts call PyTorch's files
+ARCHIVES = (".tar.gz", ".tgz")  # not .tar, which some scripts use for PyTorch files
 VARIABLES = {"Variable", "VariableV2", "VarHandleOp"}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-# DataType: its numbers, and the field of a tensor that lists few values
+# DataType -> NumPy type, and the field of a tensor proto that lists values of this type
 TYPES = {1: ("<f4", 5), 2: ("<f8", 6), 3: ("<i4", 7), 9: ("<i8", 10)}
 
 
@@ -34,9 +33,9 @@ class Node:
     """An operation of a graph.
 
     Attributes:
-        op: such as ``Conv2D``.
-        inputs: names of nodes, without the number of their output.
-        attributes: encoded, by name.
+        op: type of the operation, such as ``Conv2D``.
+        inputs: names of the input nodes, without the index of their output.
+        attributes: encoded values by name.
     """
 
     op: str
@@ -48,8 +47,8 @@ class Graph:
     """The nodes of a graph by name.
 
     Attributes:
-        nodes: in the order of the file.
-        source: the file, for messages.
+        nodes: nodes by name, in the order of the file.
+        source: the file, for error messages.
     """
 
     def __init__(self, nodes: dict[str, Node], source: Path) -> None:
@@ -57,18 +56,18 @@ class Graph:
         self.source = source
 
     def constants(self) -> dict[str, np.ndarray]:
-        """All constants of numbers, by name.
+        """All numeric constants by name.
 
         Raises:
-            UserError: one is damaged.
+            UserError: a constant is damaged.
         """
         return {name: value for name in self.nodes if (value := self.constant(name)) is not None}
 
     def constant(self, name: str) -> np.ndarray | None:
-        """The value of a node, or None if it is no constant of numbers; identities are looked through.
+        """The value of a node, or None if it is not a numeric constant; identity operations are followed.
 
         Raises:
-            UserError: it is damaged.
+            UserError: the constant is damaged.
         """
         node = self.nodes.get(name)
         for _ in range(8):
@@ -84,18 +83,18 @@ class Graph:
 
 
 def is_graph(path: Path) -> bool:
-    """Whether a path looks like what ``read_graph`` takes: by its name alone."""
+    """Whether a path looks like a TensorFlow graph, judged only by its name."""
     return path.is_dir() or path.suffix == ".pb" or path.name.endswith(ARCHIVES)
 
 
 def read_graph(path: Path) -> Graph:
-    """The graph of a file.
+    """Read a graph.
 
     Args:
         path: a frozen graph, a saved model (file or folder), or an archive of the detection zoo.
 
     Raises:
-        UserError: there is no graph, it is damaged, or its weights are not inside of it.
+        UserError: there is no graph, it is damaged, or it does not contain its weights.
     """
     try:
         content = _content(path)
@@ -107,8 +106,8 @@ def read_graph(path: Path) -> Graph:
     variables = [name for name, node in nodes.items() if node.op in VARIABLES]
     if variables:
         raise UserError(
-            f"{path} is not frozen: the weights of {len(variables)} variables, such as {variables[0]}, lie outside of "
-            f"the graph; give the {FROZEN} of the detection zoo, or freeze it with TensorFlow"
+            f"{path} is not frozen: the weights of {len(variables)} variables, such as {variables[0]}, are outside the "
+            f"graph; give the {FROZEN} of the detection zoo, or freeze it with TensorFlow"
         )
     return Graph(nodes, path)
 
@@ -135,7 +134,7 @@ def _content(path: Path) -> bytes:
 
 
 def _graph_of_saved_model(content: bytes) -> bytes | None:
-    """The graph in a saved model; None for a bare graph, which begins with a node instead of a version."""
+    """The encoded graph in a saved model; None for a bare graph, which begins with a node instead of a version."""
     if content[:1] != b"\x08":  # field 1 as a varint: the version of a saved model
         return None
     for number, meta_graph in _fields(content):
@@ -175,7 +174,7 @@ def _node(content: bytes) -> tuple[str, Node]:
 
 
 def _tensor(content: Any) -> np.ndarray | None:
-    """A constant's value; None for one that is not of numbers."""
+    """The value of a constant; None if it is not numeric."""
     values: dict[int, list[Any]] = {}
     for number, value in _fields(_bytes(content)):
         values.setdefault(number, []).append(value)
@@ -190,7 +189,7 @@ def _tensor(content: Any) -> np.ndarray | None:
         given = np.frombuffer(_bytes(values[4][-1]), name)
     else:
         given = np.array([number for part in values.get(listed, []) for number in _numbers(part, name)], name)
-    if given.size == 1 or (0 < given.size < count):  # the last value listed stands for the rest
+    if given.size == 1 or (0 < given.size < count):  # the last listed value is repeated
         given = np.concatenate((given[:count], np.full(max(0, count - given.size), given[-1], name)))
     _require(given.size == count, f"it has {given.size} values for the shape {shape}")
     return given.reshape(shape)
@@ -207,7 +206,7 @@ def _size(dimension: bytes) -> int:
 
 
 def _numbers(part: Any, name: str) -> list[Any]:
-    """Of a field that lists numbers, packed or not."""
+    """The numbers in a repeated field, packed or not."""
     if name.startswith("<f"):
         return np.frombuffer(_bytes(part), name).tolist()
     if isinstance(part, int):
@@ -224,10 +223,10 @@ def _signed(number: int) -> int:
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, Any]]:
-    """(number, value) of each field of a message: an int for a varint, bytes for everything else.
+    """Field number and value of each field of a message; the value is an int for a varint, otherwise bytes.
 
     Raises:
-        ValueError: it is cut off, or no message.
+        ValueError: the message is cut off or malformed.
     """
     place, end = 0, len(content)
     while place < end:

@@ -1,4 +1,5 @@
-"""Functions whose arguments are the fields of a config: one table for the command line and for Python."""
+"""Functions whose keyword arguments are the fields of a config dataclass, so that options are defined only once for the
+command line and for Python."""
 
 import ast
 import dataclasses
@@ -24,32 +25,32 @@ Result = TypeVar("Result")
 def takes(
     settings: Callable[P, Settings],
 ) -> Callable[[Callable[[Settings, Collection[str]], Result]], Callable[P, Result]]:
-    """Give a function the arguments of a dataclass.
+    """Give a function the fields of a dataclass as arguments.
 
     Args:
-        settings: the dataclass. Its fields, defaults and texts become the function's. Texts are taken for paths, and
-            lists for tuples.
+        settings: the dataclass. Its fields, defaults and descriptions become the function's. Callers may pass strings
+            for paths and lists for tuples.
 
     Returns:
-        a decorator of a function that is called with the settings and with the names of those that were given.
+        a decorator for a function that takes the settings and the names of the arguments that were passed.
     """
-    return functools.partial(_taking, settings, lambda checked, given: (checked, tuple(given)))
+    return functools.partial(_with_arguments, settings, lambda checked, given: (checked, tuple(given)))
 
 
 def takes_after(
     settings: Callable[Concatenate[Any, P], Settings],
 ) -> Callable[[Callable[[First, Settings], Result]], Callable[Concatenate[First, P], Result]]:
-    """The same for a function whose first argument may be more than the first field, a path: what has a ``path`` of its
-    own stands for it. The function is called with that argument and the settings."""
-    return functools.partial(_taking, settings, lambda checked, given: (next(iter(given.values())), checked))
+    """Like ``takes`` for a function whose first argument may be an object with a ``path``, such as an opened bundle,
+    instead of the path itself. The decorated function takes that argument and the settings."""
+    return functools.partial(_with_arguments, settings, lambda checked, given: (next(iter(given.values())), checked))
 
 
 def narrowed(settings: Any, kind: type[Settings]) -> Settings:
-    """Settings without what a subclass has added to them."""
+    """An instance of the base class ``kind`` with the values of an instance of a subclass."""
     return kind(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
 
 
-def _taking(
+def _with_arguments(
     settings: Any, arranged: Callable[[Any, Mapping[str, Any]], tuple[Any, Any]], function: Callable[[Any, Any], Any]
 ) -> Callable[..., Any]:
     own, fields = inspect.get_annotations(function), get_type_hints(settings)
@@ -75,10 +76,10 @@ def _taking(
 
 
 def _checked(settings: Any, given: Mapping[str, Any]) -> Any:
-    """The settings of some arguments.
+    """Build the settings from the arguments that were passed.
 
     Raises:
-        UserError: one is of another type, or none of those that it can be.
+        UserError: an argument has the wrong type or is not an allowed value.
     """
     try:
         return decode(settings, {name: _plain(value) for name, value in given.items()}, filled=(settings,))
@@ -87,7 +88,7 @@ def _checked(settings: Any, given: Mapping[str, Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON would hold."""
+    """The value as JSON would represent it."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(getattr(value, "path", None), Path):  # such as an opened bundle
@@ -102,18 +103,18 @@ def _plain(value: Any) -> Any:
 
 
 def option_text(name: str, value: object) -> str:
-    """A field as an option of the command line, ready for a shell.
+    """A field as an option of the command line, quoted for a shell.
 
     Args:
-        name: of the field.
-        value: a tuple gives a word for each item.
+        name: name of the field.
+        value: its value; a tuple becomes several arguments.
     """
     words = value if isinstance(value, tuple) else (value,)
     return f"--{name.replace('_', '-')} {shlex.join(map(str, words))}"
 
 
 def texts_of(settings: Any) -> dict[str, str]:
-    """The text below each field of a dataclass, on one line; none where the source is not there."""
+    """The description below each field of a dataclass, as one line; empty if the source code is not available."""
     texts: dict[str, str] = {}
     for kind in reversed(settings.__mro__):
         if dataclasses.is_dataclass(kind):
@@ -131,7 +132,7 @@ def _described(settings: Any) -> str:
 def _texts(kind: Any) -> dict[str, str]:
     try:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    except OSError:  # the source is not there
+    except OSError:  # the source code is not available
         return {}
     assert isinstance(tree, ast.ClassDef)
     texts = {}

@@ -15,19 +15,23 @@ ReLU: ActivationLayer = partial(nn.ReLU, inplace=True)
 ReLU6: ActivationLayer = partial(nn.ReLU6, inplace=True)
 LeakyReLU: ActivationLayer = partial(nn.LeakyReLU, 0.1, inplace=True)
 
-# what options of networks call them
+# activations by their names in options of networks
 ACTIVATIONS: dict[str, ActivationLayer] = {"relu": ReLU, "relu6": ReLU6, "leaky_relu": LeakyReLU}
 
 
 def activation_layer(name: str) -> ActivationLayer:
-    """Raises UserError for a name that is not in ``ACTIVATIONS``."""
+    """The activation called ``name``.
+
+    Raises:
+        UserError: the name is not in ``ACTIVATIONS``.
+    """
     if name not in ACTIVATIONS:
         raise unknown_name("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]
 
 
 def replace_activations(network: nn.Module, activation: ActivationLayer) -> int:
-    """Put another activation in place of every ReLU and ReLU6 of a network; returns how many there were."""
+    """Replace every ReLU and ReLU6 of a network by another activation, in place; returns the number of replacements."""
     replaced = 0
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
@@ -38,12 +42,12 @@ def replace_activations(network: nn.Module, activation: ActivationLayer) -> int:
 
 
 class ConvNormAct(nn.Sequential):
-    """Convolution without bias, normalisation, activation; padded so that stride 1 keeps the size.
+    """Convolution without bias, normalisation and activation; padded so that stride 1 keeps the size.
 
     Args:
-        in_channels, out_channels, kernel_size, stride, groups: of the convolution.
-        norm_layer: makes the normalisation from a number of channels.
-        activation: makes the activation; None leaves it out.
+        in_channels, out_channels, kernel_size, stride, groups: arguments of the convolution.
+        norm_layer: makes the normalisation layer from a number of channels.
+        activation: makes the activation layer; None leaves it out.
     """
 
     def __init__(
@@ -67,8 +71,8 @@ class ConvNormAct(nn.Sequential):
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME: where the lines to be added are odd in number, the one too many goes
-    to the right and below. With a stride of 2 that is another sampling of maps with even sides."""
+    """A convolution with TensorFlow's SAME padding: if an odd number of rows or columns is added, the extra one is at
+    the bottom or on the right. With stride 2 and even sides it samples other positions than symmetric padding."""
 
     def forward(self, input: Tensor) -> Tensor:
         rows, columns = (
@@ -85,7 +89,8 @@ class SameConv2d(nn.Conv2d):
 
 
 def pad_as_tensorflow(network: nn.Module) -> int:
-    """Put ``SameConv2d`` in place of every convolution of a stride above 1; returns how many there were."""
+    """Replace every convolution with a stride above 1 by ``SameConv2d``, in place; returns the number of
+    replacements."""
     replaced = 0
     for name, conv in list(network.named_modules()):
         if isinstance(conv, nn.Conv2d) and max(conv.stride) > 1 and not isinstance(conv, SameConv2d):
@@ -105,11 +110,11 @@ def pad_as_tensorflow(network: nn.Module) -> int:
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel by a gate computed from all channels' means (Squeeze-and-Excitation, arXiv:1709.01507).
+    """Scales each channel by a gate computed from the means of all channels (Squeeze-and-Excitation, arXiv:1709.01507).
 
     Args:
-        channels: of input and output.
-        reduced: channels in between.
+        channels: channels of input and output.
+        reduced: channels of the hidden layer.
         gate: makes the last activation.
     """
 
@@ -144,8 +149,8 @@ def depthwise_separable(
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     """Interleave the channels of ``groups`` equal groups (ShuffleNet, arXiv:1707.01083, section 3.1).
 
-    Written on the channels-last view: at most 4-D and one transposition, so that mobile delegates take it, and the
-    memory format of a channels_last tensor survives.
+    It works on the channels-last view, with at most 4-D tensors and one transposition, so that mobile delegates support
+    it and the memory format of a channels_last tensor is kept.
 
     Args:
         x: N x C x H x W, C a multiple of ``groups``.
@@ -159,7 +164,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:
-    """The multiple of ``divisor`` nearest to ``value``, at least one of it and at least 90 % of ``value``.
+    """The multiple of ``divisor`` nearest to ``value``, at least ``divisor`` and at least 90 % of ``value``.
 
     The rounding of channel counts in MobileNetV2 (arXiv:1801.04381) and later mobile networks.
     """

@@ -1,15 +1,15 @@
-"""``mobiledet list``: every backbone with its size, its cost and what its paper says of it."""
+"""``mobiledet list``: every backbone with its size, its cost and its published accuracy."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-INPUT_SIDE = 224  # pixels, that of the published figures
+INPUT_SIDE = 224  # pixels, as in the published figures
 
 
 @dataclass(frozen=True)
 class ListConfig:
-    """List the backbones: size and multiply-adds of each as its paper's ImageNet classifier, and published accuracy."""
+    """List the backbones: parameters and multiply-adds as an ImageNet classifier, and published accuracy."""
 
     json: bool = False
     """Print JSON instead of a table."""
@@ -17,14 +17,14 @@ class ListConfig:
 
 @dataclass(frozen=True)
 class BackboneRecord:
-    """A line of the list.
+    """One backbone in the list.
 
     Attributes:
-        key: for ``--backbone``.
-        parameters: of the classifier with 1000 classes.
-        macs: its multiply-adds for a 224 x 224 image.
-        published_top1: accuracy on ImageNet in percent at 224 x 224, where the paper or its authors give one.
-        imagenet_weights: the library from which ``--pretrained imagenet`` takes them, if there are any.
+        key: its name for ``--backbone``.
+        parameters: number of parameters of the classifier with 1000 classes.
+        macs: multiply-adds of the classifier for a 224 x 224 image.
+        published_top1: ImageNet accuracy in percent at 224 x 224; None if paper and authors give none.
+        imagenet_weights: the library that ``--pretrained imagenet`` takes weights from; None if there are none.
     """
 
     key: str
@@ -44,7 +44,7 @@ def run(config: ListConfig) -> None:
 
 
 def backbone_records() -> Iterator[BackboneRecord]:
-    """All backbones, counted without computing anything."""
+    """Records of all backbones; no network is run."""
     import torch
     from torch import nn
 
@@ -55,7 +55,7 @@ def backbone_records() -> Iterator[BackboneRecord]:
     for key in BACKBONES:
         with torch.device("meta"):
             model = build_classifier(key)
-            # normalisation has no part in the count, and most of the time
+            # normalisation layers are not counted but would take most of the time
             bare = build_classifier(key, norm_layer=nn.Identity)
         published = model.backbone.published
         yield BackboneRecord(
@@ -71,7 +71,7 @@ def _print_table(records: list[BackboneRecord]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(caption="and torchvision:NAME for comparison, such as torchvision:resnet50")
+    table = Table(caption="also torchvision:NAME for comparison, such as torchvision:resnet50")
     table.add_column("backbone", no_wrap=True)
     for title in ("params M", "MAdds M", "top-1 %"):
         table.add_column(title, justify="right", no_wrap=True)

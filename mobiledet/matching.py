@@ -1,8 +1,8 @@
-"""Two lists of detections of one image compared as sets. No torch.
+"""Compares two lists of detections of one image as sets. Imports no torch.
 
-Two runtimes differ in the last digits, so equal scores may change places, a score at the threshold may fall out, and of
-two boxes whose overlap is just at the suppression threshold one or both may stay. Each of these is recognised; who
-compares decides how much of it to forgive.
+Two runtimes differ in the last digits. So nearly equal scores may be in another order, a score near the threshold may
+be dropped, and of two boxes whose overlap is near the threshold of non-maximum suppression one or both may remain.
+These cases are recognised; the caller decides which of them to accept.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ SAME_OBJECT_IOU = 0.5
 
 @dataclass(frozen=True)
 class Tolerance:
-    """When two detections are the same: of one class, with at least this IoU and at most this difference of scores."""
+    """When two detections of one class agree: at least this IoU, and at most this difference of scores."""
 
     iou: float
     score: float
 
 
 @dataclass(frozen=True)
-class Side:
-    """The detections of one list that have no partner in the other; indices, best score first.
+class Unmatched:
+    """The detections of one list without a counterpart in the other, as indices, highest score first.
 
     Attributes:
-        cut: score lies where lists are cut, at the threshold or the end of a full list; that says nothing.
-        unsettled: the other list has given the place to an overlapping box of the same class.
-        unexplained: the others.
+        cut: those whose score is where lists are cut, at the threshold or the end of a full list; no real difference.
+        unsettled: those that the other list may have suppressed in favour of an overlapping box of the same class.
+        unexplained: all others.
     """
 
     cut: np.ndarray
@@ -40,24 +40,24 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``compare_lists`` found.
+    """Result of ``compare_lists``.
 
     Attributes:
-        pairs: ``expected`` and ``found`` (indices), ``iou`` and ``score_difference`` of the pairs on one object.
-        good: which of the pairs are within the tolerance.
-        missing: of the expected ones.
-        invented: of those that were found.
+        pairs: record array with ``expected`` and ``found`` (indices), ``iou`` and ``score_difference`` of each pair.
+        good: for each pair, whether it is within the tolerance.
+        missing: expected detections without a counterpart.
+        extra: found detections without a counterpart.
     """
 
     pairs: np.ndarray
     good: np.ndarray
-    missing: Side
-    invented: Side
+    missing: Unmatched
+    extra: Unmatched
 
     @property
     def differing(self) -> int:
-        """Detections of either list without a partner, but for those where lists are cut."""
-        return sum(len(side.unsettled) + len(side.unexplained) for side in (self.missing, self.invented))
+        """Number of detections of either list without a counterpart, except for those where lists are cut."""
+        return sum(len(side.unsettled) + len(side.unexplained) for side in (self.missing, self.extra))
 
 
 def compare_lists(
@@ -67,23 +67,23 @@ def compare_lists(
 
     Args:
         expected, found: the lists.
-        cut: score below which there are no candidates. A full list is cut at its last score besides.
-        nms: gives the overlap and the length of a full list.
-        tolerance: when two detections are the same.
+        cut: score below which there are no candidates. A full list is also cut at its lowest score.
+        nms: settings of non-maximum suppression: the IoU, and the length of a full list.
+        tolerance: when two detections agree.
     """
     pairs, iou = match(expected, found)
     good = (pairs["iou"] >= tolerance.iou) & (pairs["score_difference"] <= tolerance.score)
     missing = _single(expected, found, pairs["expected"][good], iou, cut, nms, tolerance)
-    invented = _single(found, expected, pairs["found"][good], iou.T, cut, nms, tolerance)
-    return Comparison(pairs, good, missing, invented)
+    extra = _single(found, expected, pairs["found"][good], iou.T, cut, nms, tolerance)
+    return Comparison(pairs, good, missing, extra)
 
 
 def match(expected: Detections, found: Detections) -> tuple[np.ndarray, np.ndarray]:
-    """Pair the detections of two lists one to one where they are on one object, highest IoU first.
+    """Pair the detections of two lists one to one, highest IoU first; a pair has one class and an IoU of at least 0.5.
 
     Returns:
-        a record array with ``expected`` and ``found`` (indices), ``iou`` and ``score_difference``; and the IoU of all
-        pairs of one class, 0 for those of two.
+        a record array with ``expected`` and ``found`` (indices), ``iou`` and ``score_difference``; and the IoU matrix,
+        with 0 for detections of different classes.
     """
     iou = np.where(
         expected.labels[:, None] == found.labels[None], pairwise_iou(expected.boxes_xyxy, found.boxes_xyxy), 0
@@ -97,7 +97,7 @@ def match(expected: Detections, found: Detections) -> tuple[np.ndarray, np.ndarr
 
 
 def pair_off(rows: np.ndarray, columns: np.ndarray) -> list[tuple[int, int]]:
-    """Of pairs, best first, those of which neither row nor column is taken by one before."""
+    """Greedily keep the pairs, best first, whose row and column are in no pair kept before."""
     used_rows, used_columns, pairs = set(), set(), []
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         if row not in used_rows and column not in used_columns:
@@ -124,14 +124,14 @@ def _single(
     cut: float,
     nms: NmsSpec,
     tolerance: Tolerance,
-) -> Side:
-    """Those of our list without a partner in theirs; ``iou`` is zero for boxes of two classes."""
+) -> Unmatched:
+    """The detections in ``ours`` without a counterpart in ``theirs``; ``iou`` is 0 for different classes."""
     single = np.setdiff1d(np.arange(len(ours)), paired)
     single = single[np.argsort(-ours.scores[single], kind="stable")]
     scores = ours.scores[single]
     end = theirs.scores.min() if len(theirs) >= nms.max_detections else cut
     at_cut = (scores >= cut - tolerance.score) & (scores <= end + tolerance.score)
-    # what may have suppressed it there: a box on its place, as good or better
+    # a box that overlaps it with an equal or better score may have suppressed it there
     rival = theirs.scores[None] >= scores[:, None] - tolerance.score
     suppressed = (iou[single] * rival).max(axis=1, initial=0) >= nms.iou - (1 - tolerance.iou)
-    return Side(single[at_cut], single[~at_cut & suppressed], single[~at_cut & ~suppressed])
+    return Unmatched(single[at_cut], single[~at_cut & suppressed], single[~at_cut & ~suppressed])

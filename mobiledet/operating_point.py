@@ -1,4 +1,4 @@
-"""The operating point of a model file: from which score on a detection of each class is shown."""
+"""The operating point of a model file: the score threshold of each class."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,15 +11,14 @@ Sha256 = Annotated[str, Range(64, 64)]
 
 @dataclass(frozen=True)
 class ClassPoint:
-    """What a class's threshold promises.
+    """The threshold of a class with its precision and recall.
 
     Attributes:
         label: the class.
-        threshold: score from which on its detections are shown.
-        own: whether it was found on this class; otherwise it is that of all classes together.
-        precision, recall: on the images that it was found on; None for a threshold that is not its own.
-        precision_low, precision_high, recall_low, recall_high: where they lie on as many others of their kind, in 49 of
-            50 cases.
+        threshold: lowest score of detections that are shown.
+        own: whether the threshold was chosen for this class; otherwise it is that of all classes together.
+        precision, recall: values on the images that the threshold was chosen on; None if the threshold is not its own.
+        precision_low, precision_high, recall_low, recall_high: bounds of their 98 % confidence intervals.
     """
 
     label: str
@@ -38,15 +37,15 @@ class OperatingPoint:
     """The thresholds of a model file, and where they come from.
 
     Attributes:
-        thresholds: of each class, in the order of the labels, for whoever needs nothing else.
-        classes: what they promise, in the same order.
-        rule: what they were chosen for, in words.
-        iou: from there on an object counted as found.
-        dataset: name of the images.
-        images: how many.
-        images_sha256: of image ids, file names and objects.
-        result_sha256: of the result that `mobiledet evaluate` wrote.
-        file_sha256: of the model file.
+        thresholds: threshold of each class, in the order of the labels, for programs that need nothing else.
+        classes: thresholds with precision and recall, in the same order.
+        rule: the criterion that they were chosen by, as text.
+        iou: lowest IoU at which an object counted as detected.
+        dataset: name of the data set.
+        images: number of images.
+        images_sha256: checksum of image ids, file names and objects.
+        result_sha256: checksum of the result file of `mobiledet evaluate`.
+        file_sha256: checksum of the model file.
         created: when they were stored; UTC, ISO 8601.
     """
 
@@ -67,10 +66,10 @@ class OperatingPoint:
             raise ValueError("thresholds are not those of classes")
 
     def check(self, labels: tuple[str, ...], file_sha256: str) -> None:
-        """Hold it against the bundle that it lies in.
+        """Check that it belongs to these classes and this model file.
 
         Raises:
-            ValueError: it is of other classes or of another file.
+            ValueError: it belongs to other classes or another file.
         """
         if tuple(entry.label for entry in self.classes) != labels:
             raise ValueError("its operating point is of other classes")

@@ -1,4 +1,5 @@
-"""What can be set of each detector: frozen records, as JSON in a spec and as words of a command line. No torch."""
+"""Options of each detector: frozen dataclasses, stored as JSON in a spec and given as NAME=VALUE words on a command
+line. Imports no torch."""
 
 import dataclasses
 import json
@@ -22,18 +23,18 @@ Anchors = Annotated[
 
 @dataclass(frozen=True)
 class DetectorOptions:
-    """What a detector takes beyond backbone, classes and image size; this one takes nothing."""
+    """Options of a detector besides backbone, classes and image size. The base class has none."""
 
     @classmethod
     def read(cls, values: Any, where: str = "") -> Self:
-        """Read what ``to_json`` wrote; what is not named keeps its default.
+        """Read the result of ``to_json``; options that are not named keep their defaults.
 
         Args:
             values: decoded JSON.
-            where: path of the values, for messages.
+            where: JSON path of the values, for error messages.
 
         Raises:
-            ValueError: an option is unknown or of another type or range; the message begins with its path.
+            ValueError: an option is unknown, or its type or range is wrong; the message begins with its path.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         odd = values.keys() - set(names) if isinstance(values, dict) else ()
@@ -50,7 +51,7 @@ class DetectorOptions:
         return _plain({field.name: value for field, value in fields if value != field.default})
 
     def changed(self, **values: Any) -> Self:
-        """The same with other values, checked.
+        """A copy with other values, which are checked.
 
         Raises:
             ValueError: as in ``read``.
@@ -59,7 +60,7 @@ class DetectorOptions:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """As ``--detector-options`` and ``TrainConfig.detector_options`` take them."""
+        """The options in the form of ``--detector-options`` and ``TrainConfig.detector_options``: NAME=VALUE each."""
         return option_words(self.to_json())
 
 
@@ -68,111 +69,116 @@ NO_OPTIONS = DetectorOptions()
 
 @dataclass(frozen=True)
 class SsdLiteFpnOptions(DetectorOptions):
-    """Of ``ssdlite_fpn``."""
+    """Options of ``ssdlite_fpn``."""
 
     anchors: Anchors | None = None
-    """Of each level from the finest on, [width, height] in fractions of the image's sides, as many on every level; by
-    default one square a cell. `--anchors fit` finds some."""
+    """Anchors of each feature level, from the finest to the coarsest: a list of [width, height] in fractions of the
+    image's sides, equally many on every level. By default one square per cell; `--anchors fit` computes them from the
+    data."""
     loss: Literal["focal", "hard_negative", "sigmoid_hard_negative"] = "focal"
-    """What the classes are taught by: the focal loss, or SSD's with a softmax or with sigmoids."""
+    """Classification loss: the focal loss, or SSD's loss with hard negative mining on a softmax or on sigmoids."""
 
 
 @dataclass(frozen=True)
 class SsdLiteOptions(DetectorOptions):
-    """Of ``ssdlite``."""
+    """Options of ``ssdlite``."""
 
     anchors: Anchors | None = None
-    """Of each level from the finest on, [width, height] in fractions of the image's sides; by default SSD's. `--anchors
-    fit` finds some."""
+    """Anchors of each feature level, from the finest to the coarsest: a list of [width, height] in fractions of the
+    image's sides. By default SSD's; `--anchors fit` computes them from the data."""
     loss: Literal["hard_negative", "sigmoid_hard_negative", "focal"] = "hard_negative"
-    """What the classes are taught by: SSD's loss with a softmax or with sigmoids, or the focal loss."""
+    """Classification loss: SSD's loss with hard negative mining on a softmax or on sigmoids, or the focal loss."""
     unused_logits: Annotated[int, Range(0, 10_000)] = 0
-    """Logits behind those of the classes that name none, as published weights for COCO have."""
+    """Number of logits after those of the classes that belong to no class, as in published weights for COCO."""
     layers: Literal["separable", "full"] = "separable"
-    """Depthwise separable convolutions between the levels and in the head, or the full ones of SSD before SSDLite."""
+    """Convolutions between the feature levels and in the head: depthwise separable ones as in SSDLite, or full ones as
+    in SSD."""
     padding: Literal["symmetric", "same"] = "symmetric"
-    """Of the steps between the levels: that of PyTorch or that of TensorFlow."""
+    """Padding of the strided convolutions between the feature levels: symmetric as in PyTorch, or TensorFlow's SAME."""
     clip_last: bool = False
-    """Suppress boxes before they are clipped to the image, as TensorFlow's detection zoo does."""
+    """Apply non-maximum suppression before boxes are clipped to the image, as TensorFlow's detection zoo does."""
 
 
 @dataclass(frozen=True)
 class FasterRcnnOptions(DetectorOptions):
-    """Of ``faster_rcnn``."""
+    """Options of ``faster_rcnn``."""
 
     channels: Channels = 96
-    """Of the maps that proposals and regions are taken from."""
+    """Channels of the feature maps that proposals and region features are computed from."""
     layers: Layers = "light"
-    """light: depthwise separable convolutions; full: those of the papers, as torchvision builds them."""
+    """Convolutions of neck and first stage. light: depthwise separable; full: those of the papers, as in
+    torchvision."""
     anchors: Anchors | None = None
-    """Of each level from the finest on, [width, height] in fractions of the image's sides, as many on every level; by
-    default some scales in three aspect ratios. `--anchors fit` finds some."""
+    """Anchors of each feature level, from the finest to the coarsest: a list of [width, height] in fractions of the
+    image's sides, equally many on every level. By default several scales in three aspect ratios; `--anchors fit`
+    computes them from the data."""
     anchor_offset: Share = 0.5
-    """Where in its cell an anchor has its centre, in cells; torchvision's have 0, the corner."""
+    """Position of an anchor's centre in its cell, as a fraction of the cell; torchvision uses 0, the corner."""
     resolution: Annotated[int, Range(1, 64)] = 7
-    """Bins along each side of a region."""
+    """RoIAlign: number of bins along each side of a region."""
     sampling_ratio: Annotated[int, Range(1, 16)] = 2
-    """Samples of a bin along each side."""
-    # half of the pyramid paper's, for images of half the size: coarse levels would hardly serve else
+    """RoIAlign: number of samples along each side of a bin."""
+    # half of the FPN paper's 224, for images of half the size: otherwise coarse levels would hardly be used
     canonical_side: Annotated[int, Range(1, 4096)] = 112
-    """Pixels: from a region of this side on the level of stride 16 serves, from its double on the next, and so on."""
+    """Side in pixels of the smallest regions that are pooled from the level of stride 16. Each doubling moves a region
+    to the next coarser level."""
     box_head: Literal["separable", "two_layer"] = "separable"
-    """Of the second stage: depthwise separable convolutions, or two fully connected layers."""
+    """Head of the second stage: depthwise separable convolutions, or two fully connected layers."""
     hidden: Channels = 256
-    """Numbers that the second stage makes of a region."""
+    """Number of features that the second stage computes for a region."""
     class_agnostic: bool = True
-    """Whether all classes share one box of a region."""
+    """Whether the second stage predicts one box per region for all classes, instead of one per class."""
     unused_logits: Annotated[int, Range(0, 10_000)] = 0
-    """Logits behind those of the classes that name none, as published weights for COCO have."""
+    """Number of logits after those of the classes that belong to no class, as in published weights for COCO."""
     candidates: Number = 300
-    """Anchors of a level that may become proposals, the best ones."""
+    """Number of highest-scoring anchors per feature level that may become proposals."""
     proposals: Number = 100
-    """Proposals of an image that the second stage looks at."""
+    """Number of proposals per image that the second stage classifies."""
     proposal_iou: Overlap = 0.7
-    """A proposal that overlaps a better one of its level by more is dropped."""
+    """IoU threshold of non-maximum suppression among the proposals of a level."""
     proposal_score: Share = 0.0
-    """Proposals below it are dropped."""
+    """Lowest score of a proposal."""
     train_candidates: Number = 600
     """The same as candidates, in training."""
     train_proposals: Number = 300
     """The same as proposals, in training."""
     rpn_foreground_iou: Overlap = 0.7
-    """Overlap with a true box from which on an anchor is an object."""
+    """First stage: lowest IoU with a ground-truth box at which an anchor is an object."""
     rpn_background_iou: Overlap = 0.3
-    """Overlap below which an anchor is background."""
+    """First stage: IoU with every ground-truth box below which an anchor is background."""
     rpn_samples: Number = 256
-    """Anchors of an image that the first stage learns from."""
+    """First stage: number of anchors per image that the loss samples."""
     rpn_positives: Overlap = 0.5
-    """Largest share of objects among them."""
+    """First stage: largest fraction of objects among the sampled anchors."""
     foreground_iou: Overlap = 0.5
-    """Overlap with a true box from which on a proposal is an object."""
+    """Second stage: lowest IoU with a ground-truth box at which a proposal is an object."""
     samples: Number = 64
-    """Proposals of an image that the second stage learns from."""
+    """Second stage: number of proposals per image that the loss samples."""
     positives: Overlap = 0.25
-    """Largest share of objects among them."""
+    """Second stage: largest fraction of objects among the sampled proposals."""
 
 
 @dataclass(frozen=True)
 class FasterRcnnFpnOptions(FasterRcnnOptions):
-    """Of ``faster_rcnn_fpn``."""
+    """Options of ``faster_rcnn_fpn``."""
 
     anchor_sides: Annotated[tuple[Positive, ...], Range(0, 256)] = ()
-    """In pixels, the same on every level, in three aspect ratios; in place of anchors."""
+    """Sides of the anchors in pixels, the same on every level, in three aspect ratios each; replaces anchors."""
 
 
 @dataclass(frozen=True)
 class NanoDetPlusOptions(DetectorOptions):
-    """Of ``nanodet_plus``."""
+    """Options of ``nanodet_plus``."""
 
     channels: Annotated[int, Range(16, 4096)] = 96
-    """Of neck and head, a multiple of 16: 96 for NanoDet-Plus-m, 128 for the 1.5x form."""
+    """Channels of neck and head, a multiple of 16: 96 in NanoDet-Plus-m, 128 in NanoDet-Plus-m-1.5x."""
     activation: Literal["leaky_relu", "relu", "relu6"] = "leaky_relu"
-    """Of neck and head."""
+    """Activation function of neck and head."""
     guidance: bool = True
-    """Whether training has the auxiliary head, whose predictions choose what the detector learns; without it a step
-    costs a fraction."""
+    """Whether training uses the auxiliary head, whose predictions assign the targets of the detector; without it a
+    step costs a fraction."""
     detach_epoch: Annotated[int, Range(0, 1_000_000)] = 10
-    """The epoch, counted from 0, from which on the auxiliary head keeps its gradient to itself."""
+    """Epoch, counted from 0, from which the auxiliary head passes no gradient to backbone and neck."""
 
     def __post_init__(self) -> None:
         if self.channels % 16:
@@ -181,16 +187,16 @@ class NanoDetPlusOptions(DetectorOptions):
 
 @dataclass(frozen=True)
 class OtherOptions(DetectorOptions):
-    """Of a detector of another package, as JSON values: a spec is read without loading the package."""
+    """Options of a detector from another package, as JSON values, so that reading a spec need not load the package."""
 
     values: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The values as they are."""
+        """The values, unchanged."""
         return dict(self.values)
 
 
-# of the detectors of this project, by their keys in ``DETECTORS``
+# option classes of this project's detectors, by their keys in ``DETECTORS``
 OPTIONS: dict[str, type[DetectorOptions]] = {
     "ssdlite": SsdLiteOptions,
     "ssdlite_fpn": SsdLiteFpnOptions,
@@ -201,12 +207,12 @@ OPTIONS: dict[str, type[DetectorOptions]] = {
 
 
 def options_of(detector: str, values: Any, where: str) -> DetectorOptions:
-    """The options of a detector, checked if it is one of this project.
+    """The options of a detector, checked if the detector is one of this project's.
 
     Args:
-        detector: its key.
+        detector: its key in ``DETECTORS``.
         values: decoded JSON.
-        where: path of the values, for messages.
+        where: JSON path of the values, for error messages.
 
     Raises:
         ValueError: as in ``DetectorOptions.read``.
@@ -217,19 +223,19 @@ def options_of(detector: str, values: Any, where: str) -> DetectorOptions:
 
 
 def option_words(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Options as words that ``read_words`` takes."""
+    """Options as NAME=VALUE words, which ``read_words`` reads."""
     return tuple(f"{name}={json.dumps(value)}" for name, value in options.items())
 
 
 def read_words(words: Sequence[str], option: str) -> dict[str, Any]:
-    """The options that words name; what is no JSON is a text, as shells take quotes away.
+    """Read options from NAME=VALUE words. A value that is not JSON is a string, because shells remove quotes.
 
     Args:
         words: NAME=VALUE each.
-        option: of the command line, for messages.
+        option: the command line's option that they were given to, for error messages.
 
     Raises:
-        UserError: a word has no name or no value, or a name comes twice.
+        UserError: a word has no name or no value, or a name is repeated.
     """
     options: dict[str, Any] = {}
     for word in words:
@@ -246,6 +252,6 @@ def read_words(words: Sequence[str], option: str) -> dict[str, Any]:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Lists in place of tuples."""
+    """The values as JSON would hold them: tuples become lists."""
     plain: dict[str, Any] = json.loads(json.dumps(values))
     return plain

@@ -1,9 +1,10 @@
-"""Where a picture lies in a model's input, and its boxes with it: the one place where boxes change between the two.
+"""The position of an image in a model's input, and the conversion of boxes between the two. Imports no torch.
 
-``stretch``: the picture fills the input. ``letterbox``: it keeps its shape. The side that is larger in proportion to
-the input's fills it; the other one is scaled by as much and rounded to whole pixels, halves up, at least 1. What is
-left over is padding: to the right and below (``top-left``), or on both sides, the odd pixel to the right or below
-(``centre``). Whole numbers alone decide, so that every language finds the same. No torch.
+``stretch``: the image fills the input. ``letterbox``: the image keeps its aspect ratio. The side that is larger
+relative to the input's fills it; the other is scaled by the same factor and rounded to whole pixels, halves up, at
+least 1. The
+rest is padding: to the right and below (``top-left``), or on both sides, with an odd pixel to the right or below
+(``centre``). Only integer arithmetic is used, so that all languages get the same result.
 """
 
 import dataclasses
@@ -17,13 +18,13 @@ from mobiledet.spec import InputSpec
 
 
 class Placement(NamedTuple):
-    """A picture in a model's input.
+    """The position of an image in a model's input.
 
     Attributes:
-        picture_height, picture_width: pixels of the picture in full.
-        top, left, height, width: the part of the input that shows it, in pixels of the input.
-        input_height, input_width: pixels.
-        is_padded: whether anything else may be in the input, so that boxes can reach out of the picture.
+        picture_height, picture_width: size of the image in pixels.
+        top, left, height, width: the part of the input that shows the image, in pixels of the input.
+        input_height, input_width: size of the input in pixels.
+        is_padded: whether the input is a letterbox, so that boxes may extend beyond the image.
     """
 
     picture_height: float
@@ -38,7 +39,7 @@ class Placement(NamedTuple):
 
     @classmethod
     def of(cls, height: float, width: float, spec: InputSpec) -> "Placement":
-        """That of a picture of height x width; they may be those of a shortened one, in parts of pixels."""
+        """The placement of an image of height x width, which may be fractions for a reduced image."""
         whole = spec.height, spec.width
         if spec.resize == "stretch":
             return cls(height, width, 0, 0, *whole, *whole, False)
@@ -49,29 +50,29 @@ class Placement(NamedTuple):
 
     @property
     def scale(self) -> tuple[float, float]:
-        """By which widths and heights of the picture change."""
+        """The factors from the image's width and height to those in the input."""
         return self.width / self.picture_width, self.height / self.picture_height
 
     def to_input(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Boxes in pixels of the picture to boxes in pixels of the input, N x 4."""
+        """Convert boxes from pixels of the image to pixels of the input, N x 4."""
         return np.asarray(boxes_xyxy * (self.scale * 2) + self._corner, np.float32)
 
-    def to_picture(self, found: Detections) -> Detections:
-        """Boxes as fractions of the input to boxes in pixels of the picture, which may reach out of it."""
+    def to_image(self, found: Detections) -> Detections:
+        """Convert boxes from fractions of the input to pixels of the image; they may extend beyond the image."""
         picture = np.array((self.picture_width, self.picture_height) * 2, np.float64)
         part = np.array((self.width, self.height) * 2)
         scale = picture * (self.input_width, self.input_height, self.input_width, self.input_height) / part
         return _with_boxes(found, found.boxes_xyxy * scale - picture * self._corner / part)
 
-    def from_picture(self, found: Detections) -> Detections:
-        """The inverse of ``to_picture``."""
+    def from_image(self, found: Detections) -> Detections:
+        """The inverse of ``to_image``."""
         size = np.array((self.input_width, self.input_height) * 2)
         return _with_boxes(found, self.to_input(found.boxes_xyxy.astype(np.float64)) / size)
 
     def visible(self, found: Detections) -> Detections:
-        """What ``to_picture`` gave, cut to the picture; what lies in the padding alone is left out.
+        """Clip the result of ``to_image`` to the image; detections entirely in the padding are dropped.
 
-        Where there is no padding, nothing is changed.
+        Without padding nothing is changed.
         """
         if not self.is_padded:
             return found
@@ -85,14 +86,14 @@ class Placement(NamedTuple):
 
 
 def _inside(height: float, width: float, input_height: int, input_width: int) -> tuple[int, int]:
-    """Height and width of the largest picture of that shape in the input."""
+    """Height and width of the largest image of this aspect ratio that the input can hold."""
     if width * input_height >= height * input_width:
         return max(1, _rounded(height * input_width, width)), input_width
     return input_height, max(1, _rounded(width * input_height, height))
 
 
 def _rounded(dividend: float, divisor: float) -> int:
-    """Of the quotient, halves up; exact, also in parts of pixels that are powers of two."""
+    """The quotient rounded, halves up; exact, also for fractions of pixels with a power of two as denominator."""
     return int((2 * dividend + divisor) // (2 * divisor))
 
 

@@ -1,4 +1,4 @@
-"""``mobiledet quickstart``: data, training, export, evaluation and report in a row, each by its own command."""
+"""``mobiledet quickstart``: data, training, export, evaluation and report in sequence, each by its own command."""
 
 import shlex
 import shutil
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MARKER = "quickstart.txt"
-PICTURES = 12  # validation images that predict draws
+PICTURES = 12  # number of validation images on which predict draws detections
 PRECISIONS = ("float32", "float16", "int8")
 
 
 @dataclass(frozen=True)
 class QuickstartConfig:
-    """The whole way on the built-in shapes: train, export to TFLite and Core ML, evaluate the exported files, report.
+    """Run all steps on the built-in shapes: train, export to TFLite and Core ML, evaluate the exported files, report.
 
-    Every step is a mobiledet command of its own, printed before it runs, so that you can repeat it with your own data
-    and settings.
+    Every step is a mobiledet command of its own. It is printed before it runs, so that you can repeat it with your own
+    data and settings.
     """
 
     out: Path = Path("runs/quickstart")
-    """Folder for everything; it must not exist yet."""
+    """Folder for all outputs; it must not exist yet, except with --overwrite."""
     overwrite: bool = False
     """Replace the folder of an earlier quickstart."""
     backbone: str = "shufflenet_v2_0.5x"
@@ -38,24 +38,24 @@ class QuickstartConfig:
     image_size: int = 160
     """Side of the square input in pixels, a multiple of 32."""
     epochs: int = 10
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: int = 8
-    """Images of one training step."""
+    """Images per training step."""
     train: int = 2000
-    """Training images to draw."""
+    """Number of training images to make."""
     val: int = 200
-    """Held-out validation images to draw."""
+    """Number of validation images to make."""
     seed: int = 0
-    """Of data, weights and order."""
+    """Random seed of the data, the initial weights and the order of images."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the way.
+    """One step, a command.
 
     Attributes:
         title: what it does.
-        arguments: after ``mobiledet``.
+        arguments: its arguments after ``mobiledet``.
     """
 
     title: str
@@ -63,7 +63,7 @@ class Step:
 
 
 def run(config: QuickstartConfig) -> None:
-    """Run all steps and print what came of them.
+    """Run all steps and print a summary of the results.
 
     Raises:
         UserError: the folder exists, cannot be written, or a step failed.
@@ -113,7 +113,7 @@ def plan(config: QuickstartConfig) -> tuple[Step, ...]:
                 f"--epochs={config.epochs}",
                 f"--batch-size={config.batch_size}",
                 f"--eval-every={max(1, config.epochs // 2)}",
-                "--accelerator=cpu",  # the same way and nearly the same numbers on every machine
+                "--accelerator=cpu",  # nearly the same numbers on every machine
                 f"--devices={devices}",
                 "--lr=0.008",
                 "--ema-decay=0.998",
@@ -146,7 +146,7 @@ def sorted_pictures(data: Path, count: int) -> list[Path]:
 
 
 def _prepare(out: Path, overwrite: bool) -> None:
-    """Make the folder; an old one is removed only if a quickstart made it."""
+    """Make the folder; an existing one is replaced only if an earlier quickstart made it."""
     if out.exists():
         if not overwrite:
             raise UserError(f"{out} exists already; pass --overwrite or another --out")
@@ -168,7 +168,8 @@ def _print_summary(console: "Console", out: Path, seconds: dict[str, float], tot
     from mobiledet.evaluation.result import read_result
 
     console.rule("done")
-    models = Table("precision", "size KB", "mAP PyTorch", "mAP of the file", "p50 ms", "p90 ms", title="TFLite here")
+    title = "TFLite on this machine"
+    models = Table("precision", "size KB", "mAP PyTorch", "mAP of the file", "p50 ms", "p90 ms", title=title)
     trained = best_map(out / "run" / "metrics.jsonl")
     for precision in PRECISIONS:
         result = read_result(out / "results" / f"{precision}.json")
@@ -196,7 +197,7 @@ def _print_summary(console: "Console", out: Path, seconds: dict[str, float], tot
 
 
 def best_map(metrics: Path) -> float:
-    """The highest validation mAP in a run's metrics.jsonl: that of the weights in best.ckpt."""
+    """The highest validation mAP in a run's metrics.jsonl, which is that of best.ckpt."""
     import json
 
     return max(float(json.loads(line)["AP"]) for line in metrics.read_text(encoding="utf-8").splitlines())

@@ -1,8 +1,8 @@
-"""JSON from outside as frozen dataclasses: the one decoder, strict in fields, types, ranges, depth and size.
+"""Decodes untrusted JSON to frozen dataclasses, with strict checks of fields, types, ranges, depth and size.
 
-Ranges stand in the annotations, ``Annotated[int, Range(1, 512)]``, so that a field is checked by what describes it.
-Without one a number is finite and an integer fits 64 bits. (msgspec and pydantic would decode too, but the first takes
-unknown fields of plain dataclasses, and the second is one more compiled package for a board that only evaluates.)
+Ranges are given in annotations, such as ``Annotated[int, Range(1, 512)]``. Every number must be finite and every
+integer must fit into 64 bits. (msgspec ignores unknown fields of plain dataclasses, and pydantic would be another
+compiled package on boards that only evaluate.)
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-DEPTH = 32  # of JSON in fields that may hold anything
-RECORD_BYTES = 1 << 28  # of a file that holds one record
+DEPTH = 32  # largest nesting of JSON in fields of type Any
+RECORD_BYTES = 1 << 28  # largest size of a file with one record
 _LONG = 1 << 63
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 40
@@ -26,7 +26,7 @@ _SHORT.maxstring = _SHORT.maxother = 40
 
 @dataclass(frozen=True)
 class Range:
-    """In ``Annotated``: lowest and highest value of a number, or fewest and most items of a tuple or text."""
+    """In ``Annotated``: lowest and highest value of a number, or shortest and longest length of a tuple or string."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -39,7 +39,7 @@ class Range:
         return f"in {self.low:.16g}..{self.high:.16g}"
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        """The same in JSON Schema, for the agents of other languages; pydantic writes it in a test."""
+        """The range in JSON Schema, for agents in other languages; pydantic calls this in a test."""
         schema: dict[str, Any] = handler(core_schema)
         names = {"array": ("minItems", "maxItems"), "string": ("minLength", "maxLength")}
         limits = zip(names.get(schema.get("type", ""), ("minimum", "maximum")), (self.low, self.high), strict=True)
@@ -47,8 +47,8 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Made:
-    """In ``Annotated``: what stands in JSON, and what makes the value of it."""
+class Converted:
+    """In ``Annotated``: the type of the JSON value, and the function that converts it to the field's value."""
 
     kind: Any
     by: Callable[[Any], Any]
@@ -63,11 +63,11 @@ def load_json(content: bytes, lenient: bool = False) -> Any:
     """Decode JSON in UTF-8.
 
     Args:
-        content: of a file or message.
-        lenient: also UTF-16, and NaN and infinity, which JSON does not have; ``decode`` refuses them all the same.
+        content: the bytes of a file or message.
+        lenient: also accept UTF-16, and NaN and infinity, which are not JSON; ``decode`` still refuses those two.
 
     Raises:
-        ValueError: it is none, or nested too deeply.
+        ValueError: the content is not JSON, or nested too deeply.
     """
     try:
         encoding = json.detect_encoding(content) if lenient else "utf-8-sig"
@@ -77,27 +77,26 @@ def load_json(content: bytes, lenient: bool = False) -> Any:
 
 
 def decode(kind: Any, value: Any, where: str = "", filled: Collection[type] = ()) -> Any:
-    """Build what a type annotation says from what ``load_json`` gave; the inverse of ``dataclasses.asdict``.
+    """Convert the result of ``load_json`` to the type of an annotation; the inverse of ``dataclasses.asdict``.
 
-    Known are dataclasses, tuples, dicts with text keys, unions, literals, str, int, float, bool, None, Path, Any, and
-    each of them in ``Annotated`` with a ``Range``, and what ``Made`` makes of them.
+    Supported are dataclasses, tuples, dicts with string keys, unions, literals, str, int, float, bool, None, Path, Any,
+    and each of them in ``Annotated`` with ``Range`` or ``Converted``.
 
     Args:
         kind: the annotation.
         value: JSON values.
-        where: path of the value, for messages.
-        filled: dataclasses whose fields may be missing where they have a default, such as those that grew since files
-            were written.
+        where: JSON path of the value, for error messages.
+        filled: dataclasses whose fields may be missing if they have defaults, because older files lack them.
 
     Raises:
-        ValueError: a field is missing or unknown, a value is of another type or out of range, or what a dataclass asks
-            of its values does not hold; the message begins with the path of the field.
+        ValueError: a field is missing or unknown, a value has the wrong type or range, or the checks of a dataclass
+            fail; the message begins with the path of the field.
     """
     origin = get_origin(kind)
     if origin is Annotated:
         inner, *notes = get_args(kind)
         for note in notes:
-            if isinstance(note, Made):
+            if isinstance(note, Converted):
                 return note.by(decode(note.kind, value, where, filled))
         decoded = decode(inner, value, where, filled)
         for note in notes:
@@ -140,13 +139,13 @@ def decode(kind: Any, value: Any, where: str = "", filled: Collection[type] = ()
 
 
 def float32_json(values: Sequence[float] | Sequence[Sequence[float]]) -> str:
-    """A list of float32 numbers, or of lists of them of one length, as JSON.
+    """A list of float32 numbers, or of lists of equal length, as JSON.
 
-    Nine digits give each number back to the last bit; ``json.dumps`` would write the seventeen of a double, which takes
-    four times as long.
+    Nine digits identify each number uniquely; ``json.dumps`` would write the seventeen digits of a double and take four
+    times as long.
 
     Raises:
-        ValueError: one is NaN or infinite.
+        ValueError: a number is NaN or infinite.
     """
     if values and isinstance(values[0], Sequence):
         row = "[" + ",".join(["%.9g"] * len(values[0])) + "]"
@@ -155,12 +154,12 @@ def float32_json(values: Sequence[float] | Sequence[Sequence[float]]) -> str:
         row, flat = "%.9g", tuple(values)  # type: ignore[arg-type]
     text = "[" + ",".join([row] * len(values)) % flat + "]"
     if "n" in text:
-        raise ValueError("NaN and infinity are no numbers of JSON")
+        raise ValueError("NaN and infinity are not numbers in JSON")
     return text
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 @functools.cache
@@ -202,7 +201,7 @@ def _decode_union(kind: Any, value: Any, where: str, filled: Collection[type]) -
     plain = [option for option in remaining if get_origin(option) is not Literal]
     words = [word for option in remaining if get_origin(option) is Literal for word in get_args(option)]
     if not all(option in (int, str, bool) for option in plain):
-        raise TypeError(f"{kind}: of unions only those of plain types, or of one type and None, can be decoded")
+        raise TypeError(f"{kind}: only unions of plain types and literals, or of one type and None, can be decoded")
     if any(value == word and type(value) is type(word) for word in words):
         return value
     names = " or ".join([*(option.__name__ for option in plain), *map(repr, words)])
@@ -221,7 +220,7 @@ def _decode_tuple(kind: Any, value: Any, where: str, filled: Collection[type]) -
 
 
 def _check_plain(value: Any, where: str, depth: int) -> None:
-    """Refuse JSON that other programs could not read, or that is nested too deeply to be walked through."""
+    """Refuse JSON that other programs could not read, or that is nested too deeply."""
     if isinstance(value, dict | list):
         _check(depth > 0, "...", where, f"JSON of at most {DEPTH} levels")
         entries = value.items() if isinstance(value, dict) else enumerate(value)
@@ -239,7 +238,7 @@ def _check_scalar(value: Any, where: str) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise ValueError(f"{_path(where) or 'the file'} holds half of a character") from None
+                raise ValueError(f"{_path(where) or 'the file'} contains half of a surrogate pair") from None
     elif isinstance(value, float):
         _check(math.isfinite(value), value, where, "a finite number")
     elif isinstance(value, int):
@@ -252,5 +251,5 @@ def _check(fits: bool, value: Any, where: str, expected: str) -> None:
 
 
 def _path(where: str) -> str:
-    """Short enough for a message: parts of it may come from the file."""
+    """A path shortened for a message, because parts of it may come from the file."""
     return where if len(where) < 100 else f"{where[:97]}..."

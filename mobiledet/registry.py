@@ -1,4 +1,4 @@
-"""Tables of what can be built by name: our own entries, and those that installed packages register by entry points."""
+"""Tables of networks by name: our own entries, and those that other packages register through entry points."""
 
 import functools
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,12 @@ Entry = TypeVar("Entry")
 
 
 class Registry(Mapping[str, Entry]):
-    """Our own entries first, then those of other packages, each of which is imported when it is asked for.
+    """A mapping of our own entries, then those of other packages, which are imported only when they are accessed.
 
     Args:
-        kind: what an entry is, for messages.
-        group: of the entry points; their names are the keys.
-        own: entries by key.
+        kind: what an entry is, for error messages.
+        group: group of the entry points; their names are the keys.
+        own: our own entries by key.
     """
 
     def __init__(self, kind: str, group: str, own: Mapping[str, Entry]) -> None:
@@ -35,8 +35,8 @@ class Registry(Mapping[str, Entry]):
         """The entry.
 
         Raises:
-            KeyError: there is none.
-            UserError: several packages have one of this name, or the package cannot be imported.
+            KeyError: the key is unknown.
+            UserError: several packages have an entry of this name, or the package cannot be imported.
         """
         points = self._others.get(key, [])
         owners = ["mobiledet"] * (key in self._own) + [_package(point) for point in points]
@@ -46,7 +46,7 @@ class Registry(Mapping[str, Entry]):
             return self._own[key]
         try:
             entry: Entry = points[0].load()
-        except Exception as error:  # whatever goes wrong in somebody else's package
+        except Exception as error:  # another package may raise anything
             reason = f"{type(error).__name__}: {error}"
             raise UserError(
                 f"{self._kind} {key} of the package {owners[0]} cannot be loaded: {reason}; update or uninstall it"

@@ -1,4 +1,4 @@
-"""What a model takes and gives, as one plain record that travels from the checkpoint to the phone. No torch."""
+"""The description of a model, a plain record that is stored in checkpoints and bundles. Imports no torch."""
 
 import dataclasses
 import math
@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from mobiledet.errors import UserError
 from mobiledet.options import NO_OPTIONS, DetectorOptions, OtherOptions, options_of
-from mobiledet.records import Made, Range, decode, load_json
+from mobiledet.records import Converted, Range, decode, load_json
 
 SCHEMA_VERSION = 1
-# what no detector for phones needs more of: a file that says so is damaged or meant to fill the memory
+# limits that no mobile detector needs to exceed: a file that does is damaged or meant to fill the memory
 MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 1_000_000
 Resize = Literal["stretch", "letterbox"]
 Padding = Literal["grey", "black"]
@@ -24,11 +24,11 @@ PLACEMENTS = ("centre", "top-left")
 EXIF_RULES = ("auto", "apply", "ignore")
 Sampling = Literal["mean", "bilinear"]
 SAMPLINGS = ("mean", "bilinear")
-LEAST_SIDE = 32  # pixels
-# in the order that detection apps expect
+MIN_SIDE = 32  # pixels
+# outputs of a model file, in the order that detection apps expect
 OUTPUTS = {"boxes": "yxyx in 0..1", "classes": "index into labels", "scores": "0..1", "count": "valid rows"}
 
-# ImageNet statistics in 0..255, those of the published weights
+# ImageNet statistics in 0..255, as used by published weights
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -40,20 +40,20 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The image a model takes: 1 x height x width x 3, RGB, raw values 0..255; normalisation is inside the graph.
+    """The input of a model: 1 x height x width x 3, RGB, values 0..255; normalisation is part of the graph.
 
     Attributes:
-        height, width: pixels, at least ``LEAST_SIDE``; a network that needs multiples of 32 says so when it is built.
-        mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
-        resize: how an image becomes height x width: ``stretch`` scales both sides to fit; ``letterbox`` keeps the
-            image's shape and fills the rest, as ``mobiledet.placement`` defines.
-        sampling: which of its pixels count: ``mean``, as ``mobiledet.data.resize`` defines, all; ``bilinear``, of files
-            from before there was a choice, the four around each place.
-        channels: the order of the channels.
-        exif: whether a photograph is turned as its EXIF orientation says: ``apply``, ``ignore``, or ``auto``, which
-            applies it unless annotations speak of the stored pixels.
-        padding: colour beside the image of a letterbox, a key of ``PADDINGS``.
-        placement: where the image lies in a letterbox: ``centre`` or ``top-left``.
+        height, width: pixels, at least ``MIN_SIDE``; a network that needs multiples of 32 checks that itself.
+        mean, std: normalisation of each channel in 0..255: the network sees ``(value - mean) / std``.
+        resize: how an image is resized to height x width: ``stretch`` scales both sides independently; ``letterbox``
+            keeps the image's aspect ratio and fills the rest, as defined in ``mobiledet.placement``.
+        sampling: which pixels are used when shrinking: ``mean`` uses all, as defined in ``mobiledet.data.resize``;
+            ``bilinear``, in older files, uses four for each pixel of the result.
+        channels: order of the channels.
+        exif: whether a photo is rotated according to its EXIF orientation: ``apply``, ``ignore``, or ``auto``, which
+            applies it unless annotations refer to the stored pixels.
+        padding: fill colour of a letterbox, a key of ``PADDINGS``.
+        placement: position of the image in a letterbox: ``centre`` or ``top-left``.
     """
 
     height: int
@@ -69,8 +69,8 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
-            is_valid = isinstance(side, int) and not isinstance(side, bool) and side >= LEAST_SIDE
-            _require(is_valid, f"input side {side} is not a whole number of at least {LEAST_SIDE}")
+            is_valid = isinstance(side, int) and not isinstance(side, bool) and side >= MIN_SIDE
+            _require(is_valid, f"input side {side} is not a whole number of at least {MIN_SIDE}")
             _require(side <= MOST_PIXELS_A_SIDE, f"input side {side} is above {MOST_PIXELS_A_SIDE} pixels")
         _require(len(self.mean) == 3 and len(self.std) == 3, "mean and std need three values, one for each channel")
         _require(all(math.isfinite(v) for v in (*self.mean, *self.std)), "mean and std must be finite")
@@ -84,7 +84,7 @@ class InputSpec:
 
     @property
     def resize_text(self) -> str:
-        """How an image becomes the input, in words."""
+        """The resize rule as text, such as "letterbox (grey, centre)"."""
         if self.resize == "stretch":
             return self.resize
         return f"{self.resize} ({self.padding}, {self.placement})"
@@ -92,13 +92,13 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class NmsSpec:
-    """How raw scores become detections.
+    """Settings of non-maximum suppression.
 
     Attributes:
-        iou: a box that overlaps a better one of its class by more than this is dropped.
-        score: detections below it are dropped.
-        top_k: candidates (box, class) that enter suppression.
-        max_detections: rows of the output.
+        iou: a box whose IoU with a higher-scoring box of its class is above this is dropped.
+        score: lowest score of a detection.
+        top_k: number of candidates (box, class) before suppression.
+        max_detections: number of rows in the output.
     """
 
     iou: float = 0.5
@@ -115,7 +115,7 @@ class NmsSpec:
 
 @dataclass(frozen=True)
 class TrainingInfo:
-    """Where the weights come from; ``commit`` is that of the code, empty outside a git checkout."""
+    """How the weights were trained; ``commit`` is the git commit of the code, empty outside a checkout."""
 
     dataset: str = ""
     split: str = ""
@@ -126,16 +126,16 @@ class TrainingInfo:
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose weights an imported model has.
+    """The origin of imported weights.
 
     Attributes:
-        name: of the zoo.
-        source: the address that the file came from, or its name where the user gave it.
-        sha256: of that file.
-        licence: of the weights; empty where the file is not known to be the published one.
-        published_map: COCO box mAP in percent that the publisher reports; None where the file is not known to be the
+        name: name of the detector in the zoo.
+        source: URL that the file was downloaded from, or the name of the file that the user gave.
+        sha256: checksum of that file.
+        licence: licence of the weights; empty if the file is not known to be the published one.
+        published_map: COCO box mAP in percent that the publisher reports; None if the file is not known to be the
             published one.
-        published_split: that it was measured on; empty without an mAP.
+        published_split: images that it was measured on; empty without an mAP.
     """
 
     name: str
@@ -148,20 +148,19 @@ class Origin:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that another machine needs to build the network, feed it and read its outputs.
+    """Everything that is needed to build the network, prepare its input and read its outputs.
 
     Attributes:
-        name: of the model, such as ``shufflenet_v2_0.5x-ssdlite_fpn-160``.
+        name: name of the model, such as ``shufflenet_v2_0.5x-ssdlite_fpn-160``.
         backbone, detector: keys of ``BACKBONES`` and ``DETECTORS``.
-        input: the image.
-        labels: class names; a model's class index is a position in this list.
-        category_ids: the dataset's own id of each label (COCO: 1..90 with gaps).
-        nms: suppression settings.
-        backbone_options: keyword arguments of the backbone, see ``BACKBONE_OPTIONS``; plain JSON values, mostly none.
-        detector_options: what is set of the detector beyond backbone, classes and input; becomes the class that
-            ``mobiledet.options.OPTIONS`` has for it.
-        training: where the weights come from.
-        origin: of imported weights.
+        input: the input image.
+        labels: class names; a model's class index is an index into this list.
+        category_ids: the data set's own id of each label (COCO: 1..90 with gaps).
+        nms: settings of non-maximum suppression.
+        backbone_options: keyword arguments of the backbone as JSON values, see ``BACKBONE_OPTIONS``; usually empty.
+        detector_options: options of the detector, an instance of its class in ``mobiledet.options.OPTIONS``.
+        training: how the weights were trained.
+        origin: origin of imported weights; None for others.
     """
 
     name: Annotated[str, Range(1, 200)]
@@ -172,14 +171,14 @@ class ModelSpec:
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    detector_options: Annotated[DetectorOptions, Made(Mapping[str, Any], OtherOptions)] = NO_OPTIONS
+    detector_options: Annotated[DetectorOptions, Converted(Mapping[str, Any], OtherOptions)] = NO_OPTIONS
     training: TrainingInfo = TrainingInfo()
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
         _require(bool(self.labels), "labels are empty")
         _require(all(isinstance(label, str) and label for label in self.labels), "every label must be a non-empty text")
-        # labels.txt holds one a line
+        # labels.txt has one label per line
         _require(all(label.splitlines() == [label] for label in self.labels), "a label has more than one line")
         _require(
             len(self.labels) == len(self.category_ids),
@@ -191,7 +190,7 @@ class ModelSpec:
 
     @property
     def num_classes(self) -> int:
-        """Number of labels; background is no class."""
+        """Number of classes, without background."""
         return len(self.labels)
 
     @property
@@ -201,17 +200,17 @@ class ModelSpec:
         return dict(zip(OUTPUTS, [(1, rows, 4), (1, rows), (1, rows), (1,)], strict=True))
 
     def record(self) -> dict[str, Any]:
-        """The fields as JSON values, from which ``decode`` makes the spec."""
+        """The fields as JSON values, which ``decode`` reads."""
         return {**dataclasses.asdict(self), "detector_options": self.detector_options.to_json()}
 
     def to_json(self) -> dict[str, Any]:
-        """The spec as JSON values, with ``schema_version`` and the outputs' conventions spelled out."""
+        """The spec as JSON values, with ``schema_version`` and the conventions of the outputs."""
         values = self.record()
-        if not self.backbone_options:  # as in files from before there were any
+        if not self.backbone_options:  # as in older files
             del values["backbone_options"]
         if self.origin is None:
             del values["origin"]
-        if self.input.resize == "stretch":  # nothing is padded; as in files from before anything was
+        if self.input.resize == "stretch":  # there is no padding; as in older files
             del values["input"]["padding"], values["input"]["placement"]
         return {"schema_version": SCHEMA_VERSION, **values, "outputs": dict(OUTPUTS)}
 
@@ -219,16 +218,16 @@ class ModelSpec:
     def from_json(
         cls, values: Any, source: str, beside: Collection[str] = (), older_sampling: Sampling = "bilinear"
     ) -> "ModelSpec":
-        """Read what ``to_json`` wrote.
+        """Read the result of ``to_json``.
 
         Args:
             values: decoded JSON.
-            source: the file that it came from, for messages.
-            beside: names of fields that are not of the spec and are left to the caller.
-            older_sampling: of files from before ``InputSpec.sampling``.
+            source: the file that it came from, for error messages.
+            beside: names of other fields, which do not belong to the spec and are ignored.
+            older_sampling: value of ``InputSpec.sampling`` for older files that lack it.
 
         Raises:
-            UserError: a field is missing, unknown or of the wrong kind, or the schema is newer than this code.
+            UserError: a field is missing, unknown or of the wrong type, or the schema version differs.
         """
         if not isinstance(values, dict) or "schema_version" not in values:
             raise UserError(f"{source}: not a mobiledet model description (no schema_version)")
@@ -238,9 +237,9 @@ class ModelSpec:
                 f"{source}: schema version {str(version)[:20]} is not {SCHEMA_VERSION}; use the matching mobiledet"
             )
         if values.get("outputs", OUTPUTS) != OUTPUTS:
-            raise UserError(f"{source}: its outputs are none that this mobiledet knows; export it again")
+            raise UserError(f"{source}: its outputs are not those of this mobiledet; export it again")
         own = {name: value for name, value in values.items() if name not in ("schema_version", "outputs", *beside)}
-        own = {"backbone_options": {}, "origin": None, **own}  # which files from before do not have
+        own = {"backbone_options": {}, "origin": None, **own}  # older files lack these
         if isinstance(own.get("input"), dict):
             own["input"] = {"sampling": older_sampling, **own["input"]}
         try:
@@ -251,10 +250,10 @@ class ModelSpec:
 
 
 def image_sides(size: int | str) -> tuple[int, int]:
-    """Height and width, in pixels, of an image size as people write it: one side of a square, or 192x320.
+    """Height and width in pixels of an image size: the side of a square, or a text such as 192x320.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the size is neither.
     """
     words = str(size).lower().replace("×", "x").split("x")
     if not 1 <= len(words) <= 2 or not all(word.strip().isdecimal() for word in words):
@@ -263,7 +262,7 @@ def image_sides(size: int | str) -> tuple[int, int]:
 
 
 def sides_text(height: int, width: int) -> str:
-    """The shortest text that ``image_sides`` reads: 320, or 192x320."""
+    """An image size as the shortest text that ``image_sides`` reads: 320, or 192x320."""
     return f"{height}" if height == width else f"{height}x{width}"
 
 
@@ -272,7 +271,7 @@ def read_json(path: Any, most_bytes: int | None = None) -> Any:
 
     Args:
         path: the file.
-        most_bytes: that it may have; None for any number, as annotation files of large data sets need.
+        most_bytes: largest allowed size; None for no limit, as annotation files of large data sets need.
 
     Raises:
         UserError: the file is missing, unreadable, too large or not JSON.
@@ -291,4 +290,4 @@ def read_json(path: Any, most_bytes: int | None = None) -> Any:
     except ValueError as error:  # also of a path with a null character
         raise UserError(f"{path} is not JSON: {error}") from error
     except MemoryError as error:
-        raise UserError(f"{path} does not fit into the memory of this machine") from error
+        raise UserError(f"{path} does not fit into memory") from error

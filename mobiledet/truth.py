@@ -1,22 +1,22 @@
-"""What is really on a picture, as scoring needs it: plain arrays, whatever the format of the annotations."""
+"""Ground truth of an image as plain arrays, independent of the format of the annotations."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-ImageId = int | str  # the data set's own: an integer of any size, or a text
+ImageId = int | str  # the id in the data set: an integer of any size, or a string
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The annotated objects of one picture, N with the crowds.
+    """The N annotated objects of one image, including crowds.
 
     Attributes:
-        boxes_xywh: N x 4 float64, (left, top, width, height) in pixels, as annotated; nothing is clipped.
-        areas: N float64, square pixels; COCO's sizes small, medium and large are judged by them.
-        labels: N int64, positions in the data set's class names.
-        is_crowd: N bool; what a crowd covers counts neither as found nor as wrong.
+        boxes_xywh: N x 4 float64, (left, top, width, height) in pixels, as annotated and not clipped.
+        areas: N float64, square pixels; they decide COCO's size classes small, medium and large.
+        labels: N int64, indices in the data set's class names.
+        is_crowd: N bool; detections in a crowd count neither as correct nor as wrong.
     """
 
     boxes_xywh: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Weights on disk: reading files of tensors safely, and giving a network every one of them."""
+"""Reads files of tensors safely, and loads weights into a network completely or not at all."""
 
 import pickle
 import zipfile
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mobiledet.errors import UserError
 
-# what torch.load raises for damaged files and for files that only begin like a pickle
+# what torch.load raises for damaged files, and for other files that begin like a pickle
 UNREADABLE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -32,10 +32,10 @@ CHECKPOINT_FORMAT = "mobiledet checkpoint"  # the entry "format" of the files th
 
 
 def read_tensors(path: Path) -> Any:
-    """What ``torch.save`` wrote: tensors and plain values only, on the CPU; no code is run.
+    """Read a file of ``torch.save`` on the CPU; only tensors and plain values are accepted, and no code is run.
 
     Raises:
-        UserError: the file is missing or damaged, or holds other objects.
+        UserError: the file is missing or damaged, or contains other objects.
     """
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}")
@@ -47,13 +47,13 @@ def read_tensors(path: Path) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Look through a file of torch's zip format before torch reads it: torch itself reads over changed bytes, and
-    unpacks a compressed or twice-named part of any size into memory; it writes none of those.
+    """Check a file in torch's zip format before torch reads it, because torch does not verify checksums and
+    decompresses entries of any size into memory.
 
     Raises:
-        BadZipFile: a byte has changed, or the parts are not as torch writes them.
+        BadZipFile: a byte has changed, or the entries are not as torch writes them.
     """
-    if not zipfile.is_zipfile(path):  # torch's older format has no check sums
+    if not zipfile.is_zipfile(path):  # torch's older format has no checksums
         return
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
@@ -63,19 +63,19 @@ def _check_archive(path: Path) -> None:
             raise zipfile.BadZipFile("its parts are larger than the file")
         damaged = archive.testzip()
     if damaged:
-        raise zipfile.BadZipFile(f"the check sum of its part {damaged} is wrong")
+        raise zipfile.BadZipFile(f"the checksum of its part {damaged} is wrong")
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: object) -> None:
-    """Give a network the weights of a checkpoint; every tensor must find its place.
+    """Load the weights of a checkpoint into a network; all names and shapes must match.
 
     Args:
         model: the network.
         weights: its state dict.
-        source: where the weights come from, for messages.
+        source: where the weights come from, for error messages.
 
     Raises:
-        UserError: a name or a shape differs, as with a checkpoint of another model.
+        UserError: a name or a shape differs, for example in a checkpoint of another model.
     """
     check_weights(model, weights, source)
     model.load_state_dict(dict(weights))
@@ -99,5 +99,5 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor], source: objec
 
 
 def first_line(error: Exception) -> str:
-    """The message of an error that may span lines."""
+    """The first line of an error's message, or the name of its type if the message is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""From a published detector's name to a bundle in the cache, and ``mobiledet predict`` with such a name."""
+"""Bundles of published detectors, made in the cache on first use, and ``mobiledet predict`` with their names."""
 
 import dataclasses
 import sys
@@ -15,38 +15,38 @@ from mobiledet.files.cache import cache_folder
 from mobiledet.zoo.catalogue import ZOO
 
 
-def tell(line: str) -> None:
-    """Print on standard error."""
+def print_progress(line: str) -> None:
+    """Print a line on standard error."""
     print(line, file=sys.stderr)
 
 
 def predict(config: PredictConfig) -> int | None:
     """The command ``mobiledet predict``; returns its exit status."""
-    return prediction.run(dataclasses.replace(config, bundle=find_bundle(config.bundle, tell)))
+    return prediction.run(dataclasses.replace(config, bundle=find_bundle(config.bundle, print_progress)))
 
 
-def find_bundle(given: Path, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """A bundle's path, or that of a published detector's bundle.
+def find_bundle(given: Path, on_progress: Callable[[str], None] = lambda line: None) -> Path:
+    """The path of a bundle, which may be given by the name of a published detector.
 
     Args:
-        given: a path, or a name of ``ZOO``; a file or folder wins over a name.
-        tell: is told what is done.
+        given: a path, or a name in ``ZOO``; an existing file or folder takes precedence over a name.
+        on_progress: called with a line of text for each step.
 
     Raises:
-        UserError: the detector cannot be had.
+        UserError: the detector cannot be downloaded or exported.
     """
-    return given if given.exists() or str(given) not in ZOO else zoo_bundle(str(given), tell)
+    return given if given.exists() or str(given) not in ZOO else zoo_bundle(str(given), on_progress)
 
 
-def zoo_bundle(name: str, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """The bundle of a published detector in the cache; imported and exported the first time.
+def zoo_bundle(name: str, on_progress: Callable[[str], None] = lambda line: None) -> Path:
+    """The bundle of a published detector in the cache; it is imported and exported on first use.
 
     Args:
-        name: of ``ZOO``.
-        tell: is told what is done.
+        name: a name in ``ZOO``.
+        on_progress: called with a line of text for each step.
 
     Raises:
-        UserError: its weights cannot be fetched, or the export fails.
+        UserError: its weights cannot be downloaded, or the export fails.
     """
     out = cache_folder() / "zoo" / "bundles" / f"{name.replace(':', '-')}-{__version__}{SUFFIX}"
     if out.exists():
@@ -54,17 +54,17 @@ def zoo_bundle(name: str, tell: Callable[[str], None] = lambda line: None) -> Pa
             open_bundle(out)
             return out
         except UserError as error:
-            tell(f"made again: {error}")
+            on_progress(f"made again: {error}")
     from mobiledet.zoo.config import ImportConfig
     from mobiledet.zoo.importing import import_detector
     from mobiledet_converters.config import ExportConfig
     from mobiledet_converters.export import export
 
-    tell(f"{name} is imported and exported once, into {out}")
+    on_progress(f"{name} is imported and exported once, into {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mobiledet-zoo-") as folder:
         checkpoint = Path(folder) / "detector.ckpt"
-        import_detector(ImportConfig(name, checkpoint), tell)
-        # precisions that need no images to calibrate with
+        import_detector(ImportConfig(name, checkpoint), on_progress)
+        # precisions that need no calibration images
         export(ExportConfig(checkpoint, out, formats=("tflite",), precisions=("float32", "float16"), overwrite=True))
     return out

@@ -141,7 +141,7 @@ def write_patch_bundle(patch_files: Path) -> Callable[..., Bundle]:
         nms=NmsSpec(score=0.5, top_k=20, max_detections=20),
     )
     few, one = [(0, 0, 0), (3, 5, 1), (7, 7, 2)], [(2, 2, 2)]
-    cases = (GoldenInput.of_pixels(paint(few)), GoldenInput.of_picture(paint(one, 160, 96, value=200)))
+    cases = (GoldenInput.of_pixels(paint(few)), GoldenInput.of_image(paint(one, 160, 96, value=200)))
     outputs = (golden_outputs(few, 250), golden_outputs(one, 200))
     recorded = {
         f"model.{precision}.tflite": GoldenFile(outputs, "by hand", tolerance, tolerance)
@@ -190,7 +190,7 @@ def _golden_of(size: InputSpec) -> Golden:
     )
     cases = (
         GoldenInput.of_pixels(paint_boxed(size, few, size.height, size.width)),
-        GoldenInput.of_picture(paint_boxed(size, one, 256, 128, 200)),
+        GoldenInput.of_image(paint_boxed(size, one, 256, 128, 200)),
     )
     files = {f"model.{p}.tflite": GoldenFile(outputs, "by hand", each, each) for p, each in TOLERANCES.items()}
     return Golden(cases, files)

@@ -180,10 +180,10 @@ def test_supervision(patch_bundle: Bundle, picture: Path, tmp_path: Path, monkey
     ("picture", "message"),
     [
         ("absent.jpg", r"cannot decode image absent\.jpg: no such file"),
-        (b"no picture", "it is not a picture of a known format"),
-        (np.zeros((4, 4, 4), np.uint8), "an array of 4 x 4 x 4 uint8 is no picture; give height x width x 3 uint8"),
-        (np.zeros((4, 4, 3)), "an array of 4 x 4 x 3 float64 is no picture"),
-        (7, "a int is no picture"),
+        (b"no picture", "it is not an image of a known format"),
+        (np.zeros((4, 4, 4), np.uint8), "an array of 4 x 4 x 4 uint8 is not an image; give height x width x 3 uint8"),
+        (np.zeros((4, 4, 3)), "an array of 4 x 4 x 3 float64 is not an image"),
+        (7, "a int is not an image"),
     ],
 )
 def test_what_is_no_picture(patch_bundle: Bundle, picture: Any, message: str) -> None:
@@ -270,7 +270,7 @@ def test_wrong_settings_are_told(options: Any, message: str) -> None:
 def test_unknown_arguments_are_told() -> None:
     with pytest.raises(TypeError, match=r"train\(\): got an unexpected keyword argument 'epoch'"):
         mobiledet.train(epoch=5)  # type: ignore[call-arg]
-    with pytest.raises(mobiledet.UserError, match="tool benchmark_model gives no result"):
+    with pytest.raises(mobiledet.UserError, match="tool benchmark_model returns no result"):
         mobiledet.evaluate("x.mobiledet", tool="benchmark_model")
 
 

@@ -49,7 +49,7 @@ def golden(names: tuple[str, ...] = NAMES) -> Golden:
         )
         for number, name in enumerate(names)
     }
-    return Golden((GoldenInput.of_pixels(IMAGE), GoldenInput.of_picture(PICTURE)), files)
+    return Golden((GoldenInput.of_pixels(IMAGE), GoldenInput.of_image(PICTURE)), files)
 
 
 @pytest.fixture
@@ -321,12 +321,12 @@ def test_a_file_that_is_not_listed_is_named(bundle: Bundle, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda text: text.upper(), "line 1 of SHA256SUMS is no checksum and path"),
-        (lambda text: text.replace("  ", " ", 1), "line 1 of SHA256SUMS is no checksum and path"),
-        (lambda text: text.replace("\n", "\r\n"), "line 1 of SHA256SUMS is no checksum and path"),
-        (lambda text: text[:-1], "of SHA256SUMS is no checksum and path"),
-        (lambda text: text + "\n", "of SHA256SUMS is no checksum and path"),
-        (lambda text: "# sums\n" + text, "line 1 of SHA256SUMS is no checksum and path"),
+        (lambda text: text.upper(), "line 1 of SHA256SUMS is not a checksum and a path"),
+        (lambda text: text.replace("  ", " ", 1), "line 1 of SHA256SUMS is not a checksum and a path"),
+        (lambda text: text.replace("\n", "\r\n"), "line 1 of SHA256SUMS is not a checksum and a path"),
+        (lambda text: text[:-1], "of SHA256SUMS is not a checksum and a path"),
+        (lambda text: text + "\n", "of SHA256SUMS is not a checksum and a path"),
+        (lambda text: "# sums\n" + text, "line 1 of SHA256SUMS is not a checksum and a path"),
         (lambda text: text + text.splitlines()[0] + "\n", "lists bundle.json twice"),
         (lambda text: text + "0" * 64 + "  SHA256SUMS\n", "lists SHA256SUMS twice, or itself"),
         (lambda text: text + "0" * 64 + "  /etc/hostname\n", "leads out of the bundle"),

@@ -64,7 +64,7 @@ def test_changed_bytes(tmp_path: Path, checkpoint_path: Path) -> None:
     path = tmp_path / "changed.ckpt"
     path.write_bytes(content)
     torch.load(path, weights_only=True)  # reads over it
-    with pytest.raises(UserError, match=r"changed\.ckpt is not a readable checkpoint: the check sum of .* is wrong"):
+    with pytest.raises(UserError, match=r"changed\.ckpt is not a readable checkpoint: the checksum of .* is wrong"):
         load_checkpoint(path)
 
 

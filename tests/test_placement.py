@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mobiledet.data.resize import fit, resize
+from mobiledet.data.resize import resize, resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec
@@ -38,7 +38,7 @@ def test_the_part_is_that_of_pillow(size: tuple[int, int], into: tuple[int, int]
             theirs = rows[0], columns[0], len(rows), len(columns)
             # where a side or a margin is a whole number and a half Pillow takes the even neighbour
             assert np.abs(np.subtract(theirs, placement[2:6])).max() <= 1
-        shown = (fit(np.asarray(black), spec) < 60).all(axis=2)
+        shown = (resize_to_input(np.asarray(black), spec) < 60).all(axis=2)
         inside = np.zeros(into, bool)
         inside[placement.top : placement.top + placement.height, placement.left :][:, : placement.width] = True
         np.testing.assert_array_equal(shown, inside)
@@ -54,7 +54,7 @@ def test_halves_are_rounded_up_and_the_odd_pixel_is_below() -> None:
 @pytest.mark.parametrize(("padding", "colour"), [("grey", 114), ("black", 0)])
 def test_the_content_is_resized_as_ever(padding: Any, colour: int) -> None:
     image = RNG.integers(0, 256, (333, 500, 3)).astype(np.uint8)
-    made = fit(image, letterbox(96, 96, padding=padding))
+    made = resize_to_input(image, letterbox(96, 96, padding=padding))
     np.testing.assert_array_equal(made[16:80], resize(image, 64, 96))
     assert (made[:16] == colour).all()
     assert (made[80:] == colour).all()
@@ -62,7 +62,7 @@ def test_the_content_is_resized_as_ever(padding: Any, colour: int) -> None:
 
 def test_a_picture_of_the_inputs_size_is_the_input() -> None:
     image = RNG.integers(0, 256, (96, 160, 3)).astype(np.uint8)
-    assert fit(image, letterbox(96, 160)) is image
+    assert resize_to_input(image, letterbox(96, 160)) is image
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -73,23 +73,23 @@ def test_boxes_go_there_and_back(size: tuple[int, int], into: tuple[int, int], r
     boxes = np.sort(RNG.uniform(0, 1, (6, 2, 2)), axis=1).reshape(-1, 4) * (size[::-1] * 2)
     in_input = placement.to_input(boxes)
     fractions = found(in_input / (into[::-1] * 2))
-    back = placement.to_picture(fractions)
+    back = placement.to_image(fractions)
     np.testing.assert_allclose(back.boxes_xyxy, boxes, atol=2e-5 * max(size))
-    np.testing.assert_allclose(placement.from_picture(back).boxes_xyxy, fractions.boxes_xyxy, atol=1e-5)
+    np.testing.assert_allclose(placement.from_image(back).boxes_xyxy, fractions.boxes_xyxy, atol=1e-5)
 
 
 def test_a_stretch_multiplies_by_the_size_to_the_last_bit() -> None:
     boxes = RNG.uniform(0, 1, (50, 4)).astype(np.float32)
     placement = Placement.of(333, 500, InputSpec(97, 161))
     expected = boxes * np.array([500, 333] * 2, np.float32)
-    np.testing.assert_array_equal(placement.to_picture(found(boxes)).boxes_xyxy, expected)
+    np.testing.assert_array_equal(placement.to_image(found(boxes)).boxes_xyxy, expected)
     np.testing.assert_array_equal(placement.visible(found(expected)).boxes_xyxy, expected)
 
 
 def test_what_lies_in_the_padding_is_left_out_and_boxes_are_cut() -> None:
     placement = Placement.of(100, 200, letterbox(96, 96))  # rows 24 to 72
     boxes = [[0, 0, 1, 1], [0.25, 0.125, 0.5, 0.5], [0.1, 0, 0.9, 0.25], [0, 0.8, 1, 1], [0.5, 0.5, 0.5, 0.6]]
-    seen = placement.visible(placement.to_picture(found(boxes)))
+    seen = placement.visible(placement.to_image(found(boxes)))
     np.testing.assert_allclose(seen.boxes_xyxy, [[0, 0, 200, 100], [50, 0, 100, 50]], atol=1e-5)
     assert seen.labels.tolist() == [0, 1]
 
@@ -102,10 +102,10 @@ def test_a_box_found_in_the_pixels_of_the_input_lies_on_its_object(size: tuple[i
     box = np.array([size[1] * 0.2, size[0] * 0.6, size[1] * 0.5, size[0] * 0.9])
     x1, y1, x2, y2 = box.astype(int)
     image[y1:y2, x1:x2] = (250, 20, 20)
-    red = fit(image, spec)[..., 0].astype(int) - fit(image, spec)[..., 1] > 115
+    red = resize_to_input(image, spec)[..., 0].astype(int) - resize_to_input(image, spec)[..., 1] > 115
     rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
     seen = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
     placement = Placement.of(*size, spec)
-    back = placement.to_picture(found(seen / (160, 96, 160, 96))).boxes_xyxy[0]
+    back = placement.to_image(found(seen / (160, 96, 160, 96))).boxes_xyxy[0]
     np.testing.assert_allclose(back, box, atol=0.6 / placement.scale[0])
     np.testing.assert_allclose(placement.to_input(box[None])[0], seen, atol=0.6)

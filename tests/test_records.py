@@ -96,8 +96,8 @@ class Bounded:
         ("pair", [1, 2, 3], r"pair is \[1, 2, 3\], not in 1..2"),
         ("kind", True, "kind is True, not one of a, 1"),
         ("kind", ["a"], r"kind is \['a'\], not one of a, 1"),
-        ("free", "\ud800", "free holds half of a character"),
-        ("free", {"\udfff": 1}, "free holds half of a character"),
+        ("free", "\ud800", "free contains half of a surrogate pair"),
+        ("free", {"\udfff": 1}, "free contains half of a surrogate pair"),
         ("free", [[float("inf")]], r"free.0.0 is inf, not a finite number"),
     ],
 )
@@ -148,5 +148,5 @@ def test_float32_numbers_are_read_back_to_the_last_bit() -> None:
     np.testing.assert_array_equal(np.array(json.loads(float32_json(rows.tolist())), np.float32), rows)
     assert float32_json([]) == "[]"
     for odd in (np.nan, np.inf, -np.inf):
-        with pytest.raises(ValueError, match="no numbers of JSON"):
+        with pytest.raises(ValueError, match="not numbers in JSON"):
             float32_json([1.0, odd])

@@ -106,7 +106,7 @@ def test_a_letterbox_is_kept_and_a_stretch_looks_as_before_there_was_one() -> No
             r"detector_options.anchors\[0\]\[0\]\[1\] is 0, not above 0",
         ),
         (lambda v: v.update(detector="theirs", detector_options={"a": float("nan")}), "not a finite number"),
-        (lambda v: v["outputs"].update(boxes="xyxy"), "its outputs are none"),
+        (lambda v: v["outputs"].update(boxes="xyxy"), "its outputs are not those"),
     ],
 )
 def test_wrong_values_are_told_with_their_file(change: Any, message: str) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import some
-from mobiledet.data.images import list_images, load_for
+from mobiledet.data.images import list_images, load_for_input
 from mobiledet.data.read import BUILT_IN, find_source, load_split
-from mobiledet.data.record import DataRecord, Picture, PictureList, pictures_of
-from mobiledet.data.resize import fit
+from mobiledet.data.record import DataRecord, ImageFile, ImageFileList, image_files_of
+from mobiledet.data.resize import resize_to_input
 from mobiledet.data.shapes import CATEGORIES, shapes_folder
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
@@ -43,7 +43,7 @@ class Calibration:
 
     source: str
     seed: int
-    candidates: tuple[Picture, ...]
+    candidates: tuple[ImageFile, ...]
     count: int
     skips_bad: bool = False
     warning: str = ""
@@ -69,7 +69,7 @@ class Calibration:
             if len(pixels) == self.count:
                 break
             try:
-                decoded = load_for(picture.path, spec, picture.apply_orientation)
+                decoded = load_for_input(picture.path, spec, picture.apply_orientation)
             except UserError as error:
                 if not self.skips_bad:
                     raise UserError(
@@ -77,7 +77,7 @@ class Calibration:
                     ) from error
                 problem = problem or str(error)
                 continue
-            pixels.append(fit(decoded.pixels, spec, decoded.extent))
+            pixels.append(resize_to_input(decoded.pixels, spec, decoded.extent))
         if not pixels:
             raise UserError(f"no image of {self.source} can be used for calibration: {problem}")
         return np.stack(pixels)
@@ -107,7 +107,7 @@ def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) 
     return Calibration(source, config.calibration_seed, candidates, config.calibration_images, skips_bad, warning)
 
 
-def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[str, list[Picture], str]:
+def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[str, list[ImageFile], str]:
     """The description of the source, its images, and a warning."""
     if config.calibration is None:
         return _training_images(config, run) or _training_part(config, run, spec) or _built_in_instead(config, spec)
@@ -128,8 +128,8 @@ def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tupl
 
 
 def _without_validation(
-    folder: Path, pictures: Sequence[Picture], labels: Sequence[str], run: DataRecord | None, spec: ModelSpec
-) -> tuple[str, list[Picture], str]:
+    folder: Path, pictures: Sequence[ImageFile], labels: Sequence[str], run: DataRecord | None, spec: ModelSpec
+) -> tuple[str, list[ImageFile], str]:
     """The images of a folder without validation images; ``labels`` are its classes, empty if unknown."""
     if labels:
         _require_classes(labels, spec, str(folder))
@@ -145,43 +145,43 @@ def _without_validation(
     return _folder_of(allowed), allowed, warning
 
 
-def _folder_of(pictures: Sequence[Picture]) -> str:
+def _folder_of(pictures: Sequence[ImageFile]) -> str:
     """The innermost folder that contains all of them."""
     return os.path.commonpath([picture.path.parent for picture in pictures])
 
 
-def _pictures_in(folder: Path, config: ExportConfig, run: DataRecord | None) -> tuple[list[Picture], Sequence[str]]:
+def _pictures_in(folder: Path, config: ExportConfig, run: DataRecord | None) -> tuple[list[ImageFile], Sequence[str]]:
     """The images of a folder: the training part of a data set with its classes, or all images in the folder."""
     options = read_options(run.options) if run and folder == Path(run.options["data"]) else DataOptions()
     try:
         find_source(folder, options)
     except UserError:
-        return pictures_of(list_images(folder)), ()
+        return image_files_of(list_images(folder)), ()
     dataset = load_split(folder, "train", config.on_bad_data or options.on_bad_data, options)
-    return PictureList.of(dataset, folder).pictures(), dataset.labels
+    return ImageFileList.of(dataset, folder).image_files(), dataset.labels
 
 
-def _validation(run: DataRecord | None, folder: Path) -> list[Picture]:
+def _validation(run: DataRecord | None, folder: Path) -> list[ImageFile]:
     """Images that must not be used: the validation images of the run, and those of the data set that a folder belongs
     to."""
-    known = run.val.pictures() if run else []
+    known = run.val.image_files() if run else []
     for around in (folder, folder.resolve().parent):
         try:
             dataset = load_split(around, "val", "skip")
         except UserError:
             continue
-        return known + PictureList.of(dataset, around).pictures()
+        return known + ImageFileList.of(dataset, around).image_files()
     return known
 
 
-def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str, list[Picture], str] | None:
+def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str, list[ImageFile], str] | None:
     """The training images of the run, if they still exist or were moved to --data."""
     if run is None:
         return None
     if run.options["data"] == BUILT_IN and not run.options["train_images"]:
         return _built_in(config)
     root = Path(config.data) if config.data and config.data != BUILT_IN else None
-    found = run.train.found(root)
+    found = run.train.existing_files(root)
     if not found:
         return None
     missing = len(run.train.files) - len(found)
@@ -191,7 +191,7 @@ def _training_images(config: ExportConfig, run: DataRecord | None) -> tuple[str,
 
 def _training_part(
     config: ExportConfig, run: DataRecord | None, spec: ModelSpec
-) -> tuple[str, list[Picture], str] | None:
+) -> tuple[str, list[ImageFile], str] | None:
     """The training part of --data, for a checkpoint without a record of its training images, such as an imported
     one."""
     if not config.data or config.data == BUILT_IN:
@@ -201,16 +201,16 @@ def _training_part(
         dataset = load_split(folder, "train", config.on_bad_data or "error")
     except UserError as error:
         return _built_in_instead(config, spec, f" ({error})")
-    return _without_validation(folder, PictureList.of(dataset, folder).pictures(), dataset.labels, run, spec)
+    return _without_validation(folder, ImageFileList.of(dataset, folder).image_files(), dataset.labels, run, spec)
 
 
-def _built_in(config: ExportConfig) -> tuple[str, list[Picture], str]:
+def _built_in(config: ExportConfig) -> tuple[str, list[ImageFile], str]:
     # more than needed, so that the seed makes a difference
     drawn = shapes_folder(train=2 * config.calibration_images, val=0)
-    return "built-in shapes, training images", pictures_of(list_images(drawn / "train2017")), ""
+    return "built-in shapes, training images", image_files_of(list_images(drawn / "train2017")), ""
 
 
-def _built_in_instead(config: ExportConfig, spec: ModelSpec, why: str = "") -> tuple[str, list[Picture], str]:
+def _built_in_instead(config: ExportConfig, spec: ModelSpec, why: str = "") -> tuple[str, list[ImageFile], str]:
     source, pictures, _ = _built_in(config)
     warning = (
         f"the training images of this checkpoint cannot be found{why}, so built-in shapes are used for calibration, "

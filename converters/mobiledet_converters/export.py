@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mobiledet.bundle import SUFFIX, Bundle, LeftOut, open_bundle, write_bundle
 from mobiledet.data.config import OnBadData
-from mobiledet.data.record import Picture
+from mobiledet.data.record import ImageFile
 from mobiledet.errors import UserError
 from mobiledet.model_card.make import make_card
 from mobiledet.model_card.write import card_path, write_card
@@ -144,7 +144,7 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     return formats
 
 
-def _print_reference(reference: Reference, pictures: Sequence[Picture], console: Console) -> None:
+def _print_reference(reference: Reference, pictures: Sequence[ImageFile], console: Console) -> None:
     count = sum(map(len, reference.detections))
     console.print(
         f"PyTorch detects {count} objects in {len(pictures)} images of {pictures[0].path.parent}", highlight=False

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 
 from mobiledet.data.images import load_rgb
-from mobiledet.data.record import Picture
+from mobiledet.data.record import ImageFile
 from mobiledet.data.resize import resize
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
@@ -30,7 +30,7 @@ def make_golden(
     files: Sequence[CheckedFile],
     detector: Detector,
     reference: Reference,
-    pictures: Sequence[Picture],
+    pictures: Sequence[ImageFile],
     rounding: Rounding,
 ) -> Golden:
     """Run each file on the same few images.
@@ -60,7 +60,7 @@ def make_golden(
     ranked = sorted(range(len(pictures)), key=preference)
     cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in ranked[:PIXELS]]
     for index in ranked[PIXELS : PIXELS + PICTURES] or ranked[:PICTURES]:
-        cases.append(GoldenInput.of_picture(_picture(pictures[index], spec.input)))
+        cases.append(GoldenInput.of_image(_picture(pictures[index], spec.input)))
     # PyTorch's candidate list tells the score at which a full list is cut, for the files too
     asked = make_reference(detector, spec, [case.pixels(spec) for case in cases])
     answers = {
@@ -82,7 +82,7 @@ def _other_kernels(file: CheckedFile, reference: Reference) -> list[int]:
     ]
 
 
-def _picture(picture: Picture, spec: InputSpec) -> np.ndarray:
+def _picture(picture: ImageFile, spec: InputSpec) -> np.ndarray:
     """The image, resized or cropped if needed to a size other than the model's, H x W x 3 uint8 RGB."""
     pixels = load_rgb(picture.path, picture.apply_orientation)
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))

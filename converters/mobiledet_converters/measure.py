@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage, LeftOut, count_by_reason
-from mobiledet.data.images import load_for
+from mobiledet.data.images import load_for_input
 from mobiledet.data.record import DataRecord
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector
 from mobiledet.devices.base import ImageModel
@@ -47,7 +47,7 @@ class TorchModel:
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
         stretched = InputSpec(self._spec.input.height, self._spec.input.width)
-        return self._found.to_picture(Placement.of(image_height, image_width, stretched))
+        return self._found.to_image(Placement.of(image_height, image_width, stretched))
 
 
 def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tuple[DetectionSet | None, str]:
@@ -114,7 +114,7 @@ def measure_map(
             not know.
     """
     label_of = match_labels(spec, dataset)
-    found, left_out = collect(_detected(models, spec, dataset), on_bad_data, tell=on_image)
+    found, left_out = collect(_detected(models, spec, dataset), on_bad_data, on_progress=on_image)
     scores = {}
     for name in models:
         own = {image_id: detections[name] for image_id, detections in found.items()}
@@ -130,17 +130,17 @@ def _detected(
     for image in dataset.images:
         check = partial(image.size_problem, annotations=dataset.annotations)
         try:
-            decoded = load_for(image.path, spec.input, image.apply_orientation, check)
+            decoded = load_for_input(image.path, spec.input, image.apply_orientation, check)
         except UserError as error:
             yield image, {}, str(error)
             continue
-        pixels = fit(decoded.pixels, spec.input, decoded.extent)
+        pixels = resize_to_input(decoded.pixels, spec.input, decoded.extent)
         placement = Placement.of(decoded.height, decoded.width, spec.input)
         found = {}
         for name, model in models.items():
             model.set_input(pixels)
             model.invoke()
-            found[name] = placement.visible(placement.to_picture(model.detections(1, 1, spec.num_classes)))
+            found[name] = placement.visible(placement.to_image(model.detections(1, 1, spec.num_classes)))
         yield image, found, ""
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mobiledet.detections import Detections
-from mobiledet.matching import Comparison, Side, Tolerance, compare_lists
+from mobiledet.matching import Comparison, Tolerance, Unmatched, compare_lists
 from mobiledet.spec import NmsSpec
 from mobiledet_converters.precisions import Gate
 
@@ -131,8 +131,8 @@ class _Image:
     compared: Comparison
 
     @property
-    def sides(self) -> tuple[Side, Side]:
-        return self.compared.missing, self.compared.invented
+    def sides(self) -> tuple[Unmatched, Unmatched]:
+        return self.compared.missing, self.compared.extra
 
     @property
     def weights(self) -> tuple[float, float, float, float]:

@@ -11,9 +11,9 @@ import torch
 
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.images import list_images, load_for, load_rgb
-from mobiledet.data.record import Picture, PictureList, pictures_of
-from mobiledet.data.resize import fit
+from mobiledet.data.images import list_images, load_for_input, load_rgb
+from mobiledet.data.record import ImageFile, ImageFileList, image_files_of
+from mobiledet.data.resize import resize_to_input
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detections import Detections
 from mobiledet.detectors import Detector, ImageDetections, RawOutputs
@@ -32,7 +32,7 @@ def choose_images(
     count: int,
     on_bad_data: OnBadData = "error",
     annotated: DetectionSet | None = None,
-) -> list[Picture]:
+) -> list[ImageFile]:
     """Choose images, spread evenly over a folder or a data set.
 
     Args:
@@ -48,9 +48,9 @@ def choose_images(
     if count < 1:
         raise UserError(f"--parity-images is {count}; at least one image is needed for the comparison")
     if images:
-        found = pictures_of(list_images(images))
+        found = image_files_of(list_images(images))
     elif annotated:
-        found = PictureList.of(annotated, annotated.images_dir).pictures()
+        found = ImageFileList.of(annotated, annotated.images_dir).image_files()
     else:
         found = _validation_images(checkpoint) or _shapes(count)
     if on_bad_data == "skip":
@@ -59,13 +59,13 @@ def choose_images(
     return [found[index] for index in steps]
 
 
-def _validation_images(checkpoint: Path) -> list[Picture]:
+def _validation_images(checkpoint: Path) -> list[ImageFile]:
     """The validation images of the training run; empty if they are unknown or no longer exist."""
     run = trained_on(checkpoint)
-    return run.val.found() if run else []
+    return run.val.existing_files() if run else []
 
 
-def _decodable(found: list[Picture], count: int) -> list[Picture]:
+def _decodable(found: list[ImageFile], count: int) -> list[ImageFile]:
     """Up to ``count`` images that can be decoded, spread over the list as evenly as possible."""
     order = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int).tolist()
     order += [index for index in range(len(found)) if index not in set(order)]
@@ -84,23 +84,23 @@ def _decodable(found: list[Picture], count: int) -> list[Picture]:
     return [found[index] for index in sorted(good)]
 
 
-def _shapes(count: int) -> list[Picture]:
-    return pictures_of(list_images(shapes_folder(train=0, val=max(count, 8)) / "val2017"))
+def _shapes(count: int) -> list[ImageFile]:
+    return image_files_of(list_images(shapes_folder(train=0, val=max(count, 8)) / "val2017"))
 
 
-def load_inputs(pictures: Sequence[Picture | Path], spec: InputSpec) -> list[np.ndarray]:
+def load_inputs(pictures: Sequence[ImageFile | Path], spec: InputSpec) -> list[np.ndarray]:
     """Decode and resize images to the model's input: height x width x 3 uint8 RGB each.
 
     Raises:
         UserError: an image cannot be decoded.
     """
     inputs = []
-    for picture in pictures_of(pictures):
+    for picture in image_files_of(pictures):
         try:
-            decoded = load_for(picture.path, spec, picture.apply_orientation)
+            decoded = load_for_input(picture.path, spec, picture.apply_orientation)
         except UserError as error:
             raise UserError(f"{error}; repair it, pass --on-bad-data skip, or choose others with --images") from error
-        inputs.append(fit(decoded.pixels, spec, decoded.extent))
+        inputs.append(resize_to_input(decoded.pixels, spec, decoded.extent))
     return inputs
 
 

@@ -10,7 +10,7 @@ from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.images import list_images
 from mobiledet.data.read import BUILT_IN, load_split
-from mobiledet.data.record import DataRecord, PictureList
+from mobiledet.data.record import DataRecord, ImageFileList
 from mobiledet.errors import UserError
 from mobiledet.spec import read_json
 
@@ -44,7 +44,7 @@ def trained_on(checkpoint: Path) -> DataRecord | None:
     return DataRecord(options, _listed(options, "train"), _listed(options, "val"))
 
 
-def _listed(options: dict[str, Any], role: str) -> PictureList:
+def _listed(options: dict[str, Any], role: str) -> ImageFileList:
     """The images of a part that still exists; else none, and none of the built-in set, which is generated again."""
     images, annotations = options[f"{role}_images"], options[f"{role}_annotations"]
     files: list[Path] = []
@@ -53,10 +53,10 @@ def _listed(options: dict[str, Any], role: str) -> PictureList:
             files = list_images(Path(images))
         elif images or options["data"] != BUILT_IN:
             dataset = load_part(options, role)
-            return PictureList.of(dataset, dataset.images_dir)
+            return ImageFileList.of(dataset, dataset.images_dir)
     except (UserError, TypeError):
         files = []
-    return PictureList(role, "", tuple(str(path.absolute()) for path in files), (), (), "")
+    return ImageFileList(role, "", tuple(str(path.absolute()) for path in files), (), (), "")
 
 
 def load_part(options: dict[str, Any], role: str, data: str | None = None) -> DetectionSet:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mobiledet.errors import UserError
 from mobiledet.files.atomic import is_full
-from mobiledet.files.leftovers import owned_name, sweep
+from mobiledet.files.leftovers import owned_name, remove_abandoned
 from mobiledet.files.locks import locked_target
 
 
@@ -35,7 +35,7 @@ def working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     with _sigterm_as_interrupt(), locked_target(out, "writing a bundle"):
         folder = out.parent / owned_name(out.name, ".work")
         try:
-            sweep(out.parent)
+            remove_abandoned(out.parent)
             folder.mkdir(mode=0o700)
         except OSError as error:
             raise _unwritable(out, error) from error

@@ -1,4 +1,4 @@
-"""Backbones, one paper a file. ``BACKBONES`` is the whole table; ``build_backbone`` is the way in."""
+"""Backbones, one file per paper: the table ``BACKBONES``, and ``build_backbone``, which builds one of them."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -72,15 +72,15 @@ _OURS: dict[str, Callable[..., Backbone]] = {
     "fd_mobilenet_1x": partial(FDMobileNet, 1.0),
 }
 
-# those of other packages too, which name their builders under the entry points `mobiledet.backbones`
+# includes those of other packages, which register a builder in the entry point group `mobiledet.backbones`
 BACKBONES: Registry[Callable[..., Backbone]] = Registry("backbone", "mobiledet.backbones", _OURS)
 
 
 def check_backbone(key: str) -> None:
-    """Refuse a key that ``build_backbone`` does not know.
+    """Check that ``build_backbone`` knows a key.
 
     Raises:
-        UserError: names the nearest keys.
+        UserError: the key is unknown; the message suggests similar ones.
     """
     if key.startswith(PREFIX):
         if key.removeprefix(PREFIX) not in torchvision_names():
@@ -95,16 +95,16 @@ def build_backbone(
     norm_layer: NormLayer = nn.BatchNorm2d,
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Backbone:
-    """The feature form of a backbone.
+    """Build a backbone that returns feature maps.
 
     Args:
-        key: of ``BACKBONES``, or ``torchvision:NAME``.
+        key: a key of ``BACKBONES``, or ``torchvision:NAME``.
         pretrained: ``imagenet`` or a file, see ``load_pretrained``; random weights by default.
-        norm_layer: makes the normalisation from a number of channels.
-        options: by the names of ``BACKBONE_OPTIONS``.
+        norm_layer: makes the normalisation layer from a number of channels.
+        options: values of ``BACKBONE_OPTIONS`` by name.
 
     Raises:
-        UserError: the key or an option is unknown or not valid, or the weights cannot be had.
+        UserError: the key or an option is unknown or not valid, or the weights cannot be loaded.
     """
     check_backbone(key)
     for name in options:
@@ -115,7 +115,7 @@ def build_backbone(
     else:
         backbone = BACKBONES[key](norm_layer=norm_layer)
         if not isinstance(backbone, Backbone):
-            raise UserError(f"backbone {key} is a {type(backbone).__name__}, no mobiledet.backbones.Backbone")
+            raise UserError(f"backbone {key} is a {type(backbone).__name__}, not a mobiledet.backbones.Backbone")
     for name, change in BACKBONE_OPTIONS.items():
         if name in options:
             change(backbone, options[name])
@@ -126,7 +126,7 @@ def build_backbone(
 
 
 def build_classifier(key: str, num_classes: int = 1000, norm_layer: NormLayer = nn.BatchNorm2d) -> Classifier:
-    """A backbone as its paper's classifier; the published counts and weights are for this form."""
+    """Build a backbone with the classifier of its paper, which published parameter counts and weights refer to."""
     return Classifier(build_backbone(key, norm_layer=norm_layer), num_classes)
 
 

@@ -1,4 +1,4 @@
-"""What every backbone offers: named feature maps with declared channels and strides, and its paper's classifier."""
+"""The interface of backbones: named feature maps with declared channels and strides, and the paper's classifier."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-FINEST_STRIDE = 8  # of the feature maps that a backbone gives
+FINEST_STRIDE = 8  # of the feature maps that a backbone returns
 
 
 class FeatureInfo(NamedTuple):
-    """A feature map that a backbone gives.
+    """A feature map of a backbone.
 
     Attributes:
-        name: of the stage in the paper.
+        name: name of the stage in the paper.
         channels: C of the N x C x H x W map.
-        stride: input pixels for one step of the map.
+        stride: stride in pixels of the input.
     """
 
     name: str
@@ -24,12 +24,12 @@ class FeatureInfo(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What a paper says of its classifier on ImageNet at 224 x 224; None where it says nothing.
+    """Published figures of a classifier on ImageNet at 224 x 224; None if the paper does not give them.
 
     Attributes:
         top1: accuracy in percent.
         macs_m: multiply-adds in millions.
-        parameters_m: in millions.
+        parameters_m: parameters in millions.
     """
 
     top1: float | None
@@ -40,8 +40,8 @@ class Published(NamedTuple):
 class Backbone(nn.Module):
     """Base of all backbones.
 
-    ``forward`` takes N x 3 x H x W normalised images and returns one map for each entry of ``feature_info``, finest
-    first. A map has H and W over its stride, rounded up.
+    ``forward`` takes N x 3 x H x W normalised images and returns a map for each entry of ``feature_info``, finest
+    first. The sides of a map are H and W divided by its stride, rounded up.
     """
 
     feature_info: tuple[FeatureInfo, ...]
@@ -52,10 +52,10 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def check_size(self, image_size: tuple[int, int]) -> None:
-        """Refuse an image size (height, width) for which the maps would not be as promised.
+        """Check that the maps for an image size (height, width) have the declared strides.
 
         Raises:
-            UserError: says what is needed.
+            UserError: they do not; the message says which sizes are supported.
         """
 
     @property
@@ -64,11 +64,12 @@ class Backbone(nn.Module):
         return self.feature_info[-2:]
 
     def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The maps that SSDLite predicts from, where a paper names others than the outputs of the stages."""
+        """The maps that SSDLite predicts from; a subclass may use others than the outputs of the stages, as its paper
+        does."""
         return self(images)[-2:]
 
     def ssd_last_layer(self) -> tuple[nn.Module, int]:
-        """A new layer that SSDLite puts on the last of those maps, and the channels it gives; by default nothing."""
+        """A new layer that SSDLite applies to the last of those maps, and its output channels; by default none."""
         return nn.Identity(), self.ssd_info[-1].channels
 
     def classifier_head(self, num_classes: int) -> nn.Module:
@@ -81,13 +82,13 @@ class Backbone(nn.Module):
 
 
 class Stage(NamedTuple):
-    """A part of a backbone whose blocks work at one resolution.
+    """A part of a backbone whose blocks have the same resolution.
 
     Attributes:
-        name: in the paper, or its place in the paper's table.
-        channels: of its output.
-        stride: of its output, input pixels for one step.
-        layers: from the stage before.
+        name: name in the paper, or position in the paper's table.
+        channels: output channels.
+        stride: output stride in pixels of the input.
+        layers: layers from the output of the stage before.
     """
 
     name: str
@@ -97,13 +98,13 @@ class Stage(NamedTuple):
 
 
 class StagedBackbone(Backbone):
-    """A stem and stages in a row; the last stage at each of the strides 8, 16 and 32 gives a feature map.
+    """A stem followed by stages; the last stage at each of the strides 8, 16 and 32 gives a feature map.
 
     Args:
-        stem: from the images.
-        stages: finest first.
-        pool: between stem and stages.
-        published: figures of the paper for this network.
+        stem: the first layers.
+        stages: the stages, finest first.
+        pool: pooling layer between stem and stages; None for none.
+        published: published figures of this network.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class StagedBackbone(Backbone):
 
 
 class Classifier(nn.Module):
-    """A backbone with its paper's head, as in the published tables: N x 3 x H x W to N x num_classes logits."""
+    """A backbone with the classifier head of its paper: from N x 3 x H x W images to N x num_classes logits."""
 
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
@@ -148,8 +149,8 @@ class Classifier(nn.Module):
 
 
 def pooled_classifier(channels: int, num_classes: int) -> tuple[nn.Module, ...]:
-    """The end that most papers share: global average pooling, then a fully connected layer.
+    """The classifier head of most papers: global average pooling and a fully connected layer.
 
-    The dropout that some add in front of it, which only the training of a classifier needs, is left out.
+    Dropout, which some papers add for training the classifier, is left out.
     """
     return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)

@@ -10,16 +10,16 @@ IMAGE_CHANNELS = 3
 
 
 def ghostify(model: nn.Module, ratio: int = 2, kernel_size: int = 3) -> nn.Module:
-    """Replace the ordinary convolutions of a network by Ghost modules, in place, with fresh weights.
+    """Replace the ordinary convolutions of a network by Ghost modules, in place, with new random weights.
 
-    As in the paper's VGG-16 and ResNets, the convolution on the image and the fully connected layers stay. So do
-    grouped and depthwise convolutions and those of fewer outputs than ``ratio``. The network's own normalisation and
-    activation follow each module; it has none inside.
+    As in the paper's VGG-16 and ResNets, the first convolution and the fully connected layers are kept. So are grouped
+    and depthwise convolutions and those with fewer outputs than ``ratio``. The modules contain no normalisation and
+    activation; the network's own ones follow each module.
 
     Args:
-        model: changed in place.
-        ratio: output channels to those of the ordinary convolution that remains, the paper's s, at least 2.
-        kernel_size: of the cheap operation, the paper's d, odd.
+        model: the network, which is changed in place.
+        ratio: output channels divided by those of the remaining ordinary convolution, the paper's s, at least 2.
+        kernel_size: kernel size of the cheap operation, the paper's d, odd.
 
     Returns:
         The same model.

@@ -58,12 +58,12 @@ PUBLISHED = {
 
 
 class GhostChannels(NamedTuple):
-    """How a Ghost module shares out its output channels.
+    """The division of a Ghost module's output channels.
 
     Attributes:
-        intrinsic: from the ordinary convolution.
-        made: from the cheap operation.
-        kept: of those; less than ``made`` where the ratio does not divide the channels.
+        intrinsic: number of channels from the ordinary convolution.
+        made: number of channels from the cheap operation.
+        kept: number of those that are used; less than ``made`` if the ratio does not divide the channels.
     """
 
     intrinsic: int
@@ -72,7 +72,7 @@ class GhostChannels(NamedTuple):
 
 
 def ghost_channels(out_channels: int, ratio: int) -> GhostChannels:
-    """The shares for a ratio of output channels to intrinsic ones."""
+    """The division for a ratio of output channels to intrinsic ones."""
     intrinsic = math.ceil(out_channels / ratio)
     return GhostChannels(intrinsic, intrinsic * (ratio - 1), out_channels - intrinsic)
 
@@ -81,9 +81,9 @@ class GhostModule(nn.Module):
     """Figure 2 (b): some maps from an ordinary convolution, the others from a depthwise convolution on those.
 
     Args:
-        primary: gives the intrinsic maps.
-        cheap: makes the ghost maps from the intrinsic ones.
-        channels: what both give.
+        primary: computes the intrinsic maps.
+        cheap: computes the ghost maps from the intrinsic ones.
+        channels: output channels of both.
     """
 
     def __init__(self, primary: nn.Module, cheap: nn.Module, channels: GhostChannels) -> None:
@@ -119,12 +119,12 @@ class GhostBottleneck(nn.Module):
     """Figure 3: an expanding and a projecting Ghost module, with a depthwise convolution between them at stride 2.
 
     Args:
-        in_channels, out_channels, stride: of the bottleneck.
+        in_channels, out_channels, stride: channels and stride of the bottleneck.
         hidden: channels between the modules.
-        kernel_size: of the depthwise convolutions.
-        has_excite: whether squeeze-and-excitation comes before the second module.
-        norm_layer: makes the normalisation from a number of channels.
-        activation: of the first module.
+        kernel_size: kernel size of the depthwise convolutions.
+        has_excite: whether there is squeeze-and-excitation before the second module.
+        norm_layer: makes the normalisation layer from a number of channels.
+        activation: makes the activation layer of the first module.
     """
 
     def __init__(

@@ -41,11 +41,11 @@ class DepthwiseSeparableNet(StagedBackbone):
     """A convolution of stride 2 and stages of depthwise separable convolutions.
 
     Args:
-        table: c, n, s of the stages, as in ``STAGES``.
+        table: c, n, s of each stage, as in ``STAGES``.
         width: multiplier of all channels.
-        activation: after every convolution.
+        activation: makes the activation layer after every convolution.
         norm_layer: makes the normalisation from a number of channels.
-        published: figures of the paper for this network.
+        published: published figures of this network.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ PUBLISHED = {
 
 
 class InvertedResidual(nn.Module):
-    """Table 1: expansion, depthwise convolution, linear projection; a residual where input and output agree."""
+    """Table 1: expansion, depthwise convolution, linear projection; a residual if input and output have one shape."""
 
     def __init__(self, in_channels: int, out_channels: int, expansion: int, stride: int, norm_layer: NormLayer) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class InvertedResidual(nn.Module):
         return self.from_expansion(x, self.expand(x))
 
     def from_expansion(self, x: Tensor, expanded: Tensor) -> Tensor:
-        """The rest of the block, where its input ``x`` has been expanded already."""
+        """The rest of the block, from its input ``x`` and the expansion of ``x``."""
         y: Tensor = self.project(self.depthwise(expanded))
         return x + y if self.has_residual else y
 

@@ -1,4 +1,4 @@
-"""Trained weights for backbones: ImageNet classifiers of torchvision and timm, or a file."""
+"""Pretrained weights for backbones: from ImageNet classifiers of torchvision and timm, or from a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +24,12 @@ Weights = dict[str, Tensor]
 
 
 class Source(NamedTuple):
-    """Where the published ImageNet weights of a backbone are.
+    """The source of the published ImageNet weights of a backbone.
 
     Attributes:
-        library: that fetches them.
-        name: of the network there.
-        mean, std: of each channel in 0..255, with which they were trained.
+        library: the library that downloads them.
+        name: name of the network in that library.
+        mean, std: normalisation of each channel in 0..255 that they were trained with.
     """
 
     library: Literal["torchvision", "timm"]
@@ -52,11 +52,11 @@ SOURCES = {
 
 
 class Needs(NamedTuple):
-    """What a model must be to serve weights.
+    """What a model needs to use certain weights.
 
     Attributes:
-        mean, std: of each channel in 0..255: the network sees ``(value - mean) / std``.
-        options: of the backbone, see ``BACKBONE_OPTIONS``.
+        mean, std: normalisation of each channel in 0..255: the network sees ``(value - mean) / std``.
+        options: options of the backbone, see ``BACKBONE_OPTIONS``.
     """
 
     mean: tuple[float, float, float]
@@ -65,15 +65,16 @@ class Needs(NamedTuple):
 
 
 def needs_of(key: str, source: str | Path, backbone: Backbone | None = None) -> Needs:
-    """What the weights of a source need; the paper's network and ImageNet's statistics without a source.
+    """The input normalisation and backbone options that the weights of a source need; without a source ImageNet's
+    statistics and no options.
 
     Args:
-        key: of the backbone.
+        key: key of the backbone.
         source: as in ``load_pretrained``, or empty.
-        backbone: of that key, without options; needed for a file.
+        backbone: a backbone of that key without options; needed for a file.
 
     Raises:
-        UserError: the file cannot be read, or is in no known form of this backbone.
+        UserError: the file cannot be read, or its format is unknown for this backbone.
     """
     if not source or str(source) == IMAGENET:
         published = SOURCES.get(key) if source else None
@@ -87,17 +88,18 @@ def needs_of(key: str, source: str | Path, backbone: Backbone | None = None) -> 
 
 
 def load_pretrained(model: Backbone | Classifier, key: str, source: str | Path) -> None:
-    """Give a backbone or a classifier trained weights; every tensor of the source is accounted for.
+    """Load trained weights into a backbone or a classifier; unknown tensors in the source are an error.
 
     Args:
-        model: gets the weights; a backbone leaves those of the source's classifier head. It is built with the options
-            that ``needs_of`` names.
-        key: of the backbone.
-        source: ``imagenet``, or a file: a checkpoint or state dict of mobiledet (of the same backbone), torchvision,
-            timm or the ShuffleNet authors, a detector of torchvision or NanoDet, a graph of TensorFlow's detection zoo.
+        model: the network, built with the options that ``needs_of`` returns; a backbone ignores the weights of the
+            source's classifier head.
+        key: key of the backbone.
+        source: ``imagenet``, or a file: a checkpoint or state dict of mobiledet (with the same backbone), torchvision,
+            timm or the ShuffleNet authors, a detector of torchvision or NanoDet, or a graph of TensorFlow's detection
+            zoo.
 
     Raises:
-        UserError: there are no such weights, they cannot be fetched or read, or they belong to another network.
+        UserError: there are no such weights, they cannot be downloaded or read, or they belong to another network.
     """
     backbone = model.backbone if isinstance(model, Classifier) else model
     if str(source) == IMAGENET:
@@ -107,8 +109,8 @@ def load_pretrained(model: Backbone | Classifier, key: str, source: str | Path) 
     for name, value in _options_of(file, backbone).items():
         if name not in backbone.built_with:
             raise UserError(
-                f"{origin} has weights of a {key} with the backbone option {name}={value}, without which the network "
-                "computes something else; build it so, as `mobiledet train --pretrained` does"
+                f"{origin} has weights of a {key} with the backbone option {name}={value}, without which the results "
+                "would be wrong; build the backbone with it, as `mobiledet train --pretrained` does"
             )
     weights = _in_our_layout(file, key, backbone, origin)
     if isinstance(model, Classifier):
@@ -118,7 +120,7 @@ def load_pretrained(model: Backbone | Classifier, key: str, source: str | Path) 
 
 
 def _options_of(file: WeightFile, backbone: Backbone) -> dict[str, Any]:
-    """Those that a backbone must have for the weights of a file."""
+    """The options that a backbone needs for the weights of a file."""
     needs_order = file.layout and file.layout.reorder and released_order_needed(backbone)
     return {**file.options, **({"order": "released"} if needs_order else {})}
 
@@ -131,7 +133,7 @@ def _published(weights: Weights, key: str) -> WeightFile:
 
 
 def _fetch(key: str) -> Weights:
-    """The published weights by torchvision's or timm's own download, or from its cache."""
+    """The published weights, downloaded by torchvision or timm or read from their cache."""
     if key.startswith(PREFIX):
         published = Source("torchvision", key.removeprefix(PREFIX))
     elif key in SOURCES:
@@ -157,20 +159,21 @@ def _fetch(key: str) -> Weights:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"cannot fetch the ImageNet weights of {key} ({published.library}'s {published.name}): "
-            f"{first_line(error)}; without a network, save that state dict elsewhere and give --pretrained FILE"
+            f"{first_line(error)}; without an internet connection, save that state dict on another machine and give "
+            "--pretrained FILE"
         ) from error
     return weights
 
 
 def _in_our_layout(file: WeightFile, key: str, backbone: Backbone, origin: str) -> Weights:
-    """Names and channel order as in ``Classifier``, every tensor checked; the head may be left out as a whole."""
+    """The weights with names and channel order as in ``Classifier``, all checked; the whole head may be missing."""
     own = backbone.state_dict()
     weights = file.weights
     if weights.keys() & own.keys():
         weights = {f"backbone.{name}": tensor for name, tensor in weights.items()}
     elif key.startswith(PREFIX) and not any(name.startswith("backbone.") for name in weights):
         weights = _split_torchvision(weights, own)
-    # files of PyTorch before 0.4.1 lack the counters of batches, which play no part in the result
+    # files of PyTorch before 0.4.1 lack the batch counters, which do not affect the result
     counters = {f"backbone.{name}": own[name] for name in own if name.endswith(COUNTER)}
     weights = counters | weights
     check_weights(backbone, _of_backbone(weights), origin)
@@ -188,7 +191,7 @@ def _in_our_layout(file: WeightFile, key: str, backbone: Backbone, origin: str) 
 
 
 def _split_torchvision(weights: Weights, own: Mapping[str, Tensor]) -> Weights:
-    """A torchvision network's tensors, those of the features under ``body``, the others in the head."""
+    """Split the tensors of a torchvision network into those of the features, under ``body``, and of the head."""
     return {
         f"backbone.body.{name}" if f"body.{name}" in own else f"head.{name}": tensor for name, tensor in weights.items()
     }

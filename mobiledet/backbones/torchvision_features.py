@@ -24,13 +24,13 @@ PROBE_SIDE = 64  # pixels; no network pools its last map to 2 x 2, so that its s
 class TorchvisionFeatures(Backbone):
     """The last block at each of the strides 8, 16 and 32 of a torchvision classifier, randomly initialised.
 
-    A block is a part of the network or a part of such a part (``layer3``, ``features.12``). The body keeps
-    torchvision's names. SSDLite predicts from the expansion in the first block that goes to stride 32, where there is
-    one (MobileNetV2 and V3), as in torchvision's own SSDLite.
+    A block is a child module of the network or a child of such a child (``layer3``, ``features.12``). The body keeps
+    torchvision's names. SSDLite predicts from the expansion in the first block of stride 32 if there is one
+    (MobileNetV2 and V3), as in torchvision's own SSDLite.
 
     Args:
-        name: of ``torchvision_names()``.
-        norm_layer: makes the normalisation from a number of channels; for networks that take one.
+        name: one of ``torchvision_names()``.
+        norm_layer: makes the normalisation layer from a number of channels; only for networks with this argument.
 
     Raises:
         UserError: the network has no map at one of the strides.
@@ -69,10 +69,10 @@ class TorchvisionFeatures(Backbone):
             )
 
     def use_features(self, blocks: Sequence[str]) -> None:
-        """Give the maps of other blocks, finest first; the layers start anew.
+        """Use the maps of other blocks, finest first; all layers get new random weights.
 
         Raises:
-            UserError: the network has no such block, or it gives no map.
+            UserError: the network has no such block, or the block gives no map.
         """
         network = self._network(num_classes=1)
         shapes = _block_shapes(network, self.name)
@@ -94,7 +94,7 @@ class TorchvisionFeatures(Backbone):
         return tuple(maps[info.name] for info in self.ssd_info)
 
     def classifier_head(self, num_classes: int) -> nn.Module:
-        """What torchvision's network does after the last feature map, by its own names."""
+        """The layers of torchvision's network after the last feature map, with their original names."""
         network = self._network(num_classes).eval()
         tracer = NodePathTracer()
         nodes = list(tracer.trace(network).nodes)
@@ -115,7 +115,7 @@ class TorchvisionFeatures(Backbone):
 
 @cache
 def torchvision_names() -> tuple[str, ...]:
-    """Names of all classifiers of torchvision, and of MobileNetV3 with the tail that its detectors have."""
+    """Names of all classifiers of torchvision, and of MobileNetV3 with the reduced tail of torchvision's SSDLite."""
     names = torchvision.models.list_models(module=torchvision.models)
     return tuple(names + [name + REDUCED_TAIL for name in names if name.startswith("mobilenet_v3")])
 
@@ -150,23 +150,23 @@ def _last_blocks(network: nn.Module, name: str) -> dict[str, tuple[int, int]]:
 
 
 def _block_shapes(network: nn.Module, name: str) -> dict[str, torch.Size]:
-    """Shapes of the maps that blocks give for a square image of ``PROBE_SIDE``, in the order of execution."""
+    """Shapes of the output maps of all blocks for a square image of ``PROBE_SIDE``, in the order of execution."""
     shapes: dict[str, torch.Size] = {}
 
-    def note(path: str, output: object) -> None:
+    def record(path: str, output: object) -> None:
         if isinstance(output, Tensor):
             shapes.pop(path, None)
             shapes[path] = output.shape
 
     hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output, path=path: note(path, output))
+        module.register_forward_hook(lambda _module, _inputs, output, path=path: record(path, output))
         for path, module in network.named_modules()
         if path and path.count(".") <= 1
     ]
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE))
-    except (AssertionError, RuntimeError, ValueError) as error:  # a network for one image size alone
+    except (AssertionError, RuntimeError, ValueError) as error:  # a network that supports only one image size
         raise _no_features(name) from error
     finally:
         for hook in hooks:

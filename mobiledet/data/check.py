@@ -1,4 +1,4 @@
-"""From what a reader found to a data set that can be trusted: the same rules for every format. No torch."""
+"""Checks that turn a reader's listing into a valid data set, with the same rules for every format. Imports no torch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,27 +13,27 @@ from mobiledet.data.listing import ListedImage, Listing, shown
 from mobiledet.errors import UserError
 from mobiledet.truth import Truth
 
-# A box may exceed its image by this many pixels, as some of real COCO's do by rounding.
+# A box may exceed its image by this many pixels; some of COCO's boxes do because of rounding.
 BORDER_TOLERANCE = 1.0
-# Boxes whose longest side is below this many pixels are no annotations in pixels if all are so.
-LEAST_SIDE = 2.0
-# Copies of boxes are told; beyond this share they are bad data (COCO itself has a few).
-COPIES = 0.01
+# If no box has a side of at least this many pixels, the annotations are not in pixels.
+MIN_SIDE = 2.0
+# Repeated boxes are reported; if more than this fraction of the boxes is repeated, they are bad data. COCO has a few.
+MAX_REPEATED = 0.01
 
 Mask = NDArray[np.bool_]
 
 
 def checked(listing: Listing, name: str, exif: Exif = "auto", on_bad_data: OnBadData = "error") -> DetectionSet:
-    """Check the pictures' files and every box, and put both together.
+    """Check the image files and every box of a listing, and build the data set.
 
     Args:
-        listing: what a reader found.
-        name: of the data set.
+        listing: images and boxes as a reader lists them.
+        name: name of the data set.
         exif: see ``headers.choose_reading``.
-        on_bad_data: with ``error`` the first bad entry raises; with ``skip`` bad ones are left out and listed.
+        on_bad_data: with ``error`` the first bad entry raises; with ``skip`` bad entries are left out and listed.
 
     Raises:
-        UserError: there is bad data, or nothing usable.
+        UserError: there is bad data, or no usable image.
     """
     problems, notes = list(listing.left_out), list(listing.notes)
     readings = _readings(listing, exif, problems, notes)
@@ -42,7 +42,7 @@ def checked(listing: Listing, name: str, exif: Exif = "auto", on_bad_data: OnBad
     _check_boxes(boxes, listing, problems, notes, on_bad_data)
     if problems and on_bad_data == "error":
         total = f" ({len(problems)} bad entries in all: {count_by_reason(problems)})" if len(problems) > 1 else ""
-        raise UserError(f"{problems[0].text}; mend it or pass --on-bad-data skip{total}")
+        raise UserError(f"{problems[0].text}; fix it or pass --on-bad-data skip{total}")
     kept = [index for index, reading in enumerate(readings) if reading and place[index] == index]
     if not kept:
         first = f"; the first problem: {problems[0].text}" if problems else ""
@@ -62,7 +62,7 @@ def checked(listing: Listing, name: str, exif: Exif = "auto", on_bad_data: OnBad
 
 
 def _readings(listing: Listing, exif: Exif, problems: list[LeftOut], notes: list[str]) -> list[Reading | None]:
-    """How each picture is read; None for one that cannot be used, of which ``problems`` tells."""
+    """How each image is read; None for an image that cannot be used, which is added to ``problems``."""
     readings: list[Reading | None] = []
     fitting_both = turned = ignored = 0
     for image, header in zip(listing.images, read_headers([image.path for image in listing.images]), strict=True):
@@ -72,7 +72,7 @@ def _readings(listing: Listing, exif: Exif, problems: list[LeftOut], notes: list
             continue
         reading = choose_reading(header, image.width, image.height, exif)
         if isinstance(reading, str):
-            problems.append(LeftOut("images of another size than annotated", f"{image.where} {reading}"))
+            problems.append(LeftOut("images whose size differs from the annotations", f"{image.where} {reading}"))
             readings.append(None)
             continue
         readings.append(reading)
@@ -89,22 +89,20 @@ def _exif_notes(exif: Exif, fitting_both: int, turned: int, ignored: int) -> lis
         done = "ignored" if exif == "ignore" else "applied"
         other = "apply" if exif == "ignore" else "ignore"
         notes.append(
-            f"{fitting_both} pictures have an EXIF orientation with and without which the annotations fit (tags 2 to "
-            "4, "
-            f"square pictures, annotations without a size): it is {done}; --exif {other} reads them the other way"
+            f"{fitting_both} images have an EXIF orientation, but their annotated size does not tell whether to apply "
+            f"it (tags 2 to 4, square images, annotations without a size): it is {done}; use --exif {other} otherwise"
         )
     if turned or ignored:
         notes.append(
-            f"{turned} pictures are turned as their EXIF orientation says, and {ignored} have one that the "
-            "annotations do "
-            f"not know and are read as stored (--exif {exif})"
+            f"{turned} images are rotated according to their EXIF orientation; for {ignored} the orientation "
+            f"contradicts the annotations and is ignored (--exif {exif})"
         )
     return notes
 
 
 def _places(listing: Listing, readings: list[Reading | None], problems: list[LeftOut]) -> NDArray[np.int64]:
-    """For each picture where its boxes go: to itself, for a file that is listed twice to its first entry, or nowhere
-    (-1)."""
+    """For each listed image, the index of the image that gets its boxes: its own, for a file that is listed twice that
+    of its first entry, or -1 if the image is not usable."""
     place = np.full(len(readings), -1, np.int64)
     first: dict[Path, int] = {}
     ids: dict[object, int] = {}
@@ -121,12 +119,12 @@ def _places(listing: Listing, readings: list[Reading | None], problems: list[Lef
             continue
         other = listing.images[before]
         text = f"{image.where} is the same file as image {shown(other.id)}, under another id ({shown(image.id)})"
-        problems.append(LeftOut("files listed twice", f"{text}; --on-bad-data skip takes the boxes of both together"))
+        problems.append(LeftOut("files listed twice", f"{text}; --on-bad-data skip merges the boxes of both"))
     return place
 
 
 class _Boxes:
-    """The listed boxes as columns, in pixels; ``good`` says which are still in use."""
+    """The listed boxes as columns, in pixels; ``good`` marks those that have no problem so far."""
 
     def __init__(self, listing: Listing, readings: list[Reading | None], place: NDArray[np.int64]) -> None:
         columns = list(zip(*listing.boxes, strict=True)) or [()] * 6
@@ -141,7 +139,7 @@ class _Boxes:
         self.size = sizes[self.image] if len(sizes) else np.zeros((0, 2))
         if listing.in_shares:
             self.xywh *= np.tile(self.size, 2)
-        # of a picture that is not usable they vanish with it, without a line of their own
+        # boxes of an unusable image are dropped with it and not reported one by one
         self.good = self.image >= 0
 
     @property
@@ -152,7 +150,7 @@ class _Boxes:
 def _check_boxes(
     boxes: _Boxes, listing: Listing, problems: list[LeftOut], notes: list[str], on_bad_data: OnBadData
 ) -> None:
-    """Mark bad boxes, and for each add a line to ``problems``."""
+    """Mark bad boxes, and add each to ``problems``."""
 
     def report(bad: Mask, reason: str, text: Callable[[int], str]) -> None:
         for index in np.flatnonzero(bad & boxes.good):
@@ -166,12 +164,12 @@ def _check_boxes(
     report(empty, "boxes without area", lambda i: f"has a box without area, x y width height = {xywh(i)}")
 
     xyxy, limits = boxes.xyxy, np.tile(boxes.size, 2)
-    within_a_pixel = _all((xyxy >= 0) & (xyxy <= 1)) & _all(boxes.size > LEAST_SIDE)
-    if not (within_a_pixel | ~boxes.good).all():  # else the whole file is refused
+    within_a_pixel = _all((xyxy >= 0) & (xyxy <= 1)) & _all(boxes.size > MIN_SIDE)
+    if not (within_a_pixel | ~boxes.good).all():  # otherwise the whole file is refused later
         report(
             within_a_pixel,
             "boxes within the first pixel",
-            lambda i: f"has a box within the first pixel of its image, {xywh(i)}; is it in shares of the image (0..1)?",
+            lambda i: f"has a box within the first pixel of its image, {xywh(i)}; is it in fractions (0..1)?",
         )
 
     clipped = np.clip(xyxy, 0, limits)
@@ -179,21 +177,21 @@ def _check_boxes(
     inside_as_corners = (boxes.xywh >= 0) & (boxes.xywh <= limits + BORDER_TOLERANCE)
     as_corners = _all(boxes.xywh[:, 2:] > boxes.xywh[:, :2]) & _all(inside_as_corners)
     likely_corners = (outside & boxes.good).any() and as_corners[outside & boxes.good].mean() > 0.9
-    hint = "; as x1 y1 x2 y2 it would lie inside, is that what the file holds?" if likely_corners else ""
+    hint = "; does the file hold x1 y1 x2 y2? Then it would be inside" if likely_corners else ""
     report(outside, "boxes outside their image", lambda i: f"has a box outside its image: {xywh(i)}{hint}")
 
-    _take_areas(boxes, notes)
+    _fill_areas(boxes, notes)
     _check_copies(boxes, report, notes, on_bad_data)
 
 
 def _all(values: Mask) -> Mask:
-    """Of each row, whether all of it is true."""
+    """For each row, whether all its values are true."""
     return np.asarray(values.all(axis=1), np.bool_)
 
 
-def _take_areas(boxes: _Boxes, notes: list[str]) -> None:
-    """The area of the box where the annotation gives none, or one that cannot be: the size classes of COCO's scores
-    depend on it, and an object above 10^10 square pixels would not be scored at all."""
+def _fill_areas(boxes: _Boxes, notes: list[str]) -> None:
+    """Use the area of the box if the annotation gives no area or an impossible one. COCO's size classes depend on the
+    area, and its scorers ignore objects of more than 10^10 square pixels."""
     own = boxes.xywh[:, 2] * boxes.xywh[:, 3]
     given = ~np.isnan(boxes.area)
     largest = (boxes.size + 2 * BORDER_TOLERANCE).prod(axis=1)
@@ -201,15 +199,15 @@ def _take_areas(boxes: _Boxes, notes: list[str]) -> None:
     boxes.area = np.where(given & ~impossible, boxes.area, own)
     if impossible.any():
         notes.append(
-            f"{impossible.sum()} annotations give an area that is negative or larger than their image; "
-            "that of the box is taken"
+            f"{impossible.sum()} annotations give an area that is negative or larger than their image; the area of the "
+            "box is used"
         )
 
 
 def _check_copies(
     boxes: _Boxes, report: Callable[[Mask, str, Callable[[int], str]], None], notes: list[str], on_bad_data: OnBadData
 ) -> None:
-    """The same box of the same class twice on a picture."""
+    """Report boxes that are repeated: same image, class and coordinates."""
     good = np.flatnonzero(boxes.good)
     if not len(good):
         return
@@ -218,27 +216,27 @@ def _check_copies(
     earlier = np.full(len(boxes.good), -1, np.int64)
     earlier[good] = good[first[inverse.reshape(-1)]]
     copy: Mask = boxes.good & (earlier != np.arange(len(earlier)))
-    if copy.sum() > COPIES * len(good) or on_bad_data == "skip":
-        report(copy, "boxes that are there twice", lambda i: "has the same box and class as another one of its image")
+    if copy.sum() > MAX_REPEATED * len(good) or on_bad_data == "skip":
+        report(copy, "repeated boxes", lambda i: "repeats the box and class of another annotation of its image")
     elif copy.any():
         notes.append(
-            f"{copy.sum()} boxes are there twice (same image, class and box) and count as objects of their own; "
-            "--on-bad-data skip leaves the copies out"
+            f"{copy.sum()} boxes are repeated (same image, class and box) and count as separate objects; "
+            "--on-bad-data skip leaves the repeated ones out"
         )
 
 
 def _refuse_fractions(boxes: _Boxes, listing: Listing) -> None:
-    """A file whose boxes are all next to nothing is not in the unit that its format says."""
+    """Refuse a file all of whose boxes are tiny, because they are not in the unit that the format requires."""
     sides = boxes.xywh[boxes.good, 2:]
-    if len(sides) and sides.max() < LEAST_SIDE:
+    if len(sides) and sides.max() < MIN_SIDE:
         largest = f"the largest side is {sides.max():.4g}"
         cause = (
             "were they divided by the size of the image twice?"
             if listing.in_shares
-            else "are they in shares of the image (0..1)? They have to be in pixels"
+            else "are they in fractions of the image (0..1)? They must be in pixels"
         )
         raise UserError(
-            f"{listing.annotations}: all {len(sides)} boxes are below {LEAST_SIDE:g} pixels, {largest}; {cause}"
+            f"{listing.annotations}: all {len(sides)} boxes are below {MIN_SIDE:g} pixels, {largest}; {cause}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Data sets in COCO's JSON, in COCO's folders and in Roboflow's: found and read. No torch.
+"""Readers for COCO's JSON format, in the folder layouts of COCO and Roboflow. Imports no torch.
 
 The format: https://cocodataset.org/#format-data.
 """
@@ -20,20 +20,19 @@ from mobiledet.spec import read_json
 from mobiledet.truth import ImageId
 
 ROBOFLOW_FILE = "_annotations.coco.json"
-# COCO's other tasks lie beside its boxes
+# files of COCO's other tasks, in the same folder
 OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_")
-# in the folder itself: names of sets that are not divided, and of parts
+# annotation files in the data set's folder itself: of sets without splits, and of splits
 WHOLE_FILES = ("annotations.json", "instances.json", "coco.json", "labels.json", "result.json", ROBOFLOW_FILE)
 ROOT_PARTS = re.compile(r"(instances_.+|train|val|valid|validation|test)(\d{4})?")
-LARGEST_CATEGORY_ID = 2**31 - 1  # what the apps read
+LARGEST_CATEGORY_ID = 2**31 - 1  # the apps read 32-bit integers
 CROWD_WORDS = {"0": False, "1": True, "false": False, "true": True}
 
 Record = dict[str, Any]
 
 
 class CocoReader:
-    """COCO's folders: ``annotations/instances_val2017.json`` and the pictures in ``val2017/``; see
-    ``images_folder``."""
+    """COCO's layout: ``annotations/instances_val2017.json``, and the images in ``val2017/``; see ``images_folder``."""
 
     def parts(self, folder: Path) -> Sequence[str]:
         return sorted(_annotation_files(folder))
@@ -45,8 +44,7 @@ class CocoReader:
 
 
 class RoboflowReader:
-    """Roboflow's export: ``train/``, ``valid/`` and ``test/``, each with its pictures and
-    ``_annotations.coco.json``."""
+    """Roboflow's layout: ``train/``, ``valid/`` and ``test/``, each with its images and ``_annotations.coco.json``."""
 
     def parts(self, folder: Path) -> Sequence[str]:
         return sorted(path.parent.name for path in folder.glob(f"*/{ROBOFLOW_FILE}"))
@@ -67,7 +65,7 @@ def load_coco(
         on_bad_data, exif: see ``check.checked``.
 
     Raises:
-        UserError: a folder or file is missing, the JSON is not COCO, nothing usable is left, or there is bad data.
+        UserError: a folder or file is missing, the JSON is not COCO's, no image is usable, or there is bad data.
     """
     if not images_dir.is_dir():
         raise UserError(f"image folder {images_dir} does not exist")
@@ -76,7 +74,7 @@ def load_coco(
 
 
 def _annotation_files(folder: Path) -> dict[str, Path]:
-    """The annotation files of a folder by the names of their parts."""
+    """The annotation files of a folder by the names of their splits."""
     files = {}
     for path in sorted((folder / "annotations").glob("*.json")):
         if not path.name.startswith((".", *OTHER_TASKS)):
@@ -92,10 +90,10 @@ def _annotation_files(folder: Path) -> dict[str, Path]:
 
 
 def images_folder(folder: Path, part: str, annotations: Path, images: list[Any]) -> Path:
-    """The folder that the file names of a part are relative to: the one that holds the first of them.
+    """The folder that the file names of a split are relative to: the first one that contains the first listed file.
 
     Raises:
-        UserError: there is none.
+        UserError: no such folder exists.
     """
     plain = part.rstrip("0123456789")
     names = [f"{where}{name}" for name in dict.fromkeys((part, plain)) if name for where in ("", "images/")]
@@ -116,7 +114,8 @@ def images_folder(folder: Path, part: str, annotations: Path, images: list[Any])
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Without this the collector scans millions of new objects again and again: twice the time on real COCO."""
+    """Pause the garbage collector, which would scan millions of new objects repeatedly: COCO then takes twice as long
+    to read."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -127,10 +126,10 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def read_tables(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
-    """Images, annotations and categories of a COCO file.
+    """The lists of images, annotations and categories in a COCO file.
 
     Raises:
-        UserError: it is none.
+        UserError: the file is not a COCO file.
     """
     with _no_garbage_collection():
         content = read_json(path)
@@ -146,7 +145,7 @@ def read_tables(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
 
 @_no_garbage_collection()
 def list_coco(images_dir: Path, annotations: Path, tables: tuple[list[Any], list[Any], list[Any]]) -> Listing:
-    """The well-formed entries of a COCO file.
+    """List the well-formed entries of a COCO file.
 
     Raises:
         UserError: its categories are not usable.
@@ -163,8 +162,8 @@ def list_coco(images_dir: Path, annotations: Path, tables: tuple[list[Any], list
 
 
 def _without_group(categories: list[Any], boxes: list[Any]) -> tuple[list[Any], list[str]]:
-    """Roboflow's categories without the group that it puts before them, which has no boxes and may be called like one
-    of the classes."""
+    """Drop the category that Roboflow adds for the group of all classes. It has no boxes, and its name may equal that
+    of a class."""
     used = {
         box.get("category_id") for box in boxes if isinstance(box, dict) and _id(box.get("category_id")) is not None
     }
@@ -177,7 +176,7 @@ def _without_group(categories: list[Any], boxes: list[Any]) -> tuple[list[Any], 
             and category.get("id") not in used
             and len(categories) > 1
         ):
-            note = f"{shown(category.get('name'))}, Roboflow's group of the classes, is no class itself and is left out"
+            note = f"category {shown(category.get('name'))} is Roboflow's group of all classes and is left out"
             return categories[:index] + categories[index + 1 :], [note]
     return categories, []
 
@@ -207,7 +206,7 @@ def _add_images(listing: Listing, records: list[Any]) -> dict[ImageId, int]:
     """Add the images whose file exists.
 
     Returns:
-        the place of each image that is listed, by its id; -1 for one that is not usable.
+        the position of each listed image by its id; -1 for an image that is not usable.
     """
     index_of = FolderIndex(listing.images_dir)
     listed: dict[ImageId, int] = {}
@@ -218,9 +217,9 @@ def _add_images(listing: Listing, records: list[Any]) -> dict[ImageId, int]:
         reason, path = "malformed images", None
         image_id = _id(record.get("id")) if isinstance(record, dict) else None
         if not fault and image_id is None:
-            fault = f"has id = {shown(record['id'])}, which is neither an integer nor a text"
+            fault = f"has id = {shown(record['id'])}, which is neither an integer nor a string"
         if not fault and not isinstance(record["file_name"], str):
-            fault = f"has file_name = {shown(record['file_name'])}, which is not a text"
+            fault = f"has file_name = {shown(record['file_name'])}, which is not a string"
         if not fault:
             width, height = _side(record["width"]), _side(record["height"])
             if not width or not height:
@@ -266,7 +265,7 @@ def _add_boxes(listing: Listing, records: list[Any], listed: dict[ImageId, int])
             text = f"{where} belongs to image {shown(record['image_id'])}, which is not listed{hint}"
             listing.left_out.append(LeftOut("annotations of unlisted images", text))
             continue
-        if image < 0:  # its picture is not usable
+        if image < 0:  # its image is not usable
             continue
         label = label_of.get(category_id) if isinstance(category_id, int) else None
         if label is None:
@@ -274,41 +273,41 @@ def _add_boxes(listing: Listing, records: list[Any], listed: dict[ImageId, int])
             listing.left_out.append(LeftOut("annotations of unlisted categories", text))
             continue
         area = record.get("area")
-        number = float(area) if is_number(area) else nan if area is None else -1.0  # a text is no area
+        number = float(area) if is_number(area) else nan if area is None else -1.0  # -1: not a number
         listing.boxes.append(ListedBox(image, label, tuple(record["bbox"]), number, bool(crowd), index))
 
 
 def _other_type(image_id: ImageId | None, listed: dict[ImageId, int]) -> str:
-    """A hint for an id that is a text where the image has a number, or the other way round."""
+    """A hint for an annotation whose image id is a string while the image's id is a number, or the reverse."""
     if isinstance(image_id, str) and image_id.isdecimal() and len(image_id) < 40 and int(image_id) in listed:
         return f"; image {image_id} is, whose id is a number"
     if isinstance(image_id, int) and str(image_id) in listed:
-        return f"; image '{image_id}' is, whose id is a text"
+        return f"; image '{image_id}' is, whose id is a string"
     return ""
 
 
 def _fault(record: Any, keys: Sequence[str]) -> str:
-    """What makes ``record`` no entry, or nothing."""
+    """Why ``record`` is not a valid entry; empty if it is."""
     if not isinstance(record, dict):
         return f"is a {type(record).__name__}, not an object"
     return next((f"has no {key!r}" for key in keys if key not in record), "")
 
 
 def _id(value: Any) -> ImageId | None:
-    """An id: a text, or an integer of any size; None for anything else."""
+    """A valid id, a string or an integer of any size; None for anything else."""
     if isinstance(value, int | str) and not isinstance(value, bool):
         return value
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else None
 
 
 def _side(value: Any) -> int:
-    """Pixels; 0 for what is no side of a picture."""
+    """A valid image side in pixels; 0 for anything else."""
     number = _id(value)
     return number if isinstance(number, int) and 0 < number <= LARGEST_SIDE else 0
 
 
 def _crowd(value: Any) -> bool | None:
-    """Whether an annotation is a crowd; None for what does not tell."""
+    """Whether an annotation is a crowd; None for an invalid value."""
     if value is None:
         return False
     if isinstance(value, str):

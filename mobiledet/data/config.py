@@ -1,4 +1,4 @@
-"""Options of the data commands. Imports nothing heavy, so that the command line's help is quick."""
+"""Options for reading data, shared by several commands. Imports nothing heavy, so that their help appears at once."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,46 +15,48 @@ SplitBy = Literal["picture", "folder", "prefix"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """How a data set's folder is read; the same options in every command that reads one."""
+    """How a data set's folder is read: the same options in every command that reads one."""
 
     data_format: DataFormat = "auto"
-    """How --data is laid out: coco (annotations/*.json beside folders of pictures), roboflow (train/, valid/, test/,
-    each with a _annotations.coco.json), yolo (data.yaml; images/ beside labels/), voc (Annotations, JPEGImages and
-    ImageSets/Main, or XML files beside pictures); auto looks for itself and says what it took where there is a
-    choice."""
+    """Layout of the data set. coco: annotations/*.json beside folders of images; roboflow: train/, valid/ and test/,
+    each with a _annotations.coco.json; yolo: data.yaml, and images/ beside labels/; voc: Annotations, JPEGImages and
+    ImageSets/Main, or XML files beside images; auto: detect the layout, and print it if several are possible."""
     train_set: str = ""
-    """Name of the training part in --data, such as trainval; by default train."""
+    """Name of the training split in the data set, such as trainval; by default train."""
     val_set: str = ""
-    """Name of the validation part in --data, such as test; by default val, valid or validation."""
+    """Name of the validation split in the data set, such as test; by default val, valid or validation."""
     val_share: float = 0.0
-    """For a set without a validation part: the share of the training part that is kept apart for it, such as 0.2."""
+    """For a data set without a validation split: the fraction of the training images to hold out for validation, such
+    as 0.2."""
     split_seed: int = 0
-    """Of --val-share: the same seed keeps the same pictures apart."""
+    """Random seed of --val-share; the same seed holds out the same images."""
     split_by: SplitBy = "picture"
-    """What --val-share keeps together: nothing (picture), the pictures of a folder, or those whose file names begin
-    alike up to a last number (prefix), so that frames of one video do not stand on both sides."""
+    """Images that --val-share must not separate, such as the frames of one video. picture: none, images are chosen one
+    by one; folder: images in the same folder; prefix: images whose file names differ only in the last number."""
     on_bad_data: OnBadData = "error"
-    """error: the first bad image or annotation stops the command; skip: bad ones are left out, counted and listed."""
+    """What to do with bad images and annotations. error: stop at the first one; skip: leave them out, count and list
+    them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResizeOptions:
-    """How a picture becomes the model's input; the same options in every command that chooses it."""
+    """How an image is resized to the model's input: the same options in every command that chooses it."""
 
     resize: Resize = "stretch"
-    """stretch: each side of a picture is scaled to that of the input; letterbox: the picture keeps its shape, and what
-    is left of the input is filled. A letterbox suits objects whose shape tells them apart and pictures of many shapes,
-    a stretch gives objects more pixels. It goes into the bundle; apps, predict and evaluate follow it."""
+    """How images are fitted to the input. stretch: both sides are scaled to the input's, which gives objects the most
+    pixels; letterbox: the image keeps its aspect ratio and the rest of the input is filled, which suits objects that
+    differ by their shape, and images of many aspect ratios. The choice is stored in the bundle; apps, predict and
+    evaluate follow it."""
     letterbox_fill: Padding = "grey"
-    """Colour of what is filled: grey (114) or black."""
+    """Fill colour of --resize letterbox: grey (114) or black."""
     letterbox_place: Corner = "centre"
-    """Where the picture lies: in the centre, or top-left."""
+    """Position of the image with --resize letterbox: in the centre, or top-left."""
 
     def input_rule(self) -> dict[str, Any]:
         """The fields of ``InputSpec`` that these options set.
 
         Raises:
-            UserError: one is given that a stretch would ignore.
+            UserError: a letterbox option was given, but images are stretched.
         """
         rule = {"padding": self.letterbox_fill, "placement": self.letterbox_place}
         if self.resize == "stretch":
@@ -69,15 +71,15 @@ class ResizeOptions:
 
 @dataclass(frozen=True)
 class ShapesConfig:
-    """Write the built-in synthetic data set: pictures of shapes, in COCO's folder layout."""
+    """Write the built-in synthetic data set: images of coloured shapes, in COCO's folder layout."""
 
     out: Path
-    """Folder to write; it gets annotations/, train2017/ and val2017/ like COCO's own."""
+    """Folder to write, with annotations/, train2017/ and val2017/ as in COCO."""
     train: int = 2000
     """Number of training images."""
     val: int = 200
     """Number of held-out validation images."""
     seed: int = 0
-    """The same seed gives the same files, byte for byte."""
+    """Random seed; the same seed gives the same files, byte for byte."""
     overwrite: bool = False
-    """Replace the folder if it is empty or an earlier shapes set."""
+    """Replace the folder if it is empty or holds an earlier shapes data set."""

@@ -1,4 +1,4 @@
-"""From the file names in annotations to files on this disk: separators, Unicode forms and folders differ. No torch."""
+"""Finds the files that annotations name, even if separators, Unicode forms or folders differ. Imports no torch."""
 
 import os
 import unicodedata
@@ -7,17 +7,18 @@ from typing import NamedTuple
 
 
 class _Entries(NamedTuple):
-    """What a folder holds: names, and the names by their composed form (NFC) where that is another."""
+    """The names in a folder, and the non-ASCII names by their composed Unicode form (NFC)."""
 
     names: frozenset[str]
     composed: dict[str, list[str]]
 
 
 class FolderIndex:
-    """Finds files in a folder and those below it, each of which is listed once: no stat for each file.
+    """Finds files in a folder and its subfolders. Each folder is listed only once, which is faster than a stat call per
+    file.
 
     Args:
-        folder: that names are relative to.
+        folder: the folder that names are relative to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,10 +28,10 @@ class FolderIndex:
         self._tail = folder.absolute().parts
 
     def find(self, name: str) -> tuple[Path | None, str]:
-        """The file that a name in an annotation stands for.
+        """The file that a name in an annotation refers to.
 
-        Taken as they are meant: Windows' separators, another Unicode form than on the disk, an absolute path inside of
-        the folder, and a path that begins with the folder's own name.
+        Also accepted are Windows' separators, another Unicode form than on the disk, an absolute path inside the
+        folder, and a path that begins with the folder's own name.
 
         Returns:
             the file, or None and the reason.
@@ -41,10 +42,10 @@ class FolderIndex:
                 return self.folder / found, ""
         plain = name.replace("\\", "/")
         if "\0" in name or not name.strip():
-            return None, "is no name of a file"
+            return None, "is not a file name"
         reaches_out = os.path.isabs(plain) or PureWindowsPath(name).drive or ".." in plain.split("/")
         if reaches_out and not self._inside(plain):
-            return None, f"points outside {self.folder}; file names have to be relative to that folder"
+            return None, f"points outside {self.folder}; file names must be relative to that folder"
         return None, f"has no file in {self.folder}{self._hint(plain)}"
 
     def _candidates(self, name: str) -> list[str]:
@@ -65,7 +66,7 @@ class FolderIndex:
         return candidates
 
     def _inside(self, path: str) -> str:
-        """An absolute path relative to the folder; empty if it is not inside of it."""
+        """An absolute path relative to the folder; empty if it is outside the folder."""
         for root in {str(self.folder.absolute()), str(self.folder.resolve())}:
             relative = os.path.relpath(os.path.normpath(path), root) if os.path.isabs(path) else ".."
             if not relative.startswith(".."):
@@ -78,7 +79,7 @@ class FolderIndex:
         return None if folder is None else self._entry(folder, base)
 
     def _folder(self, relative: str) -> str | None:
-        """A folder below as it is on the disk; None if it is not there."""
+        """A subfolder by its name on the disk; None if it does not exist."""
         if relative not in self._folders:
             parent, _, base = relative.rpartition("/")
             above = self._folder(parent)
@@ -107,7 +108,7 @@ class FolderIndex:
         return self._entries[folder]
 
     def _hint(self, relative: str) -> str:
-        """What the name may have meant."""
+        """A suggestion for a file that was not found; empty if there is none."""
         near = self._in_other_case(relative)
         if near:
             return f"; there is {near}, in another letter case"

@@ -1,4 +1,5 @@
-"""Sizes and EXIF orientations of picture files, and the rule by which an orientation is applied. No torch."""
+"""Sizes and EXIF orientations of image files, and the rule that decides whether an orientation is applied. Imports no
+torch."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +14,16 @@ from mobiledet.data.images import ORIENTATION_TAG, opened
 from mobiledet.errors import UserError
 from mobiledet.processes.cores import usable_cores
 
-SHOWN_FROM = 5000  # pictures, from which on a bar tells how far it is
+MIN_IMAGES_FOR_PROGRESS = 5000  # a progress bar is shown for at least this many images
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture file says of itself before anything is decoded.
+    """The header of an image file, read without decoding the image.
 
     Attributes:
         width, height: pixels as stored.
-        orientation: EXIF tag, 1 to 8; 1 is upright.
+        orientation: EXIF orientation tag, 1 to 8; 1 is upright.
     """
 
     width: int
@@ -37,12 +38,12 @@ class Header:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the pixels of a file are read.
+    """How an image file is read.
 
     Attributes:
-        width, height: of the picture, pixels.
-        apply_orientation: whether it is the file turned as its tag says.
-        fits_both: the annotations do not tell whether it should be.
+        width, height: size in pixels after the orientation is applied or ignored.
+        apply_orientation: whether the image is rotated according to its EXIF tag.
+        fits_both: the annotated size fits with and without the rotation.
     """
 
     width: int
@@ -52,12 +53,12 @@ class Reading:
 
 
 def read_header(path: Path) -> Header:
-    """Open a picture without decoding it.
+    """Read the header of an image file without decoding the image.
 
-    A TIFF's orientation belongs to its format and is always applied; it does not appear here.
+    The orientation of a TIFF is part of its format and always applied, so its header gives orientation 1.
 
     Raises:
-        UserError: it is missing or no picture.
+        UserError: the file is missing or not an image.
     """
     with opened(path, path) as image:
         orientation = image.getexif().get(ORIENTATION_TAG, 1) if "exif" in image.info else 1
@@ -66,11 +67,11 @@ def read_header(path: Path) -> Header:
 
 
 def read_headers(paths: Sequence[Path]) -> list[Header | UserError]:
-    """The headers of many files, in their order; of one that cannot be read the error."""
+    """The headers of many files in their order, or the error for a file that cannot be read."""
     with ThreadPoolExecutor(min(8, 2 * usable_cores())) as pool:
         headers = pool.map(_header_or_error, paths)
-        console = Console(stderr=True, quiet=len(paths) < SHOWN_FROM)
-        return list(track(headers, "looking at pictures", len(paths), console=console, transient=True))
+        console = Console(stderr=True, quiet=len(paths) < MIN_IMAGES_FOR_PROGRESS)
+        return list(track(headers, "reading image headers", len(paths), console=console, transient=True))
 
 
 def _header_or_error(path: Path) -> Header | UserError:
@@ -81,12 +82,17 @@ def _header_or_error(path: Path) -> Header | UserError:
 
 
 def choose_reading(header: Header, width: int, height: int, exif: Exif) -> Reading | str:
-    """How a picture is read whose annotations speak of width x height pixels; 0 x 0 where they give no size.
+    """Decide whether the EXIF orientation of an image is applied.
 
-    With ``auto`` a tag is applied unless the annotated size fits the stored pixels alone.
+    With ``auto`` it is applied unless the annotated size matches only the stored pixels.
+
+    Args:
+        header: header of the file.
+        width, height: annotated size in pixels; 0 if the annotations give no size.
+        exif: the user's choice.
 
     Returns:
-        the reading, or what contradicts it.
+        how the image is read, or a text that says how its size contradicts the annotations.
     """
     stored, turned = (header.width, header.height), (header.width, header.height)
     if header.is_turned:
@@ -104,8 +110,8 @@ def choose_reading(header: Header, width: int, height: int, exif: Exif) -> Readi
         said = f"but its annotations say {width} x {height}"
         if header.orientation == 1:
             return f"is {stored[0]} x {stored[1]} pixels, {said}"
-        other = f"{turned[0]} x {turned[1]} turned as its EXIF orientation {header.orientation} says"
-        way = "" if not (fits_stored or fits_turned) else f"; --exif {'ignore' if apply else 'apply'} reads it so"
-        return f"is {stored[0]} x {stored[1]} pixels as stored and {other}, {said}{way} (--exif {exif})"
+        other = f"{turned[0]} x {turned[1]} rotated by its EXIF orientation {header.orientation}"
+        hint = "" if not (fits_stored or fits_turned) else f"; --exif {'ignore' if apply else 'apply'} would match"
+        return f"is {stored[0]} x {stored[1]} pixels as stored and {other}, {said}{hint} (--exif {exif})"
     size = turned if apply else stored
     return Reading(*size, apply, fits_both=header.orientation != 1 and fits_stored and fits_turned)

@@ -1,8 +1,8 @@
-"""Decoded pictures on disk, so that only the first epoch pays for decoding. No torch.
+"""A cache of decoded images on disk, so that images are decoded only in the first epoch. Imports no torch.
 
-A file for each picture, written whole or not at all, read by memory map. Its name is a checksum of all that its
-content depends on, so a picture that has changed, or other settings, find nothing old. Runs and processes share a
-folder without locks; one that is killed while it fills leaves what is complete.
+Each image has a file of its own, which is written atomically and read as a memory map. Its name is a checksum of
+everything that its content depends on, so that a changed image or other settings never match an old file. Runs and
+processes can share a folder without locks, and a killed process leaves only complete files.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ from mobiledet.data.images import load_reduced, reduced_size
 from mobiledet.errors import UserError
 from mobiledet.files.atomic import atomic_file
 
-VERSION = 2  # of what is stored; part of the names
-HEADER_BYTES = 128  # of a .npy file
+VERSION = 2  # of the stored content; part of the file names
+HEADER_BYTES = 128  # of an .npy file
 
 
 class ImageCache:
-    """Pictures as ``load_reduced`` gives them, kept in a folder.
+    """Stores the results of ``load_reduced`` in a folder.
 
     Args:
-        folder: made on first use.
-        height, width: the least size that pictures are decoded to, pixels.
+        folder: cache folder; made on first use.
+        height, width: the smallest size in pixels that images are decoded to.
     """
 
     def __init__(self, folder: Path, height: int, width: int) -> None:
@@ -39,13 +39,13 @@ class ImageCache:
         self._is_writing = True
 
     def load(self, image: LabelledImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """The same as ``load_reduced``, from the folder if it is there; else it is decoded and stored.
+        """The result of ``load_reduced``, read from the folder or else computed and stored there.
 
-        A picture that is not of the size in the annotations is not stored. When the folder cannot take more, a warning
-        says so, and pictures are decoded anew each time.
+        An image whose size differs from the annotations is not stored. If the folder cannot be written, a warning is
+        given, and images that are not stored are decoded each time.
 
         Raises:
-            UserError: the picture's file is missing, truncated or cannot be decoded.
+            UserError: the image file is missing, truncated or cannot be decoded.
         """
         path = self._path(image)
         size = image.height, image.width
@@ -57,10 +57,10 @@ class ImageCache:
         return pixels, original
 
     def plan(self, images: Sequence[LabelledImage]) -> str:
-        """Make the folder and say what space the pictures take.
+        """Make the folder, check the free space, and describe the space that the images need in one line.
 
         Raises:
-            UserError: the folder cannot be written, or its disk has no room for the pictures that it lacks.
+            UserError: the folder cannot be made, or its disk has too little space for the images not yet stored.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,8 @@ class ImageCache:
         if lacking > free:
             raise UserError(
                 f"the image cache {self.folder} needs {lacking / 1e9:.3g} GB more for {len(images)} images, but its "
-                f"disk has {free / 1e9:.3g} GB left; choose a folder on another disk, or train without --cache-images"
+                f"disk has only {free / 1e9:.3g} GB free; choose a folder on another disk, or train without "
+                "--cache-images"
             )
         return (
             f"image cache {self.folder}: {len(images)} decoded images take {sum(sizes) / 1e9:.3g} GB, "
@@ -83,7 +84,7 @@ class ImageCache:
         )
 
     def _path(self, image: LabelledImage) -> Path | None:
-        """Where a picture is stored; None if its file is missing."""
+        """The cache file of an image; None if the image file is missing."""
         try:
             status = image.path.stat()
         except OSError:
@@ -103,7 +104,7 @@ class ImageCache:
 
 
 def _read(path: Path, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """The stored pixels; None if they are missing, or damaged, as after a power failure."""
+    """The stored pixels; None if they are missing or damaged, such as after a power failure."""
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -112,5 +113,5 @@ def _read(path: Path, size: tuple[int, int]) -> NDArray[np.uint8] | None:
 
 
 def _bytes(size: tuple[int, int]) -> int:
-    """Of a stored picture."""
+    """Size of the cache file of an image with this height and width."""
     return HEADER_BYTES + 3 * math.prod(size)

@@ -1,4 +1,4 @@
-"""Pictures: found and decoded. Training, evaluation and devices all use these functions. No torch."""
+"""Finding and decoding image files, for training, evaluation and devices alike. Imports no torch."""
 
 import io
 import math
@@ -21,26 +21,26 @@ from mobiledet.spec import InputSpec
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
-# the decoders that may see a file from outside; Pillow has others that start programs, such as that of EPS
+# decoders for files from outside; some of Pillow's others start programs, such as the one for EPS
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
-# about 1 GB to decode: more than the largest cameras of phones but one give, and less than a small file can pretend
-MOST_PIXELS = 120_000_000
-MOST_REDUCTION = 8  # of a JPEG's sides by its decoder
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # that limit takes the place of Pillow's
+# decoding takes about 1 GB at this size; only one phone camera exceeds it, decompression bombs do
+MAX_PIXELS = 120_000_000
+MAX_REDUCTION = 8  # largest factor by which a JPEG decoder shortens the sides
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS replaces Pillow's limit
 # a file, its bytes, or pixels: H x W x 3, uint8, RGB
 ImageSource = Path | bytes | NDArray[np.uint8]
-SizeCheck = Callable[[int, int], str]  # of a height and a width: what is wrong with them, else empty
-ORIENTATION_TAG = 0x0112  # of EXIF
+SizeCheck = Callable[[int, int], str]  # from height and width to an error message, or an empty string
+ORIENTATION_TAG = 0x0112  # EXIF
 
-# of values in pictures of 32-bit integers and of floats
+# possible maxima of grey values in images of 32-bit integers and of floats
 GREY_RANGES = {"I": (255.0, 65535.0, 2.0**32 - 1), "F": (1.0, 255.0, 65535.0, 2.0**32 - 1)}
 
-# of files that hold pictures, or drawings, which are not decoded here
+# image formats that are not decoded here
 OTHER_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".psd", ".svg", ".pdf"}
 )
 
-# what Pillow raises on files that are truncated, broken, or not pictures
+# what Pillow raises for files that are truncated, broken, or not images
 _DECODE_ERRORS = (
     OSError,
     ValueError,
@@ -59,42 +59,43 @@ _DECODE_ERRORS = (
 
 
 def load_rgb(path: Path, apply_orientation: bool = False, check_size: SizeCheck | None = None) -> NDArray[np.uint8]:
-    """Decode a picture of any kind; grayscale, palette, CMYK become RGB, transparency is dropped.
+    """Decode an image file. Greyscale, palette and CMYK images become RGB; transparency is dropped.
 
-    Grey of more than 8 bits is scaled down: integers of 16 bits by 256, those of 32 bits and floats by the smallest of
-    the ranges 0..1 (floats alone), 0..255, 0..65535 and 0..2^32-1 that holds them. The size that the header tells is
-    looked at before anything is decoded.
+    Greyscale of more than 8 bits is scaled down: 16-bit integers by 256, 32-bit integers and floats by the smallest of
+    the ranges 0..1 (floats only), 0..255, 0..65535 and 0..2^32-1 that contains all values. The size in the header is
+    checked before anything is decoded.
 
     Args:
         path: the file.
-        apply_orientation: turn the picture as its EXIF tag says, see ``headers.choose_reading``.
-        check_size: refuses a height and a width, those of the result.
+        apply_orientation: rotate the image according to its EXIF tag, see ``headers.choose_reading``.
+        check_size: returns an error message if height and width of the result are not acceptable.
 
     Returns:
         H x W x 3, uint8, RGB.
 
     Raises:
-        UserError: the file is missing, truncated, too large or cannot be decoded; or what ``check_size`` says.
+        UserError: the file is missing, truncated, too large or cannot be decoded, or ``check_size`` gives an error.
     """
     with opened(path, path, check_size, apply_orientation) as image:
         return _decoded(image, apply_orientation)
 
 
 def decode_rgb(content: bytes, name: str, apply_orientation: bool = False) -> NDArray[np.uint8]:
-    """The same for the bytes of a file; errors call it ``name``."""
+    """Like ``load_rgb`` for the bytes of a file; ``name`` is used in error messages."""
     with opened(io.BytesIO(content), name) as image:
         return _decoded(image, apply_orientation)
 
 
 def read_rgb(source: ImageSource, name: Path, apply_orientation: bool = False) -> NDArray[np.uint8]:
-    """The same for a file, its bytes, or pixels, which are given back as they are; errors call bytes ``name``."""
+    """Like ``load_rgb`` for a file, its bytes, or pixels, which are returned unchanged; ``name`` is used in error
+    messages about bytes."""
     if isinstance(source, Path):
         return load_rgb(source, apply_orientation)
     return decode_rgb(source, str(name), apply_orientation) if isinstance(source, bytes) else source
 
 
 def pillow_rgb(image: Image.Image, apply_orientation: bool = False) -> NDArray[np.uint8]:
-    """The same for a picture that Pillow has opened.
+    """Like ``load_rgb`` for an image that Pillow has opened.
 
     Raises:
         UserError: it cannot be decoded.
@@ -109,12 +110,12 @@ def _decoded(image: Image.Image, apply_orientation: bool) -> NDArray[np.uint8]:
 
 
 class Decoded(NamedTuple):
-    """A picture as its decoder gave it.
+    """A decoded image, possibly at reduced size.
 
     Attributes:
         pixels: H x W x 3, uint8, RGB.
-        height, width: of the picture in full.
-        factor: by which the decoder has shortened both sides, rounded up to whole pixels.
+        height, width: size of the full image in pixels.
+        factor: factor by which the decoder has reduced both sides, which are rounded up to whole pixels.
     """
 
     pixels: NDArray[np.uint8]
@@ -124,37 +125,40 @@ class Decoded(NamedTuple):
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Height and width of the picture in ``pixels``; a part of a pixel where the sides are no multiples."""
+        """Height and width of the full image in units of ``pixels``; not whole if the sides are no multiples of
+        ``factor``."""
         return self.height / self.factor, self.width / self.factor
 
 
-def load_for(
+def load_for_input(
     path: Path, spec: InputSpec, apply_orientation: bool = False, check_size: SizeCheck | None = None
 ) -> Decoded:
-    """Decode a picture for a model: in full, but for a JPEG whose sides the rule of ``resize`` shortens by 8 or more.
+    """Decode an image for a model: at full size, except for a JPEG whose sides ``resize`` shortens 8 times or more.
 
-    libjpeg can leave out most of the work and give the mean of each block of 8 x 8, to a rounding. By 2 and 4 it gives
-    a sharper picture than the means, with other detections than on devices that decode in full: those are not taken.
+    For such a JPEG libjpeg skips most of the work and returns the mean of each block of 8 x 8 pixels, up to rounding.
+    At factors 2 and 4 its result is sharper than the block means and would give other detections than on devices that
+    decode at full size, so these factors are not used.
 
     Raises:
         UserError: as in ``load_rgb``.
     """
     with opened(path, path, check_size, apply_orientation) as image:
-        return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MOST_REDUCTION)
+        return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MAX_REDUCTION)
 
 
-def decode_for(content: bytes, name: str, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
-    """The same for the bytes of a file; errors call it ``name``."""
+def decode_for_input(content: bytes, name: str, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
+    """Like ``load_for_input`` for the bytes of a file; ``name`` is used in error messages."""
     with opened(io.BytesIO(content), name) as image:
-        return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MOST_REDUCTION)
+        return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MAX_REDUCTION)
 
 
-def read_for(source: ImageSource, name: Path, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
-    """The same for a file, its bytes, or pixels, which are given back as they are; errors call bytes ``name``."""
+def read_for_input(source: ImageSource, name: Path, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
+    """Like ``load_for_input`` for a file, its bytes, or pixels, which are returned unchanged; ``name`` is used in error
+    messages about bytes."""
     if isinstance(source, Path):
-        return load_for(source, spec, apply_orientation)
+        return load_for_input(source, spec, apply_orientation)
     if isinstance(source, bytes):
-        return decode_for(source, str(name), spec, apply_orientation)
+        return decode_for_input(source, str(name), spec, apply_orientation)
     return Decoded(source, source.shape[0], source.shape[1], 1)
 
 
@@ -165,13 +169,14 @@ def load_reduced(
     apply_orientation: bool = False,
     check_size: SizeCheck | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Decode a picture to a half, a quarter or an eighth of its sides, the least that has height x width pixels.
+    """Decode an image at full size or with its sides divided by 2, 4 or 8: the smallest that still has height x width
+    pixels.
 
-    A JPEG by its decoder, whose pixels are about the means of blocks; others become just those. A picture whose half is
-    too small already is decoded in full.
+    A JPEG is reduced by its decoder, which gives approximately the means of blocks; other formats are reduced to
+    exactly those means.
 
     Returns:
-        the pixels as in ``load_rgb``, and (height, width) of the picture in full.
+        the pixels as in ``load_rgb``, and (height, width) of the full image.
 
     Raises:
         UserError: as in ``load_rgb``.
@@ -184,18 +189,18 @@ def load_reduced(
 
 
 def reduced_size(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
-    """Height and width to which ``load_reduced`` decodes a picture of ``size``, when asked for ``least``."""
+    """Height and width to which ``load_reduced`` decodes an image of ``size`` if ``least`` is the smallest size."""
     factor = reduction(size, least)
     return -(-size[0] // factor), -(-size[1] // factor)
 
 
 def reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
-    """By how much ``load_reduced`` shortens the sides."""
-    return min(MOST_REDUCTION, *(block_size(side, asked) for side, asked in zip(size, least, strict=True)))
+    """The factor by which ``load_reduced`` divides the sides."""
+    return min(MAX_REDUCTION, *(block_size(side, asked) for side, asked in zip(size, least, strict=True)))
 
 
 def _size_for(spec: InputSpec) -> Callable[[int, int], tuple[int, int]]:
-    """Of a picture's height and width: those that the rule of ``resize`` shortens it towards for a model."""
+    """A function from an image's size to the size that ``resize`` reduces it to for a model, both height and width."""
 
     def size(height: int, width: int) -> tuple[int, int]:
         placement = Placement.of(height, width, spec)
@@ -215,7 +220,7 @@ def _scaled_down(
     height, width = stored if turned else stored[::-1]
     factor = reduction((height, width), least(height, width))
     mirrored = apply_orientation and image.getexif().get(ORIENTATION_TAG, 1) != 1
-    begins_elsewhere = mirrored and (height % factor or width % factor)  # its blocks, at another corner
+    begins_elsewhere = mirrored and (height % factor or width % factor)  # blocks would start at another corner
     if factor < least_factor or begins_elsewhere:
         return Decoded(_decoded(image, apply_orientation), height, width, 1)
     image.draft("RGB", (stored[0] // factor, stored[1] // factor))
@@ -223,7 +228,7 @@ def _scaled_down(
 
 
 def _is_turned(image: Image.Image) -> bool:
-    """Whether its EXIF tag has height and width change places."""
+    """Whether the EXIF orientation exchanges height and width."""
     return bool(image.getexif().get(ORIENTATION_TAG, 1) >= 5)
 
 
@@ -231,12 +236,12 @@ def _is_turned(image: Image.Image) -> bool:
 def opened(
     source: Path | BinaryIO, name: object, check_size: SizeCheck | None = None, apply_orientation: bool = False
 ) -> Iterator[Image.Image]:
-    """A picture file, not decoded yet; whatever goes wrong in the block is told as a ``UserError`` that names it."""
+    """Open an image file without decoding it; errors in the block become a ``UserError`` that names the file."""
     with _told(name), Image.open(source, formats=FORMATS) as image:
         pixels = math.prod(image.size)
-        if pixels > MOST_PIXELS:
+        if pixels > MAX_PIXELS:
             size = f"{image.width} x {image.height}"
-            raise UserError(f"cannot decode image {name}: {size} pixels are more than {MOST_PIXELS // 10**6} million")
+            raise UserError(f"cannot decode image {name}: {size} pixels are more than {MAX_PIXELS // 10**6} million")
         if check_size:
             width, height = image.size[::-1] if apply_orientation and _is_turned(image) else image.size
             problem = check_size(height, width)
@@ -247,11 +252,11 @@ def opened(
 
 @contextmanager
 def _told(name: object) -> Iterator[None]:
-    """Whatever goes wrong with a picture in the block is told as a ``UserError``."""
+    """Turn decoding errors in the block into a ``UserError``."""
     try:
         yield
     except UnidentifiedImageError as error:
-        raise UserError(f"cannot decode image {name}: it is not a picture of a known format") from error
+        raise UserError(f"cannot decode image {name}: it is not an image of a known format") from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise UserError(f"cannot decode image {name}: it has too many pixels for the memory") from error
     except _DECODE_ERRORS as error:
@@ -260,31 +265,31 @@ def _told(name: object) -> Iterator[None]:
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of a decoded picture."""
-    if image.mode.startswith("I;16"):  # 16 bits a pixel: convert() would clip them instead of scaling
+    """The pixels of a decoded image."""
+    if image.mode.startswith("I;16"):  # 16 bits per pixel: convert() would clip instead of scale
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):  # 32 bits: the same
+    elif image.mode in ("I", "F"):  # 32 bits per pixel: the same
         image = Image.fromarray(_scaled(np.asarray(image), GREY_RANGES[image.mode]))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _scaled(grey: NDArray[np.generic], tops: tuple[float, ...]) -> NDArray[np.uint8]:
-    """Grey of many bits in 0..255, by the smallest of some ranges that holds it; negative and no numbers are black."""
+    """Scale grey values to 0..255 from the smallest range in ``tops`` that contains them; negative values and NaN
+    become black."""
     values = np.nan_to_num(np.asarray(grey, np.float64), nan=0, posinf=0, neginf=0)
     top = next((top for top in tops if values.max(initial=0) <= top), tops[-1])
-    if top > 1:
-        return np.clip(values // ((top + 1) / 256), 0, 255).astype(np.uint8)  # bits are cut off, as of 16-bit pictures
+    if top > 1:  # low bits are dropped, as for 16-bit images
+        return np.clip(values // ((top + 1) / 256), 0, 255).astype(np.uint8)
     return np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def list_images(path: Path) -> list[Path]:
-    """The pictures that ``path`` stands for: itself if it is a file, else those directly in the folder, sorted.
+    """The image files at ``path``: the file itself, or the images directly in the folder, sorted.
 
-    What a Mac leaves beside a picture (``._NAME``) is none. Others that are passed over are told by
-    ``unread_pictures``.
+    macOS's ``._NAME`` files are skipped. ``unsupported_images`` lists what else is skipped.
 
     Raises:
-        UserError: ``path`` does not exist, or is a folder without pictures.
+        UserError: ``path`` does not exist, or is a folder without images.
     """
     if path.is_file():
         return [path]
@@ -292,15 +297,15 @@ def list_images(path: Path) -> list[Path]:
         raise UserError(f"cannot find {path}; give an image or a folder of images")
     images = sorted(child for child in path.iterdir() if _is_picture(child))
     if not images:
-        others = unread_pictures(path)
+        others = unsupported_images(path)
         also = f"; it cannot read {others[0].name} and its like, {len(others)} in all" if others else ""
         raise UserError(f"folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){also}")
     return images
 
 
-def unread_pictures(path: Path) -> list[Path]:
-    """Files directly in a folder that are pictures of kinds that ``list_images`` passes over, and ``._NAME`` files that
-    look like pictures."""
+def unsupported_images(path: Path) -> list[Path]:
+    """Files directly in a folder that ``list_images`` skips although they look like images: those in unsupported
+    formats and ``._NAME`` files."""
     if not path.is_dir():
         return []
     kinds = IMAGE_SUFFIXES | OTHER_SUFFIXES

@@ -1,4 +1,4 @@
-"""What a reader of some format finds in files, before it is checked. No torch."""
+"""The images and boxes that a reader lists, before they are checked. Imports no torch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from typing import Any, NamedTuple, Protocol
 from mobiledet.data.dataset import LeftOut
 from mobiledet.truth import ImageId
 
-LARGEST_SIDE = 10**6  # of a picture, pixels
+LARGEST_SIDE = 10**6  # of an image, in pixels
 LARGEST_NUMBER = 10**9  # in a box
-MOST_LETTERS = 80  # of a value in a message
+MAX_VALUE_LENGTH = 80  # characters of a value in a message
 
 
 class ListedImage(NamedTuple):
-    """A picture as it is listed.
+    """An image as it is listed.
 
     Attributes:
-        id: its own.
-        path: of a file that exists.
-        width, height: as annotated; 0 where nothing is said.
-        where: names the entry in messages.
+        id: its id in the data set.
+        path: its file, which exists.
+        width, height: annotated size in pixels; 0 if none is given.
+        where: how messages name the entry.
     """
 
     id: ImageId
@@ -31,15 +31,15 @@ class ListedImage(NamedTuple):
 
 
 class ListedBox(NamedTuple):
-    """A box as it is listed; all numbers are numbers, no more is known.
+    """A box as it is listed. Its values have the right types but are not checked otherwise.
 
     Attributes:
-        image: position of its picture in the listing.
-        label: position of its class.
-        xywh: left, top, width, height in pixels, or in shares of the picture.
-        area: as annotated; NaN where nothing is said.
-        is_crowd: not learnt, and no fault of a detector.
-        where: names the entry in messages: a text, or what one is made of (``Listing.describe``).
+        image: index of its image in the listing.
+        label: index of its class.
+        xywh: left, top, width, height in pixels, or in fractions of the image's sides (``Listing.in_shares``).
+        area: annotated area in square pixels; NaN if none is given.
+        is_crowd: not used in training, and ignored in scoring.
+        where: how messages name the entry: a string, or the value that ``Listing.describe`` turns into one.
     """
 
     image: int
@@ -52,15 +52,15 @@ class ListedBox(NamedTuple):
 
 @dataclass
 class Listing:
-    """The content of one part of a data set.
+    """The content of one split of a data set.
 
     Attributes:
         images_dir, annotations, labels, category_ids: see ``DetectionSet``.
         images, boxes: well-formed entries.
-        left_out: those that are not.
-        notes: for the person.
-        in_shares: boxes are in shares of the picture's sides, not in pixels.
-        describe: the text of a ``ListedBox.where``; it is made for bad ones alone.
+        left_out: malformed entries.
+        notes: remarks for the user.
+        in_shares: whether boxes are in fractions of the image's sides instead of pixels.
+        describe: turns a ``ListedBox.where`` into text; called only for bad boxes, to save time.
     """
 
     images_dir: Path
@@ -76,45 +76,45 @@ class Listing:
 
 
 class Reader(Protocol):
-    """One format."""
+    """Reads data sets in one format."""
 
     def parts(self, folder: Path) -> Sequence[str]:
-        """Names of the parts that a folder holds in this format; empty if it is not in it.
+        """Names of the splits in a folder; empty if the folder is not in this format.
 
-        A set that is not divided has one part without a name.
+        A data set without splits has a single one whose name is empty.
         """
 
     def read(self, folder: Path, part: str) -> Listing:
-        """One of them.
+        """Read one split.
 
         Raises:
-            UserError: what describes the part is missing or broken.
+            UserError: a file that describes the split is missing or damaged.
         """
 
 
 def shown(value: object) -> str:
     """A value from a file, short enough for a message."""
     text = repr(value)
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 3]}..."
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number (NaN is one) that a box can hold."""
+    """Whether a value is a number that a box can contain; NaN is one."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return not abs(value) > LARGEST_NUMBER
 
 
 def class_name_problem(names: Sequence[Any]) -> str:
-    """What makes a list of class names unusable: one is no line of text, or two are the same; else empty."""
+    """Why a list of class names is not valid: a name is not one line of text, or two are the same. Otherwise empty."""
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if (
             not isinstance(name, str) or not name.strip() or name.splitlines() != [name]
         ):  # labels.txt has a line for each
-            return f"[{index}] has name = {shown(name)}; give it a name of one line"
+            return f"[{index}] has name = {shown(name)}; give it a name on one line"
         key = name.strip()
         if key in seen:
-            return f"[{index}] has the same name as [{seen[key]}], {shown(name)}; give each class a name of its own"
+            return f"[{index}] has the same name as [{seen[key]}], {shown(name)}; give each class its own name"
         seen[key] = index
     return ""

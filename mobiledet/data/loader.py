@@ -19,31 +19,31 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.data.image_cache import ImageCache
-from mobiledet.data.images import load_for, load_reduced, reduction
-from mobiledet.data.resize import fit, use_one_thread
+from mobiledet.data.images import load_for_input, load_reduced, reduction
+from mobiledet.data.resize import resize_to_input, use_one_thread
 from mobiledet.data.transforms import Boxes, Labels, Transform, augment
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec
 
 PADDING_LABEL = -1
 CACHE_BYTES = 2**30
-MAX_SUBSTITUTES = 100  # bad pictures in a row
-# A training picture keeps so many pixels along each side for each of the input's, so that a crop of a quarter of its
-# area is as sharp as the picture in full.
+MAX_SUBSTITUTES = 100  # bad images in a row
+# Training images are decoded to at least this many times the sides of the input, so that a crop of a quarter of the
+# area is as sharp as the full image.
 SPARE_RESOLUTION = 2
 
 
 @dataclass(frozen=True)
 class Batch:
-    """N pictures of one size and their boxes.
+    """N images of one size and their boxes.
 
     Attributes:
         images: N x 3 x H x W uint8, RGB, channels last in memory.
         boxes: N x M x 4 float32, xyxy in pixels of ``images``; rows of padding are zero. M is at least 1.
         labels: N x M int64, -1 in rows of padding.
         indices: N int64, positions in the data set's images.
-        original_sizes: N x 2 int64, height and width of the pictures in full.
-        bad_images: what was left out, one text each, naming file and reason.
+        original_sizes: N x 2 int64, height and width of the full images.
+        bad_images: images that were left out, each a text with file and reason.
     """
 
     images: Tensor
@@ -77,7 +77,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of the input size; boxes are xyxy in its pixels. ``bad_images`` failed before it was found."""
+    """An image of the input size; boxes are xyxy in its pixels. ``bad_images`` lists images that it replaces."""
 
     image: NDArray[np.uint8]
     boxes: Boxes
@@ -88,22 +88,22 @@ class Sample:
 
 
 class DetectionDataset(Dataset[Sample | UserError]):
-    """Decodes, augments and resizes the pictures of a ``DetectionSet``.
+    """Decodes, augments and resizes the images of a ``DetectionSet``.
 
-    Evaluation takes them as a device does, see ``mobiledet.data.resize``. For training, pictures far larger than the
-    input are decoded at a reduced size, which leaves more than the input for crops.
+    For evaluation, images are resized as on devices, see ``mobiledet.data.resize``. For training, images far larger
+    than the input are decoded at a reduced size, which still leaves enough pixels for crops.
 
-    Items are asked for as (epoch, index), so that augmentation depends on nothing else, whichever worker does it. For
-    a picture that cannot be used the item is the error: one that a worker raised would arrive wrapped in a traceback.
+    Keys are (epoch, index), so that augmentation depends on nothing else, whichever worker runs it. For an image that
+    cannot be used, the item is the error: an error raised in a worker would arrive wrapped in a traceback.
 
     Args:
-        dataset: the pictures.
-        transform: training augmentation to the input; None resizes only.
-        spec: of the input.
-        seed: of the augmentation.
-        substitute_bad: take the next usable picture for a bad one, instead of returning the error.
-        cache_images: keep all decoded pictures in memory.
-        disk_cache: where training pictures are kept instead; None decodes them each time.
+        dataset: the images.
+        transform: training augmentation that ends in the input's size; None only resizes.
+        spec: description of the input.
+        seed: random seed of the augmentation.
+        substitute_bad: replace a bad image by the next usable one, instead of returning the error.
+        cache_images: keep all decoded images in memory.
+        disk_cache: cache for decoded training images; None decodes them each time.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
         self.dataset = dataset
         self.transform = transform
         self.input = spec
-        self._least = least_size(spec.height, spec.width)
+        self._least = min_decoded_size(spec.height, spec.width)
         self.seed = seed
         self.substitute_bad = substitute_bad
         self.disk_cache = disk_cache
@@ -131,7 +131,7 @@ class DetectionDataset(Dataset[Sample | UserError]):
 
     @property
     def unreadable(self) -> list[str]:
-        """What is wrong with the pictures in memory, if they are kept there."""
+        """Error messages of images that cannot be used; known only if images are kept in memory."""
         return [str(image) for image in self._cache if isinstance(image, UserError)]
 
     def __len__(self) -> int:
@@ -158,11 +158,11 @@ class DetectionDataset(Dataset[Sample | UserError]):
         return UserError(problem) if problem else image
 
     def _load(self, source: LabelledImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """The pixels, for evaluation those of the input; height and width of the picture in the file."""
-        check = partial(source.size_problem, annotations=self.dataset.annotations)  # before anything is decoded
+        """The pixels, for evaluation already resized to the input; and height and width of the full image."""
+        check = partial(source.size_problem, annotations=self.dataset.annotations)  # called before decoding
         if self.transform is None:
-            decoded = load_for(source.path, self.input, source.apply_orientation, check)
-            return fit(decoded.pixels, self.input, decoded.extent), (decoded.height, decoded.width)
+            decoded = load_for_input(source.path, self.input, source.apply_orientation, check)
+            return resize_to_input(decoded.pixels, self.input, decoded.extent), (decoded.height, decoded.width)
         if self.disk_cache:
             return self.disk_cache.load(source)
         return load_reduced(source.path, *self._least, source.apply_orientation, check)
@@ -180,12 +180,12 @@ class DetectionDataset(Dataset[Sample | UserError]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, index); the order depends on seed and epoch alone, whether or not earlier epochs ran.
+    """Yields (epoch, index). The order depends only on seed and epoch, not on earlier epochs.
 
-    With several ranks each takes every ``world_size``-th index; shuffled ones wrap around to equal lengths, so that
-    no rank waits for another, while unshuffled ones (evaluation) list every picture once.
+    With several ranks, each takes every ``world_size``-th index. Shuffled orders are padded to equal lengths, so that
+    no rank waits for another; unshuffled orders, for evaluation, contain every image once.
 
-    The length is that of a whole epoch, also where the next iteration starts in the middle of one.
+    The length is that of a whole epoch, even if the next iteration starts in the middle of one.
     """
 
     def __init__(self, length: int, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -198,7 +198,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.first = 0
 
     def seek(self, epoch: int, first: int = 0) -> None:
-        """Choose the epoch of the next iteration, and how many of this rank's indices it leaves out as seen already."""
+        """Choose the epoch of the next iteration, and how many of this rank's indices to skip at its start."""
         self.epoch = epoch
         self.first = first
 
@@ -234,14 +234,14 @@ class DetectionLoader(DataLoader[Sample | UserError]):
         """Yield the batches of one epoch.
 
         Raises:
-            UserError: a picture cannot be used and ``on_bad_data`` is ``error``, or none can.
+            UserError: an image cannot be used and ``on_bad_data`` is ``error``, or no image can be used.
         """
         usable = 0
         batch: Batch
         for batch in super().__iter__():
             self.bad_images.update(dict.fromkeys(batch.bad_images))
             if batch.bad_images and self.on_bad_data == "error":
-                raise UserError(f"{batch.bad_images[0]}; mend it or pass --on-bad-data skip")
+                raise UserError(f"{batch.bad_images[0]}; fix it or pass --on-bad-data skip")
             if len(batch):
                 usable += 1
                 yield batch
@@ -267,26 +267,27 @@ def build_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> DetectionLoader:
-    """Batches of ``dataset`` for a model's input.
+    """Make a loader of ``dataset`` for a model's input.
 
     Args:
-        dataset: the pictures.
-        batch_size: pictures in a batch; the last one may be smaller.
-        transform: training augmentation to the input; None resizes only.
-        spec: of the input.
-        shuffle: a new order in each epoch; see ``DetectionLoader.set_epoch``.
-        workers: processes that decode; 0 decodes in this one.
-        seed: of order and augmentation.
+        dataset: the images.
+        batch_size: images per batch; the last batch may be smaller.
+        transform: training augmentation that ends in the input's size; None only resizes.
+        spec: description of the input.
+        shuffle: use a new order in each epoch; see ``DetectionLoader.set_epoch``.
+        workers: number of processes that decode; 0 decodes in this process.
+        seed: random seed of order and augmentation.
         drop_last: leave out a last batch that is not full.
-        on_bad_data: for a picture that cannot be decoded, or is not of the size in the annotations: ``error`` raises;
-            ``skip`` reports it in ``bad_images``, and takes the next picture when shuffling (so that batches stay
-            full), or else leaves it out (so that no picture is scored twice).
-        cache_images: keep decoded pictures in memory; ``auto`` does so below 1 GiB where workers share it.
-        disk_cache: keep training pictures there instead; made by ``training_cache``.
-        rank, world_size: of this process among those that train together; each gets its share of the pictures.
+        on_bad_data: what to do with an image that cannot be decoded or does not have the annotated size. ``error``
+            raises; ``skip`` reports it in ``bad_images`` and, when shuffling, replaces it by the next image, so that
+            batches stay full; otherwise it is left out, so that no image is scored twice.
+        cache_images: keep decoded images in memory; ``auto`` does so below 1 GiB if workers can share the memory.
+        disk_cache: keep decoded training images there instead, see ``training_cache``.
+        rank, world_size: number of this process and of all processes that train together; each gets its share of the
+            images.
 
     Raises:
-        UserError: ``drop_last`` would leave no batch; or a picture that is kept in memory cannot be used and
+        UserError: ``drop_last`` would leave no batch; or an image that is kept in memory cannot be used and
             ``on_bad_data`` is ``error``.
     """
     sampler = EpochSampler(len(dataset.images), shuffle, seed, rank, world_size)
@@ -306,7 +307,7 @@ def build_loader(
     )
     if samples.unreadable and on_bad_data == "error":  # known before any work is done
         count = f" ({len(samples.unreadable)} bad images in all)" if len(samples.unreadable) > 1 else ""
-        raise UserError(f"{samples.unreadable[0]}; mend it or pass --on-bad-data skip{count}")
+        raise UserError(f"{samples.unreadable[0]}; fix it or pass --on-bad-data skip{count}")
     loader = DetectionLoader(
         samples,
         batch_size,
@@ -318,25 +319,26 @@ def build_loader(
         worker_init_fn=_init_worker,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers > 0 else None,
-        generator=torch.Generator().manual_seed(seed),  # or else each epoch draws from torch's global one
+        generator=torch.Generator().manual_seed(seed),  # by default each epoch would use torch's global generator
     )
     loader.bad_images = dict.fromkeys(samples.unreadable)
     loader.on_bad_data = on_bad_data
     return loader
 
 
-def least_size(height: int, width: int) -> tuple[int, int]:
-    """The least height and width that training pictures are decoded to for an input of height x width."""
+def min_decoded_size(height: int, width: int) -> tuple[int, int]:
+    """The smallest height and width that training images are decoded to for an input of height x width."""
     return SPARE_RESOLUTION * height, SPARE_RESOLUTION * width
 
 
 def training_cache(folder: Path, height: int, width: int) -> ImageCache:
-    """A cache on disk of the training pictures for an input of height x width."""
-    return ImageCache(folder, *least_size(height, width))
+    """A cache on disk of decoded training images for an input of height x width."""
+    return ImageCache(folder, *min_decoded_size(height, width))
 
 
 def collate(samples: list[Sample | UserError]) -> Batch:
-    """Stack samples; failures become texts in ``bad_images``, so N may be smaller than ``len(samples)``, even 0."""
+    """Stack samples into a batch. Errors become texts in ``bad_images``, so that N may be smaller than
+    ``len(samples)``, even 0."""
     good = [sample for sample in samples if isinstance(sample, Sample)]
     failures = tuple(str(sample) for sample in samples if isinstance(sample, UserError))
     bad_images = sum((sample.bad_images for sample in good), failures)
@@ -367,5 +369,5 @@ def _should_cache(dataset: DetectionSet, workers: int) -> bool:
 def _init_worker(worker: int) -> None:
     use_one_thread()
     torch.set_num_threads(1)
-    # Ctrl-C reaches the whole group, but the training process may need the next batch before it saves and ends
+    # Ctrl-C reaches all processes, but the training process may need the next batch before it saves and ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)

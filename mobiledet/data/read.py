@@ -1,7 +1,7 @@
-"""The one way to a data set: its format recognised, its parts chosen, everything checked. No torch.
+"""Reads a data set: recognises its format, chooses the split and checks everything. Imports no torch.
 
-The readers are our own. Of the libraries that were weighed, supervision 0.31 forgets `difficult` and takes boxes out
-of their picture and swapped corners without a word; datumaro 1.13 brings 22 packages, pandas and pyarrow among them.
+The readers are our own. supervision 0.31 drops VOC's `difficult` and silently accepts boxes outside their image and
+swapped corners; datumaro 1.13 depends on 22 packages, among them pandas and pyarrow.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from mobiledet.data.config import DataOptions, Exif, OnBadData
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.listing import Reader
 from mobiledet.data.shapes import shapes_folder
-from mobiledet.data.split import split_off
+from mobiledet.data.split import hold_out
 from mobiledet.data.voc import VocReader
 from mobiledet.data.yolo import YoloReader
 from mobiledet.errors import UserError
 
 BUILT_IN = "shapes"
 Role = Literal["train", "val"]
-# in the order in which they are looked for
+# in the order in which formats are tried
 READERS: dict[str, Reader] = {
     "roboflow": RoboflowReader(),
     "coco": CocoReader(),
@@ -30,7 +30,7 @@ READERS: dict[str, Reader] = {
     "voc": VocReader(),
 }
 NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
-YEARS = ("2017", "2014", "2012", "2007", "")  # COCO's and VOC's stand behind the names
+YEARS = ("2017", "2014", "2012", "2007", "")  # COCO and VOC append the year to the names of splits
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Source:
     """Where a data set is, and how it is read.
 
     Attributes:
-        folder: the data set.
-        name: for people.
-        format: a key of ``READERS``.
-        parts: those that it holds in this format.
-        others: formats that it could be read in as well.
+        folder: folder of the data set.
+        name: name to show.
+        format: its format, a key of ``READERS``.
+        parts: names of its splits in this format.
+        others: other formats that the folder matches, too.
     """
 
     folder: Path
@@ -53,12 +53,12 @@ class Source:
 
     @property
     def note(self) -> str:
-        """What was taken, where there was a choice; else empty."""
+        """Which format is used if several match; otherwise empty."""
         if not self.others:
             return ""
         return (
-            f"{self.folder} can be read as {self.format} and as {' and '.join(self.others)}: {self.format} is taken; "
-            f"--data-format {self.others[0]} takes the other"
+            f"{self.folder} can be read as {self.format} and as {' and '.join(self.others)}: {self.format} is used; "
+            f"choose the other with --data-format {self.others[0]}"
         )
 
 
@@ -69,72 +69,72 @@ def load_split(
     options: DataOptions | None = None,
     exif: Exif = "auto",
 ) -> DetectionSet:
-    """Read one part of a data set.
+    """Read one split of a data set.
 
     Args:
-        data: its folder, or the word ``shapes`` for the built-in set.
-        role: ``train`` or ``val``, or the name of another part.
+        data: its folder, or ``shapes`` for the built-in data set.
+        role: ``train``, ``val``, or the name of another split.
         on_bad_data: as in ``check.checked``.
-        options: how the folder is read; its own ``on_bad_data`` counts for nothing here.
+        options: how the folder is read; its ``on_bad_data`` is ignored.
         exif: see ``headers.choose_reading``.
 
     Raises:
-        UserError: the folder does not exist or is in no known format, the part is not there, or its data is bad.
+        UserError: the folder does not exist or has no known format, the split does not exist, or its data is bad.
     """
     options = options or DataOptions()
     source = find_source(data, options)
     if options.val_share:
         return _share(source, role, on_bad_data, options, exif)
-    return _read(source, choose_part(source, role, options), on_bad_data, exif)
+    return _read(source, choose_split(source, role, options), on_bad_data, exif)
 
 
 def find_source(data: str | Path, options: DataOptions) -> Source:
     """Recognise the format of a folder.
 
-    Where several fit, the first one of ``READERS`` that has the parts that ``options`` name.
+    If several match, the first one in ``READERS`` that has the splits named in ``options`` is used.
 
     Raises:
-        UserError: there is no folder, or it is in none of the formats.
+        UserError: the folder does not exist, or matches no format.
     """
     folder = shapes_folder() if data == BUILT_IN else Path(data)
     if not folder.is_dir():
-        raise UserError(f"data folder {folder} does not exist; give a folder of annotated pictures or {BUILT_IN}")
+        raise UserError(f"data folder {folder} does not exist; give a folder of annotated images or {BUILT_IN}")
     wanted = READERS if options.data_format == "auto" else {options.data_format: READERS[options.data_format]}
     found = {name: tuple(reader.parts(folder)) for name, reader in wanted.items()}
     found = {name: parts for name, parts in found.items() if parts}
     if not found:
         raise UserError(
-            f"{folder} is in none of the forms {', '.join(wanted)}: it holds no annotations/*.json, no "
-            f"{ROBOFLOW_FILE} below it, no data.yaml and no XML files; --data-format in `mobiledet train --help` "
-            "describes the layouts"
+            f"{folder} is not in the format {' or '.join(wanted)}: it has no annotations/*.json, no "
+            f"*/{ROBOFLOW_FILE}, no data.yaml and no XML files; --data-format in `mobiledet train --help` describes "
+            "the layouts"
         )
     given = [name for name in (options.train_set, options.val_set) if name]
     fitting = [name for name, parts in found.items() if all(_named(parts, part) is not None for part in given)]
-    # a set without a validation part is no reason to pass over one that has it
+    # prefer a format in which the set has a validation split
     whole = [name for name in fitting or found if options.val_share or _default(found[name], "val") or options.val_set]
     chosen, *others = whole or fitting or list(found)
     name = data if data == BUILT_IN else folder.resolve().name
     return Source(folder, str(name), chosen, found[chosen], tuple(others))
 
 
-def choose_part(source: Source, role: str, options: DataOptions) -> str:
-    """The part of a set that is meant by ``train``, ``val`` or a name.
+def choose_split(source: Source, role: str, options: DataOptions) -> str:
+    """The name of the split that ``train``, ``val`` or a name refers to.
 
     Raises:
-        UserError: it has no such part.
+        UserError: the data set has no such split.
     """
     given = {"train": options.train_set, "val": options.val_set}.get(role, role)
     part = _named(source.parts, given) if given else _default(source.parts, role)
     if part is not None:
         return part
-    has = f"it has {', '.join(source.parts)}" if any(source.parts) else "it is not divided into parts"
+    has = f"it has {', '.join(source.parts)}" if any(source.parts) else "it has no splits"
     option = {"train": "--train-set", "val": "--val-set"}.get(role, "--split")
     if given:
-        raise UserError(f"{source.folder}, read as {source.format}, has no part {given!r}; {has} ({option})")
-    share = ", or keep a share of the training part apart with --val-share 0.2" if role == "val" else ""
+        raise UserError(f"{source.folder}, read as {source.format}, has no split {given!r}; {has} ({option})")
+    share = ", or hold out a part of the training images with --val-share 0.2" if role == "val" else ""
     kind = {"train": "training", "val": "validation"}[role]
     raise UserError(
-        f"{source.folder}, read as {source.format}, has no {kind} part: {has}; name one with {option}{share}"
+        f"{source.folder}, read as {source.format}, has no {kind} split: {has}; name one with {option}{share}"
     )
 
 
@@ -152,15 +152,15 @@ def _default(parts: tuple[str, ...], role: str) -> str | None:
 
 def _share(source: Source, role: str, on_bad_data: OnBadData, options: DataOptions, exif: Exif) -> DetectionSet:
     existing = options.val_set or _default(source.parts, "val")
-    part = choose_part(source, "train", options)
+    part = choose_split(source, "train", options)
     if existing and existing != part:
         raise UserError(
-            f"--val-share: {source.folder} has a validation part, {existing}; leave --val-share out to validate on it"
+            f"--val-share: {source.folder} has a validation split, {existing}; leave --val-share out to use it"
         )
     whole = _read(source, part, on_bad_data, exif)
     if role not in NAMES:
         return whole
-    train, val = split_off(whole, options.val_share, options.split_seed, options.split_by)
+    train, val = hold_out(whole, options.val_share, options.split_seed, options.split_by)
     return dataclasses.replace(train if role == "train" else val, name=f"{source.name}-{role}")
 
 

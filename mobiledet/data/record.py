@@ -1,4 +1,5 @@
-"""What a checkpoint remembers of its data: the exact lists of pictures, and how the set was read. No torch."""
+"""The description of the data in a checkpoint: the exact lists of images, and how the data set was read. Imports no
+torch."""
 
 import dataclasses
 import os
@@ -13,24 +14,24 @@ from mobiledet.records import decode
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A file and whether it is turned as its EXIF tag says."""
+class ImageFile:
+    """An image file, and whether it is rotated according to its EXIF orientation."""
 
     path: Path
     apply_orientation: bool = False
 
 
 @dataclass(frozen=True)
-class PictureList:
-    """The pictures of one part, and their classes.
+class ImageFileList:
+    """The images of one split, and their classes.
 
     Attributes:
-        name: of the part, for people.
+        name: name of the split, to show.
         root: folder of the data set.
-        files: relative to it, with ``/``; absolute for those outside of it.
-        turned: positions in ``files`` of those that are turned as their EXIF tag says.
+        files: image paths with ``/``, relative to ``root``, or absolute for files outside it.
+        turned: indices in ``files`` of images that are rotated according to their EXIF orientation.
         labels: class names.
-        sha256: of pictures and objects.
+        sha256: checksum of images and objects, see ``DetectionSet.sha256``.
     """
 
     name: str
@@ -41,23 +42,23 @@ class PictureList:
     sha256: str
 
     @classmethod
-    def of(cls, dataset: DetectionSet, root: Path) -> "PictureList":
-        """The list of a set that lies in a folder."""
+    def of(cls, dataset: DetectionSet, root: Path) -> "ImageFileList":
+        """The images of a data set in the folder ``root``."""
         base = root.absolute()
         files = tuple(_relative(image.path.absolute(), base) for image in dataset.images)
         turned = tuple(index for index, image in enumerate(dataset.images) if image.apply_orientation)
         return cls(dataset.name, str(base), files, turned, dataset.labels, dataset.sha256())
 
-    def pictures(self, root: Path | None = None) -> list[Picture]:
-        """The pictures, in another folder if the set was moved there; whether the files exist is not looked at."""
+    def image_files(self, root: Path | None = None) -> list[ImageFile]:
+        """The images, in another folder if the data set was moved; the files need not exist."""
         base = root or Path(self.root)
         turned = set(self.turned)
-        return [Picture(base / name, index in turned) for index, name in enumerate(self.files)]
+        return [ImageFile(base / name, index in turned) for index, name in enumerate(self.files)]
 
-    def found(self, root: Path | None = None) -> list[Picture]:
-        """Those of ``pictures`` that are there, looked for in ``root`` and where they were."""
+    def existing_files(self, root: Path | None = None) -> list[ImageFile]:
+        """The images that exist, in ``root`` or else at their original location."""
         for place in dict.fromkeys((root, None)):
-            existing = [picture for picture in self.pictures(place) if picture.path.is_file()]
+            existing = [picture for picture in self.image_files(place) if picture.path.is_file()]
             if existing:
                 return existing
         return []
@@ -65,16 +66,16 @@ class PictureList:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What a run learnt from and was validated on.
+    """The training and validation data of a run.
 
     Attributes:
-        options: the settings of the run by which the set was read, as JSON values.
-        train, val: its pictures.
+        options: the settings of the run that determine how the data set is read, as JSON values.
+        train, val: the training and the validation images.
     """
 
     options: dict[str, Any]
-    train: PictureList
-    val: PictureList
+    train: ImageFileList
+    val: ImageFileList
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, which ``from_json`` reads."""
@@ -82,24 +83,24 @@ class DataRecord:
 
     @classmethod
     def from_json(cls, values: Any, source: object) -> "DataRecord":
-        """Read what ``to_json`` gave.
+        """Read the result of ``to_json``; ``source`` is used in error messages.
 
         Raises:
-            UserError: it is something else.
+            UserError: the values are not a valid record.
         """
         try:
             record: DataRecord = decode(cls, values)
         except ValueError as error:
-            raise UserError(f"{source} is damaged: its list of pictures cannot be read ({error})") from error
+            raise UserError(f"{source} is damaged: its list of images cannot be read ({error})") from error
         return record
 
 
-def pictures_of(files: Sequence[Path | Picture]) -> list[Picture]:
-    """Pictures, also of files that no data set tells of."""
-    return [file if isinstance(file, Picture) else Picture(file) for file in files]
+def image_files_of(files: Sequence[Path | ImageFile]) -> list[ImageFile]:
+    """Wrap paths as ``ImageFile``; a path alone is not rotated."""
+    return [file if isinstance(file, ImageFile) else ImageFile(file) for file in files]
 
 
 def _relative(path: Path, root: Path) -> str:
-    """With ``/``; a path outside of the folder stays absolute."""
+    """A path relative to a folder, with ``/``; a path outside the folder stays absolute."""
     text = os.path.relpath(path, root)
     return path.as_posix() if text.startswith("..") else Path(text).as_posix()

@@ -1,9 +1,9 @@
-"""The one rule by which a picture becomes a model's input, equal to the bit in Python, Kotlin, Swift and JavaScript.
+"""Resizing an image to a model's input, with identical bits in Python, Kotlin, Swift and JavaScript. Imports no torch.
 
-Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
-its block, halves rounded up. Where the last block is not whole, the last row or column is repeated. Then the result is
-stretched, bilinear, pixel centres at half, weights of 11 bits. Of a letterbox the part of the input that shows the
-picture (``mobiledet.placement``) takes the place of the model's size. No torch.
+Each side is first divided by the largest power of two that leaves at least the model's size: a pixel becomes the mean
+of its block, with halves rounded up. If the last block is incomplete, the last row or column is repeated. Then the
+result is stretched by bilinear interpolation, with pixel centres at 0.5 and weights of 11 bits. With a letterbox the
+part of the input that shows the image (``mobiledet.placement``) is used instead of the model's size.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ from mobiledet.spec import PADDINGS, InputSpec, Sampling
 
 try:
     import cv2
-except ModuleNotFoundError:  # of a plain install: NumPy and Pillow give the same bits, some ten times as slowly
+except ModuleNotFoundError:  # in a plain install NumPy and Pillow give the same bits, about ten times more slowly
     cv2 = None  # type: ignore[assignment]
-# on ARM it takes kernels that round otherwise: a third of the pixels of a picture that shrinks are off by one
+# on ARM its kernels round differently: when shrinking, a third of the pixels are off by one
 resizer = cv2 if is_x86() else None
 
 WEIGHT_BITS = 11
@@ -27,15 +27,15 @@ ROW_SHIFT, SUM_SHIFT = 4, 16  # bits that OpenCV drops before and after the vert
 Size = tuple[float, float]  # height and width, pixels
 
 
-def fit(image: NDArray[np.uint8], spec: InputSpec, extent: Size | None = None) -> NDArray[np.uint8]:
-    """The input that a model of ``spec`` takes, for a picture of H x W x 3; see ``resize``."""
+def resize_to_input(image: NDArray[np.uint8], spec: InputSpec, extent: Size | None = None) -> NDArray[np.uint8]:
+    """Resize an image of H x W x 3 to the input of a model, with padding if it uses a letterbox; see ``resize``."""
     height, width = extent or image.shape[:2]
     placement = Placement.of(height, width, spec)
-    return padded(resize(image, placement.height, placement.width, spec.sampling, extent), placement, spec)
+    return pad_to_input(resize(image, placement.height, placement.width, spec.sampling, extent), placement, spec)
 
 
-def padded(image: NDArray[np.uint8], placement: Placement, spec: InputSpec) -> NDArray[np.uint8]:
-    """The whole input, of the part that shows the picture; that itself if it is the whole."""
+def pad_to_input(image: NDArray[np.uint8], placement: Placement, spec: InputSpec) -> NDArray[np.uint8]:
+    """Add the letterbox padding to the resized image; an image of the input's size is returned unchanged."""
     if image.shape[:2] == (spec.height, spec.width):
         return image
     whole = np.full((spec.height, spec.width, 3), PADDINGS[spec.padding], np.uint8)
@@ -47,14 +47,15 @@ def padded(image: NDArray[np.uint8], placement: Placement, spec: InputSpec) -> N
 def resize(
     image: NDArray[np.uint8], height: int, width: int, sampling: Sampling = "mean", extent: Size | None = None
 ) -> NDArray[np.uint8]:
-    """Stretch H x W x 3 to height x width x 3; the input itself if it fits.
+    """Stretch H x W x 3 to height x width x 3; an image of that size is returned unchanged.
 
     Args:
         image: RGB.
-        height, width: of the result, pixels.
-        sampling: ``mean`` is the rule above; ``bilinear`` is its second half alone, so that four pixels stand for all.
-        extent: height and width of the picture in pixels of ``image``, which may not be whole: those of a picture whose
-            decoder has shortened it; None where they are those of ``image``.
+        height, width: size of the result in pixels.
+        sampling: ``mean`` is the rule in the module's docstring; ``bilinear`` is only its second step, in which each
+            result pixel depends on four pixels.
+        extent: height and width of the full image in units of ``image``'s pixels, if its decoder has reduced it; they
+            may be fractions (``Decoded.extent``). None for an image that was not reduced.
     """
     real = extent or (float(image.shape[0]), float(image.shape[1]))
     if image.shape[:2] == (height, width) == real:
@@ -67,18 +68,20 @@ def resize(
 
 
 def block_size(source: float, target: int) -> int:
-    """The largest power of two that a side can be divided by and has ``target`` whole pixels left; at least 1."""
+    """The largest power of two by which a side can be divided so that at least ``target`` pixels remain; at least 1."""
     return 1 << max(0, int(source // target).bit_length() - 1)
 
 
 def block_means(image: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
-    """H x W x 3 to the means of blocks, ceil(H / rows) x ceil(W / columns) x 3, both powers of two."""
+    """The means of blocks of rows x columns pixels, both powers of two: from H x W x 3 to
+    ceil(H / rows) x ceil(W / columns) x 3."""
     if rows == columns == 1:
         return image
     below, right = -image.shape[0] % rows, -image.shape[1] % columns
     if below or right:
         image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-    # OpenCV's bilinear arithmetic gives just that mean of 2 pixels a side; INTER_AREA, for more, rounds halves to even
+    # for blocks of up to 2 x 2 OpenCV's bilinear resize gives exactly these means; its INTER_AREA, which larger blocks
+    # would need, rounds halves to even
     if resizer and max(rows, columns) == 2:
         size = image.shape[1] // columns, image.shape[0] // rows
         return np.asarray(resizer.resize(image, size, interpolation=resizer.INTER_LINEAR), np.uint8)
@@ -90,7 +93,7 @@ def _bilinear(image: NDArray[np.uint8], extent: Size, height: int, width: int) -
         return image
     if resizer and image.shape[:2] == extent:
         return np.asarray(resizer.resize(image, (width, height), interpolation=resizer.INTER_LINEAR), np.uint8)
-    # the same numbers, also for a picture that ends within its last row or column; OpenCV knows whole ones alone
+    # the same arithmetic, also for an image that ends within its last row or column, which OpenCV does not support
     left, right, left_weight, right_weight = _taps(image.shape[1], extent[1], width, clips=True)
     upper, lower, upper_weight, lower_weight = _taps(image.shape[0], extent[0], height, clips=False)
     rows = image[:, left] * left_weight[:, None] + image[:, right] * right_weight[:, None]
@@ -104,9 +107,9 @@ def _bilinear(image: NDArray[np.uint8], extent: Size, height: int, width: int) -
 def _taps(
     pixels: int, extent: float, target: int, clips: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """For each place of the result the two neighbours in a side of so many pixels, and their weights.
+    """For each position along one side of the result: the two neighbouring source pixels and their weights.
 
-    Beyond an end OpenCV moves the weights in a row (``clips``), and repeats the row between rows.
+    Beyond the ends OpenCV clips the positions within a row (``clips``), but repeats the outermost rows.
     """
     scale = 1 / (target / extent)
     places = ((np.arange(target) + 0.5) * scale - 0.5).astype(np.float32)
@@ -121,6 +124,6 @@ def _taps(
 
 
 def use_one_thread() -> None:
-    """For a process beside others, each with a core of its own."""
+    """Restrict OpenCV to one thread, for processes that run side by side."""
     if cv2:
         cv2.setNumThreads(0)

@@ -1,4 +1,4 @@
-"""One synthetic picture of the built-in set: a textured background and up to six shapes that occlude each other."""
+"""Draws an image of the built-in data set: a textured background and up to six shapes that occlude each other."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Contours = list[NDArray[np.float64]]
 Canvas = NDArray[np.float32]  # H x W x 3, RGB in 0..255
 
 IMAGE_SIDES = (160, 256)
-OBJECT_SIZES = (0.12, 0.6)  # diameter as a share of the shorter image side
+OBJECT_SIZES = (0.12, 0.6)  # diameter as a fraction of the shorter image side
 MAX_OBJECTS = 6
 EMPTY_SHARE = 0.02
 MIN_VISIBLE = 0.5
@@ -38,7 +38,7 @@ class VisibleObject:
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[VisibleObject]]:
-    """Draw one picture.
+    """Draw one image.
 
     Returns:
         the image (H x W x 3, uint8, RGB) and the objects that are at least half inside the image and at least half
@@ -46,7 +46,7 @@ def draw_scene(rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[Visibl
     """
     height, width = (int(side) for side in rng.integers(IMAGE_SIDES[0], IMAGE_SIDES[1], 2, endpoint=True))
     canvas = _background(rng, height, width)
-    owner = np.full((height, width), -1, np.int8)  # the object that each pixel shows
+    owner = np.full((height, width), -1, np.int8)  # index of the object visible at each pixel; -1: background
     drawn: list[tuple[str, int]] = []  # name, pixels before occlusion; 0 when cut too far by the border
     placed: list[tuple[float, float, float]] = []
     count = 0 if rng.random() < EMPTY_SHARE else int(rng.integers(1, MAX_OBJECTS, endpoint=True))
@@ -65,7 +65,7 @@ def draw_scene(rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[Visibl
 def _place(
     rng: np.random.Generator, height: int, width: int, placed: list[tuple[float, float, float]]
 ) -> tuple[float, float, float]:
-    """Choose centre x, centre y and radius: of three random places the one that overlaps earlier objects least."""
+    """Choose centre x, centre y and radius: of three random positions the one that overlaps earlier objects least."""
     shorter = min(height, width)
     radius = 0.5 * shorter * math.exp(rng.uniform(math.log(OBJECT_SIZES[0]), math.log(OBJECT_SIZES[1])))
     margin = 0.6 * radius
@@ -83,7 +83,7 @@ def _visible_object(name: str, mask: NDArray[np.bool_], unoccluded: int) -> Visi
     if area < MIN_VISIBLE * unoccluded:
         return None
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    contours = [contour for contour in contours if len(contour) >= 3]  # without specks and lines one pixel wide
+    contours = [contour for contour in contours if len(contour) >= 3]  # no single pixels or lines
     x, y, width, height = (int(v) for v in cv2.boundingRect(np.concatenate(contours)))
     polygons = [contour.reshape(-1).astype(float).tolist() for contour in contours]
     return VisibleObject(name, (x, y, width, height), area, polygons)
@@ -164,7 +164,7 @@ def _draw_object(
     cv2.fillPoly(alpha, contours, 255, cv2.LINE_AA, SUBPIXEL_BITS)
     full = int(np.count_nonzero(alpha >= 128))
 
-    # the part of the patch that lies in the image
+    # the part of the patch that is inside the image
     height, width = owner.shape
     rows = slice(max(top, 0), min(top + side, height))
     columns = slice(max(left, 0), min(left + side, width))
@@ -178,7 +178,8 @@ def _draw_object(
 
 
 def _distinct_colour(rng: np.random.Generator, under: Canvas) -> NDArray[np.uint8]:
-    """A random RGB colour that stands out from the pixels that it will cover, or the best of sixteen."""
+    """A random RGB colour that differs clearly from the pixels that it will cover: the first such of sixteen colours,
+    or the one that differs most."""
     hsv = np.stack([rng.uniform(0, 180, 16), rng.uniform(60, 255, 16), rng.uniform(70, 255, 16)], axis=1)
     colours = cv2.cvtColor(hsv[None].astype(np.uint8), cv2.COLOR_HSV2RGB)
     sample = np.clip(cv2.resize(under, (8, 8), interpolation=cv2.INTER_NEAREST), 0, 255).astype(np.uint8)
@@ -207,7 +208,7 @@ def _fill(
 
 
 def _object_mix(rng: np.random.Generator, side: int, radius: float) -> NDArray[np.float32]:
-    """The share of the second colour in each pixel of an object, side x side."""
+    """The fraction of the second colour in each pixel of an object, side x side."""
     kind = rng.choice(["plain", "shaded", "striped", "spotted"], p=[0.4, 0.2, 0.25, 0.15])
     if kind == "shaded":
         along, _ = _waves(rng, side, side, period=4 * radius)
@@ -245,7 +246,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> Canvas:
 
 
 def _background_mix(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:
-    """The share of the second colour in each pixel of a background, height x width."""
+    """The fraction of the second colour in each pixel of a background, height x width."""
     kind = rng.choice(["plain", "gradient", "stripes", "checker"])
     period = rng.uniform(8, 60)
     if kind == "gradient":

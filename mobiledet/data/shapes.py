@@ -1,4 +1,4 @@
-"""The built-in data set: synthetic pictures of shapes in COCO's folder layout, the same bytes for the same seed."""
+"""The built-in data set: synthetic images of shapes in COCO's folder layout, the same bytes for the same seed."""
 
 import json
 import math
@@ -24,13 +24,13 @@ from mobiledet.spec import read_json
 if TYPE_CHECKING:
     from mobiledet.data.shape_drawing import VisibleObject
 
-VERSION = 1  # of the drawing; part of the cache's name
+VERSION = 1  # of the drawing code; part of the cache's name
 
-# Not contiguous, like COCO's own ids: code that confuses ids with labels fails here already.
+# Not contiguous, like COCO's ids, so that code that confuses ids with labels fails on this data set, too.
 CATEGORIES = {"circle": 1, "square": 2, "triangle": 4, "star": 7, "ring": 8, "cross": 11}
 SEED_STREAMS = {"train": 0, "val": 1}
 JPEG_QUALITY = 90
-CHUNK = 16  # images that a process draws in one go
+CHUNK = 16  # images per task of a process
 
 Scene = tuple[int, int, "list[VisibleObject]"]  # height, width, objects
 
@@ -42,10 +42,7 @@ def run(config: ShapesConfig) -> None:
 
 
 def shapes_folder(train: int = 2000, val: int = 200, seed: int = 0) -> Path:
-    """The cached built-in set; it is written on first use.
-
-    It lies in ``cache_folder()``.
-    """
+    """The folder of the built-in data set in ``cache_folder()``; it is written on first use."""
     folder = cache_folder() / f"shapes-{VERSION}-{seed}-{train}-{val}"
     if not folder.is_dir():
         write_shapes(folder, train, val, seed, overwrite=True)
@@ -56,12 +53,12 @@ def write_shapes(out: Path, train: int, val: int, seed: int = 0, overwrite: bool
     """Write ``annotations/instances_{train,val}2017.json`` and ``{train,val}2017/*.jpg`` under ``out``.
 
     Args:
-        out: the folder to make; it appears whole or not at all.
+        out: the folder to make; on failure nothing is left behind.
         train: number of training images.
-        val: number of validation images, from a random stream of their own.
+        val: number of validation images, from a separate random stream.
         seed: not negative. Files do not depend on ``workers``.
         overwrite: replace a folder that this function wrote before, or an empty one.
-        workers: processes; 0 means one for each core.
+        workers: number of processes; 0 starts one per core.
 
     Raises:
         UserError: a number is negative, ``out`` exists already, holds something else or cannot be written.
@@ -83,7 +80,7 @@ def write_shapes(out: Path, train: int, val: int, seed: int = 0, overwrite: bool
         if workers <= 1:
             scenes = map(write, tasks)
         else:
-            # map() starts the processes at once, before the progress bar has a thread that a fork could disturb
+            # map() starts the processes now, before the progress bar starts a thread, which a fork could disturb
             pool = stack.enter_context(ProcessPoolExecutor(workers, initializer=use_one_thread))
             scenes = pool.map(write, tasks, chunksize=CHUNK)
         drawn = iter(track(scenes, "drawing shapes", len(tasks), console=Console(stderr=True), transient=True))
@@ -93,7 +90,7 @@ def write_shapes(out: Path, train: int, val: int, seed: int = 0, overwrite: bool
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Whether nothing but a set of shapes is lost with ``path``."""
+    """Whether ``path`` is an empty folder or a shapes data set, so that nothing else is lost if it is replaced."""
     if not path.is_dir():
         return False
     return not any(path.iterdir()) or any(_is_shapes(path, split) for split in SEED_STREAMS)
@@ -121,7 +118,7 @@ def _file_name(index: int) -> str:
 
 
 def _write_image(folder: Path, seed: int, task: tuple[str, int]) -> Scene:
-    import cv2  # a plain install reads sets that are there, but draws none
+    import cv2  # missing in a plain install, which can read existing sets but not draw them
 
     from mobiledet.data.shape_drawing import draw_scene
 

@@ -1,4 +1,4 @@
-"""A share of a data set kept apart for validation. No torch."""
+"""Holds out a part of a data set for validation. Imports no torch."""
 
 import dataclasses
 import re
@@ -11,17 +11,17 @@ from mobiledet.data.dataset import DetectionSet, LabelledImage
 from mobiledet.errors import UserError
 
 
-def split_off(dataset: DetectionSet, share: float, seed: int, by: SplitBy) -> tuple[DetectionSet, DetectionSet]:
-    """Divide a set in two at random; the same seed divides it in the same way.
+def hold_out(dataset: DetectionSet, share: float, seed: int, by: SplitBy) -> tuple[DetectionSet, DetectionSet]:
+    """Split a data set in two at random; the same seed gives the same split.
 
     Args:
-        dataset: the whole.
-        share: of the pictures in the second part.
-        seed: not negative.
-        by: what stays together, see ``group_of``.
+        dataset: the whole data set.
+        share: fraction of the images in the second part.
+        seed: random seed, not negative.
+        by: which images stay together, see ``group_of``.
 
     Returns:
-        the rest and the share.
+        the first part, which is the rest, and the second part.
 
     Raises:
         UserError: a number is out of range, or one of the parts would be empty.
@@ -38,28 +38,28 @@ def split_off(dataset: DetectionSet, share: float, seed: int, by: SplitBy) -> tu
     kept_apart: set[int] = set()
     for place in np.random.default_rng(seed).permutation(len(names)).tolist():
         group = groups[names[place]]
-        # a group that is too large for what is left is passed over, unless it would leave nothing
+        # a group that would exceed the wanted number is skipped
         if len(kept_apart) + len(group) <= wanted:
             kept_apart.update(group)
     if not kept_apart and len(names) > 1:
         kept_apart.update(groups[min(names, key=lambda name: len(groups[name]))])
     if not kept_apart or len(kept_apart) == len(dataset.images):
         raise UserError(
-            f"--val-share {share:g} --split-by {by}: {dataset.annotations} has {len(names)} group of images alone; "
-            "split by something else"
+            f"--val-share {share:g} --split-by {by}: {dataset.annotations} has only {len(names)} group of images; "
+            "choose another --split-by"
         )
     parts = [
         tuple(image for index, image in enumerate(dataset.images) if (index in kept_apart) == is_apart)
         for is_apart in (False, True)
     ]
-    note = f"{len(parts[1])} of {len(dataset.images)} images are kept apart for validation (--split-by {by})"
+    note = f"{len(parts[1])} of {len(dataset.images)} images are held out for validation (--split-by {by})"
     train = dataclasses.replace(dataset, images=parts[0], notes=(*dataset.notes, note))
     return train, dataclasses.replace(dataset, images=parts[1], left_out=(), notes=())
 
 
 def group_of(image: LabelledImage, by: SplitBy) -> str:
-    """What an image must not be separated from: itself, its folder, or the images of its folder whose names are the
-    same up to their last number, such as the frames of a video."""
+    """The key of the group that an image belongs to: the image alone, its folder, or the images in its folder whose
+    names differ only in the last number, such as the frames of a video."""
     if by == "picture":
         return str(image.path)
     if by == "folder":
@@ -68,5 +68,5 @@ def group_of(image: LabelledImage, by: SplitBy) -> str:
 
 
 def frame_prefix(stem: str) -> str:
-    """A file name without its last number: ``cam0_frame_0012`` becomes ``cam0_frame``; one without a number stays."""
+    """A file name without the number at its end: ``cam0_frame_0012`` becomes ``cam0_frame``."""
     return re.sub(r"[\s._-]*\d+$", "", stem) if re.search(r"\d+$", stem) else stem

@@ -1,4 +1,4 @@
-"""A data set in a few lines, as training tells it at the start. No torch."""
+"""A short description of a data set, which training prints at the start. Imports no torch."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +7,11 @@ from mobiledet.data.dataset import DetectionSet, some
 from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec
 
-SIDES = (3, 8, 16)  # pixels; shorter sides than these are counted
+SIDES = (3, 8, 16)  # pixels; boxes with a shorter side below each of these are counted
 
 
 def describe(dataset: DetectionSet) -> str:
-    """Pictures, boxes and classes of a set in one line."""
+    """Numbers of images, boxes and classes in one line."""
     empty = sum(not len(image.labels) for image in dataset.images)
     parts = [
         f"{len(dataset.images):,} images",
@@ -19,12 +19,12 @@ def describe(dataset: DetectionSet) -> str:
         f"{empty:,} images without boxes",
     ]
     if dataset.crowds:
-        parts.append(f"{dataset.crowds:,} crowd boxes, neither learnt nor scored")
+        parts.append(f"{dataset.crowds:,} crowd boxes, neither trained on nor scored")
     return ", ".join(parts)
 
 
 def shorter_sides(dataset: DetectionSet, spec: InputSpec) -> NDArray[np.float64]:
-    """Of each box that is no crowd, in pixels of a model's input."""
+    """The shorter side of each box, without crowds, in pixels of a model's input."""
     sides = [
         (image.boxes_xyxy[:, 2:] - image.boxes_xyxy[:, :2]) * Placement.of(image.height, image.width, spec).scale
         for image in dataset.images
@@ -33,23 +33,22 @@ def shorter_sides(dataset: DetectionSet, spec: InputSpec) -> NDArray[np.float64]
 
 
 def describe_sizes(sides: NDArray[np.float64], spec: InputSpec) -> str:
-    """How large boxes are for a network, in one line."""
+    """The sizes of boxes in pixels of a model's input, in one line."""
     below = ", ".join(f"{np.mean(sides < side):.1%} below {side}" for side in SIDES)
     return f"shorter sides of boxes at {spec.height} x {spec.width}: median {np.median(sides):.0f} pixels, {below}"
 
 
 def class_warnings(train_set: DetectionSet, val_set: DetectionSet) -> list[str]:
-    """What is missing for a class to be learnt or scored."""
+    """Warnings about classes without training or validation boxes."""
     warnings = []
     unlearnt = [name for name, count in zip(train_set.labels, train_set.objects, strict=True) if not count]
     if unlearnt:
-        warnings.append(f"{len(unlearnt)} classes have no training box and cannot be learnt: {some(unlearnt)}")
+        warnings.append(f"{len(unlearnt)} classes have no training box and cannot be learned: {some(unlearnt)}")
     unscored = [name for name, count in zip(val_set.labels, val_set.objects, strict=True) if not count]
     if len(unscored) == len(val_set.labels):
         warnings.append(
-            f"the validation set has no box to find in {len(val_set.images)} images: there will be no mAP, and "
-            "best.ckpt "
-            "is the newest checkpoint; give annotated images, or --val-share"
+            f"the {len(val_set.images)} validation images have no boxes: there will be no mAP, and best.ckpt is the "
+            "newest checkpoint; give annotated images, or --val-share"
         )
     elif unscored:
         warnings.append(f"{len(unscored)} classes have no validation box and will have no AP: {some(unscored)}")

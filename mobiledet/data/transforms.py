@@ -1,7 +1,7 @@
-"""Training augmentation with albumentations: crops, zoom, flip, colour, and the model's input size.
+"""Training augmentation with albumentations: crops, zoom, flip, colour changes, and resizing to the model's input.
 
-Evaluation uses ``resize`` alone, by whose rule crops are stretched too. For a letterbox each crop is one: it keeps its
-shape, and the padding comes last, so that it has its colour and its place as in evaluation.
+Crops are resized by the same rule as whole images in evaluation (``resize``). With a letterbox each crop keeps its
+aspect ratio, and the padding is added last, so that it has the same colour and position as in evaluation.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mobiledet.data.resize import padded
+from mobiledet.data.resize import pad_to_input
 from mobiledet.data.views import (
     View,
     centres_inside,
@@ -26,13 +26,13 @@ from mobiledet.data.views import (
 from mobiledet.placement import Placement
 from mobiledet.spec import PADDINGS, InputSpec
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise its import looks for a newer version online
 
 import albumentations as A
 from albumentations.core.type_definitions import Targets
 
-MAX_TRIES = 10  # crops, until one keeps a box
-FILL = (124, 116, 104)  # shown beyond a picture that is stretched; ImageNet's mean colour
+MAX_TRIES = 10  # number of crops to try until one keeps a box
+FILL = (124, 116, 104)  # colour outside the image, without a letterbox: the mean colour of ImageNet
 
 Transform: TypeAlias = A.Compose
 Boxes = NDArray[np.float32]
@@ -45,51 +45,51 @@ class Augmentation:
     """Strength of the training augmentation; the defaults suit both the built-in shapes and real photographs."""
 
     crop_probability: float = 0.7
-    """Share of images that are cropped; of the others the whole is stretched, as in evaluation, or what the next five
-    fields make of it."""
+    """Probability of a random crop. Images that are not cropped are only resized, as in evaluation, or changed by zoom
+    out, scale, stretch, shift and IoU crop."""
     crop_scale: Range = (0.4, 1.0)
-    """Area of the crop as a share of the image."""
+    """Area of the crop as a fraction of the image's."""
     crop_ratio: Range = (0.6, 1.67)
-    """Width over height of the crop, before it becomes the input."""
+    """Aspect ratio of the crop, width over height, before it is resized."""
     zoom_out_probability: float = 0.0
-    """Share of images that are laid on a larger canvas of one colour, as SSD does."""
+    """Probability that the image is placed on a larger canvas of one colour, as in SSD."""
     zoom_out: float = 4.0
-    """Sides of that canvas are 1 to this many times those of the image."""
+    """Largest ratio of the sides of that canvas to the image's; the smallest is 1."""
     scale: Range = (1.0, 1.0)
-    """Objects become larger by such a factor, about the middle of the image; NanoDet has 0.6 to 1.4."""
+    """Factor by which the image is magnified about its centre; NanoDet uses 0.6 to 1.4."""
     stretch: Range = (1.0, 1.0)
-    """Factor of each axis apart, on top of ``scale``."""
+    """Additional factor for each axis separately."""
     shift: float = 0.0
-    """The image moves by up to this share of its sides."""
+    """Largest translation, as a fraction of the image's sides."""
     iou_crop_probability: float = 0.0
-    """Share of images that SSD's crop is applied to; it overlaps some box by a random IoU. Boxes whose centre it leaves
-    out are dropped."""
+    """Probability of SSD's crop, which overlaps some box with a random minimum IoU. Boxes whose centre is outside the
+    crop are dropped."""
     min_visibility: float = 0.5
-    """A box of which the crop keeps a smaller share is dropped; the others are cut to the crop."""
+    """A box is dropped if a smaller fraction of its area remains in the crop; other boxes are clipped to the crop."""
     min_side: float = 3.0
     """A box with a shorter side than this, in pixels after resizing, is dropped."""
     flip_probability: float = 0.5
-    """Share of images that are mirrored left to right."""
+    """Probability of a horizontal flip."""
     colour_probability: float = 0.7
-    """Share of images whose brightness changes; and so for contrast, saturation and hue, each apart."""
+    """Probability of a change of brightness; the same, independently, for contrast, saturation and hue."""
     brightness: Range = (0.75, 1.25)
-    """Factor of all colours."""
+    """Factor of all pixel values."""
     contrast: Range = (0.75, 1.25)
-    """Factor of the distance from the mean grey."""
+    """Factor of the difference from the mean grey of the image."""
     saturation: Range = (0.75, 1.25)
-    """Factor of the distance from the pixel's grey."""
+    """Factor of the difference from the grey value of the pixel."""
     hue: float = 0.05
-    """Hue turns by up to this share of the colour circle."""
+    """Largest rotation of the hue, as a fraction of the colour circle."""
     channel_shuffle_probability: float = 0.0
-    """Share of images whose colour channels trade places."""
+    """Probability that the colour channels are permuted."""
 
 
 def train_transform(spec: InputSpec, augmentation: Augmentation | None = None) -> Transform:
     """The training augmentation; call it through ``augment``.
 
     Args:
-        spec: of the input that is its result.
-        augmentation: its strength; None means the defaults.
+        spec: description of the input that it produces.
+        augmentation: its strength; None uses the defaults.
     """
     options = augmentation or Augmentation()
     crop = FittedCrop(spec, options, p=options.crop_probability)
@@ -109,14 +109,14 @@ def train_transform(spec: InputSpec, augmentation: Augmentation | None = None) -
             min_width=options.min_side,
             min_height=options.min_side,
             clip=True,
-            # visibility must be judged once, against the original box
+            # visibility must be checked only once, against the original box
             check_each_transform=False,
         ),
     )
 
 
 def _colour_changes(options: Augmentation) -> list[A.ColorJitter]:
-    """SSD's photometric distortion; each change has its own chance."""
+    """SSD's photometric distortion; each change is applied independently."""
     still: dict[str, Range] = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
     changes: dict[str, Range] = {
         "brightness": options.brightness,
@@ -128,14 +128,14 @@ def _colour_changes(options: Augmentation) -> list[A.ColorJitter]:
 
 
 class FittedCrop(A.RandomResizedCrop):
-    """A crop of random area and shape, resized by the rule that devices follow; see ``FittedView``."""
+    """A crop of random area and aspect ratio, resized by the rule that devices follow; see ``FittedView``."""
 
     def __init__(self, spec: InputSpec, options: Augmentation, p: float = 1.0) -> None:
         super().__init__((spec.height, spec.width), scale=options.crop_scale, ratio=options.crop_ratio, p=p)
         self.spec = spec
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """The crop, in pixels, and its place in the input."""
+        """The crop in pixels, and its placement in the input."""
         x0, y0, x1, y1 = super().get_params_dependent_on_data(params, data)["crop_coords"]
         placement = Placement.of(y1 - y0, x1 - x0, self.spec)
         view = whole_blocks(np.array((x0, y0, x1, y1), np.float64), placement.height, placement.width)
@@ -148,7 +148,7 @@ class FittedCrop(A.RandomResizedCrop):
 
 
 class FittedView(A.DualTransform):
-    """Zoom-out, change of scale and IoU crop, in this order, and the resize; of a letterbox without its padding."""
+    """Zoom out, scale and IoU crop, in this order, then the resize; with a letterbox still without its padding."""
 
     _targets = (Targets.IMAGE, Targets.BBOXES)
 
@@ -158,10 +158,10 @@ class FittedView(A.DualTransform):
         self.options = options
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """The view, in pixels, its place in the input, and which boxes may stay.
+        """The view in pixels, its placement in the input, and which boxes are kept.
 
-        albumentations gives boxes as shares of the sides. What ``stretch`` does to a view changes no letterbox: the
-        objects in it shall be stretched, so it is placed by the shape that it had.
+        albumentations gives boxes in fractions of the sides. With a letterbox a stretched view is placed by the aspect
+        ratio it had before, because otherwise the letterbox would undo the stretch.
         """
         options, rng = self.options, self.random_generator
         height, width = params["shape"][:2]
@@ -196,9 +196,9 @@ class FittedView(A.DualTransform):
 
 
 class Padded(A.DualTransform):
-    """The padding of a letterbox around a picture that fills one side of it.
+    """Adds the padding of a letterbox to an image.
 
-    Boxes are cut to the picture first, and dropped where less than ``min_visibility`` is left of them.
+    Boxes are first clipped to the image, and dropped if less than ``min_visibility`` of their area remains.
     """
 
     _targets = (Targets.IMAGE, Targets.BBOXES)
@@ -210,7 +210,7 @@ class Padded(A.DualTransform):
 
     def apply(self, img: NDArray[np.uint8], **params: Any) -> NDArray[np.uint8]:
         height, width = img.shape[:2]
-        return padded(img, Placement.of(height, width, self.spec), self.spec)
+        return pad_to_input(img, Placement.of(height, width, self.spec), self.spec)
 
     def apply_to_bboxes(self, bboxes: NDArray[np.float32], **params: Any) -> NDArray[np.float32]:
         height, width = params["shape"][:2]
@@ -225,14 +225,14 @@ class Padded(A.DualTransform):
 
 
 def _fill(spec: InputSpec) -> tuple[int, int, int]:
-    """Shown beyond the picture."""
+    """The colour outside the image."""
     return FILL if spec.resize == "stretch" else (PADDINGS[spec.padding],) * 3
 
 
 def augment(
     transform: Transform, image: NDArray[np.uint8], boxes_xyxy: Boxes, labels: Labels, seed: tuple[int, ...]
 ) -> tuple[NDArray[np.uint8], Boxes, Labels]:
-    """Apply ``transform`` with random numbers that depend on ``seed`` alone.
+    """Apply ``transform`` with random numbers that depend only on ``seed``.
 
     Args:
         transform: from ``train_transform``.
@@ -242,11 +242,11 @@ def augment(
         seed: not negative, such as (seed, epoch, index).
 
     Returns:
-        the new image, and boxes (M x 4, pixels of the new image) and labels of the M <= N objects that are left: at
-        least one, unless ``MAX_TRIES`` crops miss them all.
+        the new image, and boxes (M x 4, pixels of the new image) and labels of the M <= N remaining objects: at least
+        one, unless ``MAX_TRIES`` crops contain none.
     """
     generator = np.random.default_rng(seed)
-    # set_random_seed would give every step the same random numbers, so that a flip would go with certain crops
+    # set_random_seed would give every step the same random numbers, so that flips would be correlated with crops
     transform.set_random_state(generator, random.Random(int(generator.integers(2**63))))
     for _ in range(MAX_TRIES):
         result = transform(image=image, bboxes=boxes_xyxy, labels=labels)

@@ -1,8 +1,8 @@
-"""Views: the part of a picture that becomes a training image, chosen at random. No torch.
+"""Views: the region of an image that becomes a training image, chosen at random. Imports no torch.
 
-A view is (x0, y0, x1, y1) in pixels of the picture. It may reach beyond the picture, where a fill colour is shown. The
-steps of an augmentation each change the view, and the pixels are touched once, when the last view is stretched to the
-input's size; a chain that pads, crops and resizes real pictures does the same work at several times the cost.
+A view is (x0, y0, x1, y1) in pixels of the image. It may extend beyond the image, where a fill colour is shown. Each
+step of an augmentation only changes the view; pixels are touched once, when the final view is stretched to the input's
+size. Padding, cropping and resizing the pixels in each step would cost several times as much.
 """
 
 from typing import TypeAlias
@@ -15,9 +15,9 @@ from mobiledet.data.resize import block_means, block_size, resize
 
 View: TypeAlias = NDArray[np.float64]
 
-# SSD (arXiv:1512.02325, section 2.2) as in torchvision: least overlap of a crop with some box; 1 leaves the view
+# SSD (arXiv:1512.02325, section 2.2) as in torchvision: minimum IoU of a crop with some box; 1 keeps the view unchanged
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-SIDES = 0.3, 1.0  # of a crop, as shares of the view's
+SIDES = 0.3, 1.0  # sides of a crop as fractions of the view's
 SIDE_RATIOS = 0.5, 2.0  # width over height of a crop
 CANDIDATES = 40  # crops drawn for one overlap
 
@@ -25,7 +25,7 @@ CANDIDATES = 40  # crops drawn for one overlap
 def zoomed_out(rng: np.random.Generator, view: View, largest: float) -> View:
     """A view whose sides are 1 to ``largest`` times those of ``view``, with ``view`` somewhere in it.
 
-    SSD's expansion, with which small objects are learnt: https://arxiv.org/abs/1512.02325, section 3.6.
+    SSD's expansion, which helps with small objects: https://arxiv.org/abs/1512.02325, section 3.6.
     """
     size = view[2:] - view[:2]
     room = size * (rng.uniform(1, largest) - 1)
@@ -36,9 +36,9 @@ def zoomed_out(rng: np.random.Generator, view: View, largest: float) -> View:
 def rescaled(
     rng: np.random.Generator, view: View, scale: tuple[float, float], stretch: tuple[float, float], shift: float
 ) -> View:
-    """A view in which objects are larger by a factor of ``scale``, each axis by one of ``stretch`` more.
+    """A view in which objects are magnified by a factor drawn from ``scale``, times one from ``stretch`` for each axis.
 
-    Its centre moves by up to ``shift`` of its sides.
+    Its centre moves by up to the fraction ``shift`` of its sides.
     """
     factor = rng.uniform(*scale) * rng.uniform(*stretch, 2)
     half = (view[2:] - view[:2]) / factor / 2
@@ -47,10 +47,10 @@ def rescaled(
 
 
 def cropped_around_boxes(rng: np.random.Generator, view: View, boxes_xyxy: NDArray[np.floating]) -> View:
-    """A crop of ``view`` that overlaps some box by at least an IoU that is drawn from ``OVERLAPS``.
+    """A crop of ``view`` whose IoU with some box is at least a value drawn from ``OVERLAPS``.
 
-    The choice of torchvision's ``RandomIoUCrop``: at least one box has its centre in the crop, and of those boxes one
-    has the overlap. ``view`` itself where the draw says so, or where there is no box.
+    As in torchvision's ``RandomIoUCrop``, that box must have its centre in the crop. ``view`` is returned unchanged if
+    1 is drawn, or if there are no boxes.
     """
     while len(boxes_xyxy) and (least := rng.choice(OVERLAPS)) < 1:
         size = view[2:] - view[:2]
@@ -68,27 +68,27 @@ def cropped_around_boxes(rng: np.random.Generator, view: View, boxes_xyxy: NDArr
 
 
 def whole_pixels(views: View) -> View:
-    """Views with whole numbers, at least a pixel wide and high."""
+    """Views rounded to whole pixels, at least one pixel wide and high."""
     low = np.rint(views[..., :2])
     return np.concatenate((low, np.maximum(np.rint(views[..., 2:]), low + 1)), axis=-1)
 
 
 def whole_blocks(view: View, height: int, width: int) -> View:
-    """A view of whole pixels that is cut so that ``resize`` to height x width takes whole blocks, which is faster."""
+    """Cut a view of whole pixels so that ``resize`` to height x width has only complete blocks, which is faster."""
     columns, rows = block_size(view[2] - view[0], width), block_size(view[3] - view[1], height)
     size = view[2:] - view[:2]
     return np.concatenate((view[:2], view[2:] - size % (columns, rows)))
 
 
 def centres_inside(view: View, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which boxes have their centre in the view."""
+    """For each box, whether its centre is in the view."""
     return _has_centre(view[None], boxes_xyxy)[0]
 
 
 def stretch_view(
     image: NDArray[np.uint8], view: View, height: int, width: int, fill: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """What a view of whole pixels shows, stretched to height x width x 3 by the rule of ``resize``."""
+    """The content of a view of whole pixels, stretched to height x width x 3 by the rule of ``resize``."""
     x0, y0, x1, y1 = view.astype(int).tolist()
     if x0 >= 0 and y0 >= 0 and x1 <= image.shape[1] and y1 <= image.shape[0]:
         return resize(image[y0:y1, x0:x1], height, width)
@@ -113,7 +113,7 @@ def _has_centre(views: NDArray[np.float64], boxes_xyxy: NDArray[np.floating]) ->
 
 
 def _iou(views: NDArray[np.float64], boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
-    """N x M intersections over unions."""
+    """IoU of each view with each box, N x M."""
     low = np.maximum(views[:, None, :2], boxes_xyxy[:, :2])
     high = np.minimum(views[:, None, 2:], boxes_xyxy[:, 2:])
     common = (high - low).clip(0).prod(axis=2)

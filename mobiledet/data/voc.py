@@ -1,8 +1,8 @@
-"""Data sets in Pascal VOC's form: an XML file for each picture. No torch.
+"""Reader for Pascal VOC's format: an XML file for each image. Imports no torch.
 
-The format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, section 9. Corners count pixels from 1 and
-belong to the box: x = xmin - 1, width = xmax - xmin + 1. Objects marked as difficult are crowds here: neither learnt
-nor to be found, and what is found there is not wrong.
+The format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, section 9. Pixels are counted from 1, and
+both corners belong to the box: x = xmin - 1, width = xmax - xmin + 1. Objects marked as difficult become crowds: they
+are not trained on, and in scoring neither a detection nor a missing detection counts as an error.
 """
 
 import re
@@ -26,13 +26,13 @@ from mobiledet.errors import UserError
 SETS = Path("ImageSets") / "Main"
 XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels")
 PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "img")
-# VOC also lists each class for itself: aeroplane_train.txt
+# VOC also has a list for each class, such as aeroplane_train.txt
 CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
 PARTS = ("train", "valid", "validation", "val", "test")
 
 
 class VocReader:
-    """``Annotations``, ``JPEGImages`` and ``ImageSets/Main``; or folders of XML files with pictures beside them."""
+    """``Annotations``, ``JPEGImages`` and ``ImageSets/Main``; or folders of XML files with images beside them."""
 
     def parts(self, folder: Path) -> Sequence[str]:
         folder = _devkit(folder)
@@ -66,7 +66,7 @@ def _devkit(folder: Path) -> Path:
 
 
 def _xml_folder(folder: Path) -> Path | None:
-    """Where the XML files of a set are."""
+    """The folder of the XML files; None if there are none."""
     for path in (*(folder / name for name in XML_FOLDERS), folder):
         if path.is_dir() and next(_xml_files(path), None):
             return path
@@ -82,16 +82,16 @@ def _xml_names(folder: Path) -> list[str]:
 
 
 def _listed_names(path: Path) -> list[str]:
-    """The pictures of an image set: the first word of each line, unless names hold spaces."""
+    """The names in an image set: each line without a final 0, 1 or -1, which marks whether a class occurs."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: it is no text in UTF-8 or not readable") from error
+        raise UserError(f"cannot read {path}: it is not readable or not text in UTF-8") from error
     return [re.sub(r"\s+-?[01]$", "", line.strip()) for line in lines if line.strip()]
 
 
 def _fill(listing: Listing, names: list[str]) -> None:
-    """Read the XML file of each picture; classes are all that occur, in the order of the alphabet."""
+    """Read the XML file of each image; the classes are all names that occur, in alphabetical order."""
     pictures = _Pictures(listing.images_dir)
     objects: list[tuple[int, str, tuple[float, float, float, float], bool, tuple[Path, int]]] = []
     without_size = 0
@@ -104,7 +104,7 @@ def _fill(listing: Listing, names: list[str]) -> None:
             continue
         picture = pictures.find(name, (root.findtext("filename") or "").strip())
         if picture is None:
-            text = f"{path} has no picture in {listing.images_dir}, neither one called {name} nor its <filename>"
+            text = f"{path} has no image in {listing.images_dir}: there is neither {name}.* nor its <filename>"
             listing.left_out.append(LeftOut("images without a file", text))
             continue
         width, height = _number(root.findtext("size/width")), _number(root.findtext("size/height"))
@@ -131,11 +131,11 @@ def _fill(listing: Listing, names: list[str]) -> None:
     ]
     listing.describe = lambda where: f"{where[0]}: object {where[1]}"
     if without_size:
-        listing.notes.append(f"{without_size} XML files give no size of their picture; that of the file is taken")
+        listing.notes.append(f"{without_size} XML files give no image size; the size of the image file is used")
 
 
 class _Pictures:
-    """The pictures of a folder by their names without the suffix."""
+    """The images of a folder by name, with and without the suffix."""
 
     def __init__(self, folder: Path) -> None:
         self._by_name = {path.name: path for path in folder.iterdir() if path.is_file()}
@@ -145,27 +145,25 @@ class _Pictures:
                 self._by_stem.setdefault(path.stem, []).append(path)
 
     def find(self, stem: str, file_name: str) -> Path | None:
-        """That of an XML file: called alike; among several, and where there is none, the one that it names."""
+        """The image of an XML file: the only one with the same stem, or else the one in its <filename>."""
         named = self._by_name.get(file_name.replace("\\", "/").rpartition("/")[2])
         alike = self._by_stem.get(stem, [])
         return alike[0] if len(alike) == 1 else named
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    """The content of an XML file; entities, which could blow up or reach out, are not taken.
+    """Parse an XML file. Entities are refused, because they can expand without limit or read other files.
 
     Raises:
-        UserError: it cannot be read, is no XML, or not VOC's.
+        UserError: the file cannot be read, or is not a VOC XML file.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    # in UTF-16 the words would not be found, so all that is not UTF-8 or Latin goes the same way
+    # these words would not be found in UTF-16, so it is refused, too; its text contains zero bytes
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\0" in content:
-        raise UserError(
-            f"{path} declares a document type or is in UTF-16, which annotations do not need; save it plain"
-        )
+        raise UserError(f"{path} declares a document type or is in UTF-16; save it in UTF-8 without a document type")
     try:
         root = ElementTree.fromstring(content)
     except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
@@ -176,7 +174,7 @@ def _parse(path: Path) -> ElementTree.Element:
 
 
 def _object(element: ElementTree.Element) -> tuple[str, tuple[float, float, float, float], bool] | str:
-    """Class, box in pixels from 0 and whether it is difficult; or what is wrong."""
+    """Class, box (x, y, width, height in pixels, counted from 0) and whether it is difficult; or an error message."""
     kind = (element.findtext("name") or "").strip()
     if not kind:
         return "has no name"
@@ -194,7 +192,7 @@ def _object(element: ElementTree.Element) -> tuple[str, tuple[float, float, floa
 
 
 def _number(text: str | None) -> float:
-    """NaN for what is none."""
+    """A number; NaN if the text is not a number."""
     try:
         return float(text) if text is not None else float("nan")
     except ValueError:

@@ -1,4 +1,5 @@
-"""Data sets in YOLO's form: ``data.yaml``, ``images/`` beside ``labels/``, one text file for each picture. No torch.
+"""Reader for YOLO's format: ``data.yaml``, and ``images/`` beside ``labels/`` with a text file per image. Imports no
+torch.
 
 The format: https://docs.ultralytics.com/datasets/detect/
 """
@@ -15,13 +16,14 @@ from mobiledet.errors import UserError
 
 PARTS = ("train", "val", "test")
 NAME_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
-OUTSIDE = 1e-3  # shares may exceed the picture by so much, by rounding
-PARTIAL_BOX, BOX, SHORTEST_POLYGON = 1, 4, 6  # numbers behind the class
+OUTSIDE = 1e-3  # coordinates may exceed 0..1 by this much because of rounding
+PARTIAL_BOX, BOX, SHORTEST_POLYGON = 1, 4, 6  # how many numbers follow the class
 Box = tuple[float, float, float, float]
 
 
 class YoloReader:
-    """A folder with a ``.yaml`` file that names classes and parts, or with ``images/``, ``labels/`` and classes.txt."""
+    """A folder with a ``.yaml`` file that names classes and splits, or with ``images/``, ``labels/`` and
+    classes.txt."""
 
     def parts(self, folder: Path) -> Sequence[str]:
         described = _description(folder)
@@ -49,14 +51,14 @@ class YoloReader:
         if problem:
             raise UserError(f"{source}: names{problem}")
         if not pictures:
-            raise UserError(f"{source} lists no picture as {part or 'images'}")
+            raise UserError(f"{source} lists no images for {part or 'images'}")
         listing = Listing(root, source, tuple(names), tuple(range(len(names))), in_shares=True)
         _fill(listing, sorted(set(pictures)), columns)
         return listing
 
 
 def _description(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The .yaml file that describes a set, and its content; None if there is none."""
+    """The .yaml file that describes a data set, and its content; None if there is none."""
     import yaml
 
     files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")], key=lambda path: (path.stem != "data", path.name))
@@ -78,7 +80,7 @@ def _name_file(folder: Path) -> Path | None:
 
 
 def _names(source: Path, values: dict[str, Any]) -> list[Any]:
-    """Class names in the order of their numbers, from a list or a mapping."""
+    """Class names in the order of their class ids, from a list or a mapping."""
     names = values["names"]
     if isinstance(names, dict):
         numbers = sorted(key for key in names if isinstance(key, int) and not isinstance(key, bool))
@@ -95,24 +97,24 @@ def _names(source: Path, values: dict[str, Any]) -> list[Any]:
 
 
 def _root(source: Path, values: dict[str, Any]) -> Path:
-    """The folder that the parts are relative to."""
+    """The folder that the paths of the splits are relative to."""
     given = values.get("path") or "."
     if not isinstance(given, str):
-        raise UserError(f"{source}: path = {shown(given)} is no folder")
-    # a set that was moved, or whose path is meant from elsewhere, lies around its description
+        raise UserError(f"{source}: path = {shown(given)} is not a folder")
+    # if the path does not exist, such as after the data set was moved, use the folder of the description
     return next((path for path in (source.parent / given,) if path.is_dir()), source.parent)
 
 
 def _pictures(root: Path, entry: Any, source: Path) -> Iterator[Path]:
-    """What an entry of a part stands for: a folder with all below it, a list of files, or one picture."""
+    """The images that an entry of a split refers to: all below a folder, those in a list of files, or a single one."""
     if not isinstance(entry, str) or not entry.strip() or "\0" in entry:
-        raise UserError(f"{source}: {shown(entry)} is neither a folder nor a list of pictures")
+        raise UserError(f"{source}: {shown(entry)} is neither a folder nor a list of images")
     entry = entry.replace("\\", "/")
     without_parent = entry.removeprefix("../")  # Roboflow writes ../train/images for train/images
     tried = [root / entry, source.parent / entry, source.parent / without_parent]
     path = next((path for path in tried if path.exists()), None)
     if path is None:
-        raise UserError(f"{source}: {root / entry} does not exist; mend the entry, or path")
+        raise UserError(f"{source}: {root / entry} does not exist; correct the entry, or path")
     if path.is_dir():
         for picture in path.rglob("*"):
             if _is_picture(picture):
@@ -124,21 +126,21 @@ def _pictures(root: Path, entry: Any, source: Path) -> Iterator[Path]:
     elif _is_picture(path):
         yield path
     else:
-        raise UserError(f"{source}: {path} is neither a folder, a list of pictures nor a picture")
+        raise UserError(f"{source}: {path} is neither a folder, a list of images nor an image")
 
 
 def _is_picture(path: Path) -> bool:
-    # Macs leave ._NAME files that are none
+    # macOS's ._NAME files are not images
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._") and path.is_file()
 
 
 def _listed(line: str, listing: Path, root: Path) -> Path:
-    """A picture in a list of files: relative to the set or to the list."""
+    """An image in a list of files, whose path is relative to the data set or to the list."""
     return next((path for path in (root / line, listing.parent / line) if path.is_file()), root / line)
 
 
 def _box_columns(source: Path, values: dict[str, Any]) -> int:
-    """Numbers behind a box that are key points; 0 where there are none."""
+    """How many key point values follow a box; 0 if there are no key points."""
     shape = values.get("kpt_shape")
     if shape is None:
         return 0
@@ -148,7 +150,7 @@ def _box_columns(source: Path, values: dict[str, Any]) -> int:
 
 
 def label_path(picture: Path) -> Path:
-    """Where the boxes of a picture are: ``labels/`` in place of the last ``images/``, and ``.txt``."""
+    """The label file of an image: the last ``images/`` in its path becomes ``labels/``, and the suffix ``.txt``."""
     parts = list(picture.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":
@@ -186,11 +188,11 @@ def _fill(listing: Listing, pictures: list[Path], keypoint_numbers: int) -> None
                 listing.boxes.append(ListedBox(place, found[0], found[1], float("nan"), False, where))
     listing.describe = lambda where: f"{where[0]}: line {where[1]}"
     if without_labels:
-        listing.notes.append(f"{without_labels} of {len(pictures)} pictures have no label file and count as empty")
+        listing.notes.append(f"{without_labels} of {len(pictures)} images have no label file and count as empty")
 
 
 def _parse(line: str, classes: int, keypoint_numbers: int) -> tuple[int, Box] | str:
-    """Class and box (in shares of the picture) of a line, or what is wrong with it."""
+    """Class and box (x, y, width, height in fractions of the image) in a line, or an error message."""
     words = line.split()
     try:
         kind, *numbers = map(float, words)
@@ -202,10 +204,10 @@ def _parse(line: str, classes: int, keypoint_numbers: int) -> tuple[int, Box] | 
     if keypoint_numbers and count == BOX + keypoint_numbers:
         numbers, count = numbers[:BOX], BOX
     if count != BOX and (count < SHORTEST_POLYGON or count % 2):
-        what = "a box with a score, as predictions have it" if count == BOX + PARTIAL_BOX else "neither box nor polygon"
-        return f"has {count} numbers behind its class: {what}"
+        what = "a box with a score, as in predictions" if count == BOX + PARTIAL_BOX else "neither box nor polygon"
+        return f"has {count} numbers after its class: {what}"
     if not all(-OUTSIDE <= value <= 1 + OUTSIDE for value in numbers):
-        return f"has numbers that are not in 0..1: {shown(line)}; boxes are in shares of the image"
+        return f"has numbers that are not in 0..1: {shown(line)}; boxes are in fractions of the image"
     if count == BOX:
         x, y, width, height = numbers
         return int(kind), (x - width / 2, y - height / 2, width, height)

@@ -1,4 +1,4 @@
-"""Detectors. ``DETECTORS`` is the whole table; ``build_detector`` is the way in."""
+"""Detectors: the table ``DETECTORS``, and ``build_detector``, which builds one of them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,9 +25,9 @@ class DetectorEntry(NamedTuple):
     """A row of ``DETECTORS``.
 
     Attributes:
-        build: called with backbone, num_classes, image_size and the options.
-        levels: feature levels, each with anchors of its own; 0 for a detector without anchors.
-        options: what can be set of the detector.
+        build: called with backbone, num_classes, image_size and options.
+        levels: number of feature levels with their own anchors; 0 for a detector without anchors.
+        options: the class of the detector's options.
     """
 
     build: Callable[[Backbone, int, tuple[int, int], Any], Detector]
@@ -42,7 +42,7 @@ _OURS = {
     "faster_rcnn_fpn": DetectorEntry(faster_rcnn_fpn, len(PYRAMID_SCALES), OPTIONS["faster_rcnn_fpn"]),
     "nanodet_plus": DetectorEntry(nanodet_plus, 0, OPTIONS["nanodet_plus"]),
 }
-# those of other packages too, each a ``DetectorEntry`` under the entry points `mobiledet.detectors`
+# includes those of other packages, which register a ``DetectorEntry`` in the entry point group `mobiledet.detectors`
 DETECTORS: Registry[DetectorEntry] = Registry("detector", "mobiledet.detectors", _OURS)
 
 
@@ -50,13 +50,13 @@ def detector_entry(key: str) -> DetectorEntry:
     """The row of a detector.
 
     Raises:
-        UserError: the key is unknown, and the message names the nearest ones; or its package gives something else.
+        UserError: the key is unknown (the message suggests similar ones), or its package provides something else.
     """
     if key not in DETECTORS:
         raise unknown_name("detector", key, DETECTORS)
     entry = DETECTORS[key]
     if not isinstance(entry, DetectorEntry) or not issubclass(entry.options, DetectorOptions):
-        raise UserError(f"detector {key} is a {type(entry).__name__}, no mobiledet.detectors.DetectorEntry")
+        raise UserError(f"detector {key} is a {type(entry).__name__}, not a mobiledet.detectors.DetectorEntry")
     return entry
 
 
@@ -67,18 +67,18 @@ def build_detector(
     image_size: tuple[int, int],
     options: DetectorOptions = NO_OPTIONS,
 ) -> Detector:
-    """A detector, randomly initialised.
+    """Build a randomly initialised detector.
 
     Args:
-        key: of ``DETECTORS``.
-        backbone: gives the feature maps.
-        num_classes: without background.
+        key: a key of ``DETECTORS``.
+        backbone: computes the feature maps.
+        num_classes: number of classes, without background.
         image_size: (height, width) in pixels.
-        options: of this detector; what they leave open has the defaults of ``DetectorEntry.options``.
+        options: options of this detector; those not given have the defaults of ``DetectorEntry.options``.
 
     Raises:
-        UserError: the key is unknown, and the message names the nearest ones; an option is unknown or not valid; or
-            backbone or detector cannot work at this image size.
+        UserError: the key is unknown (the message suggests similar ones), an option is unknown or not valid, or
+            backbone or detector do not support this image size.
     """
     entry = detector_entry(key)
     try:
@@ -90,10 +90,10 @@ def build_detector(
 
 
 def detector_from_spec(spec: ModelSpec) -> Detector:
-    """The network that a spec describes, randomly initialised.
+    """Build the network that a spec describes, randomly initialised.
 
     Raises:
-        UserError: backbone, detector or an option is unknown, or an option has a value that the detector cannot take.
+        UserError: backbone, detector or an option is unknown, or the value of an option is not valid.
     """
     size = (spec.input.height, spec.input.width)
     backbone = build_backbone(spec.backbone, options=spec.backbone_options)
@@ -101,7 +101,7 @@ def detector_from_spec(spec: ModelSpec) -> Detector:
         return build_detector(spec.detector, backbone, spec.num_classes, size, spec.detector_options)
     except UserError:
         raise
-    except Exception as error:  # the options come from a file, and each detector stumbles over other values in its way
+    except Exception as error:  # options from a file may have any values, on which a detector may fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
         options = ", ".join(spec.detector_options.to_json()) or "none"
         raise UserError(f"detector {spec.detector} cannot be built with the options {options}: {reason}") from error

@@ -1,4 +1,4 @@
-"""The contract of a detector: batches of fixed-size tensors in, losses or raw outputs out."""
+"""The interface of detectors: from batches of images of one size to losses or raw outputs."""
 
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -24,10 +24,10 @@ class Targets(NamedTuple):
 
 
 class RawOutputs(NamedTuple):
-    """What the head of a dense detector gives.
+    """Outputs of the head of a dense detector.
 
     Attributes:
-        class_logits: N x A x L, L as the loss defines it.
+        class_logits: N x A x L, where the loss defines L.
         box_deltas: N x A x 4, offsets from the anchors (``ops.box_coder``).
     """
 
@@ -36,7 +36,7 @@ class RawOutputs(NamedTuple):
 
 
 class TwoStageOutputs(NamedTuple):
-    """What a detector with proposals gives: P of them for each image, best first, those that are missing empty.
+    """Outputs of a detector with P proposals for each image, best first; missing proposals are empty boxes.
 
     Attributes:
         class_logits: N x P x (C + 1), background first.
@@ -61,36 +61,36 @@ class ImageDetections(NamedTuple):
     labels: Tensor
 
     def to_numpy(self) -> Detections:
-        """The same without torch."""
+        """The detections as NumPy arrays."""
         boxes, scores, labels = (tensor.cpu().numpy() for tensor in self)
         return Detections(boxes, scores, labels)
 
-    def to_picture(self, placement: Placement) -> Detections:
-        """Boxes in pixels of the picture that lies in the input, cut to it."""
+    def to_image(self, placement: Placement) -> Detections:
+        """The detections with boxes in pixels of the image whose placement in the input is given, clipped to it."""
         found = self.to_numpy()
         whole = np.array([placement.input_width, placement.input_height] * 2, np.float32)
         fractions = Detections(found.boxes_xyxy / whole, found.scores, found.labels)
-        return placement.visible(placement.to_picture(fractions))
+        return placement.visible(placement.to_image(fractions))
 
 
 class StaticDetections(NamedTuple):
-    """Detections of one image in constant shapes, as a model file gives them; K rows, padding rows are zero.
+    """Detections of one image in constant shapes, as in a model file; K rows, of which padding rows are zero.
 
     Attributes:
         boxes: 1 x K x 4, (ymin, xmin, ymax, xmax) in 0..1.
         classes: 1 x K, class indices as floats.
-        scores: 1 x K, falling.
+        scores: 1 x K, in descending order.
         count: 1, the number of valid rows as a float.
     """
 
     boxes: Tensor
     classes: Tensor
     scores: Tensor
-    count: Tensor  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    count: Tensor  # type: ignore[assignment]  # hides tuple.count, which is not used
 
 
 class StaticCandidates(NamedTuple):
-    """What enters suppression, in constant shapes: K (box, class) pairs, best first.
+    """The candidates for non-maximum suppression in constant shapes: K (box, class) pairs, best first.
 
     Attributes:
         boxes_xyxy: K x 4 in 0..1.
@@ -115,13 +115,13 @@ Raw = TypeVar("Raw", bound=NamedTensors)
 class Detector(nn.Module, Generic[Raw]):
     """Base of all detectors.
 
-    ``forward(images, targets)`` takes N x 3 x H x W normalised images of the size the detector was built for. With
-    targets it returns a dict of scalar losses, without them the raw outputs, a NamedTuple of tensors.
+    ``forward(images, targets)`` takes N x 3 x H x W normalised images of the size that the detector was built for.
+    With targets it returns a dict of scalar losses, without them the raw outputs, a NamedTuple of tensors.
 
     Attributes:
-        backbone: gives the feature maps.
-        training_parts: names of the modules that only training has. A detector is built without them, and a checkpoint
-            need not have their tensors.
+        backbone: computes the feature maps.
+        training_parts: names of the modules that are used only in training. A detector is built without them, and a
+            checkpoint need not contain their tensors.
     """
 
     backbone: Backbone
@@ -129,21 +129,21 @@ class Detector(nn.Module, Generic[Raw]):
 
     @property
     def finest_stride(self) -> int:
-        """Pixels of the input between neighbouring cells of the finest level."""
+        """Stride of the finest feature level, in pixels of the input."""
         return self.backbone.feature_info[0].stride
 
     def add_training_parts(self) -> None:
-        """Make what only training has, with random weights."""
+        """Add the modules that only training uses, with random weights."""
 
     def start_epoch(self, epoch: int) -> None:
-        """Be told the epoch that begins, counted from 0, by whoever trains."""
+        """Called by the training loop at the start of each epoch, counted from 0."""
 
     def is_training_part(self, tensor: str) -> bool:
-        """Whether a name of the state dict belongs to what only training has."""
+        """Whether a tensor of the state dict belongs to a module that only training uses."""
         return tensor.partition(".")[0] in self.training_parts
 
     def forward_static(self, image: Tensor) -> Raw:
-        """What ``forward`` gives for a batch of one, in constant shapes and operations that every exporter takes.
+        """Like ``forward`` for a batch of one, with constant shapes and only operations that every exporter supports.
 
         Parts that cannot be computed in 16 bits are modules with ``PostProcess`` in their name.
         """
@@ -151,8 +151,8 @@ class Detector(nn.Module, Generic[Raw]):
         return raw
 
     def comparable(self, raw: Raw) -> dict[str, Tensor]:
-        """The raw outputs, by name, whose places do not depend on a ranking: another runtime must give their values
-        at the same places."""
+        """The raw outputs, by name, whose order does not depend on a ranking, so that they can be compared with those
+        of another runtime value by value."""
         return raw._asdict()
 
     def postprocess(self, raw: Raw, nms: NmsSpec) -> list[ImageDetections]:
@@ -160,10 +160,11 @@ class Detector(nn.Module, Generic[Raw]):
         raise NotImplementedError
 
     def candidates_static(self, raw: Raw, nms: NmsSpec) -> StaticCandidates:
-        """What ``postprocess`` suppresses, for a batch of one, in constant shapes and operations that every exporter
-        takes; for runtimes that bring a suppression of their own."""
+        """The candidates of ``postprocess`` before non-maximum suppression, for a batch of one, with constant shapes
+        and only operations that every exporter supports; for runtimes with their own suppression."""
         raise NotImplementedError
 
     def postprocess_static(self, raw: Raw, nms: NmsSpec) -> StaticDetections:
-        """The same detections for a batch of one, in constant shapes and operations that every exporter takes."""
+        """Like ``postprocess`` for a batch of one, with constant shapes and only operations that every exporter
+        supports."""
         raise NotImplementedError

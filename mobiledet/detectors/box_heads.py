@@ -1,4 +1,4 @@
-"""The second stage's head: features of a proposal in, class logits and box offsets out."""
+"""Heads of the second stage: from the features of proposals to class logits and box offsets."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
 
 def separable_head(channels: int, resolution: int, hidden: int, norm_layer: NormLayer) -> nn.Sequential:
     """Two 3x3 depthwise separable convolutions, then a depthwise convolution over the whole region in place of a mean
-    (MobileFaceNets, arXiv:1804.07573, section 3.1), because a mean forgets where in the region the object lies."""
+    (MobileFaceNets, arXiv:1804.07573, section 3.1), because a mean loses the object's position in the region."""
     return nn.Sequential(
         depthwise_separable(channels, channels, 3, norm_layer=norm_layer),
         depthwise_separable(channels, channels, 3, norm_layer=norm_layer),
@@ -22,15 +22,15 @@ def separable_head(channels: int, resolution: int, hidden: int, norm_layer: Norm
 
 
 class ChannelsLastFlatten(nn.Module):
-    """K x C x P x P to K x PPC: the order in which regions lie in memory, so that nothing is copied."""
+    """K x C x P x P to K x PPC, in the memory order of channels-last regions, so that nothing is copied."""
 
     def forward(self, regions: Tensor) -> Tensor:
         return regions.permute(0, 2, 3, 1).flatten(1)
 
 
 def two_layer_head(channels: int, resolution: int, hidden: int, norm_layer: NormLayer) -> nn.Sequential:
-    """Two fully connected layers over the flattened region, as in Feature Pyramid Networks (arXiv:1612.03144, section
-    5.2); the first of them holds most of the detector's weights."""
+    """Two fully connected layers on the flattened region, as in Feature Pyramid Networks (arXiv:1612.03144, section
+    5.2); the first has most of the detector's weights."""
     return nn.Sequential(
         ChannelsLastFlatten(),
         nn.Linear(channels * resolution**2, hidden),
@@ -44,7 +44,7 @@ BOX_HEADS: dict[str, Callable[[int, int, int, NormLayer], nn.Sequential]] = {
     "separable": separable_head,
     "two_layer": two_layer_head,
 }
-# how many of the layers make up the entry
+# number of layers that belong to the entry, see ``BoxHead.entry``
 ENTRY_SIZES = {"separable": 0, "two_layer": 2}
 
 
@@ -53,14 +53,14 @@ class BoxHead(nn.Module):
     offsets.
 
     Args:
-        kind: of ``BOX_HEADS``.
-        channels: of the regions.
+        kind: a key of ``BOX_HEADS``.
+        channels: channels of the regions.
         resolution: P.
-        hidden: numbers that the head makes of a region.
-        num_classes: without background.
+        hidden: number of features before the last layers.
+        num_classes: number of classes, without background.
         class_agnostic: whether all classes share one box.
-        norm_layer: makes the normalisation from a number of channels.
-        unused_logits: behind those of the classes, see ``losses.HardNegativeLoss``; they have no boxes.
+        norm_layer: makes the normalisation layer from a number of channels.
+        unused_logits: number of logits after those of the classes, see ``losses.HardNegativeLoss``; they have no boxes.
 
     Raises:
         UserError: the kind is unknown.
@@ -90,14 +90,19 @@ class BoxHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, regions: Tensor, entered: bool = False) -> tuple[Tensor, Tensor]:
-        """Of regions, or of what ``entry`` has made of them."""
+        """Logits and offsets.
+
+        Args:
+            regions: K x C x P x P regions, or the result of ``entry`` for them.
+            entered: whether ``regions`` is the result of ``entry``.
+        """
         hidden = regions if entered else self.entry(regions)
         for layer in list(self.layers)[self.entry_size :]:
             hidden = layer(hidden)
         return self.classes(hidden), self.boxes(hidden)
 
     def entry(self, regions: Tensor) -> Tensor:
-        """The first layers, which look at each region by itself and make less of it; none where no layers do."""
+        """Apply the first layers, which treat each region separately and reduce its size; possibly none."""
         for layer in list(self.layers)[: self.entry_size]:
             regions = layer(regions)
         return regions

@@ -1,4 +1,4 @@
-"""A detector that predicts at every anchor at once: backbone, neck, head, anchors and loss put together."""
+"""Dense detectors, which predict for every anchor: backbone, neck, head, anchors and loss combined."""
 
 from collections.abc import Sequence
 
@@ -25,17 +25,17 @@ from mobiledet.spec import NmsSpec
 
 
 class DenseDetector(Detector):
-    """One network for one image size.
+    """A dense detector for one image size.
 
     Args:
-        backbone: gives the feature maps.
-        neck: turns them into the levels of the head, each half the size of the one before.
-        head: predicts for the anchors of every level.
+        backbone: computes the feature maps.
+        neck: converts them to the levels of the head, each half the size of the one before.
+        head: predicts for the anchors of all levels.
         image_size: (height, width) in pixels.
-        finest_stride: of the first level.
-        anchors: (width, height) of every level's anchors in fractions of the image.
-        loss: gives the raw outputs their meaning.
-        clip_last: suppress boxes as they are and clip them to the image afterwards, as TensorFlow does.
+        finest_stride: stride of the first level in pixels.
+        anchors: (width, height) of the anchors of each level in fractions of the image.
+        loss: the loss, which also defines the meaning of the raw outputs.
+        clip_last: apply non-maximum suppression before boxes are clipped to the image, as in TensorFlow.
     """
 
     anchors_xyxy: Tensor
@@ -64,7 +64,8 @@ class DenseDetector(Detector):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Neck and head start with normal weights of 0.03, as SSDLite does, and the class biases the loss wants."""
+        """Initialise neck and head with normal weights of deviation 0.03, as in SSDLite, and the class biases with the
+        value that the loss defines."""
         for module in (*self.neck.modules(), *self.head.modules()):
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.03)
@@ -75,7 +76,7 @@ class DenseDetector(Detector):
                 nn.init.constant_(module.bias, self.loss.class_prior_bias())
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The backbone's maps that the neck takes."""
+        """The feature maps of the backbone that the neck uses."""
         maps: tuple[Tensor, ...] = self.backbone(images)
         return maps
 
@@ -115,20 +116,21 @@ class DenseDetector(Detector):
 
 
 def require_multiples(detector: str, image_size: tuple[int, int], stride: int) -> None:
-    """Refuse an image size for a detector that doubles maps exactly.
+    """Check the image size for a detector that upsamples feature maps by exactly 2.
 
     Raises:
-        UserError: a side is no multiple of the coarsest stride.
+        UserError: a side is not a multiple of the coarsest stride.
     """
     if any(side % stride for side in image_size):
         raise UserError(
-            f"{detector} doubles maps on its way from coarse to fine: it needs an image whose sides are multiples of "
+            f"{detector} upsamples feature maps by exactly 2: it needs an image whose sides are multiples of "
             f"{stride}, not {image_size[0]} x {image_size[1]}"
         )
 
 
 def level_shapes(image_size: tuple[int, int], finest_stride: int, num_levels: int) -> Sequence[tuple[int, int]]:
-    """(height, width) of the levels: every one halves the one before, rounded up; so does the way to the first."""
+    """(height, width) of each level: the image divided by the finest stride, then half of the level before, each
+    rounded up."""
     rows, columns = (-(-side // finest_stride) for side in image_size)
     shapes = []
     for _ in range(num_levels):

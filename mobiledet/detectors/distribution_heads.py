@@ -1,6 +1,7 @@
-"""Heads whose boxes are distributions of distances: NanoDet-Plus' own, and the larger one that guides its training.
+"""Heads that predict boxes as distributions of distances: NanoDet-Plus' head, and the larger one that guides its
+training.
 
-No paper describes them; the facts are those of the authors' code (RangiLyu/nanodet, model/head/nanodet_plus_head.py and
+There is no paper; the source is the authors' code (RangiLyu/nanodet, model/head/nanodet_plus_head.py and
 simple_conv_head.py) with the settings of config/nanodet-plus-m_320.yml.
 """
 
@@ -13,15 +14,15 @@ from torch import Tensor, nn
 from mobiledet.detectors.heads import flatten_levels
 from mobiledet.layers import ActivationLayer, NormLayer, depthwise_separable
 
-GROUPS = 32  # of the guide's normalisation
-GUIDE_DEPTH = 4  # its convolutions before the predictions
+GROUPS = 32  # of the group normalisation in the guide head
+GUIDE_DEPTH = 4  # number of its convolutions before the predictions
 
 
 class DistributionOutputs(NamedTuple):
-    """What the heads give.
+    """Outputs of the heads.
 
     Attributes:
-        class_logits: N x A x C, of sigmoid scores.
+        class_logits: N x A x C, logits of sigmoid scores.
         distance_logits: N x A x (4 * bins), left, top, right, bottom (``ops.distances``).
     """
 
@@ -30,18 +31,18 @@ class DistributionOutputs(NamedTuple):
 
 
 class DistributionHead(nn.Module):
-    """For every level, unshared, two 5x5 depthwise separable convolutions, then a 1x1 convolution.
+    """Two 5x5 depthwise separable convolutions, then 1x1 convolutions, with separate weights for each level.
 
-    The authors' single last convolution is two here, one for classes and one for distances, so that the two never share
+    The authors' last convolution is split in two, one for classes and one for distances, so that the two do not share
     the scale of a quantised tensor.
 
     Args:
         levels: number of levels.
-        channels: of every level.
-        num_classes: without background.
-        bins: of a distance.
-        norm_layer: makes the normalisation from a number of channels.
-        activation: makes the activation.
+        channels: channels of every level.
+        num_classes: number of classes, without background.
+        bins: number of bins of a distance.
+        norm_layer: makes the normalisation layer from a number of channels.
+        activation: makes the activation layer.
     """
 
     def __init__(
@@ -72,15 +73,15 @@ class DistributionHead(nn.Module):
 
 
 class GuideHead(nn.Module):
-    """Four 3x3 convolutions each for classes and distances, with group normalisation, shared by all levels; the
-    distances of each level have a factor of their own.
+    """Four 3x3 convolutions each for classes and distances, with group normalisation and weights shared by all levels;
+    the distances of each level are scaled by a learned factor.
 
     Args:
         levels: number of levels.
-        channels: of every level, a multiple of ``GROUPS``.
-        num_classes: without background.
-        bins: of a distance.
-        activation: makes the activation.
+        channels: channels of every level, a multiple of ``GROUPS``.
+        num_classes: number of classes, without background.
+        bins: number of bins of a distance.
+        activation: makes the activation layer.
     """
 
     def __init__(self, levels: int, channels: int, num_classes: int, bins: int, activation: ActivationLayer) -> None:

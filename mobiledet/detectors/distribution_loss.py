@@ -1,6 +1,6 @@
-"""NanoDet-Plus' losses: those of Generalized Focal Loss (arXiv:2006.04388) on priors chosen by dynamic soft labels.
+"""The losses of NanoDet-Plus: Generalized Focal Loss (arXiv:2006.04388) with dynamic soft label assignment.
 
-Weights and normalisation are those of the authors' code (RangiLyu/nanodet, nanodet_plus_head.py and
+Loss weights and normalisation follow the authors' code (RangiLyu/nanodet, nanodet_plus_head.py and
 config/nanodet-plus-m_320.yml).
 """
 
@@ -17,14 +17,14 @@ from mobiledet.ops.dynamic_soft_label import Assignment, assign_dynamic_soft_lab
 
 BOX_WEIGHT = 2.0
 DISTRIBUTION_WEIGHT = 0.25
-LAST_BIN_MARGIN = 0.1  # a side is never learned to lie exactly on the last bin, so that there is one after it
+LAST_BIN_MARGIN = 0.1  # targets stay below the last bin by this much, so that there is always a bin above them
 
 
 class DistributionLoss(nn.Module):
-    """Quality focal loss on the classes, GIoU on the boxes, distribution focal loss on their sides.
+    """Quality focal loss for the classes, GIoU loss for the boxes, distribution focal loss for their sides.
 
     Args:
-        bins: of a distance.
+        bins: number of bins of a distance.
     """
 
     def __init__(self, bins: int) -> None:
@@ -34,13 +34,13 @@ class DistributionLoss(nn.Module):
     def forward(
         self, raw: DistributionOutputs, guide: DistributionOutputs | None, priors: Tensor, targets: Targets
     ) -> dict[str, Tensor]:
-        """Scalar losses, to be summed; those of the guide beside the head's, if there is one.
+        """Scalar losses, to be summed: those of the head and, if there is one, of the auxiliary head.
 
         Args:
-            raw: of the head.
-            guide: of the auxiliary head, whose predictions then choose what both learn.
+            raw: outputs of the head.
+            guide: outputs of the auxiliary head, whose predictions then assign the targets of both.
             priors: A x 3, see ``ops.distances.corner_priors``.
-            targets: of the batch.
+            targets: ground truth of the batch.
         """
         raw = _in_32_bits(raw)
         boxes = self.boxes(raw.distance_logits, priors)
@@ -71,7 +71,7 @@ class DistributionLoss(nn.Module):
         if targets.labels.shape[1]:
             labels = targets.labels.gather(1, index)
             boxes = targets.boxes_xyxy.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
-            # background is given its own prediction, so that quotients stay finite
+            # the target of background is its own prediction, so that quotients stay finite
             boxes = boxes.where(foreground.unsqueeze(-1), predicted.detach())
         else:
             labels, boxes = index, predicted.detach()
@@ -83,7 +83,7 @@ class DistributionLoss(nn.Module):
         error = F.binary_cross_entropy_with_logits(logits, score, reduction="none")
         class_error = (error * (score - logits.sigmoid()).square()).sum() / count
 
-        # boxes count as much as their priors are sure of an object
+        # the losses of a box are weighted by its score
         certainty = logits.detach().sigmoid().amax(-1) * foreground
         total = mean_over_processes(certainty.sum()).clamp(min=1)
         box_error = ((1 - paired_giou(predicted, boxes)) * certainty).sum() / total
@@ -96,8 +96,8 @@ class DistributionLoss(nn.Module):
         }
 
     def _distribution_error(self, logits: Tensor, distances: Tensor) -> Tensor:
-        """N x A x (4 * bins) logits and N x A x 4 distances in cells to N x A x 4 cross entropies: the two bins beside
-        a distance share its probability in proportion to their nearness (section 3.2, equation 6)."""
+        """Cross-entropies, N x A x 4, of N x A x (4 * bins) logits with N x A x 4 distances in cells: the two bins next
+        to a distance share its probability by linear interpolation (section 3.2, equation 6)."""
         log_probabilities = logits.unflatten(-1, (4, self.bins)).log_softmax(-1)
         below = distances.long()
         above_share = distances - below

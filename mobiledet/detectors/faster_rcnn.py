@@ -1,8 +1,9 @@
 """Faster R-CNN (arXiv:1506.01497) for phones.
 
-``faster_rcnn`` is the form of the MobileNet and ShuffleNet papers: one map of stride 16. ``faster_rcnn_fpn`` looks for
-small objects on finer maps (Feature Pyramid Networks, arXiv:1612.03144). Both have light layers by default; with
-``layers="full"`` the pyramid and the first stage are those of the papers, as torchvision builds them.
+``faster_rcnn`` is the variant of the MobileNet and ShuffleNet papers, with one feature map of stride 16.
+``faster_rcnn_fpn`` detects small objects on finer maps (Feature Pyramid Networks, arXiv:1612.03144). Both have
+depthwise separable layers by default; with ``layers="full"`` pyramid and first stage are those of the papers, as in
+torchvision.
 """
 
 from collections import OrderedDict
@@ -25,16 +26,16 @@ from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
 from mobiledet.ops.anchors import AnchorSizes, aspect_ratio_anchor_sizes, grid_anchors, pixel_anchor_sizes
 from mobiledet.options import FasterRcnnFpnOptions, FasterRcnnOptions
 
-SCALES = (0.08, 0.14, 0.25, 0.45, 0.8)  # of anchors, in fractions of the image's side
+SCALES = (0.08, 0.14, 0.25, 0.45, 0.8)  # sides of anchors in fractions of the image's side
 PYRAMID_SCALES = ((0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.9))  # of each level
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
-PYRAMID_EXTRA_LEVELS = 1  # beyond the backbone's, for anchors alone
+PYRAMID_EXTRA_LEVELS = 1  # levels beyond the backbone's, which only have anchors
 
 
 class ContextNeck(nn.Module):
-    """The map of stride 16, to which that of stride 32 adds its context (ThunderNet, arXiv:1903.11752, section 3.1).
+    """The map of stride 16 plus the upsampled map of stride 32 as context (ThunderNet, arXiv:1903.11752, section 3.1).
 
-    Unlike in the paper, there is no branch of global context, and a 5x5 depthwise separable convolution follows.
+    Unlike in the paper, there is no global context, and a 5x5 depthwise separable convolution follows.
     """
 
     def __init__(self, feature_info: Sequence[FeatureInfo], channels: int, norm_layer: NormLayer) -> None:
@@ -52,7 +53,7 @@ class ContextNeck(nn.Module):
 
 
 class FullPyramid(nn.Module):
-    """Torchvision's pyramid: full convolutions without normalisation, the last level halved by pooling."""
+    """Torchvision's feature pyramid: full convolutions without normalisation, and an extra level by pooling."""
 
     def __init__(self, feature_info: Sequence[FeatureInfo], channels: int) -> None:
         super().__init__()
@@ -66,8 +67,8 @@ class FullPyramid(nn.Module):
 def faster_rcnn(
     backbone: Backbone, num_classes: int, image_size: tuple[int, int], options: FasterRcnnOptions
 ) -> TwoStageDetector:
-    """One level of stride 16; by default five scales of anchors in three aspect ratios. Arguments as in
-    ``build_detector``."""
+    """Faster R-CNN with one level of stride 16; by default five scales of anchors in three aspect ratios. Arguments as
+    in ``build_detector``."""
     sizes = options.anchors or aspect_ratio_anchor_sizes([SCALES], ASPECT_RATIOS, image_size)
     neck = ContextNeck(backbone.feature_info, options.channels, nn.BatchNorm2d)
     stride = backbone.feature_info[-2].stride
@@ -78,8 +79,8 @@ def faster_rcnn(
 def faster_rcnn_fpn(
     backbone: Backbone, num_classes: int, image_size: tuple[int, int], options: FasterRcnnFpnOptions
 ) -> TwoStageDetector:
-    """The backbone's levels and a coarser one; by default two scales of anchors a level in three aspect ratios.
-    Arguments as in ``build_detector``."""
+    """Faster R-CNN with the backbone's levels and a coarser one; by default two scales of anchors per level in three
+    aspect ratios. Arguments as in ``build_detector``."""
     info = backbone.feature_info
     strides = [level.stride for level in info]
     extra_shapes = level_shapes(image_size, strides[-1], 1 + PYRAMID_EXTRA_LEVELS)[1:]
@@ -106,17 +107,17 @@ def _assemble(
     strides: Sequence[int],
     options: FasterRcnnOptions,
 ) -> TwoStageDetector:
-    """Both stages on a neck.
+    """Build both stages on a neck.
 
     Args:
         backbone, num_classes, image_size, options: as above.
-        neck: gives the levels.
-        anchors: of each level.
+        neck: computes the feature levels.
+        anchors: anchors of each level.
         shapes: (height, width) of each level.
-        strides: of the levels that regions are taken from, finest first.
+        strides: strides of the levels that regions are pooled from, finest first.
 
     Raises:
-        UserError: the image size or the anchors do not fit.
+        UserError: the image size or the anchors are not valid for this detector.
     """
     require_multiples("Faster R-CNN", image_size, backbone.feature_info[-1].stride)
     if len(anchors) != len(shapes):

@@ -13,13 +13,13 @@ from mobiledet.layers import ConvNormAct, NormLayer, depthwise_separable
 
 
 class FeaturePyramid(nn.Module):
-    """Brings feature maps to equal channels and passes coarse context to fine maps.
+    """Converts feature maps to equal channels and adds coarse context to fine maps.
 
     Args:
-        feature_info: of the backbone's maps, finest first, each half the size of the one before.
-        channels: of every output map.
-        extra_levels: maps added beyond the coarsest, each half the size.
-        norm_layer: makes the normalisation from a number of channels.
+        feature_info: the backbone's maps, finest first, each half the size of the one before.
+        channels: channels of every output map.
+        extra_levels: number of maps added beyond the coarsest, each half the size of the one before.
+        norm_layer: makes the normalisation layer from a number of channels.
     """
 
     def __init__(

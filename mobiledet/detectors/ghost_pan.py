@@ -1,8 +1,8 @@
 """Ghost-PAN, the neck of NanoDet-Plus: a path aggregation network (arXiv:1803.01534) of Ghost bottlenecks
 (arXiv:1911.11907).
 
-No paper describes it; the facts are those of the authors' code (RangiLyu/nanodet, model/fpn/ghost_pan.py) with the
-settings of config/nanodet-plus-m_320.yml: one bottleneck a join, its shortcut with a 5x5 depthwise convolution, no
+There is no paper; the source is the authors' code (RangiLyu/nanodet, model/fpn/ghost_pan.py) with the settings of
+config/nanodet-plus-m_320.yml: one bottleneck where two maps are joined, a 5x5 depthwise convolution in its shortcut, no
 squeeze-and-excitation, and one level beyond the backbone's.
 """
 
@@ -19,13 +19,14 @@ KERNEL_SIZE = 5
 
 
 class GhostPAN(nn.Module):
-    """Brings feature maps to equal channels, passes coarse context to fine maps and details back to coarse ones.
+    """Converts feature maps to equal channels, passes context from coarse to fine maps and details from fine to coarse
+    ones.
 
     Args:
-        feature_info: of the backbone's maps, finest first, each half the size of the one before.
-        channels: of every output map.
-        norm_layer: makes the normalisation from a number of channels.
-        activation: makes the activation.
+        feature_info: the backbone's maps, finest first, each half the size of the one before.
+        channels: channels of every output map.
+        norm_layer: makes the normalisation layer from a number of channels.
+        activation: makes the activation layer.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class GhostPAN(nn.Module):
         self.extra_from_output = halve()
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """One map for each of the backbone's, and one of half the size of the coarsest (rounded up)."""
+        """One map for each of the backbone's, and one of half the size of the coarsest, rounded up."""
         reduced = [reduce(feature) for reduce, feature in zip(self.reduce, features, strict=True)]
         joined = [reduced[-1]]  # coarsest first
         for join, fine in zip(self.top_down, reversed(reduced[:-1]), strict=True):

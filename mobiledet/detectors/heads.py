@@ -1,4 +1,4 @@
-"""Prediction heads of dense detectors: feature maps of several levels in, class logits and box deltas out."""
+"""Prediction heads of dense detectors: from feature maps of several levels to class logits and box offsets."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from mobiledet.layers import ConvNormAct, NormLayer, ReLU6
 
 class SSDLiteHead(nn.Module):
     """SSDLite's head (MobileNetV2, arXiv:1801.04381, section 6.2): for every level a 3x3 depthwise convolution with
-    normalisation and ReLU6, then a 1x1 convolution, once for the classes and once for the boxes. Not separable, the 1x1
-    convolution alone, as in TensorFlow's SSD on MobileNetV1.
+    normalisation and ReLU6, then a 1x1 convolution, once for the classes and once for the boxes.
 
     Args:
-        channels: of each level.
-        anchors_per_cell: of each level.
-        num_logits: of one anchor.
-        norm_layer: makes the normalisation from a number of channels.
-        separable: whether the depthwise convolutions are there.
+        channels: channels of each level.
+        anchors_per_cell: number of anchors per cell of each level.
+        num_logits: number of logits per anchor.
+        norm_layer: makes the normalisation layer from a number of channels.
+        separable: whether to use the depthwise convolutions; without them the head has only the 1x1 convolutions, as
+            in TensorFlow's SSD on MobileNetV1.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ def _separable_layer(in_channels: int, out_channels: int, norm_layer: NormLayer)
 
 
 class PyramidHead(nn.Module):
-    """A head whose weights serve all levels of a pyramid, as in RetinaNet (arXiv:1708.02002), in depthwise separable
-    form and with each level's own normalisation.
+    """A head with weights shared by all levels of a pyramid, as in RetinaNet (arXiv:1708.02002), with depthwise
+    separable convolutions and separate normalisation for each level.
 
-    Objects of one size teach all sizes, which is worth more than weights for each level.
+    Shared weights learn from objects of all sizes, which gives a higher mAP than separate weights for each level.
 
     Args:
-        channels: of every level.
+        channels: channels of every level.
         levels: number of levels.
-        anchors_per_cell: the same on every level.
-        num_logits: of one anchor.
-        norm_layer: makes the normalisation from a number of channels.
-        depth: blocks before the predictions.
+        anchors_per_cell: number of anchors per cell, the same on every level.
+        num_logits: number of logits per anchor.
+        norm_layer: makes the normalisation layer from a number of channels.
+        depth: number of blocks before the predictions.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class PyramidHead(nn.Module):
 
 
 class SharedBlock(nn.Module):
-    """A 5x5 depthwise separable convolution over all levels, each of which has its own normalisation."""
+    """A 5x5 depthwise separable convolution shared by all levels, with separate normalisation for each level."""
 
     def __init__(self, channels: int, levels: int, norm_layer: NormLayer) -> None:
         super().__init__()

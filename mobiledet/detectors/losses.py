@@ -1,5 +1,4 @@
-"""Losses of dense detectors. Each owns the meaning of the raw outputs: which scores the logits give, which boxes the
-deltas give."""
+"""Losses of dense detectors. A loss also defines how raw outputs become scores and boxes."""
 
 import math
 from collections.abc import Sequence
@@ -17,28 +16,29 @@ from mobiledet.ops.matching import match_atss, match_ssd
 
 
 class DenseLoss(nn.Module):
-    """Base: gives every anchor its box and class, for the whole batch at once; subclasses weigh the errors.
+    """Base of the losses: assigns a box and a class to every anchor of a batch; subclasses define the errors.
 
     Attributes:
-        coder_weights: of ``ops.box_coder``.
+        coder_weights: weights of the box coder, see ``ops.box_coder``.
     """
 
     coder_weights = SSD_WEIGHTS
 
     def num_logits(self, num_classes: int) -> int:
-        """Logits of one anchor."""
+        """Number of logits per anchor."""
         raise NotImplementedError
 
     def scores(self, class_logits: Tensor) -> Tensor:
-        """... x num_logits to ... x num_classes scores in 0..1."""
+        """Scores in 0..1: from ... x num_logits to ... x num_classes."""
         raise NotImplementedError
 
     def ranks(self, class_logits: Tensor) -> Tensor:
-        """... x num_logits to ... x num_classes values in the order of the scores."""
+        """Values with the same order as the scores that may be cheaper to compute: from ... x num_logits to
+        ... x num_classes."""
         return self.scores(class_logits)
 
     def scores_of_ranks(self, ranks: Tensor) -> Tensor:
-        """What ``ranks`` gave, as scores."""
+        """Convert the result of ``ranks`` to scores."""
         return ranks
 
     def class_prior_bias(self) -> float:
@@ -46,7 +46,7 @@ class DenseLoss(nn.Module):
         return 0.0
 
     def match(self, targets: Targets, anchors_xyxy: Tensor, level_sizes: Sequence[int]) -> Tensor:
-        """N x A indices of the boxes that the anchors learn, negative for background."""
+        """Indices of the boxes that are assigned to the anchors, N x A; negative for background."""
         raise NotImplementedError
 
     def errors(
@@ -65,20 +65,20 @@ class DenseLoss(nn.Module):
     def forward(
         self, raw: RawOutputs, anchors_xyxy: Tensor, level_sizes: Sequence[int], targets: Targets
     ) -> dict[str, Tensor]:
-        """Scalar losses, to be summed: the batch's errors over its number of foreground anchors, that of all processes
-        which train together.
+        """Scalar losses, to be summed: the errors of the batch, divided by the mean number of foreground anchors over
+        all processes that train together.
 
         Args:
-            raw: of the batch.
+            raw: outputs for the batch.
             anchors_xyxy: A x 4 pixels.
             level_sizes: number of anchors of each level.
-            targets: of the batch.
+            targets: ground truth of the batch.
         """
         matched = self.match(targets, anchors_xyxy, level_sizes)
         foreground = matched >= 0
         index = matched.clamp(min=0)
         boxes = targets.boxes_xyxy.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
-        # background is given its anchor for a box, so that logarithms and quotients stay finite
+        # the box of background is its anchor, so that logarithms and quotients stay finite
         boxes = boxes.where(foreground.unsqueeze(-1), anchors_xyxy)
         labels = targets.labels.gather(1, index).where(foreground, -1)
         raw = RawOutputs(raw.class_logits.float(), raw.box_deltas.float())
@@ -88,12 +88,12 @@ class DenseLoss(nn.Module):
 
 
 class HardNegativeLoss(DenseLoss):
-    """SSD's loss (arXiv:1512.02325, section 2.2): softmax with background as class 0, the three hardest negatives for
-    each positive of an image, smooth L1 on the encoded boxes.
+    """SSD's loss (arXiv:1512.02325, section 2.2): softmax cross-entropy with background as class 0, hard negative
+    mining with three negatives per positive of an image, smooth L1 loss for the encoded boxes.
 
     Args:
-        unused_logits: logits behind those of the classes that name none, as published weights for COCO have for the
-            ten numbers that COCO does not use. They are part of the softmax.
+        unused_logits: number of logits after those of the classes that belong to no class, as in published weights for
+            COCO, which have logits for the ten ids that COCO does not use. They are part of the softmax.
     """
 
     negatives_per_positive = 3
@@ -106,14 +106,14 @@ class HardNegativeLoss(DenseLoss):
         return 1 + num_classes + self.unused_logits
 
     def of_classes(self, scores: Tensor) -> Tensor:
-        """The columns between background and what names no class."""
+        """The columns of the classes, without background and unused logits."""
         return scores[..., 1 : scores.shape[-1] - self.unused_logits]
 
     def scores(self, class_logits: Tensor) -> Tensor:
         return self.of_classes(class_logits.softmax(-1))
 
     def classification_errors(self, class_logits: Tensor, labels: Tensor) -> Tensor:
-        """N x A x L logits and N x A labels, -1 for background, to N x A."""
+        """Classification error of each anchor, N x A, from N x A x L logits and N x A labels, -1 for background."""
         error = F.cross_entropy(class_logits.flatten(0, 1), (labels + 1).flatten(), reduction="none")
         return error.view_as(labels)
 
@@ -135,7 +135,8 @@ class HardNegativeLoss(DenseLoss):
 
 
 class SigmoidHardNegativeLoss(HardNegativeLoss):
-    """The same with a sigmoid for each logit, that of background included, as in TensorFlow's detection zoo."""
+    """Like ``HardNegativeLoss`` with a sigmoid for each logit, including background, as in TensorFlow's detection
+    zoo."""
 
     def scores(self, class_logits: Tensor) -> Tensor:
         return self.of_classes(class_logits).sigmoid()
@@ -152,13 +153,14 @@ class SigmoidHardNegativeLoss(HardNegativeLoss):
 
 
 class FocalLoss(DenseLoss):
-    """Sigmoid scores, GIoU on the boxes (arXiv:1902.09630), anchors matched by ATSS (arXiv:1912.02424).
+    """Focal loss for sigmoid scores, GIoU loss for the boxes (arXiv:1902.09630), anchors matched by ATSS
+    (arXiv:1912.02424).
 
-    A foreground anchor learns the overlap of its predicted box with its true one as the score of its class (as in the
-    quality focal loss, arXiv:2006.04388, section 3.1), so that scores rank boxes by how well they fit. The error of a
-    background anchor is weighted by score^gamma (focal loss, arXiv:1708.02002, section 3.2), which keeps the many easy
-    ones quiet. Unlike in both papers, the errors of a foreground anchor keep their full weight, for all classes: on
-    them the classes are told from each other, which the focal weight would slow down.
+    The target score of a foreground anchor is the IoU of its predicted box with its ground-truth box (as in the quality
+    focal loss, arXiv:2006.04388, section 3.1), so that scores also rank boxes by their accuracy. The error of a
+    background anchor is weighted by score^gamma (focal loss, arXiv:1708.02002, section 3.2), which reduces the
+    influence of the many easy ones. Unlike in both papers, the errors of a foreground anchor keep their full weight for
+    all classes, because the focal weight would slow down learning to distinguish the classes.
     """
 
     coder_weights = (1.0, 1.0, 1.0, 1.0)
@@ -206,14 +208,14 @@ LOSSES: dict[str, type[DenseLoss]] = {
 
 
 def build_loss(key: str, unused_logits: int = 0) -> DenseLoss:
-    """The loss of a key of ``LOSSES``.
+    """Build a loss.
 
     Args:
-        key: its name.
-        unused_logits: see ``HardNegativeLoss``; other losses have none.
+        key: a key of ``LOSSES``.
+        unused_logits: see ``HardNegativeLoss``; must be 0 for other losses.
 
     Raises:
-        UserError: there is no such loss, or it has no unused logits.
+        UserError: the loss is unknown, or does not support unused logits.
     """
     if key not in LOSSES:
         raise unknown_name("loss", key, LOSSES)
@@ -221,5 +223,5 @@ def build_loss(key: str, unused_logits: int = 0) -> DenseLoss:
     if issubclass(kind, HardNegativeLoss):
         return kind(unused_logits)
     if unused_logits:
-        raise UserError(f"detector option unused_logits: the loss {key} has none")
+        raise UserError(f"detector option unused_logits: the loss {key} does not support it")
     return kind()

@@ -1,11 +1,11 @@
-"""NanoDet-Plus (RangiLyu/nanodet, 2021): a detector without anchors for phones.
+"""NanoDet-Plus (RangiLyu/nanodet, 2021): an anchor-free detector for phones.
 
-No paper describes it; the facts are those of the authors' code and config/nanodet-plus-m_320.yml. It puts together
-Generalized Focal Loss (arXiv:2006.04388), a path aggregation network of Ghost bottlenecks, dynamic soft labels and, in
-training only, an assign guidance module: a second neck with a larger head, whose predictions choose what both heads
-learn. The published networks have LeakyReLU in their ShuffleNetV2 too (the backbone option ``activation``).
+There is no paper; the sources are the authors' code and config/nanodet-plus-m_320.yml. It combines Generalized Focal
+Loss (arXiv:2006.04388), a path aggregation network of Ghost bottlenecks, dynamic soft label assignment and, only in
+training, an assign guidance module: a second neck with a larger head, whose predictions assign the targets of both
+heads. The published networks also have LeakyReLU in their ShuffleNetV2 (the backbone option ``activation``).
 
-What differs from the authors' code computes the same: the last convolution of the head is divided in two.
+One deviation from the authors' code, with the same result: the last convolution of the head is split in two.
 """
 
 import copy
@@ -29,20 +29,21 @@ from mobiledet.options import NanoDetPlusOptions
 from mobiledet.spec import NmsSpec
 
 BINS = 8
-CLASS_PRIOR_BIAS = -4.595  # scores begin at 0.01
+CLASS_PRIOR_BIAS = -4.595  # initial scores are 0.01
 HEAD_STD = 0.01
 GUIDANCE = "guidance"
 
 
 class AssignGuidance(nn.Module):
-    """A copy of the neck and a larger head that sees both necks' maps; gone when training is over.
+    """A copy of the neck, and a larger head on the maps of both necks; used only in training.
 
     Args:
-        neck: of the detector.
-        head: takes maps of twice the neck's channels.
+        neck: neck of the detector.
+        head: head for maps of twice the neck's channels.
 
     Attributes:
-        is_detached: whether its gradient stays inside, so that the detector learns from its own losses alone.
+        is_detached: whether it passes no gradient to backbone and neck, so that the detector learns only from its own
+            losses.
     """
 
     def __init__(self, neck: GhostPAN, head: GuideHead) -> None:
@@ -52,7 +53,7 @@ class AssignGuidance(nn.Module):
         self.is_detached = False
 
     def forward(self, features: Sequence[Tensor], maps: Sequence[Tensor]) -> DistributionOutputs:
-        """From the backbone's maps and those of the detector's neck."""
+        """Predictions from the maps of the backbone (``features``) and of the detector's neck (``maps``)."""
         if self.is_detached:
             features, maps = [f.detach() for f in features], [m.detach() for m in maps]
         both = [torch.cat(pair, dim=1) for pair in zip(maps, self.neck(features), strict=True)]
@@ -61,16 +62,16 @@ class AssignGuidance(nn.Module):
 
 
 class NanoDetPlus(Detector[DistributionOutputs]):
-    """One network for one image size.
+    """NanoDet-Plus for one image size.
 
     Args:
-        backbone: gives the feature maps.
-        neck: turns them into the levels of the head.
+        backbone: computes the feature maps.
+        neck: converts them to the levels of the head.
         head: predicts for every cell of every level.
         image_size: (height, width) in pixels.
-        strides: of the levels.
-        make_guide: makes the head of the guidance, without weights of a training.
-        detach_epoch: the epoch, counted from 0, from which on the guidance keeps its gradient to itself.
+        strides: strides of the levels.
+        make_guide: makes the head of the guidance with random weights; None for no guidance.
+        detach_epoch: epoch, counted from 0, from which the guidance passes no gradient to backbone and neck.
     """
 
     priors: Tensor
@@ -157,7 +158,7 @@ def _initialise(head: DistributionHead | GuideHead) -> None:
 def nanodet_plus(
     backbone: Backbone, num_classes: int, image_size: tuple[int, int], options: NanoDetPlusOptions
 ) -> NanoDetPlus:
-    """Four levels from stride 8. Arguments as in ``build_detector``."""
+    """NanoDet-Plus with four levels from stride 8. Arguments as in ``build_detector``."""
     info = backbone.feature_info
     require_multiples("nanodet_plus", image_size, info[-1].stride)
     make_activation = activation_layer(options.activation)

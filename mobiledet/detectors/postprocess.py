@@ -1,4 +1,4 @@
-"""From scores and boxes to detections: a dynamic form for batches in PyTorch, a static one for model files."""
+"""From scores and boxes to detections: dynamic for batches in PyTorch, and with constant shapes for model files."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,10 @@ from mobiledet.spec import NmsSpec
 
 
 def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[ImageDetections]:
-    """The ``top_k`` best (box, class) pairs of each image, suppressed by class.
+    """The ``top_k`` best (box, class) pairs of each image after non-maximum suppression within each class.
 
     Args:
-        boxes_xyxy: N x A x 4 pixels, clipped to the image; or N x AC x 4, a box for each pair.
+        boxes_xyxy: N x A x 4 pixels; or N x AC x 4, a box for each (box, class) pair.
         scores: N x A x C in 0..1.
     """
     batch, _, num_classes = scores.shape
@@ -27,7 +27,7 @@ def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[
     image = torch.arange(batch, device=scores.device).unsqueeze(1).expand_as(index)
     candidate = best >= nms.score
     image, labels, best, boxes = image[candidate], labels[candidate], best[candidate], boxes[candidate]
-    # one call for the whole batch: a class of an image is a group of its own; kept is sorted by score
+    # one call for the whole batch, with a separate group for each class of each image; kept is sorted by score
     kept = batched_nms(boxes, best, image * num_classes + labels, nms.iou)
     image, labels, best, boxes = image[kept], labels[kept], best[kept], boxes[kept]
     by_image = image.argsort(stable=True)
@@ -40,18 +40,18 @@ def select_detections(boxes_xyxy: Tensor, scores: Tensor, nms: NmsSpec) -> list[
 def select_candidates_static(
     ranks: Tensor, to_scores: Callable[[Tensor], Tensor], boxes_of: Callable[[Tensor], Tensor], top_k: int
 ) -> StaticCandidates:
-    """The first half of ``select_detections`` for one image in constant shapes, with box decoding.
+    """The first half of ``select_detections`` for one image with constant shapes, including box decoding.
 
-    Only operations that lower to one builtin each: top-k whose indices are used, row lookup by ``embedding``, float
-    arithmetic instead of integer division. Nothing above 3-D, no 64-bit integers at run time.
+    It uses only operations that lower to one builtin each: top-k, row lookup by ``embedding``, float arithmetic instead
+    of integer division. There are no tensors above 3-D and no 64-bit integers at run time.
 
     Args:
-        ranks: A x C, in the order of the scores; cheaper than the scores where those need an exponential each.
-        to_scores: turns chosen ranks into scores in 0..1.
-        boxes_of: gives the boxes of K rows, K x 4 xyxy in 0..1.
-        top_k: candidates.
+        ranks: A x C values with the same order as the scores, which may be cheaper to compute.
+        to_scores: converts ranks to scores in 0..1.
+        boxes_of: decodes the boxes of K rows, K x 4 xyxy in 0..1.
+        top_k: number of candidates.
     """
-    # every one of the best (row, class) pairs lies on one of the rows with the best classes
+    # the best (row, class) pairs are all in the rows with the highest maximum
     _, chosen = torch.topk(ranks.amax(1), min(top_k, len(ranks)))
     boxes = boxes_of(chosen)
     best, _, row, labels = best_pairs(F.embedding(chosen, ranks), top_k)
@@ -59,8 +59,8 @@ def select_candidates_static(
 
 
 def best_pairs(ranks: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The best (row, class) pairs of A x C ranks, at most ``top_k``: their ranks, their places 0..AC-1, their rows and
-    their classes as floats, K each."""
+    """The best (row, class) pairs of A x C ranks, at most ``top_k``: their ranks, indices 0..AC-1, rows, and classes as
+    floats, K each."""
     rows, classes = ranks.shape
     best, pair = torch.topk(ranks.reshape(-1), min(top_k, rows * classes))
     row = torch.floor((pair.float() + 0.5) / classes)
@@ -68,7 +68,7 @@ def best_pairs(ranks: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor, Tenso
 
 
 def suppress_static(candidates: StaticCandidates, nms: NmsSpec) -> StaticDetections:
-    """The second half: candidates to detections in constant shapes."""
+    """The second half of ``select_detections`` with constant shapes: non-maximum suppression of the candidates."""
     boxes_xyxy, labels, scores = candidates
     keep = static_nms(boxes_xyxy, labels, (scores >= nms.score).float(), nms.iou)
     limit = min(nms.max_detections, len(scores))

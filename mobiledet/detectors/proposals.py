@@ -1,4 +1,4 @@
-"""From the first stage's scores and boxes to proposals: a dynamic form for batches, a static one for model files."""
+"""From the first stage's outputs to proposals: dynamic for batches, and with constant shapes for model files."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,16 +11,16 @@ from torchvision.ops import batched_nms
 from mobiledet.ops.box_coder import decode
 from mobiledet.ops.nms import static_nms
 
-ANCHOR_WEIGHTS = (1.0, 1.0, 1.0, 1.0)  # of ``ops.box_coder``; Faster R-CNN leaves the first stage's offsets as they are
+ANCHOR_WEIGHTS = (1.0, 1.0, 1.0, 1.0)  # for ``ops.box_coder``; Faster R-CNN does not scale the first stage's offsets
 
 
 class ProposalRule(NamedTuple):
-    """How many anchors become proposals (arXiv:1506.01497, section 3.3).
+    """How anchors are selected as proposals (arXiv:1506.01497, section 3.3).
 
     Attributes:
-        candidates: of each level, the best, that enter suppression.
-        limit: proposals of an image.
-        iou: a candidate that overlaps a better one of its level by more than this is dropped.
+        candidates: number of highest-scoring anchors per level before non-maximum suppression.
+        limit: number of proposals per image.
+        iou: IoU threshold of non-maximum suppression among the candidates of a level.
         score: lowest objectness, in 0..1.
     """
 
@@ -40,10 +40,10 @@ def select_proposals(
         deltas: N x A x 4 offsets.
         anchors_xyxy: A x 4 in fractions of the image.
         level_sizes: number of anchors of each level, A in sum.
-        rule: how many.
+        rule: how proposals are selected.
 
     Returns:
-        N x limit x 4 in fractions of the image, best first; rows that are left over are zero.
+        N x limit x 4 in fractions of the image, best first; unused rows are zero.
     """
     images = objectness.shape[0]
     best = [
@@ -60,7 +60,7 @@ def select_proposals(
     boxes = decode(deltas, anchors_xyxy[index], ANCHOR_WEIGHTS).clamp(0, 1)
     sound = (boxes[..., 2:] > boxes[..., :2]).all(-1) & (scores.sigmoid() >= rule.score)
     image, level, scores, boxes = image[sound], level[sound], scores[sound], boxes[sound]
-    # one call for the whole batch: a level of an image is a group of its own; kept is sorted by score
+    # one call for the whole batch, with a separate group for each level of each image; kept is sorted by score
     kept = batched_nms(boxes, scores, image * len(level_sizes) + level, rule.iou)
     kept = kept[image[kept].argsort(stable=True)]
     image, boxes = image[kept], boxes[kept]
@@ -73,14 +73,15 @@ def select_proposals(
 
 
 class ProposalPostProcess(nn.Module):
-    """``select_proposals`` for one image in constant shapes: 1 x A logits and 1 x A x 4 offsets to 1 x limit x 4.
+    """``select_proposals`` for one image with constant shapes: from 1 x A logits and 1 x A x 4 offsets to 1 x limit x
+    4.
 
-    A module of its own, so that its operations can be told from the network's in every exported graph: they must stay
-    in 32 bits.
+    It is a module of its own so that its operations can be identified in every exported graph, because they must be
+    computed in 32 bits.
 
     Args:
         level_sizes: number of anchors of each level.
-        rule: how many.
+        rule: how proposals are selected.
     """
 
     def __init__(self, level_sizes: Sequence[int], rule: ProposalRule) -> None:
@@ -102,7 +103,7 @@ class ProposalPostProcess(nn.Module):
             level_scores.append(scores)
             level_boxes.append(boxes)
         scores, boxes, kept = torch.cat(level_scores), torch.cat(level_boxes), torch.cat(level_kept)
-        # positive for what is kept, in the order of the logits: sigmoids of good scores are all one
+        # positive for kept boxes, in the order of the logits, because the sigmoids of high logits are all 1
         order = (scores - scores.amin(0) + 1) * kept
         count = min(rule.limit, order.shape[0])
         best, index = torch.topk(order, count)
@@ -111,5 +112,5 @@ class ProposalPostProcess(nn.Module):
 
 
 def _starts(level_sizes: Sequence[int]) -> list[int]:
-    """Number of the first anchor of each level."""
+    """Index of the first anchor of each level."""
     return [sum(level_sizes[:level]) for level in range(len(level_sizes))]

@@ -1,4 +1,4 @@
-"""Features of proposals: RoIAlign over one map, or over a pyramid that serves each size of box from one level."""
+"""Features of proposals: RoIAlign on one map, or on a pyramid where the size of a box determines its level."""
 
 import math
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ CANONICAL_LEVEL = 4  # the level of stride 16
 
 
 class RegionPooling(nn.Module):
-    """N x R boxes to N * R maps of resolution x resolution.
+    """Pools the features of N x R boxes to N * R maps of resolution x resolution.
 
     Args:
-        strides: of the feature maps, finest first, powers of two.
+        strides: strides of the feature maps, finest first, powers of two.
         image_size: (height, width) in pixels.
-        resolution: bins along each side of a box.
-        sampling_ratio: samples of a bin along each side.
-        canonical_side: pixels; from a box of this side on the level of stride 16 serves, from its double on the next,
-            and so on (Feature Pyramid Networks, arXiv:1612.03144, equation 1, which has 224).
+        resolution: number of bins along each side of a box.
+        sampling_ratio: number of samples along each side of a bin.
+        canonical_side: side in pixels of the smallest boxes that are pooled from the level of stride 16; each doubling
+            moves a box to the next level (Feature Pyramid Networks, arXiv:1612.03144, equation 1, which has 224).
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class RegionPooling(nn.Module):
         self.grid = grid
 
     def forward(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
-        """Features of the boxes in fractions of the image, in the order of the flattened N x R."""
+        """Features of N x R x 4 boxes in fractions of the image, in the order of the flattened N x R."""
         if features[0].requires_grad and features[0].device.type == "cpu":
-            return self._sum_of_levels(features, boxes_xyxy)  # whose gradient is ten times as fast there
+            return self._sum_of_levels(features, boxes_xyxy)  # its gradient is ten times faster on the CPU
         height, width = self.image_size
         pixels = boxes_xyxy * boxes_xyxy.new_tensor([width, height, width, height])
         maps = dict(zip(self.align.featmap_names, features, strict=False))
@@ -67,7 +67,7 @@ class RegionPooling(nn.Module):
         return pooled
 
     def forward_static(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
-        """The same for one image in constant shapes, in the form that is fastest on a phone's runtime.
+        """Like ``forward`` for one image with constant shapes, by the method that is fastest in a phone's runtime.
 
         Measured in LiteRT on one thread for 100 boxes and 96 channels: products take 1.2 ms on a map of 20 x 20, 5.9 ms
         on maps of 40, 20 and 10, 19.6 ms on 80, 40 and 20; lookups 5.9, 4.8 and 5.8 ms.
@@ -80,7 +80,7 @@ class RegionPooling(nn.Module):
         return gathered_roi_align(table, cells, weights, self.grid.resolution)
 
     def _sum_of_levels(self, features: Sequence[Tensor], boxes_xyxy: Tensor) -> Tensor:
-        """Products of matrices on every level, of which all but each box's own give zero."""
+        """Sum over the levels of matrix products, which are zero except on each box's own level."""
         products = self.post_process_products(boxes_xyxy)
 
         def pool(feature: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
@@ -91,10 +91,10 @@ class RegionPooling(nn.Module):
 
 
 class RegionGrid:
-    """Which level serves a box, and how it is cut.
+    """Determines the level of a box, and holds the parameters of RoIAlign.
 
     Args:
-        levels: base-2 logarithms of the strides, finest first, one after the other.
+        levels: base-2 logarithms of the strides, finest first, consecutive.
         image_size: (height, width) in pixels.
         resolution, sampling_ratio, canonical_side: see ``RegionPooling``.
     """
@@ -110,13 +110,13 @@ class RegionGrid:
         height, width = image_size
         self.shapes = [(height >> level, width >> level) for level in levels]
         sides = [canonical_side * 2 ** (level - CANONICAL_LEVEL) for level in levels[1:]]
-        # least area of a box on the second level and on; torchvision's mapper lets a box in that is short by a hair
+        # smallest area of a box on each level from the second; torchvision's mapper accepts slightly smaller boxes
         self.areas = [(side * 2**-1e-6) ** 2 / (height * width) for side in sides]
         self.resolution = resolution
         self.sampling_ratio = sampling_ratio
 
     def belongs(self, boxes_xyxy: Tensor) -> list[Tensor]:
-        """For each level 1 where it serves a box, else 0: ... x 4 to ... each."""
+        """For each level, 1 for boxes that belong to it, otherwise 0: from ... x 4 to ... for each level."""
         x1, y1, x2, y2 = boxes_xyxy.unbind(-1)
         area = (x2 - x1) * (y2 - y1)
         at_least = [torch.ones_like(area), *((area >= least).to(area.dtype) for least in self.areas)]
@@ -124,11 +124,11 @@ class RegionGrid:
 
 
 class ProductPostProcess(nn.Module):
-    """Weights for ``separable_roi_align``: N x R x 4 boxes to N x R x P x H and N x R x P x W for each level, zero for
-    boxes of another level.
+    """Weights for ``separable_roi_align``: from N x R x 4 boxes to N x R x P x H and N x R x P x W for each level, zero
+    for boxes of another level.
 
-    This and the next are modules of their own, so that their operations can be told from the network's in every
-    exported graph: places in a map must be computed in 32 bits.
+    This and ``LookupPostProcess`` are modules of their own so that their operations can be identified in every exported
+    graph, because positions in a map must be computed in 32 bits.
     """
 
     def __init__(self, grid: RegionGrid) -> None:
@@ -147,7 +147,8 @@ class ProductPostProcess(nn.Module):
 
 
 class LookupPostProcess(nn.Module):
-    """Cells and weights for ``gathered_roi_align``: K x 4 boxes to K x L x L each, the levels' cells in one table."""
+    """Cell indices and weights for ``gathered_roi_align``: from K x 4 boxes to K x L x L each; the cells of all levels
+    are in one table."""
 
     def __init__(self, grid: RegionGrid) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""The region proposal network of Faster R-CNN (arXiv:1506.01497, section 3.1): its heads and its loss.
+"""The region proposal network of Faster R-CNN (arXiv:1506.01497, section 3.1): its full head and its loss.
 
-``heads.PyramidHead`` with one logit an anchor is its light head, depthwise separable.
+Its depthwise separable head is ``heads.PyramidHead`` with one logit per anchor.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ SMOOTH_L1_BETA = 1 / 9  # as in Detectron and torchvision
 
 
 class FullHead(nn.Module):
-    """The paper's head, by torchvision: a full 3x3 convolution shared by all levels.
+    """The paper's head, from torchvision: a full 3x3 convolution shared by all levels.
 
     Args:
-        channels: of every level.
-        anchors_per_cell: the same on every level.
+        channels: channels of every level.
+        anchors_per_cell: number of anchors per cell, the same on every level.
     """
 
     def __init__(self, channels: int, anchors_per_cell: int) -> None:
@@ -37,12 +37,12 @@ class FullHead(nn.Module):
 
 
 class ProposalLoss(nn.Module):
-    """Binary cross-entropy on the objectness of sampled anchors, smooth L1 on the boxes of the foreground among them.
+    """Binary cross-entropy for the objectness of sampled anchors, smooth L1 loss for the boxes of foreground anchors.
 
     Args:
-        background_iou, foreground_iou: of ``match_two_thresholds``.
-        samples: anchors of an image.
-        positive_fraction: largest share of foreground among them.
+        background_iou, foreground_iou: see ``match_two_thresholds``.
+        samples: number of sampled anchors per image.
+        positive_fraction: largest fraction of foreground among them.
     """
 
     def __init__(self, background_iou: float, foreground_iou: float, samples: int, positive_fraction: float) -> None:

@@ -1,12 +1,12 @@
 """SSDLite: SSD (arXiv:1512.02325) with depthwise separable prediction layers (arXiv:1801.04381, section 6.2).
 
-``ssdlite`` is the papers' form: strides 16 and 32 of the backbone, four coarser levels, SSD's anchors and loss.
-``ssdlite_fpn`` predicts from a small feature pyramid that starts at stride 8, which small objects need, with one head
-for all levels.
+``ssdlite`` is the variant of the papers: strides 16 and 32 of the backbone, four coarser levels, SSD's anchors and
+loss. ``ssdlite_fpn`` predicts from a small feature pyramid that starts at stride 8, which small objects need, with one
+head shared by all levels.
 
-Options of ``ssdlite`` make the networks of TensorFlow's detection zoo: ``layers="full"`` is SSD before SSDLite, with
-full 3x3 convolutions between the levels and 1x1 convolutions for a head; ``padding="same"`` pads as TensorFlow does,
-and ``clip_last`` suppresses boxes before they are clipped to the image.
+With options ``ssdlite`` becomes the networks of TensorFlow's detection zoo: ``layers="full"`` is SSD, with full 3x3
+convolutions between the levels and 1x1 convolutions as head; ``padding="same"`` pads as TensorFlow does, and
+``clip_last`` applies non-maximum suppression before boxes are clipped to the image.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from mobiledet.layers import ConvNormAct, NormLayer, ReLU6, depthwise_separable,
 from mobiledet.ops.anchors import AnchorSizes, square_anchor_sizes, ssd_anchor_sizes
 from mobiledet.options import SsdLiteFpnOptions, SsdLiteOptions
 
-EXTRA_CHANNELS = (512, 256, 256, 128)  # of the levels beyond stride 32, as in the MobileNet papers' SSDLite
+EXTRA_CHANNELS = (512, 256, 256, 128)  # channels of the levels beyond stride 32, as in the MobileNet papers' SSDLite
 LEVELS = 2 + len(EXTRA_CHANNELS)
 PYRAMID_CHANNELS = 96
 PYRAMID_LEVELS = 4
@@ -34,13 +34,13 @@ ssdlite_norm: NormLayer = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
 
 
 class ExtraLevels(nn.Module):
-    """SSDLite's levels: the backbone's strides 16 and 32, then ever coarser maps.
+    """SSDLite's levels: the backbone's strides 16 and 32, then coarser maps.
 
     Each coarser map comes from a 1x1 convolution to half of its channels, a 3x3 depthwise convolution of stride 2 and
-    a 1x1 convolution; a full 3x3 convolution in place of the latter two where the layers are not separable.
+    a 1x1 convolution; without ``separable`` a full 3x3 convolution replaces the last two.
 
     Attributes:
-        channels: of each level.
+        channels: channels of each level.
     """
 
     def __init__(self, backbone: Backbone, norm_layer: NormLayer, separable: bool = True) -> None:
@@ -68,11 +68,11 @@ class ExtraLevels(nn.Module):
 
 
 class SSDLite(DenseDetector):
-    """The papers' form, which predicts from maps of its own choice."""
+    """The variant of the papers, which uses the backbone's ``ssd_features``."""
 
     @property
     def finest_stride(self) -> int:
-        """Pixels of the input between neighbouring cells of the finest level."""
+        """Stride of the finest feature level, in pixels of the input."""
         return self.backbone.ssd_info[0].stride
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -85,7 +85,7 @@ def ssdlite(
     image_size: tuple[int, int],
     options: SsdLiteOptions,
 ) -> DenseDetector:
-    """Six levels from stride 16; by default SSD's anchors and loss. Arguments as in ``build_detector``."""
+    """SSDLite with six levels from stride 16; by default SSD's anchors and loss. Arguments as in ``build_detector``."""
     objective = build_loss(options.loss, options.unused_logits)
     sizes = options.anchors or ssd_anchor_sizes(LEVELS)
     _require_levels(sizes, LEVELS)
@@ -105,7 +105,7 @@ def ssdlite_fpn(
     image_size: tuple[int, int],
     options: SsdLiteFpnOptions,
 ) -> DenseDetector:
-    """Four levels from stride 8; by default one square anchor a cell and the focal loss. Arguments as in
+    """SSDLite with four levels from stride 8; by default one square anchor per cell and the focal loss. Arguments as in
     ``build_detector``."""
     require_multiples("ssdlite_fpn", image_size, backbone.feature_info[-1].stride)
     objective = build_loss(options.loss)

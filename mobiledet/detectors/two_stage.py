@@ -1,4 +1,4 @@
-"""A detector that proposes regions and then looks at each of them: Faster R-CNN (arXiv:1506.01497), put together."""
+"""Two-stage detectors, which classify proposed regions: Faster R-CNN (arXiv:1506.01497)."""
 
 from collections.abc import Sequence
 
@@ -28,23 +28,23 @@ from mobiledet.ops.sampling import sample_balanced
 from mobiledet.options import FasterRcnnOptions
 from mobiledet.spec import NmsSpec
 
-IMAGES_AT_A_TIME = 2  # whose regions are in memory together, where they are not kept
+IMAGES_AT_A_TIME = 2  # images whose regions are in memory together if regions are recomputed for the gradient
 
 
 class TwoStageDetector(Detector[TwoStageOutputs]):
-    """One network for one image size. Boxes are fractions of the image, but for the true ones and the anchors in
-    pixels that are matched with them.
+    """A two-stage detector for one image size. Boxes are fractions of the image, except for ground-truth boxes and the
+    anchors that are matched with them, which are in pixels.
 
     Args:
-        backbone: gives the feature maps.
-        neck: turns them into the levels of the first stage, of equal channels.
+        backbone: computes the feature maps.
+        neck: converts them to the levels of the first stage, of equal channels.
         rpn: the head of the first stage.
-        pooling: takes the regions from the finest levels.
-        box_head: the second stage.
+        pooling: pools the features of regions from the finest levels.
+        box_head: the head of the second stage.
         anchors_xyxy: A x 4 pixels.
         level_sizes: number of anchors of each level.
         image_size: (height, width) in pixels.
-        options: numbers of proposals and samples.
+        options: options of the detector, such as the numbers of proposals and samples.
     """
 
     anchors_xyxy: Tensor
@@ -84,11 +84,11 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
 
     @property
     def finest_stride(self) -> int:
-        """Pixels of the input between neighbouring cells of the finest level."""
+        """Stride of the finest feature level, in pixels of the input."""
         return self.pooling.strides[0]
 
     def _scale(self, like: Tensor) -> Tensor:
-        """What turns fractions into pixels."""
+        """The factors from fractions to pixels, (width, height, width, height)."""
         height, width = self.image_size
         return like.new_tensor([width, height, width, height])
 
@@ -107,7 +107,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         return self._second_stage(first, proposals, self.pooling.forward_static(features, proposals))
 
     def _propose(self, first: RawOutputs, rule: ProposalRule) -> Tensor:
-        """N x limit x 4; the second stage does not teach the first through its proposals."""
+        """Proposals, N x limit x 4, without a gradient to the first stage."""
         logits, deltas = first.class_logits.detach().squeeze(-1).float(), first.box_deltas.detach().float()
         return select_proposals(logits, deltas, self.anchor_fractions, self.level_sizes, rule)
 
@@ -124,7 +124,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
 
         with torch.no_grad():
             boxes = targets.boxes_xyxy / self._scale(targets.boxes_xyxy) * valid.unsqueeze(-1)
-            # the true boxes are proposals too, so that there is something to learn from the start
+            # ground-truth boxes are added to the proposals, so that there are good ones from the start
             proposals = torch.cat((self._propose(first, self.train_rule), boxes), dim=1)
             matched = match_two_thresholds(boxes, valid, proposals, options.foreground_iou, options.foreground_iou)
             empty = (proposals[..., 2:] <= proposals[..., :2]).any(-1)
@@ -134,7 +134,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
             foreground = matched >= 0
             labels = targets.labels.gather(1, matched.clamp(min=0)).where(foreground, -1) + 1  # 0 is background
             boxes = boxes.gather(1, matched.clamp(min=0).unsqueeze(-1).expand(-1, -1, 4))
-        logits, deltas = self.box_head(self._enter(features, proposals, sampled), entered=True)
+        logits, deltas = self.box_head(self._box_head_entry(features, proposals, sampled), entered=True)
         labels, foreground = labels[sampled], foreground[sampled]
         losses["classifier"] = F.cross_entropy(logits.float(), labels)
         deltas = deltas[foreground].float().unflatten(1, (deltas.shape[1] // 4, 4))
@@ -145,16 +145,16 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         losses["box_reg"] = box_error / max(len(labels), 1)
         return losses
 
-    def _enter(self, features: list[Tensor], proposals: Tensor, sampled: Tensor) -> Tensor:
-        """The entry of the box head for the sampled proposals of all images.
+    def _box_head_entry(self, features: list[Tensor], proposals: Tensor, sampled: Tensor) -> Tensor:
+        """The first layers of the box head, ``BoxHead.entry``, for the sampled proposals of all images.
 
-        Regions are by far the largest tensors of a step. Where the entry makes less of them they are not kept for the
-        gradient, but made again, those of a few images at a time.
+        Regions are by far the largest tensors of a step. If the entry reduces their size, they are not kept for the
+        gradient but recomputed, for a few images at a time.
         """
 
         def enter(features: list[Tensor], proposals: Tensor, sampled: Tensor) -> Tensor:
             regions = self.pooling(features, proposals)
-            if not sampled.all():  # rows that fill up a sample would spoil the normalisation statistics
+            if not sampled.all():  # padding rows would distort the statistics of batch normalisation
                 regions = regions[sampled.flatten()]
             return self.box_head.entry(regions)
 
@@ -180,7 +180,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         return select_detections(boxes, scores, nms)
 
     def _scores(self, class_logits: Tensor) -> Tensor:
-        """Of the classes: without background, and without what names no class."""
+        """Scores of the classes, without background and unused logits."""
         return class_logits.softmax(-1)[..., 1 : class_logits.shape[-1] - self.unused_logits]
 
     def candidates_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticCandidates:

@@ -45,7 +45,7 @@ def replay_golden(
     for case in cases:
         found = detect(case)
         comparison = compare_lists(case.expected, found, case.cut, bundle.spec.nms, tolerance)
-        unsettled += max(len(comparison.missing.unsettled), len(comparison.invented.unsettled))
+        unsettled += max(len(comparison.missing.unsettled), len(comparison.extra.unsettled))
         problem = _difference(bundle, case.expected, found, comparison)
         if not problem and unsettled > math.ceil(UNSETTLED_SHARE * total):
             problem = f"{unsettled} of {total} boxes are suppressed differently"
@@ -88,14 +88,14 @@ def as_fractions(frame: Frame, spec: InputSpec | None) -> Detections:
         raise UserError(f"the device {frame.problem}")
     if spec is None:
         return frame.detections
-    return Placement.of(frame.height, frame.width, spec).from_picture(frame.detections)
+    return Placement.of(frame.height, frame.width, spec).from_image(frame.detections)
 
 
 def _difference(bundle: Bundle, expected: Detections, found: Detections, compared: Comparison) -> str:
     """Description of an unexplained difference between two lists; empty if there is none."""
     if len(expected) and len(found) and not found.scores.any():
         return f"all scores are zero where {len(expected)} detections are expected"
-    for verb, ours, side in (("misses", expected, compared.missing), ("invents", found, compared.invented)):
+    for verb, ours, side in (("misses", expected, compared.missing), ("invents", found, compared.extra)):
         if side.unexplained.size:
             worst = side.unexplained[0]
             label = bundle.spec.labels[ours.labels[worst]]

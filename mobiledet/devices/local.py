@@ -12,8 +12,8 @@ import numpy as np
 
 import mobiledet
 from mobiledet.bundle import Bundle, ModelFile
-from mobiledet.data.images import Decoded, ImageSource, read_for
-from mobiledet.data.resize import fit
+from mobiledet.data.images import Decoded, ImageSource, read_for_input
+from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
     MOST_THREADS,
@@ -135,7 +135,7 @@ class LocalSession:
         """Like ``detect``, but boxes may reach beyond the image, into the padding of a letterbox."""
         for index, image in enumerate(images):
             name = image if isinstance(image, Path) else Path(str(index))
-            yield self._frame(name, partial(read_for, image, name, self._bundle.spec.input, apply_orientation))
+            yield self._frame(name, partial(read_for_input, image, name, self._bundle.spec.input, apply_orientation))
 
     def _frame(self, image: Path, decode: Callable[[], Decoded]) -> Frame:
         started = time.perf_counter_ns()
@@ -144,7 +144,7 @@ class LocalSession:
         except UserError as error:
             return Frame(image, Detections.empty(), None, str(error))
         decoded = time.perf_counter_ns()
-        pixels = fit(picture.pixels, self._bundle.spec.input, picture.extent)
+        pixels = resize_to_input(picture.pixels, self._bundle.spec.input, picture.extent)
         placement = Placement.of(picture.height, picture.width, self._bundle.spec.input)
         detections, times = self._run(pixels, placement, started, decoded)
         return Frame(image, detections, times, height=picture.height, width=picture.width)
@@ -164,7 +164,7 @@ class LocalSession:
         inferred = time.perf_counter_ns()
         detections = self._detector.detections(1, 1, len(self._bundle.spec.labels))
         if placement:
-            detections = placement.to_picture(detections)
+            detections = placement.to_image(detections)
         finished = time.perf_counter_ns()
         return detections, StageTimes(decoded - started, prepared - decoded, inferred - prepared, finished - inferred)
 

@@ -159,7 +159,7 @@ def _check_known(session: Session, spec: ModelSpec, dataset: DetectionSet, log: 
     (again,) = session.detect([image.path], image.apply_orientation)
     before = log.found[last].detections
     compared = compare_lists(before, again.detections, spec.nms.score, spec.nms, SAME)
-    odd = len(compared.missing.unexplained) + len(compared.invented.unexplained)
+    odd = len(compared.missing.unexplained) + len(compared.extra.unexplained)
     if again.problem or odd > ODD_SHARE * len(before):
         raise UserError(
             f"{log.path} has other detections for {image.path.name} than the device gives now ({odd} of {len(before)} "

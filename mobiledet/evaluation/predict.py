@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mobiledet.data.images import list_images, load_rgb, unread_pictures
+from mobiledet.data.images import list_images, load_rgb, unsupported_images
 from mobiledet.data.video import UnreadVideo, is_video, list_videos, short_name
 from mobiledet.detections import Detections
 from mobiledet.devices.base import Session
@@ -153,7 +153,7 @@ def _sources(given: Sequence[str], numbered: bool) -> tuple[list[Path], list[str
         path = Path(source)
         inside = list_videos(path)
         videos += map(str, inside)
-        unsupported += unread_pictures(path)
+        unsupported += unsupported_images(path)
         try:
             images += sorted(list_images(path), key=_number) if numbered else list_images(path)
         except UserError:

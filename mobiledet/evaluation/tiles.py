@@ -19,7 +19,7 @@ from mobiledet.detections import Detections
 from mobiledet.devices.base import BenchmarkPlan, BenchmarkSamples, Execution, Frame, GoldenReport, Session, StageTimes
 from mobiledet.errors import UserError
 from mobiledet.evaluation.tile_merging import merge
-from mobiledet.spec import LEAST_SIDE, ModelSpec, image_sides, sides_text
+from mobiledet.spec import MIN_SIDE, ModelSpec, image_sides, sides_text
 
 AUTO = "auto"
 MAX_TILES = 5000  # of an image
@@ -78,8 +78,8 @@ def parse_tiling(text: str, overlap: float) -> Tiling | None:
         height, width = image_sides(text)
     except ValueError as error:
         raise UserError(f"--tiles {text!r}: {error}, or {AUTO}") from error
-    if min(height, width) < LEAST_SIDE:
-        raise UserError(f"--tiles {text!r} is below {LEAST_SIDE} pixels; give a larger size, such as 640")
+    if min(height, width) < MIN_SIDE:
+        raise UserError(f"--tiles {text!r} is below {MIN_SIDE} pixels; give a larger size, such as 640")
     return Tiling(height, width, overlap)
 
 

@@ -1,1 +1,1 @@
-"""Files that are whole or not there: written at once, locked, checked against checksums, cleared away after a kill."""
+"""Robust files: atomic writes, locks, checksums, safe unpacking, and removal of what killed processes left."""

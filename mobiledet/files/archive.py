@@ -1,4 +1,4 @@
-"""Zip files from outside: unpacked only when nothing in them is odd."""
+"""Unpacks untrusted zip files, after checking their entries."""
 
 import lzma
 import shutil
@@ -11,9 +11,9 @@ from mobiledet.errors import UserError
 from mobiledet.files.atomic import DiskFull, is_full
 
 MOST_ENTRIES = 10_000
-# others take long to unpack, or libraries that are not everywhere
+# other methods are slow, or need libraries that are not everywhere
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# a changed byte can look like a broken stream, an encrypted entry or an unknown method
+# what zipfile raises for damaged files: a changed byte can look like an encrypted entry or an unknown method
 DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -31,14 +31,14 @@ def unpack(path: Path, folder: Path, most_bytes: int) -> None:
     """Extract a zip file.
 
     Args:
-        path: of it.
-        folder: where to; exists.
-        most_bytes: of all entries together.
+        path: the zip file.
+        folder: existing folder to extract to.
+        most_bytes: largest total size of the unpacked entries.
 
     Raises:
-        DiskFull: there is no room in ``folder``.
-        UserError: it is no zip file, is damaged, too large, or an entry would lie outside of ``folder``, is a link, or
-            stands there twice.
+        DiskFull: there is not enough space in ``folder``.
+        UserError: the file is not a zip file, is damaged or too large, or an entry would be outside ``folder``, is a
+            link, or is repeated.
     """
     try:
         with zipfile.ZipFile(path) as archive:

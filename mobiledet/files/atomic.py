@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written under a temporary name, then renamed."""
+"""Atomic writing of files and folders: they are written under a temporary name, then renamed."""
 
 import errno
 import os
@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mobiledet.errors import UserError
-from mobiledet.files.leftovers import owned_name, sweep
+from mobiledet.files.leftovers import owned_name, remove_abandoned
 
 
 class DiskFull(UserError):
-    """A write failed for want of space."""
+    """A write failed for lack of space."""
 
 
 def file_name_of(text: str) -> str:
-    """A name that every file system takes: what is no letter, digit, point, hyphen or underscore becomes a hyphen."""
+    """A name that is valid in every file system: only letters, digits, dots, hyphens and underscores are kept, other
+    characters become hyphens."""
     return re.sub(r"[^\w.-]", "-", text)
 
 
@@ -35,7 +36,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise UserError(f"cannot write {path}: it is a folder; give the name of a file")
-        sweep(path.parent)
+        remove_abandoned(path.parent)
         try:
             yield temporary
             os.replace(temporary, path)
@@ -59,7 +60,7 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         if path.exists() and not overwrite:
             raise _exists(path)
         temporary.mkdir(parents=True)
-        sweep(path.parent)
+        remove_abandoned(path.parent)
         try:
             yield temporary
             if overwrite:
@@ -71,7 +72,7 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a write failed for want of space: on the disk, in a quota, or in the size of one file."""
+    """Whether a write failed because the disk or a quota is full, or the file exceeds the largest allowed size."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -84,10 +85,10 @@ def _exists(path: Path) -> UserError:
 
 
 def _place_folder(new: Path, path: Path) -> None:
-    """Rename ``new`` to ``path``, which another process may have made since it was looked for."""
+    """Rename ``new`` to ``path``, which another process may have made since the last check."""
     try:
         if path.is_dir():
-            raise _exists(path)  # an empty one would be replaced without a word
+            raise _exists(path)  # os.rename would silently replace an empty folder
         os.rename(new, path)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
@@ -96,7 +97,7 @@ def _place_folder(new: Path, path: Path) -> None:
 
 
 def _replace_folder(new: Path, path: Path) -> None:
-    """Rename ``new`` to ``path``; what stood there before is removed only after the rename, and put back without it."""
+    """Rename ``new`` to ``path``. The old content is removed only after the rename, and restored if that fails."""
     if not path.exists():
         os.replace(new, path)
         return

@@ -1,11 +1,11 @@
-"""Where things are kept that can be made again."""
+"""The cache folder, for files that can be made or downloaded again."""
 
 import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """``$MOBILEDET_CACHE``, else ``mobiledet`` in the user's cache folder."""
+    """``$MOBILEDET_CACHE`` if it is set, otherwise ``mobiledet`` in the user's cache folder."""
     given = os.environ.get("MOBILEDET_CACHE")
     if given:
         return Path(given)

@@ -1,4 +1,4 @@
-"""``SHA256SUMS``: the checksum of every file of a folder, in the form of coreutils (``sha256sum -c SHA256SUMS``)."""
+"""``SHA256SUMS``: the checksums of all files in a folder, in the format of coreutils (``sha256sum -c SHA256SUMS``)."""
 
 import hashlib
 import re
@@ -8,29 +8,29 @@ from pathlib import Path, PurePosixPath
 from mobiledet.errors import UserError
 
 SUMS = "SHA256SUMS"
-# no control character in a path, a line end of Windows among them
+# a path contains no control characters, such as Windows line ends
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\0-\x1f\x7f]+)")
 
 
 def write_checksums(folder: Path) -> None:
-    """Write ``SHA256SUMS``: one line for each file but itself, sorted by path."""
+    """Write ``SHA256SUMS``: one line for each other file in the folder, sorted by path."""
     lines = [f"{_sha256(folder / name)}  {name}\n" for name in sorted(_files(folder))]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def verified_checksums(folder: Path, source: Path) -> dict[str, str]:
-    """Read ``SHA256SUMS`` and hold every file of the folder against it.
+    """Read ``SHA256SUMS`` and verify every file in the folder.
 
     Args:
-        folder: holds the files.
-        source: what the user named, for messages.
+        folder: folder of the files.
+        source: the path that the user gave, for error messages.
 
     Returns:
         checksum of each file by its path, in the order of the list.
 
     Raises:
-        UserError: the list is missing or malformed, names a path out of the folder, or a file is missing, changed or
-            not listed.
+        UserError: the list is missing or malformed or names a path outside the folder, or a file is missing, changed
+            or not listed.
     """
     if not (folder / SUMS).is_file():
         raise UserError(f"{source}: {SUMS} is missing, as in bundles of an older mobiledet; export or copy it again")
@@ -48,7 +48,7 @@ def verified_checksums(folder: Path, source: Path) -> dict[str, str]:
 
 
 def checksum_of(name: str, checksums: Mapping[str, str]) -> str:
-    """The checksum of a file; of a folder that of the lines of its files; empty when nothing of it is listed."""
+    """The checksum of a file, or of the lines of a folder's files; empty if none is listed."""
     if name in checksums:
         return checksums[name]
     lines = [f"{sha256}  {path}\n" for path, sha256 in sorted(checksums.items()) if path.startswith(f"{name}/")]
@@ -56,10 +56,10 @@ def checksum_of(name: str, checksums: Mapping[str, str]) -> str:
 
 
 def inside(folder: Path, name: str, source: Path) -> Path:
-    """``folder / name`` when that stays inside of ``folder``.
+    """``folder / name``, which must be inside ``folder``.
 
     Raises:
-        UserError: it does not.
+        UserError: it is outside, possibly through a link.
     """
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name or "\0" in name:
@@ -79,7 +79,7 @@ def parse_checksums(content: bytes, source: Path) -> dict[str, str]:
     for number, line in enumerate([*lines, *([rest] if rest else [])], start=1):
         found = _LINE.fullmatch(line)
         if not found or number > len(lines):
-            raise UserError(f"{source}: line {number} of {SUMS} is no checksum and path; copy the bundle again")
+            raise UserError(f"{source}: line {number} of {SUMS} is not a checksum and a path; copy the bundle again")
         if found[2] in checksums or found[2] == SUMS:
             raise UserError(f"{source}: {SUMS} lists {found[2]} twice, or itself; export the bundle again")
         checksums[found[2]] = found[1]
@@ -87,7 +87,7 @@ def parse_checksums(content: bytes, source: Path) -> dict[str, str]:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """All but ``SHA256SUMS``; a link to a folder counts as a file, for nothing looks into it."""
+    """All files but ``SHA256SUMS``; a link to a folder counts as a file, because links are not followed."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if (path.is_symlink() or not path.is_dir()) and name != SUMS:

@@ -1,7 +1,8 @@
-"""Temporary files and folders whose names say which process they belong to, so that others can tell when it is gone.
+"""Temporary files and folders whose names contain the process that they belong to.
 
-``.NAME.HOST-PID-RANDOM.tmp`` beside a file that is being written, ``mobiledet-KIND-HOST-PID-RANDOM`` in the system's
-temporary folder. What a killed process left is removed by the next one that works in the same folder.
+They are called ``.NAME.HOST-PID-RANDOM.tmp`` beside a file that is being written, and
+``mobiledet-KIND-HOST-PID-RANDOM`` in the system's temporary folder. Those of a killed process are removed by the next
+process that uses the same folder.
 """
 
 import hashlib
@@ -16,19 +17,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-FOREIGN_SECONDS = 2 * 86_400.0  # after so long without a change nothing of another machine is being worked on
+FOREIGN_SECONDS = 2 * 86_400.0  # files of another machine count as abandoned after so long without a change
 _OWNED = re.compile(r"(?:\..+\.|mobiledet-[a-z]+-)([0-9a-f]{6})-(\d{1,10})-[0-9a-f]{8}(?:\.tmp|\.work)?")
 _swept: set[str] = set()
 
 
 def owned_name(name: str, suffix: str = ".tmp") -> str:
-    """A name for a temporary file or folder that will become ``name`` in the same folder."""
+    """A name for a temporary file or folder that will be renamed to ``name`` in the same folder."""
     return f".{name}.{_owner()}{suffix}"
 
 
 @contextmanager
 def scratch_folder(kind: str) -> Iterator[Path]:
-    """A new folder in the system's temporary folder, for as long as the block lasts."""
+    """A context with a new folder in the system's temporary folder, which is removed at the end."""
     folder = make_scratch_folder(kind)
     try:
         yield folder
@@ -37,16 +38,20 @@ def scratch_folder(kind: str) -> Iterator[Path]:
 
 
 def make_scratch_folder(kind: str) -> Path:
-    """A new folder in the system's temporary folder that the caller removes; ``kind`` is a word of small letters."""
+    """A new folder in the system's temporary folder, which the caller must remove.
+
+    Args:
+        kind: part of the folder's name; a word in lower case letters.
+    """
     parent = Path(tempfile.gettempdir())
-    sweep(parent)
+    remove_abandoned(parent)
     folder = parent / f"mobiledet-{kind}-{_owner()}"
     folder.mkdir(mode=0o700)
     return folder
 
 
-def sweep(folder: Path) -> None:
-    """Remove from a folder what belongs to processes that have ended; this process looks once at each folder."""
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files of processes that have ended from a folder, once per folder and process."""
     key = os.path.abspath(folder)
     if key in _swept:
         return
@@ -63,7 +68,7 @@ def sweep(folder: Path) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has this number."""
+    """Whether a process with this id runs on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -87,7 +92,7 @@ def _owner() -> str:
 
 
 def _host() -> str:
-    """This machine, and within it the numbering of processes: a container has one of its own."""
+    """An id of this machine and of its process id namespace, because each container has its own process ids."""
     try:
         numbering = os.readlink("/proc/self/ns/pid")
     except OSError:

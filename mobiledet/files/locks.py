@@ -1,4 +1,4 @@
-"""One process at a time: who comes second is told who is first."""
+"""Locks that let only one process at a time work on a folder or file; others are told which one it is."""
 
 import fcntl
 import json
@@ -14,21 +14,21 @@ from pathlib import Path
 from mobiledet.errors import UserError
 
 LOCK = ".lock"
-NAMED_SECONDS = 2.0  # in which whoever has taken a lock writes its name into it
+NAMED_SECONDS = 2.0  # time in which the holder of a lock writes its description into it
 _held: dict[str, int] = {}  # path of a lock -> the thread of this process that holds it
 _guard = threading.Lock()
 
 
 @contextmanager
 def locked_folder(folder: Path, work: str) -> Iterator[None]:
-    """Keep other processes from doing the same kind of work in a folder, which is made if it is missing.
+    """Lock a folder, which is made if it is missing, against the same kind of work by other processes.
 
     Args:
-        folder: holds the lock, a file ``.lock``, which is gone afterwards.
-        work: what is done there, for the message that others get.
+        folder: the folder; it contains the lock, a file ``.lock``, during the block.
+        work: what is done there, for the error message of others, such as "training".
 
     Raises:
-        UserError: another process, or thread, is at it, and is named; or the folder cannot be written.
+        UserError: another process or thread holds the lock (the message names it), or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,8 @@ def locked_folder(folder: Path, work: str) -> Iterator[None]:
 
 @contextmanager
 def locked_target(target: Path, work: str) -> Iterator[None]:
-    """The same for a file or folder that is yet to be written; the lock lies beside it. The parent is made."""
+    """Like ``locked_folder`` for a file or folder that is yet to be written: the lock file is beside it, in the parent
+    folder, which is made if it is missing."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -51,15 +52,23 @@ def locked_target(target: Path, work: str) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, what: Path, work: str) -> Iterator[None]:
-    """Hold the lock in the file ``path``, in the same thread also again, for as long as the block lasts.
+    """Hold the lock in the file ``path`` during the block. The same thread may take it again.
 
-    The lock is the kernel's and of this process alone, so it ends with the process however that ends, and the
-    processes that it has started do not hold it.
+    It is a kernel lock of this process, so it is released however the process ends, and child processes do not
+    inherit it.
+
+    Args:
+        path: the lock file.
+        what: the locked file or folder, for error messages.
+        work: what is done there, for the error message of others.
+
+    Raises:
+        UserError: another process or thread holds the lock, or the file cannot be written.
     """
     key, own = os.path.abspath(path), threading.get_ident()
     with _guard:
         if _held.get(key, own) != own:
-            raise UserError(f"{what}: this process is {work} there already, in another thread")
+            raise UserError(f"{what}: this process is already {work} there, in another thread")
         is_outer = key not in _held
         _held[key] = own
     if not is_outer:
@@ -71,7 +80,7 @@ def locked(path: Path, what: Path, work: str) -> Iterator[None]:
             yield
         finally:
             with suppress(OSError):
-                os.unlink(path)  # while it is held, so that nobody locks a file without a name
+                os.unlink(path)  # before the release, so that nobody locks a file that is about to be deleted
             os.close(descriptor)
     finally:
         with _guard:
@@ -97,7 +106,7 @@ def _acquire(path: Path, what: Path, work: str) -> int:
             raise UserError(f"{what} is in use: {holder}; wait for it, or choose another --out") from error
         if _is_named(descriptor, path):
             break
-        os.close(descriptor)  # its holder removed it in this very moment
+        os.close(descriptor)  # its former holder has just deleted it
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     about = {"pid": os.getpid(), "host": socket.gethostname(), "work": work, "since": now, "command": _command()}
     os.ftruncate(descriptor, 0)
@@ -115,7 +124,7 @@ def _is_named(descriptor: int, path: Path) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Who holds a lock, in words; empty as long as it has not told."""
+    """A description of the process that holds a lock; empty if it has not written one yet."""
     try:
         about = json.loads(os.pread(descriptor, 4096, 0))
         words = {name: " ".join(str(about[name]).split())[:200] for name in ("pid", "host", "work", "since", "command")}
@@ -125,5 +134,5 @@ def _holder(descriptor: int) -> str:
 
 
 def _command() -> str:
-    """The command and its subcommand alone: options may hold a token."""
+    """The command and its subcommand, without options, which may contain a token."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])

@@ -1,4 +1,4 @@
-"""COCO's twelve numbers for a set of detections, by hotcoco, faster-coco-eval or pycocotools, which agree to 1e-12."""
+"""COCO's twelve metrics, computed by hotcoco, faster-coco-eval or pycocotools, which agree to 1e-12."""
 
 import contextlib
 import io
@@ -23,16 +23,16 @@ Precision = Annotated[float, Range(-1, 1)]  # or recall
 
 @dataclass(frozen=True)
 class CocoMetrics:
-    """What COCOeval says. Every number is in 0..1, or -1 where the data set has no such object, as in pycocotools.
+    """The metrics of COCOeval. Each is in 0..1, or -1 if the data set has no such objects, as in pycocotools.
 
     Attributes:
-        AP: mean over IoU 0.50:0.05:0.95 and over classes, the number quoted as mAP.
-        AP50, AP75: at one IoU.
-        APs, APm, APl: objects below 32 x 32 pixels, up to 96 x 96, and above.
-        AR1, AR10, AR100: recall with so many detections for each image; ARs, ARm, ARl: by size, with 100.
+        AP: mean over IoU 0.50:0.05:0.95 and over classes, usually called mAP.
+        AP50, AP75: AP at IoU 0.50 and 0.75.
+        APs, APm, APl: AP for objects below 32 x 32 pixels, up to 96 x 96, and above.
+        AR1, AR10, AR100: recall with 1, 10 and 100 detections per image; ARs, ARm, ARl: by size, with 100.
         per_class: AP of each class, by name.
-        images: images scored.
-        detections: detections scored.
+        images: number of images scored.
+        detections: number of detections scored.
     """
 
     AP: Precision
@@ -57,20 +57,20 @@ class CocoMetrics:
 
     @property
     def has_score(self) -> bool:
-        """Whether there was a box to find; without one there is no mAP."""
+        """Whether the data set has objects; without objects there is no mAP."""
         return self.AP >= 0
 
 
 @dataclass(frozen=True, eq=False)
 class PrecisionRecall:
-    """The curves whose areas are the APs: boxes of all sizes, 100 detections for each image.
+    """The precision-recall curves whose areas are the APs, for boxes of all sizes and 100 detections per image.
 
     Attributes:
-        labels: classes.
-        objects: boxes of each class that are to be found, crowds left out.
+        labels: class names.
+        objects: number of boxes of each class, without crowds.
         ious: T thresholds, 0.50 to 0.95.
         recall: R = 101 steps, 0 to 1.
-        precision: T x R x classes, each the best that is reached at that recall or beyond; NaN for a class without
+        precision: T x R x classes, the highest precision at that recall or a higher one; NaN for a class without
             objects.
     """
 
@@ -87,17 +87,17 @@ class PrecisionRecall:
 
 
 class CocoEvaluator:
-    """Collects the detections of a data set and scores them.
+    """Collects the detections of a data set and computes their metrics.
 
-    Crowd boxes take part as COCOeval has it: what they cover counts neither as found nor as wrong. Pictures, classes
-    and objects are numbered anew for the scorers, which know small integers alone: pictures in the order of their ids,
-    classes in that of the model. So a score does not depend on the form in which the truth was written down.
+    Crowd boxes are treated as in COCOeval: detections in them count neither as correct nor as wrong. Images, classes
+    and objects are renumbered for the scorers, which support only small integers: images in the order of their ids,
+    classes in the order of the model. So metrics do not depend on the format of the annotations.
 
     Args:
         labels: class names of the model.
-        truth: the objects of each image to score, by its id; those without any detection count too.
-        label_of: the data set's label that each of the model's is; None for one that the data set does not know, whose
-            detections are dropped. By default both are the same.
+        truth: the objects of each image to score, by image id; images without detections count, too.
+        label_of: for each class of the model, its label in the data set, or None if the data set does not have it; then
+            its detections are dropped. By default both have the same labels.
     """
 
     def __init__(
@@ -112,16 +112,16 @@ class CocoEvaluator:
         self._rows: dict[ImageId, np.ndarray] = {}
 
     def add(self, image_id: ImageId, detections: Detections) -> None:
-        """Take the detections of one image, boxes in pixels of that image; nothing is clipped.
+        """Add the detections of one image, with boxes in pixels of that image; boxes are not clipped.
 
         Raises:
             ValueError: the image is not among those to score, or was added before.
-            UserError: a score or a box is NaN, which has no place in an order.
+            UserError: a score or a box is NaN, so that detections cannot be ordered.
         """
         if image_id in self._rows or image_id not in self._number:
             raise ValueError(f"image {image_id} was added before or is not one of the images to score")
         if np.isnan(detections.scores).any() or np.isnan(detections.boxes_xyxy).any():
-            raise UserError(f"image {image_id}: the detector found a score or a box that is NaN, so there is no mAP")
+            raise UserError(f"image {image_id}: the detector returned a score or a box that is NaN, so there is no mAP")
         kept = self._known[detections.labels]
         boxes = detections.boxes_xyxy[kept].astype(np.float64)
         self._rows[image_id] = np.column_stack(
@@ -135,7 +135,7 @@ class CocoEvaluator:
         )
 
     def score(self, scorer: str = SCORERS[0]) -> CocoMetrics:
-        """The numbers of all that was added.
+        """The metrics of all detections that were added.
 
         Raises:
             UserError: ``scorer`` is not one of ``SCORERS``.
@@ -143,7 +143,7 @@ class CocoEvaluator:
         return self.score_with_curves(scorer)[0]
 
     def score_with_curves(self, scorer: str = SCORERS[0]) -> tuple[CocoMetrics, PrecisionRecall]:
-        """The numbers of all that was added, and the curves behind them.
+        """The metrics of all detections that were added, and the precision-recall curves.
 
         Raises:
             UserError: ``scorer`` is not one of ``SCORERS``.
@@ -178,14 +178,14 @@ class CocoEvaluator:
 
     @property
     def categories(self) -> list[int]:
-        """The scorers' numbers of the classes that the data set knows: one more than the model's."""
+        """The scorers' category ids of the classes that the data set has: the model's labels plus one."""
         return [label + 1 for label in np.flatnonzero(self._known).tolist()]
 
     def diagnosed(self, thresholds: Sequence[float] | None = None) -> Any:
-        """hotcoco's COCOeval after ``evaluate``, which tells more than COCO's numbers.
+        """hotcoco's COCOeval after ``evaluate``, for analyses beyond COCO's metrics.
 
         Args:
-            thresholds: of each class; detections below it are left out. None takes all.
+            thresholds: score threshold of each class; detections below it are left out. None keeps all.
         """
         rows = self._all_rows()
         if thresholds is not None:
@@ -193,13 +193,13 @@ class CocoEvaluator:
         return self._evaluated("hotcoco", rows)
 
     def _all_rows(self) -> np.ndarray:
-        """Of each detection (image number, left, top, width, height, score, category)."""
+        """A row for each detection: image number, left, top, width, height, score, category id."""
         return np.concatenate([np.zeros((0, 7)), *(self._rows[i] for i in self._number if i in self._rows)])
 
     def _evaluated(self, scorer: str, rows: np.ndarray) -> Any:
         new_coco, new_evaluation = _classes(scorer)
         with contextlib.redirect_stdout(io.StringIO()):
-            if scorer == "hotcoco":  # takes the rows as they are
+            if scorer == "hotcoco":  # accepts the rows directly
                 truth = new_coco(self._truth)
                 found = truth.load_res(rows)
             else:
@@ -213,7 +213,7 @@ class CocoEvaluator:
 
 
 def _classes(scorer: str) -> tuple[Any, Any]:
-    """A scorer's COCO and COCOeval."""
+    """The classes COCO and COCOeval of a scorer."""
     if scorer == "hotcoco":
         import hotcoco
 
@@ -229,16 +229,16 @@ def _classes(scorer: str) -> tuple[Any, Any]:
 
 
 def image_order(image_id: ImageId) -> tuple[bool, int | str]:
-    """Sorts ids: numbers as such, before texts."""
+    """Sort key of image ids: integers in numerical order, then strings."""
     return isinstance(image_id, str), image_id
 
 
 def _ground_truth(
     truth: Mapping[ImageId, Truth], number: Mapping[ImageId, int], category_of: Mapping[int, int], labels: Sequence[str]
 ) -> dict[str, Any]:
-    """The objects as a COCO JSON that scoring boxes needs.
+    """The objects as COCO JSON, with the fields that scoring boxes needs.
 
-    Annotations are numbered from 1: both scorers take the id 0 for "not matched".
+    Annotation ids start at 1, because scorers interpret the id 0 as "not matched".
     """
     annotations: list[dict[str, Any]] = []
     for image_id, image in number.items():
@@ -282,7 +282,7 @@ def _annotations(rows: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _indexed(coco: Any, dataset: dict[str, Any]) -> Any:
-    """A scorer's own COCO object over a data set that is in memory."""
+    """A scorer's COCO object for a data set in memory."""
     indexed = coco()
     indexed.dataset = dataset
     indexed.createIndex()

@@ -1,8 +1,9 @@
-"""What is wrong with detections: kinds of error, confusion of classes, calibration of scores, the worst images.
+"""Analysis of wrong detections: kinds of error, confusion of classes, calibration of scores, the worst images.
 
-Kinds are those of TIDE (Bolya et al., 2020, arXiv 2008.08115, section 2), counted by hotcoco: a detection that finds
-nothing is of the wrong class (it overlaps an object of another class), in the wrong place (it overlaps one of its class
-a little), both, a duplicate, or background; an object that no such error explains is missed.
+The kinds of error are those of TIDE (Bolya et al., 2020, arXiv 2008.08115, section 2), counted by hotcoco: a wrong
+detection has the wrong class (it overlaps an object of another class), the wrong place (its IoU with an object of its
+class is too low), both, is a duplicate, or is on background; an object that is not explained by such an error is
+missed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from mobiledet.metrics.matches import IOUS, Matches, match_detections
 from mobiledet.records import Count, Range, Share
 from mobiledet.truth import ImageId, Truth
 
-# of ours, hotcoco's name
+# our name of each kind -> hotcoco's
 KINDS = {
     "class": "Cls",
     "place": "Loc",
@@ -27,7 +28,7 @@ KINDS = {
     "background": "Bkg",
     "missed": "Miss",
 }
-A_LITTLE = 0.1  # IoU from which on a detection is about an object
+A_LITTLE = 0.1  # lowest IoU at which a detection is related to an object
 CALIBRATION_BINS = 10
 
 
@@ -36,8 +37,8 @@ class ErrorKind:
     """Errors of one kind.
 
     Attributes:
-        count: at the thresholds.
-        ap_lost: by how much AP at the IoU of matching would grow without them, over all detections.
+        count: number of errors at the score thresholds.
+        ap_lost: by how much AP at the IoU of matching would rise without these errors, over all detections.
     """
 
     count: Count
@@ -46,11 +47,12 @@ class ErrorKind:
 
 @dataclass(frozen=True)
 class Confused:
-    """Objects of one class that were found as another, or as the same.
+    """An entry of the confusion matrix: objects of one class that were detected as another, or as the same.
 
     Attributes:
-        truth, found: class indices; the number of classes stands for background: found where nothing is, or not found.
-        count: how many.
+        truth, found: class indices. The number of classes stands for background: as ``truth`` for detections without an
+            object, as ``found`` for missed objects.
+        count: number of cases.
     """
 
     truth: Count
@@ -60,12 +62,12 @@ class Confused:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Detections of like scores.
+    """Detections with similar scores.
 
     Attributes:
-        score: their mean.
-        found: those that find an object.
-        count: all of them.
+        score: their mean score.
+        found: number of correct detections.
+        count: number of all detections.
     """
 
     score: Share
@@ -74,18 +76,18 @@ class CalibrationBin:
 
     def __post_init__(self) -> None:
         if self.found > self.count:
-            raise ValueError("more detections find an object than there are")
+            raise ValueError("there are more correct detections than detections")
 
 
 @dataclass(frozen=True)
 class ImageErrors:
-    """What went wrong in an image at the thresholds.
+    """The errors in an image at the score thresholds.
 
     Attributes:
-        image: position in the list of image ids.
-        objects: to find.
-        missed: not found.
-        wrong: detections that find none.
+        image: index in the list of image ids.
+        objects: number of objects.
+        missed: number of objects that were not detected.
+        wrong: number of detections without an object.
     """
 
     image: int
@@ -98,9 +100,9 @@ def error_kinds(evaluator: CocoEvaluator, thresholds: Sequence[float], iou: floa
     """Errors of each kind of ``KINDS``.
 
     Args:
-        evaluator: with the detections of all images.
-        thresholds: of each class, for the counts.
-        iou: from there on an object counts as found.
+        evaluator: evaluator with the detections of all images.
+        thresholds: score threshold of each class, for the counts.
+        iou: lowest IoU at which an object counts as detected.
     """
     whole = evaluator.diagnosed().tide_errors(iou, A_LITTLE)["delta_ap"]
     shown = evaluator.diagnosed(thresholds).tide_errors(iou, A_LITTLE)["counts"]
@@ -114,7 +116,7 @@ def confusion(
     thresholds: Sequence[float],
     iou: float,
 ) -> tuple[Confused, ...]:
-    """Which classes are taken for which at the thresholds, see ``confused_pairs``; what never occurs is left out."""
+    """The confusion matrix at the score thresholds, as its non-zero entries; see ``confused_pairs``."""
     pairs = confused_pairs(matches, truth, found, thresholds, iou)
     entries, counts = np.unique(pairs[:, 1:], axis=0, return_counts=True)
     return tuple(
@@ -129,19 +131,21 @@ def confused_pairs(
     thresholds: Sequence[float],
     iou: float,
 ) -> NDArray[np.int64]:
-    """What each object is found as at the thresholds, and each detection that finds none.
+    """The class that each object is detected as at the score thresholds, and each detection without an object.
 
-    A detection that finds an object of its own class does so, and the detections that are left take the objects that
-    are left, whatever their class. So the diagonal is what the thresholds promise.
+    First detections are matched with objects of their own class; then the remaining detections are matched with the
+    remaining objects of any class. So the diagonal is consistent with the recall at the thresholds.
 
     Args:
-        matches: of ``truth`` and ``found``.
-        thresholds: of each class.
-        iou: from there on an object counts as found.
+        matches: the matches of ``truth`` and ``found``.
+        truth: ground truth of each image.
+        found: detections in each image.
+        thresholds: score threshold of each class.
+        iou: lowest IoU at which an object counts as detected.
 
     Returns:
-        K x 3: position in the list of image ids, class of the object, class that it is found as; the number of classes
-        stands for background.
+        K x 3: index in the list of image ids, class of the object, class of the detection; the number of classes stands
+        for background.
     """
     t, background = _index(iou), len(matches.labels)
     shown = matches.score >= np.array(thresholds)[matches.label]
@@ -174,7 +178,8 @@ def _taken_whatever_the_class(
     is_left: NDArray[np.bool_],
     t: int,
 ) -> NDArray[np.int64]:
-    """For each of the detections ``rest``, ordered by image and row, its place among the objects left; -1 for none."""
+    """For each of the detections ``rest``, ordered by image and row, the index of its object among those that are left;
+    -1 for none."""
     firsts = np.searchsorted(matches.image[rest], np.arange(len(matches.image_ids)))
     rows = np.split(matches.row[rest], firsts[1:])
     object_firsts = np.searchsorted(matches.object_image, np.arange(len(matches.image_ids)))
@@ -195,7 +200,7 @@ def _taken_whatever_the_class(
 
 
 def calibration(matches: Matches, iou: float) -> tuple[CalibrationBin, ...]:
-    """How often detections are right, by score: bins of equal width, empty ones left out."""
+    """The fraction of correct detections by score, in bins of equal width; empty bins are left out."""
     t = _index(iou)
     counted = ~matches.ignored[t]
     scores, found = matches.score[counted], matches.true[t, counted]
@@ -207,13 +212,15 @@ def calibration(matches: Matches, iou: float) -> tuple[CalibrationBin, ...]:
 
 
 def calibration_error(bins: Sequence[CalibrationBin]) -> float:
-    """Expected calibration error: mean difference of score and share of right detections, by detections."""
+    """Expected calibration error: mean difference between score and fraction of correct detections, weighted by the
+    number of detections."""
     total = sum(b.count for b in bins)
     return sum(abs(b.score * b.count - b.found) for b in bins) / total if total else 0.0
 
 
 def image_errors(matches: Matches, thresholds: Sequence[float], iou: float) -> list[ImageErrors]:
-    """Errors of every image at the thresholds of each class, most errors first, then in the order of the images."""
+    """The errors in every image at the score thresholds of each class; most errors first, then in the order of
+    images."""
     t = _index(iou)
     images = len(matches.image_ids)
     shown = matches.score >= np.array(thresholds)[matches.label]

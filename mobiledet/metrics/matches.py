@@ -1,6 +1,6 @@
-"""COCO's matching of all detections of a data set with its objects: which detection finds which object.
+"""COCO's matching of the detections and the objects of a data set.
 
-Boxes of all sizes, and 100 detections for each image and class, as for COCO's mAP.
+It uses boxes of all sizes, and 100 detections per image and class, as for COCO's mAP.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,21 +23,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """N detections and M objects of a data set, and which of them belong together at T = 10 thresholds of IoU.
+    """N detections and M objects of a data set, and their matches at T = 10 IoU thresholds.
 
-    Detections are ordered by class, in a class by falling score, equal scores by image and then as they were given: the
-    order in which COCOeval counts them.
+    Detections are ordered as in COCOeval: by class, then by descending score, then by image, then as they were given.
 
     Attributes:
         labels: class names of the model, C.
-        image_ids: the images, I, in the order in which ``image`` counts them.
-        image, label, score: N; of each detection.
-        row: N; its place in the ``Detections`` of its image.
-        object: T x N; the object that it finds, -1 for none.
-        ignored: T x N bool; counts neither as found nor as wrong: it lies on a crowd.
-        object_image, object_label: M; of each object, by image and then as annotated.
-        object_ignored: M bool; crowds, which are not to be found.
-        cut: detections beyond the 100 best of an image and class, left out.
+        image_ids: ids of the images, I; ``image`` is an index into them.
+        image, label, score: N; image index, label and score of each detection.
+        row: N; its index in the ``Detections`` of its image.
+        object: T x N; index of the matched object, -1 for none.
+        ignored: T x N bool; whether it counts neither as correct nor as wrong, because it is in a crowd.
+        object_image, object_label: M; image index and label of each object, by image and then as annotated.
+        object_ignored: M bool; whether it is a crowd, which need not be detected.
+        cut: number of detections beyond the 100 best of an image and class, which are left out.
     """
 
     labels: tuple[str, ...]
@@ -58,23 +57,23 @@ class Matches:
 
     @cached_property
     def true(self) -> NDArray[np.bool_]:
-        """T x N; the detection finds an object of its class that no better one found."""
+        """T x N; whether the detection is correct: matched with an object of its class."""
         return (self.object >= 0) & ~self.ignored
 
     @cached_property
     def false(self) -> NDArray[np.bool_]:
-        """T x N; it finds none."""
+        """T x N; whether the detection is wrong: matched with no object."""
         return (self.object < 0) & ~self.ignored
 
     @cached_property
     def objects(self) -> NDArray[np.int64]:
-        """I x C; objects to find."""
+        """I x C; number of objects of each class in each image, without crowds."""
         counts = np.zeros((len(self.image_ids), len(self.labels)), np.int64)
         np.add.at(counts, (self.object_image[~self.object_ignored], self.object_label[~self.object_ignored]), 1)
         return counts
 
     def of_class(self, label: int) -> slice:
-        """Where the detections of a class are."""
+        """The range of the detections of a class."""
         return slice(*np.searchsorted(self.label, [label, label + 1]).tolist())
 
 
@@ -86,17 +85,17 @@ def match_detections(
 ) -> Matches:
     """Match the detections of a data set with its objects as COCOeval does.
 
-    Detections take their objects by falling score: each the free one with which it overlaps most, of equal ones the
-    last, and a crowd only if there is no other.
+    Detections are matched by descending score: each with the unmatched object that it overlaps most, the last one if
+    several are equal, and with a crowd only if there is no other.
 
     Args:
         labels: class names of the model.
         truth: the objects of each image.
-        found: the detections of each image; none where an image is missing.
-        label_of: as of ``CocoEvaluator``.
+        found: the detections in each image; a missing image has none.
+        label_of: see ``CocoEvaluator``.
 
     Raises:
-        ValueError: ``found`` has an image that ``truth`` has not.
+        ValueError: ``found`` has an image that ``truth`` does not have.
     """
     if unknown := found.keys() - truth.keys():
         raise ValueError(f"image {next(iter(unknown))} is not one of the images to score")
@@ -105,7 +104,7 @@ def match_detections(
     objects = [truth[image_id] for image_id in image_ids]
     detections = [found.get(image_id, Detections.empty()) for image_id in image_ids]
 
-    # of the data set's classes those that are the model's
+    # label of the model for each class of the data set, -1 for none
     own = np.full(1 + max((place for place in places if place is not None), default=-1), -1)
     for index, place in enumerate(places):
         if place is not None:
@@ -164,7 +163,8 @@ def _greedy(
     crowd: NDArray[np.bool_],
     count: int,
 ) -> NDArray[np.int64]:
-    """T x count; the object that each detection takes. One round for each place in an image's list of a class."""
+    """The object that each detection is matched with, T x count. Each round handles all detections of the same rank in
+    their image and class."""
     order = np.lexsort((-candidate, -iou, ignored[candidate], detection, rank[detection]))
     detection, candidate, iou = detection[order], candidate[order], iou[order]
     matched = np.full((len(IOUS), count), -1)
@@ -183,7 +183,7 @@ def _greedy(
 
 
 def _pairs(groups: NDArray[np.int64], object_groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every detection with every object of its group, as indices."""
+    """Indices of all pairs of a detection and an object in the same group."""
     by_group = np.argsort(object_groups, kind="stable")
     ordered = object_groups[by_group]
     first, last = np.searchsorted(ordered, groups, side="left"), np.searchsorted(ordered, groups, side="right")
@@ -200,9 +200,9 @@ def _overlapping(
     object_boxes: Floats,
     crowd: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Pairs that overlap by the lowest threshold, and their IoU; with a crowd the share of the detection within it.
+    """Pairs whose IoU reaches the lowest threshold, and their IoU; for a crowd the fraction of the detection inside it.
 
-    Boxes are (left, top, width, height). Operations are in the order of pycocotools, so that the last digit is, too.
+    Boxes are (left, top, width, height). Operations have the same order as in pycocotools, for identical rounding.
     """
     ours, theirs = boxes[detection], object_boxes[candidate]
     sides = np.minimum(ours[:, 2:] + ours[:, :2], theirs[:, 2:] + theirs[:, :2]) - np.maximum(
@@ -217,7 +217,7 @@ def _overlapping(
 
 
 def _rank_in_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each element among those of its group; groups lie together."""
+    """The rank of each element in its group; the elements of a group must be consecutive."""
     firsts = np.flatnonzero(np.diff(groups, prepend=-1))
     return np.arange(len(groups)) - np.repeat(firsts, np.diff(firsts, append=len(groups)))
 

@@ -1,7 +1,7 @@
-"""COCO's average precision, and counts by score, of any resamplings of the images, from one matching.
+"""COCO's average precision, and counts by score, for resamplings of the images from a single matching.
 
-COCOeval asks anew for every list of images. Which detection finds which object depends on its own image alone, so a
-bootstrap over images needs one matching and then counts: an image that is drawn twice counts twice.
+COCOeval would match again for every list of images. But matches depend only on the image itself, so a bootstrap over
+images needs one matching and weighted counts: an image that is drawn twice counts twice.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from mobiledet.metrics.matches import IOUS, Floats, Matches
 
 RECALLS = np.linspace(0, 1, 101)
-BLOCK_VALUES = 1 << 22  # of an intermediate array
+BLOCK_VALUES = 1 << 22  # largest number of values in an intermediate array
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreCounts:
-    """What a class has at each score that serves as a threshold, for B resamplings.
+    """Counts of a class at each possible score threshold, for B resamplings.
 
     Attributes:
-        score: S different scores, falling; a detection counts whose score is at least that.
-        true, false: B x S; detections that find an object, and that find none.
-        objects: B; objects to find.
+        score: S different thresholds, descending; detections with at least this score count.
+        true, false: B x S; number of correct and of wrong detections.
+        objects: B; number of objects.
     """
 
     score: Floats
@@ -33,7 +33,7 @@ class ScoreCounts:
 
     @property
     def precision(self) -> Floats:
-        """B x S; NaN where nothing counts."""
+        """B x S; NaN without detections."""
         return _divided(self.true, self.true + self.false)
 
     @property
@@ -43,17 +43,17 @@ class ScoreCounts:
 
 
 def average_precision(matches: Matches, weights: NDArray[np.generic] | None = None) -> Floats:
-    """COCO's AP, for B resamplings of the images at once.
+    """COCO's AP for B resamplings of the images at once.
 
-    Of several images the detections of equal score count one after the other, in one image all at once: only there can
-    a weight of two differ from COCOeval over an image that is there twice.
+    A weight of two can differ from COCOeval with a repeated image only if detections of different images have equal
+    scores, because COCOeval counts such detections one after the other.
 
     Args:
-        matches: of all images.
-        weights: B x I; how often each image counts. None: once.
+        matches: matches of all images.
+        weights: B x I; how often each image counts; None counts each once.
 
     Returns:
-        B x T x C; NaN where a class has no object.
+        B x T x C; NaN for a class without objects.
     """
     weights = _weights(matches, weights)
     objects = matches.objects
@@ -79,7 +79,7 @@ def average_precision(matches: Matches, weights: NDArray[np.generic] | None = No
 
 
 def mean_average_precision(ap: Floats) -> Floats:
-    """The mean of B x T x C over thresholds and classes that have objects; B, NaN where none has."""
+    """The mean of B x T x C over thresholds and over classes with objects; B, NaN if no class has objects."""
     defined = ~np.isnan(ap)
     return _divided(np.where(defined, ap, 0).sum(axis=(1, 2)), defined.sum(axis=(1, 2)).astype(np.float64))
 
@@ -87,10 +87,10 @@ def mean_average_precision(ap: Floats) -> Floats:
 def score_counts(
     matches: Matches, label: int, iou: float = 0.5, weights: NDArray[np.generic] | None = None
 ) -> ScoreCounts:
-    """True and false detections of a class at each score, for B resamplings of the images at once.
+    """Numbers of correct and wrong detections of a class at each score, for B resamplings of the images at once.
 
     Args:
-        matches: of all images.
+        matches: matches of all images.
         label: the class.
         iou: one of ``IOUS``.
         weights: as in ``average_precision``.
@@ -119,15 +119,15 @@ def _weights(matches: Matches, weights: NDArray[np.generic] | None) -> Floats:
 
 
 def _area(found: Floats, total: Floats, to_find: Floats) -> Floats:
-    """Area below the curves, of B resamplings.
+    """The area under the precision-recall curve for B resamplings.
 
-    Precision is highest where a detection is true, so the curve is known from those places alone. Each of the 101
-    steps of recall takes the best precision from the first place on that reaches it.
+    Precision has its local maxima at correct detections, so only these are needed. Each of the 101 steps of recall uses
+    the highest precision from the first detection on that reaches it.
 
     Args:
-        found: K x B; objects found up to each true detection.
-        total: K x B; detections up to there.
-        to_find: B; objects.
+        found: K x B; number of objects detected up to each correct detection.
+        total: K x B; number of detections up to there.
+        to_find: B; number of objects.
 
     Returns:
         B; NaN without objects.
@@ -136,13 +136,13 @@ def _area(found: Floats, total: Floats, to_find: Floats) -> Floats:
     best = np.maximum.accumulate(best[::-1], axis=0)[::-1]
     recall = found / np.where(to_find > 0, to_find, 1)
     nearest = (recall * (len(RECALLS) - 1) + 0.5).astype(np.intp)
-    reached = nearest + (RECALLS[nearest] <= recall)  # steps up to there
-    best[:-1] -= best[1:]  # by parts
+    reached = nearest + (RECALLS[nearest] <= recall)  # number of steps up to there
+    best[:-1] -= best[1:]  # summation by parts
     return np.where(to_find > 0, np.einsum("kb,kb->b", best, reached.astype(np.float64)) / len(RECALLS), np.nan)
 
 
 def _blocks(count: int, width: int) -> Iterator[slice]:
-    """Parts of so many resamplings whose intermediate arrays fit into the memory."""
+    """Slices of ``count`` resamplings, such that intermediate arrays of ``width`` columns stay small."""
     step = max(1, BLOCK_VALUES // max(width, 1))
     yield from (slice(start, start + step) for start in range(0, count, step))
 

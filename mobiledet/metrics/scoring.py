@@ -1,4 +1,4 @@
-"""From a stream of detections to mAP: training's validation, exported files and devices are all scored here."""
+"""From a stream of detections to metrics, for validation in training, exported files and devices alike."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -16,35 +16,35 @@ Found = TypeVar("Found")
 def collect(
     stream: Iterable[tuple[LabelledImage, Found, str]],
     on_bad_data: OnBadData = "error",
-    take: Callable[[LabelledImage, Found], Any] = lambda image, found: None,
-    tell: Callable[[], Any] = lambda: None,
+    on_result: Callable[[LabelledImage, Found], Any] = lambda image, found: None,
+    on_progress: Callable[[], Any] = lambda: None,
 ) -> tuple[dict[ImageId, Found], list[LeftOut]]:
-    """Take what was found in image after image, and what could not be read.
+    """Collect the results of a stream of images, and the images that could not be read.
 
     Args:
-        stream: an image, what was found in it, and why it cannot be scored, which is empty if it can.
+        stream: for each image: the image, its result, and why it cannot be scored, which is empty if it can.
         on_bad_data: with ``skip`` an image that cannot be scored is left out.
-        take: is called for each that is scored, at once.
-        tell: is called after each image.
+        on_result: called for each image that can be scored, before the next one is requested.
+        on_progress: called after each image.
 
     Returns:
-        what was found, by image; and what is left out.
+        the results by image id; and the images that are left out.
 
     Raises:
-        UserError: an image is bad, and shall not be left out.
+        UserError: an image cannot be scored, and ``on_bad_data`` is ``error``.
     """
-    taken: dict[ImageId, Found] = {}
+    results: dict[ImageId, Found] = {}
     left_out = []
     for image, found, problem in stream:
         if not problem:
-            taken[image.id] = found
-            take(image, found)
+            results[image.id] = found
+            on_result(image, found)
         elif on_bad_data == "skip":
             left_out.append(LeftOut("images that cannot be read", problem))
         else:
-            raise UserError(f"{problem}; mend it or pass --on-bad-data skip")
-        tell()
-    return taken, left_out
+            raise UserError(f"{problem}; fix it or pass --on-bad-data skip")
+        on_progress()
+    return results, left_out
 
 
 def evaluator_of(
@@ -53,12 +53,12 @@ def evaluator_of(
     found: Mapping[ImageId, Detections],
     label_of: Sequence[int | None] | None = None,
 ) -> CocoEvaluator:
-    """Holds detections against the objects of those images that were looked at; the others count in no score.
+    """An evaluator with the detections and objects of all images in ``found``; other images are not scored.
 
     Args:
         labels: class names of the model.
-        dataset: images and what is on them.
-        found: by image, boxes in its pixels.
+        dataset: images and their objects.
+        found: detections by image id, with boxes in pixels of the image.
         label_of: see ``CocoEvaluator``.
     """
     evaluator = CocoEvaluator(labels, {i.id: i.truth for i in dataset.images if i.id in found}, label_of)
@@ -68,18 +68,18 @@ def evaluator_of(
 
 
 def require_boxes(dataset: DetectionSet, otherwise: str) -> None:
-    """Refuse a set without a box to find: it has no mAP.
+    """Refuse a data set without boxes, which has no mAP.
 
     Args:
-        dataset: the set.
-        otherwise: the option to do without.
+        dataset: the data set.
+        otherwise: the option that makes mAP unnecessary, for the error message.
 
     Raises:
-        UserError: there is none.
+        UserError: the data set has no boxes.
     """
     if not any(dataset.objects):
-        crowds = f", its {dataset.crowds} crowds aside" if dataset.crowds else ""
+        crowds = f" apart from {dataset.crowds} crowds" if dataset.crowds else ""
         raise UserError(
-            f"{dataset.annotations} has no box to find in {len(dataset.images)} images{crowds}, so there is no mAP; "
+            f"{dataset.annotations} has no boxes in {len(dataset.images)} images{crowds}, so there is no mAP; "
             f"give annotated images with --data, or {otherwise}"
         )

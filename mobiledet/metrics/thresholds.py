@@ -1,10 +1,11 @@
-"""The score from which on detections are shown: chosen by a rule, with what it promises on other images.
+"""Score thresholds chosen by a rule, with prediction intervals of precision and recall on other images.
 
-A threshold is fitted to the images on which it was found, so precision and recall are lower elsewhere, and scatter
-there too. The intervals count all of it, by a bootstrap of pairs: on a resampling of the images the threshold is chosen
-anew, and precision and recall are counted on another resampling. How much they differ between the two is how much they
-will between these images and as many others of their kind. A bootstrap of few objects is too sure (all right stays all
-right), so the interval also holds what the beta-binomial prediction with Jeffreys' prior gives for the bare counts.
+A threshold is fitted to the images that it was chosen on, so precision and recall are usually lower on other images,
+and vary there. The intervals take both into account by a bootstrap of pairs: the threshold is chosen on one resampling
+of the images, and precision and recall are computed on another. Their differences between the two estimate the
+differences between these images and as many others of the same kind. A bootstrap of few objects is overconfident (if
+all detections are correct, they are in every resampling), so the interval is widened to include the beta-binomial
+prediction interval of the counts with Jeffreys' prior.
 """
 
 import dataclasses
@@ -19,21 +20,21 @@ from mobiledet.metrics.resampled import score_counts
 from mobiledet.records import Count, Share
 
 CONFIDENCE = 0.98
-RESAMPLINGS = 400  # each is paired with ...
-PAIRS = 8  # ... so many others
-MOST_CANDIDATES = 256  # thresholds that a resampling chooses from
-SLACK = 1e-9  # a precision of 9 in 10 is one of 0.9
+RESAMPLINGS = 400
+PAIRS = 8  # number of other resamplings that each is paired with
+MAX_CANDIDATES = 256  # number of thresholds that a resampling chooses from
+SLACK = 1e-9  # for rounding, so that a precision of 9 in 10 is at least 0.9
 
 RuleKind = Literal["f1", "precision", "recall"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a threshold is chosen for.
+    """The criterion by which a threshold is chosen.
 
     Attributes:
-        kind: ``f1``: the best F1. ``precision``: the highest recall at a precision of at least ``level``. ``recall``:
-            the highest threshold at a recall of at least ``level``.
+        kind: ``f1``: the highest F1. ``precision``: the highest recall with a precision of at least ``level``.
+            ``recall``: the highest threshold with a recall of at least ``level``.
         level: 0 for ``f1``.
     """
 
@@ -46,7 +47,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Promise:
-    """A share on the images at hand, and the interval in which it lies on as many others, in 49 of 50 cases."""
+    """Precision or recall on the present images, and its 98 % prediction interval for as many other images."""
 
     value: Share
     low: Share
@@ -62,11 +63,12 @@ class ChosenThreshold:
     """The threshold of a class, or of all classes together.
 
     Attributes:
-        objects: boxes to find.
-        found, wrong: detections at or above the threshold that find one, and that find none.
-        threshold: None where nothing can be chosen: no object, none found, or no score keeps to the rule.
+        objects: number of objects.
+        found, wrong: number of correct and of wrong detections at or above the threshold.
+        threshold: None if none can be chosen: there are no objects or no correct detections, or no score satisfies the
+            rule.
         low, high: interval of the threshold over resamplings of the images.
-        precision, recall: at the threshold.
+        precision, recall: values at the threshold, with prediction intervals.
     """
 
     objects: Count
@@ -80,18 +82,18 @@ class ChosenThreshold:
 
     @property
     def f1(self) -> float:
-        """At the threshold; 0 without one."""
+        """F1 at the threshold; 0 without one."""
         return 2 * self.found / max(self.found + self.wrong + self.objects, 1) if self.threshold is not None else 0.0
 
 
 @dataclass(frozen=True)
 class ThresholdTable:
-    """One rule for every class.
+    """The thresholds of all classes for one rule.
 
     Attributes:
-        rule: what was asked for.
-        overall: one threshold for all classes, their detections and objects counted together.
-        classes: in the order of the labels.
+        rule: the criterion.
+        overall: the threshold if all classes are treated as one.
+        classes: the threshold of each class, in the order of the labels.
     """
 
     rule: Rule
@@ -100,7 +102,7 @@ class ThresholdTable:
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """One for each class: its own, or else that of all together, or else 1, at which hardly anything is shown."""
+        """The threshold of each class: its own, else the overall one, else 1, which hides nearly all detections."""
         rest = 1.0 if self.overall.threshold is None else self.overall.threshold
         return tuple(rest if chosen.threshold is None else chosen.threshold for chosen in self.classes)
 
@@ -113,14 +115,14 @@ class ThresholdTable:
 def choose_thresholds(
     matches: Matches, rule: Rule, iou: float = 0.5, resamplings: int = RESAMPLINGS, seed: int = 0
 ) -> ThresholdTable:
-    """Choose a threshold for every class and one for all together.
+    """Choose a threshold for every class and one for all classes together.
 
     Args:
-        matches: of all images.
-        rule: what for.
-        iou: one of ``matches.IOUS``: from there on an object counts as found.
-        resamplings: of the images, for the intervals; 1 is enough for the thresholds themselves.
-        seed: of them.
+        matches: matches of all images.
+        rule: the criterion.
+        iou: lowest IoU at which an object counts as detected, one of ``matches.IOUS``.
+        resamplings: number of resamplings of the images, for the intervals; 1 is enough for the thresholds alone.
+        seed: random seed of the resamplings.
     """
     images = len(matches.image_ids)
     rng = np.random.default_rng(seed)
@@ -152,7 +154,7 @@ def _choose(
 ) -> ChosenThreshold:
     counts = score_counts(matches, label, iou)
     objects = int(counts.objects[0])
-    # a threshold just above a true detection would lose it and gain nothing
+    # a threshold just above a correct detection would lose it and gain nothing
     places = np.flatnonzero(np.diff(counts.true[0], prepend=0))
     true, false = counts.true[:, places], counts.false[:, places]
     (chosen,) = _places(true, false, counts.objects, rule)
@@ -162,7 +164,7 @@ def _choose(
     lower = counts.score[place + 1] if place + 1 < len(counts.score) else 0.0
     found, wrong = int(counts.true[0, place]), int(counts.false[0, place])
 
-    candidates = np.unique(np.append(np.linspace(0, len(places) - 1, MOST_CANDIDATES).astype(np.int64), chosen))
+    candidates = np.unique(np.append(np.linspace(0, len(places) - 1, MAX_CANDIDATES).astype(np.int64), chosen))
     scores = counts.score[places[candidates]]
     resampled = _resampled_counts(matches, label, iou, scores, weights)
     picked = _places(*resampled, rule)
@@ -184,7 +186,7 @@ def _choose(
 
 
 def _places(true: Floats, false: Floats, objects: Floats, rule: Rule) -> NDArray[np.int64]:
-    """B; which of K falling thresholds the rule chooses, -1 for none."""
+    """The index of the threshold that the rule chooses among K descending ones, for each of B; -1 for none."""
     if not true.shape[1]:
         return np.full(len(true), -1)
     if rule.kind == "f1":
@@ -201,9 +203,10 @@ def _places(true: Floats, false: Floats, objects: Floats, rule: Rule) -> NDArray
 def _resampled_counts(
     matches: Matches, label: int, iou: float, scores: Floats, weights: NDArray[np.float32]
 ) -> tuple[Floats, Floats, Floats]:
-    """B x K true and false detections at K falling scores, and B objects, of each resampling."""
+    """Numbers of correct and wrong detections at K descending scores, B x K each, and of objects, B, for B
+    resamplings."""
     here, t = matches.of_class(label), int(np.argmin(np.abs(IOUS - iou)))
-    bins = np.searchsorted(-scores, -matches.score[here])  # the highest threshold that lets a detection pass
+    bins = np.searchsorted(-scores, -matches.score[here])  # index of the highest threshold that a detection passes
     passing = bins < len(scores)
     images, rows = np.unique(matches.image[here][passing], return_inverse=True)
     of_images = weights[:, images]
@@ -226,8 +229,8 @@ def _resampled_counts(
 def _paired_shares(
     true: Floats, false: Floats, objects: Floats, picked: NDArray[np.int64]
 ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Precision and recall at the chosen places, on the resampling that chose and on another; pairs without a
-    detection or an object are left out of the share that they lack."""
+    """Precision and recall at the chosen thresholds, on the resampling where each was chosen and on another one; NaN
+    for a pair without detections or objects."""
     count = len(true)
     chooser = np.tile(np.flatnonzero(picked >= 0), min(PAIRS, count - 1))
     step = np.repeat(np.arange(1, min(PAIRS, count - 1) + 1), np.count_nonzero(picked >= 0))
@@ -242,12 +245,12 @@ def _paired_shares(
 
 
 def _promise(count: int, total: int, own: Floats, other: Floats, rng: np.random.Generator) -> Promise:
-    """A share of counts, with its prediction interval."""
+    """The fraction ``count / total`` with its prediction interval."""
     half = (1 - CONFIDENCE) / 2
     value = count / total
     drawn = rng.binomial(total, rng.beta(count + 0.5, total - count + 0.5, 2000)) / total
     lows, highs = ([edge] for edge in np.quantile(drawn, [half, 1 - half]).tolist())
-    apart = np.arcsin(np.sqrt(other)) - np.arcsin(np.sqrt(own))  # the scale on which shares scatter alike
+    apart = np.arcsin(np.sqrt(other)) - np.arcsin(np.sqrt(own))  # a scale on which fractions have the same variance
     apart = apart[np.isfinite(apart)]
     if len(apart):
         edges = np.arcsin(np.sqrt(value)) + np.quantile(apart, [half, 1 - half])
@@ -258,7 +261,7 @@ def _promise(count: int, total: int, own: Floats, other: Floats, rng: np.random.
 
 
 def _short_number_between(low: float, high: float) -> float:
-    """The shortest decimal in the middle of ``low`` < x <= ``high``, also for those who compute in float32."""
+    """The number with the fewest decimals in ``low`` < x <= ``high``, near its middle; also if rounded to float32."""
     for digits in range(1, 9):
         number = round((low + high) / 2, digits)
         if low < number <= high and low < float(np.float32(number)) <= high:

@@ -1,1 +1,1 @@
-"""Pure tensor functions: boxes, anchors, box coding, matching, suppression."""
+"""Pure tensor functions: boxes, anchors, box coding, matching, non-maximum suppression, RoIAlign."""

@@ -35,11 +35,11 @@ def ssd_anchor_sizes(
 def square_anchor_sizes(
     num_levels: int, finest_stride: int, image_size: tuple[int, int], cells: float = 4.0
 ) -> AnchorSizes:
-    """One square anchor a cell, ``cells`` times as large as the cell of its level (arXiv:1912.02424, section 3.2).
+    """One square anchor per cell, ``cells`` times as large as the cell (arXiv:1912.02424, section 3.2).
 
     Args:
-        num_levels: each with twice the stride of the one before.
-        finest_stride: of the first level, in pixels.
+        num_levels: number of levels, each with twice the stride of the one before.
+        finest_stride: stride of the first level in pixels.
         image_size: (height, width) in pixels.
         cells: side of the anchor in cells.
     """
@@ -73,13 +73,13 @@ def aspect_ratio_anchor_sizes(
 def pixel_anchor_sizes(
     sides: Sequence[float], aspect_ratios: Sequence[float], image_size: tuple[int, int], num_levels: int
 ) -> AnchorSizes:
-    """Torchvision's anchors: the same sides on every level, in pixels; half of each side is a whole number.
+    """Torchvision's anchors: the same sides in pixels on every level, rounded so that half of each is a whole number.
 
     Args:
-        sides: of a square of the same area, in pixels.
+        sides: sides in pixels of squares of the same area.
         aspect_ratios: height over width.
         image_size: (height, width) in pixels.
-        num_levels: of the detector.
+        num_levels: number of levels of the detector.
     """
     height, width = image_size
     level = [
@@ -91,13 +91,13 @@ def pixel_anchor_sizes(
 
 
 def fit_anchor_sizes(box_sizes: Tensor, num_levels: int, per_level: int, seed: int = 0, steps: int = 50) -> AnchorSizes:
-    """Anchor sizes that cover a dataset: k-means under the distance 1 - IoU (arXiv:1612.08242, section 2).
+    """Fit anchor sizes to the boxes of a data set by k-means with the distance 1 - IoU (arXiv:1612.08242, section 2).
 
     Args:
         box_sizes: B x 2 (width, height) in fractions of the image, positive.
-        num_levels, per_level: how the clusters, sorted by area, are dealt to the levels, smallest first.
-        seed: of the starting boxes.
-        steps: at most this many rounds.
+        num_levels, per_level: number of levels, and of clusters per level; clusters are sorted by area, smallest first.
+        seed: random seed of the sample that is taken from many boxes.
+        steps: largest number of iterations.
     """
     count = num_levels * per_level
     by_area = box_sizes[box_sizes.prod(1).argsort()]
@@ -105,7 +105,7 @@ def fit_anchor_sizes(box_sizes: Tensor, num_levels: int, per_level: int, seed: i
     if len(by_area) > 20_000:
         chosen = torch.randperm(len(by_area), generator=generator)[:20_000].sort().values
         by_area = by_area[chosen]
-    # start from the middle of equal shares of the boxes sorted by area
+    # initial centres: quantiles of the boxes sorted by area
     centres = by_area[((torch.arange(count) + 0.5) / count * len(by_area)).long()]
     areas = by_area.prod(1)
     for _ in range(steps):
@@ -133,10 +133,11 @@ def grid_anchors(
     """All anchors of an image, in the order of the flattened head outputs: level, row, column, anchor of the cell.
 
     Args:
-        sizes: for each level.
+        sizes: anchor sizes of each level.
         feature_shapes: (height, width) of each level's map.
         image_shape: (height, width) in pixels.
-        offset: where in its cell an anchor has its centre, in cells; torchvision's Faster R-CNN has 0, the corner.
+        offset: position of an anchor's centre in its cell, as a fraction of the cell; torchvision's Faster R-CNN uses
+            0, the corner.
 
     Returns:
         A x 4 float32 xyxy in pixels, not clipped.

@@ -17,7 +17,7 @@ def to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
 
 
 def area(boxes_xyxy: Tensor) -> Tensor:
-    """... x 4 to ..., 0 where a side is negative."""
+    """Areas of boxes, from ... x 4 to ...; 0 if a side is negative."""
     sides = (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clamp(min=0)
     return sides[..., 0] * sides[..., 1]
 

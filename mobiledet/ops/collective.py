@@ -1,13 +1,13 @@
-"""Numbers that several training processes must share."""
+"""Reductions over the processes that train together."""
 
 import torch.distributed
 from torch import Tensor
 
 
 def mean_over_processes(count: Tensor) -> Tensor:
-    """The mean of a count over all processes that train together; itself where there is one.
+    """The mean of a count over all processes that train together; the count itself if there is only one process.
 
-    Gradients are averaged over processes: with this as every process's divisor, a loss is that of the whole batch.
+    Gradients are averaged over processes: if every process divides by this mean, the loss is that of the whole batch.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return count

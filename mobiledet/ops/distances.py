@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def corner_priors(feature_shapes: Sequence[tuple[int, int]], strides: Sequence[int]) -> Tensor:
-    """A point for each cell of each level, in the order of the flattened head outputs: its upper left corner.
+    """The top left corner of each cell of each level, in the order of the flattened head outputs.
 
     Args:
         feature_shapes: (height, width) of each level's map.
@@ -42,7 +42,7 @@ def decode_distances(distances: Tensor, priors: Tensor) -> Tensor:
 
 
 def encode_distances(boxes_xyxy: Tensor, priors: Tensor) -> Tensor:
-    """The distances that ``decode_distances`` turns back into ... x A x 4 boxes; negative for sides on the other side
-    of the point."""
+    """The inverse of ``decode_distances``: distances in cells from ... x A x 4 boxes; negative if the point is outside
+    the box."""
     points, strides = priors[:, :2], priors[:, 2:]
     return torch.cat((points - boxes_xyxy[..., :2], boxes_xyxy[..., 2:] - points), dim=-1) / strides

@@ -1,8 +1,8 @@
 """NanoDet-Plus' dynamic soft label assignment, for a whole batch at once.
 
-No paper describes it; the facts are those of the authors' code (RangiLyu/nanodet, head/assigner/dsl_assigner.py). It
-is OTA's dynamic choice of the number of positives (arXiv:2107.08430, section 2.1.6, SimOTA) with a cost that measures
-classes by the quality focal loss against the overlap itself.
+There is no paper; the source is the authors' code (RangiLyu/nanodet, head/assigner/dsl_assigner.py). It is SimOTA's
+dynamic number of positives (arXiv:2107.08430, section 2.1.6) with the quality focal loss as the cost of the classes,
+whose target is the IoU.
 """
 
 from typing import NamedTuple
@@ -14,18 +14,18 @@ from torch import Tensor
 from mobiledet.ops.boxes import pairwise_iou
 from mobiledet.ops.matching import BACKGROUND
 
-CANDIDATES = 13  # overlaps that are summed up to the number of positives of a box, and the most that it can have
+CANDIDATES = 13  # number of IoUs whose sum is the number of positives of a box, and its upper limit
 OVERLAP_WEIGHT = 3.0
-SMALLEST_OVERLAP = 1e-7  # inside of the logarithm
-NEVER = torch.inf  # the cost of a prior that lies in no box
+SMALLEST_OVERLAP = 1e-7  # added to the IoU in the logarithm
+NEVER = torch.inf  # cost of a prior that is in no box
 
 
 class Assignment(NamedTuple):
-    """What the priors learn.
+    """The targets of the priors.
 
     Attributes:
-        matched: N x A indices 0..M-1 of their boxes, or ``BACKGROUND``.
-        overlap: N x A intersection over union of the predicted box with that one; 0 for background.
+        matched: N x A indices 0..M-1 of the assigned boxes, or ``BACKGROUND``.
+        overlap: N x A IoU of the predicted box with the assigned one; 0 for background.
     """
 
     matched: Tensor
@@ -36,11 +36,11 @@ class Assignment(NamedTuple):
 def assign_dynamic_soft_labels(
     class_logits: Tensor, predicted_xyxy: Tensor, points: Tensor, boxes_xyxy: Tensor, labels: Tensor
 ) -> Assignment:
-    """Give each box the priors that predict it best.
+    """Assign each box to the priors that predict it best.
 
-    Only priors that lie in some box of their image take part. A box gets as many as the sum of its ``CANDIDATES`` best
-    overlaps, rounded down, at least one; those of the least cost. A prior that several boxes want goes to the one that
-    costs it least, of all boxes of the image.
+    Only priors inside some box of their image are considered. A box is assigned to the priors with the lowest cost;
+    their number is the sum of its ``CANDIDATES`` highest IoUs, rounded down, at least one. A prior that is chosen by
+    several boxes gets the box with the lowest cost among all boxes of the image.
 
     Args:
         class_logits: N x A x C predictions.
@@ -65,17 +65,18 @@ def assign_dynamic_soft_labels(
     wanted = overlap.topk(most).values.sum(-1).int().clamp(min=1)  # N x M
     cheapest = cost.topk(most, largest=False)
     chosen = (torch.arange(most, device=cost.device) < wanted.unsqueeze(-1)) & (cheapest.values < NEVER)
-    takes = torch.zeros_like(cost, dtype=torch.bool).scatter(2, cheapest.indices, chosen)
-    takers = takes.sum(1)  # N x A
-    matched = takes.int().argmax(1).where(takers <= 1, cost.argmin(1))
+    is_chosen = torch.zeros_like(cost, dtype=torch.bool).scatter(2, cheapest.indices, chosen)
+    count = is_chosen.sum(1)  # N x A, boxes that have chosen a prior
+    matched = is_chosen.int().argmax(1).where(count <= 1, cost.argmin(1))
     own = overlap.gather(1, matched.unsqueeze(1)).squeeze(1)
-    return Assignment(matched.masked_fill(takers == 0, BACKGROUND), own.masked_fill(takers == 0, 0.0))
+    return Assignment(matched.masked_fill(count == 0, BACKGROUND), own.masked_fill(count == 0, 0.0))
 
 
 def _class_cost(class_logits: Tensor, labels: Tensor, overlap: Tensor) -> Tensor:
-    """N x M x A quality focal losses, over all classes, of a prior that learns a box with its overlap as the score.
+    """Quality focal loss over all classes, N x M x A, of each prior if it were assigned to each box, with their IoU as
+    the target score.
 
-    The classes that are not the box's cost the same for every box, so that no N x M x A x C tensor is needed.
+    The cost of the other classes is the same for every box, so that no N x M x A x C tensor is needed.
     """
     as_background = F.softplus(class_logits) * class_logits.sigmoid().square()  # N x A x C
     index = labels.clamp(min=0).unsqueeze(-1).expand(-1, -1, class_logits.shape[1])

@@ -1,4 +1,4 @@
-"""Which ground-truth box each anchor learns, for a whole batch at once."""
+"""Assignment of ground-truth boxes to anchors or proposals, for a whole batch at once."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from mobiledet.ops.boxes import pairwise_iou
 
 BACKGROUND = -1
-IGNORED = -2  # neither background nor any box's: learns nothing
+IGNORED = -2  # neither background nor matched with a box: not used in the loss
 
 
 def match_ssd(boxes_xyxy: Tensor, valid: Tensor, anchors_xyxy: Tensor, foreground_iou: float = 0.5) -> Tensor:
@@ -20,16 +20,16 @@ def match_ssd(boxes_xyxy: Tensor, valid: Tensor, anchors_xyxy: Tensor, foregroun
         boxes_xyxy: N x M x 4 ground truth, padded.
         valid: N x M, False for padding.
         anchors_xyxy: A x 4 in the same unit.
-        foreground_iou: from here on an anchor is foreground.
+        foreground_iou: lowest IoU at which an anchor is foreground.
 
     Returns:
-        N x A: index 0..M-1 of the matched box, or ``BACKGROUND``. Where several boxes share their best anchor, the one
-        that comes last keeps it.
+        N x A: index 0..M-1 of the matched box, or ``BACKGROUND``. If several boxes have the same best anchor, the last
+        of them gets it.
     """
     iou = pairwise_iou(boxes_xyxy, anchors_xyxy.unsqueeze(0)).masked_fill(~valid.unsqueeze(-1), -1.0)  # N x M x A
     best_iou, best_box = iou.max(dim=1)
     matched = best_box.masked_fill(best_iou < foreground_iou, BACKGROUND)
-    # a box claims its best anchor; writes by index have no order in a batch, the maximum has
+    # each box claims its best anchor; indexed writes have no defined order, so the maximum decides
     best_anchor = iou.argmax(dim=2)  # N x M
     box_index = torch.arange(valid.shape[1], device=valid.device).expand_as(best_anchor)
     nobody = torch.full_like(matched, BACKGROUND)
@@ -52,9 +52,9 @@ def match_two_thresholds(
         boxes_xyxy: N x M x 4 ground truth, padded.
         valid: N x M, False for padding.
         candidates_xyxy: A x 4 anchors, or N x A x 4 proposals, in the same unit.
-        background_iou: candidates below it are background, those between the two are ignored.
-        foreground_iou: from here on a candidate is foreground.
-        claim_best: besides, the candidates that no other surpasses for some box are foreground, as in the paper's
+        background_iou: candidates below it are background; those between the two thresholds are ignored.
+        foreground_iou: lowest IoU at which a candidate is foreground.
+        claim_best: whether the candidates with the highest IoU for some box are foreground, too, as in the paper's
             condition (i). They get the box that they overlap most, as in torchvision.
 
     Returns:
@@ -77,17 +77,17 @@ def match_atss(
 ) -> Tensor:
     """Adaptive training sample selection (arXiv:1912.02424, algorithm 1).
 
-    The anchors nearest to a box's centre, ``candidates`` on each level, compete; those whose overlap is at least the
-    mean plus one standard deviation of all of them, and whose centre lies in the box, are foreground. An anchor that
-    several boxes want goes to the one it overlaps most. Unlike the paper, a box for which that leaves no anchor keeps
-    the candidate that it overlaps most, so that no box is lost.
+    The candidates of a box are the ``candidates`` anchors on each level that are nearest to its centre. Those whose IoU
+    is at least the mean plus one standard deviation of all candidates, and whose centre is in the box, are foreground.
+    An anchor that is foreground for several boxes gets the one it overlaps most. Unlike in the paper, a box without
+    any such anchor gets the candidate that it overlaps most, so that no box is lost.
 
     Args:
         boxes_xyxy: N x M x 4 ground truth, padded.
         valid: N x M, False for padding.
         anchors_xyxy: A x 4 in the same unit.
         level_sizes: number of anchors of each level, A in sum.
-        candidates: on each level.
+        candidates: number of candidates on each level.
 
     Returns:
         N x A: index 0..M-1 of the matched box, or ``BACKGROUND``.

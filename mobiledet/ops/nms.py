@@ -1,31 +1,31 @@
-"""Greedy non-maximum suppression in constant shapes."""
+"""Greedy non-maximum suppression with constant shapes."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Rounds of suppression. Greedy suppression is exact after as many rounds as its longest chain of boxes that each
-# depend on the one before; chains of trained detectors are shorter than ten.
+# Rounds of suppression. The result is exact after as many rounds as the longest chain of boxes that each depend on the
+# one before has boxes; chains of trained detectors have fewer than ten.
 ROUNDS = 20
-YES = 6.0  # ReLU6's upper end: the one clamp to a range that every runtime has as an operation of its own
-CERTAIN = 2.0**100  # lifts the least positive difference of two areas beyond it
+YES = 6.0  # upper limit of ReLU6, the only clamp to a range that is a single operation in every runtime
+CERTAIN = 2.0**100  # factor that makes the smallest positive difference of two areas larger than YES
 
 
 def static_nms(boxes_xyxy: Tensor, labels: Tensor, valid: Tensor, iou: float, rounds: int = ROUNDS) -> Tensor:
-    """Greedy suppression by class without a loop over boxes, without comparisons and without a table of constants.
+    """Greedy non-maximum suppression within each class, without loops over boxes, comparisons or tables of constants.
 
-    A box is kept when it is valid and no kept better box of its class overlaps it by more than ``iou``. Starting from
-    all valid boxes, each round applies that rule to the result of the round before; the boxes that are settled after
-    round r are those whose chain of dependence is at most r long, so the fixed point is the greedy result.
+    A box is kept if it is valid and no kept box of its class with a higher score overlaps it by more than ``iou``.
+    Starting with all valid boxes, each round applies this rule to the result of the round before. After round r the
+    boxes whose chain of dependence has at most r boxes are final, so the fixed point is the greedy result.
 
-    Numbers must have 32 bits, as all of the post-processing needs: where a GPU computes in 16, it stays on the CPU.
+    It must be computed in 32 bits, like all post-processing: if a GPU computes in 16 bits, it must run on the CPU.
 
     Args:
         boxes_xyxy: K x 4, best first; any unit, sides not negative.
         labels: K, whole numbers as floats.
         valid: K, 1 for candidates and 0 for padding.
         iou: threshold.
-        rounds: how often the rule is applied.
+        rounds: number of rounds.
 
     Returns:
         K, 1 for kept boxes and 0 for the rest.
@@ -44,15 +44,16 @@ def _excess(boxes_xyxy: Tensor, iou: float) -> Tensor:
     width = torch.relu(torch.minimum(x2, x2.t()) - torch.maximum(x1, x1.t()))
     height = torch.relu(torch.minimum(y2, y2.t()) - torch.maximum(y1, y1.t()))
     area = (x2 - x1) * (y2 - y1)
-    # i / (a + b - i) > t without the quotient
+    # i / (a + b - i) > t without a division
     return width * height * (1 + iou) - (area * iou + area.t() * iou)
 
 
 def _precedence(labels: Tensor) -> Tensor:
-    """K x K, at least ``YES`` where the column's box is better than the row's and of its class, else not positive.
+    """K x K, at least ``YES`` if the column's box has a higher score than the row's and the same class, otherwise not
+    positive.
 
-    A box has the key ``2K * label + rank``. Of two boxes of one class the keys differ by less than K, of others by more
-    than that; the better one's is smaller: the difference lies between 0 and K.
+    A box has the key ``2K * label + rank``. The keys of two boxes of one class differ by less than K, those of other
+    pairs by more; the better box has the smaller key. So the condition is that the difference is between 0 and K.
     """
     count = len(labels)
     keys = (labels.reshape(-1, 1) * 2 * count + torch.arange(count, device=labels.device).reshape(-1, 1)) * (2 * YES)

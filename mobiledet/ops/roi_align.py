@@ -1,9 +1,10 @@
 """RoIAlign (Mask R-CNN, arXiv:1703.06870, section 3) with a fixed number of samples, as matrix products.
 
-A box is cut into P x P bins; a bin is the mean of S x S samples, each interpolated between its four neighbours. Both
-steps are linear and separable: the value of a bin is a weighted sum over rows of a weighted sum over columns, so that
-two matrix products give it. ``torchvision.ops.roi_align`` computes the same with loads of single elements. The products
-export to phones, and their gradient takes a tenth of the time on a CPU, where torchvision's adds up on one thread.
+A box is divided into P x P bins; a bin is the mean of S x S samples, each interpolated between its four neighbours.
+Both steps are linear and separable: the value of a bin is a weighted sum over rows of a weighted sum over columns, so
+two matrix products compute it. ``torchvision.ops.roi_align`` gives the same result but loads single elements. Matrix
+products can be exported to phones, and their gradient takes a tenth of the time on a CPU, where torchvision's is
+single-threaded.
 """
 
 from typing import Any
@@ -17,18 +18,18 @@ from torch.autograd.function import once_differentiable
 def interpolation_weights(
     low: Tensor, high: Tensor, size: int, resolution: int, sampling_ratio: int, aligned: bool = False
 ) -> Tensor:
-    """How much each line of a map adds to each line of bins.
+    """The weights of each line (row or column) of a map in each line of bins.
 
     Args:
-        low, high: ... edges of boxes along one axis, in fractions of the map; may lie outside.
-        size: S of the map along that axis.
-        resolution: P, bins along that axis.
-        sampling_ratio: samples of a bin along that axis.
-        aligned: whether the map's values stand at the centres of its cells. If not they stand at the corners, and a
-            box is at least one cell long: the first form of RoIAlign, that of most published detectors.
+        low, high: edges of boxes along one axis (...), in fractions of the map; they may be outside 0..1.
+        size: S, the size of the map along that axis.
+        resolution: P, number of bins along that axis.
+        sampling_ratio: number of samples of a bin along that axis.
+        aligned: whether the map's values are at the centres of its cells. Otherwise they are at the corners, and a box
+            is at least one cell long: the original RoIAlign, as in most published detectors.
 
     Returns:
-        ... x P x S; a sample more than a cell outside of the map counts as zero, others are clamped to its border.
+        ... x P x S; a sample more than a cell outside the map counts as zero, others are clamped to its border.
     """
     start = low * size - (0.5 if aligned else 0.0)
     length = (high - low) * size
@@ -40,7 +41,7 @@ def interpolation_weights(
     inside = torch.logical_and(samples >= -1.0, samples <= size).to(samples.dtype)
     places = samples.clamp(0.0, size - 1.0).unsqueeze(-1)
     weights = torch.relu(1 - (places - torch.arange(size, device=low.device)).abs()) * inside.unsqueeze(-1)
-    # nothing above 4-D, which GPUs of phones do not take
+    # no tensors above 4-D, which the GPUs of phones do not support
     bins = weights.reshape(-1, resolution, sampling_ratio, size).mean(2)
     return bins.reshape(*low.shape, resolution, size)
 
@@ -68,8 +69,8 @@ def separable_roi_align(features: Tensor, rows: Tensor, columns: Tensor) -> Tens
 
 
 class _DenseRoiAlign(torch.autograd.Function):
-    """Bins as one product. The weights are R * P^2 * H * W numbers of each image, more than the bins on all but
-    the smallest maps: they are made again for the gradient, from the few of rows and columns."""
+    """Bins as one matrix product. Its weights are R * P^2 * H * W values per image, more than the bins except on small
+    maps, so they are recomputed for the gradient from the weights of rows and columns."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -91,10 +92,10 @@ def _dense_weights(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def dense_roi_align(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """``separable_roi_align`` as one product, whose weights are those of rows times those of columns.
+    """``separable_roi_align`` as one matrix product, whose weights are those of rows times those of columns.
 
-    For training on small maps: takes as long, and holds fewer numbers at a time where H * P is below C. Differentiable
-    with respect to the features alone.
+    For training on small maps: it is as fast, and needs less memory if H * P is below C. It is differentiable only with
+    respect to the features.
     """
     images, channels, height, width = features.shape
     boxes, resolution = rows.shape[1:3]
@@ -108,7 +109,7 @@ def sample_lookups(
 ) -> tuple[Tensor, Tensor]:
     """The two lines of a map next to each sample, and their weights; not aligned.
 
-    The same as ``interpolation_weights`` without the zeros, for boxes on maps of different sizes.
+    A sparse form of ``interpolation_weights``, for boxes on maps of different sizes.
 
     Args:
         low, high: K edges of boxes along one axis, in fractions of the map.
@@ -116,8 +117,8 @@ def sample_lookups(
         resolution, sampling_ratio: bins, and samples of a bin.
 
     Returns:
-        K x L line numbers as floats and K x L weights, L = 2 * resolution * sampling_ratio, bin by bin; a bin is the
-        mean of its weighted lines, of which there are two a sample.
+        K x L line indices as floats and K x L weights, L = 2 * resolution * sampling_ratio, bin by bin; a bin is the
+        mean of its weighted lines, two per sample.
     """
     low, high, size = low.unsqueeze(1), high.unsqueeze(1), size.unsqueeze(1)
     count = resolution * sampling_ratio
@@ -133,13 +134,13 @@ def sample_lookups(
 
 
 def gathered_roi_align(table: Tensor, cells: Tensor, weights: Tensor, resolution: int) -> Tensor:
-    """Bins as weighted means of looked-up cells: its cost does not grow with the maps.
+    """Bins as weighted means of looked-up cells; the cost does not depend on the size of the maps.
 
-    Means, not sums: TensorFlow's reference kernel reads the signed integers of a sum as unsigned ones.
+    Means are used instead of sums because TensorFlow's reference kernel reads the signed integers of a sum as unsigned.
 
     Args:
         table: T x C, the cells of all maps.
-        cells: K x L x L rows of the table, lines of the map before columns, each bin's beside each other.
+        cells: K x L x L row indices in the table, map rows before columns, grouped by bin.
         weights: K x L x L.
         resolution: P.
 

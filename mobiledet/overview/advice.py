@@ -1,4 +1,4 @@
-"""What to do about a data set, in plain words."""
+"""Advice on how to improve a data set or the settings of training."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from mobiledet.data.summary import shorter_sides
 from mobiledet.overview.measure import CopyFacts, PartFacts
 from mobiledet.spec import InputSpec, sides_text
 
-LEARNABLE = 8.0  # pixels of the input, shorter side
-MANY = 0.1
+LEARNABLE = 8.0  # shorter side of a box in pixels of the input; smaller objects are hard to detect
+MANY = 0.1  # fraction of small boxes above which advice is given
 SIZES = (320, 416, 512, 640)
 
 
@@ -25,7 +25,7 @@ def advise(
     has_validation: bool,
     suspicious: int,
 ) -> list[str]:
-    """Advice, the most pressing first."""
+    """Sentences of advice, the most important first."""
     train = parts[0]
     return [
         *_bad_data(facts, undecodable),
@@ -33,7 +33,7 @@ def advise(
         *_copies(copies),
         *_size(train, detector, size),
         *_classes(train),
-        *([f"{suspicious} labels look suspicious: see their pictures below."] if suspicious else []),
+        *([f"{suspicious} labels look suspicious: see their images below."] if suspicious else []),
     ]
 
 
@@ -46,22 +46,21 @@ def _bad_data(facts: Sequence[PartFacts], undecodable: Sequence[str]) -> list[st
             reasons.update(part.left_out_by_reason)
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         advice.append(
-            f"{total} entries are bad ({counted}). Mend them, or train with --on-bad-data skip, which leaves them out."
+            f"{total} entries are bad ({counted}). Fix them, or train with --on-bad-data skip, which leaves them out."
         )
     if undecodable:
-        advice.append(f"{len(undecodable)} pictures cannot be decoded, such as: {undecodable[0]}.")
+        advice.append(f"{len(undecodable)} images cannot be decoded, such as: {undecodable[0]}.")
     return advice
 
 
 def _validation(facts: Sequence[PartFacts], has_validation: bool) -> list[str]:
     if not has_validation:
         return [
-            "There is no validation part. Train with --val-share 0.2; if the pictures are frames of videos add "
-            "--split-by "
-            "prefix, so that one video does not stand on both sides."
+            "There is no validation split. Train with --val-share 0.2. If the images are frames of videos, add "
+            "--split-by prefix, so that the frames of a video stay in one split."
         ]
     if len(facts) > 1 and not facts[1].boxes:
-        return ["The validation part has no box, so there will be no mAP. Annotate it, or use --val-share 0.2."]
+        return ["The validation split has no boxes, so there will be no mAP. Annotate it, or use --val-share 0.2."]
     return []
 
 
@@ -69,19 +68,17 @@ def _copies(copies: CopyFacts) -> list[str]:
     advice = []
     if copies.exact_across:
         advice.append(
-            f"{copies.exact_across} pictures stand in two parts, byte by byte: the score on them says nothing. "
-            "Remove them "
-            "from one part."
+            f"{copies.exact_across} images are in two splits, byte for byte: the score on them means nothing. "
+            "Remove them from one split."
         )
     if copies.near_across:
         frames = f", {copies.leaking_frames} of them frames of one series" if copies.leaking_frames else ""
         advice.append(
-            f"{copies.near_across} pairs of nearly equal pictures stand in different parts{frames}: mAP will be "
-            "flattered. "
-            "Divide by series: --val-share 0.2 --split-by prefix (or folder)."
+            f"{copies.near_across} pairs of nearly equal images are in different splits{frames}: mAP will be too high. "
+            "Keep each series in one split: --val-share 0.2 --split-by prefix (or folder)."
         )
     if copies.exact_within:
-        advice.append(f"{copies.exact_within} pictures are there more than once within a part; they count double.")
+        advice.append(f"{copies.exact_within} images are repeated within a split, so they count more than once.")
     return advice
 
 
@@ -104,12 +101,11 @@ def _size(train: DetectionSet, detector: str, size: InputSpec) -> list[str]:
     else:
         large = int(np.median([max(image.width, image.height) for image in train.images]))
         advice[0] += (
-            f" No usual input size helps, as the pictures have {large} pixels along their longer side: cut them into "
-            "tiles "
-            "for training, and evaluate by tiles."
+            f" No common input size helps, because the images have {large} pixels along their longer side: cut them "
+            "into tiles for training, and evaluate with --tiles."
         )
     if not detector.endswith("_fpn"):
-        advice.append(f"{detector} begins at stride 16; ssdlite_fpn or faster_rcnn_fpn see smaller objects.")
+        advice.append(f"{detector} starts at stride 16; ssdlite_fpn or faster_rcnn_fpn detect smaller objects.")
     return advice
 
 
@@ -118,7 +114,7 @@ def _classes(train: DetectionSet) -> list[str]:
     none = [name for name, count in zip(train.labels, train.objects, strict=True) if not count]
     advice = []
     if none:
-        advice.append(f"{len(none)} classes have no training box and cannot be learnt: {some(none)}.")
+        advice.append(f"{len(none)} classes have no training box and cannot be learned: {some(none)}.")
     if rare:
         advice.append(
             f"{len(rare)} classes have fewer than 20 training boxes: {some(rare)}. Their AP will mean little."

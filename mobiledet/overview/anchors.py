@@ -1,4 +1,4 @@
-"""Boxes against the anchors and strides of a detector."""
+"""Compares the boxes of a data set with the anchors and strides of a detector."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from mobiledet.detectors import build_detector
 from mobiledet.ops.boxes import pairwise_iou
 from mobiledet.spec import InputSpec
 
-SAMPLE = 20_000  # boxes; more say the same
+SAMPLE = 20_000  # number of boxes that are compared; more would not change the result
 CHUNK = 500
-MATCHED = 0.5  # SSD's overlap from which on an anchor is foreground (arXiv:1512.02325, section 2.2)
+MATCHED = 0.5  # SSD's IoU at which an anchor becomes foreground (arXiv:1512.02325, section 2.2)
 HARDLY = 0.2
 
 
@@ -23,10 +23,10 @@ class AnchorFit:
     """How well anchors cover the boxes of a data set.
 
     Attributes:
-        boxes: that were looked at, a sample of large sets.
-        strides: of the levels, in pixels.
-        below_half, below_fifth: share of boxes that no anchor overlaps by an IoU of 0.5, or even of 0.2: they are
-            learnt by the nearest anchor alone, if at all.
+        boxes: number of boxes that were compared, a sample of large data sets.
+        strides: strides of the feature levels in pixels.
+        below_half, below_fifth: fraction of boxes whose best IoU with an anchor is below 0.5, or below 0.2. They are
+            trained only through their nearest anchor, if at all.
     """
 
     boxes: int
@@ -36,7 +36,7 @@ class AnchorFit:
 
 
 def fit_of_anchors(dataset: DetectionSet, detector: str, backbone: str, size: InputSpec) -> AnchorFit | None:
-    """Compare the boxes, as they are in the input, with every anchor in its place; None for a detector without anchors.
+    """Compare the boxes, resized to the input, with all anchors; None for a detector without anchors.
 
     Raises:
         UserError: backbone or detector is unknown, or the size is not valid.
@@ -60,7 +60,7 @@ def fit_of_anchors(dataset: DetectionSet, detector: str, backbone: str, size: In
 
 @torch.inference_mode()
 def _best_overlap(boxes: NDArray[np.float32], anchors: torch.Tensor) -> NDArray[np.float32]:
-    """Of each box, the IoU with the anchor that it overlaps most."""
+    """For each box, its highest IoU with an anchor."""
     parts = [
         pairwise_iou(torch.from_numpy(boxes[start : start + CHUNK]), anchors).amax(dim=1).numpy()
         for start in range(0, len(boxes), CHUNK)

@@ -11,11 +11,11 @@ from mobiledet.data.config import DataOptions, Exif, OnBadData, ResizeOptions
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(ResizeOptions, DataOptions):
-    """Show what is in a data set and what is wrong with it, on one page that needs no other file.
+    """Show what is in a data set and what is wrong with it, on one self-contained HTML page.
 
-    Counts by class and part, sizes of boxes after the resize against a detector's strides and anchors, pictures and
-    their shapes, copies and near copies within and across the parts, suspicious labels with pictures of them, and
-    advice.
+    The page shows counts per class and split, the sizes of boxes after resizing compared with a detector's strides and
+    anchors, the sizes and aspect ratios of images, duplicates and near duplicates within and across the splits,
+    suspicious labels with their images, and advice.
 
     For example:
       mobiledet data /data/coco
@@ -24,31 +24,32 @@ class DataConfig(ResizeOptions, DataOptions):
     """
 
     data: Positional[str]
-    """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
+    """A folder of annotated images (see --data-format), or `shapes` for the built-in data set."""
     out: Path | None = None
-    """The page; by default NAME.data.html in this folder. An old one is replaced."""
+    """HTML file to write; by default NAME.data.html in the current folder. An existing file is replaced."""
     json: bool = False
     """Print everything as JSON instead of a table."""
     detector: str = "ssdlite_fpn"
-    """Whose anchors and strides the boxes are held against."""
+    """Detector whose anchors and strides the boxes are compared with."""
     backbone: str = "shufflenet_v2_1x"
-    """Of that detector."""
+    """Backbone of --detector."""
     image_size: int | str = 320
     """Side of the square input in pixels, or height x width, such as 192x320."""
     pixels: bool = True
-    """Decode every picture, to find damaged ones, copies and near copies."""
+    """Decode every image, to find damaged images, duplicates and near duplicates."""
     exif: Exif = "auto"
-    """Whether pictures are turned as their EXIF orientation says: apply, ignore, or unless the size in the annotations
-    is that of the stored pixels alone (auto)."""
+    """Whether images are rotated according to their EXIF orientation. apply: always; ignore: never; auto: yes, unless
+    the size in the annotations matches only the stored pixels."""
     on_bad_data: OnBadData = "skip"
-    """skip: bad images and annotations are counted and listed; error: the first one stops the command."""
+    """What to do with bad images and annotations. skip: count and list them; error: stop at the first one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertConfig(DataOptions):
-    """Write a data set in another format: COCO's folders, YOLO's or Pascal VOC's.
+    """Convert a data set to the format of COCO, YOLO or Pascal VOC.
 
-    Pictures are linked or copied; the boxes are those that training would see. What a format cannot hold is counted.
+    Images are copied or linked. The boxes written are those that training would use. Annotations that the format cannot
+    represent are counted.
 
     For example:
       mobiledet convert-data VOCdevkit/VOC2012 --to coco voc2012-coco
@@ -56,14 +57,15 @@ class ConvertConfig(DataOptions):
     """
 
     source: Positional[str]
-    """A folder of annotated images (see --data-format), or `shapes` for the built-in set."""
+    """A folder of annotated images (see --data-format), or `shapes` for the built-in data set."""
     out: Positional[Path]
-    """Folder to write; it appears whole or not at all."""
+    """Folder to write. If the conversion fails, nothing is left behind."""
     to: Literal["coco", "yolo", "voc"] = "coco"
     """Format to write."""
     link: bool = False
-    """Link to the pictures by symbolic links instead of copying them."""
+    """Make symbolic links to the images instead of copying them."""
     overwrite: bool = False
     """Replace the folder if an earlier convert-data wrote it."""
     exif: Exif = "auto"
-    """See `mobiledet train --help`."""
+    """Whether boxes refer to images rotated according to their EXIF orientation. apply: always; ignore: never; auto:
+    yes, unless the size in the annotations matches only the stored pixels."""

@@ -1,4 +1,4 @@
-"""``mobiledet convert-data``: a checked data set written in another format."""
+"""``mobiledet convert-data``: checks a data set and writes it in another format."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from mobiledet.files.atomic import atomic_folder
 from mobiledet.overview.config import ConvertConfig
 from mobiledet.overview.parts import parts_to_show
 
-MARKER = "convert-data.json"  # says what the folder was made from, and that it may be replaced
+MARKER = "convert-data.json"  # names the source, and marks the folder as one that may be replaced
 Name = Callable[[LabelledImage], str]
 
 
@@ -26,7 +26,7 @@ def run(config: ConvertConfig) -> None:
         raise UserError(f"{config.out} was not written by convert-data, so it is not replaced; choose another name")
     roles, _ = parts_to_show(source, config)
     parts = {_plain(role): load_split(config.source, role, config.on_bad_data, config, config.exif) for role in roles}
-    parts = _one_list_of_classes(parts)
+    parts = _with_common_classes(parts)
     with atomic_folder(config.out, config.overwrite) as folder:
         lost = WRITERS[config.to](folder, parts, config.link)
         made = {"source": str(source.folder.absolute()), "format": source.format, "parts": list(parts)}
@@ -43,14 +43,13 @@ def run(config: ConvertConfig) -> None:
 
 
 def _plain(role: str) -> str:
-    """A part's name without COCO's year, and Roboflow's and others' words for the validation part."""
+    """The usual name of a split: without COCO's year, and ``val`` for all names of the validation split."""
     name = role.removesuffix("2017") or "train"
     return {"valid": "val", "validation": "val", "trainval": "train", "default": "train"}.get(name, name)
 
 
-def _one_list_of_classes(parts: Mapping[str, DetectionSet]) -> dict[str, DetectionSet]:
-    """The parts with the classes of all of them, in the order in which they come; numbers are the first part's, where
-    they do not clash."""
+def _with_common_classes(parts: Mapping[str, DetectionSet]) -> dict[str, DetectionSet]:
+    """Give all splits the same classes: those of all splits, in order of appearance. Ids are kept unless they clash."""
     labels: dict[str, int] = {}
     for part in parts.values():
         for name, number in zip(part.labels, part.category_ids, strict=True):
@@ -60,12 +59,12 @@ def _one_list_of_classes(parts: Mapping[str, DetectionSet]) -> dict[str, Detecti
 
 
 def write_coco(folder: Path, parts: Mapping[str, DetectionSet], link: bool) -> list[str]:
-    """``annotations/instances_NAME.json`` and ``NAME/``; nothing is lost."""
+    """Write ``annotations/instances_NAME.json`` and ``NAME/``; nothing is lost."""
     (folder / "annotations").mkdir()
     turned = 0
     for name, part in parts.items():
         names = _file_names(part)
-        turned += _put_pictures(part, names, folder / name, link)
+        turned += _write_images(part, names, folder / name, link)
         images = [
             {"id": number, "file_name": names[number - 1], "width": image.width, "height": image.height}
             for number, image in enumerate(part.images, start=1)
@@ -93,15 +92,15 @@ def write_coco(folder: Path, parts: Mapping[str, DetectionSet], link: bool) -> l
 
 
 def write_yolo(folder: Path, parts: Mapping[str, DetectionSet], link: bool) -> list[str]:
-    """``data.yaml``, ``images/NAME/`` and ``labels/NAME/``; crowds are lost, and areas other than those of the
-    boxes."""
+    """Write ``data.yaml``, ``images/NAME/`` and ``labels/NAME/``. Crowds are lost, and so are areas that differ from
+    their box's."""
     import yaml
 
     crowds = turned = 0
     labels: Sequence[str] = next(iter(parts.values())).labels
     for name, part in parts.items():
         names = _file_names(part, by_stem=True)
-        turned += _put_pictures(part, names, folder / "images" / name, link)
+        turned += _write_images(part, names, folder / "images" / name, link)
         for image, file_name in zip(part.images, names, strict=True):
             path = (folder / "labels" / name / file_name).with_suffix(".txt")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,19 +116,19 @@ def write_yolo(folder: Path, parts: Mapping[str, DetectionSet], link: bool) -> l
     described = {"path": ".", **{name: f"images/{name}" for name in parts}, "names": dict(enumerate(labels))}
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     (folder / "data.yaml").write_text(text, encoding="utf-8")
-    return [*_turned(turned), *([f"{crowds} crowd boxes are left out: YOLO's form has none"] if crowds else [])]
+    return [*_turned(turned), *([f"{crowds} crowd boxes are left out: YOLO's format has none"] if crowds else [])]
 
 
 def write_voc(folder: Path, parts: Mapping[str, DetectionSet], link: bool) -> list[str]:
-    """``Annotations``, ``JPEGImages`` and ``ImageSets/Main/NAME.txt``; crowds become difficult objects, and areas other
-    than those of the boxes are lost."""
+    """Write ``Annotations``, ``JPEGImages`` and ``ImageSets/Main/NAME.txt``. Crowds become difficult objects, and areas
+    that differ from their box's are lost."""
     turned = 0
     (folder / "Annotations").mkdir()
     (folder / "ImageSets" / "Main").mkdir(parents=True)
     taken: set[str] = set()
     for name, part in parts.items():
         names = _file_names(part, by_stem=True, flat=True, taken=taken)
-        turned += _put_pictures(part, names, folder / "JPEGImages", link)
+        turned += _write_images(part, names, folder / "JPEGImages", link)
         for image, file_name in zip(part.images, names, strict=True):
             tree = ElementTree.ElementTree(_xml(image, file_name, part.labels))
             ElementTree.indent(tree)
@@ -160,7 +159,7 @@ def _xml(image: LabelledImage, file_name: str, labels: Sequence[str]) -> Element
 def _file_names(
     part: DetectionSet, by_stem: bool = False, flat: bool = False, taken: set[str] | None = None
 ) -> list[str]:
-    """A name for each picture: its own within the folder of pictures, with a number where two would be the same."""
+    """A file name for each image: its path in the image folder, with a number added if two would be the same."""
     taken = set() if taken is None else taken
     names = []
     for image in part.images:
@@ -181,15 +180,15 @@ def _key(name: str, by_stem: bool) -> str:
 
 
 def _needs_turning(image: LabelledImage) -> bool:
-    """Whether the picture would be read otherwise elsewhere: most tools apply a tag, or none, without looking."""
+    """Whether the image must be written upright, because other tools may ignore its EXIF orientation."""
     return image.apply_orientation
 
 
-def _put_pictures(part: DetectionSet, names: Sequence[str], folder: Path, link: bool) -> int:
-    """Copy or link the pictures; those with an EXIF orientation that is applied are written upright, without loss.
+def _write_images(part: DetectionSet, names: Sequence[str], folder: Path, link: bool) -> int:
+    """Copy or link the images; those whose EXIF orientation is applied are rotated and written without loss.
 
     Returns:
-        how many were turned.
+        the number of rotated images.
     """
     from PIL import Image
 
@@ -208,7 +207,7 @@ def _put_pictures(part: DetectionSet, names: Sequence[str], folder: Path, link: 
 
 
 def _turned(count: int) -> list[str]:
-    return [f"{count} pictures were turned as their EXIF orientation says and written upright as PNG"] if count else []
+    return [f"{count} images were rotated according to their EXIF orientation and written as PNG"] if count else []
 
 
 WRITERS = {"coco": write_coco, "yolo": write_yolo, "voc": write_voc}

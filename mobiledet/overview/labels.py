@@ -1,4 +1,4 @@
-"""Labels that may be wrong: of a checked data set, so none of them is impossible."""
+"""Finds suspicious labels: boxes that are valid but probably wrong."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from mobiledet.data.dataset import DetectionSet, LabelledImage
 
-TINY = 4.0  # pixels of the picture, shorter side
-HUGE = 0.95  # share of the picture
+TINY = 4.0  # shorter side in pixels of the image
+HUGE = 0.95  # fraction of the image
 BEYOND = 0.01  # pixels
 SLENDER = 20.0  # longer side over shorter
 SAME_PLACE = 0.9  # IoU
 
 KINDS = {
-    "tiny": f"shorter side below {TINY:g} pixels of the picture",
-    "huge": f"covers more than {HUGE:.0%} of the picture",
-    "beyond": "reaches out of the picture, by less than a pixel",
+    "tiny": f"shorter side below {TINY:g} pixels of the image",
+    "huge": f"covers more than {HUGE:.0%} of the image",
+    "beyond": "extends beyond the image, by less than a pixel",
     "slender": f"more than {SLENDER:g} times as long as wide",
     "two classes": f"overlaps a box of another class by an IoU above {SAME_PLACE:g}",
     "two boxes": f"overlaps another box of its class by an IoU above {SAME_PLACE:g}",
@@ -27,11 +27,11 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A box that a person should look at.
+    """A box that a person should check.
 
     Attributes:
         kind: a key of ``KINDS``.
-        part, image, box: positions: of the part, of the picture in it, of the box among those that are no crowds.
+        part, image, box: index of the split, of the image in the split, and of the box among those without crowds.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Suspicion:
 
 
 def suspicions(parts: list[DetectionSet]) -> list[Suspicion]:
-    """All of them, in the order of ``KINDS``."""
+    """All suspicious boxes of the splits, in the order of ``KINDS``."""
     totals: dict[str, int] = {}
     for part in parts:
         for name, count in zip(part.labels, part.objects, strict=True):

@@ -1,4 +1,4 @@
-"""All that is told of a data set, as plain values: the JSON of the command, and what its page is drawn from."""
+"""The facts about a data set as plain values, which become the command's JSON and its page."""
 
 import dataclasses
 import itertools
@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.record import Picture
+from mobiledet.data.record import ImageFile
 from mobiledet.data.split import frame_prefix
 from mobiledet.data.summary import SIDES, shorter_sides
 from mobiledet.overview.anchors import AnchorFit
 from mobiledet.overview.copies import exact_copies, near_copies
 from mobiledet.overview.labels import KINDS, Suspicion, suspicions
-from mobiledet.overview.pictures import look_at_all, name_of
+from mobiledet.overview.pictures import name_of, summarise_images
 from mobiledet.spec import InputSpec
 
 SIZE_EDGES = (0, 3, 8, 16, 32, 64, 128, 256, 512, 10**6)
 ASPECT_EDGES = (0, 0.2, 0.33, 0.5, 0.67, 1.5, 2, 3, 5, 10**6)
 PER_IMAGE_EDGES = (0, 1, 2, 3, 5, 10, 20, 50, 100, 10**6)
-MOST_LISTED = 200  # entries of a list; the JSON says how many there are
+MAX_LISTED = 200  # entries of a list; the JSON also has the total count
 
 
 @dataclass(frozen=True)
 class PartFacts:
-    """One part of the set."""
+    """Facts about one split of the data set; sides of boxes are in pixels of the input."""
 
     name: str
     images: int
@@ -52,7 +52,7 @@ class PartFacts:
 
 @dataclass(frozen=True)
 class ClassFacts:
-    """One class: boxes in each part, and their median size in pixels of the input."""
+    """Facts about one class: its boxes in each split, and their median size in pixels of the input."""
 
     name: str
     boxes: dict[str, int]
@@ -62,7 +62,7 @@ class ClassFacts:
 
 @dataclass(frozen=True)
 class CopyFacts:
-    """Pictures that are there more than once; empty lists where pixels were not looked at."""
+    """Duplicate and near duplicate images within and across splits; all empty if images were not decoded."""
 
     exact_within: int = 0
     exact_across: int = 0
@@ -76,7 +76,7 @@ class CopyFacts:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything. ``suspicions`` holds positions for the pictures of the page; the JSON has names instead."""
+    """All facts. ``suspicions`` holds indices, from which the page draws images; the JSON has names instead."""
 
     name: str
     format: str
@@ -93,7 +93,7 @@ class Overview:
 
 
 def part_facts(part: DetectionSet, name: str, size: InputSpec, anchors: AnchorFit | None) -> PartFacts:
-    """Count what is in one part."""
+    """Compute the facts about one split."""
     counts = np.array([len(image.labels) for image in part.images])
     sides = shorter_sides(part, size)
     boxes = np.concatenate([image.boxes_xyxy for image in part.images] or [np.zeros((0, 4), np.float32)])
@@ -110,7 +110,7 @@ def part_facts(part: DetectionSet, name: str, size: InputSpec, anchors: AnchorFi
         left_out_by_reason=dict(Counter(entry.reason for entry in part.left_out).most_common()),
         left_out_list=[entry.text for entry in part.left_out],
         notes=list(part.notes),
-        picture_sizes=dict(sizes.most_common(MOST_LISTED)),
+        picture_sizes=dict(sizes.most_common(MAX_LISTED)),
         orientations=dict(shapes),
         boxes_per_image={"mean": float(counts.mean()), "median": float(np.median(counts)), "most": float(counts.max())},
         boxes_per_image_histogram=_histogram(counts, PER_IMAGE_EDGES),
@@ -122,7 +122,7 @@ def part_facts(part: DetectionSet, name: str, size: InputSpec, anchors: AnchorFi
 
 
 def class_facts(parts: Sequence[DetectionSet], names: Sequence[str], size: InputSpec) -> list[ClassFacts]:
-    """Every class of any part, the most frequent first."""
+    """Facts about the classes of all splits, the most frequent first."""
     counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(names, 0))
     sides: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     for part, name in zip(parts, names, strict=True):
@@ -145,16 +145,16 @@ def class_facts(parts: Sequence[DetectionSet], names: Sequence[str], size: Input
 def measure_pixels(
     parts: Sequence[DetectionSet], names: Sequence[str], root: Path, quiet: bool
 ) -> tuple[CopyFacts, list[str]]:
-    """Look at every picture: copies, near copies, and what cannot be decoded."""
+    """Decode every image to find duplicates, near duplicates and images that cannot be decoded."""
     images = [(place, image) for place, part in enumerate(parts) for image in part.images]
-    looks = look_at_all([Picture(image.path, image.apply_orientation) for _, image in images], quiet)
+    summaries = summarise_images([ImageFile(image.path, image.apply_orientation) for _, image in images], quiet)
     part_of = [place for place, _ in images]
 
     def shown(index: int) -> str:
         return f"{names[part_of[index]]}: {name_of(images[index][1].path, root)}"
 
-    exact, near = exact_copies(looks), near_copies(looks)
-    # the parts may share pictures on purpose, as trainval and train do; one file is no copy of itself
+    exact, near = exact_copies(summaries), near_copies(summaries)
+    # splits may share files on purpose, as trainval and train do; a file is no duplicate of itself
     exact = [group for group in exact if len({images[index][1].path for index in group}) > 1]
     across = [len({part_of[index] for index in group}) > 1 for group in exact]
     near_across = [part_of[a] != part_of[b] for a, b in near]
@@ -164,23 +164,23 @@ def measure_pixels(
         for (a, b), is_across in zip(near, near_across, strict=True)
         if is_across and os.path.basename(prefixes[a]) == os.path.basename(prefixes[b])
     )
-    # pairs across the parts first: they are what spoils a score
+    # pairs across splits first, because they distort the score
     ordered = sorted(zip(near_across, near, strict=True), key=lambda entry: not entry[0])
     facts = CopyFacts(
         exact_within=across.count(False),
         exact_across=across.count(True),
-        exact_groups=[[shown(index) for index in group] for group in exact[:MOST_LISTED]],
+        exact_groups=[[shown(index) for index in group] for group in exact[:MAX_LISTED]],
         near_within=near_across.count(False),
         near_across=near_across.count(True),
-        near_pairs=[[shown(a), shown(b)] for _, (a, b) in ordered[:MOST_LISTED]],
+        near_pairs=[[shown(a), shown(b)] for _, (a, b) in ordered[:MAX_LISTED]],
         leaking_frames=sum(leaking.values()),
         leaking_prefixes=[prefix for prefix, _ in leaking.most_common(20)],
     )
-    return facts, [seen.problem for seen in looks if seen.problem]
+    return facts, [summary.problem for summary in summaries if summary.problem]
 
 
 def find_suspicions(parts: Sequence[DetectionSet]) -> list[Suspicion]:
-    """Labels to be looked at."""
+    """Suspicious labels in the splits."""
     return suspicions(list(parts))
 
 
@@ -190,7 +190,7 @@ def as_json(overview: Overview, parts: Sequence[DetectionSet], root: Path) -> di
     counts = Counter(suspicion.kind for suspicion in overview.suspicions)
     listed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for suspicion in overview.suspicions:
-        if len(listed[suspicion.kind]) < MOST_LISTED:
+        if len(listed[suspicion.kind]) < MAX_LISTED:
             image = parts[suspicion.part].images[suspicion.image]
             listed[suspicion.kind].append(
                 {

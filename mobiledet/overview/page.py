@@ -1,4 +1,4 @@
-"""The page: counts, sizes, copies, suspicious labels and advice."""
+"""The HTML page of ``mobiledet data``: counts, sizes, duplicates, suspicious labels and advice."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,8 +15,8 @@ SECTIONS = {
     "advice": "Advice",
     "classes": "Classes",
     "sizes": "Sizes",
-    "pictures": "Pictures",
-    "copies": "Copies",
+    "pictures": "Images",
+    "copies": "Duplicates",
     "suspicious": "Suspicious labels",
     "bad": "Bad data",
     "look": "Every class",
@@ -26,7 +26,7 @@ MOST_LINES = 40
 
 
 def render(overview: Overview, parts: Sequence[DetectionSet]) -> str:
-    """The page as text."""
+    """The page as HTML."""
     shape = f"{overview.height} x {overview.width} ({overview.resize})"
     subtitle = f"read as {overview.format}; sizes at {shape} for {overview.detector}"
     sections = [
@@ -52,12 +52,12 @@ def _tiles(overview: Overview) -> Markup:
     left_out = sum(part.left_out for part in overview.parts) + len(overview.undecodable)
     tiles.append(tile("classes", str(len(overview.classes)), f"{sum(p.crowds for p in overview.parts):,} crowd boxes"))
     tiles.append(tile("bad entries", f"{left_out:,}", "left out of training and score"))
-    tiles.append(tile("suspicious labels", f"{len(overview.suspicions):,}", "to be looked at"))
+    tiles.append(tile("suspicious labels", f"{len(overview.suspicions):,}", "to be checked"))
     return tag("div", *tiles, class_="tiles")
 
 
 def _advice(advice: Sequence[str]) -> Markup:
-    lines = [tag("li", text) for text in advice] or [tag("li", "Nothing stands out.")]
+    lines = [tag("li", text) for text in advice] or [tag("li", "No problems found.")]
     return tag("section", tag("h2", "Advice"), tag("div", tag("ul", *lines), class_="card"), id="advice")
 
 
@@ -93,8 +93,8 @@ def _sizes(overview: Overview) -> Markup:
                 tag(
                     "p",
                     f"Anchors of {overview.detector} (strides {strides}): {part.anchors.below_half:.1%} of "
-                    f"{part.anchors.boxes:,} boxes are overlapped by none with an IoU of 0.5, and "
-                    f"{part.anchors.below_fifth:.1%} by none with 0.2; these are learnt by their nearest anchor alone.",
+                    f"{part.anchors.boxes:,} boxes have no anchor with an IoU of 0.5, and "
+                    f"{part.anchors.below_fifth:.1%} none with 0.2; only their nearest anchor is trained on them.",
                     class_="soft",
                 )
             )
@@ -131,17 +131,17 @@ def _pictures(parts: Sequence[PartFacts]) -> Markup:
                 _bars(part.orientations),
                 tag(
                     "h3",
-                    f"boxes in a picture: mean {stats['mean']:.1f}, median {stats['median']:g}, most {stats['most']:g}",
+                    f"boxes per image: mean {stats['mean']:.1f}, median {stats['median']:g}, most {stats['most']:g}",
                 ),
                 _bars(part.boxes_per_image_histogram),
                 class_="card",
             )
         )
-    return tag("section", tag("h2", "Pictures"), tag("div", *cards, class_="cards broad"), id="pictures")
+    return tag("section", tag("h2", "Images"), tag("div", *cards, class_="cards broad"), id="pictures")
 
 
 def _bars(counts: Mapping[str, int]) -> Markup:
-    """Names, bars and numbers, one a row."""
+    """A table with a name, a bar and a number in each row."""
     most = max([1, *counts.values()])
     total = max(1, sum(counts.values()))
     rows = []
@@ -157,17 +157,17 @@ def _bars(counts: Mapping[str, int]) -> Markup:
 
 def _copies(copies: CopyFacts) -> Markup:
     facts = [
-        ("the same file twice", f"{copies.exact_within:,} within a part, {copies.exact_across:,} across parts"),
-        ("nearly the same", f"{copies.near_within:,} pairs within a part, {copies.near_across:,} across parts"),
+        ("identical files", f"{copies.exact_within:,} within a split, {copies.exact_across:,} across splits"),
+        ("near duplicates", f"{copies.near_within:,} pairs within a split, {copies.near_across:,} across splits"),
         (
-            "frames of one series across parts",
+            "frames of one series across splits",
             f"{copies.leaking_frames:,} pairs {', '.join(copies.leaking_prefixes[:6])}",
         ),
     ]
     groups = [" = ".join(group) for group in copies.exact_groups] + [" ≈ ".join(pair) for pair in copies.near_pairs]
     return tag(
         "section",
-        tag("h2", "Copies"),
+        tag("h2", "Duplicates"),
         tag("div", definitions(facts), _listed(groups), class_="card"),
         id="copies",
     )
@@ -200,7 +200,7 @@ def _bad(overview: Overview) -> Markup:
                 )
             )
     if overview.undecodable:
-        title = f"{len(overview.undecodable):,} pictures cannot be decoded"
+        title = f"{len(overview.undecodable):,} images cannot be decoded"
         cards.append(tag("div", tag("h3", title), _listed(overview.undecodable), class_="card"))
     if not cards:
         return Markup("")
@@ -222,7 +222,7 @@ def _look(part: DetectionSet) -> Markup:
         tag("div", tag("h3", f"{name}: {count:,} boxes"), _wide_figure(sheet, f"boxes of {name}"), class_="card")
         for name, (sheet, count) in class_sheets(part).items()
     ]
-    note = "Boxes spread over the first part, each with what is around it; all boxes there are drawn."
+    note = "Boxes from all over the first split, each with its surroundings; all boxes there are drawn."
     return tag("section", tag("h2", "Every class"), tag("p", note, class_="soft"), *figures, id="look")
 
 

@@ -1,19 +1,19 @@
-"""Which parts of a data set are looked at, or written in another format. Loads no torch."""
+"""Chooses the splits of a data set that are shown, or written in another format. Imports no torch."""
 
 from mobiledet.data.config import DataOptions
-from mobiledet.data.read import Source, choose_part
+from mobiledet.data.read import Source, choose_split
 from mobiledet.errors import UserError
 
 
 def parts_to_show(source: Source, options: DataOptions) -> tuple[list[str], bool]:
-    """The training part, the validation part and a test part as far as they are there; and whether the second is."""
+    """The names of the training, validation and test splits that exist, and whether there is a validation split."""
     roles: list[str] = []
     has_validation = True
     if options.val_share:
         return ["train", "val"], True
     for role in ("train", "val"):
         try:
-            part = choose_part(source, role, options)
+            part = choose_split(source, role, options)
         except UserError:
             if getattr(options, f"{role}_set"):
                 raise

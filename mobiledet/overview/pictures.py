@@ -1,4 +1,4 @@
-"""One look at the pixels of every picture: is it whole, and what does it look like in small."""
+"""Decodes every image once, for its thumbnail and checksum, or the reason why it cannot be decoded."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,25 +13,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobiledet.data.images import load_reduced
-from mobiledet.data.record import Picture
+from mobiledet.data.record import ImageFile
 from mobiledet.data.resize import use_one_thread
 from mobiledet.errors import UserError
 from mobiledet.processes.cores import usable_cores
 
-SIDE = 16  # of the small picture
-DECODED = 32  # pixels that are decoded at least
-CHUNK = 64  # pictures that a process looks at in one go
-PARALLEL_FROM = 512  # fewer are done in this process: starting others takes longer
+SIDE = 16  # pixels along each side of the thumbnail
+DECODED = 32  # smallest height and width that images are decoded to
+CHUNK = 64  # images per task of a process
+PARALLEL_FROM = 512  # fewer images are decoded in this process, because starting others takes longer
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What was seen.
+class ImageSummary:
+    """What is kept of a decoded image.
 
     Attributes:
-        digest: of the file's bytes.
-        small: SIDE x SIDE uint8, grey.
-        problem: why the picture cannot be decoded; empty if it can.
+        digest: checksum of the file's bytes.
+        small: the thumbnail, SIDE x SIDE uint8, greyscale.
+        problem: why the image cannot be decoded; empty if it can.
     """
 
     digest: bytes
@@ -39,46 +39,47 @@ class Look:
     problem: str = ""
 
 
-def look(picture: Picture) -> Look:
-    """Read and decode one picture."""
+def summarise_image(image: ImageFile) -> ImageSummary:
+    """Read and decode one image."""
     nothing = np.zeros((SIDE, SIDE), np.uint8)
     try:
-        digest = hashlib.blake2b(picture.path.read_bytes(), digest_size=16).digest()
-        pixels, _ = load_reduced(picture.path, DECODED, DECODED, picture.apply_orientation)
+        digest = hashlib.blake2b(image.path.read_bytes(), digest_size=16).digest()
+        pixels, _ = load_reduced(image.path, DECODED, DECODED, image.apply_orientation)
     except UserError as error:
-        return Look(b"", nothing, str(error))
+        return ImageSummary(b"", nothing, str(error))
     except OSError as error:
-        return Look(b"", nothing, f"cannot read {picture.path}: {(error.strerror or str(error)).lower()}")
+        return ImageSummary(b"", nothing, f"cannot read {image.path}: {(error.strerror or str(error)).lower()}")
     grey = Image.fromarray(pixels).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-    return Look(digest, np.asarray(grey))
+    return ImageSummary(digest, np.asarray(grey))
 
 
-def look_at_all(pictures: Sequence[Picture], quiet: bool = False) -> list[Look]:
-    """Every picture, in all cores, with a progress bar on standard error."""
-    columns = (TextColumn("looking at pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    looks: list[Look] = []
-    with _looks(pictures) as found, Progress(*columns, console=Console(stderr=True, quiet=quiet)) as progress:
-        task = progress.add_task("", total=len(pictures))
-        for seen in found:
-            looks.append(seen)
-            if len(looks) % CHUNK == 0 or len(looks) == len(pictures):
-                progress.update(task, completed=len(looks))
-    return looks
+def summarise_images(images: Sequence[ImageFile], quiet: bool = False) -> list[ImageSummary]:
+    """Read and decode all images on all cores, with a progress bar on standard error."""
+    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    summaries: list[ImageSummary] = []
+    with _Summaries(images) as found, Progress(*columns, console=Console(stderr=True, quiet=quiet)) as progress:
+        task = progress.add_task("", total=len(images))
+        for summary in found:
+            summaries.append(summary)
+            if len(summaries) % CHUNK == 0 or len(summaries) == len(images):
+                progress.update(task, completed=len(summaries))
+    return summaries
 
 
-class _looks:
-    """The looks as they come; processes are started before the progress bar has a thread that a fork could disturb."""
+class _Summaries:
+    """Yields the results in order. It starts its processes before the progress bar starts a thread, which a fork could
+    disturb."""
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
-        self._pictures = pictures
+    def __init__(self, images: Sequence[ImageFile]) -> None:
+        self._images = images
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Iterator[Look]:
+    def __enter__(self) -> Iterator[ImageSummary]:
         workers = usable_cores()
-        if workers == 1 or len(self._pictures) < PARALLEL_FROM:
-            return map(look, self._pictures)
+        if workers == 1 or len(self._images) < PARALLEL_FROM:
+            return map(summarise_image, self._images)
         self._pool = ProcessPoolExecutor(workers, initializer=use_one_thread)
-        return self._pool.map(look, self._pictures, chunksize=CHUNK)
+        return self._pool.map(summarise_image, self._images, chunksize=CHUNK)
 
     def __exit__(self, *exception: object) -> None:
         if self._pool:
@@ -86,5 +87,5 @@ class _looks:
 
 
 def name_of(path: Path, root: Path) -> str:
-    """Of a picture on the page: relative to the data set where it lies in it."""
+    """The name of an image on the page: its path relative to the data set if it is inside."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,4 +1,4 @@
-"""``mobiledet data``: read every part, measure, advise, and write the page."""
+"""``mobiledet data``: reads every split, measures it, gives advice and writes the page."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def run(config: DataConfig) -> None:
 def measure(
     source: Source, parts: list[DetectionSet], has_validation: bool, config: DataConfig, size: InputSpec
 ) -> Overview:
-    """Everything that the page tells; boxes as they are in the input of a model."""
+    """Compute all facts for the page; sizes of boxes are in pixels of the input ``size``."""
     names = [part.name.removeprefix(f"{source.name}-") for part in parts]
     facts = [
         part_facts(part, name, size, fit_of_anchors(part, config.detector, config.backbone, size))
@@ -80,7 +80,7 @@ def measure(
 def _print(overview: Overview, out: Path) -> None:
     console = Console()
     below = [f"< {side} px" for side in SIDES]
-    table = Table("part", "images", "empty", "boxes", "crowds", *below, "left out", title=escape(overview.name))
+    table = Table("split", "images", "empty", "boxes", "crowds", *below, "left out", title=escape(overview.name))
     for part in overview.parts:
         small = [f"{part.shorter_sides.get(f'below {side}', 0):,.0f}" for side in SIDES]
         counts = (part.images, part.empty_images, part.boxes, part.crowds)
@@ -91,7 +91,7 @@ def _print(overview: Overview, out: Path) -> None:
         classes.add_row(escape(fact.name), *(f"{count:,}" for count in fact.boxes.values()))
     console.print(classes)
     if len(overview.classes) > 20:
-        console.print(f"and {len(overview.classes) - 20} classes more", highlight=False)
+        console.print(f"and {len(overview.classes) - 20} more classes", highlight=False)
     for note in dict.fromkeys(note for part in overview.parts for note in part.notes):
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     for line in overview.advice:

@@ -1,4 +1,4 @@
-"""Pictures of labels: for each class, and for every kind of suspicion, a few boxes with what is around them."""
+"""Image sheets of labels: a few boxes with their surroundings, for each class and each kind of suspicious label."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from mobiledet.overview.labels import Suspicion
 
 PER_SHEET = 6
 TILE = 200  # pixels
-AROUND = 3.0  # sides of what is shown, in those of the box
-LEAST = 48.0  # pixels of the picture that are shown at least
+AROUND = 3.0  # side of the region shown, as a multiple of the box's longer side
+MIN_REGION = 48.0  # smallest side of the region shown, in pixels of the image
 MOST_CLASSES = 60
 
 
 def class_sheets(part: DetectionSet) -> dict[str, tuple[NDArray[np.uint8], int]]:
-    """For the most frequent classes, boxes spread over the set; with the number of boxes."""
+    """For each of the most frequent classes: a sheet of boxes from all over the split, and the number of its boxes."""
     boxes: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for index, image in enumerate(part.images):
         for box, label in enumerate(image.labels.tolist()):
@@ -36,7 +36,7 @@ def class_sheets(part: DetectionSet) -> dict[str, tuple[NDArray[np.uint8], int]]
 def suspicion_sheets(
     found: Sequence[Suspicion], parts: Sequence[DetectionSet]
 ) -> dict[str, tuple[NDArray[np.uint8], int]]:
-    """For each kind, some of its boxes; with how many there are."""
+    """For each kind of suspicious label: a sheet of some of its boxes, and the number of its boxes."""
     by_kind: defaultdict[str, list[Suspicion]] = defaultdict(list)
     for suspicion in found:
         by_kind[suspicion.kind].append(suspicion)
@@ -58,22 +58,22 @@ def _sheet(boxes: Sequence[tuple[LabelledImage, int]]) -> NDArray[np.uint8] | No
     for image, box in boxes:
         try:
             tiles.append(_tile(image, box))
-        except UserError:  # told elsewhere
+        except UserError:  # reported elsewhere
             continue
     if not tiles:
         return None
-    blank = np.full((TILE, TILE, 3), 255, np.uint8)  # so that all sheets have one scale
+    blank = np.full((TILE, TILE, 3), 255, np.uint8)  # fills up the sheet, so that all have the same scale
     return np.asarray(contact_sheet(tiles + [blank] * (PER_SHEET - len(tiles)), columns=PER_SHEET, tile=TILE))
 
 
 def _tile(image: LabelledImage, box: int) -> NDArray[np.uint8]:
-    """A box and what is around it; all boxes of the cut-out are drawn."""
+    """A box with its surroundings; all boxes in the region are drawn."""
     x1, y1, x2, y2 = image.boxes_xyxy[box].tolist()
-    half = max(AROUND * max(x2 - x1, y2 - y1), LEAST) / 2
+    half = max(AROUND * max(x2 - x1, y2 - y1), MIN_REGION) / 2
     middle = (x1 + x2) / 2, (y1 + y2) / 2
     left, top = max(0.0, middle[0] - half), max(0.0, middle[1] - half)
     right, bottom = min(float(image.width), middle[0] + half), min(float(image.height), middle[1] + half)
-    # decode no larger than the cut-out needs
+    # decode at the smallest size that the region needs
     scale = min(1.0, TILE / max(right - left, bottom - top))
     least = max(1, int(image.height * scale)), max(1, int(image.width * scale))
     pixels, _ = load_reduced(image.path, *least, image.apply_orientation)

@@ -1,1 +1,1 @@
-"""Processes that end with the one that started them, the processors they get, and how they are asked to stop."""
+"""Child processes that end with their parent, the cores that they may use, and signals that ask them to stop."""

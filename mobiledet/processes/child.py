@@ -1,4 +1,4 @@
-"""Run as a program: another program's module that does not outlive who started it, whatever ends that one.
+"""Runs a module as a program that ends when its parent process ends, for whatever reason.
 
 python -m mobiledet.processes.child SIGNAL PARENT MODULE ARGUMENT...
 """
@@ -20,24 +20,27 @@ PR_SET_PDEATHSIG = 1
 def child_command(
     module: str, *arguments: str, at_death: signal.Signals = signal.SIGKILL, python: Sequence[str] = ()
 ) -> list[str]:
-    """The command line of a module in a process of its own that gets a signal when this process ends.
+    """The command line that runs a module in a child process, which receives a signal when this process ends.
 
     Args:
-        module, arguments: what runs.
+        module, arguments: the module and its arguments.
         at_death: the signal.
-        python: the interpreter and its options; empty takes that of this process.
+        python: the interpreter and its options; by default the interpreter of this process.
     """
     own = ["-m", "mobiledet.processes.child", str(int(at_death)), str(os.getpid())]
     return [*(python or (sys.executable,)), *own, module, *arguments]
 
 
 def die_with_parent(parent: int, signum: int) -> None:
-    """Have the system send this process a signal when its parent ends; at once where it has ended already."""
-    told = False
+    """Send this process a signal when its parent ends, or now if it has ended already.
+
+    On Linux the kernel does so; elsewhere a thread checks the parent every second.
+    """
+    is_set = False
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
-            told = ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0) == 0
-    if not told:
+            is_set = ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0) == 0
+    if not is_set:
         threading.Thread(target=_watch, args=(parent, signum), daemon=True).start()
     if os.getppid() != parent:
         os.kill(os.getpid(), signum)

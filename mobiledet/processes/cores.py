@@ -1,13 +1,13 @@
-"""The processor: how many cores the operating system lets this process use, and of what kind they are."""
+"""The number of cores that this process may use, and their architecture."""
 
 import os
 import platform
 
-EMULATOR = "MOBILEDET_EMULATOR"  # environment variable: what plays the processor of this process
+EMULATOR = "MOBILEDET_EMULATOR"  # environment variable: name of the emulator that runs this process
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on; fewer than the machine's where it is confined to some of them."""
+    """Number of cores that this process may run on, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to come to an end, for work whose files shall be whole."""
+"""Ctrl-C and SIGTERM as a request to stop, for work that must leave complete files."""
 
 import signal
 import threading
@@ -7,21 +7,21 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-# a terminal, a launcher and a parent process may each pass on one and the same signal
+# terminal, launcher and parent process may each send the same signal; repetitions within this time are ignored
 SAME_SIGNAL_S = 0.5
 
 
 class StopSignal:
-    """While it is entered, the first SIGINT or SIGTERM is noted; a second one does what it does without this.
+    """A context that records the first SIGINT or SIGTERM; a second one has its usual effect.
 
-    A signal that is ignored stays ignored, as a shell has it for what runs in its background. Outside the main thread,
-    where Python delivers no signals, this does nothing.
+    A signal that is ignored stays ignored, as for background processes of a shell. Outside the main thread, where
+    Python delivers no signals, the context does nothing.
 
     Args:
-        stop: is called at the first signal.
+        stop: called at the first signal.
 
     Attributes:
-        number: of the signal that was received; 0 before.
+        number: number of the signal that was received; 0 before.
     """
 
     def __init__(self, stop: Callable[[], None] = lambda: None) -> None:

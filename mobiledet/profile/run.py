@@ -22,7 +22,7 @@ from mobiledet.profile.runtime import RunTime, measure_run_time
 from mobiledet.profile.survey import survey
 from mobiledet.profile.tables import print_profile
 from mobiledet.profile.trace import trace
-from mobiledet.spec import LEAST_SIDE, InputSpec, ModelSpec
+from mobiledet.spec import MIN_SIDE, InputSpec, ModelSpec
 from mobiledet_converters.config import EXIT_INCOMPLETE
 from mobiledet_converters.process import missing_package
 from mobiledet_converters.tflite.network import Network, convert_networks
@@ -80,8 +80,8 @@ def check(config: ProfileConfig) -> None:
         raise UserError("give --backbone, such as shufflenet_v2_1x (mobiledet list shows all), or --guidelines")
     if config.detector and config.detector not in DETECTORS:
         raise unknown_name("detector", config.detector, DETECTORS)
-    if config.input_size and config.input_size < LEAST_SIDE:
-        raise UserError(f"--input-size {config.input_size} is below {LEAST_SIDE}")
+    if config.input_size and config.input_size < MIN_SIDE:
+        raise UserError(f"--input-size {config.input_size} is below {MIN_SIDE}")
 
 
 def profile_network(config: ProfileConfig, console: Console | None = None) -> NetworkProfile:

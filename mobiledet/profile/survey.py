@@ -22,7 +22,7 @@ import mobiledet
 from mobiledet.bundle import Bundle, open_bundle
 from mobiledet.checkpoint import Checkpoint, save_checkpoint
 from mobiledet.data.images import list_images, load_rgb
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import resize_to_input
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.detectors import Detector, detector_from_spec
 from mobiledet.devices import open_device
@@ -176,7 +176,7 @@ def _untrained(spec: ModelSpec, images: Sequence[Path], seed: int) -> Detector:
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # the statistics become those of the one pass below
-    pixels = np.stack([fit(load_rgb(image), spec.input) for image in images])
+    pixels = np.stack([resize_to_input(load_rgb(image), spec.input) for image in images])
     with torch.no_grad():
         network(normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), spec.input))
     return network.eval()

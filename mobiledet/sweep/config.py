@@ -9,16 +9,16 @@ from tyro.conf import Positional
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Evaluate many models on many devices, and draw one report of all.
+    """Evaluate many models on many devices, and write one report on all of them.
 
-    Models are bundles, checkpoints, or run folders of `mobiledet train`; or they are named by backbones and detectors,
-    and then each combination is trained on --data first. Checkpoints are exported, and each precision of each bundle is
-    evaluated on each device with each number of threads. Every step is a mobiledet command of its own that writes its
-    words to logs/; one that fails is told in the report, with its reason, and the others go on.
+    Models are bundles, checkpoints, or run folders of `mobiledet train`. With --backbones and --detectors, each
+    combination is trained on --data first. Checkpoints are exported, and each precision of each bundle is evaluated on
+    each device with each number of threads. Every step is a mobiledet command of its own that writes its output to
+    logs/. If a step fails, the report gives the reason, and the other steps go on.
 
-    The same command again does only what is missing: steps that are done are skipped, those that failed are tried
-    again, trainings and evaluations that were interrupted go on where they were. A step is done anew when its options,
-    its checkpoint or its bundle have changed.
+    Run the same command again to complete a sweep: finished steps are skipped, failed ones are tried again, and
+    interrupted trainings and evaluations are resumed. A step is repeated if its options, its checkpoint or its bundle
+    have changed.
 
     For example:
       mobiledet sweep runs/*/best.mobiledet --data /data/coco --precisions float16 int8 --threads 1 4 --out sweep
@@ -28,42 +28,43 @@ class SweepConfig:
     """
 
     models: Positional[tuple[Path, ...]] = ()
-    """Bundles, checkpoints, run folders."""
+    """Models to evaluate: bundles, checkpoints or run folders."""
 
     backbones: tuple[str, ...] = ()
-    """Networks to train, such as shufflenet_v2_1x; `mobiledet list` shows all."""
+    """Backbones to train, such as shufflenet_v2_1x; `mobiledet list` shows all."""
     detectors: tuple[str, ...] = ("ssdlite_fpn",)
-    """Heads to train each of them with."""
+    """Detectors to train with each of --backbones."""
     image_sizes: tuple[int | str, ...] = (320,)
-    """Sides of the square input, or height x width, such as 192x320, to train each of them for."""
+    """Input sizes to train each of --backbones for: the side of a square in pixels, or height x width, such as
+    192x320."""
     train_options: str = ""
     """More options of `mobiledet train`, such as "--epochs 50 --batch-size 64"."""
 
     precisions: tuple[str, ...] = ("float32", "float16", "int8")
-    """Files of each bundle to evaluate; checkpoints are exported to these."""
+    """Precisions that checkpoints are exported to, and whose files are evaluated."""
     formats: tuple[Literal["tflite", "coreml", "coreai"], ...] = ("tflite",)
-    """Kinds of files that checkpoints are exported to."""
+    """File formats that checkpoints are exported to."""
     export_options: str = ""
     """More options of `mobiledet export`."""
 
     devices: tuple[str, ...] = ("local",)
-    """Where to evaluate, as in `mobiledet evaluate --device`."""
+    """Devices to evaluate on, each as in `mobiledet evaluate --device`."""
     threads: tuple[int, ...] = (0,)
-    """Threads of the processor; 0 takes every core."""
+    """Numbers of CPU threads to evaluate with; 0 uses every core."""
     accelerators: tuple[str, ...] = ("auto",)
-    """What computes."""
+    """Accelerators to evaluate on, each as in `mobiledet evaluate --accelerator`."""
     token: str = ""
-    """Of the agents; by default MOBILEDET_AGENT_TOKEN of the environment."""
+    """Access token of the agents; by default the environment variable MOBILEDET_AGENT_TOKEN."""
     data: str | None = None
-    """A folder of annotated images, or `shapes` for the built-in set; without it latency alone is measured."""
+    """A folder of annotated images, or `shapes` for the built-in data set; without it only latency is measured."""
     limit: int = 0
-    """Only the first N validation images; 0 takes all."""
+    """Evaluate only the first N validation images; 0 takes all."""
     evaluate_options: str = ""
     """More options of `mobiledet evaluate`, such as "--sustained 5m --strict"."""
 
     out: Path = Path("sweep")
     """Folder for runs, bundles, results, logs and the report."""
     timeout_minutes: float = 0.0
-    """A step that takes longer is ended and counts as failed; 0 waits for ever."""
+    """A step that takes longer is stopped and counts as failed; 0 sets no limit."""
     dry_run: bool = False
-    """Show the steps and what is done already, and do nothing."""
+    """Show the steps and which are already done, but run nothing."""

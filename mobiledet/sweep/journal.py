@@ -1,4 +1,4 @@
-"""What has become of each step of a sweep: a JSON file that is written anew after each of them."""
+"""The outcomes of a sweep's steps, kept in a JSON file that is rewritten after each step."""
 
 import dataclasses
 import hashlib
@@ -19,14 +19,14 @@ KIND = "mobiledet sweep"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one step.
+    """Outcome of a step.
 
     Attributes:
-        status: how it ended.
-        reason: why it failed.
-        seconds: that it took.
-        arguments: of the command.
-        source: checksum of what it read; empty where it read nothing.
+        status: whether it succeeded.
+        reason: why it failed; empty if it succeeded.
+        seconds: its duration.
+        arguments: arguments of its command.
+        source: checksum of the file that it read; empty if it read none.
     """
 
     status: Literal["done", "failed"]
@@ -40,10 +40,10 @@ class Journal:
     """The outcomes of a sweep, by the names of the steps.
 
     Args:
-        path: of the file; need not exist.
+        path: the file; it need not exist.
 
     Raises:
-        UserError: the file is something else.
+        UserError: the file is not a journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,10 +56,10 @@ class Journal:
                     raise ValueError("it is of another kind")
                 self.outcomes = decode(dict[str, Outcome], values["steps"])
             except (ValueError, TypeError, KeyError) as error:
-                raise UserError(f"{path} is no journal of a sweep ({error}); choose another --out") from error
+                raise UserError(f"{path} is not the journal of a sweep ({error}); choose another --out") from error
 
     def is_done(self, step: Step) -> bool:
-        """Whether a step has succeeded, with the same options on the same source, and its output is still there."""
+        """Whether a step has succeeded with the same options on the same source, and its output still exists."""
         outcome = self.outcomes.get(step.name)
         return (
             outcome is not None
@@ -69,8 +69,8 @@ class Journal:
             and outcome.source == fingerprint(step.source)
         )
 
-    def note(self, step: Step, reason: str, seconds: float) -> None:
-        """Write down how a step ended; an empty reason is success."""
+    def record(self, step: Step, reason: str, seconds: float) -> None:
+        """Record the outcome of a step; an empty reason means success."""
         status: Literal["done", "failed"] = "failed" if reason else "done"
         self.outcomes[step.name] = Outcome(status, reason, seconds, step.arguments, fingerprint(step.source))
         steps = {name: dataclasses.asdict(outcome) for name, outcome in self.outcomes.items()}
@@ -79,7 +79,7 @@ class Journal:
 
 
 def fingerprint(source: Path | None) -> str:
-    """SHA-256 of a file, or of the SHA256SUMS of a bundle, which names all else; empty when there is none."""
+    """SHA-256 of a file, or of a bundle's SHA256SUMS, which covers all its files; empty if there is none."""
     if source is None:
         return ""
     file = source / SUMS if source.is_dir() else source

@@ -1,4 +1,4 @@
-"""The steps of a sweep, in order, each a mobiledet command with a file that is there when it has succeeded."""
+"""The steps of a sweep in order. Each is a mobiledet command with an output that exists once it has succeeded."""
 
 import itertools
 import shlex
@@ -18,12 +18,12 @@ class Step:
     """One command.
 
     Attributes:
-        name: unique, also of its log.
-        kind: which command.
-        arguments: all words after ``mobiledet``.
+        name: unique name, also of its log.
+        kind: the command.
+        arguments: all arguments after ``mobiledet``.
         output: the file or folder that it makes.
-        source: what it reads; when that changes, the step is done anew.
-        needs: names of the steps that must have succeeded.
+        source: the file or bundle that it reads; if it changes, the step is repeated.
+        needs: names of the steps that must succeed first.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _Bundle:
-    """A bundle that is there, or will be when a step has made it."""
+    """A bundle that exists, or that a step will make."""
 
     name: str
     path: Path
@@ -44,15 +44,15 @@ class _Bundle:
 
 
 def plan(config: SweepConfig) -> list[Step]:
-    """Every step, a model after the other.
+    """All steps, model by model.
 
     Raises:
-        UserError: nothing is to be done, a path is no model, or options contradict each other.
+        UserError: there is nothing to do, a path is not a model, or options contradict each other.
     """
     if not config.models and not config.backbones:
         raise UserError("nothing to sweep; give bundles, checkpoints or run folders, or --backbones to train")
     if config.backbones and config.data is None:
-        raise UserError("--backbones are trained on --data; give a folder of annotated images or the word shapes")
+        raise UserError("--backbones are trained on --data; give a folder of annotated images, or shapes")
     for name in ("precisions", "devices", "threads", "accelerators"):
         if not getattr(config, name):
             raise UserError(f"--{name} is empty")
@@ -67,7 +67,7 @@ def plan(config: SweepConfig) -> list[Step]:
 
 
 def _given(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
-    """Bundles of the models that are there; exports of checkpoints are added to the steps."""
+    """The bundles of existing models; export steps are added for checkpoints."""
     for path in config.models:
         checkpoint = path / "best.ckpt" if path.is_dir() else path
         if (path / SUMS).is_file() or (path.is_file() and path.suffix in (".zip", ".mobiledet")):
@@ -77,7 +77,7 @@ def _given(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
             name = folder.name if checkpoint.name == "best.ckpt" else f"{folder.name}-{checkpoint.stem}"
             yield _export(config, steps, name, checkpoint, ())
         else:
-            raise UserError(f"{path} is no bundle, no checkpoint and no folder of a training run with a best.ckpt")
+            raise UserError(f"{path} is neither a bundle nor a checkpoint nor a run folder with a best.ckpt")
 
 
 def _trained(config: SweepConfig, steps: list[Step]) -> Iterator[_Bundle]:
@@ -116,7 +116,7 @@ def _evaluations(config: SweepConfig, bundle: _Bundle) -> Iterator[Step]:
 
 
 def _name(bundle: Path) -> str:
-    """Of a bundle: its file's, with the folder's where many are called the same, such as best.mobiledet."""
+    """The name of a bundle: its file name, prefixed with its folder's if it is a usual one, such as best.mobiledet."""
     return f"{bundle.absolute().parent.name}-{bundle.stem}" if bundle.stem in ("best", "model") else bundle.stem
 
 

@@ -1,4 +1,4 @@
-"""``mobiledet sweep``: every step in a process of its own, so that one that fails, or dies, takes no other with it."""
+"""``mobiledet sweep``: runs each step in a process of its own, so that one that fails or dies affects no other."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def _sweep(config: SweepConfig, steps: Sequence[Step], journal: Journal, console
     for number, step in enumerate(steps, start=1):
         console.print(f"{number}/{len(steps)} {escape(step.name)} ", end="", highlight=False)
         if journal.is_done(step):
-            console.print("was done before", highlight=False, style="dim")
+            console.print("already done", highlight=False, style="dim")
             continue
         missing = next((name for name in step.needs if name in failures), "")
         if missing:
@@ -55,7 +55,7 @@ def _sweep(config: SweepConfig, steps: Sequence[Step], journal: Journal, console
         started = time.monotonic()
         reason = _execute(step, config)
         seconds = time.monotonic() - started
-        journal.note(step, reason, seconds)
+        journal.record(step, reason, seconds)
         if reason:
             failures[step.name] = reason
         text = f"failed: {escape(reason)}" if reason else f"done in {seconds:.0f} s"
@@ -65,31 +65,32 @@ def _sweep(config: SweepConfig, steps: Sequence[Step], journal: Journal, console
 
 
 def _execute(step: Step, config: SweepConfig) -> str:
-    """Run a step; its words go to its log. Returns why it failed, empty when it did not."""
+    """Run a step with its output in its log. Returns why it failed, or an empty string if it succeeded."""
     arguments = step.arguments
     if step.kind == "train" and (step.output.parent / "config.json").exists():
         arguments = ("train", "--resume", str(step.output.parent))
     log = config.out / "logs" / f"{step.name}.log"
     environment = {**os.environ, **({TOKEN_VARIABLE: config.token} if config.token else {})}
-    with log.open("wb") as words:
-        command = child_command("mobiledet.cli", *arguments, at_death=signal.SIGTERM)  # a training saves itself first
-        process = subprocess.Popen(command, stdout=words, stderr=subprocess.STDOUT, env=environment)
+    with log.open("wb") as output:
+        # SIGTERM and SIGINT let a training save a checkpoint first
+        command = child_command("mobiledet.cli", *arguments, at_death=signal.SIGTERM)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             status = process.wait(60 * config.timeout_minutes or None)
         except subprocess.TimeoutExpired:
-            _end(process)
+            _stop(process)
             return f"it took longer than {config.timeout_minutes:g} minutes"
         except KeyboardInterrupt:
-            _end(process)  # a training saves itself first
+            _stop(process)
             raise
-    # the evaluations of files that an export has left out tell that these are not there
+    # an incomplete export counts as done; the evaluations of the missing files will fail and say so
     is_done = status == 0 or (step.kind == "export" and status == EXIT_INCOMPLETE)
     if is_done and step.output.exists():
         return ""
     return _reason(log, status)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGINT)
     try:
         process.wait(60)
@@ -99,7 +100,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(log: Path, status: int) -> str:
-    """The error line of a log, else its last line, with what the system says of the process."""
+    """The error line of a log, or else its last line with the exit status or signal of the process."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if errors:
@@ -109,7 +110,7 @@ def _reason(log: Path, status: int) -> str:
 
 
 def _report(console: Console, out: Path, steps: Sequence[Step], journal: Journal, failures: dict[str, str]) -> None:
-    """One page of all results of this sweep."""
+    """Write the report on all results of this sweep."""
     made = [step for step in steps if step.kind == "evaluate" and journal.is_done(step)]
     console.print(f"{len(made)} results in {out / 'results'}, {len(failures)} steps failed", highlight=False)
     if made:

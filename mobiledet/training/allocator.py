@@ -1,4 +1,4 @@
-"""How the process gets its memory while it trains on the CPU."""
+"""Settings of the C library's memory allocator for training on the CPU."""
 
 import ctypes
 import ctypes.util
@@ -6,23 +6,23 @@ import sys
 
 # parameters of mallopt(3)
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
-LARGEST = 2**31 - 1
+MAX_INT = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Keep the memory of freed tensors for the next ones, instead of giving it back to the system each time.
+    """Reuse the memory of freed tensors, instead of returning it to the system each time.
 
-    The C library maps every large block anew, and the system fills it with zeros page by page: that was a fifth of a
-    training step, whose tensors have the same sizes again and again. Only with glibc; elsewhere nothing happens.
+    By default the C library maps each large block afresh, and the system fills it with zeros page by page. That took a
+    fifth of a training step, although its tensors have the same sizes at every step. Has an effect only with glibc.
 
     Returns:
-        whether it was done.
+        whether the allocator accepted the settings.
     """
     if sys.platform != "linux":
         return False
     library = ctypes.CDLL(ctypes.util.find_library("c"))
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    settings = ((MMAP_MAX, 0), (TRIM_THRESHOLD, LARGEST), (ARENA_MAX, 1))
+    settings = ((MMAP_MAX, 0), (TRIM_THRESHOLD, MAX_INT), (ARENA_MAX, 1))
     accepted = [library.mallopt(parameter, value) for parameter, value in settings]
     return all(accepted)

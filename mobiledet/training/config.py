@@ -1,4 +1,4 @@
-"""What can be set for a training run. Imports no torch, so that the command line starts fast."""
+"""Options of the command train. Imports no torch, so that the command line starts fast."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal
 
 from mobiledet.data.config import DataOptions, Exif, ResizeOptions
 
-MOST_EPOCHS = 1_000_000
+MAX_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -14,150 +14,159 @@ class TrainConfig(ResizeOptions, DataOptions):
     """Train a detector on COCO, or on annotated images of your own.
 
     The run folder gets best.ckpt (highest validation mAP, ready for `mobiledet export`), last.ckpt and previous.ckpt
-    (to resume), report.html (curves, pictures as they are trained on, predictions, mistakes, classes), config.json,
-    metrics.jsonl, curves.jsonl, left_out.txt (what --on-bad-data skip leaves out) and a TensorBoard log. Where the
-    output is no terminal, a line a minute tells the loss, the speed and the time that is left. Ctrl-C and SIGTERM write
+    (to resume), report.html (curves, training images, predictions, mistakes, classes), config.json, metrics.jsonl,
+    curves.jsonl, left_out.txt (images and annotations that --on-bad-data skip leaves out) and a TensorBoard log. If the
+    output is not a terminal, loss, speed and remaining time are printed once a minute. Ctrl-C and SIGTERM write
     last.ckpt and stop; a second Ctrl-C stops at once.
     """
 
     recipe: str = ""
-    """Published settings to begin with; `--recipe list` shows them. Options that are given win over the recipe's."""
+    """Published settings to start from; `--recipe list` shows all recipes. Options on the command line override the
+    recipe's."""
     json: bool = False
-    """With `--recipe list`: print JSON, with the parameters of the network that each recipe builds."""
+    """With `--recipe list`: print JSON, including the number of parameters of each recipe's network."""
 
     data: str = "shapes"
-    """A folder of annotated images: COCO's layout, Roboflow's, YOLO's or Pascal VOC's (see --data-format), or `shapes`
-    for the built-in synthetic set. `mobiledet data FOLDER` shows what is in it."""
+    """A folder of annotated images in the layout of COCO, Roboflow, YOLO or Pascal VOC (see --data-format), or
+    `shapes` for the built-in synthetic data set. `mobiledet data FOLDER` shows what is in a folder."""
     train_images: Path | None = None
     """Folder of training images, instead of --data; needs --train-annotations."""
     train_annotations: Path | None = None
-    """COCO JSON of the training images."""
+    """COCO JSON file with the annotations of --train-images."""
     val_images: Path | None = None
     """Folder of validation images, instead of --data; needs --val-annotations."""
     val_annotations: Path | None = None
-    """COCO JSON of the validation images."""
+    """COCO JSON file with the annotations of --val-images."""
     exif: Exif = "auto"
-    """Whether images are turned as their EXIF orientation says: always (apply), never (ignore), or unless the size in
-    the annotations is that of the stored pixels alone (auto). It goes into the bundle, for evaluate and predict."""
+    """Whether images are rotated according to their EXIF orientation. apply: always; ignore: never; auto: yes, unless
+    the size in the annotations matches only the stored pixels. The choice is stored in the bundle, and evaluate and
+    predict follow it."""
 
     backbone: str = "shufflenet_v2_1x"
-    """Network that computes the features, such as shufflenet_v2_2x; `mobiledet list` has them all."""
+    """Network that computes the features, such as shufflenet_v2_2x; `mobiledet list` shows all backbones."""
     pretrained: str = ""
-    """Weights that the backbone starts from: `imagenet` (published ones, see `mobiledet list`), or a file: a
-    checkpoint of mobiledet with this backbone, or a state dict of torchvision, timm or the ShuffleNet authors. Random
-    by default."""
+    """Initial weights of the backbone, random by default. Either `imagenet` (published weights, see `mobiledet list`)
+    or a file: a mobiledet checkpoint with this backbone, or a state dict from torchvision, timm or the ShuffleNet
+    authors."""
     init: Path | None = None
-    """Fine-tuning: a checkpoint of mobiledet with this backbone and detector, whose backbone, neck and head the run
-    starts from instead of --pretrained. The layers that depend on the classes start anew where the classes differ."""
+    """Fine-tuning: a mobiledet checkpoint with this backbone and detector. Backbone, neck and head start from its
+    weights, instead of from --pretrained. Layers that depend on the classes are initialised randomly if the classes
+    differ."""
     qat: bool = False
-    """Quantisation-aware fine-tuning of the detector in --init, whose backbone, detector, image size and resize are
-    taken: it learns with the rounding of an int8 file, which then loses less. `mobiledet train --qat --init
-    runs/x/best.ckpt --data ...`, then `mobiledet export` as ever. Without a recipe the defaults of --epochs and --lr
-    are 3 and 0.0005 then. mAP is that of rounded numbers; normalisation keeps its statistics."""
+    """Quantisation-aware fine-tuning of the detector in --init: training simulates the rounding of an int8 file, so
+    that the exported int8 file loses less mAP. Backbone, detector, image size and resize are those of --init. Use
+    `mobiledet train --qat --init runs/x/best.ckpt --data ...`, then `mobiledet export` as usual. Without a recipe,
+    --epochs and --lr then default to 3 and 0.0005. The mAP that is reported is that of the quantised network. The
+    statistics of batch normalisation stay fixed."""
     freeze_backbone: bool = False
-    """Leave the backbone as it is, normalisation statistics included; needs --pretrained or --init."""
+    """Keep the backbone fixed, including its normalisation statistics; needs --pretrained or --init."""
     detector: str = "ssdlite_fpn"
-    """ssdlite (levels from stride 16, as in the papers), ssdlite_fpn (a small pyramid from stride 8), faster_rcnn (one
-    level, as in the papers), faster_rcnn_fpn, or nanodet_plus (a pyramid from stride 8, no anchors)."""
+    """Detection head: ssdlite (feature levels from stride 16, as in the papers), ssdlite_fpn (a small feature pyramid
+    from stride 8), faster_rcnn (one level, as in the papers), faster_rcnn_fpn, or nanodet_plus (a feature pyramid from
+    stride 8, no anchors)."""
     image_size: int | str = 320
-    """Side of the square input in pixels, or height x width, such as 192x320; multiples of 32 for detectors with a
-    pyramid. How pictures become it says --resize."""
+    """Side of the square input in pixels, or height x width, such as 192x320. Detectors with a feature pyramid need
+    multiples of 32. --resize says how images are fitted to the input."""
     detector_options: tuple[str, ...] = ()
-    """Options of the detector, each NAME=VALUE with a JSON value, such as layers=full channels=256; `--detector-options
-    help` explains those of --detector, with types and defaults. What is not named is that of --init or the default. In
-    Python: `mobiledet.options.NanoDetPlusOptions(guidance=False).words`."""
+    """Options of the detector, each as NAME=VALUE with a JSON value, such as layers=full channels=256.
+    `--detector-options help` explains the options of --detector, with types and defaults. An option that is not named
+    keeps its value from --init, or its default. In Python:
+    `mobiledet.options.NanoDetPlusOptions(guidance=False).words`."""
     backbone_options: tuple[str, ...] = ()
-    """Options of the backbone, such as activation=\"leaky_relu\"."""
+    """Options of the backbone, each as NAME=VALUE with a JSON value, such as activation=\"leaky_relu\"."""
     anchors: Literal["default", "fit"] = "default"
-    """default: the detector's own (ssdlite: SSD's boxes, ssdlite_fpn: one square a cell); fit: three a cell, clustered
-    from the training boxes."""
+    """Anchor boxes. default: those of the detector (ssdlite: SSD's anchors, ssdlite_fpn: one square per cell); fit:
+    three per cell, clustered from the training boxes."""
     loss: Literal["default", "hard_negative", "focal"] = "default"
-    """default: the detector's own (ssdlite: hard_negative, ssdlite_fpn: focal)."""
+    """Classification loss. hard_negative: SSD's cross-entropy with hard negative mining; focal: focal loss; default:
+    that of the detector (ssdlite: hard_negative, ssdlite_fpn: focal)."""
 
     augmentation: Literal["default", "flip", "ssd", "ssdlite", "nanodet"] = "default"
-    """default: crops, flip and colours, mild; flip: nothing else; ssd: SSD's colours, zoom-out, IoU crop and flip;
-    ssdlite: IoU crop and flip; nanodet: NanoDet's change of scale, shift, flip and colours."""
+    """Augmentation of training images. default: mild crops, flip and colour changes; flip: horizontal flip only; ssd:
+    SSD's colour changes, zoom-out, IoU crop and flip; ssdlite: IoU crop and flip; nanodet: NanoDet's scaling, shift,
+    flip and colour changes."""
     crop_probability: float | None = None
-    """Share of training images that are randomly cropped; short runs learn faster with less. By default that of the
-    augmentation."""
+    """Probability that a training image is randomly cropped, 0..1; short runs learn faster with a lower value. The
+    default depends on --augmentation."""
 
     epochs: int = 100
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: int = 32
-    """Images of one step, on all devices and in all parts (--accumulate) together."""
+    """Images per optimiser step, over all devices and all micro-batches (--accumulate)."""
     accumulate: int = 1
-    """Parts that the batch is divided into, computed one after the other: a large batch on little memory. Each part is
-    normalised by itself, and its loss is a mean of its own."""
+    """Gradient accumulation: number of micro-batches that each batch is split into, to train large batches in little
+    memory. Batch normalisation and the mean of the loss are computed for each micro-batch separately."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    """Rule of the steps."""
+    """Optimiser."""
     momentum: float = 0.9
-    """Of sgd."""
+    """Momentum of SGD; AdamW ignores it."""
     lr: float = 0.002
-    """Highest learning rate."""
+    """Peak learning rate, reached after the warm-up."""
     lr_batch_size: int = 0
-    """Batch size that --lr is meant for; for another --batch-size the rate is scaled in proportion. 0: --lr is used as
-    it is."""
+    """Batch size that --lr was tuned for. With another --batch-size the learning rate is scaled in proportion. 0 uses
+    --lr unscaled."""
     schedule: Literal["cosine", "steps"] = "cosine"
-    """After the linear rise of the warm-up the learning rate falls along a cosine, or is multiplied by --lr-gamma at
-    the epochs --lr-steps."""
+    """Learning rate schedule after the linear warm-up. cosine: the learning rate falls along half a cosine to
+    --final-lr; steps: it is multiplied by --lr-gamma after each epoch in --lr-steps."""
     final_lr: float = 0.02
-    """Of the cosine: the last learning rate as a share of the highest."""
+    """Learning rate at the end of the cosine schedule, as a fraction of the peak."""
     lr_steps: tuple[int, ...] = ()
-    """Of the steps: the epochs after which the learning rate falls."""
+    """Epochs after which the steps schedule lowers the learning rate, such as 80 95."""
     lr_gamma: float = 0.1
-    """Of the steps: what the learning rate is multiplied by."""
+    """Factor that the steps schedule multiplies the learning rate by after each epoch in --lr-steps."""
     warmup_steps: int = 300
-    """Steps until the highest learning rate, at most a tenth of the run."""
+    """Length of the linear warm-up to the peak learning rate, in optimiser steps; at most a tenth of the run."""
     weight_decay: float = 0.02
-    """Not applied to biases and normalisation."""
+    """Weight decay. It is not applied to biases and normalisation layers."""
     decay_depthwise: bool = True
-    """Apply the weight decay to depthwise convolutions too; MobileNet's authors do not."""
+    """Apply weight decay to depthwise convolutions too; MobileNet's authors do not."""
     clip_norm: float = 10.0
-    """Largest norm of the gradient; 0 sets no limit."""
+    """Gradient clipping: the largest norm of the gradient; 0 turns clipping off."""
     ema_decay: float = 0.9998
-    """Of the averaged weights, which are evaluated and saved; 0 turns averaging off."""
+    """Decay of the exponential moving average of the weights, 0..1. The averaged weights are evaluated and saved; 0
+    turns averaging off."""
     sync_bn: bool = False
-    """Normalise by the statistics of the images on all GPUs, not of each GPU's own."""
+    """Synchronise batch normalisation: compute its statistics over the images of all GPUs, not of each GPU alone."""
 
     eval_every: int = 1
-    """Epochs between evaluations; the last epoch is always evaluated."""
+    """Number of epochs between evaluations; the last epoch is always evaluated."""
     patience: int = 0
-    """Evaluations without a better mAP after which the run ends before its last epoch; 0: it never does. The schedule
-    of the learning rate stays that of --epochs. A run that ended so is complete; `--resume RUN --patience 0` goes
-    on."""
+    """Early stopping: the run ends after this many evaluations without a better mAP; 0 turns early stopping off. The
+    learning rate schedule still follows --epochs. A run that ended early is complete; `--resume RUN --patience 0`
+    continues it."""
     workers: int = -1
-    """Processes that load and augment images; -1 chooses by the number of cores."""
+    """Number of processes that load and augment images; -1 chooses by the number of cores."""
     cache_images: Path | None = None
-    """Folder to keep decoded training images in, so that each is decoded once; several runs may share it. The space
-    that they take is told at the start: about 1 MB for each image of COCO. Images that together take less than 1 GB
-    are kept in memory anyhow."""
+    """Folder that keeps decoded training images, so that each is decoded only once. Several runs may share it. The
+    space that it needs is printed at the start, about 1 MB per image of COCO. Images that need less than 1 GB in all
+    are kept in memory without this option."""
     scorer: Literal["hotcoco", "faster-coco-eval", "pycocotools"] = "hotcoco"
-    """What computes COCO's numbers; all give the same, the first one by far the fastest."""
+    """Library that computes COCO's metrics. All give the same values; hotcoco is by far the fastest."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """Numbers of the forward pass; auto: bf16-mixed on a GPU that has it, else 32-true."""
+    """Number format of the forward pass. auto: bf16-mixed on a GPU that supports it, otherwise 32-true."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to train."""
+    """Hardware to train on; auto takes a GPU if there is one."""
     devices: int | Literal["auto"] = 1
-    """GPUs of each machine, or processes where training runs on the CPU; auto: all GPUs, or a process for each core.
-    Small networks use two cores far better as two processes than as one with two threads. The batch is divided among
-    them, and each normalises by the statistics of its share, so that results differ a little with the number; auto
-    leaves each eight images or more, and says what it chose. torchrun and SLURM set it themselves."""
+    """Number of GPUs on each machine, or of processes if training runs on the CPU. The batch is divided among them.
+    auto uses all GPUs, or a process per core, with at least eight images each, and prints the number. Small networks
+    use two cores far better as two processes than as one with two threads. Each process computes batch normalisation
+    on its own share, so that results differ slightly with the number. Under torchrun and SLURM the launcher sets it."""
     nodes: int = 1
-    """Machines; start the same command on each with torchrun or srun, or with MASTER_ADDR, MASTER_PORT and NODE_RANK in
-    the environment."""
+    """Number of machines. Start the same command on each with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and
+    NODE_RANK in the environment."""
     seed: int = 0
-    """Of weights, order and augmentation."""
+    """Random seed of the initial weights, the order of images and the augmentation."""
     out: Path | None = None
-    """Run folder; default runs/NAME-DATE."""
+    """Run folder; by default runs/NAME-DATE."""
     resume: Path | None = None
-    """Run folder to go on with. Its own settings are used, but for these, which may be given anew: --data (where it
-    was moved), --epochs, --eval-every, --patience, --save-every-minutes, --workers, --devices, --nodes, --accelerator,
-    --precision, --cache-images, --scorer and --on-bad-data."""
+    """Run folder of an interrupted or finished run to continue. The run's own settings are used. Only these may be
+    changed: --data (if it was moved), --epochs, --eval-every, --patience, --save-every-minutes, --workers, --devices,
+    --nodes, --accelerator, --precision, --cache-images, --scorer and --on-bad-data."""
     save_every_minutes: float = 10.0
-    """Between checkpoints within an epoch; each epoch ends with one too."""
+    """Minutes between checkpoints within an epoch; one is also written at the end of each epoch."""
 
     @property
     def device_count(self) -> int:
-        """``devices``, once ``auto`` has become a number."""
+        """``devices`` as a number, once ``auto`` is resolved."""
         assert isinstance(self.devices, int)
         return self.devices

@@ -1,4 +1,4 @@
-"""The course of a run: loss, learning rate and speed between evaluations, one line of JSON for each note."""
+"""Training curves: loss, learning rate and speed between evaluations, stored as JSON lines."""
 
 import dataclasses
 import itertools
@@ -12,20 +12,20 @@ import numpy as np
 
 from mobiledet.records import decode, load_json
 
-MOST_POINTS = 240  # of a drawn line; more would lie closer than two pixels
+MAX_POINTS = 240  # of a drawn line; more would be less than two pixels apart
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A note of the run.
+    """One point of the training curves.
 
     Attributes:
-        step: steps done since the run began.
-        epoch: epochs done, with the part of the one that is on.
-        epoch_steps: steps done in that one.
+        step: number of steps since the run began.
+        epoch: number of epochs since the run began, including the fraction of the current one.
+        epoch_steps: number of steps in the current epoch.
         lr: learning rate.
-        images_per_s: since the epoch began, or was resumed.
-        losses: mean of each since the epoch began.
+        images_per_s: mean training speed since the epoch began or was resumed.
+        losses: mean of each loss since the epoch began.
     """
 
     step: int
@@ -37,16 +37,16 @@ class CurvePoint:
 
 
 def append_point(path: Path, point: CurvePoint) -> None:
-    """Add a line to the file."""
+    """Append a point to a file of JSON lines."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(dataclasses.asdict(point)) + "\n")
 
 
 def read_points(path: Path) -> list[CurvePoint]:
-    """The notes in their order.
+    """Read the points in their order.
 
-    A run that was killed and resumed did some steps again: the later note of a step counts, and those that the earlier
-    run had made after it are left out.
+    A run that was killed and resumed repeats some steps. The later point of a repeated step counts, and the points that
+    the earlier process wrote after it are dropped.
     """
     points: list[CurvePoint] = []
     for record in read_lines(path):
@@ -61,7 +61,8 @@ def read_points(path: Path) -> list[CurvePoint]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines, without one that a killed process left unfinished; none if it is missing."""
+    """The objects in a file of JSON lines. Lines that are not valid JSON, such as one that a killed process left
+    unfinished, are skipped; a missing file gives no objects."""
     records = []
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
@@ -73,8 +74,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def between_notes(points: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """The same with the mean losses since the note before, which show what the mean of an epoch hides."""
+def with_interval_losses(points: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """Replace each point's mean losses since the epoch began by the mean losses since the previous point, which show
+    changes within an epoch."""
     changed = list(points[:1])
     for before, point in itertools.pairwise(points):
         steps = point.epoch_steps - before.epoch_steps
@@ -86,9 +88,9 @@ def between_notes(points: Sequence[CurvePoint]) -> list[CurvePoint]:
     return changed
 
 
-def thinned(points: np.ndarray) -> np.ndarray:
-    """N x 2 points as at most ``MOST_POINTS``, each the mean of as many neighbours."""
-    group = -(-len(points) // MOST_POINTS)
+def downsampled(points: np.ndarray) -> np.ndarray:
+    """Reduce N x 2 points to at most ``MAX_POINTS``, each the mean of a group of neighbours."""
+    group = -(-len(points) // MAX_POINTS)
     if group <= 1:
         return points
     starts = np.arange(0, len(points), group)

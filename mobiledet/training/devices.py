@@ -1,4 +1,4 @@
-"""How many processes train together where ``--devices auto`` leaves it open, and what one leaves unused."""
+"""The number of training processes for ``--devices auto``, and a hint if devices are left unused."""
 
 import dataclasses
 
@@ -7,35 +7,38 @@ import torch
 from mobiledet.processes.cores import usable_cores
 from mobiledet.training.config import TrainConfig
 
-LEAST_IMAGES = 8  # of a step for each process: by so few and no fewer normalisation learns its statistics
+MIN_IMAGES = 8  # images per process and step: the fewest with useful statistics of batch normalisation
 
 
 def choose_devices(config: TrainConfig) -> tuple[TrainConfig, str]:
-    """The settings with a number of devices, and a line about it, empty where there is nothing to say.
+    """Resolve ``--devices auto``.
 
-    On GPUs all are taken, on the CPU as many processes as cores: small networks use several processes far better than
-    the threads of one. In both cases the largest number that divides the batch and leaves each at least eight images.
+    It uses all GPUs, or as many processes as there are CPU cores, because small networks use several processes far
+    better than several threads: the largest number that divides the batch and leaves each at least eight images.
+
+    Returns:
+        the settings with a number of devices, and a line to print about it, possibly empty.
     """
-    kind, there = _there(config)
+    kind, available = _available(config)
     parts = max(1, config.nodes) * max(1, config.accumulate)
-    fitting = [n for n in range(1, there + 1) if config.batch_size % (n * parts) == 0]
-    count = max((n for n in fitting if config.batch_size // (n * parts) >= LEAST_IMAGES), default=1)
+    fitting = [n for n in range(1, available + 1) if config.batch_size % (n * parts) == 0]
+    count = max((n for n in fitting if config.batch_size // (n * parts) >= MIN_IMAGES), default=1)
     share = config.batch_size // (count * parts)
     each = f"each computes, and normalises by its own statistics, {share} images at a time"
     if config.devices == "auto":
-        told = f"--devices auto: {count} of {there} {kind}"
+        note = f"--devices auto: {count} of {available} {kind}"
         if count > 1:
-            told += f"; {each}"
-        elif there > 1:
-            told += f": a batch of {config.batch_size} cannot be divided so that each has {LEAST_IMAGES} images or more"
-        return dataclasses.replace(config, devices=count), told
+            note += f"; {each}"
+        elif available > 1:
+            note += f": a batch of {config.batch_size} cannot be divided so that each has {MIN_IMAGES} images or more"
+        return dataclasses.replace(config, devices=count), note
     if config.devices == 1 and count > 1:
-        return config, f"one of {there} {kind} trains; --devices auto takes {count}: {each}"
+        return config, f"one of {available} {kind} trains; --devices auto takes {count}: {each}"
     return config, ""
 
 
-def _there(config: TrainConfig) -> tuple[str, int]:
-    """What a machine can train on, in words, and how many of them."""
+def _available(config: TrainConfig) -> tuple[str, int]:
+    """The kind of device to train on, as text, and how many of them this machine has."""
     if config.accelerator in ("auto", "cuda") and torch.cuda.is_available():
         return "GPUs", torch.cuda.device_count()
     if config.accelerator == "mps" or (config.accelerator == "auto" and torch.backends.mps.is_available()):

@@ -1,4 +1,4 @@
-"""The training run, top to bottom; what comes before its first step is in ``prepare``."""
+"""The training loop, from top to bottom; ``prepare`` does everything before the first step."""
 
 import dataclasses
 import time
@@ -19,8 +19,8 @@ from mobiledet.metrics.coco import CocoMetrics
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint
 from mobiledet.training.devices import choose_devices
-from mobiledet.training.faults import told_faults, told_memory
-from mobiledet.training.finetune import like_start
+from mobiledet.training.faults import faults_as_user_errors, memory_errors_as_user_errors
+from mobiledet.training.finetune import with_network_of_init
 from mobiledet.training.interruption import Interrupted
 from mobiledet.training.launch import adopt_environment, launch, make_fabric
 from mobiledet.training.loggers import Evaluation
@@ -33,7 +33,7 @@ from mobiledet.training.prepare import Run, prepare
 from mobiledet.training.qat import freeze_statistics
 from mobiledet.training.recipe_networks import recipe_json
 from mobiledet.training.recipes import LIST, recipe_list
-from mobiledet.training.resume import resumed
+from mobiledet.training.resume import resumed_config
 from mobiledet.training.run_folder import RunFolder
 from mobiledet.training.samples import draw_samples
 from mobiledet.training.setup import check_settings
@@ -41,18 +41,18 @@ from mobiledet.training.step import seed_step, train_step
 from mobiledet.training.validation import validate
 
 LOG_EVERY_STEPS = 20
-SAVE = 1  # a wish of ``_wish``, below the numbers of the signals that stop a run
+SAVE = 1  # an action of ``_agreed_action``; the others are the numbers of the signals that stop a run, all above 1
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run ends with.
+    """Result of a training run.
 
     Attributes:
-        folder: of the run.
+        folder: the run folder.
         best: the checkpoint with the highest validation mAP.
-        metrics: of those weights.
-        seconds: the run took, data set and evaluations included.
+        metrics: validation metrics of that checkpoint.
+        seconds: duration of the run, including reading the data and evaluations.
     """
 
     folder: Path
@@ -79,27 +79,27 @@ def run(config: TrainConfig) -> int:
 def train(config: TrainConfig, quiet: bool = True, loggers: Sequence[Logger] = ()) -> TrainResult:
     """Train a detector; returns when the last epoch is evaluated and saved.
 
-    With several devices each gets a process of its own, unless torchrun or SLURM has started them already.
+    With several devices, one process is started for each, unless torchrun or SLURM has already started them.
 
     Args:
         config: the settings.
         quiet: show no progress.
-        loggers: of Lightning, such as ``MLFlowLogger`` and ``WandbLogger`` of ``lightning.pytorch.loggers``; they are
-            told what TensorBoard is.
+        loggers: Lightning loggers, such as ``MLFlowLogger`` and ``WandbLogger`` of ``lightning.pytorch.loggers``; they
+            receive the same values as TensorBoard.
 
     Raises:
         UserError: a setting is wrong, data are bad, memory has run out, or the loss is no longer finite.
         Interrupted: SIGINT or SIGTERM stopped the run, which can be resumed.
     """
     if config.resume:
-        config = resumed(config)
+        config = resumed_config(config)
     elif config.qat:
-        config = like_start(config)
-    config, told = choose_devices(adopt_environment(config))
+        config = with_network_of_init(config)
+    config, device_note = choose_devices(adopt_environment(config))
     check_settings(config)
-    if told and not quiet:
-        print(told)
-    # as partial and as a plain dict, because lightning's launcher cannot pass frozen dataclasses on
+    if device_note and not quiet:
+        print(device_note)
+    # a partial, and metrics as a plain dict: Lightning's launcher cannot pass frozen dataclasses between processes
     work = partial(_train, config=config, quiet=quiet, loggers=loggers)
     folder, metrics, seconds = launch(make_fabric(config), work, config.resume or config.out)
     return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
@@ -108,18 +108,18 @@ def train(config: TrainConfig, quiet: bool = True, loggers: Sequence[Logger] = (
 def _train(
     fabric: Fabric, config: TrainConfig, quiet: bool, loggers: Sequence[Logger]
 ) -> tuple[Path, dict[str, Any], float]:
-    """The run of one process; returns the run folder, the best metrics and the seconds it took."""
+    """The training run in one process; returns the run folder, the best metrics and the duration in seconds."""
     started = time.monotonic()
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False, soft_wrap=True)
-    with told_memory(config), ExitStack() as stack:
+    with memory_errors_as_user_errors(config), ExitStack() as stack:
         run = prepare(config, fabric, console, stack, loggers)
         try:
-            with told_faults(run.folder.path, fabric.world_size), run.interruption, run.progress:
+            with faults_as_user_errors(run.folder.path, fabric.world_size), run.interruption, run.progress:
                 _train_to_the_end(run)
         except Interrupted as interrupted:
             console.print(str(interrupted))
             raise
-        run.left_out.tell(run.unreadable())
+        run.left_out.report(run.unreadable())
     if is_ended_early(config, run.state):
         console.print(ending_text(config, run.state, run.time_left_s()))
     best, seconds = run.state.best, time.monotonic() - started
@@ -128,17 +128,17 @@ def _train(
         console.print(f"best mAP {best.AP:.4f} (AP50 {best.AP50:.4f}), {seconds:.0f} s")
     else:
         newest = run.folder.best
-        console.print(f"no mAP: nothing to find in the validation set; {newest} is the newest, {seconds:.0f} s")
+        console.print(f"no mAP: the validation set has no objects; {newest} has the newest weights, {seconds:.0f} s")
     console.print(f"report: {run.folder.report}")
     console.print(f"next: mobiledet export {run.folder.best}")
     return run.folder.path, dataclasses.asdict(best), seconds
 
 
 def _train_to_the_end(run: Run) -> None:
-    """All epochs that are left, or those until ``--patience`` ends the run.
+    """Train all remaining epochs, or until ``--patience`` ends the run.
 
     Raises:
-        Interrupted: a signal came.
+        Interrupted: SIGINT or SIGTERM arrived.
     """
     is_done = False
     try:
@@ -149,7 +149,7 @@ def _train_to_the_end(run: Run) -> None:
     except RuntimeError as error:
         if not run.interruption.number:
             raise
-        # the signal has ended a loader process or another process of the run before this one could save
+        # the signal ended a loader process or another training process before this one could save
         raise Interrupted(run.folder.path, run.interruption.number) from error
     finally:
         for logger in run.loggers:
@@ -157,10 +157,10 @@ def _train_to_the_end(run: Run) -> None:
 
 
 def _train_epoch(run: Run) -> None:
-    """From the state's step to the end of its epoch, with checkpoints on the way.
+    """Train from the current step to the end of the epoch, saving checkpoints in between.
 
     Raises:
-        Interrupted: a signal came; the state is saved.
+        Interrupted: SIGINT or SIGTERM arrived; the state is saved.
     """
     config, fabric, state = run.config, run.fabric, run.state
     lr = learning_rate(config, run.steps_per_epoch)
@@ -185,32 +185,35 @@ def _train_epoch(run: Run) -> None:
         state.meter.add(losses, config.batch_size)
         state.step += 1
         watch.add(step, parts, losses)
-        run.progress.stepped(state.epoch, state.step, state.meter)
+        run.progress.log_step(state.epoch, state.step, state.meter)
 
         is_last = state.step == run.steps_per_epoch
         is_logged = (step + 1) % LOG_EVERY_STEPS == 0 and not is_last
-        if is_logged or is_last or fabric.device.type == "cpu":  # what follows makes a GPU wait
+        if (
+            is_logged or is_last or fabric.device.type == "cpu"
+        ):  # the checks below synchronise with a GPU, so not always
             watch.check()
             is_due = time.monotonic() - saved > 60 * config.save_every_minutes
-            wish = _strongest(fabric, run.interruption.number or SAVE * (is_due and not is_last))
-            if wish:
+            action = _agreed_action(fabric, run.interruption.number or SAVE * (is_due and not is_last))
+            if action:
                 state.save(run.folder)
                 saved = time.monotonic()
-            if wish > SAVE:
-                raise Interrupted(run.folder.path, wish)
+            if action > SAVE:
+                raise Interrupted(run.folder.path, action)
         if is_logged:
             _log_step(run, step + 1)
 
 
-def _strongest(fabric: Fabric, wish: int) -> int:
-    """The greatest of what the processes wish, so that all do the same: nothing (0), ``SAVE``, or stop by a signal."""
+def _agreed_action(fabric: Fabric, action: int) -> int:
+    """The greatest action that any process requests, so that all processes do the same: 0 for none, ``SAVE``, or the
+    number of the signal that stops the run."""
     if fabric.world_size == 1:
-        return wish
-    return int(cast(torch.Tensor, fabric.all_reduce(torch.tensor(wish, device=fabric.device), reduce_op="max")))
+        return action
+    return int(cast(torch.Tensor, fabric.all_reduce(torch.tensor(action, device=fabric.device), reduce_op="max")))
 
 
 def _end_epoch(run: Run) -> None:
-    """Evaluate if it is time to, log and save. A run that is killed in here does all of it again."""
+    """Evaluate if an evaluation is due, log and save. A run that is killed here repeats all of it when resumed."""
     config, state = run.config, run.state
     is_evaluated = (state.epoch + 1) % config.eval_every == 0 or state.epoch + 1 == config.epochs
     if is_evaluated:
@@ -222,23 +225,25 @@ def _end_epoch(run: Run) -> None:
     if is_evaluated:
         batches = _until_interrupted(run.val_loader, run)
         validation = validate(state.average.model, state.spec, run.val_set, batches, run.fabric.device, config.scorer)
-        is_best = state.take(validation.metrics)
+        is_best = state.update_best(validation.metrics)
         if run.loggers:
             samples = draw_samples(run.val_set, validation.detections)
             mistakes = find_mistakes(run.val_set, validation.detections)
             ending = ending_text(config, state, run.time_left_s()) if is_ended_early(config, state) else ""
             for logger in run.loggers:
-                logger.evaluated(Evaluation(state.epoch, step, loss, validation, samples, mistakes, is_best, ending))
+                logger.log_evaluation(
+                    Evaluation(state.epoch, step, loss, validation, samples, mistakes, is_best, ending)
+                )
             if is_best:
                 state.save_for_use(run.folder.best)
     state.save(run.folder)
 
 
 def _until_interrupted(batches: Iterable[Batch], run: Run) -> Iterator[Batch]:
-    """The batches; raises Interrupted between two of them when a signal has come."""
+    """Yield the batches; raises Interrupted between two batches after SIGINT or SIGTERM."""
     done = 0
     for batch in batches:
-        run.progress.evaluating(run.state.epoch, done, len(run.val_loader.sampler))
+        run.progress.log_evaluation_progress(run.state.epoch, done, len(run.val_loader.sampler))
         done += len(batch)
         if run.interruption.number:
             raise Interrupted(run.folder.path, run.interruption.number)
@@ -246,9 +251,9 @@ def _until_interrupted(batches: Iterable[Batch], run: Run) -> Iterator[Batch]:
 
 
 def _log_step(run: Run, step: int) -> float:
-    """Log the means of the epoch so far; returns that of the whole loss."""
+    """Log the mean losses of the epoch so far; returns the mean of their sum."""
     means = run.state.meter.means(run.fabric)
     lr, speed = run.optimizer.param_groups[0]["lr"], run.state.meter.images_per_s
     for logger in run.loggers:
-        logger.note(CurvePoint(step, step / run.steps_per_epoch, run.state.step, lr, speed, means))
+        logger.log_point(CurvePoint(step, step / run.steps_per_epoch, run.state.step, lr, speed, means))
     return sum(means.values())

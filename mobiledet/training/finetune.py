@@ -1,4 +1,4 @@
-"""Fine-tuning: the start from a detector that was trained on other classes."""
+"""Fine-tuning: training starts from the weights of a detector, possibly one with other classes."""
 
 import dataclasses
 from pathlib import Path
@@ -13,11 +13,11 @@ from mobiledet.training.config import TrainConfig
 from mobiledet.weights import check_weights
 
 
-def load_start(path: Path, config: TrainConfig) -> Checkpoint:
+def load_start_checkpoint(path: Path, config: TrainConfig) -> Checkpoint:
     """The checkpoint that a run starts from.
 
     Raises:
-        UserError: it cannot be read, or holds another backbone or detector than the settings name.
+        UserError: it cannot be read, or its backbone or detector differs from the settings.
     """
     checkpoint = load_checkpoint(path)
     check_size(checkpoint, path)
@@ -30,12 +30,12 @@ def load_start(path: Path, config: TrainConfig) -> Checkpoint:
     return checkpoint
 
 
-def like_start(config: TrainConfig) -> TrainConfig:
-    """The settings with the network of the checkpoint that a run with ``--qat`` starts from; rounding is simulated in
-    32 bits.
+def with_network_of_init(config: TrainConfig) -> TrainConfig:
+    """For ``--qat``: the settings with backbone, detector and input of the checkpoint in ``init``, and with 32-bit
+    precision, in which rounding is simulated.
 
     Raises:
-        UserError: there is none, or it cannot be read.
+        UserError: ``init`` is not given, or the checkpoint cannot be read.
     """
     if config.init is None:
         raise UserError("--qat starts from a trained detector; give its checkpoint with --init")
@@ -52,39 +52,39 @@ def like_start(config: TrainConfig) -> TrainConfig:
     )
 
 
-def start_from(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, source: Path) -> str:
-    """Give a detector the weights of a checkpoint; the layers that depend on the classes stay as they are where the
-    classes differ.
+def load_start_weights(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, source: Path) -> str:
+    """Load the weights of a checkpoint into a detector. If the classes differ, the layers that depend on them keep
+    their initial weights.
 
     Returns:
-        a line that says what was loaded and what was not.
+        a line that says which tensors were loaded and which were not.
 
     Raises:
-        UserError: tensors differ that do not depend on the classes, such as those of other anchors.
+        UserError: tensors that do not depend on the classes have another shape, for example because anchors differ.
     """
-    anew = set() if spec.labels == checkpoint.spec.labels else class_tensors(spec)
+    class_dependent = set() if spec.labels == checkpoint.spec.labels else class_tensors(spec)
     own = detector.state_dict()
-    there = {
+    stored = {
         name: tensor
         for name, tensor in checkpoint.weights.items()
-        if name in own or not detector.is_training_part(name)  # training may do without parts that the file has
+        if name in own or not detector.is_training_part(name)  # the file may have training parts that this run lacks
     }
-    # a checkpoint meant for use alone need not have what only training has
-    missing = {name for name in own.keys() - there.keys() if detector.is_training_part(name)}
-    given = {name: tensor for name, tensor in there.items() if name not in anew}
-    check_weights(detector, {**given, **{name: own[name] for name in anew | missing}}, source)
-    detector.load_state_dict({**own, **given})
-    loaded = f"{len(given)} of {len(own)} tensors from {source}"
+    # a checkpoint for inference need not contain the parts that only training uses
+    missing = {name for name in own.keys() - stored.keys() if detector.is_training_part(name)}
+    used = {name: tensor for name, tensor in stored.items() if name not in class_dependent}
+    check_weights(detector, {**used, **{name: own[name] for name in class_dependent | missing}}, source)
+    detector.load_state_dict({**own, **used})
+    loaded = f"{len(used)} of {len(own)} tensors from {source}"
     before, now = checkpoint.spec.input.resize_text, spec.input.resize_text
     if before != now:
-        loaded += f"; pictures were resized by {before} there, by {now} here"
+        loaded += f"; its images were resized by {before}, here by {now}"
     if missing:
-        loaded += f"; anew, because the file has none of it: {', '.join(detector.training_parts)}"
-    if not anew:
+        loaded += f"; initialised randomly, because the file lacks them: {', '.join(detector.training_parts)}"
+    if not class_dependent:
         return f"{loaded}: the classes are the same"
-    classes = f"{checkpoint.spec.num_classes} there, {spec.num_classes} here"
-    named = ", ".join(sorted(anew - missing))
-    return f"{loaded}; anew, because the classes differ ({classes}): {named}"
+    classes = f"{checkpoint.spec.num_classes} in the file, {spec.num_classes} here"
+    named = ", ".join(sorted(class_dependent - missing))
+    return f"{loaded}; initialised randomly, because the classes differ ({classes}): {named}"
 
 
 def class_tensors(spec: ModelSpec) -> set[str]:
@@ -97,7 +97,7 @@ def class_tensors(spec: ModelSpec) -> set[str]:
 
 
 def _shapes(spec: ModelSpec) -> dict[str, torch.Size]:
-    """Of all tensors of a detector in training."""
+    """Shapes of all tensors of a detector, including the parts that only training uses."""
     detector = detector_from_spec(spec)
     detector.add_training_parts()
     return {name: tensor.shape for name, tensor in detector.state_dict().items()}

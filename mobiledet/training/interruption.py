@@ -13,8 +13,8 @@ class Interrupted(KeyboardInterrupt):
     """A run was stopped by a signal.
 
     Attributes:
-        folder: of the run, to resume from.
-        status: exit status, as shells count.
+        folder: the run folder, to resume from.
+        status: exit status: 128 plus the signal's number, as in shells.
     """
 
     def __init__(self, folder: Path, signum: int) -> None:
@@ -23,11 +23,11 @@ class Interrupted(KeyboardInterrupt):
         self.status = 128 + signum
 
     def __str__(self) -> str:
-        return f"stopped; go on with: mobiledet train --resume {self.folder}"
+        return f"stopped; resume with: mobiledet train --resume {self.folder}"
 
 
 class Interruption(StopSignal):
-    """A ``StopSignal`` for a process with loader processes, and for one of several ranks.
+    """A ``StopSignal`` for a training process, which may have loader processes and may be one of several ranks.
 
     Args:
         forward: pass the signals on to the processes that this one has started.
@@ -43,12 +43,13 @@ class Interruption(StopSignal):
             return  # a loader process, which inherited this handler and ends with the process it serves
         launcher = multiprocessing.parent_process()
         if launcher is not None and not launcher.is_alive():
-            os._exit(128 + number)  # it was killed, and a resumed run may be writing to the run folder already
+            os._exit(128 + number)  # the launcher was killed; a resumed run may already be writing to the run folder
         if self._forward:
             for child in multiprocessing.active_children():
                 os.kill(child.pid or 0, number)
         super()._receive(number, frame)
 
     def _leave_loaders_alone(self) -> None:
-        """torch would raise an error in the middle of a step when a loader process, which gets the signal too, ends."""
+        """Remove torch's SIGCHLD handler: it would raise an error in the middle of a step when a loader process, which
+        receives the signal too, ends."""
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""The processes of a run: started here, or found in the environment that torchrun or SLURM prepared."""
+"""The processes of a run: started here, or already started by torchrun or SLURM."""
 
 import dataclasses
 import logging
@@ -19,26 +19,26 @@ from torch.multiprocessing.spawn import ProcessException, ProcessExitedException
 from mobiledet.errors import UserError
 from mobiledet.files.leftovers import scratch_folder
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.faults import how_to_go_on
+from mobiledet.training.faults import resume_hint
 from mobiledet.training.interruption import Interruption
 
 Result = TypeVar("Result")
 
-# the launch of processes is announced in five lines that help nobody
+# Lightning announces the launch of processes in five lines that do not help users
 for _name in ("lightning.fabric", "lightning.pytorch"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-# its successor is missing from the older versions of torch that we support
+# the option that replaces it is missing from the older versions of torch that we support
 warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
 
-# of machines that are started by hand, see lightning's LightningEnvironment
+# environment variables for machines that are started by hand, see Lightning's LightningEnvironment
 ADDRESS_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 
 def adopt_environment(config: TrainConfig) -> TrainConfig:
-    """The settings with the numbers of processes and machines that torchrun or SLURM started.
+    """The settings with the numbers of processes and machines that torchrun or SLURM started, if either did.
 
     Raises:
-        UserError: several machines are wanted, but nothing says how they find each other.
+        UserError: several machines are requested, but the environment lacks their addresses.
     """
     world = launched_world()
     if world:
@@ -53,7 +53,8 @@ def adopt_environment(config: TrainConfig) -> TrainConfig:
 
 
 def launched_world() -> tuple[int, int] | None:
-    """Processes on each machine, and machines, if torchrun or SLURM has started this process as one of several."""
+    """Number of processes per machine and number of machines, if torchrun or SLURM has started this process as one of
+    several; otherwise None."""
     if TorchElasticEnvironment.detect():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         return devices, int(os.environ["WORLD_SIZE"]) // devices
@@ -67,14 +68,14 @@ def make_fabric(config: TrainConfig) -> Fabric:
     """Lightning Fabric for one process or several, not launched yet.
 
     Raises:
-        UserError: the accelerator or so many devices are not there.
+        UserError: the accelerator does not exist, or has fewer devices than requested.
     """
     strategy: Strategy | str = "auto"
     if config.device_count * config.nodes > 1:
         strategy = DDPStrategy(
-            # what lightning calls popen leaves processes that a launcher has started as they are
+            # with "popen" Lightning uses the processes that a launcher has started
             start_method="popen" if launched_world() else "spawn",
-            # normalisation statistics are averaged once an epoch instead, see ``AveragedWeights.synchronize``
+            # statistics of batch normalisation are averaged once an epoch instead, see ``AveragedWeights.synchronize``
             broadcast_buffers=False,
             gradient_as_bucket_view=True,
         )
@@ -92,7 +93,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
 
 
 def _precision(config: TrainConfig) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    """bf16 on a GPU that computes in it, unless the settings say otherwise."""
+    """The precision in the settings; with "auto" bf16 on a GPU that supports it, otherwise 32 bits."""
     if config.precision != "auto":
         return config.precision
     wants_cuda = config.accelerator in ("auto", "cuda") and torch.cuda.is_available()
@@ -100,16 +101,16 @@ def _precision(config: TrainConfig) -> Literal["32-true", "bf16-mixed", "16-mixe
 
 
 def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | None = None) -> Result:
-    """Call ``function`` in every process of the run; returns what that of rank 0 returned.
+    """Call ``function`` in every process of the run; returns its result in rank 0.
 
     Args:
-        fabric: not launched yet.
-        function: of one process.
-        folder: of the run, for messages.
+        fabric: Fabric that is not launched yet.
+        function: called in each process with the launched Fabric.
+        folder: the run folder, for error messages.
 
     Raises:
         UserError: one of the processes raised it, or was killed.
-        Interrupted: they stopped because of a signal.
+        Interrupted: SIGINT or SIGTERM stopped the run.
     """
     starts_others = isinstance(fabric.strategy, DDPStrategy) and not launched_world()
     with (
@@ -126,8 +127,8 @@ def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | 
                 raise SystemExit(128 + own.number) from error
             if isinstance(error, ProcessExitedException) and error.signal_name:
                 raise UserError(
-                    f"process {error.error_index} of the run was killed by {error.signal_name}, perhaps for want of "
-                    f"memory (fewer --devices or a lower --batch-size take less); {how_to_go_on(folder)}"
+                    f"process {error.error_index} of the run was killed by {error.signal_name}, perhaps for lack of "
+                    f"memory (use fewer --devices or a lower --batch-size); {resume_hint(folder)}"
                 ) from error
             raise
     if isinstance(result, KeyboardInterrupt):
@@ -138,8 +139,8 @@ def launch(fabric: Fabric, function: Callable[[Fabric], Result], folder: Path | 
 def _telling_exceptions(
     fabric: Fabric, function: Callable[[Fabric], Result], mistake: Path
 ) -> Result | KeyboardInterrupt:
-    """Gives exceptions a form in which they cross processes: a UserError leaves its message in a file, because the
-    processes that wait for the one with the mistake die too; an interruption is returned."""
+    """Call ``function``, and pass exceptions on in a form that crosses processes. The message of a UserError is written
+    to the file ``mistake``, because the processes that wait for the failed one die too; an interruption is returned."""
     try:
         return function(fabric)
     except UserError as error:

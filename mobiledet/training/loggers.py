@@ -1,4 +1,4 @@
-"""Where the course of a run is written down: its folder, TensorBoard, and loggers of Lightning such as MLflow's."""
+"""Loggers of a run: its folder, and Lightning loggers such as MLflow's. TensorBoard has a module of its own."""
 
 import contextlib
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ from mobiledet.training.validation import Validation, scores
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What is told of an evaluation.
+    """An evaluation as loggers receive it.
 
     Attributes:
-        epoch: epochs done.
-        step: steps done since the run began.
-        loss: mean of the epoch.
-        validation: what was found.
-        samples: pictures of it.
-        mistakes: what was wrong in it.
-        is_best: whether its weights are kept as the best.
-        ending: why the run ends with it before its last epoch; else empty.
+        epoch: number of epochs trained.
+        step: number of steps since the run began.
+        loss: mean training loss of the epoch.
+        validation: metrics and detections.
+        samples: validation images with boxes drawn on them.
+        mistakes: the errors in the detections.
+        is_best: whether the weights are the best so far and are kept.
+        ending: why the run ends here before its last epoch; otherwise empty.
     """
 
     epoch: int
@@ -43,24 +43,30 @@ class Evaluation:
 
 
 class RunLogger(Protocol):
-    """Is told of the course of a run, in the first of its processes alone."""
+    """Receives the progress of a run. Only the process of rank 0 has loggers."""
 
-    def note(self, point: CurvePoint) -> None:
-        """Take means of losses, learning rate and speed, several times an epoch and at its end."""
+    def log_point(self, point: CurvePoint) -> None:
+        """Log mean losses, learning rate and speed; called several times per epoch and at its end."""
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """Take an evaluation; the note of its epoch's end is there already."""
+    def log_evaluation(self, evaluation: Evaluation) -> None:
+        """Log an evaluation; called after the ``log_point`` of the end of its epoch."""
 
     def close(self, is_done: bool) -> None:
-        """The run is done, or was stopped and may be resumed."""
+        """End the log.
+
+        Args:
+            is_done: whether the run is finished; otherwise it was stopped and may be resumed.
+        """
 
 
 class FolderLogger:
-    """Lines of metrics.jsonl and curves.jsonl, and report.html that shows them.
+    """Writes metrics.jsonl, curves.jsonl and report.html to the run folder.
 
     Args:
-        folder, config, spec: of the run.
-        trained_on: pictures as the network is trained on them.
+        folder: run folder.
+        config: settings of the run.
+        spec: description of the model.
+        trained_on: images as the network sees them in training.
     """
 
     def __init__(self, folder: RunFolder, config: TrainConfig, spec: ModelSpec, trained_on: Sequence[Sample]) -> None:
@@ -69,12 +75,12 @@ class FolderLogger:
         self._spec = spec
         self._trained_on = trained_on
 
-    def note(self, point: CurvePoint) -> None:
-        """A line of curves.jsonl."""
+    def log_point(self, point: CurvePoint) -> None:
+        """Append a line to curves.jsonl."""
         append_point(self._folder.curves, point)
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """A line of metrics.jsonl, and the report anew."""
+    def log_evaluation(self, evaluation: Evaluation) -> None:
+        """Append a line to metrics.jsonl, and write the report again."""
         metrics = scores(evaluation.validation.metrics)
         self._folder.log({"epoch": evaluation.epoch, "loss": evaluation.loss, **metrics})
         content = PageContent(
@@ -83,38 +89,38 @@ class FolderLogger:
         write_report(self._folder, self._config, self._spec, content)
 
     def close(self, is_done: bool) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
 class LightningLogger:
-    """A logger of Lightning, which is given the settings and the numbers that TensorBoard gets."""
+    """Passes the settings and the values that TensorBoard receives to a Lightning logger."""
 
     def __init__(self, logger: Logger, config: TrainConfig) -> None:
         self._logger = logger
-        with contextlib.suppress(NotImplementedError):  # such as that of CSV files
+        with contextlib.suppress(NotImplementedError):  # such as CSVLogger
             logger.log_hyperparams(config_to_json(config))
 
-    def note(self, point: CurvePoint) -> None:
+    def log_point(self, point: CurvePoint) -> None:
         """Log losses, learning rate and speed."""
-        self._logger.log_metrics(course(point), point.step)
+        self._logger.log_metrics(curve_scalars(point), point.step)
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """Log mAP, and the AP of each class."""
-        self._logger.log_metrics(numbers(evaluation.validation), evaluation.step)
+    def log_evaluation(self, evaluation: Evaluation) -> None:
+        """Log mAP and the AP of each class."""
+        self._logger.log_metrics(validation_scalars(evaluation.validation), evaluation.step)
 
     def close(self, is_done: bool) -> None:
-        """Say that the run is done, or was aborted."""
+        """Finalise the log with the status "success" or "aborted"."""
         self._logger.finalize("success" if is_done else "aborted")
 
 
-def course(point: CurvePoint) -> dict[str, float]:
-    """A note under the names of diagrams."""
+def curve_scalars(point: CurvePoint) -> dict[str, float]:
+    """The values of a curve point by the names of their diagrams."""
     losses = {f"loss/{name}": value for name, value in point.losses.items()}
     return {**losses, "train/lr": point.lr, "train/images_per_s": point.images_per_s}
 
 
-def numbers(validation: Validation) -> dict[str, float]:
-    """mAP, AP50, AP75 and the AP of each class under the names of diagrams; without those that have no box to find."""
+def validation_scalars(validation: Validation) -> dict[str, float]:
+    """mAP, AP50, AP75 and the AP of each class by the names of their diagrams; classes without objects are left out."""
     metrics: dict[str, Any] = scores(validation.metrics)
     totals = {f"validation/{name}": metrics[key] for name, key in (("mAP", "AP"), ("AP50", "AP50"), ("AP75", "AP75"))}
     classes = {f"class AP/{name}": value for name, value in metrics["per_class"].items()}

@@ -1,4 +1,4 @@
-"""What is kept of the losses: their means over an epoch, and the watch for one that is no number."""
+"""The mean losses of an epoch, and a check for losses that are not finite."""
 
 import math
 import time
@@ -15,7 +15,7 @@ Losses = dict[str, Tensor]
 
 
 class Meter:
-    """Mean losses of an epoch so far, of this process's share of the images, and the speed."""
+    """Mean losses of the current epoch over this process's share of the images, and the training speed."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -24,14 +24,14 @@ class Meter:
         self._sums: Losses = {}
 
     def add(self, losses: Losses, images: int) -> None:
-        """Take in a step's losses and the images that all processes saw in it."""
+        """Add the losses of a step, and the number of images that all processes together saw in it."""
         for name, loss in losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(loss)) + loss
         self._steps += 1
         self._images += images
 
     def means(self, fabric: Fabric) -> dict[str, float]:
-        """Mean of each loss over the steps and the processes, all of which must call this."""
+        """Mean of each loss over steps and processes; all processes must call this together."""
         if not self._sums:
             return {}
         sums = fabric.all_reduce(torch.stack(list(self._sums.values())), reduce_op="mean")
@@ -44,27 +44,27 @@ class Meter:
 
     @property
     def images_per_s(self) -> float:
-        """Since the epoch began, or was resumed."""
+        """Mean speed since the epoch began or was resumed."""
         return self._images / (time.monotonic() - self._started)
 
     def state(self) -> Losses:
-        """The sums, on the CPU."""
+        """The sum of each loss over the steps, on the CPU."""
         return {name: total.cpu() for name, total in self._sums.items()}
 
     def restore(self, sums: Losses, steps: int, device: torch.device) -> None:
-        """Go on from what ``state`` gave after ``steps`` steps."""
+        """Continue from the result of ``state`` after ``steps`` steps."""
         self._sums = {name: total.to(device) for name, total in sums.items()}
         self._steps = steps
 
 
 class LossWatch:
-    """Finds the first step whose loss is no finite number.
+    """Finds the first step whose loss is not finite.
 
-    The losses are read when ``check`` is called, because reading one from a GPU makes it wait.
+    The losses are read only when ``check`` is called, because reading a value from a GPU stalls it.
 
     Args:
-        name: of an image, by its index.
-        read: is told each step and its loss when it is read.
+        name: gives the name of an image from its index in the data set.
+        read: called with each step and its loss when the loss is read.
     """
 
     def __init__(self, name: Callable[[int], str] = str, read: Callable[[int, float], None] | None = None) -> None:
@@ -73,15 +73,15 @@ class LossWatch:
         self._pending: list[tuple[int, list[int], Tensor]] = []
 
     def add(self, step: int, parts: Sequence[Batch], losses: Losses) -> None:
-        """Note the losses of a step and the images that gave them."""
+        """Record the losses of a step and the indices of its images."""
         indices = torch.cat([part.indices for part in parts]).tolist()
         self._pending.append((step, indices, torch.stack(list(losses.values())).sum()))
 
     def check(self) -> None:
-        """Look at the losses since the last check.
+        """Check the losses since the last call.
 
         Raises:
-            UserError: one is not finite; the message names its step and its images.
+            UserError: a loss is not finite; the message names its step and its images.
         """
         pending, self._pending = self._pending, []
         if not pending:
@@ -91,7 +91,7 @@ class LossWatch:
             if not math.isfinite(total):
                 names = ", ".join(map(self._name, indices))
                 raise UserError(
-                    f"the loss is {total} at step {step}, images {names}; lower --lr, or look at these images"
+                    f"the loss is {total} at step {step}, images {names}; lower --lr, or check these images"
                 )
             if self._read:
                 self._read(step, total)

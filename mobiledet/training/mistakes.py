@@ -1,4 +1,4 @@
-"""What an evaluation during training got wrong: the confusion of its classes, and its worst pictures with reasons."""
+"""The errors of an evaluation in training: the confusion of classes, and the worst images with the reasons."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,18 @@ from mobiledet.training.samples import Sample, short_labels
 from mobiledet.truth import ImageId
 
 IOU = 0.5
-WORST = 6  # pictures
-MOST_REASONS = 4  # of a picture
+WORST = 6  # images
+MAX_REASONS = 4  # per image
 
 
 @dataclass(frozen=True, eq=False)
 class Mistakes:
-    """What is wrong at the thresholds of each class's best F1, objects matched at an IoU of 0.5.
+    """The errors at the score threshold with the best F1 of each class, with objects matched at an IoU of 0.5.
 
     Attributes:
-        confusion: how often objects of a class (first) are found as one of another (second); the number of classes
-            stands for background.
-        worst: the pictures with the most errors, drawn, with what is wrong.
+        confusion: how often objects of a class (first) are detected as another (second); the number of classes stands
+            for background.
+        worst: the images with the most errors, with drawn boxes and the reasons as caption.
     """
 
     confusion: Mapping[tuple[int, int], int]
@@ -37,11 +37,11 @@ class Mistakes:
 
 
 def find_mistakes(dataset: DetectionSet, detections: Mapping[ImageId, Detections]) -> Mistakes:
-    """Look into an evaluation.
+    """Analyse the errors of an evaluation.
 
     Args:
         dataset: the validation set.
-        detections: of its images, by their ids; an image without an entry could not be read.
+        detections: detections by image id; images without an entry could not be read.
     """
     images = {image.id: image for image in dataset.images if image.id in detections}
     if not images:
@@ -72,11 +72,12 @@ def _shown(found: Detections, thresholds: Sequence[float]) -> Detections:
 
 
 def _reasons(pairs: NDArray[np.int64], labels: Sequence[str]) -> str:
-    """Such as ``2 Platelets missed, RBC found where nothing is``; the most frequent first."""
+    """The errors in an image as text, such as ``2 × Platelets missed, RBC found where none is``; the most frequent
+    first."""
     background = len(labels)
     counts = Counter((true, found) for true, found in pairs.tolist() if true != found).most_common()
     reasons = []
-    for (true, found), count in counts[:MOST_REASONS]:
+    for (true, found), count in counts[:MAX_REASONS]:
         times = f"{count} × " if count > 1 else ""
         if found == background:
             reasons.append(f"{times}{labels[true]} missed")
@@ -84,4 +85,4 @@ def _reasons(pairs: NDArray[np.int64], labels: Sequence[str]) -> str:
             reasons.append(f"{times}{labels[found]} found where none is")
         else:
             reasons.append(f"{times}{labels[true]} found as {labels[found]}")
-    return ", ".join(reasons + ["…"] * (len(counts) > MOST_REASONS))
+    return ", ".join(reasons + ["…"] * (len(counts) > MAX_REASONS))

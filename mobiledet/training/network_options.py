@@ -1,4 +1,4 @@
-"""``--detector-options help``: what can be set of a detector."""
+"""``--detector-options help``: the options of a detector."""
 
 import dataclasses
 import json
@@ -15,16 +15,16 @@ _KINDS = {bool: "true or false", int: "whole number", float: "number"}
 
 
 def options_text(detector: str) -> str:
-    """The options of a detector with types, defaults and what they mean.
+    """The options of a detector with their types, defaults and descriptions.
 
     Raises:
-        UserError: there is no such detector.
+        UserError: the detector is unknown.
     """
     kind = detector_entry(detector).options
     annotations, texts = get_type_hints(kind, include_extras=True), texts_of(kind)
     lines = [f"--detector {detector} --detector-options NAME=VALUE ..., and the defaults:"]
     for field in dataclasses.fields(kind):
-        lines.append(f"  {field.name}={json.dumps(field.default)}   {_in_words(annotations[field.name])}")
+        lines.append(f"  {field.name}={json.dumps(field.default)}   {_type_text(annotations[field.name])}")
         lines += textwrap.wrap(
             texts.get(field.name, ""),
             COLUMNS,
@@ -36,17 +36,18 @@ def options_text(detector: str) -> str:
         lines = [f"{detector} has no options"]
     others = ", ".join(key for key in DETECTORS if key != detector)
     return "\n".join(
-        [*lines, *textwrap.wrap(f"--detector NAME --detector-options {HELP} has those of {others}", COLUMNS)]
+        [*lines, *textwrap.wrap(f"--detector NAME --detector-options {HELP} shows those of {others}", COLUMNS)]
     )
 
 
-def _in_words(annotation: Any) -> str:
+def _type_text(annotation: Any) -> str:
+    """The type of an option as users read it, such as "whole number 1..4096"."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        words = _in_words(parts[0])
-        return words if words == "list" else f"{words} {parts[1]}"
+        text = _type_text(parts[0])
+        return text if text == "list" else f"{text} {parts[1]}"
     if origin is Literal:
         return " or ".join(map(str, parts))
     if origin in (Union, UnionType):
-        return _in_words(parts[0])
+        return _type_text(parts[0])
     return "list" if origin is tuple else _KINDS.get(annotation, "text")

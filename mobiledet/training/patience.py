@@ -1,4 +1,4 @@
-"""The end of a run whose mAP no longer grows: ``--patience``."""
+"""Early stopping of a run whose mAP no longer rises: ``--patience``."""
 
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.progress import duration_text
@@ -6,19 +6,20 @@ from mobiledet.training.state import TrainState
 
 
 def is_ended_early(config: TrainConfig, state: TrainState) -> bool:
-    """Whether as many evaluations as ``--patience`` came after the best one, before the last epoch.
+    """Whether ``--patience`` evaluations have passed since the best one, before the last epoch.
 
-    What it depends on is part of the state, so a resumed run ends where one that was never stopped does.
+    It depends only on the state, so a resumed run ends at the same epoch as one that was never stopped.
     """
     return 0 < config.patience <= state.stale and state.epoch < config.epochs
 
 
 def ending_text(config: TrainConfig, state: TrainState, left_s: float | None) -> str:
-    """Why the run ended, and what going on would have taken.
+    """Why the run ended, and how long the remaining epochs would have taken.
 
     Args:
-        config, state: of the run.
-        left_s: seconds that the epochs left would have taken; None if this process has trained none to tell it by.
+        config: settings of the run.
+        state: state of the run.
+        left_s: estimated duration of the remaining epochs in seconds; None if this process has trained no epoch.
     """
     cost = (
         f"going on to epoch {config.epochs} would have taken about {duration_text(left_s)} more"

@@ -1,4 +1,4 @@
-"""Everything before the first step: data, network, weights, loaders, run folder and loggers."""
+"""Everything before the first training step: data, network, weights, loaders, run folder and loggers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec
 from mobiledet.training.allocator import keep_freed_memory
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.faults import told_faults
-from mobiledet.training.finetune import load_start, start_from
+from mobiledet.training.faults import faults_as_user_errors
+from mobiledet.training.finetune import load_start_checkpoint, load_start_weights
 from mobiledet.training.interruption import Interruption
 from mobiledet.training.learning import LearningCheck
 from mobiledet.training.loggers import FolderLogger, LightningLogger, RunLogger
-from mobiledet.training.optimization import AveragedWeights, build_optimizer, highest_lr
+from mobiledet.training.optimization import AveragedWeights, build_optimizer, peak_lr
 from mobiledet.training.progress import Pace, TrainProgress
 from mobiledet.training.qat import prepare_qat
 from mobiledet.training.run_folder import RunFolder
@@ -51,38 +51,38 @@ from mobiledet.training.validation import gather
 
 
 class LeftOutList:
-    """Tells what is left out as bad, each entry once, and keeps the list in the run folder.
+    """Reports images and annotations that are left out as bad, each once, and lists them in the run folder.
 
     Args:
-        console: of the run.
-        folder: None in all processes but one.
+        console: where to print.
+        folder: the run folder in the process of rank 0; None in the others, which report nothing.
     """
 
     def __init__(self, console: Console, folder: RunFolder | None) -> None:
         self._console = console
         self._folder = folder
-        self._told: dict[LeftOut, None] = {}
+        self._reported: dict[LeftOut, None] = {}
 
-    def tell(self, entries: Sequence[LeftOut]) -> None:
-        """Those that are new."""
-        new = [entry for entry in dict.fromkeys(entries) if entry not in self._told]
-        self._told.update(dict.fromkeys(new))
+    def report(self, entries: Sequence[LeftOut]) -> None:
+        """Report the entries that were not reported before."""
+        new = [entry for entry in dict.fromkeys(entries) if entry not in self._reported]
+        self._reported.update(dict.fromkeys(new))
         if new and self._folder:
-            self._folder.write_left_out(tuple(self._told))
+            self._folder.write_left_out(tuple(self._reported))
             self._console.print(f"left out {len(new)}: {count_by_reason(new)}; listed in {self._folder.left_out}")
             self._console.print(f"  such as {new[0].text}", markup=False)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the parts of a run share.
+    """Everything that a training run works with.
 
     Attributes:
-        detector, optimizer: as Fabric wraps them.
-        steps_per_epoch: steps with a full batch; the images that remain are left out.
-        loggers: none in all processes but one.
-        progress: one of them, to be entered like ``interruption``.
-        learning: is told the losses of the first steps.
+        detector, optimizer: as wrapped by Fabric.
+        steps_per_epoch: number of full batches in an epoch; the remaining images are left out.
+        loggers: the loggers in the process of rank 0; empty in the others.
+        progress: also one of ``loggers``; to be entered as a context, like ``interruption``.
+        learning: checks the losses of the first steps.
     """
 
     config: TrainConfig
@@ -108,32 +108,32 @@ class Run:
         return self.pace.left_s(self.state.epoch * self.steps_per_epoch + self.state.step)
 
     def unreadable(self) -> list[LeftOut]:
-        """The images that the loaders of all processes could not read so far; all processes must call this."""
+        """Images that the loaders of all processes could not read so far; all processes must call this together."""
         texts = gather({text: None for loader in (self.train_loader, self.val_loader) for text in loader.bad_images})
         return [LeftOut("images that cannot be read", text) for text in texts]
 
 
 def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitStack, others: Sequence[Logger]) -> Run:
-    """Make a run, new or resumed.
+    """Prepare a new or resumed run.
 
     Args:
         config: checked settings.
-        fabric: of this process.
-        console: tells what is made of what.
-        stack: holds the run folder, so that no other process trains there, until it is closed.
-        others: loggers of Lightning, beside the run folder and TensorBoard.
+        fabric: Fabric of this process.
+        console: where to describe data, weights and network.
+        stack: keeps the run folder locked until it is closed, so that no other process trains there.
+        others: Lightning loggers, in addition to the run folder and TensorBoard.
 
     Raises:
         UserError: data are bad, weights do not fit, or the run folder is in use or cannot be written.
     """
     existing = config.resume or config.out
-    if fabric.is_global_zero and existing and existing.is_dir():  # before its checkpoints are looked at
+    if fabric.is_global_zero and existing and existing.is_dir():  # lock it before reading its checkpoints
         stack.enter_context(RunFolder(existing).locked())
     torch.manual_seed(config.seed)
     with fabric.rank_zero_first(local=True):
         prepare_data(config)
     train_set, val_set = load_data(config)
-    before, source = _before(config, console)
+    before, source = _starting_checkpoint(config, console)
     spec = make_spec(config, train_set, before.spec if before else None)
     detector = _build(fabric, config, spec)
     workers = choose_workers(config, fabric.device)
@@ -146,7 +146,7 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
     if train_loader.dataset.disk_cache:
         console.print(train_loader.dataset.disk_cache.plan(train_set.images))
     if before and not config.resume:
-        console.print(start_from(detector, spec, before, source))
+        console.print(load_start_weights(detector, spec, before, source))
     if config.qat:
         prepare_qat(detector)
     optimizer = build_optimizer(config, detector)
@@ -156,7 +156,7 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
         state.load(before, source)
         console.print(changed_data(before.data, state.data), end="")
         if state.epoch > config.epochs:
-            raise UserError(f"--epochs {config.epochs}: {config.resume} has done {state.epoch} already")
+            raise UserError(f"--epochs {config.epochs}: {config.resume} has already done {state.epoch}")
     folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state, stack) if fabric.is_global_zero else None))
     steps_per_epoch = len(train_set.images) // config.batch_size
     done_steps = state.epoch * steps_per_epoch + state.step
@@ -164,9 +164,9 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
     progress = TrainProgress(console, pace, steps_per_epoch, done_steps, config.epochs)
     loggers: tuple[RunLogger, ...] = ()
     if fabric.is_global_zero:
-        # what is logged at the end of an epoch is logged anew if the state is from just before
+        # if the checkpoint was saved just before the end of an epoch, that epoch's last step is logged again
         purge_step = done_steps + (state.step < steps_per_epoch)
-        with told_faults(folder.path, fabric.world_size):
+        with faults_as_user_errors(folder.path, fabric.world_size):
             tensorboard = TensorBoardLogger(folder.path / "tensorboard", purge_step, config)
         lightning = (LightningLogger(each, config) for each in others)
         of_folder = FolderLogger(folder, config, spec, draw_training_samples(train_loader))
@@ -191,52 +191,53 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
         Interruption(),
         LeftOutList(console, folder if fabric.is_global_zero else None),
     )
-    run.left_out.tell((*train_set.left_out, *val_set.left_out, *run.unreadable()))
+    run.left_out.report((*train_set.left_out, *val_set.left_out, *run.unreadable()))
     console.print(
-        f"{spec.name}: {_parameters_in_words(detector)}, "
+        f"{spec.name}: {_parameter_text(detector)}, "
         f"{len(train_set.images)} training and {len(val_set.images)} validation images, run folder {folder.path}"
     )
-    if highest_lr(config) != config.lr:
+    if peak_lr(config) != config.lr:
         console.print(
-            f"learning rate {config.lr:g} for batches of {config.lr_batch_size}, so {highest_lr(config):g} for "
+            f"learning rate {config.lr:g} for batches of {config.lr_batch_size}, so {peak_lr(config):g} for "
             f"{config.batch_size}"
         )
     return run
 
 
-def _before(config: TrainConfig, console: Console) -> tuple[Checkpoint | None, Path]:
-    """The checkpoint that the run goes on from or starts from, if any, and its file."""
+def _starting_checkpoint(config: TrainConfig, console: Console) -> tuple[Checkpoint | None, Path]:
+    """The checkpoint that the run is resumed from or starts from, if any, and its file."""
     if config.resume:
         before, source, problem = RunFolder(config.resume).newest_checkpoint()
         if before:
             check_size(before, source)
         if problem:
-            console.print(f"{problem}; goes on from {source}")
+            console.print(f"{problem}; resumed from {source}")
         return before, source
-    return (load_start(config.init, config), config.init) if config.init else (None, Path())
+    return (load_start_checkpoint(config.init, config), config.init) if config.init else (None, Path())
 
 
 def _build(fabric: Fabric, config: TrainConfig, spec: ModelSpec) -> Detector:
-    """The network on its device: the averaged weights and the optimiser hold on to its very tensors."""
+    """Build the network on its device. It must stay there, because the averaged weights and the optimiser refer to its
+    tensors."""
     detector = detector_from_spec(spec)
     detector.add_training_parts()
     if config.pretrained and not config.init and not config.resume:
-        with fabric.rank_zero_first():  # the others find in the cache what the first one fetched
+        with fabric.rank_zero_first():  # the other processes read the files that the first one has downloaded
             load_pretrained(detector.backbone, config.backbone, config.pretrained)
     if config.sync_bn:
         if fabric.device.type != "cuda":
-            raise UserError(f"--sync-bn: torch has it for GPUs alone, and this is {fabric.device.type}; leave it out")
+            raise UserError(f"--sync-bn works only on GPUs, and training runs on {fabric.device.type}; leave it out")
         detector = nn.SyncBatchNorm.convert_sync_batchnorm(detector)
     if config.freeze_backbone:
         detector.backbone.requires_grad_(False)
     return detector.to(fabric.device).to(memory_format=torch.channels_last)
 
 
-def _parameters_in_words(detector: Detector) -> str:
-    """Those of the network that is exported, and those of what only training has."""
+def _parameter_text(detector: Detector) -> str:
+    """Number of parameters of the network that is exported, and of the parts that only training uses."""
     extra = sum(p.numel() for name, p in detector.named_parameters() if detector.is_training_part(name))
-    words = f"{(count_parameters(detector) - extra) / 1e6:.2f} M parameters"
-    return f"{words} (and {extra / 1e6:.2f} M in training alone)" if extra else words
+    text = f"{(count_parameters(detector) - extra) / 1e6:.2f} M parameters"
+    return f"{text} (and {extra / 1e6:.2f} M only in training)" if extra else text
 
 
 def _open_folder(config: TrainConfig, state: TrainState, stack: ExitStack) -> RunFolder:

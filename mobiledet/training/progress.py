@@ -1,4 +1,5 @@
-"""The progress display of a training run: a bar on a terminal, a line a minute elsewhere, one for each evaluation."""
+"""The progress display of a training run: a bar on a terminal, a line per minute elsewhere, and a line per
+evaluation."""
 
 import math
 import time
@@ -13,16 +14,16 @@ from mobiledet.training.loggers import Evaluation
 from mobiledet.training.meter import Meter
 
 LINE_EVERY_S = 60.0
-FIRST_LINE_S = 10.0  # after the start: a sign of life
+FIRST_LINE_S = 10.0  # time of the first line after the start
 
 
 class Pace:
-    """How long the steps that are left will take: as long as those since the start, evaluations included.
+    """Estimates the remaining time from the mean duration of the steps so far, including evaluations.
 
     Args:
-        total_steps: of the whole run.
-        done_steps: of an earlier part that is resumed.
-        clock: tells seconds.
+        total_steps: number of steps of the whole run.
+        done_steps: number of steps done before the run was resumed.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, total_steps: int, done_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,15 +40,16 @@ class Pace:
 
 
 class TrainProgress:
-    """A bar over all steps of the run, or lines where no bar can be drawn; a ``RunLogger``, and a context manager.
+    """A progress bar over all steps of the run, or lines if there is no terminal. It is a ``RunLogger``, and a context
+    manager that shows the bar.
 
     Args:
         console: where to draw.
-        pace: of the run.
-        steps_per_epoch: of the run.
-        done_steps: of an earlier part that is resumed.
-        epochs: of the whole run.
-        clock: tells seconds.
+        pace: estimates the remaining time of the run.
+        steps_per_epoch: number of steps per epoch.
+        done_steps: number of steps done before the run was resumed.
+        epochs: number of epochs of the whole run.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -90,41 +92,41 @@ class TrainProgress:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def stepped(self, epoch: int, step: int, meter: Meter) -> None:
+    def log_step(self, epoch: int, step: int, meter: Meter) -> None:
         """Print a line if one is due.
 
         Args:
-            epoch: that is on, counted from 0.
-            step: steps done in it.
-            meter: of that epoch.
+            epoch: the current epoch, counted from 0.
+            step: number of steps done in it.
+            meter: losses and speed of that epoch.
         """
         if self._is_due():
             facts = [f"loss {meter.own_loss():.3f}", f"{meter.images_per_s:.1f} images/s"]
             facts += self._left(epoch * self._steps_per_epoch + step)
             self._line(f"epoch {epoch + 1}/{self._epochs}, step {step}/{self._steps_per_epoch}: {', '.join(facts)}")
 
-    def evaluating(self, epoch: int, images: int, of_images: int) -> None:
+    def log_evaluation_progress(self, epoch: int, images: int, of_images: int) -> None:
         """Print a line if one is due: how many images of the evaluation after ``epoch`` this process has done."""
         if self._is_due():
             self._line(f"epoch {epoch}/{self._epochs}, evaluation: {images} of {of_images} images")
 
-    def note(self, point: CurvePoint) -> None:
-        """Show the state after these steps."""
+    def log_point(self, point: CurvePoint) -> None:
+        """Move the bar, and show loss and speed."""
         epoch, loss = math.ceil(point.epoch), sum(point.losses.values())
         self._progress.update(self._task, completed=point.step, epoch=epoch, loss=loss, speed=point.images_per_s)
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """Print a line with the result."""
+    def log_evaluation(self, evaluation: Evaluation) -> None:
+        """Print a line with the metrics."""
         facts = [f"loss {evaluation.loss:.3f}", _scores(evaluation.validation.metrics, evaluation.is_best)]
         if self._has_lines and evaluation.epoch < self._epochs:
             facts += self._left(evaluation.step)
         self._line(f"epoch {evaluation.epoch}/{self._epochs}: {', '.join(facts)}")
 
     def close(self, is_done: bool) -> None:
-        """The context's end stops the bar."""
+        """Do nothing: leaving the context stops the bar."""
 
     def _is_due(self) -> bool:
-        """Whether the next question might come later than a line is due."""
+        """Whether a line would be late if it were printed only at the next call."""
         if not self._has_lines:
             return False
         now = self._clock()
@@ -141,7 +143,7 @@ class TrainProgress:
 
 
 def duration_text(seconds: float) -> str:
-    """Such as ``40 s``, ``12 min``, ``3 h 05 min`` or ``2 days 4 h``."""
+    """A duration as text, such as ``40 s``, ``12 min``, ``3 h 05 min`` or ``2 days 4 h``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -155,6 +157,6 @@ def duration_text(seconds: float) -> str:
 
 def _scores(metrics: CocoMetrics, is_best: bool) -> str:
     if not metrics.has_score:
-        return "no mAP, for want of boxes"
+        return "no mAP, because there are no objects"
     best = " (best)" if is_best else ""
     return f"mAP {metrics.AP:.4f}, AP50 {metrics.AP50:.4f}, AP75 {metrics.AP75:.4f}{best}"

@@ -1,4 +1,4 @@
-"""The networks that recipes build, and what they say of themselves as JSON."""
+"""The networks of the recipes, and the list of recipes as JSON."""
 
 import json
 from dataclasses import asdict
@@ -12,20 +12,20 @@ from mobiledet.detectors import Detector, build_detector
 from mobiledet.options import read_words
 from mobiledet.spec import image_sides
 from mobiledet.training.recipes import RECIPES, recipe_config
-from mobiledet.training.setup import given_options
+from mobiledet.training.setup import build_detector_options
 
 
 def recipe_network(name: str) -> Detector:
-    """The network of a recipe for as many classes as its source counts with, randomly initialised."""
+    """The randomly initialised network of a recipe, with the number of classes of its source."""
     config = recipe_config(name)
     backbone = build_backbone(config.backbone, options=read_words(config.backbone_options, "--backbone-options"))
     size = image_sides(config.image_size)
-    return build_detector(config.detector, backbone, RECIPES[name].classes, size, given_options(config))
+    return build_detector(config.detector, backbone, RECIPES[name].classes, size, build_detector_options(config))
 
 
 def recipe_json() -> str:
-    """All recipes; ``parameters`` are those of the network built here, ``published_parameters`` those of the network
-    whose mAP is quoted, or null where its source does not say."""
+    """All recipes as a JSON list. ``parameters`` counts the parameters of the network built here;
+    ``published_parameters`` is the count that the source states, or null if it states none."""
     records: list[dict[str, Any]] = []
     for name, recipe in RECIPES.items():
         with torch.device("meta"):

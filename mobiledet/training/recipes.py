@@ -1,7 +1,8 @@
 """Published training settings, as data. Imports no torch.
 
-Three things differ from the sources everywhere: images are stretched to a square (unless --resize says otherwise), the
-weight decay leaves biases and normalisation out, and the warm-up lasts at most a tenth of the run.
+All recipes differ from their sources in three points: images are stretched to a square (unless --resize says
+otherwise), weight decay is not applied to biases and normalisation layers, and the warm-up takes at most a tenth of the
+run.
 """
 
 import argparse
@@ -19,13 +20,13 @@ from mobiledet.zoo.coco import LAST_ID
 
 LIST = "list"
 
-# torchvision keeps every box whose centre a crop keeps, however little of it is left
+# torchvision keeps every box whose centre is inside the crop, even if most of the box is outside
 EVERY_BOX = {"min_visibility": 0.0, "min_side": 1.0}
 
-# --qat where no recipe is named: a trained detector has little to learn, and soon forgets
+# defaults of --qat without a recipe: a trained detector needs few and small steps
 QAT: dict[str, Any] = {"epochs": 3, "lr": 5e-4}
 
-# changes to data.transforms.Augmentation
+# by --augmentation, the fields of data.transforms.Augmentation that differ from its defaults
 AUGMENTATIONS: dict[str, Mapping[str, Any]] = {
     "default": {},
     "flip": {"crop_probability": 0.0, "colour_probability": 0.0},
@@ -59,15 +60,15 @@ AUGMENTATIONS: dict[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings and what they aim at.
+    """Training settings and the mAP that they were published with.
 
     Attributes:
-        source: who published them, and where ours differ.
-        target_map: COCO box mAP in percent that the source reports; None where it reports none.
-        split: that it was measured on.
-        settings: of ``TrainConfig``; the others keep their defaults.
-        published_parameters: of the network that the mAP belongs to, as its source counts them; None where it does not.
-        classes: that they are counted for.
+        source: who published the settings, and where ours differ.
+        target_map: COCO box mAP in percent that the source reports; None if it reports none.
+        split: the images that it was measured on.
+        settings: fields of ``TrainConfig``; the others keep their defaults.
+        published_parameters: number of parameters of the network as the source states it; None if it states none.
+        classes: the number of classes that ``published_parameters`` refers to.
     """
 
     source: str
@@ -78,7 +79,7 @@ class Recipe:
     classes: int = 80
 
 
-# references/detection/train.py with its defaults: 8 GPUs, 2 images on each
+# torchvision references/detection/train.py with its defaults: 8 GPUs with 2 images each
 _TORCHVISION_FASTER_RCNN: dict[str, Any] = {
     "backbone": "torchvision:mobilenet_v3_large",
     "backbone_options": option_words(FASTER_RCNN_BACKBONE),
@@ -129,7 +130,9 @@ _NANODET_WIDE: dict[str, Any] = {
     "detector_options": ZOO["nanodet_plus_m_1.5x_320"].detector_options.words,
 }
 
-_NANODET_DIFFERENCES = "their average of weights starts another way, and they evaluate with score 0.05 and overlap 0.6"
+_NANODET_DIFFERENCES = (
+    "the source initialises its averaged weights differently, and evaluates with score 0.05 and NMS IoU 0.6"
+)
 
 _SHUFFLENET_FASTER_RCNN: dict[str, Any] = {
     **_TORCHVISION_FASTER_RCNN,
@@ -141,11 +144,11 @@ _SHUFFLENET_FASTER_RCNN: dict[str, Any] = {
 }
 
 _FASTER_RCNN_DIFFERS = (
-    "background has no box here, and normalisation learns; there the shorter side of an image is scaled to"
+    "here background has no box outputs and batch normalisation is trained; the source scales the shorter side to"
 )
 _SHUFFLENET_SOURCE = (
     "ShuffleNet (arXiv:1707.01083, table 7), 2x g3; the paper starts from its ImageNet weights (--pretrained FILE) and "
-    "names no schedule and no head: these are torchvision's and this project's"
+    "gives neither schedule nor head: the schedule is torchvision's, the head this project's"
 )
 
 RECIPES = {
@@ -225,7 +228,7 @@ RECIPES = {
         _SHUFFLENET_SOURCE, 24.5, "5,000 images of val2014 (minival)", {**_SHUFFLENET_FASTER_RCNN, "image_size": 608}
     ),
     "finetune": Recipe(
-        "this project: a short run from a trained detector (--init FILE) on classes of one's own",
+        "this project: a short run from a trained detector (--init FILE) on your own classes",
         None,
         "",
         {
@@ -245,19 +248,18 @@ def recipe_config(name: str, **changes: Any) -> TrainConfig:
     """The settings of a recipe with some changes.
 
     Raises:
-        UserError: there is no such recipe; the message names the nearest ones.
+        UserError: the recipe is unknown; the message suggests similar names.
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     return TrainConfig(recipe=name, **{**RECIPES[name].settings, **changes})
 
 
-def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
-    """What the options of a command line change: the settings of the run that it resumes, of its ``--recipe``, or
-    those of ``--qat``, or the defaults.
+def base_config_of_arguments(arguments: Sequence[str]) -> TrainConfig:
+    """The settings that the options of a command line are applied to, see ``base_config``.
 
     Raises:
-        UserError: there is no such run or recipe.
+        UserError: the run or the recipe does not exist.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe", nargs="?", default="")
@@ -265,19 +267,20 @@ def settings_before_options(arguments: Sequence[str]) -> TrainConfig:
     parser.add_argument("--resume", nargs="?", default="")
     named = parser.parse_known_args(arguments)[0]
     recipe = "" if named.recipe == LIST else named.recipe or ""
-    return settings_before(recipe, named.qat, Path(named.resume) if named.resume else None)
+    return base_config(recipe, named.qat, Path(named.resume) if named.resume else None)
 
 
-def settings_before(recipe: str, qat: bool, resume: Path | None) -> TrainConfig:
-    """What other settings change: those of the run that is resumed, of a recipe, or of ``qat``, or the defaults.
+def base_config(recipe: str, qat: bool, resume: Path | None) -> TrainConfig:
+    """The settings that explicit options are applied to: those of the run to resume, else of the recipe, else the
+    defaults of ``--qat``, else the general defaults.
 
     Raises:
-        UserError: there is no such run or recipe.
+        UserError: the run or the recipe does not exist.
     """
     if resume:
-        from mobiledet.training.resume import settings_of_run  # loads torch
+        from mobiledet.training.resume import config_to_resume  # loads torch
 
-        return settings_of_run(resume)
+        return config_to_resume(resume)
     if recipe:
         return recipe_config(recipe)
     return TrainConfig(**QAT) if qat else TrainConfig()

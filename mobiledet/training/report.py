@@ -1,4 +1,4 @@
-"""The page of a run: its curves, pictures that it learns from and finds things on, its mistakes, and the classes."""
+"""The HTML report of a run: training curves, training images, predictions, mistakes, classes and settings."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from mobiledet.files.atomic import atomic_file
 from mobiledet.metrics.coco import PrecisionRecall
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.curves import CurvePoint, between_notes, read_lines, read_points, thinned
+from mobiledet.training.curves import CurvePoint, downsampled, read_lines, read_points, with_interval_losses
 from mobiledet.training.mistakes import Mistakes
 from mobiledet.training.run_folder import RunFolder, config_to_json
 from mobiledet.training.samples import SCORE, Sample
@@ -34,12 +34,12 @@ SECTIONS = {
 }
 DRAWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
 TRAINED_NOTE = (
-    "The first pictures of the first epoch as the network gets them, changed by --augmentation and at the size of its "
-    "input, with the boxes that it learns. A box that lies wrong here is learnt wrong."
+    "The first images of the first epoch as the network sees them, after --augmentation and resizing, with their "
+    "boxes. A box that is wrong here is learned wrong."
 )
 MISTAKES_NOTE = (
-    "Latest evaluation. Each class is shown from the score of its best F1 on; an object is found where the IoU is 0.50 "
-    "or more. White: true boxes. Coloured: predicted ones."
+    "Latest evaluation. The score threshold of each class is that of its best F1; an object is detected if the IoU is "
+    "at least 0.50. White: ground truth. Coloured: detections."
 )
 
 Evaluation = dict[str, Any]  # a line of metrics.jsonl
@@ -47,14 +47,14 @@ Evaluation = dict[str, Any]  # a line of metrics.jsonl
 
 @dataclass(frozen=True, eq=False)
 class PageContent:
-    """What the page shows beside the curves.
+    """The content of the report besides the curves.
 
     Attributes:
-        validation: the latest one.
-        samples: pictures of it.
-        mistakes: what was wrong in it.
-        trained_on: pictures as the network is trained on them.
-        ending: why the run ended before its last epoch; else empty.
+        validation: the latest evaluation.
+        samples: validation images with its detections.
+        mistakes: the errors in its detections.
+        trained_on: images as the network sees them in training.
+        ending: why the run ended before its last epoch; otherwise empty.
     """
 
     validation: Validation
@@ -65,12 +65,13 @@ class PageContent:
 
 
 def write_report(folder: RunFolder, config: TrainConfig, spec: ModelSpec, content: PageContent) -> None:
-    """Write report.html anew, from the logs of the run and its latest evaluation.
+    """Write report.html from the logs of the run and its latest evaluation, replacing an older report.
 
     Args:
-        folder: whose log holds that evaluation already.
-        config, spec: of the run.
-        content: of that evaluation.
+        folder: run folder, whose log already contains the latest evaluation.
+        config: settings of the run.
+        spec: description of the model.
+        content: the latest evaluation.
 
     Raises:
         UserError: the file cannot be written.
@@ -87,7 +88,7 @@ def render(
     evaluations: Sequence[Evaluation],
     content: PageContent,
 ) -> str:
-    """The page as text; there is at least one evaluation."""
+    """The page as HTML; there must be at least one evaluation."""
     latest = evaluations[-1]
     subtitle = f"{spec.training.dataset}, epoch {latest['epoch']} of {config.epochs}; {latest.get('time', '')[:16]}"
     sections = [
@@ -119,9 +120,9 @@ def _ending(text: str) -> Markup:
 
 
 def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> Markup:
-    """A card each for loss, mAP, learning rate and speed, over the epochs."""
+    """One card each for loss, mAP, learning rate and speed over the epochs."""
     names = list(dict.fromkeys(name for point in points for name in point.losses))
-    recent = between_notes(points)
+    recent = with_interval_losses(points)
     losses = [
         Line(name, _xy((point.epoch, point.losses[name]) for point in recent if name in point.losses)) for name in names
     ]
@@ -147,18 +148,19 @@ def _curves(points: Sequence[CurvePoint], evaluations: Sequence[Evaluation]) -> 
 
 def _xy(points: Iterable[tuple[float, float]]) -> np.ndarray:
     values = np.array([*points], np.float64).reshape(-1, 2)
-    return thinned(values[np.isfinite(values).all(axis=1)])  # an AP is None where nothing is to be found
+    return downsampled(values[np.isfinite(values).all(axis=1)])  # AP is None without objects
 
 
 def _axes(lines: Sequence[Line]) -> tuple[Axis, Axis]:
-    """Both from 0; a few outliers above, such as the first losses of a run, do not press the rest flat."""
+    """Both axes from 0. A few outliers, such as the first losses of a run, are cut off so that the rest stays
+    readable."""
     x, y = np.concatenate([line.points for line in lines]).T
     top = min(float(y.max()), 4 * float(np.quantile(y, 0.9)))
     return Axis.linear(0, math.ceil(x.max())), Axis.linear(0, 1.05 * top if top > 0 else 1.0)
 
 
 def _samples(samples: Sequence[Sample], epoch: int) -> Markup:
-    note = f"After epoch {epoch}. White: true boxes. Coloured: predicted ones of score {SCORE:g} and above."
+    note = f"After epoch {epoch}. White: ground truth. Coloured: detections with a score of at least {SCORE:g}."
     return _pictures("samples", "Predictions", note, samples)
 
 
@@ -175,17 +177,17 @@ def _figures(samples: Sequence[Sample]) -> Markup:
 
 
 def _mistakes(mistakes: Mistakes, labels: Sequence[str], has_objects: bool) -> Markup:
-    """Confusion of classes, and the worst pictures."""
+    """The confusion of classes, and the worst images."""
     if not has_objects:
         return Markup("")
     parts = [tag("div", tag("h3", CONFUSION_TITLE), confusion_table(mistakes.confusion, labels), class_="card")]
     if mistakes.worst:
-        parts += [tag("h3", "Pictures with most errors"), _figures(mistakes.worst)]
+        parts += [tag("h3", "Images with most errors"), _figures(mistakes.worst)]
     return tag("section", tag("h2", "Mistakes"), tag("p", MISTAKES_NOTE, class_="soft"), *parts, id="mistakes")
 
 
 def _recall(curves: PrecisionRecall) -> Markup:
-    """Precision against recall, mean over the classes that have objects."""
+    """Precision against recall, averaged over the classes that have objects."""
     present = np.array(curves.objects) > 0
     if not present.any():
         return Markup("")
@@ -227,7 +229,7 @@ def _class_cells(validation: Validation, index: int) -> Iterable[Cell]:
 
 
 def _settings(config: TrainConfig) -> Markup:
-    """All of them, those that differ from the defaults first."""
+    """All settings, those that differ from the defaults first."""
     values, defaults = config_to_json(config), config_to_json(TrainConfig())
     facts = {name: "" if value is None else str(value) for name, value in values.items()}
     chosen = [(name, facts[name]) for name in facts if values[name] != defaults[name]]

@@ -1,4 +1,4 @@
-"""The settings of a run that goes on: its own, but for those that may change on the way."""
+"""The settings of a resumed run: its own, except for those that may change."""
 
 import dataclasses
 from pathlib import Path
@@ -9,9 +9,8 @@ from mobiledet.keywords import option_text
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.run_folder import RunFolder
 
-# what neither the weights learnt so far nor the order of the images depends on, the length of the run, and where the
-# data
-# lies now
+# settings that affect neither the weights learned so far nor the order of images, the length of the run, and the
+# present location of the data
 MAY_CHANGE = frozenset(
     {
         "data",
@@ -31,28 +30,28 @@ MAY_CHANGE = frozenset(
 )
 
 
-def settings_of_run(path: Path) -> TrainConfig:
-    """Those that a run was begun with, to be resumed; options of a command line are applied to them.
+def config_to_resume(path: Path) -> TrainConfig:
+    """The settings that a run was started with, set to resume it; options of a command line are applied to them.
 
     Raises:
-        UserError: there is no such run.
+        UserError: the run does not exist.
     """
     return dataclasses.replace(RunFolder(path).load_config(), out=path, resume=path)
 
 
-def resumed(config: TrainConfig) -> TrainConfig:
-    """The settings with which a run goes on.
+def resumed_config(config: TrainConfig) -> TrainConfig:
+    """The settings of a resumed run: its own with the requested changes.
 
     Args:
-        config: ``resume`` names the run. Where ``out`` is the same folder all others are meant as they stand (see
-            ``settings_of_run``); else only those that differ from the defaults are meant to change the run's own.
+        config: ``resume`` is the run folder. If ``out`` is set, the config is complete (see ``config_to_resume``) and
+            used as it is; otherwise only the settings that differ from the defaults change the run's own.
 
     Raises:
-        UserError: there is no such run, or a setting cannot be changed any more.
+        UserError: the run does not exist, or a setting cannot be changed when resuming.
     """
     path = config.resume
     assert path is not None
-    own = settings_of_run(path)
+    own = config_to_resume(path)
     if config.out is None:
         given = {name: value for name, value in _differences(config, TrainConfig()) if name not in ("resume", "out")}
         config = dataclasses.replace(own, **given)
@@ -62,8 +61,7 @@ def resumed(config: TrainConfig) -> TrainConfig:
         has = " ".join(option_text(name, getattr(own, name)) for name, _ in fixed)
         raise UserError(
             f"{wanted} cannot be changed on --resume; the run has {has}. Leave it out, or start a new run from its "
-            "weights "
-            f"with --init {path / 'best.ckpt'}"
+            f"weights with --init {path / 'best.ckpt'}"
         )
     return config
 

@@ -1,4 +1,4 @@
-"""The folder of one training run: its settings, its log, its checkpoints."""
+"""The folder of a training run: its settings, logs and checkpoints."""
 
 import dataclasses
 import importlib.metadata
@@ -26,16 +26,16 @@ RECORDED_PACKAGES = ("torch", "torchvision", "lightning", "albumentations", "num
 
 
 class RunFolder:
-    """Paths and log of a run.
+    """The files of a run.
 
     Attributes:
         path: the folder.
         best: the checkpoint with the highest validation mAP.
-        last, previous: the newest checkpoint to resume from, and the one before.
-        metrics: a line for each evaluation.
-        curves: a line for each note of loss, learning rate and speed; see ``training.curves``.
-        report: the page for people.
-        left_out: what is bad in the data and not used, a line each.
+        last, previous: the newest checkpoint to resume from, and the one before it.
+        metrics: JSON lines, one for each evaluation.
+        curves: JSON lines with loss, learning rate and speed, see ``training.curves``.
+        report: the HTML report.
+        left_out: images and annotations that are not used because they are bad, one per line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,23 +53,27 @@ class RunFolder:
         """Make the folder and write config.json.
 
         Args:
-            config: of the run.
-            name: of the model, part of the folder's name where the settings give none.
-            stack: keeps other processes from training into the folder until it is closed.
+            config: settings of the run.
+            name: name of the model, part of the folder's name if the settings give no ``out``.
+            stack: keeps the folder locked until it is closed, so that no other process trains there.
 
         Raises:
-            UserError: a run is there already or is being trained, or the folder cannot be written.
+            UserError: the folder already holds a run, another process is training there, or it cannot be written.
         """
-        path = config.out or _free(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        path = config.out or _unused_path(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
         folder = cls(path)
         stack.enter_context(folder.locked())
         if any(checkpoint.exists() for checkpoint in (folder.best, folder.last, folder.previous)):
-            raise UserError(f"{path} holds a run already; choose another --out, or go on with --resume {path}")
+            raise UserError(f"{path} already holds a run; choose another --out, or continue it with --resume {path}")
         folder.write_config(config)
         return folder
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keeps other processes from training into the folder, which is made; errors as in ``locked_folder``."""
+        """A context that makes the folder and locks it, so that no other process trains there.
+
+        Raises:
+            UserError: as in ``locked_folder``.
+        """
         return locked_folder(self.path, "training")
 
     def write_config(self, config: TrainConfig) -> None:
@@ -83,7 +87,7 @@ class RunFolder:
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     def write_left_out(self, entries: Sequence[LeftOut]) -> None:
-        """Write the list of what is not used.
+        """Write the list of images and annotations that are not used.
 
         Raises:
             UserError: it cannot be written.
@@ -93,21 +97,21 @@ class RunFolder:
             temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
     def load_config(self) -> TrainConfig:
-        """The settings that a run to be resumed was started with.
+        """The settings that the run was started with.
 
         Raises:
-            UserError: there is no such run, or its config.json is damaged.
+            UserError: the folder holds no run, or its config.json is damaged.
         """
         if not (self.path / CONFIG).is_file():
-            raise UserError(f"{self.path} holds no {CONFIG} to resume from; give the folder of a run that was begun")
+            raise UserError(f"{self.path} holds no {CONFIG} to resume from; give the folder of an earlier run")
         return config_from_json(read_json(self.path / CONFIG, RECORD_BYTES), self.path / CONFIG)
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, Path, str]:
         """The newest checkpoint that can be read.
 
         Returns:
-            the checkpoint, None where the run was stopped before its first one; its file; and what is wrong with the
-            file that it stands in for, empty if nothing.
+            the checkpoint, or None if the run was stopped before its first one; its file; and what is wrong with newer
+            files that cannot be read, empty if nothing.
 
         Raises:
             UserError: there are checkpoints, but none can be read.
@@ -132,7 +136,7 @@ class RunFolder:
             file.write(json.dumps({**record, "time": _now()}) + "\n")
 
     def rewind(self, epoch: int) -> None:
-        """Take back what was logged after ``epoch``, and remove files that a killed process left half-written."""
+        """Remove lines that were logged after ``epoch``, and files that a killed process left half-written."""
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink()
         if self.metrics.is_file():
@@ -142,14 +146,14 @@ class RunFolder:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
-def _free(path: Path) -> Path:
-    """The path itself, or with a number where it is taken, as by a run that began in the same second."""
+def _unused_path(path: Path) -> Path:
+    """The path itself, or with a number appended if it exists, such as from a run that started in the same second."""
     names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000)))
     return next(name for name in names if not name.exists())
 
 
 def _epoch(line: str) -> float:
-    """Of a line of metrics.jsonl; infinite for one that is cut off or damaged."""
+    """The epoch in a line of metrics.jsonl; infinite if the line is cut off or damaged."""
     try:
         return float(json.loads(line)["epoch"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
@@ -157,7 +161,7 @@ def _epoch(line: str) -> float:
 
 
 def config_to_json(config: TrainConfig) -> dict[str, Any]:
-    """The settings as JSON values, paths as texts."""
+    """The settings as JSON values; paths become strings."""
     values = dataclasses.asdict(config)
     return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
@@ -166,16 +170,16 @@ def config_from_json(record: Any, source: Path) -> TrainConfig:
     """The settings in the record of a run.
 
     Args:
-        record: decoded JSON, whose field ``config`` is what ``config_to_json`` gave; settings that are younger than the
-            run take their defaults.
-        source: the file, for messages.
+        record: decoded JSON, whose field ``config`` is the result of ``config_to_json``; settings that did not exist
+            when the run was made take their defaults.
+        source: the file, for error messages.
 
     Raises:
-        UserError: it holds none.
+        UserError: the record holds no valid settings.
     """
     try:
         if not isinstance(record, dict):
-            raise ValueError("it is no object")
+            raise ValueError("it is not a JSON object")
         config: TrainConfig = decode(TrainConfig, record.get("config"), "config", filled=(TrainConfig,))
         return config
     except ValueError as error:
@@ -183,7 +187,7 @@ def config_from_json(record: Any, source: Path) -> TrainConfig:
 
 
 def environment() -> dict[str, str]:
-    """Versions that a result depends on."""
+    """Versions of this project, its code and the packages that a result depends on."""
     versions = {"mobiledet": __version__, "commit": code_commit()}
     for package in RECORDED_PACKAGES:
         versions[package] = importlib.metadata.version(package)
@@ -191,7 +195,7 @@ def environment() -> dict[str, str]:
 
 
 def code_commit() -> str:
-    """The git commit of this code; empty when it is installed without its repository."""
+    """The git commit of this code; empty if it is installed without its repository."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""A few pictures for people: as the network is trained on them, and as it sees them after an evaluation."""
+"""A few sample images: as the network sees them in training, and with its detections after an evaluation."""
 
 import itertools
 from collections import Counter
@@ -17,14 +17,14 @@ from mobiledet.errors import UserError
 from mobiledet.truth import ImageId
 
 COUNT = 6
-SCORE = 0.3  # detections below it are not drawn
-MOST_NAMES = 4
-MOST_LETTERS = 24  # of a name
+SCORE = 0.3  # detections with a lower score are not drawn
+MAX_NAMES = 4
+MAX_NAME_LENGTH = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A drawn picture (height x width x 3 uint8 RGB), the name of its file and what is on it."""
+    """An image with drawn boxes (height x width x 3 uint8 RGB), its file name, and a caption that lists its objects."""
 
     picture: NDArray[np.uint8]
     name: str
@@ -32,11 +32,11 @@ class Sample:
 
 
 def draw_samples(dataset: DetectionSet, detections: Mapping[ImageId, Detections]) -> list[Sample]:
-    """Six pictures, evenly over those of the set that have boxes; the same ones for the same set.
+    """Draw six images, evenly spaced among the images with boxes; the same ones for the same set.
 
     Args:
         dataset: the validation set.
-        detections: of its images, by their ids; an image without an entry could not be read.
+        detections: detections by image id; images without an entry could not be read.
     """
     usable = [image for image in dataset.images if image.id in detections]
     chosen = [image for image in usable if len(image.labels)] or usable
@@ -46,9 +46,9 @@ def draw_samples(dataset: DetectionSet, detections: Mapping[ImageId, Detections]
 
 
 def draw_training_samples(loader: DetectionLoader) -> list[Sample]:
-    """The first pictures of the first epoch as the network gets them, augmented, with the boxes that it learns.
+    """Draw the first images of the first epoch as the network sees them, augmented and with their boxes.
 
-    They depend on the seed alone, so a resumed run shows the same ones.
+    They depend only on the seed, so a resumed run shows the same ones.
     """
     dataset = loader.dataset
     labels = short_labels(dataset.dataset.labels)
@@ -64,18 +64,18 @@ def draw_training_samples(loader: DetectionLoader) -> list[Sample]:
 
 
 def short_labels(labels: Sequence[str]) -> list[str]:
-    """Class names of which a picture has room."""
-    return [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name in labels]
+    """Class names shortened to fit on an image."""
+    return [name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…" for name in labels]
 
 
 def _draw(image: LabelledImage, found: Detections, labels: Sequence[str]) -> Sample:
     picture = draw_detections(load_rgb(image.path, image.apply_orientation), found, labels, image.boxes_xyxy)
-    caption = f"true: {names(image.labels, labels)}; found: {names(found.labels, labels)}"
+    caption = f"ground truth: {names(image.labels, labels)}; detected: {names(found.labels, labels)}"
     return Sample(picture, image.path.name, caption)
 
 
 def names(present: Iterable[int], labels: Sequence[str]) -> str:
-    """Classes and how often each is there, the most frequent first."""
+    """Class names with their counts, the most frequent first."""
     counts = Counter(labels[label] for label in present).most_common()
-    listed = [name if count == 1 else f"{count} × {name}" for name, count in counts[:MOST_NAMES]]
-    return ", ".join(listed + ["…"] * (len(counts) > MOST_NAMES)) or "nothing"
+    listed = [name if count == 1 else f"{count} × {name}" for name, count in counts[:MAX_NAMES]]
+    return ", ".join(listed + ["…"] * (len(counts) > MAX_NAMES)) or "nothing"

@@ -1,4 +1,4 @@
-"""From the settings of a run to its data, its model description and the machine's part in it."""
+"""From the settings of a run to its data, model description, loaders, and use of the machine's cores."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ from mobiledet.data.config import DataOptions
 from mobiledet.data.dataset import DetectionSet, some
 from mobiledet.data.loader import DetectionLoader, build_loader, training_cache
 from mobiledet.data.read import BUILT_IN, load_split
-from mobiledet.data.record import DataRecord, PictureList
+from mobiledet.data.record import DataRecord, ImageFileList
 from mobiledet.data.shapes import shapes_folder
 from mobiledet.data.summary import class_warnings, describe, describe_sizes, shorter_sides
 from mobiledet.data.transforms import Augmentation, train_transform
@@ -30,20 +30,20 @@ from mobiledet.options import DetectorOptions, read_words
 from mobiledet.placement import Placement
 from mobiledet.processes.cores import usable_cores
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, sides_text
-from mobiledet.training.config import MOST_EPOCHS, TrainConfig
+from mobiledet.training.config import MAX_EPOCHS, TrainConfig
 from mobiledet.training.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16
-# least and most of settings that are plain numbers
+# smallest and largest values of numeric settings
 LIMITS = {
-    "epochs": (1, MOST_EPOCHS),
+    "epochs": (1, MAX_EPOCHS),
     "batch_size": (1, 1 << 20),
     "accumulate": (1, 1 << 20),
     "devices": (1, 1024),
     "nodes": (1, 1 << 16),
-    "eval_every": (1, MOST_EPOCHS),
-    "patience": (0, MOST_EPOCHS),
+    "eval_every": (1, MAX_EPOCHS),
+    "patience": (0, MAX_EPOCHS),
     "lr_batch_size": (0, 1 << 20),
     "warmup_steps": (0, 1 << 40),
     "weight_decay": (0, 1e6),
@@ -55,21 +55,21 @@ LIMITS = {
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Refuse names and numbers that make no sense, before any work.
+    """Check names and numbers before any work is done.
 
     Raises:
-        UserError: names the option.
+        UserError: a setting is not valid; the message names its option.
     """
     check_backbone(config.backbone)
-    given_options(config)
+    build_detector_options(config)
     for name, (least, most) in LIMITS.items():
-        if not least <= getattr(config, name) <= most:  # also where it is no number
+        if not least <= getattr(config, name) <= most:  # also refuses NaN
             raise UserError(f"{_option(config, name)} is not in {least:g}..{most:g}")
     for name in ("lr", "lr_gamma"):
         if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"{_option(config, name)} is not above 0, or no number")
+            raise UserError(f"{_option(config, name)} is not a finite number above 0")
     if config.val_share and config.val_set:
-        raise UserError("--val-share and --val-set both say what is validated on; give one of them")
+        raise UserError("--val-share and --val-set both choose the validation images; give only one of them")
     if (config.train_images or config.val_images) and config.val_share:
         raise UserError("--val-share divides --data; with --train-images give --val-images too")
     for name in ("final_lr", "crop_probability"):
@@ -77,7 +77,7 @@ def check_settings(config: TrainConfig) -> None:
             raise UserError(f"{_option(config, name)} is not in 0..1")
     for name in ("ema_decay", "momentum"):
         if not 0 <= getattr(config, name) < 1:
-            raise UserError(f"{_option(config, name)} is not in 0..1, 1 left out")
+            raise UserError(f"{_option(config, name)} is not at least 0 and below 1")
     shares = config.device_count * config.nodes * config.accumulate
     if config.batch_size % shares:
         raise UserError(
@@ -86,12 +86,13 @@ def check_settings(config: TrainConfig) -> None:
         )
     if config.batch_size // shares < 2:
         raise UserError(
-            f"--batch-size {config.batch_size} leaves a process one image at a time; normalisation needs two or more"
+            f"--batch-size {config.batch_size} leaves each process one image at a time; batch normalisation needs two "
+            "or more"
         )
     if config.schedule == "steps" and not config.lr_steps:
         raise UserError("--schedule steps needs --lr-steps, the epochs after which the learning rate falls")
     if config.qat and config.precision not in ("auto", "32-true"):
-        raise UserError(f"--precision {config.precision}: --qat rounds in 32-bit numbers; leave it out")
+        raise UserError(f"--precision {config.precision}: --qat needs 32-bit precision; leave it out")
     if config.freeze_backbone and not (config.init or config.pretrained):
         raise UserError("--freeze-backbone keeps a random backbone; give it weights with --pretrained or --init")
 
@@ -100,24 +101,25 @@ def _option(config: TrainConfig, name: str) -> str:
     return option_text(name, getattr(config, name))
 
 
-def given_options(
+def build_detector_options(
     config: TrainConfig, before: Mapping[str, Any] = MappingProxyType({}), **found: Any
 ) -> DetectorOptions:
-    """The detector's options as the settings change them.
+    """The options of the detector: the defaults, changed by the checkpoint, by the settings and by the data, in this
+    order.
 
     Args:
         config: the settings.
-        before: the options of the checkpoint that the weights come from, as JSON values.
-        found: those that the data give, as JSON values.
+        before: options in the checkpoint that the weights come from, as JSON values.
+        found: options computed from the data, as JSON values.
 
     Raises:
-        UserError: there is no such detector, or an option is unknown or not valid.
+        UserError: the detector or an option is unknown, or a value is not valid.
     """
     options = {**before, **read_words(config.detector_options, "--detector-options"), **found}
     kind = detector_entry(config.detector).options
     if config.loss != "default":
         if not hasattr(kind, "loss"):
-            raise UserError(f"--loss {config.loss}: {config.detector} has a loss of its own; leave it out")
+            raise UserError(f"--loss {config.loss}: {config.detector} has only its own loss; leave it out")
         options["loss"] = config.loss
     try:
         return kind().changed(**options)
@@ -126,7 +128,7 @@ def given_options(
 
 
 def prepare_data(config: TrainConfig) -> None:
-    """Draw the built-in set if it is asked for and missing, before several processes look for it at once."""
+    """Make the built-in data set if it is needed and missing, before several processes look for it at once."""
     if config.data == "shapes" and (config.train_images is None or config.val_images is None):
         shapes_folder()
 
@@ -135,32 +137,32 @@ def load_data(config: TrainConfig) -> tuple[DetectionSet, DetectionSet]:
     """Training and validation set, both with the classes of the training set.
 
     Raises:
-        UserError: a path is missing, data are bad, or the validation set has classes that cannot be learnt.
+        UserError: a path is missing, data are bad, or the validation set has classes that the training set lacks.
     """
     train_set = _load(config, "train")
     val_set = _load(config, "val")
     unknown = [name for name in val_set.labels if name not in train_set.labels]
     if unknown:
         lacking = [name for name in train_set.labels if name not in val_set.labels]
-        also = f"; the other way round it lacks {some(lacking)}" if lacking else ""
+        also = f"; it also lacks {some(lacking)}" if lacking else ""
         raise UserError(
             f"{val_set.annotations} has {len(unknown)} classes that {train_set.annotations} does not have: "
-            f"{some(unknown)}{also}; the classes of both have to agree by name"
+            f"{some(unknown)}{also}; both must have the same class names"
         )
     if not any(train_set.objects):
         crowds = f": its {train_set.crowds} boxes are crowds" if train_set.crowds else ""
-        raise UserError(f"{train_set.annotations} has no box to learn from{crowds}")
+        raise UserError(f"{train_set.annotations} has no boxes to train on{crowds}")
     _refuse_same_images(train_set, val_set)
     return train_set, val_set.relabelled(train_set.labels, train_set.category_ids)
 
 
 def _refuse_same_images(train_set: DetectionSet, val_set: DetectionSet) -> None:
-    learnt = {image.path for image in train_set.images}
-    common = [image.path for image in val_set.images if image.path in learnt]
+    trained = {image.path for image in train_set.images}
+    common = [image.path for image in val_set.images if image.path in trained]
     if len(common) == len(val_set.images):
         raise UserError(
-            f"every validation image is a training image too, such as {common[0]}, so mAP would say nothing; name the "
-            "parts by --train-set and --val-set, or keep a share apart with --val-share 0.2"
+            f"every validation image is also a training image, such as {common[0]}, so mAP would say nothing; name the "
+            "splits with --train-set and --val-set, or hold out a part with --val-share 0.2"
         )
 
 
@@ -170,14 +172,14 @@ def _load(config: TrainConfig, split: Literal["train", "val"]) -> DetectionSet:
         "val": (config.val_images, config.val_annotations),
     }[split]
     if (images is None) != (annotations is None):
-        raise UserError(f"--{split}-images and --{split}-annotations go together; one of them is missing")
+        raise UserError(f"--{split}-images and --{split}-annotations need each other; one of them is missing")
     if images is not None and annotations is not None:
         return load_coco(images, annotations, config.on_bad_data, config.exif)
     return load_split(config.data, split, config.on_bad_data, config, config.exif)
 
 
 def data_record(config: TrainConfig, train_set: DetectionSet, val_set: DetectionSet) -> DataRecord:
-    """What the checkpoints remember of the data."""
+    """The description of the data that is stored in checkpoints."""
     built_in = config.data == BUILT_IN
     root = train_set.images_dir.parent if built_in else Path(config.data)
     options = {
@@ -190,23 +192,23 @@ def data_record(config: TrainConfig, train_set: DetectionSet, val_set: Detection
         options[name] = None if path is None else str(path.absolute())
     train_root = config.train_images or root
     return DataRecord(
-        options, PictureList.of(train_set, train_root), PictureList.of(val_set, config.val_images or root)
+        options, ImageFileList.of(train_set, train_root), ImageFileList.of(val_set, config.val_images or root)
     )
 
 
 def changed_data(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
-    """A line that says so where a run goes on with other pictures or boxes than it began with; else empty."""
+    """A line of text that says so if images or boxes have changed since the run was started; otherwise empty."""
     if before is None:
         return ""
-    parts = [part for part in ("train", "val") if before[part]["sha256"] != now[part]["sha256"]]
-    return f"the data is not what the run began with: {' and '.join(parts)} differ\n" if parts else ""
+    splits = [split for split in ("train", "val") if before[split]["sha256"] != now[split]["sha256"]]
+    return f"the data has changed since the run was started: {' and '.join(splits)} differ\n" if splits else ""
 
 
 def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet, val_set: DetectionSet) -> list[str]:
-    """The data in short, and what may be wrong with it.
+    """Lines that summarise the data and warn of what may be wrong with it.
 
     Raises:
-        UserError: every box is too small for the input to be learnt.
+        UserError: every box is too small to be learned at this input size.
     """
     height, width = spec.input.height, spec.input.width
     sides = shorter_sides(train_set, spec.input)
@@ -216,9 +218,8 @@ def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet,
     advice = f"with --image-size {larger} half of the boxes would be {2 * least:g} pixels or more"
     if lost == len(sides):
         raise UserError(
-            f"{train_set.annotations}: all {lost} boxes are shorter than {least:g} pixels at {height} x {width}, "
-            "which no "
-            f"detector learns; {advice}"
+            f"{train_set.annotations}: all {lost} boxes are shorter than {least:g} pixels at {height} x {width}, too "
+            f"small to be learned; {advice}"
         )
     lines = [
         f"training: {describe(train_set)}",
@@ -227,26 +228,25 @@ def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet,
     ]
     if lost:
         lines.append(
-            f"{lost} of {len(sides)} training boxes are shorter than {least:g} pixels at {height} x {width} and are "
-            "not "
-            "learnt where the image is seen whole" + (f"; {advice}" if lost > 0.1 * len(sides) else "")
+            f"{lost} of {len(sides)} training boxes are shorter than {least:g} pixels at {height} x {width}: they are "
+            "not learned from images that are not cropped" + (f"; {advice}" if lost > 0.1 * len(sides) else "")
         )
     lines += class_warnings(train_set, val_set)
-    learnt = {image.path for image in train_set.images}
-    common = sum(image.path in learnt for image in val_set.images)
+    trained = {image.path for image in train_set.images}
+    common = sum(image.path in trained for image in val_set.images)
     if common:
-        lines.append(f"{common} validation images are training images too: mAP will be flattered")
+        lines.append(f"{common} validation images are also training images: mAP will be too high")
     return lines + list(dict.fromkeys((*train_set.notes, *val_set.notes)))
 
 
 def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | None = None) -> ModelSpec:
-    """The description of the model to train, anchors fitted to the training boxes if the settings say so.
+    """The description of the model to train, with anchors fitted to the training boxes if the settings say so.
 
     Args:
         config: the settings.
-        train_set: gives the classes.
-        before: of the checkpoint that the weights come from; its normalisation, its suppression settings and the
-            options of its backbone and its detector are kept. Logits that name no class go with the classes.
+        train_set: the training set, which gives the classes.
+        before: description in the checkpoint that the weights come from. Its input normalisation, NMS settings, and
+            options of backbone and detector are kept, except for ``unused_logits`` if the classes differ.
 
     Raises:
         UserError: the image size is not valid.
@@ -256,7 +256,7 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
         kept.pop("unused_logits", None)
     levels = detector_entry(config.detector).levels
     if config.anchors == "fit" and not levels:
-        raise UserError(f"--anchors fit: {config.detector} has no anchors; leave it out")
+        raise UserError(f"--anchors fit: {config.detector} uses no anchors; leave it out")
     rule = config.input_rule()
     try:
         needs = _needs(config, before)
@@ -276,7 +276,7 @@ def make_spec(config: TrainConfig, train_set: DetectionSet, before: ModelSpec | 
         category_ids=train_set.category_ids,
         nms=before.nms if before else NmsSpec(),
         backbone_options=needs.options,
-        detector_options=given_options(config, kept, **found),
+        detector_options=build_detector_options(config, kept, **found),
         training=TrainingInfo(dataset=train_set.name, split="train", seed=config.seed),
     )
 
@@ -301,7 +301,8 @@ def _fitted_anchors(dataset: DetectionSet, spec: InputSpec, levels: int, seed: i
 
 
 def choose_workers(config: TrainConfig, device: torch.device) -> int:
-    """Loader processes of each training process: on the CPU one if a core is left for it, else the cores' share."""
+    """Number of loader processes of each training process: on the CPU one if there is a core for it, otherwise the
+    process's share of the cores."""
     if config.workers >= 0:
         return config.workers
     if device.type == "cpu":
@@ -310,10 +311,10 @@ def choose_workers(config: TrainConfig, device: torch.device) -> int:
 
 
 def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None:
-    """Leave the loader processes their cores when the network runs on the CPU.
+    """If the network runs on the CPU, limit torch's threads so that the loader processes have cores of their own.
 
-    Threads of one operation wait for each other without sleeping: with one thread more than free cores, two cores
-    trained 15 images a second instead of 67.
+    The threads of an operation wait for each other in busy loops: with one thread more than free cores, two cores
+    trained 15 images per second instead of 67.
     """
     if device.type == "cpu":
         torch.set_num_threads(max(1, usable_cores() // config.device_count - workers))
@@ -322,10 +323,11 @@ def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None
 def make_loaders(
     config: TrainConfig, spec: ModelSpec, train_set: DetectionSet, val_set: DetectionSet, fabric: Fabric, workers: int
 ) -> tuple[DetectionLoader, DetectionLoader]:
-    """Loaders of this process: training batches are one part (``accumulate``) of one step.
+    """The training and validation loaders of this process. Their batches are micro-batches: the share of one process
+    and one accumulation step.
 
     Raises:
-        UserError: there are fewer training images than a batch has.
+        UserError: there are fewer training images than the batch size.
     """
     images, shares = len(train_set.images), fabric.world_size * config.accumulate
     if images < config.batch_size:

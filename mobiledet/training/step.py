@@ -22,9 +22,12 @@ def train_step(
     spec: ModelSpec,
     clip_norm: float,
 ) -> Losses:
-    """One step on a batch that is given in equal parts; returns the means of their losses, detached.
+    """One optimiser step on a batch that is split into micro-batches of equal size (``parts``).
 
-    The gradient is the mean of those of the parts and the processes, as if each had counted alone.
+    The gradient is the mean over micro-batches and processes.
+
+    Returns:
+        the mean of each loss over the micro-batches, detached.
     """
     optimizer.zero_grad()
     total: Losses = {}
@@ -42,5 +45,6 @@ def train_step(
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Make the random numbers of a step depend on these three alone, so that a resumed run draws the same ones."""
+    """Make the random numbers of a step depend only on seed, step and rank, so that a resumed run draws the same
+    ones."""
     torch.manual_seed(int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0]))

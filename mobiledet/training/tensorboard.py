@@ -1,4 +1,4 @@
-"""TensorBoard logs without TensorFlow: where it is installed, tensorboard would load it for seconds to write a file."""
+"""TensorBoard logs. TensorFlow is not loaded even if it is installed, because that would take seconds."""
 
 import sys
 import threading
@@ -12,29 +12,29 @@ from mobiledet.drawing.pictures import contact_sheet
 from mobiledet.files.atomic import is_full
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint
-from mobiledet.training.loggers import Evaluation, course, numbers
+from mobiledet.training.loggers import Evaluation, curve_scalars, validation_scalars
 
-MOST_PICTURES = 50  # sheets of samples in one run's log
+MAX_SAMPLE_SHEETS = 50  # in the log of a run
 CURVE_IOUS = (0.5, 0.75)
 
 
 def _without_full_disk(fault: threading.ExceptHookArgs, before: Any = threading.excepthook) -> None:
-    """Say nothing of a full disk that the writer's thread meets: the next call of the writer raises the same error."""
+    """Print no traceback if the writer's thread finds the disk full: the next call of the writer raises that error."""
     if not (isinstance(fault.exc_value, OSError) and is_full(fault.exc_value)):
         before(fault)
 
 
 class TensorBoardLogger:
-    """Event files of a run.
+    """Writes the TensorBoard event files of a run.
 
     Args:
-        folder: of the files.
-        purge_step: what an earlier run wrote from this step on is hidden.
-        config: of the run.
+        folder: where the files are written.
+        purge_step: values that an interrupted process logged from this step on are hidden.
+        config: settings of the run.
     """
 
     def __init__(self, folder: Path, purge_step: int, config: TrainConfig) -> None:
-        # tensorboard's own switch for its built-in stub: it looks for this module before it looks for TensorFlow
+        # if this module exists, tensorboard uses its built-in stub instead of TensorFlow
         sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
         from torch.utils.tensorboard import SummaryWriter
 
@@ -42,23 +42,23 @@ class TensorBoardLogger:
         self._writer = SummaryWriter(folder, purge_step=purge_step)
         self._config = config
 
-    def note(self, point: CurvePoint) -> None:
+    def log_point(self, point: CurvePoint) -> None:
         """Write losses, learning rate and speed."""
-        for name, value in course(point).items():
+        for name, value in curve_scalars(point).items():
             self._writer.add_scalar(name, value, point.step)
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """Write mAP, the AP of each class, mean precision against recall, and now and then the samples."""
+    def log_evaluation(self, evaluation: Evaluation) -> None:
+        """Write mAP, the AP of each class, mean precision against recall, and after some evaluations the samples."""
         step, curves = evaluation.step, evaluation.validation.curves
-        for name, value in numbers(evaluation.validation).items():
+        for name, value in validation_scalars(evaluation.validation).items():
             self._writer.add_scalar(name, value, step)
         present = np.array(curves.objects) > 0
         if present.any():
-            # the plug-in shows them beside the curve; COCO's scorers do not tell them
+            # the plug-in shows counts beside the curve, but COCO's scorers do not report them
             counts = np.zeros_like(curves.recall)
             for iou in CURVE_IOUS:
                 mean = curves.at(iou)[:, present].mean(axis=1)
-                # from the strictest threshold of the score to the laxest, as the plug-in has it the other way round
+                # reversed, because the plug-in expects the lowest score threshold, the highest recall, first
                 self._writer.add_pr_curve_raw(
                     f"precision and recall/IoU {iou:.2f}",
                     *(counts,) * 4,
@@ -67,17 +67,17 @@ class TensorBoardLogger:
                     global_step=step,
                     num_thresholds=len(counts),
                 )
-        if evaluation.samples and is_pictured(self._config, evaluation.epoch):
+        if evaluation.samples and logs_samples(self._config, evaluation.epoch):
             sheet = contact_sheet([sample.picture for sample in evaluation.samples], columns=3)
             self._writer.add_image("validation/samples", sheet, step, dataformats="HWC")
 
     def close(self, is_done: bool) -> None:
-        """Write what is left."""
+        """Write the remaining events and close the files."""
         self._writer.close()
 
 
-def is_pictured(config: TrainConfig, epoch: int) -> bool:
-    """Whether the samples of the evaluation after ``epoch`` go to the log: few enough that it stays small."""
+def logs_samples(config: TrainConfig, epoch: int) -> bool:
+    """Whether the samples of the evaluation after ``epoch`` are logged; not all are, so that the log stays small."""
     evaluations = -(-config.epochs // config.eval_every)
-    gap = -(-evaluations // MOST_PICTURES)
+    gap = -(-evaluations // MAX_SAMPLE_SHEETS)
     return epoch == config.epochs or (epoch // config.eval_every) % gap == 0

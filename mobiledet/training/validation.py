@@ -25,12 +25,12 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes:
-        metrics: the numbers.
-        curves: precision and recall behind them.
-        detections: of each image that could be read, by its id, in its pixels.
+        metrics: COCO metrics.
+        curves: the precision-recall curves that they are computed from.
+        detections: detections by image id, for each image that could be read; boxes in pixels of the original image.
     """
 
     metrics: CocoMetrics
@@ -47,9 +47,9 @@ def validate(
     device: torch.device,
     scorer: str = "hotcoco",
 ) -> Validation:
-    """Run the detector over all batches and score its detections in the pixels of the original images.
+    """Run the detector on all batches and compute COCO metrics, with boxes in pixels of the original images.
 
-    Where several processes train together each is given its share of the batches, and all get the score of the whole.
+    If several processes train together, each passes its share of the batches, and all get the metrics of the whole set.
     """
     was_training = detector.training
     detector.eval()
@@ -63,17 +63,17 @@ def validate(
 def _detected(
     detector: Detector, spec: ModelSpec, dataset: DetectionSet, batches: Iterable[Batch], device: torch.device
 ) -> Iterator[tuple[LabelledImage, Detections, str]]:
-    """Of the images that could be read; the loader tells of the others."""
+    """The images that could be read, with their detections; the loader reports the others."""
     for batch in batches:
         found = detector.postprocess(detector(normalize(batch.images.to(device), spec.input)), spec.nms)
         sizes = batch.original_sizes.tolist()
         for index, (height, width), detections in zip(batch.indices.tolist(), sizes, found, strict=True):
             placement = Placement.of(height, width, spec.input)
-            yield dataset.images[index], detections.to_picture(placement), ""
+            yield dataset.images[index], detections.to_image(placement), ""
 
 
 def gather(share: dict[Key, Value]) -> dict[Key, Value]:
-    """The entries of all processes that train together; of this one where it is alone."""
+    """Merge the entries of all processes that train together; all of them must call this."""
     if not torch.distributed.is_initialized():
         return share
     shares: list[dict[Key, Value]] = [{}] * torch.distributed.get_world_size()
@@ -82,7 +82,7 @@ def gather(share: dict[Key, Value]) -> dict[Key, Value]:
 
 
 def scores(metrics: CocoMetrics) -> dict[str, Any]:
-    """The numbers as JSON values; None where there is nothing to find, for which the scorers say -1."""
+    """The metrics as JSON values. Without objects a metric is None, where the scorers return -1."""
 
     def value(number: Any) -> Any:
         return None if isinstance(number, float) and number < 0 else number

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mobiledet.checkpoint import Checkpoint, save_checkpoint
-from mobiledet.data.record import DataRecord, PictureList
+from mobiledet.data.record import DataRecord, ImageFileList
 from mobiledet.data.shapes import CATEGORIES, write_shapes
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
@@ -156,8 +156,8 @@ def test_numbers_out_of_range_are_told(choose: Choose, option: str, value: int) 
         choose(**{option: value})
 
 
-def listing(folder: Path, files: list[str], turned: tuple[int, ...] = ()) -> PictureList:
-    return PictureList("set-train", str(folder), tuple(files), turned, tuple(CATEGORIES), "")
+def listing(folder: Path, files: list[str], turned: tuple[int, ...] = ()) -> ImageFileList:
+    return ImageFileList("set-train", str(folder), tuple(files), turned, tuple(CATEGORIES), "")
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def choose_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     """Chooses for a checkpoint that carries the lists of its pictures."""
     monkeypatch.setenv("MOBILEDET_CACHE", str(tmp_path / "cache"))
 
-    def choose(train: PictureList, val: PictureList, on_bad_data: str = "error", **options: object) -> Calibration:
+    def choose(train: ImageFileList, val: ImageFileList, on_bad_data: str = "error", **options: object) -> Calibration:
         record = DataRecord({"data": train.root, "on_bad_data": on_bad_data}, train, val)
         save_checkpoint(tmp_path / "best.ckpt", Checkpoint(SPEC, {}, data=record.to_json()))
         config = ExportConfig(tmp_path / "best.ckpt", **options)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from mobiledet.bundle import Bundle
 from mobiledet.checkpoint import load_detector
 from mobiledet.data.images import load_rgb
 from mobiledet.data.read import load_split
-from mobiledet.data.record import DataRecord, PictureList
+from mobiledet.data.record import DataRecord, ImageFileList
 from mobiledet.devices.litert import LiteRtDetector
 from mobiledet.errors import UserError
 from mobiledet_converters.config import ExportConfig
@@ -53,7 +53,7 @@ def wanted(**options: object) -> ExportConfig:
 
 
 def record(**options: object) -> DataRecord:
-    nothing = PictureList("", "", (), (), (), "")
+    nothing = ImageFileList("", "", (), (), (), "")
     return DataRecord({**DEFAULTS, **options}, nothing, nothing)
 
 
@@ -82,11 +82,11 @@ def test_bad_wishes_are_told(
     folder = copy_data()
     path = folder / "annotations" / "instances_val2017.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
-    with pytest.raises(UserError, match=r"has no box to find in 6 images, so there is no mAP; .* or --no-measure"):
+    with pytest.raises(UserError, match=r"has no boxes in 6 images, so there is no mAP; .* or --no-measure"):
         load_validation(wanted(data=str(folder)), None, patch_bundle.spec)
-    assert "has no box to find" in load_validation(wanted(), record(data=str(folder)), patch_bundle.spec)[1]
+    assert "has no boxes in 6 images" in load_validation(wanted(), record(data=str(folder)), patch_bundle.spec)[1]
     other = dataclasses.replace(patch_bundle.spec, labels=("red", "green", "yellow"))
-    with pytest.raises(UserError, match="has the category 'blue', which patch-64 does not know"):
+    with pytest.raises(UserError, match="has the category 'blue', which patch-64 does not have"):
         load_validation(wanted(data=str(patch_data)), None, other)
     assert "has the category 'blue'" in load_validation(wanted(), record(data=str(patch_data)), other)[1]
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from mobiledet.checkpoint import load_detector
 from mobiledet.data.dataset import DetectionSet, LabelledImage
-from mobiledet.data.record import Picture
+from mobiledet.data.record import ImageFile
 from mobiledet.errors import UserError
 from mobiledet.ops.images import normalize
 from mobiledet.truth import Truth
@@ -48,7 +48,7 @@ def test_pictures_of_a_named_set_come_before_those_of_the_run(scene_folder: Path
     dataset = DetectionSet("set", scene_folder, scene_folder, ("thing",), (1,), images)
     (tmp_path / "config.json").write_text(json.dumps({"config": {"data": "gone", "val_images": str(scene_folder)}}))
     chosen = choose_images(tmp_path / "best.ckpt", None, 4, annotated=dataset)
-    assert chosen == [Picture(paths[0].absolute()), Picture(paths[1].absolute(), True)]
+    assert chosen == [ImageFile(paths[0].absolute()), ImageFile(paths[1].absolute(), True)]
 
 
 @pytest.fixture(autouse=True)

@@ -142,7 +142,7 @@ def test_image_whose_id_is_a_list(tiny_coco: Any) -> None:
 def test_category_name_that_is_no_line(tiny_coco: Any, name: str) -> None:
     tiny_coco.content["categories"][2]["name"] = name
     tiny_coco.save()
-    with pytest.raises(UserError, match=r"categories\[2\] has name = .*give it a name of one line") as caught:
+    with pytest.raises(UserError, match=r"categories\[2\] has name = .*give it a name on one line") as caught:
         load_coco(tiny_coco.images_dir, tiny_coco.annotations, on_bad_data="skip")
     assert len(str(caught.value).splitlines()) == 1
 
@@ -197,7 +197,7 @@ def test_missing_folder_and_files(tiny_coco: Any, tmp_path: Path) -> None:
         load_coco(tiny_coco.images_dir, tmp_path / "no.json")
     with pytest.raises(UserError, match="nowhere does not exist"):
         load_split(tmp_path / "nowhere", "val")
-    with pytest.raises(UserError, match="read as coco, has no training part: it has val2017"):
+    with pytest.raises(UserError, match="read as coco, has no training split: it has val2017"):
         load_split(tmp_path, "train")
     tiny_coco.images_dir.rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"val2017 with the images of .* does not exist"):

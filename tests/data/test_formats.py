@@ -35,9 +35,9 @@ def test_two_formats_in_one_folder_are_told(tmp_path: Path) -> None:
     for part in PARTS:
         (tmp_path / "labels" / "x" / part).rename(tmp_path / "labels" / part)
     dataset = load_split(tmp_path, "train")
-    assert "can be read as coco and as yolo: coco is taken; --data-format yolo takes the other" in dataset.notes[0]
+    assert "can be read as coco and as yolo: coco is used; choose the other with --data-format yolo" in dataset.notes[0]
     other = load_split(tmp_path, "train", options=DataOptions(data_format="yolo"))
-    assert other.notes[0].startswith("1 of 3 pictures have no label file")
+    assert other.notes[0].startswith("1 of 3 images have no label file")
     # a named part decides as well
     (tmp_path / "annotations" / "instances_trainval2017.json").write_text("{}")
     assert find_source(tmp_path, DataOptions(train_set="trainval")).format == "coco"
@@ -52,23 +52,23 @@ def test_parts_are_chosen_by_name(tmp_path: Path) -> None:
     assert [image.id for image in load_split(tmp_path, "train", options=options).images] == ["a", "b", "c"]
     assert load_split(tmp_path, "val", options=options).name == f"{tmp_path.name}-test"
     with pytest.raises(
-        UserError, match=r"read as voc, has no part 'nix'; it has test, train, trainval, val \(--val-set\)"
+        UserError, match=r"read as voc, has no split 'nix'; it has test, train, trainval, val \(--val-set\)"
     ):
         load_split(tmp_path, "val", options=DataOptions(val_set="nix"))
     (sets / "val.txt").unlink()
-    with pytest.raises(UserError, match=r"has no validation part: it has test, train, trainval; .* --val-share 0\.2"):
+    with pytest.raises(UserError, match=r"has no validation split: it has test, train, trainval; .* --val-share 0\.2"):
         load_split(tmp_path, "val")
 
 
 def test_what_is_no_data_set_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    with pytest.raises(UserError, match="is in none of the forms roboflow, coco, yolo, voc: it holds no annotations"):
+    with pytest.raises(UserError, match="is not in the format roboflow or coco or yolo or voc: it has no annotations"):
         load_split(tmp_path, "train")
 
 
 YOLO_FAULTS = {
-    "1 0.5 0.5 0.2": "has 3 numbers behind its class: neither box nor polygon",
-    "1 0.5 0.5 0.2 0.2 0.9": "has 5 numbers behind its class: a box with a score",
+    "1 0.5 0.5 0.2": "has 3 numbers after its class: neither box nor polygon",
+    "1 0.5 0.5 0.2 0.2 0.9": "has 5 numbers after its class: a box with a score",
     "1 20 30 10 10": "has numbers that are not in 0..1",
     "1 nan 0.5 0.2 0.2": "has numbers that are not in 0..1",
     "7 0.5 0.5 0.2 0.2": "has class 7, but there are 3, from 0",
@@ -166,4 +166,4 @@ def test_size_of_voc_comes_from_the_file_where_it_is_missing(tmp_path: Path) -> 
     path.write_text(path.read_text().replace("<width>64</width>", "<width>0</width>"))
     dataset = load_split(tmp_path, "val")
     assert (dataset.images[0].width, dataset.images[0].height) == SIZES["d"]
-    assert dataset.notes == ("1 XML files give no size of their picture; that of the file is taken",)
+    assert dataset.notes == ("1 XML files give no image size; the size of the image file is used",)

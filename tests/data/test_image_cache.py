@@ -130,7 +130,9 @@ def test_plan_tells_the_space_and_what_is_lacking(shapes: DetectionSet, tmp_path
 
 def test_disk_without_room(shapes: DetectionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
-    with pytest.raises(UserError, match=r"needs 0\.\d+ GB more for 40 images, but its disk has 0\.001 GB left; choose"):
+    with pytest.raises(
+        UserError, match=r"needs 0\.\d+ GB more for 40 images, but its disk has only 0\.001 GB free; choose"
+    ):
         ImageCache(tmp_path, 500, 500).plan(shapes.images)
 
 

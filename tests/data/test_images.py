@@ -14,7 +14,7 @@ from mobiledet.data.images import (
     load_reduced,
     load_rgb,
     reduced_size,
-    unread_pictures,
+    unsupported_images,
 )
 from mobiledet.errors import UserError
 
@@ -152,7 +152,7 @@ def test_a_size_that_is_not_wanted_is_refused_before_the_picture_is_decoded(tmp_
 def test_formats_that_nobody_means_are_not_opened(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     Image.fromarray(PICTURE).save(path, format=kind)
-    with pytest.raises(UserError, match="it is not a picture of a known format"):
+    with pytest.raises(UserError, match="it is not an image of a known format"):
         load_rgb(path)
 
 
@@ -190,7 +190,7 @@ def test_what_is_passed_over_in_a_folder_is_known(tmp_path: Path) -> None:
     for name in ("a.jpg", "._a.jpg", "b.HEIC", "notes.txt"):
         (tmp_path / name).touch()
     assert list_images(tmp_path) == [tmp_path / "a.jpg"]
-    assert unread_pictures(tmp_path) == [tmp_path / "._a.jpg", tmp_path / "b.HEIC"]
+    assert unsupported_images(tmp_path) == [tmp_path / "._a.jpg", tmp_path / "b.HEIC"]
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(UserError, match=r"holds no images .*; it cannot read \._a\.jpg and its like, 2 in all"):
         list_images(tmp_path)

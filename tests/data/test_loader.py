@@ -12,10 +12,10 @@ from PIL import Image
 
 from mobiledet.data.coco import load_coco
 from mobiledet.data.dataset import DetectionSet
-from mobiledet.data.images import load_for, load_rgb
+from mobiledet.data.images import load_for_input, load_rgb
 from mobiledet.data.loader import Batch, DetectionLoader, EpochSampler, build_loader, training_cache
 from mobiledet.data.read import load_split
-from mobiledet.data.resize import fit, resize
+from mobiledet.data.resize import resize, resize_to_input
 from mobiledet.data.transforms import Augmentation, train_transform
 from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec
@@ -63,8 +63,8 @@ def test_evaluation_batches_hold_every_image_in_order(shapes: DetectionSet) -> N
         for i in range(len(batch))
     ]
     for source, (image, boxes, labels, size) in zip(shapes.images, rows, strict=True):
-        decoded = load_for(source.path, SIZE)  # as a device does
-        pixels = fit(decoded.pixels, SIZE, decoded.extent)
+        decoded = load_for_input(source.path, SIZE)  # as a device does
+        pixels = resize_to_input(decoded.pixels, SIZE, decoded.extent)
         np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), pixels)
         assert size.tolist() == [source.height, source.width]
         count = len(source.labels)
@@ -218,7 +218,7 @@ def test_bad_image_is_a_one_line_error(damaged: DetectionSet, workers: int, cach
     except UserError as error:
         text = str(error)
     assert loaded == ([] if cache_images else [0])  # one in memory is known before the first batch
-    assert re.fullmatch(r"cannot decode image \S*b\.jpg: .*; mend it or pass --on-bad-data skip", text)
+    assert re.fullmatch(r"cannot decode image \S*b\.jpg: .*; fix it or pass --on-bad-data skip", text)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobiledet.data.images import decode_for, load_for, load_rgb
-from mobiledet.data.resize import fit, resize
+from mobiledet.data.images import decode_for_input, load_for_input, load_rgb
+from mobiledet.data.resize import resize, resize_to_input
 from mobiledet.spec import InputSpec
 
 RNG = np.random.default_rng(0)
@@ -123,20 +123,20 @@ def test_jpeg_is_decoded_no_larger_than_needed_and_gives_about_the_same(
     picture.save(tmp_path / "a.png", exif=exif)
     spec = InputSpec(96, 128)
     full = load_rgb(tmp_path / "a.jpg", apply_orientation=True)
-    decoded = load_for(tmp_path / "a.jpg", spec, apply_orientation=True)
+    decoded = load_for_input(tmp_path / "a.jpg", spec, apply_orientation=True)
     assert (decoded.height, decoded.width) == full.shape[:2]
     blocks_fit = orientation == 1 or sides == (800, 1200)
     assert decoded.factor == (8 if blocks_fit and orientation not in (6, 8) else 1)  # turned, by 4 alone
     assert decoded.pixels.shape[0] == -(-full.shape[0] // decoded.factor)
-    difference = np.abs(fit(decoded.pixels, spec, decoded.extent).astype(int) - fit(full, spec))
+    difference = np.abs(resize_to_input(decoded.pixels, spec, decoded.extent).astype(int) - resize_to_input(full, spec))
     assert difference.mean() < 1.5
-    stored = load_for(tmp_path / "a.png", spec, apply_orientation=True)  # nothing but a JPEG is shortened
+    stored = load_for_input(tmp_path / "a.png", spec, apply_orientation=True)  # nothing but a JPEG is shortened
     np.testing.assert_array_equal(stored.pixels, load_rgb(tmp_path / "a.png", apply_orientation=True))
 
 
 def test_bundles_from_before_there_was_a_choice_keep_the_four_pixels(tmp_path: Path) -> None:
     photograph(400, 600).save(tmp_path / "a.jpg", quality=92)
     spec = InputSpec(96, 128, sampling="bilinear")
-    decoded = decode_for((tmp_path / "a.jpg").read_bytes(), "a.jpg", spec)
+    decoded = decode_for_input((tmp_path / "a.jpg").read_bytes(), "a.jpg", spec)
     expected = cv2.resize(load_rgb(tmp_path / "a.jpg"), (128, 96), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(fit(decoded.pixels, spec, decoded.extent), expected)
+    np.testing.assert_array_equal(resize_to_input(decoded.pixels, spec, decoded.extent), expected)

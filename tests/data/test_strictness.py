@@ -1,4 +1,4 @@
-"""A share kept apart, identity of pictures, and values that decide something."""
+"""Held-out validation images, the identity of images, and strict decoding of values."""
 
 import dataclasses
 import json
@@ -52,10 +52,10 @@ def test_a_share_is_kept_apart(by: Any, tmp_path: Path) -> None:
 
 def test_a_share_of_a_set_that_is_divided_is_refused(tmp_path: Path) -> None:
     coco(tmp_path)
-    with pytest.raises(UserError, match="has a validation part, val; leave --val-share out"):
+    with pytest.raises(UserError, match="has a validation split, val; leave --val-share out"):
         load_split(tmp_path, "train", options=DataOptions(val_share=0.2))
     folder = many(tmp_path / "one", ["a", "b"])
-    for share, reason in ((1.5, "is not between 0 and 1"), (0.5, "1 group of images alone")):
+    for share, reason in ((1.5, "is not between 0 and 1"), (0.5, "only 1 group of images")):
         with pytest.raises(UserError, match=reason):
             load_split(folder, "val", options=DataOptions(val_share=share, split_by="folder"))
 
@@ -100,8 +100,8 @@ def test_unicode_forms_of_a_file_name(listed: str, stored: str, tmp_path: Path) 
         ("C:\\set\\d.jpg", "points outside"),
         ("D.JPG", r"has no file in .*; there is d\.jpg, in another letter case"),
         ("e.jpg", r"has no file in .*; there is deep/e\.jpg, so give"),
-        ("d.jpg\u0000", "is no name of a file"),
-        ("", "is no name of a file"),
+        ("d.jpg\u0000", "is not a file name"),
+        ("", "is not a file name"),
     ],
 )
 def test_file_names_that_are_refused(name: str, reason: str, tmp_path: Path) -> None:
@@ -140,13 +140,13 @@ def test_crowd_is_read_as_it_is_meant(word: Any, is_crowd: int, tmp_path: Path) 
 @pytest.mark.parametrize("on_bad_data", ["error", "skip"])
 def test_boxes_in_shares_are_refused(on_bad_data: Any, tmp_path: Path) -> None:
     retold(tmp_path, lambda listing: listing["annotations"][0].update(bbox=[0.1, 0.2, 0.3, 0.4]))
-    with pytest.raises(UserError, match=r"all 1 boxes are below 2 pixels, .* in shares of the image \(0\.\.1\)"):
+    with pytest.raises(UserError, match=r"all 1 boxes are below 2 pixels, .* in fractions of the image \(0\.\.1\)"):
         load_split(tmp_path, "val", on_bad_data)
 
 
 def test_boxes_as_corners_are_recognised(tmp_path: Path) -> None:
     retold(tmp_path, lambda listing: listing["annotations"][0].update(bbox=[40, 30, 60, 45]))
-    with pytest.raises(UserError, match=r"has a box outside its image: .*; as x1 y1 x2 y2 it would lie inside"):
+    with pytest.raises(UserError, match=r"has a box outside its image: .*; does the file hold x1 y1 x2 y2"):
         load_split(tmp_path, "val")
 
 
@@ -173,11 +173,13 @@ def test_boxes_that_are_there_twice(tmp_path: Path) -> None:
     path.write_text(json.dumps(listing))
     dataset = load_split(folder, "train")  # one in two hundred, as in COCO itself: told
     assert sum(dataset.objects) == 201
-    assert dataset.notes[0].startswith("1 boxes are there twice")
+    assert dataset.notes[0].startswith("1 boxes are repeated")
     assert sum(load_split(folder, "train", "skip").objects) == 200
     listing["annotations"] += listing["annotations"]
     path.write_text(json.dumps(listing))
-    with pytest.raises(UserError, match=r"has the same box and class as another one of its image.*\(202 bad entries"):
+    with pytest.raises(
+        UserError, match=r"repeats the box and class of another annotation of its image.*\(202 bad entries"
+    ):
         load_split(folder, "train")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobiledet.data import transforms
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import resize_to_input
 from mobiledet.data.transforms import Augmentation, augment, train_transform
 from mobiledet.placement import Placement
 from mobiledet.spec import Corner, InputSpec
@@ -67,7 +67,7 @@ def test_boxes_stay_on_their_objects(
 def test_a_letterbox_without_augmentation_is_that_of_evaluation(place: Corner) -> None:
     spec = InputSpec(128, 96, resize="letterbox", placement=place)
     image, boxes, labels = augment(train_transform(spec, STILL), picture(), BOXES, LABELS, (0,))
-    np.testing.assert_array_equal(image, fit(picture(), spec))
+    np.testing.assert_array_equal(image, resize_to_input(picture(), spec))
     np.testing.assert_allclose(boxes, Placement.of(HEIGHT, WIDTH, spec).to_input(BOXES), rtol=1e-5)
     np.testing.assert_array_equal(labels, LABELS)
 

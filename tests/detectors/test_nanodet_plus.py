@@ -14,7 +14,7 @@ from mobiledet.errors import UserError
 from mobiledet.options import NO_OPTIONS, DetectorOptions, NanoDetPlusOptions, OtherOptions
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.finetune import start_from
+from mobiledet.training.finetune import load_start_weights
 from mobiledet.training.setup import make_spec
 
 CLASSES = 3
@@ -154,8 +154,8 @@ def test_checkpoints_serve_with_and_without_the_guidance(tmp_path: Path) -> None
         assert set(detector.state_dict()) == set(bare)
         own = detector_from_spec(spec)
         own.add_training_parts()
-        told = start_from(own, spec, Checkpoint(SPEC, weights), folder)
-        assert ("the file has none of it: guidance" in told) == (name == "bare")
+        told = load_start_weights(own, spec, Checkpoint(SPEC, weights), folder)
+        assert ("because the file lacks them: guidance" in told) == (name == "bare")
         for tensor, values in weights.items():
             assert torch.equal(own.state_dict()[tensor], values), tensor
 
@@ -166,7 +166,7 @@ def test_new_classes_of_the_guidance_are_named_too(tmp_path: Path) -> None:
     spec = dataclasses.replace(SPEC, labels=("x",), category_ids=(5,))
     own = detector_from_spec(spec)
     own.add_training_parts()
-    told = start_from(own, spec, Checkpoint(SPEC, trained.state_dict()), tmp_path)
+    told = load_start_weights(own, spec, Checkpoint(SPEC, trained.state_dict()), tmp_path)
     assert "head.classes.0.weight" in told
     assert "guidance.head.classes.bias" in told
     assert torch.equal(own.state_dict()["guidance.head.factors"], trained.state_dict()["guidance.head.factors"])

@@ -269,7 +269,7 @@ def square_bundle(detector: LiteRtDetector) -> Bundle:
     """Two inputs of the model and one picture of another size."""
     spec = replace(SPEC, nms=NmsSpec(score=0.5, top_k=20, max_detections=20))
     cases = [GoldenInput.of_pixels(squares(seed, 64, 64)) for seed in (1, 2)]
-    cases.append(GoldenInput.of_picture(squares(3, 160, 208)))
+    cases.append(GoldenInput.of_image(squares(3, 160, 208)))
     outputs = tuple(GoldenOutputs.of(look(detector, case.pixels(spec)), 1, 1) for case in cases)
     golden = Golden(tuple(cases), {FILE.path: GoldenFile(outputs, "litert", CPU, ACCELERATED)})
     return Bundle(Path("squares"), Path("squares"), spec, (FILE,), golden)

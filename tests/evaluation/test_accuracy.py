@@ -139,9 +139,7 @@ def test_categories_are_matched_by_name(session: Session, patch_bundle: Bundle, 
 
 def test_category_that_the_model_does_not_know(patch_bundle: Bundle, data: Path) -> None:
     dataset = _edit(data, lambda listing: listing["categories"].append({"id": 77, "name": "zebra"}))
-    with pytest.raises(
-        UserError, match=r"has the category 'zebra', which patch-64 does not know \(it knows red, green"
-    ):
+    with pytest.raises(UserError, match=r"has the category 'zebra', which patch-64 does not have \(it has red, green"):
         match_labels(patch_bundle.spec, dataset)
 
 
@@ -185,7 +183,7 @@ def test_bad_boxes_are_left_out_of_the_score_too(session: Session, patch_bundle:
 
 def test_without_a_box_there_is_an_error_and_no_score(session: Session, patch_bundle: Bundle, data: Path) -> None:
     dataset = _edit(data, lambda listing: listing["annotations"].clear())
-    with pytest.raises(UserError, match="has no box to find in 6 images, so there is no mAP"):
+    with pytest.raises(UserError, match="has no boxes in 6 images, so there is no mAP"):
         measure_accuracy(session, patch_bundle.spec, dataset)
 
 
@@ -200,9 +198,9 @@ def test_turned_images_are_read_as_their_annotations_say(session: Session, patch
             picture.transpose(turn).save(path, exif=exif, quality=95)
     dataset = load_split(data, "val")
     assert [image.apply_orientation for image in dataset.images] == [False, False, False, False, True, True]
-    assert any("1 pictures have an EXIF orientation with and without which" in note for note in dataset.notes)
+    assert any("1 images have an EXIF orientation, but their annotated size" in note for note in dataset.notes)
     assert measure_accuracy(session, patch_bundle.spec, dataset).metrics.AP > 0.99
     ignoring = load_split(data, "val", "skip", exif="ignore")
-    assert [entry.reason for entry in ignoring.left_out] == ["images of another size than annotated"]
+    assert [entry.reason for entry in ignoring.left_out] == ["images whose size differs from the annotations"]
     assert "EXIF orientation 6" in ignoring.skipped[0]
     assert measure_accuracy(session, patch_bundle.spec, ignoring, on_bad_data="skip").metrics.AP < 0.9

@@ -8,7 +8,7 @@ import pytest
 
 from mobiledet.files import leftovers
 from mobiledet.files.atomic import atomic_file
-from mobiledet.files.leftovers import FOREIGN_SECONDS, make_scratch_folder, owned_name, scratch_folder, sweep
+from mobiledet.files.leftovers import FOREIGN_SECONDS, make_scratch_folder, owned_name, remove_abandoned, scratch_folder
 
 DIE = """
 import os, sys
@@ -50,8 +50,8 @@ def test_what_a_living_process_owns_stays(tmp_path: Path) -> None:
     own = tmp_path / owned_name("x")
     own.touch()
     scratch = make_scratch_folder("bundle")
-    sweep(tmp_path)
-    sweep(tmp_path / "tmp")
+    remove_abandoned(tmp_path)
+    remove_abandoned(tmp_path / "tmp")
     assert own.exists()
     assert scratch.is_dir()
 
@@ -60,19 +60,19 @@ def test_names_that_only_look_alike_stay(tmp_path: Path) -> None:
     names = [".x.tmp", ".x.12345678.tmp", "mobiledet-bundle-x", ".x.abcdef-1-12345678.tmp.txt", "notes"]
     for name in names:
         (tmp_path / name).touch()
-    sweep(tmp_path)
+    remove_abandoned(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(names)
 
 
 def test_what_another_machine_works_on_stays_until_it_is_old(tmp_path: Path) -> None:
     foreign = tmp_path / ".x.000000-1-12345678.tmp"
     foreign.touch()
-    sweep(tmp_path)
+    remove_abandoned(tmp_path)
     assert foreign.exists()
     old = time.time() - FOREIGN_SECONDS - 60
     os.utime(foreign, (old, old))
     leftovers._swept.clear()
-    sweep(tmp_path)
+    remove_abandoned(tmp_path)
     assert not foreign.exists()
 
 
@@ -84,6 +84,6 @@ def test_a_link_is_removed_and_not_followed(tmp_path: Path) -> None:
     dead.wait()
     name = owned_name("x").replace(str(os.getpid()), str(dead.pid))
     (tmp_path / name).symlink_to(kept)
-    sweep(tmp_path)
+    remove_abandoned(tmp_path)
     assert not (tmp_path / name).is_symlink()
     assert (kept / "file").exists()

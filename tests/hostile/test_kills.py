@@ -253,7 +253,7 @@ def test_two_at_once(trials: Trials, shapes: Path, tmp_path: Path) -> None:
         statuses = sorted(status for status, _ in ended)
         assert statuses == [0, 2], ended
         refused = next(text for status, text in ended if status == 2)
-        assert "is in use: process" in refused or "holds a run already" in refused
+        assert "is in use: process" in refused or "already holds a run" in refused
         trials.held()
     longer = [*_train(shapes, tmp_path / "other"), "--epochs", "500"]  # than the second takes to start
     first = start(longer, scratch)

@@ -52,7 +52,7 @@ def test_crowds_parts_and_what_is_left_out(
     assert cli.main([*words, "--on-bad-data", "skip"]) == 0
     told = capsys.readouterr().out
     assert "left out 1: 1 boxes outside their image" in told
-    assert "1 crowd boxes are left out: YOLO's form has none" in told
+    assert "1 crowd boxes are left out: YOLO's format has none" in told
     parts = [load_split(tmp_path / "yolo", part) for part in ("train", "val")]
     assert [len(part.images) for part in parts] == [9, 3]
     assert sum(sum(part.objects) for part in parts) == len(listing["annotations"]) - 2

@@ -12,10 +12,10 @@ from PIL import Image
 
 from mobiledet import cli
 from mobiledet.data.read import load_split
-from mobiledet.data.record import Picture
+from mobiledet.data.record import ImageFile
 from mobiledet.overview.copies import exact_copies, near_copies
 from mobiledet.overview.labels import suspicions
-from mobiledet.overview.pictures import look_at_all
+from mobiledet.overview.pictures import summarise_images
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_bad_data_is_counted_and_advice_given(
     assert len(found["undecodable"]) == 1
     advice = " ".join(found["advice"])
     assert "1 entries are bad (1 boxes without area)" in advice
-    assert "There is no validation part. Train with --val-share 0.2" in advice
+    assert "There is no validation split. Train with --val-share 0.2" in advice
     assert cli.main(["data", str(folder), "--on-bad-data", "error"]) == 2
 
 
@@ -89,7 +89,7 @@ def test_copies_and_near_copies(tmp_path: Path) -> None:
 
     def put(name: str, image: Image.Image, **options: Any) -> int:
         image.save(tmp_path / name, **options)
-        paths.append(Picture(tmp_path / name))
+        paths.append(ImageFile(tmp_path / name))
         return len(paths) - 1
 
     first = put("a.jpg", picture(0), quality=90)
@@ -101,9 +101,9 @@ def test_copies_and_near_copies(tmp_path: Path) -> None:
         put(f"other{seed}.png", picture(seed))
     for level in (10, 10, 200):
         put(f"flat{len(paths)}.png", Image.new("RGB", (50, 50), (level,) * 3))
-    looks = look_at_all(paths, quiet=True)
-    assert exact_copies(looks)[0] == [first, copy]
-    assert near_copies(looks) == [(first, smaller), (brighter, shifted)]
+    summaries = summarise_images(paths, quiet=True)
+    assert exact_copies(summaries)[0] == [first, copy]
+    assert near_copies(summaries) == [(first, smaller), (brighter, shifted)]
 
 
 def test_frames_of_one_video_in_both_parts(told: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_bundles_checkpoints_and_run_folders(patch_bundle: Bundle, tmp_path: Pat
     [
         ({}, "nothing to sweep"),
         ({"backbones": ("shufflenet_v2_1x",)}, "--backbones are trained on --data"),
-        ({"models": (Path("none"),)}, "none is no bundle, no checkpoint and no folder of a training run"),
+        ({"models": (Path("none"),)}, "none is neither a bundle nor a checkpoint nor a run folder"),
         ({"models": (Path("none"),), "precisions": ()}, "--precisions is empty"),
         (
             {"backbones": ("a",), "data": "shapes", "train_options": "'open"},
@@ -89,7 +89,7 @@ def test_what_counts_as_done(tmp_path: Path) -> None:
     journal = Journal(path)
     assert not journal.is_done(step)
     output.touch()
-    journal.note(step, "", 3)
+    journal.record(step, "", 3)
     assert Journal(path).is_done(step)
     assert not Journal(path).is_done(dataclasses.replace(step, arguments=("export", "y")))
     source.write_text("two")
@@ -98,7 +98,7 @@ def test_what_counts_as_done(tmp_path: Path) -> None:
     output.unlink()
     assert not Journal(path).is_done(step)
     output.touch()
-    journal.note(step, "it broke", 3)
+    journal.record(step, "it broke", 3)
     assert not Journal(path).is_done(step)
     assert Journal(path).outcomes["a"].reason == "it broke"
     assert fingerprint(None) == fingerprint(tmp_path / "none") == ""

@@ -46,7 +46,7 @@ def test_sweep_survives_failures_and_does_nothing_twice(
     result = out / "results" / "patch-float32-local.json"
     written = result.stat().st_mtime_ns
     assert cli.main([*arguments[: arguments.index("--precisions")], "--precisions", "float32", arguments[-1]]) == 0
-    assert "evaluate-patch-float32-local was done before" in capsys.readouterr().out
+    assert "evaluate-patch-float32-local already done" in capsys.readouterr().out
     assert result.stat().st_mtime_ns == written
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from mobiledet.training.curves import (
-    MOST_POINTS,
+    MAX_POINTS,
     CurvePoint,
     append_point,
-    between_notes,
+    downsampled,
     read_lines,
     read_points,
-    thinned,
+    with_interval_losses,
 )
 
 
@@ -49,16 +49,16 @@ def test_means_between_notes_are_those_of_the_steps_between() -> None:
     losses = np.random.default_rng(0).random(20)
     notes = [4, 8, 10, 14, 18, 20]
     points = [point(step, loss=losses[(step - 1) // 10 * 10 : step].mean()) for step in notes]
-    got = [p.losses["class"] for p in between_notes(points)]
+    got = [p.losses["class"] for p in with_interval_losses(points)]
     expected = [losses[a:b].mean() for a, b in zip([0, *notes], notes, strict=False)]
     assert got == pytest.approx(expected)
 
 
 def test_thinned_points_keep_the_mean() -> None:
     points = np.random.default_rng(0).random((1000, 2))
-    few = thinned(points)
-    assert MOST_POINTS / 2 < len(few) <= MOST_POINTS
+    few = downsampled(points)
+    assert MAX_POINTS / 2 < len(few) <= MAX_POINTS
     np.testing.assert_allclose(few[:-1].mean(axis=0), points[: len(few[:-1]) * 5].mean(axis=0))
     np.testing.assert_allclose(few[3], points[15:20].mean(axis=0))
-    assert thinned(points[:100]) is not None
-    np.testing.assert_array_equal(thinned(points[:100]), points[:100])
+    assert downsampled(points[:100]) is not None
+    np.testing.assert_array_equal(downsampled(points[:100]), points[:100])

@@ -13,8 +13,8 @@ from mobiledet.data.record import DataRecord
 from mobiledet.errors import UserError
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
-from mobiledet.training.recipes import settings_before_options
-from mobiledet.training.resume import resumed
+from mobiledet.training.recipes import base_config_of_arguments
+from mobiledet.training.resume import resumed_config
 from mobiledet.training.setup import load_data
 
 Settings = Callable[[Path], TrainConfig]
@@ -38,7 +38,7 @@ def test_the_checkpoint_lists_its_pictures(trained: TrainResult, tiny_shapes: Pa
         assert record.train.files == tuple(f"train2017/{number:012}.jpg" for number in range(1, 25))
         assert record.val.files == tuple(f"val2017/{number:012}.jpg" for number in range(1, 9))
         assert record.train.root == record.options["data"] == str(tiny_shapes)
-        assert [picture.path.is_file() for picture in record.val.found()] == [True] * 8
+        assert [picture.path.is_file() for picture in record.val.existing_files()] == [True] * 8
 
 
 def test_resume_takes_what_may_change_and_refuses_the_rest(trained: TrainResult, tmp_path: Path) -> None:
@@ -47,11 +47,11 @@ def test_resume_takes_what_may_change_and_refuses_the_rest(trained: TrainResult,
         with pytest.raises(UserError, match=f"{text} cannot be changed on --resume; the run has .*--init"):
             train(TrainConfig(resume=folder, **changes))
     # on the command line an option that equals a default is meant as well
-    own = settings_before_options(["--resume", str(folder), "--epochs", "100"])
+    own = base_config_of_arguments(["--resume", str(folder), "--epochs", "100"])
     assert (own.epochs, own.batch_size, own.out) == (3, 8, folder)
-    assert resumed(dataclasses.replace(own, epochs=100)).epochs == 100
+    assert resumed_config(dataclasses.replace(own, epochs=100)).epochs == 100
     with pytest.raises(UserError, match=r"--batch-size 32 --seed 1 cannot be changed .* has --batch-size 8 --seed 0"):
-        resumed(dataclasses.replace(own, batch_size=32, lr=0.002, seed=1))
+        resumed_config(dataclasses.replace(own, batch_size=32, lr=0.002, seed=1))
     with pytest.raises(UserError, match=r"--epochs 2: .*run has done 3 already"):
         train(TrainConfig(resume=folder, epochs=2))
     longer = train(TrainConfig(resume=folder, epochs=4, eval_every=4))
@@ -84,7 +84,7 @@ def test_without_validation_boxes_the_newest_weights_are_kept(
     result = train(config, quiet=False)
     assert load_checkpoint(result.best).spec.training.epochs == 2
     told = capsys.readouterr().out.replace("\n", " ")
-    assert "the validation set has no box to find in 8 images: there will be no mAP" in told
+    assert "the 8 validation images have no boxes: there will be no mAP" in told
     assert " -1" not in told
     assert "(best)" not in told
     assert [json.loads(line)["AP"] for line in (result.folder / "metrics.jsonl").read_text().splitlines()] == [None] * 2
@@ -110,9 +110,7 @@ def test_classes_are_matched_by_name(settings: Settings, own_data: Path, tmp_pat
     star = train_set.labels.index("star")
     assert val_set.objects == tuple(0 if k == star else count for k, count in enumerate(before.objects))
     edit(own_data, "val", lambda listing: listing["categories"].append({"id": 1, "name": "moon"}))
-    with pytest.raises(
-        UserError, match=r"has 1 classes that .* does not have: moon; the other way round it lacks star"
-    ):
+    with pytest.raises(UserError, match=r"has 1 classes that .* does not have: moon; it also lacks star"):
         load_data(config)
 
 
@@ -182,5 +180,5 @@ def test_the_same_pictures_in_both_parts_are_refused(settings: Settings, own_dat
         val_images=images,
         val_annotations=annotations,
     )
-    with pytest.raises(UserError, match="every validation image is a training image too"):
+    with pytest.raises(UserError, match="every validation image is also a training image"):
         load_data(config)

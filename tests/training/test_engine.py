@@ -96,7 +96,7 @@ def test_torchvision_network_as_backbone(settings: Settings, tmp_path: Path) -> 
 
 
 def test_an_existing_run_is_not_overwritten(settings: Settings, trained: TrainResult, tiny_shapes: Path) -> None:
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="already holds a run"):
         train(settings(trained.folder))
 
 

@@ -20,7 +20,7 @@ from mobiledet.files.atomic import DiskFull
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet.training import engine, loggers
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.faults import told_faults, told_memory
+from mobiledet.training.faults import faults_as_user_errors, memory_errors_as_user_errors
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -28,11 +28,11 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (FULL, "cannot write run: no space left on the disk; go on with: mobiledet train --resume run"),
-        (OSError(errno.EIO, "Input/output error"), "cannot write run: input/output error; go on with: "),
+        (FULL, "cannot write run: no space left on the disk; resume with: mobiledet train --resume run"),
+        (OSError(errno.EIO, "Input/output error"), "cannot write run: input/output error; resume with: "),
         (
             DiskFull("cannot write run/last.ckpt: no space left"),
-            "no space left; make room and go on with: mobiledet train",
+            "no space left; free some space and resume with: mobiledet train",
         ),
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
@@ -40,25 +40,25 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
         ),
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that ..."),
-            "found no shared memory; give the container more (docker run --shm-size=2g), or --workers 0; go on with: ",
+            "found no shared memory; give the container more (docker run --shm-size=2g), or --workers 0; resume with: ",
         ),
         (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), "a process that loads images was killed"),
         (
             RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1"),
-            "another process of the run has ended; go on with: mobiledet train --resume run",
+            "another process of the run has ended; resume with: mobiledet train --resume run",
         ),
     ],
 )
 def test_faults_of_the_machine(fault: Exception, told: str) -> None:
-    with pytest.raises(UserError) as error, told_faults(Path("run"), processes=2):
+    with pytest.raises(UserError) as error, faults_as_user_errors(Path("run"), processes=2):
         raise fault
     assert told in str(error.value)
 
 
 def test_other_errors_keep_their_traceback() -> None:
-    with pytest.raises(RuntimeError, match="size mismatch"), told_faults(Path("run"), processes=1):
+    with pytest.raises(RuntimeError, match="size mismatch"), faults_as_user_errors(Path("run"), processes=1):
         raise RuntimeError("size mismatch")
-    with pytest.raises(RuntimeError, match="Connection closed"), told_faults(Path("run"), processes=1):
+    with pytest.raises(RuntimeError, match="Connection closed"), faults_as_user_errors(Path("run"), processes=1):
         raise RuntimeError("Connection closed by peer")
 
 
@@ -73,7 +73,11 @@ def test_other_errors_keep_their_traceback() -> None:
     ],
 )
 def test_want_of_memory_says_what_to_lower(fault: Exception) -> None:
-    with pytest.raises(UserError) as error, told_memory(TrainConfig()), told_faults(Path("run"), processes=1):
+    with (
+        pytest.raises(UserError) as error,
+        memory_errors_as_user_errors(TrainConfig()),
+        faults_as_user_errors(Path("run"), processes=1),
+    ):
         raise fault
     assert ("GPU memory" in str(error.value)) == isinstance(fault, RuntimeError)
     for words in ("lower --batch-size (now 32)", "--image-size (now 320)", "raise --accumulate (now 1)"):
@@ -86,7 +90,7 @@ def test_memory_that_really_runs_out_is_told() -> None:
     for allocate in (lambda: torch.empty(1 << 50), lambda: np.ones(1 << 50)):
         with (
             pytest.raises(UserError, match="the main memory has run out; lower --batch-size"),
-            told_memory(TrainConfig()),
+            memory_errors_as_user_errors(TrainConfig()),
         ):
             allocate()
 
@@ -145,7 +149,7 @@ def test_a_full_disk_under_the_tensorboard_log(
             raise FULL
 
     monkeypatch.setattr(RecordWriter, "write", write)
-    with pytest.raises(UserError, match=r"cannot write .*run: no space left on the disk; go on with: .*--resume"):
+    with pytest.raises(UserError, match=r"cannot write .*run: no space left on the disk; resume with: .*--resume"):
         engine.train(settings(tmp_path / "run"))
     assert "Traceback" not in capfd.readouterr().err
 

@@ -13,7 +13,7 @@ from mobiledet.errors import UserError
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
-from mobiledet.training.finetune import class_tensors, start_from
+from mobiledet.training.finetune import class_tensors, load_start_weights
 
 Settings = Callable[[Path], TrainConfig]
 
@@ -61,20 +61,21 @@ def test_own_classes_keep_all_but_the_class_layers(
     }
     statistics = {name for name in after.weights if "running_" in name or "num_batches" in name}
     assert after.weights.keys() - kept - statistics == {"head.classes.weight", "head.classes.bias"}
-    line = f"anew, because the classes differ (6 there, {len(names)} here): head.classes.bias, head.classes.weight"
+    differ = f"because the classes differ (6 in the file, {len(names)} here)"
+    line = f"initialised randomly, {differ}: head.classes.bias, head.classes.weight"
     assert line in " ".join(capfd.readouterr().out.split())
 
 
 def test_same_classes_keep_everything(trained: TrainResult) -> None:
     checkpoint = load_checkpoint(trained.best)
     detector = detector_from_spec(checkpoint.spec)
-    line = start_from(detector, checkpoint.spec, checkpoint, trained.best)
+    line = load_start_weights(detector, checkpoint.spec, checkpoint, trained.best)
     assert line.endswith("the classes are the same")
     for name, tensor in detector.state_dict().items():
         assert torch.equal(tensor, checkpoint.weights[name])
     boxed = dataclasses.replace(checkpoint.spec.input, resize="letterbox")
-    line = start_from(detector, dataclasses.replace(checkpoint.spec, input=boxed), checkpoint, trained.best)
-    assert "pictures were resized by stretch there, by letterbox (grey, centre) here" in line
+    line = load_start_weights(detector, dataclasses.replace(checkpoint.spec, input=boxed), checkpoint, trained.best)
+    assert "its images were resized by stretch, here by letterbox (grey, centre)" in line
 
 
 @pytest.mark.parametrize("detector", DETECTORS)

@@ -34,7 +34,7 @@ def lines_of(seconds: list[float], step_s: float, **console: bool) -> list[str]:
             clock.now += step_s
             meter.add({"class": torch.tensor(1.0), "box": torch.tensor(0.5)}, 8)
             before = out.tell()
-            progress.stepped(0, step, meter)
+            progress.log_step(0, step, meter)
             if out.tell() > before:
                 seconds.append(clock.now)
     return out.getvalue().splitlines()

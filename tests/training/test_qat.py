@@ -59,7 +59,7 @@ def test_ranges_are_what_most_of_the_recent_images_stay_within() -> None:
     highs = torch.rand(3 * RECENT)
     highs[RECENT] = 1000.0  # an outlier, which is forgotten
     for batch in highs.split(8):
-        known.take(torch.stack((batch, -0.5 * batch), dim=1))
+        known.observe(torch.stack((batch, -0.5 * batch), dim=1))
         assert known.high < 1
     recent = highs[-RECENT:].numpy()
     assert known.high == pytest.approx(np.quantile(recent, 0.99))
@@ -69,7 +69,7 @@ def test_ranges_are_what_most_of_the_recent_images_stay_within() -> None:
 
 def test_range_holds_zero() -> None:
     known = Range()
-    known.take(torch.tensor([[1.0, 2.0], [1.5, 2.0]]))
+    known.observe(torch.tensor([[1.0, 2.0], [1.5, 2.0]]))
     assert (known.low, known.high) == (0, 2)
 
 
@@ -145,5 +145,5 @@ def test_other_numbers_are_refused(
     settings: Callable[[Path], TrainConfig], trained: TrainResult, tmp_path: Path
 ) -> None:
     config = dataclasses.replace(settings(tmp_path / "run"), qat=True, init=trained.best, precision="bf16-mixed")
-    with pytest.raises(UserError, match="--precision bf16-mixed: --qat rounds in 32-bit numbers"):
+    with pytest.raises(UserError, match="--precision bf16-mixed: --qat needs 32-bit precision"):
         train(config)

@@ -19,16 +19,16 @@ from mobiledet.options import OPTIONS, option_words, read_words
 from mobiledet.spec import InputSpec
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import train
-from mobiledet.training.optimization import highest_lr
+from mobiledet.training.optimization import peak_lr
 from mobiledet.training.recipe_networks import recipe_network
-from mobiledet.training.recipes import AUGMENTATIONS, RECIPES, recipe_config, settings_before_options
+from mobiledet.training.recipes import AUGMENTATIONS, RECIPES, base_config_of_arguments, recipe_config
 from mobiledet.training.run_folder import config_from_json, config_to_json
 from mobiledet.training.setup import check_settings
 from mobiledet.zoo.catalogue import ZOO
 
 
 def from_words(*words: str) -> TrainConfig:
-    return tyro.cli(TrainConfig, default=settings_before_options(words), args=words)
+    return tyro.cli(TrainConfig, default=base_config_of_arguments(words), args=words)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -68,9 +68,9 @@ def test_qat_is_short_and_careful_by_default() -> None:
 
 
 def test_recipe_keeps_its_meaning_with_another_batch() -> None:
-    assert highest_lr(recipe_config("ssdlite320_mobilenet_v3_large")) == 0.15
-    assert highest_lr(recipe_config("ssdlite320_mobilenet_v3_large", batch_size=64)) == pytest.approx(0.05)
-    assert highest_lr(TrainConfig(lr=0.01, batch_size=7)) == 0.01
+    assert peak_lr(recipe_config("ssdlite320_mobilenet_v3_large")) == 0.15
+    assert peak_lr(recipe_config("ssdlite320_mobilenet_v3_large", batch_size=64)) == pytest.approx(0.05)
+    assert peak_lr(TrainConfig(lr=0.01, batch_size=7)) == 0.01
 
 
 def test_settings_survive_config_json() -> None:
@@ -167,7 +167,7 @@ def test_options_of_networks_are_json_or_text() -> None:
             "layers is 'fulll', not one of",
         ),
         (("--detector", "faster_rcnn", "--detector-options", "proposals=0"), "proposals is 0, not in 1..1048576"),
-        (("--detector", "nanodet_plus", "--loss", "focal"), "--loss focal: nanodet_plus has a loss of its own"),
+        (("--detector", "nanodet_plus", "--loss", "focal"), "--loss focal: nanodet_plus has only its own loss"),
     ],
 )
 def test_wrong_options_are_told_before_any_work(

@@ -25,7 +25,7 @@ from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.mistakes import WORST, find_mistakes
 from mobiledet.training.report import PageContent, render
 from mobiledet.training.samples import COUNT, draw_samples, draw_training_samples
-from mobiledet.training.tensorboard import MOST_PICTURES, is_pictured
+from mobiledet.training.tensorboard import MAX_SAMPLE_SHEETS, logs_samples
 from mobiledet.training.validation import Validation
 
 Parse = Callable[[str], Any]
@@ -124,7 +124,7 @@ def test_no_detections_and_all_of_them(shapes: DetectionSet, parse: Parse, share
     text = page_of(shapes, judged(shapes, share))
     page = parse(text)
     assert page.has("recall")
-    assert ("found: nothing" in page.text) == (share == 0)
+    assert ("detected: nothing" in page.text) == (share == 0)
     assert {row[2] for row in cells(text)} <= {f"{share:.3f}", "–"}
 
 
@@ -136,7 +136,7 @@ def test_without_notes_and_without_boxes(tiny_shapes: Path, tmp_path: Path, pars
     page = parse(page_of(dataset, judged(dataset, 1.0), notes=0))
     assert not page.has("recall")
     assert page.has("curves")
-    assert "true: nothing; found: nothing" in page.text
+    assert "ground truth: nothing; detected: nothing" in page.text
 
 
 def test_eighty_classes_with_long_and_hostile_names(tiny_shapes: Path, tmp_path: Path, parse: Parse) -> None:
@@ -169,8 +169,8 @@ def test_samples_show_truth_and_predictions_of_the_same_pictures(shapes: Detecti
             row = before.picture[y, max(0, int(box[0] * factor) - 3) : x].astype(int)
             assert (row >= 250).all(axis=1).any()  # the white left side of the true box
             assert (after.picture == class_color(int(label))).all(axis=2).sum() > 50
-        assert before.caption.endswith("found: nothing")
-        true, found = after.caption.removeprefix("true: ").split("; found: ")
+        assert before.caption.endswith("detected: nothing")
+        true, found = after.caption.removeprefix("ground truth: ").split("; detected: ")
         assert true == found
 
 
@@ -281,6 +281,6 @@ def test_tensorboard_log_holds_pictures_and_curves(trained: TrainResult) -> None
 def test_pictures_in_the_log_are_few_and_end_with_the_last(epochs: int, eval_every: int) -> None:
     config = TrainConfig(epochs=epochs, eval_every=eval_every)
     evaluated: Sequence[int] = [e for e in range(1, epochs + 1) if e % eval_every == 0 or e == epochs]
-    pictured = [epoch for epoch in evaluated if is_pictured(config, epoch)]
+    pictured = [epoch for epoch in evaluated if logs_samples(config, epoch)]
     assert pictured[-1] == epochs
-    assert min(len(evaluated), MOST_PICTURES // 2) <= len(pictured) <= MOST_PICTURES + 1
+    assert min(len(evaluated), MAX_SAMPLE_SHEETS // 2) <= len(pictured) <= MAX_SAMPLE_SHEETS + 1

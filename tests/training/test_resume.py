@@ -175,7 +175,7 @@ def test_signal_writes_a_checkpoint_and_says_how_to_go_on(
     process.send_signal(signum)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signum, output
-    assert f"stopped; go on with: mobiledet train --resume {folder}" in " ".join(output.split())
+    assert f"stopped; resume with: mobiledet train --resume {folder}" in " ".join(output.split())
     assert "Traceback" not in output
     training = load_checkpoint(folder / "last.ckpt").training
     assert training is not None
@@ -246,7 +246,7 @@ def test_damaged_last_checkpoint(
     result = train(TrainConfig(resume=folder), quiet=False)
     output = " ".join(capfd.readouterr().out.split())
     assert f"{last} is not a readable checkpoint" in output
-    assert f"goes on from {folder / 'previous.ckpt'}" in output
+    assert f"resumed from {folder / 'previous.ckpt'}" in output
     assert_same_end(result.folder, trained)
 
 

@@ -25,7 +25,7 @@ from mobiledet.ops.images import normalize
 from mobiledet.options import SsdLiteOptions
 from mobiledet.spec import InputSpec
 from mobiledet.training.config import TrainConfig
-from mobiledet.training.finetune import start_from
+from mobiledet.training.finetune import load_start_weights
 from mobiledet.zoo.catalogue import ZOO
 from mobiledet.zoo.coco import COCO
 from mobiledet.zoo.config import ImportConfig
@@ -157,7 +157,9 @@ def test_other_classes_learn_from_an_imported_file(ssdlite_checkpoint: Path) -> 
     spec = make_spec(config, data, before.spec)
     assert (spec.detector_options, spec.input.mean) == (SsdLiteOptions(), (127.5,) * 3)
     detector = detector_from_spec(spec)
-    assert "the classes differ (80 there, 2 here)" in start_from(detector, spec, before, ssdlite_checkpoint)
+    assert "the classes differ (80 in the file, 2 here)" in load_start_weights(
+        detector, spec, before, ssdlite_checkpoint
+    )
     losses = detector(
         torch.randn(2, 3, 96, 96), Targets(torch.tensor([[[5.0, 5, 60, 70]]] * 2), torch.tensor([[1]] * 2))
     )

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mobiledet.bundle import open_bundle
 from mobiledet.data.images import load_rgb
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import resize_to_input
 from mobiledet.devices.agent.client import AgentDevice
 from mobiledet.devices.outputs import to_detections
 from mobiledet.placement import Placement
@@ -51,7 +51,7 @@ class Replay:
             for case, recorded in zip(golden, json.loads(known.read_text())["cases"], strict=True)
         ]
         for path, outputs in self._outputs.items():
-            pixels = fit(load_rgb(path), self._bundle.spec.input)
+            pixels = resize_to_input(load_rgb(path), self._bundle.spec.input)
             named = {name: values[0].tolist() for name, values in outputs.items()}
             cases.append({"input_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(), **named})
         return json.dumps({"cases": cases})
@@ -65,7 +65,7 @@ class Replay:
             for frame, (path, outputs) in zip(session.detect(self._outputs), self._outputs.items(), strict=True):
                 height, width = load_rgb(path).shape[:2]
                 placement = Placement.of(height, width, self._bundle.spec.input)
-                expected = placement.visible(placement.to_picture(to_detections(Path(file.path), outputs, 1, 1)))
+                expected = placement.visible(placement.to_image(to_detections(Path(file.path), outputs, 1, 1)))
                 found = frame.detections
                 same = len(found) == len(expected) and (found.labels == expected.labels).all()
                 off = np.abs(found.boxes_xyxy - expected.boxes_xyxy).max(initial=0) if same else np.inf

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from mobiledet.data.resize import fit, resize
+from mobiledet.data.resize import resize, resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.placement import Placement
 from mobiledet.spec import PLACEMENTS, SAMPLINGS, InputSpec
@@ -67,7 +67,7 @@ def resize_cases() -> list[dict[str, Any]]:
 
 def _letterbox(random: np.random.RandomState, size: tuple[int, int], spec: InputSpec) -> dict[str, Any]:
     image = random.randint(0, 256, (*size, 3)).astype(np.uint8)
-    return {"image": _pixels(image), **_rule(spec), "resized": _pixels(fit(image, spec))}
+    return {"image": _pixels(image), **_rule(spec), "resized": _pixels(resize_to_input(image, spec))}
 
 
 def _rule(spec: InputSpec) -> dict[str, str]:
@@ -93,7 +93,7 @@ def placement_cases() -> list[dict[str, Any]]:
             corners = np.sort(random.uniform(0, 1, (4, 2, 2)), axis=1).reshape(-1, 4)
             edges = [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.05, 0.05], [0.45, 0.45, 0.55, 0.55]]
             boxes = np.concatenate((corners, edges)).astype(np.float32)
-            found = placement.to_picture(
+            found = placement.to_image(
                 Detections(boxes, np.linspace(0.9, 0.3, len(boxes), dtype=np.float32), np.arange(len(boxes)))
             )
             seen = placement.visible(found)

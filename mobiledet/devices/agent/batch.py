@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobiledet.data.images import ImageSource, read_for
-from mobiledet.data.resize import fit
+from mobiledet.data.images import ImageSource, read_for_input
+from mobiledet.data.resize import resize_to_input
 from mobiledet.devices.agent.messages import LENGTH_BYTES
 from mobiledet.devices.options import InputMode
 from mobiledet.errors import UserError
@@ -65,7 +65,7 @@ def image_item(image: ImageSource, index: int) -> Item:
     if isinstance(image, bytes):
         return _encoded_item(Path(str(index)), image)
     if not isinstance(image, Path):
-        return _encoded_item(Path(str(index)), GoldenInput.of_picture(image).content)
+        return _encoded_item(Path(str(index)), GoldenInput.of_image(image).content)
     try:
         return _encoded_item(image, image.read_bytes())
     except OSError as error:
@@ -76,10 +76,10 @@ def prepared_item(image: ImageSource, index: int, spec: InputSpec, apply_orienta
     """The item for the model's input, which is prepared here."""
     path = image if isinstance(image, Path) else Path(str(index))
     try:
-        decoded = read_for(image, path, spec, apply_orientation)
+        decoded = read_for_input(image, path, spec, apply_orientation)
     except UserError as error:
         return Item(path, b"", str(error))
-    pixels = fit(decoded.pixels, spec, decoded.extent)
+    pixels = resize_to_input(decoded.pixels, spec, decoded.extent)
     return Item(path, pixels.tobytes(), placement=Placement.of(decoded.height, decoded.width, spec))
 
 
@@ -88,7 +88,7 @@ def golden_item(case: GoldenCase, index: int, mode: InputMode) -> Item:
     path = Path(f"golden case {index}")
     if mode == "tensor":
         return Item(path, case.image.tobytes())
-    return _encoded_item(path, case.encoded or GoldenInput.of_picture(case.image).content)
+    return _encoded_item(path, case.encoded or GoldenInput.of_image(case.image).content)
 
 
 def _encoded_item(path: Path, content: bytes) -> Item:

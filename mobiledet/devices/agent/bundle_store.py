@@ -16,7 +16,7 @@ from mobiledet.devices.agent.refusal import Refusal
 from mobiledet.errors import UserError
 from mobiledet.files.archive import DAMAGED
 from mobiledet.files.atomic import DiskFull
-from mobiledet.files.leftovers import owned_name, sweep
+from mobiledet.files.leftovers import owned_name, remove_abandoned
 
 
 class BundleStore:
@@ -33,7 +33,7 @@ class BundleStore:
         self._limit_bytes = limit_bytes
         self._cache_bytes = cache_bytes
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        remove_abandoned(folder)
 
     def holds(self, sha256: str) -> bool:
         """Whether the bundle is stored."""

@@ -224,7 +224,7 @@ class AgentSession:
         found, height, width = to_detections(line), line.height, line.width
         if item.placement:
             height, width = int(item.placement.picture_height), int(item.placement.picture_width)
-            found = item.placement.to_picture(found)
+            found = item.placement.to_image(found)
         return Frame(item.path, found, line.times, problem, height, width)
 
 

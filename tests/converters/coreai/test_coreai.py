@@ -188,9 +188,9 @@ def cross_check(bundle: Bundle, inputs: Sequence[np.ndarray], closest: float | N
     unsettled = 0
     for one, other in zip(ours, theirs, strict=True):
         compared = compare_lists(one, other, nms.score, nms, tolerance)
-        for side in (compared.missing, compared.invented):
+        for side in (compared.missing, compared.extra):
             assert not len(side.unexplained)
-        unsettled += max(len(compared.missing.unsettled), len(compared.invented.unsettled))
+        unsettled += max(len(compared.missing.unsettled), len(compared.extra.unsettled))
         if closest:
             pairs = compared.pairs[compared.good]
             boxes = one.boxes_xyxy[pairs["expected"]] - other.boxes_xyxy[pairs["found"]]

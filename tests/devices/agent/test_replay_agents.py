@@ -23,7 +23,7 @@ from ai_edge_litert.interpreter import Interpreter
 from mobiledet import cli
 from mobiledet.bundle import Bundle
 from mobiledet.data.images import load_rgb
-from mobiledet.data.resize import fit
+from mobiledet.data.resize import resize_to_input
 from mobiledet.devices import open_device
 from mobiledet.devices.agent.checks import CHECKS
 from mobiledet.devices.agent.subject import Subject
@@ -69,7 +69,7 @@ def record(bundle: Bundle, pictures: list[Path], path: Path) -> Path:
     runner = Interpreter(str(bundle.root / bundle.select().path)).get_signature_runner()
     ((name, details),) = runner.get_input_details().items()
     inputs = [case.image for case in bundle.golden(bundle.select())]
-    inputs += [fit(load_rgb(picture), bundle.spec.input) for picture in pictures]
+    inputs += [resize_to_input(load_rgb(picture), bundle.spec.input) for picture in pictures]
     cases = []
     for image in inputs:
         outputs = {
