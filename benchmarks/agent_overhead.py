@@ -1,10 +1,10 @@
-"""How much longer an evaluation takes through an agent on this machine than in process.
+"""Measures how much longer an evaluation takes through an agent on this machine than in process.
 
     python benchmarks/agent_overhead.py BUNDLE --data DATA [--images 500] [--turns 3] [--threads 1]
 
 Both sides run the same file over the same images with the same number of threads, in turns: first the detections alone,
 then a whole evaluation, which also keeps all detections on disk and scores. The agent runs in a process of its own. The
-time to bring the bundle there and to load it is left out, as it is in process. The detections must be equal.
+time to upload and load the bundle is not counted on either side. The detections must be equal.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def agent() -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Turn:
-    """One side, once: seconds to detect alone and of a whole evaluation, and what came of it."""
+    """One measurement of one side: seconds for detection alone and for a whole evaluation, and the results."""
 
     detect_s: float
     evaluate_s: float
@@ -63,7 +63,7 @@ class Turn:
 
 
 def take_turn(session: Session, bundle: Bundle, dataset: DetectionSet) -> Turn:
-    """Detect in all images; then evaluate as ``mobiledet evaluate`` does: detect, log every image, score."""
+    """Run on all images; then evaluate as ``mobiledet evaluate`` does: detect, log every image, score."""
     started = time.perf_counter()
     frames = list(session.detect(image.path for image in dataset.images))
     detected = time.perf_counter()
@@ -76,7 +76,7 @@ def take_turn(session: Session, bundle: Bundle, dataset: DetectionSet) -> Turn:
 
 
 def largest_difference(a: Sequence[Frame], b: Sequence[Frame]) -> float:
-    """Of any coordinate in pixels, or of any score; classes must be the same."""
+    """The largest difference of any coordinate in pixels, or of any score; classes must be equal."""
     worst = 0.0
     for left, right in zip(a, b, strict=True):
         if not np.array_equal(left.detections.labels, right.detections.labels):

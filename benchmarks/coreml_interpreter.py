@@ -1,9 +1,9 @@
-"""How long the reference interpreter of Core ML packages takes beside PyTorch, the same networks in one run.
+"""Compares the run time of the reference interpreter of Core ML packages with PyTorch, on the same networks.
 
     python benchmarks/coreml_interpreter.py
 
-It says nothing about Core ML on a device: it tells how long checks and evaluations of packages take here. The bound
-that the interpreter is held to is twice PyTorch's time.
+It says nothing about Core ML on a device, only how long checks and evaluations of packages take here. The target is at
+most twice PyTorch's time.
 """
 
 import argparse
@@ -27,7 +27,7 @@ NETWORKS = {
 
 
 def build(name: str) -> nn.Module:
-    """The network, 1 x 3 x side x side in 0..255 to its outputs; random weights, the same for a name."""
+    """The network, with an input of 1 x 3 x side x side in 0..255 and random weights that depend only on the name."""
     network, detector, side = NETWORKS[name]
     torch.manual_seed(0)
     if not detector:
@@ -48,7 +48,7 @@ def build(name: str) -> nn.Module:
 
 
 def write_package(name: str, path: Path) -> None:
-    """The network as a float32 package."""
+    """Write the network as a float32 package."""
     from mobiledet.spec import OUTPUTS
     from mobiledet_converters.coreml.framework import load_coremltools
     from mobiledet_converters.coreml.lowering import lower
@@ -83,8 +83,8 @@ def interpreter(name: str, path: Path) -> Step:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=15, help="timed runs of each")
-    parser.add_argument("--threads", type=int, default=1, help="of each")
+    parser.add_argument("--steps", type=int, default=15, help="number of timed runs of each side")
+    parser.add_argument("--threads", type=int, default=1, help="number of CPU threads of each side")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for index, name in enumerate(NETWORKS):

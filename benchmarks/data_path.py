@@ -1,9 +1,9 @@
-"""Images a second of the training loader alone: mobiledet against torchvision's v2 transforms doing the same work.
+"""Throughput of the training data loader: mobiledet against torchvision's v2 transforms for the same work.
 
 Both decode the same JPEG files, augment alike in the same order (crop or SSD's zoom-out and IoU crop, stretch to the
 input, flip, colours, removal of tiny boxes) and stack batches in as many worker processes. torchvision works on uint8
 tensors from its own decoder, its fastest way. A third line is mobiledet with a filled --cache-images. All take turns,
-an epoch each, so that the machine's moods hit all.
+an epoch each, so that disturbances affect all of them.
 
     python benchmarks/data_path.py --workers 2
     python benchmarks/data_path.py --data /data/coco --augmentation ssd --workers 16
@@ -57,7 +57,7 @@ Sample = tuple[Tensor, dict[str, Tensor]]
 
 
 def torchvision_transform(name: str, side: int) -> v2.Transform:
-    """The same augmentation of torchvision's parts."""
+    """The same augmentation, composed of torchvision's transforms."""
     options = AUGMENTATIONS[name]
     if name == "ssd":
         view = [
@@ -78,7 +78,7 @@ def torchvision_transform(name: str, side: int) -> v2.Transform:
 
 
 class TorchvisionDataset(Dataset[Sample]):
-    """Pictures and boxes as torchvision's transforms take them."""
+    """Images and boxes in the types that torchvision's transforms expect."""
 
     def __init__(self, images: tuple[LabelledImage, ...], transform: v2.Transform) -> None:
         self.images = images
@@ -101,7 +101,7 @@ def stack(samples: list[Sample]) -> tuple[Tensor, list[dict[str, Tensor]]]:
 
 
 def photographs(folder: Path, count: int) -> DetectionSet:
-    """Shapes at the size of COCO's pictures, with grain that brings their files to about the size of COCO's."""
+    """Images of shapes of COCO's image size, with grain that makes their files about as large as COCO's."""
     write_shapes(folder / "shapes", train=count, val=1)
     shapes = load_split(folder / "shapes", "train")
     rng = np.random.default_rng(0)
@@ -127,13 +127,15 @@ def epoch_seconds(batches: Iterable[object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="folder in COCO's layout; without it pictures are drawn")
+    parser.add_argument("--data", help="folder in COCO's layout; without it images of shapes are generated")
     parser.add_argument("--augmentation", choices=AUGMENTATIONS, default="default")
-    parser.add_argument("--images", type=int, default=512, help="of an epoch")
+    parser.add_argument("--images", type=int, default=512, help="number of images in an epoch")
     parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=5, help="timed ones of each, after one that is not")
+    parser.add_argument(
+        "--epochs", type=int, default=5, help="number of timed epochs of each side, after an untimed one"
+    )
     arguments = parser.parse_args()
     side, batch, workers = arguments.image_size, arguments.batch_size, arguments.workers
     torch.set_num_threads(1)  # as in the workers

@@ -1,8 +1,8 @@
-"""A whole Faster R-CNN file against the sum of its convolutional parts.
+"""Compares a whole Faster R-CNN file with the sum of its convolutional parts.
 
 MobileNetV2, one level, 320 pixels, 100 proposals, 80 classes, random weights. The parts are backbone, neck and first
-head as one file, and the second head on 100 regions as another: what is left is the choice of proposals, RoIAlign and
-post-processing. To be reached: under 1.3.
+head as one file, and the second head on 100 regions as another; the rest is the selection of proposals, RoIAlign and
+post-processing. The target is a ratio below 1.3.
 
     python benchmarks/faster_rcnn_parts.py --rounds 200
 """

@@ -1,5 +1,5 @@
-"""Images a second of one training step (forward, loss, backward, optimiser) of Faster R-CNN: mobiledet against
-torchvision's fasterrcnn_mobilenet_v3_large_320_fpn.
+"""Throughput of a training step (forward, loss, backward, optimiser) of Faster R-CNN: mobiledet against torchvision's
+fasterrcnn_mobilenet_v3_large_320_fpn.
 
 Both train the same network with the same numbers of anchors, proposals and samples, on the same random pictures and
 boxes; torchvision's brings its own transform, mobiledet the settings of `mobiledet train`, as their users get them.
@@ -96,7 +96,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of each, after three that are not")
+    parser.add_argument(
+        "--steps", type=int, default=5, help="number of timed steps of each side, after three untimed ones"
+    )
     arguments = parser.parse_args()
 
     size = arguments.batch_size

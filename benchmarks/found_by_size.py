@@ -1,11 +1,11 @@
-"""How many objects a detector finds, by their size in its input: the curve behind the order of ``mobiledet plan``.
+"""Detection rate of objects by their size in the input: the curve behind the ranking of ``mobiledet plan``.
 
     python benchmarks/found_by_size.py BUNDLE --data DATA [--stride 8] [--score 0.05]
 
-The bundle runs over the validation images. An object counts as found where a detection of its class overlaps it by an
-IoU of at least 0.5. Its size is its shorter side in pixels of the input, in units of the finest stride. Printed are the
-shares by size and the constant K of the best curve size / (size + K), up to a factor that stands for what the detector
-misses at any size.
+The bundle runs over the validation images. An object counts as detected if a detection of its class overlaps it with an
+IoU of at least 0.5. Its size is its shorter side in pixels of the input, in units of the finest stride. The output is
+the detection rate by size, and the constant K of the best-fitting curve size / (size + K), up to a factor for what the
+detector misses at any size.
 """
 
 import argparse

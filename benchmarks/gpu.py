@@ -2,7 +2,7 @@
 whole runs of `mobiledet train`; one JSON file.
 
 Both sides train the same network on the same random pictures and boxes, see ``train_step.py`` and
-``faster_rcnn_step.py``. The file is written anew after each measurement, so that one that is cut off keeps what it has.
+``faster_rcnn_step.py``. The file is written anew after each measurement, so that an interrupted run keeps its results.
 
     benchmarks/gpu.sh --out gpu.json
     benchmarks/gpu.sh --small            # a short form, also without a GPU
@@ -139,7 +139,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--limit", type=float, default=400.0, help="seconds after which no measurement is begun")
+    parser.add_argument(
+        "--limit", type=float, default=400.0, help="time in seconds after which no further measurement is started"
+    )
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and not options.small:

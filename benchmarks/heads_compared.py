@@ -1,4 +1,4 @@
-"""mAP and latency of two heads on one backbone: which should `mobiledet train` take by default?
+"""Compares mAP and latency of two heads on one backbone, to choose the default of `mobiledet train`.
 
 Both are trained on the same images for the same epochs with the defaults of `mobiledet train`, over several seeds, from
 random weights. A run that is done is not done again: results stand in results.jsonl of --out. Latency is that of the
@@ -26,7 +26,7 @@ from mobiledet.training.engine import train
 
 @dataclass(frozen=True)
 class Head:
-    """A detector and its options, in words of the command line."""
+    """A detector and its options, as on the command line."""
 
     detector: str
     detector_options: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ HEADS = {
 
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Of ``TrainConfig``, the data's."""
+    """The options of ``TrainConfig`` for the data."""
     if arguments.data == "shapes":
         return {"data": str(shapes_folder(arguments.images, 200))}
     return {
@@ -62,13 +62,18 @@ def main() -> None:
     parser.add_argument("--train", type=Path)
     parser.add_argument("--val", type=Path)
     parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--images", type=int, default=2000, help="of shapes")
+    parser.add_argument("--images", type=int, default=2000, help="number of generated images of shapes")
     parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--ema-decay", type=float, default=0.998, help="short runs want a short memory")
+    parser.add_argument(
+        "--ema-decay",
+        type=float,
+        default=0.998,
+        help="decay of the moving average of weights; short runs need a lower one",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rounds", type=int, default=100, help="of the latency; 0 leaves it out")
+    parser.add_argument("--rounds", type=int, default=100, help="rounds of the latency measurement; 0 skips it")
     arguments = parser.parse_args()
 
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Int8 against float32 files of the classifiers of all families, as we convert and quantise them.
 
-320 pixels, random weights, calibrated on random pictures: that changes accuracy, not time. To be reached on a processor
+320 pixels, random weights, calibrated on random pictures: this affects accuracy, not time. The targets on a processor
 with 8-bit dot products: 1.6 times as fast for MobileNetV1, V2 and ShuffleNetV2, 1.4 times for GhostNet and
-ShuffleNetV1, and one part in XNNPACK.
+ShuffleNetV1, and a single partition in XNNPACK.
 
     python benchmarks/int8_vs_float32.py --rounds 100
 """

@@ -1,4 +1,4 @@
-"""Run as a program: what a bundle finds on camera-size JPEGs, and in which time, by how they become the input.
+"""Accuracy and time of a bundle on camera-size JPEGs, by the method of resizing them to the input.
 
 python benchmarks/large_pictures.py BUNDLE --data FOLDER [--images 48] [--megapixels 12] [--noise 25]
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--megapixels", type=float, default=12)
-    parser.add_argument("--noise", type=float, default=25, help="standard deviation, of 255")
+    parser.add_argument("--noise", type=float, default=25, help="standard deviation of the noise, in units of 0..255")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     bundle = open_bundle(options.bundle)
@@ -45,12 +45,12 @@ def main() -> None:
     dataset = load_split(options.data, "val").first(options.images)
     with tempfile.TemporaryDirectory() as name:
         large = enlarged(dataset, Path(name), options.megapixels, options.noise)
-        for title, prepare in ways(bundle.spec.input).items():
+        for title, prepare in methods(bundle.spec.input).items():
             print(title, measured(bundle.spec.labels, match_labels(bundle.spec, large), detector, large, prepare))
 
 
 def enlarged(dataset: DetectionSet, folder: Path, megapixels: float, noise: float) -> DetectionSet:
-    """The same pictures and boxes, larger and noisy, as JPEGs in a folder."""
+    """The same images and boxes, enlarged and with noise, as JPEGs in a folder."""
     images = []
     for number, image in enumerate(dataset.images):
         factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
@@ -70,8 +70,8 @@ def enlarged(dataset: DetectionSet, folder: Path, megapixels: float, noise: floa
     return dataclasses.replace(dataset, images=tuple(images))
 
 
-def ways(spec: InputSpec) -> dict[str, Callable[[Path], np.ndarray]]:
-    """From a file to the input of the model."""
+def methods(spec: InputSpec) -> dict[str, Callable[[Path], np.ndarray]]:
+    """Methods that convert a file to the input of the model, by name."""
     if spec.resize != "stretch":
         raise SystemExit(f"pictures are stretched here, and the model wants a {spec.resize_text}; give another bundle")
     rule, four = (dataclasses.replace(spec, sampling=sampling) for sampling in ("mean", "bilinear"))

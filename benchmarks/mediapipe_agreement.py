@@ -1,9 +1,9 @@
-"""MediaPipe Tasks' ObjectDetector on the .tflite files of a bundle, against what our runner finds with them.
+"""Compares the detections of MediaPipe Tasks' ObjectDetector with ours, on the .tflite files of a bundle.
 
 Twice for every precision: with images resized to the model's size beforehand, where both must find the same, and with
 images of their own sizes, which each stretches by a kernel of its own, where most of the confident detections must be
 the same; MediaPipe has no letterbox, so ours stretches there whatever the bundle says. MediaPipe gives boxes in whole
-pixels; ours are rounded likewise before they are compared. Ends with 1 where they agree less than that.
+pixels; ours are rounded likewise before they are compared. The exit status is 1 if they agree less than that.
 
     python benchmarks/mediapipe_agreement.py runs/quickstart/model.mobiledet --images runs/quickstart/shapes/val2017
 """
@@ -30,7 +30,7 @@ from mobiledet.spec import ModelSpec
 
 
 class Case(NamedTuple):
-    """What is compared.
+    """One comparison.
 
     Attributes:
         title: in words.
@@ -53,7 +53,7 @@ CASES = (
 
 @dataclass
 class Agreement:
-    """Counts over images, and the worst of what is the same.
+    """Counts over images, and the largest differences of equal detections.
 
     Attributes:
         ours, theirs: detections.
@@ -84,7 +84,12 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--share", type=float, default=0.8, help="of the detections that must agree at own sizes")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.8,
+        help="fraction of the detections that must agree on images of their own sizes",
+    )
     options = parser.parse_args()
     bundle = open_bundle(options.bundle)
     spec, paths = bundle.spec, list_images(options.images)[: options.count]
@@ -100,20 +105,20 @@ def main() -> None:
 
 
 def confident(detections: Detections, least: float) -> Detections:
-    """Those of at least a score."""
+    """The detections with at least a score."""
     kept = detections.scores >= least
     return Detections(detections.boxes_xyxy[kept], detections.scores[kept], detections.labels[kept])
 
 
 def pictures(paths: Iterable[Path], spec: ModelSpec, stretched: bool) -> Iterator[np.ndarray]:
-    """H x W x 3 uint8 RGB."""
+    """The images, H x W x 3 uint8 RGB."""
     for path in paths:
         pixels = load_rgb(path)
         yield resize_to_input(pixels, spec.input) if stretched else pixels
 
 
 def detections(path: Path, spec: ModelSpec, images: Iterable[np.ndarray]) -> Iterator[tuple[Detections, Detections]]:
-    """What we and MediaPipe find in each image, boxes in whole pixels of it, those without area left out."""
+    """Our detections and MediaPipe's in each image, with boxes in whole pixels, without boxes of zero area."""
     runner = LiteRtDetector(path)
     options = vision.ObjectDetectorOptions(
         base_options=BaseOptions(model_asset_path=str(path)), score_threshold=0.0, max_results=-1

@@ -1,7 +1,7 @@
 """Float32 MobileNetV2 as we export it against the same network built in Keras and converted by TensorFlow.
 
-Both are the classifier with 1000 classes at 320 pixels, random weights. TensorFlow works in a process of its own. To be
-reached: at most 1.02 of the time of the Keras file.
+Both are the classifier with 1000 classes at 320 pixels, random weights. TensorFlow runs in its own process. The target
+is at most 1.02 of the time of the Keras file.
 
     python benchmarks/mobilenet_v2_vs_keras.py --rounds 200
 """

@@ -1,7 +1,7 @@
 """NanoDet-Plus-m as we export it against the authors' network converted by litert-torch as it is.
 
-320 pixels, 80 classes, random weights. Ours decodes and suppresses in the graph; theirs ends in raw outputs. To be
-reached on one thread: at most 0.90 of the plain conversion.
+320 pixels, 80 classes, random weights. Ours includes decoding and suppression; theirs returns raw outputs. The
+target on one thread is at most 0.90 of the time of the plain conversion.
 
     git clone https://github.com/RangiLyu/nanodet
     python benchmarks/nanodet_vs_authors.py nanodet --rounds 200
@@ -73,9 +73,9 @@ def authors_network(checkout: Path) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, help="folder of the authors' repository")
-    parser.add_argument("--rounds", type=int, default=100, help="timed runs of each file")
-    parser.add_argument("--keep", type=Path, help="folder where the files stay, and are taken from")
-    parser.add_argument("--relu", action="store_true", help="measure our network with ReLU and ReLU6 too")
+    parser.add_argument("--rounds", type=int, default=100, help="number of timed runs of each file")
+    parser.add_argument("--keep", type=Path, help="folder in which the files are kept and looked for")
+    parser.add_argument("--relu", action="store_true", help="also measure our network with ReLU and ReLU6")
     options = parser.parse_args()
     torch.manual_seed(0)
     with folder_of(options.keep) as folder:

@@ -1,4 +1,4 @@
-"""What `mobiledet plan` forecasts for networks that its table does not hold, against their measured latency.
+"""Compares the predictions of `mobiledet plan` for networks that are not in its table with measured latencies.
 
 The table is that of `mobiledet profile --all` on this device. The five networks are measured as that command measures,
 into a table of their own (--out), so that a second start measures nothing again.
@@ -6,7 +6,7 @@ into a table of their own (--out), so that a second start measures nothing again
     mobiledet profile --all
     python benchmarks/plan_forecast.py --out runs/unseen.json
 
-Leave the machine alone meanwhile: under load, forecasts were off by up to 50 %. Ends with 1 beyond 15 %.
+Keep the machine idle meanwhile: under load, predictions were off by up to 50 %. The exit status is 1 beyond 15 %.
 """
 
 import argparse
@@ -32,7 +32,7 @@ LIMIT = 0.15
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="table of the networks that are forecast")
+    parser.add_argument("--out", type=Path, required=True, help="file for the table of the predicted networks")
     parser.add_argument("--device", default="local")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""What decoding and suppression cost in the graph of SSDLite: the whole file against the one that ends in raw outputs.
+"""Time of decoding and suppression in the graph of SSDLite: the whole file against one that returns raw outputs.
 
 MobileNetV2, 320 pixels, 3,234 anchors, 80 classes, 300 candidates. The peer is TFLite_Detection_PostProcess at the end
-of the same network. To be reached: at most 1.5 ms on one thread. The weights are random, so that every score passes the
-threshold: the most work for the custom operation; ours takes the same time whatever it finds.
+of the same network. The target is at most 1.5 ms on one thread. The weights are random, so that every score exceeds
+the threshold: the worst case for the custom operation; the time of ours does not depend on the scores.
 
     python benchmarks/post_processing.py --rounds 200
 """

@@ -1,4 +1,4 @@
-"""What quantisation-aware fine-tuning wins back: mAP of a detector's int8 file before it and after, in LiteRT.
+"""The gain of quantisation-aware fine-tuning: mAP of a detector's int8 file before and after, in LiteRT.
 
 The detectors of the built-in shapes lose next to nothing in int8, so the hard case is made here, from a trained
 ShuffleNetV2. In each of its branches a 1x1 convolution with normalisation and ReLU feeds a 3x3 depthwise convolution,
@@ -8,7 +8,7 @@ between the two then differ up to 32-fold in size, as they do in networks that w
 (Nagel et al., arXiv:1906.04721, section 3), and share the one scale that an int8 tensor has.
 
 One run prints the mAP of the float32 and the int8 file, and of PyTorch: of the case as it is, after fine-tuning with
-``--qat``, and after the same fine-tuning without it, so that what further training alone gives is told apart.
+``--qat``, and after the same fine-tuning without it, to separate the gain of further training.
 
     mobiledet quickstart
     python benchmarks/qat_gain.py --checkpoint runs/quickstart/run/best.ckpt --data runs/quickstart/shapes
@@ -45,7 +45,7 @@ DOUBLINGS = 5  # of a channel, at most
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True, help="a trained ShuffleNetV2 detector")
-    parser.add_argument("--data", type=Path, required=True, help="what it was trained on, in COCO's layout")
+    parser.add_argument("--data", type=Path, required=True, help="its training data, in COCO's layout")
     parser.add_argument("--epochs", type=int, default=QAT["epochs"])
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--lr", type=float, default=QAT["lr"])
@@ -87,7 +87,7 @@ def scale_channels(detector: Detector, random: torch.Generator) -> None:
 
 
 def fine_tuned(checkpoint: Path, folder: Path, qat: bool, options: argparse.Namespace) -> Path:
-    """The checkpoint after some epochs more."""
+    """The checkpoint after further epochs."""
     _, spec = load_detector(checkpoint)
     config = TrainConfig(
         data=str(options.data),
@@ -107,7 +107,7 @@ def fine_tuned(checkpoint: Path, folder: Path, qat: bool, options: argparse.Name
 
 
 def report(name: str, checkpoint: Path, options: argparse.Namespace, folder: Path) -> None:
-    """Convert a checkpoint as the export does, but for its gate, and print the mAP of the files and of PyTorch.
+    """Convert a checkpoint as the export does, without its checks, and print the mAP of the files and of PyTorch.
 
     Args:
         name: of the line.

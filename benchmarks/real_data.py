@@ -98,14 +98,14 @@ def arguments_of_command_line() -> argparse.Namespace:
     parser.add_argument("--data", help="a folder of annotated images, in any format that `mobiledet train` reads")
     for name in ("--train-images", "--train-annotations", "--val-images", "--val-annotations"):
         parser.add_argument(name, type=Path, help="instead of --data; annotations are COCO JSON")
-    parser.add_argument("--val-share", type=float, default=0.0, help="as of `mobiledet train`")
+    parser.add_argument("--val-share", type=float, default=0.0, help="as in `mobiledet train`")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--ours", default="", help='more options of `mobiledet train`, such as "--devices 2"')
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--side", type=int, default=320)
-    parser.add_argument("--rounds", type=int, default=100, help="of the latency")
+    parser.add_argument("--rounds", type=int, default=100, help="rounds of the latency measurement")
     arguments = parser.parse_args()
     given = (
         arguments.train_images,
@@ -155,7 +155,7 @@ def coco_folder(arguments: argparse.Namespace) -> Path:
 
 
 def run_of(name: str, seed: int, data: Path, val_set: DetectionSet, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What a run gave: trained, exported and scored now, or before."""
+    """The result of a run, which is trained, exported and scored now unless this was done before."""
     folder: Path = arguments.out / "runs" / f"{name}-{seed}"
     result = folder / "result.json"
     if not result.exists():
@@ -178,7 +178,7 @@ def run_of(name: str, seed: int, data: Path, val_set: DetectionSet, arguments: a
 
 
 def command(name: str, seed: int, data: Path, folder: Path, arguments: argparse.Namespace) -> list[str]:
-    """Of the training."""
+    """The command of the training."""
     model = MODELS[name]
     numbers = ["--epochs", str(arguments.epochs), "--batch-size", str(arguments.batch_size), "--seed", str(seed)]
     if model.script:
@@ -234,7 +234,7 @@ def peers_python(out: Path) -> Path:
 def exported_and_found(
     name: str, seed: int, data: Path, folder: Path, val_set: DetectionSet, arguments: argparse.Namespace
 ) -> list[Detections]:
-    """Write the float32 file of a run, and what it finds on the validation pictures."""
+    """Write the float32 file of a run, and its detections on the validation images."""
     model = MODELS[name]
     if model.read is not None:
         timed([*command(name, seed, data, folder, arguments), "--export-only"], folder / "export.log")
@@ -311,7 +311,7 @@ def summarised(
 
 
 def table(summary: dict[str, Any]) -> str:
-    """In Markdown."""
+    """The summary as a Markdown table."""
     lines = [
         "| model | mAP | of the seeds | AP50 | CPU minutes | latency, ms | MB | ours less this, 95 % interval |",
         "|---|---|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""What a .tflite file of each kind finds on pictures; part of ``real_data.py``."""
+"""Runs .tflite files of each kind on images; part of ``real_data.py``."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -61,7 +61,7 @@ TORCHVISION = Read(of_torchvision, 0.55, "stretch")  # as its SSDLite320 does
 
 
 def found_by_peer(file: Path, read: Read, images: Iterable[LabelledImage], side: int, classes: int) -> list[Detections]:
-    """Detections in pixels of the pictures."""
+    """The detections of a peer's file, in pixels of the images."""
     interpreter = Interpreter(model_path=str(file))
     interpreter.allocate_tensors()
     (given,) = interpreter.get_input_details()
@@ -90,7 +90,7 @@ def _suppressed(candidates: Candidates, iou: float) -> Detections:
 
 
 def found_by_ours(bundle: Path, images: Iterable[LabelledImage]) -> list[Detections]:
-    """Detections in pixels of the pictures, by the float32 file of a bundle."""
+    """The detections of a bundle's float32 file, in pixels of the images."""
     with Detector.open(bundle, file="float32") as detector:
         results = detector.detect([image.path for image in images], score=0.0)
     return [Detections(result.boxes, result.scores, result.labels) for result in results]

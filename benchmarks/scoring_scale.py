@@ -5,8 +5,8 @@
 Writes annotations of COCO's size (80 classes, 7.3 objects an image) and a log of detections as `mobiledet evaluate`
 leaves it when it is interrupted after the last image; then a fresh process reads both back and scores, as a resumed
 evaluation does. Detections are objects moved a little and boxes at random. The default scorer and its peer
-faster-coco-eval score in one run, and their times are told as a ratio; --judge also lets pycocotools score them, which
-takes minutes.
+faster-coco-eval score in one run, and their times are reported as a ratio; with --judge, pycocotools scores them, too,
+which takes minutes.
 """
 
 import argparse
@@ -35,7 +35,7 @@ ORIGIN = Origin("0" * 64, "model.tflite", DEVICE, Execution("auto", "cpu", 0.0, 
 
 
 def write(folder: Path, images: int, detections: int) -> None:
-    """Annotations and the log."""
+    """Write annotations and the log."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
     Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "blank.jpg")
@@ -68,7 +68,7 @@ def _boxes(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def score(folder: Path, scorer: str) -> None:
-    """Read everything back and score; prints what it took."""
+    """Read everything back and score; prints time and memory."""
     started = time.perf_counter()
     dataset = load_coco(folder / "images", folder / "annotations.json")
     with open_log(folder / "log", ORIGIN) as log:

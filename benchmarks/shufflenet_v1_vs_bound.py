@@ -1,7 +1,7 @@
 """ShuffleNetV1's features as we export them against the same network without shuffles: the bound.
 
 Three maps at 320 pixels, three groups, random weights. The plain conversion of the network without shuffles gives wrong
-numbers at the least cost. To be reached: at most 1.05 of it. What our other passes save is in the last line.
+numbers at the least cost. The target is at most 1.05 times its time. The last line shows what our other passes save.
 
     python benchmarks/shufflenet_v1_vs_bound.py --rounds 200
 """
@@ -17,7 +17,7 @@ KEY = "shufflenet_v1_1x_g3"
 
 
 def without_shuffles() -> nn.Module:
-    """Branches that believe in a single group, of which nothing but the shuffle takes notice."""
+    """Networks whose branches are told that they have one group, which only disables the shuffle."""
     network = build_backbone(KEY).eval()
     for module in network.modules():
         if isinstance(module, Branch):

@@ -1,6 +1,6 @@
 """ShuffleNetV2's features as we export them against torchvision's module converted by litert-torch as it is.
 
-Three maps at 320 pixels, random weights. To be reached: at most 0.90 of the plain conversion.
+Three maps at 320 pixels, random weights. The target is at most 0.90 of the time of the plain conversion.
 
     python benchmarks/shufflenet_v2_vs_litert_torch.py --rounds 200
 """

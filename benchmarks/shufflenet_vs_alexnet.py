@@ -1,7 +1,7 @@
 """Latency of ShuffleNet (arXiv:1707.01083) against AlexNet: both as float32 TFLite files, in turn, in one run.
 
 The paper's section 4.5 reports ShuffleNet 0.5x with 3 groups about 13 times as fast as AlexNet, of the same accuracy,
-on one core of a phone. AlexNet is torchvision's; the weights are random, which changes no time.
+on one core of a phone. AlexNet is torchvision's; the weights are random, which does not change the time.
 
     python benchmarks/shufflenet_vs_alexnet.py --rounds 200
 """
@@ -24,7 +24,7 @@ PAPER_RATIO = 13
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=100, help="timed runs of each network")
+    parser.add_argument("--rounds", type=int, default=100, help="number of timed runs of each network")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 

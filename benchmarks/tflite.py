@@ -1,4 +1,4 @@
-"""Networks as .tflite files, timed in turn in one run: what the benchmarks of the exporter share."""
+"""Converts networks to .tflite files and times them in turn; shared by the benchmarks of the exporter."""
 
 import argparse
 import shutil
@@ -27,15 +27,15 @@ COCO = tuple(f"class {number}" for number in range(80))
 
 
 def options_from_command_line(description: str | None) -> argparse.Namespace:
-    """``rounds``: how often each file is to run; ``keep``: where the files stay."""
+    """Parse the options ``rounds``, the number of runs of each file, and ``keep``, a folder for the files."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=100, help="timed runs of each file")
-    parser.add_argument("--keep", type=Path, help="folder where the files stay, and are taken from")
+    parser.add_argument("--rounds", type=int, default=100, help="number of timed runs of each file")
+    parser.add_argument("--keep", type=Path, help="folder in which the files are kept and looked for")
     return parser.parse_args()
 
 
 def converted(networks: Mapping[str, Network], folder: Path) -> dict[str, Path]:
-    """The files of the networks; those that lie in the folder already are taken as they are."""
+    """The files of the networks; existing files in the folder are reused."""
     files = {name: folder / f"{name}.tflite" for name in networks}
     missing = {name: network for name, network in networks.items() if not files[name].exists()}
     if missing:
@@ -72,7 +72,7 @@ def exported(
 
 @contextmanager
 def folder_of(keep: Path | None) -> Iterator[Path]:
-    """The folder that is kept, or one that vanishes."""
+    """The folder to keep, or a temporary one."""
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep
@@ -82,7 +82,7 @@ def folder_of(keep: Path | None) -> Iterator[Path]:
 
 
 def compare(files: Mapping[str, Path], rounds: int) -> dict[int, dict[str, float]]:
-    """Print a table; the first file is the peer that the others are held against.
+    """Print a table; the first file is the peer with which the others are compared.
 
     Returns:
         median milliseconds by threads and name.

@@ -1,9 +1,9 @@
-"""Run as a program: the mAP that slices bring on pictures of many times the usual size, and the time they cost.
+"""The gain in mAP and the cost in time of tiles, on images of many times the usual size.
 
 python benchmarks/tiles_on_mosaics.py BUNDLE --data FOLDER [--val-set test] [--grid 1 2 3] [--tiles auto]
 
-The validation pictures of one size are laid side by side, GRID by GRID, so that their objects become small for the
-detector, which is what slices are for. Beside the rule of ``evaluation.tile_merging`` stand the whole pictures alone.
+The validation images of one size are arranged side by side, GRID by GRID, so that their objects become small for the
+detector, which is the use case of tiles. The output compares tiles with whole images alone.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def mosaics(dataset: DetectionSet, folder: Path, grid: int) -> DetectionSet:
-    """Pictures of grid x grid of the set's most frequent size, and their boxes; what does not fill one is left out."""
+    """Mosaics of grid x grid images of the most frequent size, with their boxes; an incomplete one is left out."""
     size = Counter((image.width, image.height) for image in dataset.images).most_common(1)[0][0]
     alike = [image for image in dataset.images if (image.width, image.height) == size]
     step = grid * grid

@@ -1,13 +1,13 @@
-"""Ids of ``mobiledet.tracking`` beside those of supervision's ByteTrack, on crowds whose identities are known.
+"""Compares ``mobiledet.tracking`` with supervision's ByteTrack, on simulated crowds with known identities.
 
 python benchmarks/tracking.py            (needs supervision 0.25 and scipy)
 
-Boxes of people walk through a picture of 1280 x 720 pixels, turn, hide each other and come back; a detector is
-imitated that misses, is unsure of what is hidden, and invents. Told are, for each tracker and the mean of the crowds:
-id switches (a person's id is another than the last one), the ids that were given for each person, IDF1 (Ristani and
-others, Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking, arXiv 1609.01775), the share of
-detections that have an id, and milliseconds a frame. ``greedy`` is our tracker, ``exact`` the same with the
-assignment of most IoU.
+Boxes of people move through an image of 1280 x 720 pixels, turn, occlude each other and come back; a simulated detector
+has missed detections, low scores for occluded people, and false detections. The output has, for each tracker and as the
+mean over the crowds: id switches (the id of a person changes), the number of ids for each person, IDF1 (Ristani and
+others, Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking, arXiv 1609.01775), the fraction of
+detections with an id, and milliseconds per frame. ``greedy`` is our tracker, ``exact`` the same with the assignment of
+maximum total IoU.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Update = Callable[[Detections], tuple[np.ndarray, np.ndarray]]  # ids, and the p
 
 
 def crowd(seed: int, people: int, frames: int) -> list[Frame]:
-    """What a detector finds of people who walk."""
+    """Simulated detections of walking people."""
     random = np.random.default_rng(seed)
     tall = random.uniform(80, 200, people)
     size = np.column_stack([0.4 * tall, tall])
@@ -95,7 +95,7 @@ def theirs_update() -> Update:
 
 
 class Exact:
-    """In the place of our tracker's two steps: the overlaps, and pairs that have the most of them in all."""
+    """Replaces two steps of our tracker: the overlaps, and the assignment with the largest total overlap."""
 
     def pairwise_iou(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         self.iou = pairwise_iou(a, b)
@@ -109,7 +109,7 @@ class Exact:
 
 
 def measure(update: Update, frames: list[Frame], people: int) -> dict[str, float]:
-    """What the ids are worth."""
+    """Metrics of the ids."""
     switches = given = sure = 0
     last: dict[int, int] = {}
     pairs: dict[tuple[int, int], int] = {}

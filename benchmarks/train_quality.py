@@ -117,7 +117,7 @@ def train_torchvision(
 
 
 def train_and_score(peer: Peer, folder: Path, arguments: argparse.Namespace) -> float:
-    """torchvision's; returns the mAP."""
+    """Train and score torchvision's detector; returns the mAP."""
     model = train_torchvision(peer, folder, arguments.epochs, arguments.batch_size)
     return score(model, load_split(str(folder), "val"), arguments.batch_size)
 
@@ -138,7 +138,7 @@ def score(model: nn.Module, val_set: DetectionSet, batch_size: int) -> float:
 
 
 def train_mobiledet(peer: Peer, folder: Path, out: Path, arguments: argparse.Namespace) -> float:
-    """Returns the mAP."""
+    """Train and score mobiledet's detector; returns the mAP."""
     config = TrainConfig(
         data=str(folder),
         backbone=peer.backbone,
@@ -163,9 +163,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--lr", type=float, help="mobiledet's; torchvision has its own")
-    parser.add_argument("--ema-decay", type=float, default=0.998, help="mobiledet's; short runs want a short memory")
-    parser.add_argument("--only", choices=("torchvision", "mobiledet"), help="train one of the two, to compare later")
+    parser.add_argument("--lr", type=float, help="learning rate of mobiledet; torchvision has its own")
+    parser.add_argument(
+        "--ema-decay",
+        type=float,
+        default=0.998,
+        help="decay of mobiledet's moving average of weights; short runs need a lower one",
+    )
+    parser.add_argument(
+        "--only", choices=("torchvision", "mobiledet"), help="train only one of the two, to compare later"
+    )
     arguments = parser.parse_args()
 
     peer = PEERS[arguments.detector]

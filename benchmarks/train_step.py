@@ -1,4 +1,4 @@
-"""Images a second of one training step (forward, loss, backward, optimiser): mobiledet against torchvision.
+"""Throughput of a training step (forward, loss, backward, optimiser): mobiledet against torchvision.
 
 Both train the network of torchvision's ssdlite320_mobilenet_v3_large on the same random pictures and boxes;
 torchvision brings its own transform, matcher and loss, mobiledet the settings of `mobiledet train`, as their users get
@@ -79,7 +79,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--steps", type=int, default=15, help="timed steps of each, after three that are not")
+    parser.add_argument(
+        "--steps", type=int, default=15, help="number of timed steps of each side, after three untimed ones"
+    )
     arguments = parser.parse_args()
 
     batch = arguments.batch_size

@@ -1,4 +1,4 @@
-"""Peers measured in one run: each in a process of its own, as its users have it, taking turns step by step."""
+"""Measures peers in one run: each in its own process, with its own defaults, taking turns step by step."""
 
 import itertools
 import multiprocessing
@@ -41,7 +41,7 @@ class Trained(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one peer.
+    """The measurements of one peer.
 
     Attributes:
         step_s: median seconds of a step.
@@ -57,7 +57,7 @@ class Measured:
 def take_turns(
     peers: Mapping[str, Callable[[], Step]], steps: int, threads: int, warm_up: int = 3
 ) -> dict[str, Measured]:
-    """Let every peer do one step after the other, so that the machine's moods hit all.
+    """Let the peers take turns, one step each, so that disturbances affect all of them.
 
     Args:
         peers: makers of the step, by name; picklable, each is called in the peer's process.
@@ -90,7 +90,7 @@ def take_turns(
 
 
 def print_training(measured: dict[str, Measured], batch_size: int) -> None:
-    """A line for each peer, and how many times as many images the last one trains as the first."""
+    """Print a line for each peer, and the ratio of the throughputs of the last and the first."""
     for name, peer in measured.items():
         speed, memory = batch_size / peer.step_s, peer.peak_memory_bytes / 1e9
         print(

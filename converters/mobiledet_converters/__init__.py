@@ -1,1 +1,1 @@
-"""Converters from a mobiledet checkpoint to the files that phones run: TFLite and Core ML."""
+"""Converters from a mobiledet checkpoint to model files for phones: TFLite, Core ML and Core AI."""

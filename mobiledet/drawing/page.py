@@ -26,7 +26,7 @@ def render_page(title: str, subtitle: str, sections: Sequence[Markup], footer: M
         subtitle: a line below it.
         sections: ``section`` elements; they may be empty.
         footer: the last section.
-        names: the name by which the head of the page links to the section with an id, in this order; those that are not
+        names: names of the links at the top of the page by the id of their section, in this order; those that are not
             there get no link.
     """
     body = join(*sections, footer)

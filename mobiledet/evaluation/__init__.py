@@ -1,1 +1,1 @@
-"""Measure exported files on devices, and show what came out. No torch."""
+"""Measures exported files on devices, and reports the results. Does not import torch."""

@@ -1,1 +1,1 @@
-"""Which network to train: forecasts from a device's table of latencies and from the boxes of a data set."""
+"""Recommends a network to train, by predictions from a device's latency table and from the boxes of a data set."""

@@ -1,1 +1,1 @@
-"""What a network costs and where its time goes, held against the four guidelines of ShuffleNet V2."""
+"""Costs and run time of a network, checked against the four guidelines of ShuffleNet V2."""

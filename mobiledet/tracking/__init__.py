@@ -1,1 +1,1 @@
-"""Objects followed from frame to frame, and counted where they cross lines and stay in zones."""
+"""Tracks objects from frame to frame, and counts them at lines and in zones."""

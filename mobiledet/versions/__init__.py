@@ -1,1 +1,1 @@
-"""Two versions of a detector on the same images: is the new one better, worse, or merely different?"""
+"""Compares two versions of a detector on the same images."""

@@ -1,1 +1,1 @@
-"""Published detectors by name: a table of them, and their weights as checkpoints of this project."""
+"""Published detectors by name: the table, and the conversion of their weights to checkpoints."""

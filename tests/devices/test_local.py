@@ -74,7 +74,7 @@ def test_golden_passes(patch_bundle: Bundle) -> None:
     ("variant", "reason"),
     [
         ("silent", "does not reproduce the outputs of model.float32.tflite: it finds nothing at all"),
-        ("shifted", r"gives: its boxes are shifted by \(\+0\.050, \+0\.050\).* misses red"),
+        ("shifted", r"tflite: its boxes are shifted by \(\+0\.050, \+0\.050\).* misses red"),
         ("not_a_number", "not finite"),
     ],
 )

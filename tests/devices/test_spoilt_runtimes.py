@@ -329,7 +329,7 @@ def test_wrong_inputs_are_refused_with_a_word(
     name: str, accelerator: str, detector: LiteRtDetector, square_bundle: Bundle
 ) -> None:
     spoil, word = SPOILT_INPUTS[name]
-    with pytest.raises(UserError, match=rf"gives: .*({word}).*; golden case "):
+    with pytest.raises(UserError, match=rf"tflite: .*({word}).*; golden case "):
         replay_golden(square_bundle, FILE, accelerator, lambda case: look(detector, spoil(case.image)))
 
 
@@ -343,7 +343,7 @@ def test_pictures_that_are_decoded_or_resized_otherwise(
         pixels = SPOILT_DECODERS[name](decode_rgb(case.encoded, "x")) if case.encoded else case.image
         return look(detector, pixels)
 
-    with pytest.raises(UserError, match=r"gives: it decodes or resizes pictures otherwise \(.*\); golden case 2: "):
+    with pytest.raises(UserError, match=r"tflite: it decodes or resizes pictures otherwise \(.*\); golden case 2: "):
         replay_golden(square_bundle, FILE, "xnnpack", detect)
 
 

@@ -1,1 +1,1 @@
-"""Checkpoint to Core AI assets."""
+"""Converts checkpoints to Core AI assets."""

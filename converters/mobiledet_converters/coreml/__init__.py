@@ -1,1 +1,1 @@
-"""Checkpoint to Core ML packages."""
+"""Converts checkpoints to Core ML packages."""

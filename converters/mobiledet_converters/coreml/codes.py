@@ -1,4 +1,4 @@
-"""Does a package compute with the same integers as the network of PyTorch that it was made of?"""
+"""Checks that a package computes with the same integers as the PyTorch network that it was converted from."""
 
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from mobiledet.mil.model import CoreMlModel
 from mobiledet_converters.coreml.quantize import to_pixels
 from mobiledet_converters.wrapper import ImageGraph
 
-LEAST_EQUAL = 0.99
+MIN_EQUAL = 0.99  # fraction of the codes
 
 
 class MilRounding(TorchFunctionMode):
-    """Lets the quantisers of PyTorch round as those of MIL do, and keeps the codes that they give.
+    """Makes PyTorch's quantisers round like those of MIL, and records their codes.
 
-    Sums of scaled integers often lie halfway between two codes. There MIL rounds the quotient to even, and PyTorch
-    multiplies by the reciprocal, whose last digit decides: a code that differs by one spreads through all later layers.
-    So PyTorch is given values that are rounded already, as MIL rounds.
+    Sums of scaled integers are often halfway between two codes. MIL rounds the quotient to even then, while PyTorch
+    multiplies by the reciprocal, whose last digit decides; a code that differs by one affects all later layers. So the
+    values are rounded as in MIL before PyTorch quantises them.
     """
 
     def __init__(self) -> None:
@@ -38,20 +38,19 @@ class MilRounding(TorchFunctionMode):
 
 @torch.inference_mode()
 def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[str, Any]:
-    """Run both on an image and compare what their quantisers give.
+    """Run both on an image and compare the codes of their quantisers.
 
-    Everything between the quantisers is computed in 32 bits: how a device rounds there is another question, which the
-    detections answer. So do they for the second of two stages: it looks at regions in the order of a ranking, which the
-    last digit decides.
+    Everything between the quantisers is computed in 32 bits; how a device rounds there is checked by the detections. So
+    is the second stage of a two-stage detector, because the order of its regions depends on a ranking.
 
     Args:
-        graph: the finalised network of PyTorch.
-        package: made of it.
+        graph: the finalised PyTorch network.
+        package: the package that was converted from it.
         image: height x width x 3 uint8 RGB.
 
     Returns:
-        JSON values: ``equal``, the share of equal codes; ``tensors``, how many were compared; ``lost``, quantisers of
-        PyTorch that have no counterpart in the package.
+        JSON values: ``equal``, the fraction of equal codes; ``tensors``, the number of compared tensors; ``lost``, the
+        number of PyTorch's quantisers without a counterpart in the package.
     """
     detector: Any = graph.detector
     with MilRounding() as recorder:
@@ -60,7 +59,7 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
 
     def observe(_: str, values: Tensor) -> None:
         if values.dtype in (torch.int8, torch.uint8):
-            # what PyTorch counts from 0 with a zero point of 128, Core ML counts from -128 with none
+            # PyTorch's codes start at 0 with a zero point of 128, Core ML's at -128 without one
             codes = values.numpy().astype(np.int16) + (128 if values.dtype == torch.int8 else 0)
             found.setdefault(tuple(values.shape), []).append(codes)
 
@@ -77,16 +76,16 @@ def compare_codes(graph: ImageGraph, package: Path, image: np.ndarray) -> dict[s
 
 
 def codes_problem(codes: dict[str, Any]) -> str:
-    """What tells the package's integers from PyTorch's, in words; empty where nothing does.
+    """Description of a difference between the package's integers and PyTorch's; empty if there is none.
 
-    A code that differs by one spreads through the layers behind it, so the package may be sound all the same.
+    A code that differs by one affects the following layers, so the package may still be usable.
 
     Args:
-        codes: of ``compare_codes``.
+        codes: the values from ``compare_codes``.
     """
-    if codes["equal"] >= LEAST_EQUAL and codes["lost"] <= (codes["lost"] + codes["tensors"]) // 4:
+    if codes["equal"] >= MIN_EQUAL and codes["lost"] <= (codes["lost"] + codes["tensors"]) // 4:
         return ""
     return (
-        f"it does not compute with PyTorch's integers: {codes['equal']:.2%} of the codes are equal, {LEAST_EQUAL:.0%} "
+        f"it does not compute with PyTorch's integers: {codes['equal']:.2%} of the codes are equal, {MIN_EQUAL:.0%} "
         f"are needed; {codes['lost']} of {codes['lost'] + codes['tensors']} quantisers have no counterpart"
     )

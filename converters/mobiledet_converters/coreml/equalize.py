@@ -1,4 +1,4 @@
-"""Channels of a network equalised before its quantisation, see ``mobiledet_converters.equalization``."""
+"""Equalises the channels of a network before its quantisation, see ``mobiledet_converters.equalization``."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ from torch import Tensor, fx, nn
 
 from mobiledet_converters.equalization import channel_factors
 
-HOMOGENEOUS = (nn.LeakyReLU, nn.ReLU, nn.ZeroPad2d)  # what may stand in between: a positive factor goes through
+HOMOGENEOUS = (nn.LeakyReLU, nn.ReLU, nn.ZeroPad2d)  # allowed in between: layers that commute with positive factors
 
 
 class Pair(NamedTuple):
     """Two convolutions with nothing but activations between them.
 
     Attributes:
-        first: of any kind.
-        second: depthwise.
-        between: node of what the second one takes.
+        first: a convolution of any kind.
+        second: a depthwise convolution.
+        between: the node whose output the second one reads.
     """
 
     first: nn.Conv2d
@@ -28,7 +28,7 @@ class Pair(NamedTuple):
 
 
 class _ChannelRanges(fx.Interpreter):
-    """Runs a network and notes the largest absolute value of each channel at some nodes."""
+    """Runs a network and records the largest absolute value of each channel at some nodes."""
 
     def __init__(self, network: fx.GraphModule, nodes: Iterable[fx.Node]) -> None:
         super().__init__(network)
@@ -42,7 +42,7 @@ class _ChannelRanges(fx.Interpreter):
 
 
 def find_pairs(network: fx.GraphModule) -> list[Pair]:
-    """All pairs of a folded network whose tensors in between nobody else reads."""
+    """All pairs of a folded network whose tensors in between have no other readers."""
     modules = dict(network.named_modules())
     uses = Counter(node.target for node in network.graph.nodes)
 
@@ -68,11 +68,11 @@ def equalize(network: fx.GraphModule, inputs: Iterable[Tensor]) -> int:
     """Change the weights of a folded network in place; it computes the same up to rounding.
 
     Args:
-        network: see ``quantize.fold_normalisation``.
-        inputs: of it, each 1 x 3 x height x width.
+        network: a network from ``quantize.fold_normalisation``.
+        inputs: its inputs for calibration, each 1 x 3 x height x width.
 
     Returns:
-        how many pairs of convolutions were changed.
+        the number of changed pairs of convolutions.
     """
     pairs = find_pairs(network)
     ranges = _ChannelRanges(network, (pair.between for pair in pairs))

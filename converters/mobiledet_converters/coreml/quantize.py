@@ -1,8 +1,8 @@
-"""Weights and activations of 8 bits (W8A8): a detector whose networks compute with integers.
+"""8-bit weights and activations (W8A8): quantises the networks of a detector.
 
-coremltools' LinearQuantizer puts a quantiser behind each operation of a network, images of the training set show it
-the values that occur, and what comes out is a network of PyTorch again, whose codes the Core ML package must give.
-Box decoding and suppression, and the proposals of a detector of two stages, keep 32 bits.
+coremltools' LinearQuantizer inserts a quantiser after each operation of a network and calibrates it with training
+images. The result is again a PyTorch network, whose codes the Core ML package must reproduce. Box decoding and
+suppression, and the proposals of a two-stage detector, use 32 bits.
 """
 
 import copy
@@ -26,8 +26,8 @@ from mobiledet_converters.equalization import sample
 from mobiledet_converters.wrapper import ImageGraph
 
 W8A8 = "w8a8"
-SMALLEST_SCALE = 2.0**-24  # of 16-bit floats
-# operations of a traced network that move numbers and compute none
+SMALLEST_SCALE = 2.0**-24  # smallest positive 16-bit float
+# operations of a traced network that only move values
 SHAPING = ("permute", "reshape", "flatten", torch.cat, operator.getitem)
 SETTINGS = {
     "global_config": {
@@ -39,7 +39,7 @@ SETTINGS = {
 
 
 class DenseNetwork(nn.Module):
-    """Everything of a dense detector up to its raw outputs, as a tuple."""
+    """A dense detector without post-processing, with its raw outputs as a tuple."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class DenseNetwork(nn.Module):
 
 
 class FirstStage(nn.Module):
-    """The feature maps of a detector of two stages, then the logits and offsets of its first stage."""
+    """The first stage of a two-stage detector: returns the feature maps, followed by logits and offsets."""
 
     def __init__(self, detector: TwoStageDetector) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class FirstStage(nn.Module):
 
 
 class SecondStage(nn.Module):
-    """Regions to what the box head says of them."""
+    """The box head of a two-stage detector: regions to logits and offsets."""
 
     def __init__(self, detector: TwoStageDetector) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class SecondStage(nn.Module):
 
 
 class WholeNetwork(nn.Module):
-    """Stands for a backbone, and gives what the whole network gives."""
+    """Replaces a backbone, and returns the outputs of the whole network."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -89,10 +89,10 @@ class WholeNetwork(nn.Module):
 
 
 class LastOutputs(nn.Module):
-    """Stands for a head: its outputs are there already, as the last two.
+    """Replaces a head: returns the last two of its inputs, which are the head's outputs already.
 
     Args:
-        names: a NamedTuple of two, which the head gives.
+        names: type of the head's outputs, a NamedTuple with two fields.
     """
 
     def __init__(self, names: Callable[[Tensor, Tensor], Any] = RawOutputs) -> None:
@@ -108,29 +108,29 @@ class Networks:
     """The networks of a detector.
 
     Attributes:
-        network: image to raw outputs, or to the first stage's.
-        box_head: of a detector of two stages.
+        network: network from an image to the raw outputs, or to those of the first stage.
+        box_head: second stage of a two-stage detector; None for others.
     """
 
     network: nn.Module
     box_head: nn.Module | None = None
 
     def __iter__(self) -> Iterator[nn.Module]:
-        """Those that there are."""
+        """Iterate over the networks."""
         yield self.network
         if self.box_head is not None:
             yield self.box_head
 
 
 def networks_of(detector: Detector) -> Networks:
-    """What of a detector can be quantised."""
+    """The networks of a detector that can be quantised."""
     if isinstance(detector, TwoStageDetector):
         return Networks(FirstStage(detector), SecondStage(detector))
     return Networks(DenseNetwork(detector))
 
 
 def with_networks(detector: Detector, networks: Networks) -> Any:
-    """A copy of a detector with other networks inside."""
+    """A copy of a detector with replaced networks."""
     result: Any = copy.deepcopy(detector)
     result.backbone, result.neck = WholeNetwork(networks.network), nn.Identity()
     if networks.box_head is None:
@@ -141,14 +141,14 @@ def with_networks(detector: Detector, networks: Networks) -> Any:
 
 
 class Quantization:
-    """A detector on its way to integers: prepared, shown images, finalised.
+    """Quantises a detector: prepares and calibrates it; ``finalize`` then returns the quantised graph.
 
     Args:
-        graph: in evaluation mode, as it is lowered.
-        images: N x height x width x 3 uint8 RGB images for calibration; scales fit what occurs in them.
+        graph: the graph of the detector, in evaluation mode.
+        images: N x height x width x 3 uint8 RGB calibration images, to which scales are fitted.
 
     Attributes:
-        detector: with quantisers inside that imitate integers.
+        detector: the detector with fake quantisers, which simulate integers.
     """
 
     def __init__(self, graph: ImageGraph, images: np.ndarray) -> None:
@@ -180,11 +180,14 @@ class Quantization:
         self.detector.apply(enable_fake_quant)
 
     def finalize(self) -> ImageGraph:
-        """The graph with integers inside, as coremltools reads them, and with no constant that 16 bits would change:
-        else a package, which holds scales and biases in 16 bits, would compute with other integers."""
+        """The quantised graph, in the form that coremltools reads.
+
+        Scales and biases are rounded to 16 bits, in which a package stores them; otherwise it would compute other
+        integers.
+        """
         finished = [quantizer.finalize() for quantizer in self._quantizers]
         for network in finished:
-            network.graph.eliminate_dead_code()  # quantisers whose output is not used any more
+            network.graph.eliminate_dead_code()  # quantisers whose outputs are unused
             network.recompile()
             _round_constants(network)
         graph = copy.deepcopy(self._graph)
@@ -194,7 +197,7 @@ class Quantization:
 
 
 def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:
-    """One for each network."""
+    """An example input for each network."""
     image = torch.zeros(1, 3, *size)
     if not isinstance(detector, TwoStageDetector):
         return [image]
@@ -205,11 +208,12 @@ def _example_inputs(detector: Detector, size: tuple[int, int]) -> list[Tensor]:
 
 
 def fold_normalisation(network: nn.Module) -> fx.GraphModule:
-    """A copy as a graph in which each normalisation is folded into the convolution before it.
+    """A traced copy of a network in which each batch normalisation is folded into the convolution before it.
 
-    A convolution that serves several levels with a normalisation each becomes one for each level. PyTorch's preparation
-    for quantisation would fold the first of them into all. Modules that do nothing, as passes leave them where
-    normalisations were, go too: between a convolution and its activation they would be taken for a place to quantise.
+    A convolution that is shared by several levels with a normalisation each becomes one convolution for each level;
+    PyTorch's preparation for quantisation would fold the first normalisation into all. Identity modules, which passes
+    leave in place of normalisations, are removed, because a quantiser would be inserted between a convolution and its
+    activation there.
     """
     graph = fx.symbolic_trace(copy.deepcopy(network).eval())
     modules = dict(graph.named_modules())
@@ -247,24 +251,27 @@ def _round_constants(network: nn.Module) -> None:
 
 
 def _release_outputs(prepared: fx.GraphModule) -> None:
-    """Take the quantisers off the way from the last operations to the outputs: 256 scores would tie too often, and what
-    follows computes in 32 bits anyway. What an output has in common with the rest of the network keeps them there."""
+    """Remove the quantisers between the last operations and the outputs.
+
+    With 256 different scores there would be too many ties, and the following operations use 32 bits anyway. A quantiser
+    is kept if the rest of the network also reads its output.
+    """
     modules = dict(prepared.named_modules(remove_duplicate=False))
     (output,) = (node for node in prepared.graph.nodes if node.op == "output")
-    way, waiting, quantisers = {output}, list(output.all_input_nodes), []
+    path, waiting, quantisers = {output}, list(output.all_input_nodes), []
     while waiting:
         node = waiting.pop()
         is_quantiser = node.op == "call_module" and hasattr(modules[str(node.target)], "fake_quant_enabled")
-        if node in way or not (is_quantiser or node.target in SHAPING):
+        if node in path or not (is_quantiser or node.target in SHAPING):
             continue
-        way.add(node)
+        path.add(node)
         waiting.extend(node.all_input_nodes)
         if is_quantiser:
             quantisers.append(node)
     for node in quantisers:
-        # whoever asks for the shape alone would keep a quantiser that nobody needs
+        # a reader that needs only the shape must not keep an unused quantiser
         node.replace_all_uses_with(
-            node.all_input_nodes[0], delete_user_cb=lambda user: user in way or user.target is getattr
+            node.all_input_nodes[0], delete_user_cb=lambda user: user in path or user.target is getattr
         )
         if not node.users:
             prepared.graph.erase_node(node)
@@ -272,5 +279,5 @@ def _release_outputs(prepared: fx.GraphModule) -> None:
 
 
 def to_pixels(images: np.ndarray) -> Tensor:
-    """N x height x width x 3 bytes as N x 3 x height x width floats, values kept."""
+    """Convert N x height x width x 3 bytes to N x 3 x height x width floats with the same values."""
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()

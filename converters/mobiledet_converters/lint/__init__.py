@@ -1,1 +1,1 @@
-"""What will hold a .tflite file up on a processor, a GPU or an NPU, found in the file itself before it is shipped."""
+"""Finds problems of a model file on CPUs, GPUs and NPUs before it is shipped."""

@@ -1,1 +1,1 @@
-"""Checkpoint to .tflite files."""
+"""Converts checkpoints to .tflite files."""

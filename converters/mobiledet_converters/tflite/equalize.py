@@ -1,4 +1,7 @@
-"""Channels of a float .tflite file equalised before its quantisation, see ``mobiledet_converters.equalization``."""
+"""Equalises the channels of a float .tflite file before its quantisation.
+
+See ``mobiledet_converters.equalization``.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +15,7 @@ from mobiledet_converters.equalization import channel_factors, sample
 from mobiledet_converters.tflite.ranges import PreservedTensors
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-# what may stand in between: each channel by itself, and a positive factor goes through
+# allowed in between: channelwise operations that commute with positive factors
 HOMOGENEOUS = ("LEAKY_RELU", "PAD")
 FUSED = (schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU)
 
@@ -22,7 +25,7 @@ class Pair(NamedTuple):
 
     Attributes:
         first, second: operators of the graph, the second one depthwise.
-        between: the tensor that the second one's activation range is that of.
+        between: the tensor whose range determines the scale of the second one's input.
     """
 
     first: schema.OperatorT
@@ -31,13 +34,13 @@ class Pair(NamedTuple):
 
 
 def has_leaky_relu(path: Path) -> bool:
-    """Whether a .tflite file has one."""
+    """Whether a .tflite file has a LeakyReLU."""
     model = read_model(path)
     return any(str(opcode_to_name(model, o.opcodeIndex)) == "LEAKY_RELU" for o in model.subgraphs[0].operators)
 
 
 def find_pairs(model: schema.ModelT) -> list[Pair]:
-    """All pairs of a graph whose tensors in between nobody else reads."""
+    """All pairs of a graph whose tensors in between have no other readers."""
     graph = model.subgraphs[0]
     maker = {int(tensor): operator for operator in graph.operators for tensor in operator.outputs}
     readers: dict[int, int] = {}
@@ -65,17 +68,19 @@ def find_pairs(model: schema.ModelT) -> list[Pair]:
     return pairs
 
 
-def equalize(source: Path, target: Path, images: np.ndarray, tell: Callable[[int], None] = lambda _: None) -> int:
+def equalize(
+    source: Path, target: Path, images: np.ndarray, on_progress: Callable[[int], None] = lambda _: None
+) -> int:
     """Copy a float file with equalised channels; it computes the same up to rounding.
 
     Args:
         source: the float .tflite file.
         target: the file to write.
-        images: N x height x width x 3, RGB in 0..255; some of them are run.
-        tell: is told the number of images done.
+        images: N x height x width x 3, RGB in 0..255; some of them are used.
+        on_progress: called with the number of finished images.
 
     Returns:
-        how many pairs of convolutions were changed.
+        the number of changed pairs of convolutions.
     """
     model = read_model(source)
     pairs = find_pairs(model)
@@ -87,7 +92,7 @@ def equalize(source: Path, target: Path, images: np.ndarray, tell: Callable[[int
             for pair, values in zip(pairs, largest, strict=True):
                 activation = tensors.interpreter.get_tensor(pair.between)
                 values.append(np.abs(activation).reshape(-1, activation.shape[-1]).max(0))
-            tell(done)
+            on_progress(done)
         for pair, values in zip(pairs, largest, strict=True):
             _scale(model, pair, channel_factors(np.array(values)))
     write_model(model, target)

@@ -1,1 +1,1 @@
-"""Android phones over adb: the app's agent behind a forwarded port, and the phone made ready and put back around it."""
+"""Android phones over adb: the app's agent behind a forwarded port, and the preparation of the phone."""

@@ -1,1 +1,1 @@
-"""The agent: a small HTTP server that runs a bundle where it stands. apps/PROTOCOL.md says how it is spoken to."""
+"""The agent: a small HTTP server that runs bundles on its machine. apps/PROTOCOL.md specifies its protocol."""

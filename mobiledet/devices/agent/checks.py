@@ -1,4 +1,4 @@
-"""What every agent must do, one function for each requirement of apps/PROTOCOL.md; a broken one raises ``Broken``."""
+"""Checks of an agent, one function for each requirement of apps/PROTOCOL.md; a violation raises ``Broken``."""
 
 import dataclasses
 import json
@@ -138,7 +138,7 @@ def a_session_opens_once_for_a_key(subject: Subject) -> None:
     request = subject.request()
     first, second = (subject.message(SessionInfo, 201, "POST", "/v1/sessions", request) for _ in range(2))
     if first != second or first.bundle != subject.bundle.sha256:
-        raise Broken("the same request for a session gives two different ones, or one of another bundle")
+        raise Broken("the same request for a session returns two different ones, or one of another bundle")
     changed = dataclasses.replace(request, threads=2)
     subject.expect(409, "key_reused", "POST", "/v1/sessions", changed)
     subject.expect(204, "", "DELETE", f"/v1/sessions/{first.id}")
@@ -208,7 +208,7 @@ def a_broken_batch_is_refused(subject: Subject) -> None:
     reply = subject.expect(200, "", "POST", f"{path}/images", _batch(b"no picture") * 2)
     lines = [json.loads(line) for line in reply.content.splitlines()]
     if [line.get("index") for line in lines] != [0, 1] or not all(line.get("problem") for line in lines):
-        raise Broken("two images that are no pictures do not give two lines that say so")
+        raise Broken("two invalid images do not result in two lines with a problem")
     subject.expect(204, "", "DELETE", path)
 
 
@@ -217,16 +217,16 @@ def a_benchmark_gives_samples(subject: Subject) -> None:
 
 
 def a_paced_benchmark_keeps_its_pace(subject: Subject) -> None:
-    """``AgentSession.benchmark`` refuses runs that begin before they are due; here also those that begin much later."""
+    """``AgentSession.benchmark`` refuses runs that start before they are due; this also refuses much later ones."""
     samples = _measured(subject, PACED_PLAN)
     if samples is None:
         return
     interval = 1e9 / PACED_PLAN.fps
     late = [start % interval for start in samples.started_ns if start % interval > interval / 2]
     if late:
-        raise Broken(f"{len(late)} of {len(samples.started_ns)} runs begin far from when their images are there")
+        raise Broken(f"{len(late)} of {len(samples.started_ns)} runs start far from the times of their images")
     if len(samples.states) < 4:
-        raise Broken(f"{len(samples.states)} states in 2 s are told, of which one was wanted every 0.5 s")
+        raise Broken(f"{len(samples.states)} states in 2 s are reported, but one was requested every 0.5 s")
 
 
 def a_benchmark_can_be_cancelled(subject: Subject) -> None:
@@ -270,7 +270,7 @@ def an_impossible_plan_is_refused(subject: Subject) -> None:
 
 
 def _measured(subject: Subject, plan: BenchmarkPlan) -> BenchmarkSamples | None:
-    """What a benchmark gives; None from an agent whose times mean nothing."""
+    """The samples of a benchmark; None from an agent whose times are meaningless."""
     try:
         session = AgentDevice(subject.url, subject.token).load(subject.bundle, subject.file)
         session.golden()
@@ -284,7 +284,7 @@ def _batch(image: bytes) -> bytes:
 
 
 def _work(subject: Subject) -> list[tuple[str, bytes]]:
-    """Endpoints that run the file, each with a body that it would take."""
+    """Endpoints that run the file, each with a valid body."""
     size = subject.bundle.spec.input
     plan = json.dumps({"key": secrets.token_hex(16), "plan": LONG_PLAN}).encode()
     return [("images", _batch(b"x")), ("tensor", bytes(size.height * size.width * 3)), ("bench", plan)]

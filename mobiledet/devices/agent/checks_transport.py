@@ -1,4 +1,4 @@
-"""What every agent must do with any request, whatever it asks for; see ``checks``."""
+"""Checks of an agent that concern all requests; see ``checks``."""
 
 import http.client
 from contextlib import closing

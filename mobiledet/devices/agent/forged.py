@@ -1,4 +1,4 @@
-"""Bundles that an agent must refuse, made of a sound one."""
+"""Makes invalid bundles from a valid one, which an agent must refuse."""
 
 import dataclasses
 import hashlib
@@ -23,12 +23,12 @@ TEBIBYTE = 1 << 40
 def fresh_copy(
     bundle: Bundle, file: ModelFile, folder: Path, is_wrong: Callable[[GoldenInput], bool] = lambda case: False
 ) -> Bundle:
-    """A bundle that no agent has seen, with one model file of another.
+    """A bundle that no agent knows yet, with one model file of another bundle.
 
     Args:
-        bundle, file: what to copy.
-        folder: for the copy.
-        is_wrong: in these golden cases it expects every box half as large as it is.
+        bundle, file: the bundle and model file to copy.
+        folder: folder for the copy.
+        is_wrong: selects golden cases in which the expected boxes are made half as large.
     """
     name = f"{bundle.spec.name}-{secrets.token_hex(4)}"
     golden = bundle.recorded.of([file.path])
@@ -43,7 +43,7 @@ def fresh_copy(
 
 
 def with_golden(bundle: Bundle, folder: Path, change: Callable[[dict[str, Any]], object]) -> tuple[bytes, str]:
-    """The bundle in a zip, with another golden.json and the checksums that it then has; and the checksum of those."""
+    """The bundle as a zip with another golden.json and matching checksums, and its checksum."""
     copy = folder / secrets.token_hex(4)
     shutil.copytree(bundle.root, copy)
     index = copy / "golden" / "golden.json"
@@ -59,7 +59,7 @@ def with_golden(bundle: Bundle, folder: Path, change: Callable[[dict[str, Any]],
 
 
 def with_entry(archive: Path, name: str) -> bytes:
-    """The zip with one more file."""
+    """The zip with an additional file."""
     buffer = io.BytesIO(archive.read_bytes())
     with zipfile.ZipFile(buffer, "a") as changed:
         changed.writestr(name, "more")
@@ -69,7 +69,7 @@ def with_entry(archive: Path, name: str) -> bytes:
 def with_link(archive: Path) -> bytes:
     """The zip with a symbolic link in it."""
     entry = zipfile.ZipInfo("link")
-    entry.create_system = 3  # Unix: the mode stands in the upper half
+    entry.create_system = 3  # Unix: the mode is in the upper half
     entry.external_attr = LINK << 16
     buffer = io.BytesIO(archive.read_bytes())
     with zipfile.ZipFile(buffer, "a") as changed:
@@ -78,7 +78,7 @@ def with_link(archive: Path) -> bytes:
 
 
 def with_huge_entry(archive: Path) -> bytes:
-    """The zip with a file that says it unpacks to a tebibyte."""
+    """The zip with a file that claims to unpack to a tebibyte."""
     buffer = io.BytesIO(archive.read_bytes())
     with zipfile.ZipFile(buffer, "a") as changed:
         changed.writestr("huge", "not so huge")

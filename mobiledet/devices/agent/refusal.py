@@ -7,8 +7,8 @@ class Refusal(Exception):
     """The reply to a request that cannot be served.
 
     Attributes:
-        status: of HTTP.
-        code: for programs; apps/PROTOCOL.md lists them.
+        status: HTTP status.
+        code: error code for programs; apps/PROTOCOL.md lists them.
     """
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""``mobiledet agent``: serve this machine until it is told to stop."""
+"""The command ``mobiledet agent``: serves this machine until it is stopped."""
 
 import signal
 

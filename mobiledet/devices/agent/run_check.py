@@ -1,4 +1,4 @@
-"""``mobiledet agent-check``: does an agent keep to the protocol?"""
+"""The command ``mobiledet agent-check``: checks whether an agent follows the protocol."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,11 +14,11 @@ from mobiledet.files.leftovers import scratch_folder
 
 
 def run(config: AgentCheckConfig) -> int:
-    """The command ``mobiledet agent-check``; returns 1 when a check fails."""
+    """The command ``mobiledet agent-check``; returns 1 if a check fails."""
     token = given_token(config.token)
     bundle = open_bundle(config.bundle)
     file = bundle.select(config.file)
-    AgentDevice(config.url, token)  # nothing there, or a wrong token, is no failure of a check
+    AgentDevice(config.url, token)  # a missing agent or a wrong token is an error, not a failed check
     failures = {}
     with scratch_folder("check") as folder:
         subject = Subject(config.url, token, bundle, file, folder)

@@ -10,7 +10,7 @@ from mobiledet.devices.agent.service import Agent
 
 
 class AgentServer(ProtocolServer):
-    """Serves an agent to whoever knows the token."""
+    """Serves an agent to clients that know the token."""
 
     def __init__(self, address: tuple[str, int], agent: Agent, token: str, names: Collection[str] = ()) -> None:
         super().__init__(address, AgentHandler, token, names)
@@ -18,7 +18,7 @@ class AgentServer(ProtocolServer):
 
 
 class AgentHandler(ProtocolHandler):
-    """The requests to an agent."""
+    """Handles the requests to an agent."""
 
     server: AgentServer
     routes = (

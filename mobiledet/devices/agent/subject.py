@@ -1,4 +1,4 @@
-"""The agent under test of ``mobiledet agent-check``, and how it is spoken to."""
+"""The agent under test of ``mobiledet agent-check``, and requests to it."""
 
 import http.client
 import secrets
@@ -15,17 +15,17 @@ LOAD_SECONDS = 300.0
 
 
 class Broken(Exception):
-    """The agent does something else than the protocol says."""
+    """The agent violates the protocol."""
 
 
 @dataclass
 class Subject:
-    """The agent under test, and what it is tested with.
+    """The agent under test, and the data for the tests.
 
     Attributes:
-        url, token: of the agent.
-        bundle, file: that its device can run.
-        folder: for bundles that are made.
+        url, token: address and token of the agent.
+        bundle, file: a model file that its device can run.
+        folder: folder for generated bundles.
     """
 
     url: str
@@ -35,7 +35,7 @@ class Subject:
     folder: Path
 
     def send(self, method: str, path: str, body: Any = b"", headers: dict[str, str] | None = None) -> Reply:
-        """One request on a connection of its own."""
+        """Send one request on a new connection."""
         connection = AgentConnection(self.url, self.token)
         try:
             return connection.exchange(method, path, body, headers, seconds=LOAD_SECONDS)
@@ -45,7 +45,7 @@ class Subject:
             connection.close()
 
     def begin(self, method: str, path: str, *lengths: int) -> http.client.HTTPConnection:
-        """The head of a request with just these lengths of its body."""
+        """Send only the head of a request, with these values of Content-Length."""
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=LOAD_SECONDS)
         connection.putrequest(method, path)
         connection.putheader("Authorization", f"Bearer {self.token}")
@@ -55,7 +55,7 @@ class Subject:
         return connection
 
     def expect(self, status: int, code: str, method: str, path: str, body: Any = b"", **options: Any) -> Reply:
-        """One request whose status must be this, and the code of its error message."""
+        """Send a request and check the status and the code of the error message."""
         reply = self.send(method, path, body, **options)
         if reply.status != status or (status >= 400 and reply.error.code != code):
             found = f"{reply.status} {reply.error.code}" if reply.status >= 400 else str(reply.status)
@@ -63,7 +63,7 @@ class Subject:
         return reply
 
     def message(self, kind: Any, status: int, method: str, path: str, body: Any = b"") -> Any:
-        """One request that must bring a message."""
+        """Send a request whose reply must be a message."""
         reply = self.expect(status, "", method, path, body)
         try:
             return from_bytes(kind, reply.content)
@@ -71,7 +71,7 @@ class Subject:
             raise Broken(f"{method} {path}: the reply is no {kind.__name__}: {error}") from error
 
     def upload(self, bundle: Bundle) -> int:
-        """Bring a bundle there; returns the status."""
+        """Upload a bundle; returns the status."""
         with zipped(bundle) as archive:
             reply = self.send("PUT", f"/v1/bundles/{bundle.sha256}", archive)
         if reply.status not in (200, 201):
@@ -79,7 +79,7 @@ class Subject:
         return reply.status
 
     def session(self, golden: bool = True) -> str:
-        """Path of a new session."""
+        """Open a session; returns its path."""
         self.upload(self.bundle)
         info: SessionInfo = self.message(SessionInfo, 201, "POST", "/v1/sessions", self.request())
         path = f"/v1/sessions/{info.id}"
@@ -88,13 +88,13 @@ class Subject:
         return path
 
     def request(self, bundle: str = "", file: str = "", accelerator: str = "auto") -> SessionRequest:
-        """Asks for a session with a key of its own."""
+        """A request for a session with a new key."""
         return SessionRequest(
             secrets.token_hex(16), bundle or self.bundle.sha256, file or self.file.path, accelerator, 1
         )
 
     def refuses_archive(self, content: bytes, sha256: str) -> None:
-        """An upload that must leave nothing behind."""
+        """Check that an upload is refused and leaves nothing behind."""
         path = f"/v1/bundles/{sha256}"
         self.expect(422, "bad_bundle", "PUT", path, content)
         self.expect(404, "unknown_bundle", "GET", path)

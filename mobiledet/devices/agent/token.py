@@ -24,7 +24,7 @@ def own_token(path: Path | None) -> str:
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read the token in {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(token) < SHORTEST or not all("!" <= character <= "~" for character in token):
-        raise UserError(f"{source} must hold a token of at least {SHORTEST} ASCII characters, without spaces")
+        raise UserError(f"{source} must contain a token of at least {SHORTEST} ASCII characters, without spaces")
     return token
 
 

@@ -154,11 +154,11 @@ def _core(name: str) -> Core:
 def _files(bundle: Bundle, names: Sequence[str]) -> list[ModelFile]:
     files = [file for file in bundle.files if file.format == "tflite"]
     if not files:
-        raise UserError(f"{bundle.path} holds no .tflite file, and nothing else runs on Linux on ARM; export one")
+        raise UserError(f"{bundle.path} contains no .tflite file, and Linux on ARM runs no other format; export one")
     chosen = {bundle.select(name).path for name in names}
     others = sorted(chosen - {file.path for file in files})
     if others:
-        raise UserError(f"{bundle.path}: {others[0]} is no .tflite file, and nothing else runs on Linux on ARM")
+        raise UserError(f"{bundle.path}: {others[0]} is not a .tflite file, and Linux on ARM runs no other format")
     return [file for file in files if not chosen or file.path in chosen]
 
 

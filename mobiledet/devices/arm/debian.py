@@ -1,4 +1,4 @@
-"""Debian packages of another release and processor, fetched by the machine's own apt-get into a folder of ours.
+"""Downloads Debian packages of another release and architecture with the machine's own apt-get.
 
 apt-get is given a configuration of its own: the machine's sources with another release name, its settings for
 downloads (proxies, certificates, retries), and folders below ours for everything that it writes.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mobiledet.errors import UserError
 
-# the first release whose QEMU (10.0) emulates /proc/cpuinfo, which XNNPACK reads: 7.2 crashes in its kernels
+# first release whose QEMU (10.0) emulates /proc/cpuinfo, which XNNPACK reads; with QEMU 7.2 its kernels crash
 RELEASE = "trixie"
 ROLLING = ("stable", "testing", "unstable", "sid")
 ELSEWHERE = "elsewhere take the container: apps/linux-arm/README.md"
@@ -24,11 +24,11 @@ SOURCE_LISTS = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 
 @dataclass(frozen=True)
 class Package:
-    """One that will be fetched.
+    """A package to download.
 
     Attributes:
         file: name of its archive.
-        bytes: size of that.
+        bytes: size of the archive.
     """
 
     file: str
@@ -39,11 +39,11 @@ class Apt:
     """apt-get in a folder.
 
     Args:
-        folder: for all that it writes; what it fetched before is kept.
-        architecture: whose packages are meant where nothing else is said, such as ``arm64``.
+        folder: folder for all its files; earlier downloads are kept.
+        architecture: default architecture of packages, such as ``arm64``.
 
     Raises:
-        UserError: apt-get or dpkg is missing, this is no Debian, or the folder cannot be written.
+        UserError: apt-get or dpkg is missing, this system is not Debian, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path, architecture: str) -> None:
@@ -51,7 +51,7 @@ class Apt:
             raise UserError(f"arm-setup needs Linux with apt-get and dpkg, this is {platform.system()}; {ELSEWHERE}")
         for tool in ("apt-get", "apt-config", "dpkg"):
             if not shutil.which(tool):
-                raise UserError(f"{tool} is not installed, so no Debian packages can be fetched; {ELSEWHERE}")
+                raise UserError(f"{tool} is not installed, so Debian packages cannot be downloaded; {ELSEWHERE}")
         self.host = _run(["dpkg", "--print-architecture"]).strip()
         self._folder = folder.absolute()
         self.archives = self._folder / "archives"
@@ -69,39 +69,39 @@ class Apt:
             raise UserError(f"cannot write {self._folder}: {(error.strerror or str(error)).lower()}") from error
 
     def update(self) -> None:
-        """Fetch the lists of packages; errors as in ``fetch``."""
+        """Download the lists of packages; raises as ``fetch`` does."""
         self._get("update")
 
     def needed(self, names: Sequence[str]) -> list[Package]:
-        """What packages and those that they depend on come to; errors as in ``fetch``."""
+        """The packages, with their dependencies, that must be downloaded; raises as ``fetch`` does."""
         return self._listed("--download-only", "install", *names)
 
     def fetch(self, names: Sequence[str]) -> None:
-        """Fetch packages and those that they depend on into ``archives``.
+        """Download packages and their dependencies into ``archives``.
 
         Raises:
-            UserError: there is no network, no such package, or no space.
+            UserError: the network, a package or disk space is missing.
         """
         self._get("--download-only", "install", *names)
 
     def single(self, name: str) -> Package:
-        """One package without those that it depends on; errors as in ``fetch``."""
+        """A single package without its dependencies; raises as ``fetch`` does."""
         return self._listed("download", name)[0]
 
     def fetch_single(self, name: str) -> None:
-        """The same fetched into ``archives``."""
+        """Download a single package without its dependencies into ``archives``."""
         self._get("download", name)
 
     def unpack(self, package: Package, target: Path) -> None:
-        """The files of a fetched package, links of ``target`` kept.
+        """Unpack a downloaded package into ``target``, keeping its links.
 
         Raises:
-            UserError: it is damaged, or there is no space.
+            UserError: the package is damaged, or disk space is missing.
         """
         _run(["dpkg", "-x", str(self.archives / package.file), str(target)])
 
     def _listed(self, *arguments: str) -> list[Package]:
-        """Packages as if nothing had been fetched: apt-get leaves out what lies in its archives."""
+        """List packages as if nothing had been downloaded, because apt-get omits packages in its archives."""
         nothing = self._folder / "nothing"
         return list(_uris(self._get("--print-uris", f"-oDir::Cache::Archives={nothing}", *arguments, folder=nothing)))
 
@@ -111,14 +111,14 @@ class Apt:
 
 
 def debian_sources(places: Sequence[Path], codename: str) -> list[str]:
-    """The machine's own sources of the main archive, with ``RELEASE`` in place of its release.
+    """The machine's own sources of the main archive, with its release replaced by ``RELEASE``.
 
     Args:
         places: files and folders of sources.
-        codename: of the machine's release.
+        codename: code name of the machine's release.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such source.
     """
     files = [file for place in places for file in (sorted(place.glob("*")) if place.is_dir() else [place])]
     found: list[str] = []
@@ -161,7 +161,7 @@ def _stanzas(text: str, codename: str) -> Iterator[str]:
 
 
 def _lines(text: str, codename: str) -> Iterator[str]:
-    """Sources of one line, as stanzas."""
+    """Convert one-line sources to stanzas."""
     for line in text.splitlines():
         match = re.fullmatch(r"\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+([^#]*)(?:#.*)?", line)
         if match and match[3] in (codename, *ROLLING) and "main" in match[4].split():
@@ -185,7 +185,7 @@ def _configuration(folder: Path, architecture: str, host: str) -> Iterator[str]:
         "Dir::Cache": folder,
         "Dir::Cache::Archives": folder / "archives",
         "Dir::Log": folder / "log",
-        "APT::Sandbox::User": "root",  # apt-get of root would take another user, who cannot write here
+        "APT::Sandbox::User": "root",  # run by root, apt-get would use another user, who cannot write here
         "APT::Update::Error-Mode": "any",
         "APT::Architecture": architecture,
         "Acquire::Languages": "none",

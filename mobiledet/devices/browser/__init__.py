@@ -1,1 +1,1 @@
-"""A page in a browser as a device: a broker serves it, hands it requests, and is an agent to the host."""
+"""A page in a browser as a device: a broker serves it, forwards requests to it, and acts as an agent for the host."""

@@ -1,4 +1,4 @@
-"""The page's files: its sources travel with this package, what it needs of npm is fetched once and kept."""
+"""Builds the page from the sources in this package; its npm packages are downloaded once."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ NOT_SOURCES = frozenset({"node_modules", "dist", "test", "testing"})
 
 
 def page_folder() -> Path:
-    """The folder of the built page, which is built if it has not been yet.
+    """The folder of the built page; the page is built if necessary.
 
     Raises:
         UserError: Node.js is missing or too old, npm fails, or the environment names a folder without the page.
@@ -32,7 +32,7 @@ def page_folder() -> Path:
 
 
 def page_problem() -> str:
-    """Why the page cannot be had, as far as can be told without building it; empty where nothing is known against."""
+    """Why the page cannot be built, as far as is known without building it; empty if nothing is known."""
     try:
         if not _planned()[1].is_dir():
             _require_node()
@@ -42,7 +42,7 @@ def page_problem() -> str:
 
 
 def _planned() -> tuple[dict[str, Path], Path]:
-    """The page's sources, and the folder where the built page is or will be.
+    """The page's sources, and the folder for the built page.
 
     Raises:
         UserError: the environment names a folder without the page, or the sources are missing.
@@ -50,14 +50,14 @@ def _planned() -> tuple[dict[str, Path], Path]:
     given = os.environ.get(SITE_VARIABLE)
     if given:
         if not (Path(given) / "vendor").is_dir():
-            raise UserError(f"{SITE_VARIABLE}={given} holds no page; write one with mobiledet web --out {given}")
+            raise UserError(f"{SITE_VARIABLE}={given} contains no page; write one with mobiledet web --out {given}")
         return {}, Path(given)
     files = page_sources()
     return files, cache_folder() / "web" / _digest(files)
 
 
 def page_sources() -> dict[str, Path]:
-    """The page's sources by their place in a folder to build in."""
+    """The page's sources by their path in the build folder."""
     source = next((folder for folder in SOURCES if (folder / "package.json").is_file()), None)
     if source is None:
         raise UserError(f"the page's sources are missing at {SOURCES[0]}; install mobiledet again")
@@ -98,8 +98,8 @@ def _require_node() -> None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise UserError(
-                f"{program} is not installed, and the page for browsers is built with it once: install Node.js "
-                f"{needed} or newer, or set {SITE_VARIABLE} to what mobiledet web --out wrote on another machine"
+                f"{program} is not installed, but is needed to build the page for browsers: install Node.js "
+                f"{needed} or newer, or set {SITE_VARIABLE} to a page that mobiledet web --out wrote on another machine"
             )
     told = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
     version = tuple(int(part) for part in told.lstrip("v").split(".")[:2] if part.isdigit())

@@ -1,1 +1,1 @@
-"""iPhones: the app's agent behind a port that a tool forwards over the cable. Not run here with a real device."""
+"""iPhones: the app's agent behind a port that a tool forwards over the cable. Not tested with a real device."""

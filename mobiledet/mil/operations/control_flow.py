@@ -10,12 +10,12 @@ BoundBlock = Callable[..., Sequence[Any]]
 
 
 def cond(pred: Tensor, blocks: Sequence[BoundBlock]) -> Sequence[Any]:
-    """The first block where the condition holds, else the second."""
+    """Run the first block if the condition is true, else the second."""
     return blocks[0 if pred else 1]()
 
 
 def while_loop(loop_vars: Sequence[Tensor], blocks: Sequence[BoundBlock]) -> Sequence[Any]:
-    """The second block on its own results, as long as the first one holds for them."""
+    """Run the second block on its own results while the first one returns true for them."""
     values: Sequence[Any] = loop_vars
     while blocks[0](*values)[0]:
         values = blocks[1](*values)
@@ -23,7 +23,7 @@ def while_loop(loop_vars: Sequence[Tensor], blocks: Sequence[BoundBlock]) -> Seq
 
 
 def select(cond: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Values of a where the condition holds, else of b."""
+    """Values of a where the condition is true, else of b."""
     return torch.where(cond, a, b)
 
 

@@ -104,7 +104,9 @@ def test_what_is_missing_is_told_in_one_line(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert cli.main(["arm-setup"]) == 2
-    assert capsys.readouterr().err.startswith("error: apt-get is not installed, so no Debian packages can be fetched")
+    assert capsys.readouterr().err.startswith(
+        "error: apt-get is not installed, so Debian packages cannot be downloaded"
+    )
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert cli.main(["arm-setup"]) == 2
     assert "needs Linux with apt-get and dpkg, this is Darwin" in capsys.readouterr().err

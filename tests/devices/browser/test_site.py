@@ -49,7 +49,7 @@ def test_node_too_old_and_npm_fails(
 
 def test_given_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MOBILEDET_WEB_SITE", str(tmp_path))
-    with pytest.raises(UserError, match="holds no page"):
+    with pytest.raises(UserError, match="contains no page"):
         page_folder()
     (tmp_path / "vendor").mkdir()
     assert page_folder() == tmp_path
