@@ -28,5 +28,5 @@ class CoreMlDetector(ServedDetector):
     def __init__(self, path: Path, accelerator: str = "auto", threads: int = 1) -> None:
         missing = [name for name in ("torch", "coremltools") if find_spec(name) is None]
         if missing:
-            raise UserError(f"{path} needs {missing[0]}, which is not installed: pip install 'mobiledet[train,coreml]'")
+            raise UserError(f"{path} needs {missing[0]}, which is not installed: pip install 'mobiledet[coreml]'")
         super().__init__(path, accelerator, threads, SERVER, "the interpreter")

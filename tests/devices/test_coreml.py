@@ -88,7 +88,7 @@ def test_errors_are_told_in_one_line(package: Path, tmp_path: Path, monkeypatch:
 def test_missing_package_is_told(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coreml, "find_spec", lambda name: None if name == "coremltools" else name)
     with pytest.raises(
-        UserError, match=r"needs coremltools, which is not installed: pip install 'mobiledet\[train,coreml\]'"
+        UserError, match=r"needs coremltools, which is not installed: pip install 'mobiledet\[coreml\]'"
     ):
         CoreMlDetector(package)
 
