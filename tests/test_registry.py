@@ -153,7 +153,7 @@ def test_objects_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(backbones._OURS, "wrong", lambda norm_layer: 7)
     monkeypatch.setitem(detectors._OURS, "wrong", len)
-    with pytest.raises(UserError, match=r"backbone wrong is a int, no mobiledet\.backbones\.Backbone"):
+    with pytest.raises(UserError, match=r"backbone wrong is a int, not a mobiledet\.backbones\.Backbone"):
         build_backbone("wrong")
-    with pytest.raises(UserError, match=r"detector wrong is a .*, no mobiledet\.detectors\.DetectorEntry"):
+    with pytest.raises(UserError, match=r"detector wrong is a .*, not a mobiledet\.detectors\.DetectorEntry"):
         build_detector("wrong", build_backbone("shufflenet_v2_0.5x"), 2, (64, 64))

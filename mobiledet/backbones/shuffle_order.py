@@ -1,8 +1,8 @@
-"""From the channel order of the ShuffleNet authors' released code (ShuffleNet-Series) to that of their papers.
+"""Conversion from the channel order of the ShuffleNet authors' released code (ShuffleNet-Series) to that of the papers.
 
-Their code shuffles by the inverse permutation (V1), or takes even and odd channels where the paper shuffles and halves
-(V2). The same function comes out if convolution weights are permuted: a channel of ours stands for a channel of
-theirs that is made by the same convolution and read by the same one.
+Their code shuffles by the inverse permutation (V1), or takes even and odd channels where the paper shuffles and splits
+(V2). The network computes the same function if convolution weights are permuted: each of our channels corresponds to
+one of theirs that is computed by the same convolution and used by the same one.
 """
 
 from typing import cast
@@ -18,7 +18,7 @@ Weights = dict[str, Tensor]
 
 
 def reorder_shufflenet_v1(weights: Weights, backbone: Backbone) -> Weights:
-    """Weights of the authors' ShuffleNetV1, under our names, in our order."""
+    """Convert the weights of the authors' ShuffleNetV1, already renamed, to our channel order."""
     result = dict(weights)
     for path, module in backbone.named_modules():
         if isinstance(module, shufflenet_v1.Branch) and module.groups > 1:
@@ -27,10 +27,10 @@ def reorder_shufflenet_v1(weights: Weights, backbone: Backbone) -> Weights:
 
 
 def released_order_needed(backbone: Backbone) -> bool:
-    """Whether the authors' weights fit only a network that shuffles as their code does.
+    """Whether the authors' weights need a network that shuffles as their code does, because no permutation exists.
 
-    In V1 the two shuffles may connect the groups in different numbers; in V2 the first unit of their code leaves the
-    stem's channels to the shortcut, which is half of them at 0.5x alone.
+    In V1 the two shuffles may connect groups by different numbers of channels; in V2 the shortcut of the first unit has
+    as many channels as the stem in their code, which is half of the unit's channels only at 0.5x.
     """
     if isinstance(backbone, shufflenet_v2.ShuffleNetV2):
         return backbone.feature_info[0].channels != 2 * shufflenet_v2.STEM_CHANNELS
@@ -40,8 +40,8 @@ def released_order_needed(backbone: Backbone) -> bool:
 
 
 def _branch_order(groups: int, width: int) -> Tensor | None:
-    """For each channel between the convolutions of a V1 branch, ``width`` in each group, the one of theirs that stands
-    for it; None where there is none for some."""
+    """For each channel between the convolutions of a V1 branch, with ``width`` channels per group, the corresponding
+    channel of theirs; None if some have none."""
     channels = torch.arange(groups * width)
     position = _shuffle(channels, groups).argsort()
     # a channel's group in the first convolution and in the second one
@@ -65,7 +65,7 @@ def _reorder_branch(weights: Weights, prefix: str, groups: int) -> None:
 
 
 def reorder_shufflenet_v2(weights: Weights, backbone: Backbone) -> Weights:
-    """Weights of the authors' ShuffleNetV2, under our names, in our order."""
+    """Convert the weights of the authors' ShuffleNetV2, already renamed, to our channel order."""
     result = dict(weights)
     carried: Tensor | None = None  # the authors' channel at each of our positions, between stages
     for index, stage in enumerate(backbone.get_submodule("stages").children()):
@@ -89,15 +89,15 @@ def reorder_shufflenet_v2(weights: Weights, backbone: Backbone) -> Weights:
 
 
 def _stage_order(channels: int, units: int) -> tuple[list[Tensor], dict[int, Tensor], Tensor]:
-    """Which channel of theirs stands at each place of ours in a stage.
+    """The channels of theirs that correspond to ours in a stage.
 
     Returns:
-        The outputs of each convolution that makes channels (shortcut and branch of unit 0, branch of each other unit),
-        the inputs of the branch of each unit from 1 on, and the output of the stage.
+        for the outputs of each convolution that computes channels (shortcut and branch of unit 0, branch of each other
+        unit), for the inputs of the branch of each unit from 1 on, and for the output of the stage.
     """
     half = channels // 2
-    our_reader, our_place = channel_lives(channels, units, papers_way=True)
-    their_reader, their_place = channel_lives(channels, units, papers_way=False)
+    our_reader, our_place = trace_channels(channels, units, as_in_paper=True)
+    their_reader, their_place = trace_channels(channels, units, as_in_paper=False)
     made = []
     for ours, theirs in zip(our_reader.split(half), their_reader.split(half), strict=True):
         order = _match(ours, theirs)
@@ -113,27 +113,28 @@ def _stage_order(channels: int, units: int) -> tuple[list[Tensor], dict[int, Ten
     return made, {unit: read_by(unit) for unit in range(1, units)}, read_by(units)
 
 
-def channel_lives(channels: int, units: int, papers_way: bool = True) -> tuple[Tensor, Tensor]:
-    """Follow each channel from the convolution that makes it to the one that reads it.
+def trace_channels(channels: int, units: int, as_in_paper: bool = True) -> tuple[Tensor, Tensor]:
+    """Follow each channel from the convolution that computes it to the one that uses it.
 
-    A stage makes ``channels`` in unit 0 and half as many in each other unit; they are counted through in this order.
+    A stage computes ``channels`` channels in unit 0 and half as many in each other unit; they are numbered in this
+    order.
 
     Returns:
-        The unit whose branch reads each channel (``units`` for the output of the stage), and its place there.
+        the unit whose branch uses each channel (``units`` for the output of the stage), and its position there.
     """
     half = channels // 2
     reader = torch.empty(half * (units + 1), dtype=torch.int64)
     place = torch.empty_like(reader)
     state = torch.arange(channels)
     for unit in range(1, units):
-        if papers_way:
+        if as_in_paper:
             kept, changed = _shuffle(state, 2).chunk(2)
         else:
             kept, changed = state[0::2], state[1::2]
         reader[changed] = unit
         place[changed] = torch.arange(half)
         state = torch.cat((kept, torch.arange(half * (unit + 1), half * (unit + 2))))
-    if papers_way:
+    if as_in_paper:
         state = _shuffle(state, 2)
     reader[state] = units
     place[state] = torch.arange(channels)
@@ -145,7 +146,7 @@ def _shuffle(channels: Tensor, groups: int) -> Tensor:
 
 
 def _match(ours: Tensor, theirs: Tensor) -> Tensor | None:
-    """For each of our channels one of theirs of the same kind; None where the kinds differ in number."""
+    """For each of our channels, one of theirs with the same value; None if the numbers of values differ."""
     our_order, their_order = ours.argsort(stable=True), theirs.argsort(stable=True)
     if not torch.equal(ours[our_order], theirs[their_order]):
         return None

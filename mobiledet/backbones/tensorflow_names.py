@@ -1,7 +1,7 @@
-"""Names of TensorFlow's detection zoo: constants of a frozen graph, and how they become tensors of ours.
+"""Conversion of the constants in frozen graphs of TensorFlow's detection zoo to our tensors.
 
-The zoo's feature extractors are TF-Slim's MobileNets. Convolutions are height, width, in, out; depthwise ones height,
-width, channels, 1.
+The zoo's feature extractors are TF-Slim's MobileNets. Weights of convolutions have the order height, width, in, out;
+those of depthwise convolutions height, width, channels, 1.
 """
 
 import re
@@ -15,7 +15,7 @@ from mobiledet.backbones import mobilenet_v1, mobilenet_v2
 from mobiledet.errors import UserError
 from mobiledet.graph_def import Graph
 
-# of the backbone: padding and the small number of batch normalisation
+# options of the backbone: padding and the epsilon of batch normalisation
 NORM_EPS = 1e-3
 OPTIONS = {"padding": "same", "norm_eps": NORM_EPS}
 
@@ -51,7 +51,7 @@ def _blocks_v2() -> Iterator[tuple[str, str]]:
             number += 1
 
 
-# key of a backbone: scopes of its layers and what they are called here
+# for each backbone, TensorFlow's scopes of its layers and our names
 BACKBONES: dict[str, dict[str, str]] = {
     "mobilenet_v1_1x": {"MobilenetV1/Conv2d_0": "backbone.stem", **dict(_blocks_v1())},
     "mobilenet_v2_1x": {"MobilenetV2/Conv": "backbone.stem", **dict(_blocks_v2())},
@@ -59,10 +59,10 @@ BACKBONES: dict[str, dict[str, str]] = {
 
 
 def weight_constants(graph: Graph) -> dict[str, Tensor]:
-    """All trained weights of a detector's graph by their own names, in PyTorch's order of dimensions.
+    """All weights in a detector's graph by their original names, in PyTorch's order of dimensions.
 
     Raises:
-        UserError: there are none, one is damaged, or batch normalisation has another small number than the zoo's.
+        UserError: there are no weights, one is damaged, or the epsilon of batch normalisation differs from the zoo's.
     """
     found = {}
     for name, node in graph.nodes.items():
@@ -80,13 +80,13 @@ def weight_constants(graph: Graph) -> dict[str, Tensor]:
             found[name] = tensor.contiguous()
     if not any(name.startswith("FeatureExtractor/") for name in found):
         raise UserError(
-            f"{graph.source} is no SSD of TensorFlow's detection zoo: it holds no weights under FeatureExtractor/"
+            f"{graph.source} is not an SSD of TensorFlow's detection zoo: it has no weights under FeatureExtractor/"
         )
     return found
 
 
 def our_name(name: str, scopes: dict[str, str]) -> str | None:
-    """The name of a constant's tensor, of a layer of a convolution and its normalisation; None where no scope fits."""
+    """Our name for a constant of a convolution or its normalisation; None if no scope matches."""
     scope, _, part = name.removeprefix("FeatureExtractor/").rpartition("/")
     if scope.endswith("/BatchNorm"):
         scope, part = scope.removesuffix("/BatchNorm"), f"BatchNorm/{part}"
@@ -94,7 +94,7 @@ def our_name(name: str, scopes: dict[str, str]) -> str | None:
 
 
 def backbone_weights(graph: Graph, key: str) -> dict[str, Tensor]:
-    """The weights of a backbone in a detector's graph, under the names of a ``Classifier``.
+    """The weights of the backbone in a detector's graph, by the names of a ``Classifier``.
 
     Raises:
         UserError: the graph has another backbone.

@@ -61,9 +61,9 @@ def _choose_features(backbone: Backbone, value: Any) -> None:
     backbone.use_features(value)
 
 
-# what differs from the paper's network, by the names that a spec's ``backbone_options`` have
+# functions that change a backbone, by the names in a spec's ``backbone_options``
 BACKBONE_OPTIONS: dict[str, Callable[[Backbone, Any], None]] = {
-    "order": _choose_order,  # first: it makes layers anew
+    "order": _choose_order,  # first, because it replaces layers
     "features": _choose_features,
     "activation": _choose_activation,
     "norm_eps": _set_norm_eps,

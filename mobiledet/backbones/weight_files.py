@@ -1,4 +1,4 @@
-"""Files of trained weights: whose they are, which part of them is the backbone, what their network wants to see."""
+"""Reads files of trained weights: recognises their source, and extracts the backbone and the input normalisation."""
 
 import json
 import re
@@ -24,11 +24,11 @@ class WeightFile(NamedTuple):
     """The backbone's weights in a file.
 
     Attributes:
-        weights: under the names of a ``Classifier``, or torchvision's own for its networks.
-        layout: whose names they had; None for our own and torchvision's.
-        input: what the network wants to see.
-        options: of the backbone, without which the weights do not fit; those that depend on its size are left to
-            ``pretrained``.
+        weights: weights by the names of a ``Classifier``, or by torchvision's own names for its networks.
+        layout: layout of the file; None for our own and torchvision's.
+        input: input that the network was trained with.
+        options: options of the backbone that the weights need, except for those that depend on its size, which
+            ``pretrained`` adds.
     """
 
     weights: Weights
@@ -38,14 +38,14 @@ class WeightFile(NamedTuple):
 
 
 class DetectorForm(NamedTuple):
-    """A detector's file of somebody else whose backbone is one of ours.
+    """A file format of another project's detector whose backbone is one of ours.
 
     Attributes:
-        marker: a name that only this form has.
-        backbones: keys that fit, as a regular expression.
-        rename: gives the name in the classifier's file of a backbone's tensor, and None for the others.
-        input: what the network wants to see.
-        options: of the backbone.
+        marker: name of a tensor that only this format has.
+        backbones: regular expression of the keys of its backbones.
+        rename: gives a backbone tensor's name in the classifier's file, and None for other tensors.
+        input: input that the network was trained with.
+        options: options of the backbone that the weights need.
     """
 
     marker: re.Pattern[str]
@@ -56,7 +56,8 @@ class DetectorForm(NamedTuple):
 
 
 def ssdlite_name(name: str) -> str | None:
-    """A backbone tensor of torchvision's SSDLite, which cuts MobileNetV3 in two, by its name in the classifier."""
+    """The classifier's name of a backbone tensor in torchvision's SSDLite, which splits MobileNetV3 in two; None for
+    other tensors."""
     if match := re.match(r"backbone\.features\.0\.13\.(.+)", name):
         return f"features.13.block.0.{match[1]}"
     if match := re.match(r"backbone\.features\.0\.(.+)", name):
@@ -69,7 +70,7 @@ def ssdlite_name(name: str) -> str | None:
 
 
 def faster_rcnn_name(name: str) -> str | None:
-    """A backbone tensor of torchvision's Faster R-CNN by its name in the classifier."""
+    """The classifier's name of a backbone tensor in torchvision's Faster R-CNN; None for other tensors."""
     return f"features.{name.removeprefix('backbone.body.')}" if name.startswith("backbone.body.") else None
 
 
@@ -105,14 +106,14 @@ DETECTOR_FORMS = (
 
 
 def read_weight_file(path: Path, key: str) -> WeightFile:
-    """The weights for a backbone in a file.
+    """Read the weights of a backbone from a file.
 
     Args:
-        path: a checkpoint or state dict, or a graph of TensorFlow.
-        key: of the backbone.
+        path: a checkpoint or state dict, or a TensorFlow graph.
+        key: key of the backbone.
 
     Raises:
-        UserError: the file cannot be read, or is in no known form of this backbone.
+        UserError: the file cannot be read, or its format is unknown for this backbone.
     """
     if is_graph(path):
         return _from_graph(path, key)
@@ -133,10 +134,10 @@ def read_weight_file(path: Path, key: str) -> WeightFile:
 
 
 def tensors_of(content: Any, path: Path) -> Weights:
-    """The named tensors of what a training script saved, taken out of its wrappers.
+    """The named tensors in the file of a training script, possibly inside a wrapper dictionary.
 
     Raises:
-        UserError: there are none.
+        UserError: the file has no named tensors.
     """
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
@@ -147,14 +148,14 @@ def tensors_of(content: Any, path: Path) -> Weights:
 
 
 def oriented(weights: Weights, form: InputForm) -> Weights:
-    """The weights with a first convolution that takes RGB."""
+    """The weights with the first convolution changed from BGR to RGB if necessary."""
     if not form.bgr or FIRST_CONVOLUTION not in weights:
         return weights
     return {**weights, FIRST_CONVOLUTION: weights[FIRST_CONVOLUTION].flip(1).contiguous()}
 
 
 def _of_checkpoint(content: Mapping[str, Any], path: Path, key: str) -> WeightFile:
-    """The backbone of a detector; what its neck and head learned is for its own classes."""
+    """The backbone in a mobiledet checkpoint; neck and head are ignored."""
     try:
         spec = json.loads(content["spec"])
         trained, options = spec["backbone"], dict(spec.get("backbone_options", {}))
@@ -184,10 +185,10 @@ def _from_graph(path: Path, key: str) -> WeightFile:
 
 
 def recognise(weights: Weights, key: str, origin: object) -> Layout:
-    """Whose names the weights of a backbone have.
+    """Recognise the layout of a backbone's weights by their names.
 
     Raises:
-        UserError: nobody's that are known.
+        UserError: the layout is unknown.
     """
     layouts = [layout for layout in LAYOUTS if key.startswith(layout.family)]
     for layout in layouts:

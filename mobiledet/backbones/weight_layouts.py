@@ -1,4 +1,4 @@
-"""Names of the tensors in other people's files, and how each becomes the name of ours in a ``Classifier``."""
+"""Tensor names in the files of other projects, and the rules that convert them to ours in a ``Classifier``."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +16,12 @@ Weights = dict[str, Tensor]
 
 
 class InputForm(NamedTuple):
-    """What a network was trained to see.
+    """The input that a network was trained with.
 
     Attributes:
-        mean, std: of each channel (red, green, blue) in 0..255; the network sees ``(value - mean) / std``.
-        bgr: whether blue comes first there; the first convolution is turned round for ours, where red does.
+        mean, std: normalisation of each channel (red, green, blue) in 0..255; the network sees ``(value - mean) /
+            std``.
+        bgr: whether its channels are in the order BGR; then the first convolution is reversed for our RGB.
     """
 
     mean: tuple[float, ...]
@@ -34,16 +35,16 @@ FRACTIONS_BGR = InputForm((0.0,) * 3, (255.0,) * 3, bgr=True)
 
 
 class Layout(NamedTuple):
-    """The tensor names of one source for one family.
+    """The tensor names of one source for one family of backbones.
 
     Attributes:
-        origin: whose files have it.
-        family: what the backbone's key begins with.
-        marker: a tensor that only this layout has.
+        origin: the project whose files have this layout.
+        family: prefix of the backbones' keys.
+        marker: name of a tensor that only this layout has.
         rules: regular expressions and replacements, applied one after the other.
-        reorder: puts renamed tensors into our order of channels where theirs differs.
-        biasless: our name of a fully connected layer that has no bias there; it gets zeros.
-        input: what the network was trained to see.
+        reorder: converts renamed tensors to our channel order if it differs.
+        biasless: our name of a fully connected layer that has no bias in the file; it gets zeros.
+        input: input that the network was trained with.
     """
 
     origin: str
@@ -55,7 +56,7 @@ class Layout(NamedTuple):
     input: InputForm = IMAGENET_INPUT
 
     def rename(self, weights: Mapping[str, Tensor]) -> Weights:
-        """The same tensors under our names; a name that no rule knows stays."""
+        """The tensors by our names; names that match no rule are kept."""
         renamed = {}
         for name, tensor in weights.items():
             for pattern, replacement in self.rules:
@@ -68,7 +69,7 @@ class Layout(NamedTuple):
 
 
 def numbered_blocks(first: int, blocks_of_stages: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """Rules for files that number all blocks through as ``features.N``."""
+    """Rules for files that number all blocks consecutively as ``features.N``."""
     number = first
     for stage, blocks in enumerate(blocks_of_stages):
         for block in range(blocks):
@@ -77,7 +78,7 @@ def numbered_blocks(first: int, blocks_of_stages: Sequence[int]) -> Iterator[tup
 
 
 def shufflenet_v2_units(shortcut: str, branch: str) -> Rules:
-    """The layers of ShuffleNetV2's units, whose two branches other projects number from 0, under other names each."""
+    """Rules for the units of ShuffleNetV2, whose two branches have other names in each project."""
     return (
         (rf"\.{shortcut}\.([01])\.", r".shortcut.0.\1."),
         (rf"\.{shortcut}\.2\.", ".shortcut.1.0."),

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mobiledet.data.config import Exif
-from mobiledet.data.images import ORIENTATION_TAG, opened
+from mobiledet.data.images import ORIENTATION_TAG, open_image
 from mobiledet.errors import UserError
 from mobiledet.processes.cores import usable_cores
 
@@ -60,7 +60,7 @@ def read_header(path: Path) -> Header:
     Raises:
         UserError: the file is missing or not an image.
     """
-    with opened(path, path) as image:
+    with open_image(path, path) as image:
         orientation = image.getexif().get(ORIENTATION_TAG, 1) if "exif" in image.info else 1
         known = orientation in range(1, 9) and image.format != "TIFF"
         return Header(image.width, image.height, int(orientation) if known else 1)

@@ -76,13 +76,13 @@ def load_rgb(path: Path, apply_orientation: bool = False, check_size: SizeCheck 
     Raises:
         UserError: the file is missing, truncated, too large or cannot be decoded, or ``check_size`` gives an error.
     """
-    with opened(path, path, check_size, apply_orientation) as image:
+    with open_image(path, path, check_size, apply_orientation) as image:
         return _decoded(image, apply_orientation)
 
 
 def decode_rgb(content: bytes, name: str, apply_orientation: bool = False) -> NDArray[np.uint8]:
     """Like ``load_rgb`` for the bytes of a file; ``name`` is used in error messages."""
-    with opened(io.BytesIO(content), name) as image:
+    with open_image(io.BytesIO(content), name) as image:
         return _decoded(image, apply_orientation)
 
 
@@ -100,7 +100,7 @@ def pillow_rgb(image: Image.Image, apply_orientation: bool = False) -> NDArray[n
     Raises:
         UserError: it cannot be decoded.
     """
-    with _told("given as a PIL image"):
+    with _decoding_errors("given as a PIL image"):
         return _decoded(image, apply_orientation)
 
 
@@ -142,13 +142,13 @@ def load_for_input(
     Raises:
         UserError: as in ``load_rgb``.
     """
-    with opened(path, path, check_size, apply_orientation) as image:
+    with open_image(path, path, check_size, apply_orientation) as image:
         return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MAX_REDUCTION)
 
 
 def decode_for_input(content: bytes, name: str, spec: InputSpec, apply_orientation: bool = False) -> Decoded:
     """Like ``load_for_input`` for the bytes of a file; ``name`` is used in error messages."""
-    with opened(io.BytesIO(content), name) as image:
+    with open_image(io.BytesIO(content), name) as image:
         return _scaled_down(image, _size_for(spec), apply_orientation, least_factor=MAX_REDUCTION)
 
 
@@ -181,7 +181,7 @@ def load_reduced(
     Raises:
         UserError: as in ``load_rgb``.
     """
-    with opened(path, path, check_size, apply_orientation) as image:
+    with open_image(path, path, check_size, apply_orientation) as image:
         decoded = _scaled_down(image, lambda *_: (height, width), apply_orientation)
     original = decoded.height, decoded.width
     rest = reduction(original, (height, width)) // decoded.factor
@@ -233,11 +233,11 @@ def _is_turned(image: Image.Image) -> bool:
 
 
 @contextmanager
-def opened(
+def open_image(
     source: Path | BinaryIO, name: object, check_size: SizeCheck | None = None, apply_orientation: bool = False
 ) -> Iterator[Image.Image]:
     """Open an image file without decoding it; errors in the block become a ``UserError`` that names the file."""
-    with _told(name), Image.open(source, formats=FORMATS) as image:
+    with _decoding_errors(name), Image.open(source, formats=FORMATS) as image:
         pixels = math.prod(image.size)
         if pixels > MAX_PIXELS:
             size = f"{image.width} x {image.height}"
@@ -251,7 +251,7 @@ def opened(
 
 
 @contextmanager
-def _told(name: object) -> Iterator[None]:
+def _decoding_errors(name: object) -> Iterator[None]:
     """Turn decoding errors in the block into a ``UserError``."""
     try:
         yield

@@ -189,9 +189,8 @@ def _train_epoch(run: Run) -> None:
 
         is_last = state.step == run.steps_per_epoch
         is_logged = (step + 1) % LOG_EVERY_STEPS == 0 and not is_last
-        if (
-            is_logged or is_last or fabric.device.type == "cpu"
-        ):  # the checks below synchronise with a GPU, so not always
+        # the checks synchronise with a GPU, so they are not made at every step there
+        if is_logged or is_last or fabric.device.type == "cpu":
             watch.check()
             is_due = time.monotonic() - saved > 60 * config.save_every_minutes
             action = _agreed_action(fabric, run.interruption.number or SAVE * (is_due and not is_last))

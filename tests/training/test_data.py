@@ -155,7 +155,7 @@ def test_a_class_without_training_boxes_is_named(
     edit(own_data, "train", lambda listing: listing["categories"].append({"id": 77, "name": "moon"}))
     config = dataclasses.replace(settings(tmp_path / "run"), data=str(own_data), epochs=1)
     train(config, quiet=False)
-    assert "1 classes have no training box and cannot be learnt: moon" in capsys.readouterr().out
+    assert "1 classes have no training box and cannot be learned: moon" in capsys.readouterr().out
 
 
 def test_boxes_that_are_too_small_are_refused_or_told(settings: Settings, own_data: Path, tmp_path: Path) -> None:

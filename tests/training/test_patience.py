@@ -67,5 +67,5 @@ def test_checkpoints_from_before_patience_are_resumed(settings: Settings, traine
     assert train(TrainConfig(resume=tmp_path)).metrics == trained.metrics
     checkpoint.training["stale"] = -1
     save_checkpoint(tmp_path / "last.ckpt", checkpoint)
-    with pytest.raises(UserError, match="state of training is damaged"):
+    with pytest.raises(UserError, match="training state is damaged"):
         train(TrainConfig(resume=tmp_path))

@@ -10,8 +10,8 @@ android {
         applicationId = "dev.mobiledet.app"
         minSdk = libs.versions.min.sdk.get().toInt()
         targetSdk = libs.versions.compile.sdk.get().toInt()
-        versionCode = 1
-        versionName = "0.1.0"
+        versionCode = 2
+        versionName = "0.2.0"
         // phones, and emulators on computers; the processors of 32 bits are those of phones of before 2016
         ndk.abiFilters += listOf("arm64-v8a", "x86_64")
     }

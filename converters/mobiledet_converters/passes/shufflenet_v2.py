@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mobiledet.backbones.shuffle_order import channel_lives
+from mobiledet.backbones.shuffle_order import trace_channels
 from mobiledet.backbones.shufflenet_v2 import ShuffleNetV2
 from mobiledet_converters.passes.channel_order import OrderAbsorber, permute_inputs, permute_outputs
 
@@ -44,7 +44,7 @@ class StageWithoutShuffles(nn.Module):
         makers = [self.shortcut[-1][0], *(branch[-1][0] for branch in branches)]
         sizes = [maker.out_channels for maker in makers]
         self.exit = len(stage)  # stands for the reader of the stage's output
-        reader, place = channel_lives(sizes[0] + sizes[1], len(stage), papers_way=not units[0].released)
+        reader, place = trace_channels(sizes[0] + sizes[1], len(stage), as_in_paper=not units[0].released)
         self.shares: list[Share] = []
         sources: list[dict[int, Tensor]] = []  # places where the channels of each open source are read, by reader
         for maker, readers, places in zip(makers, reader.split(sizes), place.split(sizes), strict=True):

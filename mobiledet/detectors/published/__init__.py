@@ -1,1 +1,1 @@
-"""Trained weights of published detectors, from their authors' names and layouts to ours. One source a file."""
+"""Conversion of published detectors' weights from their authors' names and layouts to ours, one file per source."""

@@ -1,8 +1,8 @@
-"""NanoDet-Plus' released checkpoints (RangiLyu/nanodet, ``nanodet-plus-m*``), in the layout of its training code.
+"""The released checkpoints of NanoDet-Plus (RangiLyu/nanodet, ``nanodet-plus-m*``), in the layout of its training code.
 
-A checkpoint holds the weights of the last step as ``model.*`` and their moving average as ``avg_model.*``; the authors'
-own loading takes the average where there is one, and so does this. A file of weights alone has names without prefix.
-The networks see BGR pixels; ours see RGB, so that the first convolution's input channels are turned round.
+A checkpoint contains the weights of the last step as ``model.*`` and their moving average as ``avg_model.*``. The
+average is used if there is one, as in the authors' own loading code. A file with only weights has names without prefix.
+The original networks take BGR pixels and ours RGB, so the input channels of the first convolution are reversed.
 """
 
 import re
@@ -71,12 +71,12 @@ FACTOR = re.compile(r"aux_head\.scales\.(\d)\.scale")
 
 
 class Translated(NamedTuple):
-    """A checkpoint of the authors in our names.
+    """A converted checkpoint of the authors.
 
     Attributes:
-        weights: of ``NanoDetPlus``; those of its guidance (``guidance.*``) too if the file has them.
-        num_classes: that they were trained for.
-        note: what became of the file's tensors, in a line.
+        weights: weights of ``NanoDetPlus`` by our names, including its guidance (``guidance.*``) if the file has it.
+        num_classes: number of classes that they were trained for.
+        note: one line about which tensors of the file were used.
     """
 
     weights: dict[str, Tensor]
@@ -85,16 +85,16 @@ class Translated(NamedTuple):
 
 
 def translate(tensors: Mapping[str, Tensor], source: object) -> Translated:
-    """The weights of an authors' checkpoint in our layout; every tensor is accounted for.
+    """Convert a checkpoint of the authors to our layout; unknown tensors are an error.
 
-    That shapes fit a network is for ``weights.check_weights`` to say.
+    Shapes are not compared with a network; ``weights.check_weights`` does that.
 
     Args:
         tensors: the checkpoint's ``state_dict``.
-        source: where they come from, for messages.
+        source: where they come from, for error messages.
 
     Raises:
-        UserError: a tensor is missing or unknown, as in a file of another network.
+        UserError: a tensor is missing or unknown, for example in a file of another network.
     """
     chosen, note = _choose_set(tensors)
     _check_bins(chosen.pop(BINS_TABLE, None), source)
@@ -122,13 +122,13 @@ def translate(tensors: Mapping[str, Tensor], source: object) -> Translated:
             raise UserError(f"{source} has aux_head.scales for levels {sorted(factors)} instead of 0 to {LEVELS - 1}")
         weights["guidance.head.factors"] = torch.stack([factors[level] for level in range(LEVELS)])
     if FIRST_CONVOLUTION not in weights or not num_classes:
-        raise UserError(f"{source} is no checkpoint of NanoDet-Plus: its backbone or its head is missing")
+        raise UserError(f"{source} is not a checkpoint of NanoDet-Plus: its backbone or its head is missing")
     weights[FIRST_CONVOLUTION] = weights[FIRST_CONVOLUTION].flip(1).contiguous()  # BGR to RGB
     return Translated(weights | _counters(weights), num_classes, note)
 
 
 def _choose_set(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The averaged weights, else those of the last step, else names without prefix; and what was left out."""
+    """The averaged weights, else those of the last step, else those without prefix; and a note on what was left out."""
     sets: dict[str, dict[str, Tensor]] = {AVERAGE: {}, LAST: {}, "": {}}
     for name, tensor in tensors.items():
         prefix = next(prefix for prefix in sets if name.startswith(prefix))
@@ -141,7 +141,7 @@ def _choose_set(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
 
 
 def _check_bins(table: Tensor | None, source: object) -> None:
-    """The distances that the bins stand for are a constant of the network."""
+    """Check that the bins have the distances 0, 1, 2, ..., which are a constant of the network."""
     if table is not None and not torch.equal(table.float(), torch.arange(BINS).float()):
         raise UserError(f"{source} has other distance bins than 0 to {BINS - 1}: {table.tolist()}")
 
@@ -149,13 +149,13 @@ def _check_bins(table: Tensor | None, source: object) -> None:
 def _our_name(name: str, source: object) -> str:
     module = next((module for module in RULES if name.startswith(module)), None)
     if module is None:
-        raise UserError(f"{source} is no checkpoint of NanoDet-Plus: it holds {name}")
+        raise UserError(f"{source} is not a checkpoint of NanoDet-Plus: it contains {name}")
     for pattern, replacement in RULES[module]:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def _counters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Zeros for the counters of batches that a file may lack; they play no part in the result."""
+    """Zeros for batch counters that a file may lack; they do not affect the result."""
     prefixes = [name.removesuffix("running_mean") for name in weights if name.endswith(".running_mean")]
     return {prefix + COUNTER: torch.tensor(0) for prefix in prefixes if prefix + COUNTER not in weights}

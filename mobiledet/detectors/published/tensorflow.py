@@ -1,7 +1,8 @@
-"""SSD on MobileNetV1 and SSDLite on MobileNetV2 of TensorFlow's detection zoo, out of a frozen graph.
+"""SSD on MobileNetV1 and SSDLite on MobileNetV2 of TensorFlow's detection zoo, from a frozen graph.
 
-The graph's constants hold the weights, its anchor generator the scales and aspect ratios, its suppression the
-threshold. Boxes are coded y, x, height, width there; scores are sigmoids, background is the first column.
+Weights are constants of the graph; scales and aspect ratios come from its anchor generator, the NMS threshold from its
+non-maximum suppression. Boxes are encoded as y, x, height, width; scores are sigmoids, with background as the first
+column.
 """
 
 import re
@@ -24,14 +25,14 @@ XYWH = (1, 0, 3, 2)  # of y, x, height, width
 
 
 class SsdGraph(NamedTuple):
-    """What a graph says.
+    """The content of a graph.
 
     Attributes:
-        weights: of the detector, under our names.
-        num_logits: of an anchor, background included.
-        image_size: (height, width) that the graph scales images to; None where it does not.
-        anchors: of each level, for a square image.
-        iou: of the suppression; None where it cannot be told.
+        weights: weights of the detector by our names.
+        num_logits: number of logits per anchor, including background.
+        image_size: (height, width) that the graph resizes images to; None if it does not.
+        anchors: anchor sizes of each level, for a square image.
+        iou: IoU threshold of non-maximum suppression; None if unknown.
     """
 
     weights: dict[str, Tensor]
@@ -42,14 +43,14 @@ class SsdGraph(NamedTuple):
 
 
 def read_ssd(graph: Graph, backbone: str) -> SsdGraph:
-    """The detector of a graph; every weight in it is accounted for.
+    """Read the detector in a graph; unknown weights are an error.
 
     Args:
-        graph: of a file.
-        backbone: key of the one that it should have.
+        graph: the graph.
+        backbone: key of the backbone that it should have.
 
     Raises:
-        UserError: it is no SSD on this backbone.
+        UserError: the graph is not an SSD on this backbone.
     """
     constants = tensorflow_names.weight_constants(graph)
     scopes = {**tensorflow_names.BACKBONES[backbone], **_extra_scopes(backbone, constants)}
@@ -57,7 +58,7 @@ def read_ssd(graph: Graph, backbone: str) -> SsdGraph:
     for name, tensor in constants.items():
         ours = _predictor_name(name, backbone) or tensorflow_names.our_name(name, scopes)
         if ours is None:
-            raise UserError(f"{graph.source} is no SSD on {backbone} as in the detection zoo: it holds {name}")
+            raise UserError(f"{graph.source} is not an SSD on {backbone} of the detection zoo: it contains {name}")
         weights[ours] = _in_our_order(ours, tensor)
     anchors = _anchors(graph)
     return SsdGraph(
@@ -75,7 +76,7 @@ def in_class_order(weights: dict[str, Tensor], order: Sequence[int], source: obj
 
 
 def _extra_scopes(backbone: str, constants: dict[str, Tensor]) -> dict[str, str]:
-    """The layers beyond the backbone's blocks, whose names end in their numbers of channels."""
+    """Scopes of the layers after the backbone's blocks, whose names end with their number of channels."""
     lite = backbone.startswith("mobilenet_v2")
     network, last = ("MobilenetV2", "layer_19") if lite else ("MobilenetV1", "Conv2d_13_pointwise")
     layer = re.compile(rf"FeatureExtractor/({network}/{last}_([12])_Conv2d_(\d)_[13]x[13]_\w+?)/")
@@ -99,7 +100,7 @@ def _predictor_name(name: str, backbone: str) -> str | None:
 
 
 def _in_our_order(name: str, tensor: Tensor) -> Tensor:
-    """Boxes are x, y, width, height here."""
+    """Reorder box outputs to x, y, width, height."""
     if re.fullmatch(r"head\.boxes\.\d\.[01]\.(weight|bias)", name) and len(tensor) % 4 == 0:
         return tensor.unflatten(0, (-1, 4))[:, list(XYWH)].flatten(0, 1)
     return tensor
@@ -112,7 +113,7 @@ def _num_logits(weights: dict[str, Tensor], anchors: AnchorSizes, graph: Graph) 
         rows = next((len(bias) for bias in biases if bias is not None), 0)
         if not rows or rows % len(sizes):
             raise UserError(
-                f"{graph.source} is no SSD of the detection zoo: level {level} has {rows} class scores for "
+                f"{graph.source} is not an SSD of the detection zoo: level {level} has {rows} class scores for "
                 f"{len(sizes)} anchors"
             )
         numbers.add(rows // len(sizes))
@@ -122,7 +123,7 @@ def _num_logits(weights: dict[str, Tensor], anchors: AnchorSizes, graph: Graph) 
 
 
 def _anchors(graph: Graph) -> AnchorSizes:
-    """Width scale * sqrt(ratio), height scale / sqrt(ratio): each level's scales are divided by roots of its ratios."""
+    """Anchor sizes from the divisions in the graph: width scale * sqrt(ratio), height scale / sqrt(ratio)."""
     levels: list[list[tuple[float, float]]] = []
     for node in graph.nodes.values():
         if node.op != "RealDiv" or len(node.inputs) != 2:
@@ -139,7 +140,7 @@ def _anchors(graph: Graph) -> AnchorSizes:
         levels.append([(float(s * r), float(s / r)) for s, r in zip(scales, roots, strict=True)])
     if len(levels) != LEVELS:
         raise UserError(
-            f"{graph.source} is no SSD of the detection zoo: it makes anchors for {len(levels)} levels, not {LEVELS}"
+            f"{graph.source} is not an SSD of the detection zoo: it has anchors for {len(levels)} levels, not {LEVELS}"
         )
     return levels
 

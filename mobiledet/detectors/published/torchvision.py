@@ -1,10 +1,10 @@
 """Torchvision's detectors on MobileNetV3 (``ssdlite320_mobilenet_v3_large``, ``fasterrcnn_mobilenet_v3_large*``).
 
-Their weights for COCO have 91 logits: background, and the numbers 1 to 90, of which COCO uses 80. The softmax is over
-all of them, so that all are kept; those without a name come last here and are cut off behind the softmax. Boxes of
-background and of numbers without a name decide nothing and are left out.
+Their weights for COCO have 91 logits: background and the ids 1 to 90, of which COCO uses 80. The softmax is over all of
+them, so all are kept; here the unused ones come last and are dropped after the softmax. Box outputs of background and
+of unused ids have no effect and are left out.
 
-Files from before torchvision 0.12 have other names in the pyramid and the first stage; both are read.
+Files from before torchvision 0.12 have other names in the pyramid and the first stage; both are supported.
 """
 
 import re
@@ -19,7 +19,7 @@ from mobiledet.errors import UserError
 
 COUNTER = "num_batches_tracked"
 SSDLITE_CLASSES = re.compile(r"head\.classes\.(\d)\.1\.(weight|bias)")
-# of a region: channels, rows, columns; there in this order, here channels last
+# shape of a region: channels, rows, columns; this is torchvision's order, ours is channels last
 REGION = (256, 7, 7)
 SSDLITE_RULES = (
     (r"^backbone\.extra\.", "neck.extra."),
@@ -38,11 +38,11 @@ FASTER_RCNN_RULES = (
 
 
 class Translated(NamedTuple):
-    """Weights in our names.
+    """Converted weights.
 
     Attributes:
-        weights: of the detector.
-        note: what became of the file's tensors, in a line.
+        weights: weights of the detector by our names.
+        note: one line about which tensors of the file were used.
     """
 
     weights: dict[str, Tensor]
@@ -50,30 +50,30 @@ class Translated(NamedTuple):
 
 
 def class_order(num_logits: int, class_logits: Sequence[int]) -> list[int]:
-    """Which of their logits stands at each place of ours: background, the classes, what names none."""
+    """Index in the source of each of our logits: background, the classes, then unused ones."""
     unused = sorted(set(range(1, num_logits)) - set(class_logits))
     return [0, *class_logits, *unused]
 
 
 def ssdlite_logits(tensors: Mapping[str, Tensor], anchors: int, source: object) -> int:
-    """Logits of an anchor in a file of SSDLite with this many anchors in a cell."""
+    """Number of logits per anchor in a file of SSDLite with ``anchors`` anchors per cell."""
     return _rows(tensors, "head.classification_head.module_list.0.1.bias", source) // anchors
 
 
 def faster_rcnn_logits(tensors: Mapping[str, Tensor], source: object) -> int:
-    """Logits of a region in a file of Faster R-CNN."""
+    """Number of logits per region in a file of Faster R-CNN."""
     return _rows(tensors, "roi_heads.box_predictor.cls_score.bias", source)
 
 
 def translate_ssdlite(tensors: Mapping[str, Tensor], order: Sequence[int], source: object) -> Translated:
-    """SSDLite's weights in our layout; every tensor is accounted for.
+    """Convert the weights of SSDLite to our layout; all tensors are kept.
 
-    That shapes fit a network is for ``weights.check_weights`` to say.
+    Shapes are not compared with a network; ``weights.check_weights`` does that.
 
     Args:
         tensors: torchvision's state dict.
         order: see ``class_order``.
-        source: where they come from, for messages.
+        source: where they come from, for error messages.
 
     Raises:
         UserError: a class layer has another number of logits.
@@ -91,7 +91,8 @@ def translate_ssdlite(tensors: Mapping[str, Tensor], order: Sequence[int], sourc
 def translate_faster_rcnn(
     tensors: Mapping[str, Tensor], order: Sequence[int], num_classes: int, source: object
 ) -> Translated:
-    """Faster R-CNN's weights in our layout; see ``translate_ssdlite``. ``num_classes`` of the logits are classes."""
+    """Convert the weights of Faster R-CNN to our layout; see ``translate_ssdlite``. ``num_classes`` is the number of
+    logits that belong to classes."""
     weights = {}
     for name, tensor in tensors.items():
         inside = faster_rcnn_name(name)
@@ -113,18 +114,18 @@ def translate_faster_rcnn(
 
 
 def by_anchor(tensor: Tensor, order: Sequence[int], name: str, source: object) -> Tensor:
-    """The rows of a class layer, those of each anchor in another order.
+    """Reorder the rows of a class layer within each anchor.
 
     Raises:
-        UserError: they cannot be divided among the logits.
+        UserError: the number of rows is not a multiple of the number of logits.
     """
     if len(tensor) % len(order):
-        raise UserError(f"{source}: {name} has {len(tensor)} rows, no multiple of {len(order)} logits")
+        raise UserError(f"{source}: {name} has {len(tensor)} rows, not a multiple of {len(order)} logits")
     return tensor.unflatten(0, (-1, len(order)))[:, torch.tensor(order)].flatten(0, 1)
 
 
 def counters(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Zeros for the counters of batches that frozen normalisation does not have; they play no part in the result."""
+    """Zeros for batch counters, which frozen batch normalisation lacks; they do not affect the result."""
     prefixes = [name.removesuffix("running_mean") for name in weights if name.endswith(".running_mean")]
     return {prefix + COUNTER: torch.tensor(0) for prefix in prefixes if prefix + COUNTER not in weights}
 

@@ -95,7 +95,7 @@ public class EvalActivity : Activity() {
     }
 
     internal companion object {
-        const val PROGRAM = "mobiledet android 0.1.0"
+        const val PROGRAM = "mobiledet android 0.2.0"
         private const val SHOWN = "shown"
 
         /** Starts it without a computer, with a token that the person reads from the screen. */
