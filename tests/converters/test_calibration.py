@@ -125,7 +125,7 @@ def test_validation_images_of_the_run_are_refused(choose: Choose, shapes: Path, 
 
 def test_other_classes_are_refused(choose: Choose, shapes: Path) -> None:
     with pytest.raises(
-        UserError, match=r"of other classes \(circle, square, triangle, star and 2 more\) than m \(cat, dog"
+        UserError, match=r"has other classes \(circle, square, triangle, star and 2 more\) than m \(cat, dog"
     ):
         choose(spec=OTHER, calibration=str(shapes))
     with pytest.raises(UserError, match="the built-in set has other classes"):

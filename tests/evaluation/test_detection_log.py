@@ -58,7 +58,7 @@ def test_killed_ten_times_and_resumed(patch_bundle: Bundle, many_images: Path, t
     before = partial.read_bytes().splitlines(keepends=True)
     done = subprocess.run([*command, str(resumed)], check=True, capture_output=True, text=True)
     known = len(before) - 1 - (not before[-1].endswith(b"\n"))
-    assert f"images, {known} known before" in done.stderr
+    assert f"images, {known} done before" in done.stderr
     assert not partial.exists()
     kept = resumed.with_suffix(".detections.ndjson").read_bytes()
     assert kept.startswith(b"".join(before[: known + 1]))
@@ -194,7 +194,7 @@ def test_full_disk(patch_bundle: Bundle, many_images: Path, tmp_path: Path) -> N
     assert len(content) == 60 * 1024
     assert not out.exists()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "known before" in done.stderr
+    assert "done before" in done.stderr
     kept = out.with_suffix(".detections.ndjson").read_bytes()
     assert kept.startswith(content[: content.rfind(b"\n") + 1])
     assert len(kept.splitlines()) == 901

@@ -121,7 +121,7 @@ def test_a_bad_picture_does_not_stop_the_others(
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "c.jpg"]
     assert "error: cannot decode image" in told.err
     assert "1 of 3 images could not be read" in told.err
-    assert "d.HEIC (pictures of .HEIC)" in told.err
+    assert "d.HEIC (format .HEIC is not supported)" in told.err
     assert "._a.jpg (metadata file of macOS)" in told.err
     (folder / "b.jpg").unlink()
     assert cli.main(["predict", str(patch_bundle.path), str(folder), "--out", str(out)]) == 0

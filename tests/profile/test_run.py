@@ -108,7 +108,7 @@ def test_without_the_converter_it_still_counts(
         ("--backbone ghostnet_1x --detector ssdlit", "unknown detector 'ssdlit'; did you mean ssdlite"),
         ("--backbone ghostnet_1x --input-size 20", "--input-size 20 is below 32"),
         ("--backbone ghostnet_1x --threads 0", "--threads 0 is below 1"),
-        ("--guidelines --backbone ghostnet_1x", "--guidelines measures networks of its own"),
+        ("--guidelines --backbone ghostnet_1x", "--guidelines measures its own set of networks"),
         ("--guidelines --rounds 0", "--rounds 0 is below 1"),
         (f"--backbone ghostnet_1x --out {__file__}", "is a file; give the name of a folder"),
     ],

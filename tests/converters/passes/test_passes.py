@@ -264,8 +264,8 @@ class Reader(nn.Module):
 @pytest.mark.parametrize(
     ("read", "message"),
     [
-        (lambda x: x + torch.rand(1, 4, 1, 1), "add reads channels"),
-        (lambda x: x.flatten(1), "flatten reads channels"),
+        (lambda x: x + torch.rand(1, 4, 1, 1), "add reads reordered channels"),
+        (lambda x: x.flatten(1), "flatten reads reordered channels"),
         (nn.Conv2d(4, 4, 1, groups=2), "is a grouped convolution"),
     ],
 )

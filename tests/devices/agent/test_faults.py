@@ -98,7 +98,7 @@ def test_cable_that_is_pulled_costs_a_batch(
     assert 8 <= done < 200
     assert not out.exists()
     assert cli.main(["evaluate", str(patch_bundle.path), "--device", agent.url, *arguments, str(out)]) == 0
-    assert f"images, {done} known before" in capsys.readouterr().err
+    assert f"images, {done} done before" in capsys.readouterr().err
     local = tmp_path / "local.json"
     assert cli.main(["evaluate", str(patch_bundle.path), *arguments, str(local)]) == 0
     resumed, whole = read_result(out).accuracy, read_result(local).accuracy
