@@ -76,7 +76,7 @@ def mobiledet_network(size: int, device: str = "cpu") -> Trained:
     anchors = aspect_ratio_anchor_sizes(scales, (0.5, 1.0, 2.0), (SIDE, SIDE))
     options = FASTER_RCNN_320.changed(anchors=anchors)
     detector = build_detector("faster_rcnn_fpn", SameBody(), CLASSES, (SIDE, SIDE), options)
-    model = detector.to(device, memory_format=torch.channels_last)
+    model = detector.to(device).to(memory_format=torch.channels_last)
     check_size(model, PARAMETERS)
     pictures = images.to(device).contiguous(memory_format=torch.channels_last)  # as the loader gives them
     boxes = Targets(targets.boxes_xyxy.to(device), targets.labels.to(device))

@@ -130,9 +130,9 @@ def measurements(device: str, is_small: bool) -> Iterator[tuple[dict[str, Any], 
                 yield key, lambda b=build, s=setting: measure_step(b, s, batch, device, seconds)  # type: ignore[misc]
     images, epochs, batch = (32, 1, 8) if is_small else (4000, 3, 64)
     for precision in ("32-true", "bf16-mixed")[: 1 if is_small else None]:
-        settings = {"backbone": "shufflenet_v2_1x", "precision": precision, "image_size": 96 if is_small else 320}
-        key = {"run": "mobiledet train", "images": images, "epochs": epochs, "batch_size": batch, **settings}
-        yield key, lambda s=settings: measure_run(images, batch, epochs, **s)  # type: ignore[misc]
+        chosen = {"backbone": "shufflenet_v2_1x", "precision": precision, "image_size": 96 if is_small else 320}
+        key = {"run": "mobiledet train", "images": images, "epochs": epochs, "batch_size": batch, **chosen}
+        yield key, lambda s=chosen: measure_run(images, batch, epochs, **s)  # type: ignore[misc]
 
 
 def main() -> None:

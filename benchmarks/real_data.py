@@ -171,8 +171,8 @@ def run_of(name: str, seed: int, data: Path, val_set: DetectionSet, arguments: a
         save_found(folder / "found.npz", found)
         ap = average_precision(matched(val_set, found))
         scores = {"mAP": mean_average_precision(ap)[0], "AP50": mean_average_precision(ap[:, :1])[0]}
-        record = {**json.loads(trained.read_text(encoding="utf-8")), **scores}
-        result.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        cost = json.loads(trained.read_text(encoding="utf-8"))
+        result.write_text(json.dumps({**cost, **scores}) + "\n", encoding="utf-8")
     record: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     return {**record, "folder": str(folder)}
 
@@ -289,7 +289,7 @@ def summarised(
     def mean(name: str, key: str) -> float:
         return float(np.mean([run[key] for run in runs[name].values()]))
 
-    models = {
+    models: dict[str, dict[str, Any]] = {
         name: {
             "mAP": mean(name, "mAP"),
             "mAP_of_seeds": {seed: run["mAP"] for seed, run in of_seed.items()},

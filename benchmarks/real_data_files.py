@@ -16,7 +16,7 @@ from mobiledet.data.images import load_for_input
 from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.placement import Placement
-from mobiledet.spec import InputSpec
+from mobiledet.spec import InputSpec, Resize
 
 MOST = 300  # detections of a picture
 LEAST_SCORE = 0.001
@@ -53,7 +53,7 @@ class Read(NamedTuple):
 
     candidates: Callable[[Arrays, int, int], Candidates]
     nms_iou: float
-    resize: str
+    resize: Resize
 
 
 ULTRALYTICS = Read(of_ultralytics, 0.7, "letterbox")  # as its own validation does

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +27,12 @@ class Decoded(nn.Module):
     Its output is 1 x A x 4 + C: boxes, xyxy as shares of the input, and scores of the classes.
     """
 
-    def __init__(self, model: nn.Module, side: int) -> None:
+    def __init__(self, model: Any, side: int) -> None:
         super().__init__()
-        self.backbone, self.head, self.coder = model.backbone, model.head, model.box_coder
+        self.backbone: nn.Module = model.backbone
+        self.head: nn.Module = model.head
+        self.coder = model.box_coder
+        self.anchors: Tensor
         picture = torch.zeros(1, 3, side, side)
         features = list(self.backbone(picture).values())
         (anchors,) = model.anchor_generator(ImageList(picture, [(side, side)]), features)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from rich.progress import track
@@ -73,12 +73,10 @@ PEERS = {
 }
 
 
-def train_torchvision(
-    peer: Peer, folder: Path, epochs: int, batch_size: int, side: int = SIDE, seed: int = 0
-) -> nn.Module:
+def train_torchvision(peer: Peer, folder: Path, epochs: int, batch_size: int, side: int = SIDE, seed: int = 0) -> Any:
     """The trained network, in evaluation mode."""
     train_set = load_split(str(folder), "train")
-    model = peer.build(weights=None, weights_backbone=None, num_classes=len(train_set.labels) + 1)
+    model: Any = peer.build(weights=None, weights_backbone=None, num_classes=len(train_set.labels) + 1)
     model.transform.min_size, model.transform.max_size = (side,), side
     if model.transform.fixed_size:
         model.transform.fixed_size = side, side

@@ -58,7 +58,7 @@ def mobiledet_network(batch: int, device: str = "cpu") -> Trained:
     images, targets = pictures_and_boxes(batch)
     backbone = build_backbone("torchvision:mobilenet_v3_large-reduced_tail", norm_layer=ssdlite_norm)
     detector = build_detector("ssdlite", backbone, CLASSES, (SIDE, SIDE))
-    model = detector.to(device, memory_format=torch.channels_last)
+    model = detector.to(device).to(memory_format=torch.channels_last)
     check_size(model)
     spec = InputSpec(SIDE, SIDE)
     pictures = images.to(device).contiguous(memory_format=torch.channels_last)  # as the loader gives them
