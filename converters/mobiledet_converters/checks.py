@@ -45,6 +45,7 @@ class CheckedFile:
 
     @property
     def gate(self) -> Gate:
+        """The limits that a file of this precision must keep to."""
         return PRECISIONS[self.entry.format][self.entry.precision].gate
 
     def with_figures(self, **figures: Any) -> "CheckedFile":

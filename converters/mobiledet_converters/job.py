@@ -98,12 +98,14 @@ class ConversionJob(Job):
         return detector, dataclasses.replace(spec, nms=nms)
 
     def save(self) -> Path:
+        """Write the job as JSON into its folder; returns the file."""
         path = self.folder / JOB
         path.write_text(json.dumps(dataclasses.asdict(self), default=str), encoding="utf-8")
         return path
 
     @classmethod
     def read(cls, path: Path) -> "ConversionJob":
+        """The job of a file that ``save`` wrote."""
         values = read_json(path)
         paths = {name: Path(values[name]) for name in ("checkpoint", "folder", "calibration") if values[name]}
         return cls(**{**values, **paths, **{name: tuple(values[name]) for name in ("precisions", "faces")}})
@@ -146,6 +148,7 @@ class ConversionAnswer:
 
     @classmethod
     def read(cls, folder: Path) -> "ConversionAnswer":
+        """The answer that a converter process wrote into a job's folder."""
         values = read_json(folder / ANSWER)
         return cls(**{**values, "files": tuple(ConvertedFile(**file) for file in values["files"])})
 

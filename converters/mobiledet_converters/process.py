@@ -70,6 +70,7 @@ class Conversion:
 
     @property
     def running(self) -> bool:
+        """Whether the process has not ended yet."""
         return self._process.poll() is None
 
     def wait(self, seconds: float) -> None:

@@ -155,6 +155,7 @@ class AnchorTable(NamedTuple):
 
     @classmethod
     def of(cls, detector: DenseDetector) -> "AnchorTable":
+        """The anchors of a detector, as fractions of its input."""
         height, width = detector.image_size
         fractions = detector.anchors_xyxy / detector.anchors_xyxy.new_tensor([width, height, width, height])
         return cls(to_cxcywh(fractions)[:, [1, 0, 3, 2]].numpy(), detector.loss.coder_weights)

@@ -33,6 +33,7 @@ class FileTensor:
 
     @property
     def bytes(self) -> int:
+        """Size of the values; an unknown dimension, -1, counts as one."""
         return abs(prod(self.shape)) * BITS.get(self.type, 32) // 8
 
 
@@ -62,6 +63,7 @@ class Operation:
 
     @property
     def tensors(self) -> tuple[FileTensor, ...]:
+        """Inputs, then outputs."""
         return self.inputs + self.outputs
 
 
@@ -101,6 +103,7 @@ class FileGraph:
 
     @property
     def tensors(self) -> tuple[FileTensor, ...]:
+        """All tensors of the graph, in the order of the file."""
         return tuple(self._tensors)
 
     def _tensor(self, tensor: Any) -> FileTensor:

@@ -66,12 +66,14 @@ class NetworkJob(Job):
     names: tuple[str, ...]
 
     def save(self) -> Path:
+        """Write the job as JSON into its folder; returns the file."""
         path = self.folder / JOB
         path.write_text(json.dumps({**asdict(self), "folder": str(self.folder)}), encoding="utf-8")
         return path
 
     @classmethod
     def read(cls, path: Path) -> "NetworkJob":
+        """The job of a file that ``save`` wrote."""
         values = read_json(path)
         return cls(Path(values["folder"]), tuple(values["names"]))
 

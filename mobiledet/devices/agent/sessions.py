@@ -41,6 +41,7 @@ class Loaded:
 
     @property
     def info(self) -> SessionInfo:
+        """Description of the session for the client."""
         return SessionInfo(self.id, self.bundle.sha256, self.device, self.session.execution)
 
     @property

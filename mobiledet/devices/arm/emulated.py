@@ -32,6 +32,7 @@ class EmulatedAgent:
 
     @property
     def is_alive(self) -> bool:
+        """Whether the emulator still runs."""
         return self.process.poll() is None
 
 
