@@ -68,7 +68,7 @@ def test_names_become_file_names(bundle: Bundle, project: Path) -> None:
 
 
 def test_what_cannot_go_there_is_told(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no android project: it has no folder app/src/main or src/main"):
+    with pytest.raises(UserError, match=r"is not an android project: it has no folder app/src/main or src/main"):
         install(bundle, "android", tmp_path)
     (tmp_path / "App").mkdir()
     tflite = dataclasses.replace(bundle, files=bundle.files[:1])
@@ -89,4 +89,4 @@ def test_the_command_refuses_a_wrong_project_before_all_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["export", str(tmp_path / "absent.ckpt"), "--app", "android", str(tmp_path)]) == 2
-    assert "is no android project" in capsys.readouterr().err
+    assert "is not an android project" in capsys.readouterr().err

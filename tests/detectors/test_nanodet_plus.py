@@ -174,5 +174,5 @@ def test_new_classes_of_the_guidance_are_named_too(tmp_path: Path) -> None:
 
 def test_fitted_anchors_are_refused() -> None:
     config = TrainConfig(detector="nanodet_plus", anchors="fit")
-    with pytest.raises(UserError, match="nanodet_plus has no anchors"):
+    with pytest.raises(UserError, match="nanodet_plus uses no anchors"):
         make_spec(config, None)  # type: ignore[arg-type]  # refused before the data are looked at

@@ -246,7 +246,7 @@ def test_a_bad_video_does_not_stop_the_rest(
     assert (video["frames"], video["objects"], video["problem"]) == (12, 12, "")
     assert sorted(path.name for path in out.iterdir()) == ["b.mp4", "b.ndjson", "c.png"]
     assert "a.mp4" in told.err
-    assert "1 of 3 pictures and videos could not be read" in told.err
+    assert "1 of 3 images and videos could not be read" in told.err
 
 
 def test_mistakes(patch_bundle: Bundle, movie: Movie, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,7 +285,7 @@ def test_stream_in_python(patch_bundle: Bundle, movie: Movie) -> None:
         assert frames[0].image.shape == (HEIGHT, WIDTH, 3)  # type: ignore[union-attr]
         path.write_bytes(path.read_bytes()[:-400])
         seen = []
-        with pytest.raises(UserError, match=r"broke: .* at 0\.\d\d seconds"):
+        with pytest.raises(UserError, match=r"is damaged: .* at 0\.\d\d seconds"):
             seen += [frame.index for frame in detector.stream(path)]
         with pytest.raises(UserError, match="every 0"):
             next(detector.stream(path, every=0))

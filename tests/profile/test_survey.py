@@ -70,7 +70,7 @@ def test_tables_of_other_devices_are_left_alone(ready_made: list[str], tmp_path:
 
 def test_options_that_contradict_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options, words in (
-        (["--all", "--backbone", "ghostnet_1x"], "--all measures networks of its own"),
+        (["--all", "--backbone", "ghostnet_1x"], "--all measures its own set of networks"),
         (["--all", "--guidelines"], "give one of them"),
         (["--all", "--out", str(tmp_path)], "is a folder; give the name of a file"),
         (["--backbone", "ghostnet_1x", "--device", "adb"], "--device needs --all"),

@@ -52,7 +52,7 @@ def test_resume_takes_what_may_change_and_refuses_the_rest(trained: TrainResult,
     assert resumed_config(dataclasses.replace(own, epochs=100)).epochs == 100
     with pytest.raises(UserError, match=r"--batch-size 32 --seed 1 cannot be changed .* has --batch-size 8 --seed 0"):
         resumed_config(dataclasses.replace(own, batch_size=32, lr=0.002, seed=1))
-    with pytest.raises(UserError, match=r"--epochs 2: .*run has done 3 already"):
+    with pytest.raises(UserError, match=r"--epochs 2: .*run has already done 3"):
         train(TrainConfig(resume=folder, epochs=2))
     longer = train(TrainConfig(resume=folder, epochs=4, eval_every=4))
     lines = [json.loads(line)["epoch"] for line in (longer.folder / "metrics.jsonl").read_text().splitlines()]

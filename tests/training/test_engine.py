@@ -112,7 +112,7 @@ def test_an_existing_run_is_not_overwritten(settings: Settings, trained: TrainRe
         ({"detector": "ssd"}, "unknown detector 'ssd'; did you mean ssdlite"),
         ({"image_size": 100}, "sides are multiples of 32, not 100 x 100"),
         ({"batch_size": 100}, "fewer than the batch size 100"),
-        ({"train_images": Path("pictures")}, "--train-images and --train-annotations go together"),
+        ({"train_images": Path("pictures")}, "--train-images and --train-annotations need each other"),
         ({"epochs": 0}, "--epochs 0"),
         ({"lr": -1.0}, "--lr -1.0"),
     ],

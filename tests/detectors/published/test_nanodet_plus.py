@@ -138,7 +138,7 @@ def test_file_without_auxiliary_head_and_counters() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classifier.weight": torch.zeros(1)}, "holds classifier.weight"),
+        ({"classifier.weight": torch.zeros(1)}, "contains classifier.weight"),
         ({"head.distribution_project.project": torch.linspace(0, 16, 17)}, "other distance bins"),
         ({"head.gfl_cls.0.weight": torch.zeros(32, 96, 1, 1)}, "too few for 4 x 8 bins"),
         ({"aux_head.scales.3.scale": None}, "levels"),
