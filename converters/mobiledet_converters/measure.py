@@ -86,7 +86,7 @@ def load_validation(config: ExportConfig, run: DataRecord | None, spec: ModelSpe
     steps = np.linspace(0, len(images) - 1, min(config.measure_images or len(images), len(images))).round().astype(int)
     chosen = dataclasses.replace(dataset, images=tuple(images[step] for step in steps))
     if not any(chosen.objects):
-        return None, f"for {dataset.annotations} has no box in {len(steps)} images; give other --data"
+        return None, f"for {dataset.annotations} has no boxes in {len(steps)} images; give other --data"
     return chosen, ""
 
 

@@ -72,7 +72,7 @@ def test_what_cannot_go_there_is_told(bundle: Bundle, tmp_path: Path) -> None:
         install(bundle, "android", tmp_path)
     (tmp_path / "App").mkdir()
     tflite = dataclasses.replace(bundle, files=bundle.files[:1])
-    with pytest.raises(UserError, match="holds no coreml or coreai file for ios; export it with --format coreml"):
+    with pytest.raises(UserError, match="contains no coreml or coreai file for ios; export it with --format coreml"):
         install(tflite, "ios", tmp_path)
     assert not (tmp_path / "App" / "Models").exists()
 

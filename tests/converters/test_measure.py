@@ -82,9 +82,9 @@ def test_bad_wishes_are_told(
     folder = copy_data()
     path = folder / "annotations" / "instances_val2017.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
-    with pytest.raises(UserError, match=r"has no box in 6 images, so there is no mAP; .* or --no-measure"):
+    with pytest.raises(UserError, match=r"has no boxes in 6 images, so there is no mAP; .* or --no-measure"):
         load_validation(wanted(data=str(folder)), None, patch_bundle.spec)
-    assert "has no box in 6 images" in load_validation(wanted(), record(data=str(folder)), patch_bundle.spec)[1]
+    assert "has no boxes in 6 images" in load_validation(wanted(), record(data=str(folder)), patch_bundle.spec)[1]
     other = dataclasses.replace(patch_bundle.spec, labels=("red", "green", "yellow"))
     with pytest.raises(UserError, match="has the category 'blue', which patch-64 does not have"):
         load_validation(wanted(data=str(patch_data)), None, other)
