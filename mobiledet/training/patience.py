@@ -26,4 +26,5 @@ def ending_text(config: TrainConfig, state: TrainState, left_s: float | None) ->
         if left_s is not None
         else "the run is complete; a higher --patience, or 0, goes on"
     )
-    return f"stopped after epoch {state.epoch}: no better mAP for {state.stale} evaluations; {cost}"
+    evaluations = "evaluation" if state.stale == 1 else f"{state.stale} evaluations"
+    return f"stopped after epoch {state.epoch}: no better mAP in the last {evaluations}; {cost}"

@@ -98,10 +98,10 @@ def test_patience_ends_a_resumed_run_where_it_ends_one_that_was_not_stopped(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The learning rate is next to nothing, so that the mAP does not grow for long."""
-    config = dataclasses.replace(settings(tmp_path / "whole"), epochs=40, lr=1e-12, patience=2)
+    config = dataclasses.replace(settings(tmp_path / "whole"), epochs=40, lr=1e-12, patience=1)
     whole = train(config)
     epochs = len(record(whole.folder))
-    assert 3 <= epochs < 40
+    assert 2 <= epochs < 40
     for name, step in (("early", 2), ("late", 3 * epochs - 1)):
         begin(dataclasses.replace(config, out=tmp_path / name), step, monkeypatch)
         assert_same_end(train(TrainConfig(resume=tmp_path / name)).folder, whole)
