@@ -24,6 +24,8 @@ def losses(first: float, last: float, spread: float = 0.2, steps: int = 200, see
 @pytest.mark.parametrize("seed", range(20))
 def test_a_loss_that_falls_is_no_news(seed: int) -> None:
     assert judged(losses(3.0, 1.5, seed=seed), TrainConfig()) == ""
+    # as the built-in set begins: less than two batches differ
+    assert judged(losses(3.06, 2.92, spread=0.1, seed=seed), TrainConfig()) == ""
     assert judged([*np.geomspace(9, 2, 8), *losses(2.0, 2.0, seed=seed)[8:]], TrainConfig()) == ""
     assert judged(losses(1.2, 1.2, seed=seed), FINE_TUNED) == ""
     assert judged(losses(1.0, 1.2, seed=seed), FINE_TUNED) == ""
@@ -34,8 +36,8 @@ def test_a_loss_that_stays_is_told_where_the_run_began_from_nothing() -> None:
     assert "the loss has not fallen over the first 200 steps (" in told
     assert "lower --lr, such as to 0.0002 from 0.002" in told
     assert "raise --lr from 1e-06" in judged(losses(3.0, 3.0), TrainConfig(lr=1e-6))
-    # by chance alone few courses look like a fall
-    assert sum(not judged(losses(3.0, 3.0, seed=seed), TrainConfig()) for seed in range(400)) <= 4
+    # by chance alone one course in ten looks like a fall
+    assert sum(not judged(losses(3.0, 3.0, seed=seed), TrainConfig()) for seed in range(200)) < 35
 
 
 @pytest.mark.parametrize("config", [TrainConfig(), FINE_TUNED])
@@ -53,11 +55,11 @@ def told_by(total_steps: int, begin: int = 0) -> list[str]:
     return told
 
 
-def test_it_is_told_once_after_200_steps_or_a_tenth_of_the_run() -> None:
-    for total_steps, after in ((10_000, 200), (1000, 100), (100, 40), (80, 40)):
+def test_it_is_told_once_after_200_steps_or_a_fifth_of_the_run() -> None:
+    for total_steps, after in ((10_000, 200), (500, 100), (150, 60), (120, 60)):
         (told,) = told_by(total_steps)
         assert f"over the first {after} steps" in told
-    assert told_by(79) == []
+    assert told_by(119) == []
     assert told_by(1000, begin=1) == []  # a run that is resumed
 
 
@@ -68,6 +70,8 @@ def test_a_run_that_learns_nothing_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(learning, "WINDOW", 3)  # an epoch, so that both windows hold the same images
+    monkeypatch.setattr(learning, "MIN_STEPS", 6)
+    monkeypatch.setattr(learning, "CHANCE", 0.0)
     config = dataclasses.replace(settings(tmp_path / "run"), lr=1e-12, epochs=4, eval_every=4)
     train(config, quiet=False)
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: the loss")]
