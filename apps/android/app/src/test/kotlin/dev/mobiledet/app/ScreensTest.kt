@@ -82,7 +82,7 @@ class ScreensTest {
         told.performClick()
         val opened = shadowOf(controller.get()).nextStartedActivity
         assertEquals(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, opened.action)
-        assertEquals("dev.mobiledet.app", opened.data!!.schemeSpecificPart)
+        assertEquals(controller.get().packageName, opened.data!!.schemeSpecificPart)
         controller.pause().stop().destroy()
     }
 
