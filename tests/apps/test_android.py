@@ -87,6 +87,18 @@ def test_gradle_is_new_enough_for_its_android_plugin(folder: Path) -> None:
     assert re.search(r'abiFilters \+= listOf\("arm64-v8a", "x86_64"\)', build)
 
 
+def test_resources_that_are_named_exist(folder: Path) -> None:
+    resources = folder / "app/src/main/res"
+    values = "".join(path.read_text() for path in resources.glob("values/*.xml"))
+    named = set()
+    for path in [folder / "app/src/main/AndroidManifest.xml", *resources.rglob("*.xml")]:
+        ElementTree.parse(path)
+        named |= set(re.findall(r'"@(\w+)/(\w+)"', path.read_text()))
+    assert ("mipmap", "ic_launcher") in named
+    for kind, name in named:
+        assert f'<{kind} name="{name}"' in values or list(resources.glob(f"{kind}*/{name}.*")), (kind, name)
+
+
 def _library(alignment: int, wide: bool = True) -> bytes:
     """The head of an ELF library with one loaded segment; a double, for no compiler for Android is here."""
     numbers = (3, 183, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)

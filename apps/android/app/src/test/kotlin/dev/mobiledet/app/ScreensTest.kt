@@ -1,11 +1,13 @@
 package dev.mobiledet.app
 
+import android.Manifest
 import android.content.Intent
 import android.graphics.Bitmap
 import android.graphics.Canvas
 import android.graphics.Color
 import android.graphics.RectF
 import android.os.Looper
+import android.provider.Settings
 import android.view.View
 import android.view.ViewGroup
 import android.widget.Button
@@ -66,6 +68,22 @@ class ScreensTest {
             until { texts(controller.get().window.decorView).any { "no bundle 'absent.mobiledet'" in it } }
             controller.pause().stop().destroy()
         }
+    }
+
+    @Test
+    fun whoDeniesTheCameraIsNotAskedAgain() {
+        val controller = Robolectric.buildActivity(CameraActivity::class.java).setup()
+        val asked = shadowOf(controller.get()).lastRequestedPermission
+        assertEquals(listOf(Manifest.permission.CAMERA), asked.requestedPermissions.toList())
+        until { texts(controller.get().window.decorView).any { "no bundle" in it } } // the worker's last word
+        repeat(3) { controller.pause().resume() }
+        assertTrue("asked again", shadowOf(controller.get()).lastRequestedPermission === asked)
+        val told = views(controller.get().window.decorView).filterIsInstance<TextView>().single { "permission" in it.text }
+        told.performClick()
+        val opened = shadowOf(controller.get()).nextStartedActivity
+        assertEquals(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, opened.action)
+        assertEquals(controller.get().packageName, opened.data!!.schemeSpecificPart)
+        controller.pause().stop().destroy()
     }
 
     @Test
