@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,16 @@ def measurements(device: str, is_small: bool) -> Iterator[tuple[dict[str, Any], 
         for side, build, settings in (("torchvision", peer, PEER_SETTINGS), ("mobiledet", ours, SETTINGS)):
             for setting in settings[: 1 if is_small else None]:
                 key = {"network": network, "by": side, "setting": setting.name, "batch_size": batch}
-                yield key, lambda b=build, s=setting: measure_step(b, s, batch, device, seconds)  # type: ignore[misc]
+                yield key, partial(measure_step, build, setting, batch, device, seconds)
     images, epochs, batch = (32, 1, 8) if is_small else (4000, 3, 64)
     for precision in ("32-true", "bf16-mixed")[: 1 if is_small else None]:
-        chosen = {"backbone": "shufflenet_v2_1x", "precision": precision, "image_size": 96 if is_small else 320}
+        chosen: dict[str, Any] = {
+            "backbone": "shufflenet_v2_1x",
+            "precision": precision,
+            "image_size": 96 if is_small else 320,
+        }
         key = {"run": "mobiledet train", "images": images, "epochs": epochs, "batch_size": batch, **chosen}
-        yield key, lambda s=chosen: measure_run(images, batch, epochs, **s)  # type: ignore[misc]
+        yield key, partial(measure_run, images, batch, epochs, **chosen)
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ pictures of this project, SGD at its reference rate scaled to the batch, and a c
     python real_data_torchvision.py FOLDER_OF_DATA FOLDER --epochs N --batch-size N --side PIXELS --seed N
 """
 
-import argparse
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from real_data_arguments import peer_arguments
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from train_quality import PEERS, train_torchvision
@@ -46,13 +46,7 @@ class Decoded(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--export-only", action="store_true")
-    for name in ("--epochs", "--batch-size", "--side", "--seed"):
-        parser.add_argument(name, type=int, required=True)
-    arguments = parser.parse_args()
+    arguments = peer_arguments(__doc__)
 
     torch.manual_seed(arguments.seed)
     peer, weights = PEERS["ssdlite"], arguments.folder / "weights.pth"

@@ -6,22 +6,14 @@ weights, its augmentation, its optimiser, an evaluation after each epoch, the we
     python real_data_ultralytics.py MODEL.yaml DATA.yaml FOLDER --epochs N --batch-size N --side PIXELS --seed N
 """
 
-import argparse
 import shutil
-from pathlib import Path
 
 import ultralytics
+from real_data_arguments import peer_arguments
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--export-only", action="store_true")
-    for name in ("--epochs", "--batch-size", "--side", "--seed"):
-        parser.add_argument(name, type=int, required=True)
-    arguments = parser.parse_args()
+    arguments = peer_arguments(__doc__, ("model",))
 
     best = arguments.folder / "train" / "weights" / "best.pt"
     if not arguments.export_only:

@@ -12,6 +12,7 @@ from mobiledet.metrics.errors import (
     Confused,
     ErrorKind,
     calibration,
+    confused_pairs,
     confusion,
     error_kinds,
     image_errors,
@@ -127,7 +128,7 @@ def analyse(
         iou=iou,
         tables=tables,
         errors=error_kinds(evaluator, thresholds, iou),
-        confusion=confusion(matches, truth, found, thresholds, iou),
+        confusion=confusion(confused_pairs(matches, truth, found, thresholds, iou)),
         calibration=calibration(matches, iou),
         worst=tuple(
             WorstImage(names[matches.image_ids[image.image]], image.objects, image.missed, image.wrong)

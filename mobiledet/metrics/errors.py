@@ -109,15 +109,12 @@ def error_kinds(evaluator: CocoEvaluator, thresholds: Sequence[float], iou: floa
     return {kind: ErrorKind(int(shown[name]), float(whole[name])) for kind, name in KINDS.items()}
 
 
-def confusion(
-    matches: Matches,
-    truth: Mapping[ImageId, Truth],
-    found: Mapping[ImageId, Detections],
-    thresholds: Sequence[float],
-    iou: float,
-) -> tuple[Confused, ...]:
-    """The confusion matrix at the score thresholds, as its non-zero entries; see ``confused_pairs``."""
-    pairs = confused_pairs(matches, truth, found, thresholds, iou)
+def confusion(pairs: NDArray[np.int64]) -> tuple[Confused, ...]:
+    """The confusion matrix as its non-zero entries.
+
+    Args:
+        pairs: result of ``confused_pairs``.
+    """
     entries, counts = np.unique(pairs[:, 1:], axis=0, return_counts=True)
     return tuple(
         Confused(row, column, count) for (row, column), count in zip(entries.tolist(), counts.tolist(), strict=True)

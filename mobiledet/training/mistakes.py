@@ -11,7 +11,7 @@ from mobiledet.data.dataset import DetectionSet
 from mobiledet.data.images import load_rgb
 from mobiledet.detections import Detections
 from mobiledet.drawing.pictures import draw_detections
-from mobiledet.metrics.errors import confused_pairs, image_errors
+from mobiledet.metrics.errors import confused_pairs, confusion, image_errors
 from mobiledet.metrics.matches import match_detections
 from mobiledet.metrics.thresholds import Rule, choose_thresholds
 from mobiledet.training.samples import Sample, short_labels
@@ -50,25 +50,18 @@ def find_mistakes(dataset: DetectionSet, detections: Mapping[ImageId, Detections
     matches = match_detections(dataset.labels, truth, detections)
     thresholds = choose_thresholds(matches, Rule(), IOU, resamplings=1).thresholds
     pairs = confused_pairs(matches, truth, detections, thresholds, IOU)
-    kinds, counts = np.unique(pairs[:, 1:], axis=0, return_counts=True)
-    confusion = {(true, found): count for (true, found), count in zip(kinds.tolist(), counts.tolist(), strict=True)}
 
     labels = short_labels(dataset.labels)
     worst = []
     for errors in image_errors(matches, thresholds, IOU)[:WORST]:
         if errors.missed or errors.wrong:
             image = images[matches.image_ids[errors.image]]
-            found = _shown(detections[image.id], thresholds)
+            found = detections[image.id].above(np.array(thresholds))
             pixels = load_rgb(image.path, image.apply_orientation)
             picture = draw_detections(pixels, found, labels, image.boxes_xyxy)
             reasons = _reasons(pairs[pairs[:, 0] == errors.image, 1:], labels)
             worst.append(Sample(picture, image.path.name, reasons))
-    return Mistakes(confusion, worst)
-
-
-def _shown(found: Detections, thresholds: Sequence[float]) -> Detections:
-    kept = found.scores >= np.array(thresholds)[found.labels]
-    return Detections(found.boxes_xyxy[kept], found.scores[kept], found.labels[kept])
+    return Mistakes({(entry.truth, entry.found): entry.count for entry in confusion(pairs)}, worst)
 
 
 def _reasons(pairs: NDArray[np.int64], labels: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from mobiledet.metrics.errors import (
     Confused,
     calibration,
     calibration_error,
+    confused_pairs,
     confusion,
     error_kinds,
     image_errors,
@@ -84,7 +85,7 @@ def test_each_kind_of_error_is_told() -> None:
 def test_confusion_by_hand() -> None:
     matches = match_detections(LABELS, TRUTH, FOUND)
     none = len(LABELS)
-    assert confusion(matches, TRUTH, FOUND, THRESHOLDS, 0.5) == (
+    assert confusion(confused_pairs(matches, TRUTH, FOUND, THRESHOLDS, 0.5)) == (
         Confused(CAT, CAT, 1),
         Confused(CAT, DOG, 1),
         Confused(CAT, none, 2),
@@ -93,7 +94,10 @@ def test_confusion_by_hand() -> None:
         Confused(none, CAT, 2),
         Confused(none, DOG, 2),
     )
-    assert confusion(matches, TRUTH, FOUND, (1, 1), 0.5) == (Confused(CAT, none, 4), Confused(DOG, none, 4))
+    assert confusion(confused_pairs(matches, TRUTH, FOUND, (1, 1), 0.5)) == (
+        Confused(CAT, none, 4),
+        Confused(DOG, none, 4),
+    )
 
 
 def test_images_by_hand() -> None:
@@ -154,7 +158,7 @@ def test_all_counts_agree(seed: int, iou: float) -> None:
     assert table.borrowed == ()
 
     matrix: Counter[tuple[int, int]] = Counter()
-    for entry in confusion(matches, truth, found, table.thresholds, iou):
+    for entry in confusion(confused_pairs(matches, truth, found, table.thresholds, iou)):
         matrix[entry.truth, entry.found] = entry.count
     assert [matrix[k, k] for k in range(6)] == [c.found for c in table.classes]
     for k, chosen in enumerate(table.classes):
