@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import Logger
-from lightning.fabric.wrappers import _FabricModule
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import Logger
+from lightning_fabric.wrappers import _FabricModule
 from rich.console import Console
 from torch import nn
 
