@@ -48,7 +48,6 @@ lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy benchmarks/*.py
 
 format: $(INSTALLED)  ## mend style and format
 	$(BIN)/ruff check --fix

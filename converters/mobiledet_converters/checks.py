@@ -10,7 +10,7 @@ from mobiledet.detections import Detections
 from mobiledet.devices.base import ImageModel
 from mobiledet.devices.coreai import RUNTIME, TESTED, CoreAiDetector
 from mobiledet.devices.coreml import CoreMlDetector
-from mobiledet.processes.cores import usable_cores
+from mobiledet.processes.cores import threads_within, usable_cores
 from mobiledet_converters.job import ConvertedFile
 from mobiledet_converters.parity import ROUNDING_MARGIN, ParityReport, compare, problem, systematic_error, worst
 from mobiledet_converters.precisions import PRECISIONS, Gate
@@ -134,7 +134,7 @@ def _open_tflite(source: Path, reference: Reference) -> Opened:
 
 def _open_coreml(source: Path, reference: Reference) -> Opened:
     """Open the package in the interpreter: there is no Core ML runtime outside Apple systems."""
-    model = CoreMlDetector(source, threads=usable_cores())
+    model = CoreMlDetector(source, threads=threads_within(usable_cores()))
     how = {
         "checked": "detections in the interpreter against PyTorch",
         "verified": "interpreter-verified, not device-verified",
@@ -144,7 +144,7 @@ def _open_coreml(source: Path, reference: Reference) -> Opened:
 
 def _open_coreai(source: Path, reference: Reference) -> Opened:
     """Open the asset in Apple's runtime, on this machine's processor."""
-    model = CoreAiDetector(source, threads=usable_cores())
+    model = CoreAiDetector(source, threads=threads_within(usable_cores()))
     how = {
         "checked": "detections in Apple's runtime against PyTorch",
         "verified": f"run in Apple's runtime ({RUNTIME} {TESTED[RUNTIME]}) on a CPU, not on a device",

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +29,7 @@ from mobiledet.keywords import option_text
 from mobiledet.ops.anchors import AnchorSizes, fit_anchor_sizes
 from mobiledet.options import DetectorOptions, read_words
 from mobiledet.placement import Placement
-from mobiledet.processes.cores import usable_cores
+from mobiledet.processes.cores import threads_within, usable_cores
 from mobiledet.spec import InputSpec, ModelSpec, NmsSpec, TrainingInfo, image_sides, sides_text
 from mobiledet.training.config import MAX_EPOCHS, TrainConfig
 from mobiledet.training.recipes import AUGMENTATIONS
@@ -320,14 +319,8 @@ def share_cores(config: TrainConfig, device: torch.device, workers: int) -> None
     1 for every process if the user has not set it.
     """
     if device.type == "cpu":
-        most = usable_cores() if TorchElasticEnvironment.detect() else threads_of_environment()
-        torch.set_num_threads(max(1, min(most, usable_cores() // config.device_count - workers)))
-
-
-def threads_of_environment() -> int:
-    """The number of threads that the environment grants to one process: OMP_NUM_THREADS, otherwise all usable cores."""
-    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) else usable_cores()
+        share = max(1, usable_cores() // config.device_count - workers)
+        torch.set_num_threads(share if TorchElasticEnvironment.detect() else threads_within(share))
 
 
 def make_loaders(

@@ -27,7 +27,13 @@ class ReadyMade:
         pass
 
     def answer(self) -> ConversionAnswer:
-        files = [f for f in self.source.files if f.format == self.format and f.precision in self.job.precisions]
+        files = [
+            file
+            for file in self.source.files
+            if file.format == self.format
+            and file.precision in self.job.precisions
+            and (not file.face or file.face in self.job.faces)
+        ]
         for file in files:
             copy = shutil.copytree if (self.source.root / file.path).is_dir() else shutil.copyfile
             copy(self.source.root / file.path, self.job.folder / file.path)

@@ -81,7 +81,7 @@ def test_other_weights_are_refused_and_nothing_is_written(
 
     other = altered(config.checkpoint, tmp_path / "other.ckpt", raise_one_score)
     with pytest.raises(UserError, match=r"model\.float32\.tflite is left out: class_logits is .* no bundle is written"):
-        export(dataclasses.replace(config, checkpoint=other))
+        export(dataclasses.replace(config, checkpoint=other, formats=("tflite",)))
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -92,7 +92,7 @@ def test_other_post_processing_is_refused(
     ready_made: None, config: ExportConfig, tmp_path: Path, changes: dict[str, float], message: str
 ) -> None:
     with pytest.raises(UserError, match=r"model\.float32\.tflite is left out: .*" + message):
-        export(dataclasses.replace(config, **changes))
+        export(dataclasses.replace(config, formats=("tflite",), **changes))  # type: ignore[arg-type]
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -102,7 +102,7 @@ def test_core_ml_package_of_other_weights_is_refused(ready_made: None, config: E
 
     other = altered(config.checkpoint, tmp_path / "other.ckpt", shift)
     with pytest.raises(UserError, match=r"model\.float16\.mlpackage is left out: box_deltas is"):
-        export(dataclasses.replace(config, checkpoint=other, formats=("coreml",)))
+        export(dataclasses.replace(config, checkpoint=other, formats=("coreml",), face=("graph",)))
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -110,7 +110,7 @@ def test_core_ml_package_of_other_post_processing_is_refused(
     ready_made: None, config: ExportConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"model\.float16\.mlpackage is left out: it invents"):
-        export(dataclasses.replace(config, formats=("coreml",), nms_score=0.3))
+        export(dataclasses.replace(config, formats=("coreml",), face=("graph",), nms_score=0.3))
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -178,7 +178,7 @@ def test_images_without_objects_are_told(
 
     quiet = altered(config.checkpoint, tmp_path / "quiet.ckpt", silence)
     with pytest.raises(UserError, match="class_logits"):
-        export_module.run(dataclasses.replace(config, checkpoint=quiet))
+        export_module.run(dataclasses.replace(config, checkpoint=quiet, formats=("tflite",)))
     printed = capsys.readouterr().out
     assert "PyTorch detects 0 objects in 4 images" in printed
     assert "only raw outputs can be compared" in printed

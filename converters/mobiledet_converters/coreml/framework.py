@@ -22,6 +22,7 @@ def load_coremltools() -> ModuleType:
             for name in absent:
                 del sys.modules[name]
         _patch_cast()
+        _patch_validation()
     return sys.modules["coremltools"]
 
 
@@ -44,3 +45,19 @@ def _patch_cast() -> None:
             original(context, node, dtype, dtype_name)
 
     ops._cast = cast
+
+
+def _patch_validation() -> None:
+    """Patch coremltools, which checks the whole program after each of a hundred passes, a fifth of a conversion's time.
+
+    The checks of the program that comes from PyTorch and of the one that is written stay.
+    """
+    from coremltools.converters.mil.mil.program import Program
+
+    original = Program.validate
+
+    def validate(self: Program, check_essential_scope: bool | None = False) -> None:
+        if check_essential_scope:  # not between two passes
+            original(self, check_essential_scope)
+
+    Program.validate = validate

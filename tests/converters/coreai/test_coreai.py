@@ -1,6 +1,6 @@
 """Core AI assets: written, run in Apple's runtime, and held against the interpreter's run of the Core ML packages.
 
-One file, so that one process converts: the bundle of its fixture serves all tests.
+One file, so that one process converts: the files of its fixtures serve all tests.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,13 @@ from mobiledet_converters.config import ExportConfig
 from mobiledet_converters.coreai.read import Asset, Operation, Tensor, read_in_process
 from mobiledet_converters.coreai.validate import validate
 from mobiledet_converters.export import export
+from mobiledet_converters.job import ConversionJob
 from mobiledet_converters.lint.asset_rules import check_asset
 from mobiledet_converters.lint.run import lint_file
 from mobiledet_converters.measure import PYTORCH, TorchModel, measure_map
 from mobiledet_converters.parity import compare, problem
 from mobiledet_converters.precisions import COREAI
-from mobiledet_converters.process import missing_package
+from mobiledet_converters.process import Conversion, missing_package
 from mobiledet_converters.reference import make_reference
 from mobiledet_converters.rounding import Rounding
 
@@ -56,6 +57,7 @@ FAMILIES = (
 )
 BOTH = ("coreml", "coreai")
 PRECISIONS = ("float32", "float16")
+Packages = Mapping[str, Path]  # by precision
 
 if lacking := missing_package("coreai"):
     reason = f"{lacking} is not installed: pip install 'mobiledet[coreai]'"
@@ -66,10 +68,19 @@ if lacking := missing_package("coreai"):
 
 @pytest.fixture(scope="module")
 def bundle(scene_checkpoint: Path, scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A detector in both of Apple's formats."""
     out = tmp_path_factory.mktemp("coreai") / "x.mobiledet"
-    settings = ExportConfig(scene_checkpoint, out, BOTH, PRECISIONS, face=("graph",), images=scene_folder)
-    return export(dataclasses.replace(settings, parity_images=4))
+    return export(ExportConfig(scene_checkpoint, out, ("coreai",), PRECISIONS, images=scene_folder, parity_images=4))
+
+
+@pytest.fixture(scope="module")
+def packages(exported_bundle: Bundle, scene_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """The same detector for Core ML."""
+    folder = tmp_path_factory.mktemp("coreml")
+    with Conversion(
+        "coreml", ConversionJob(scene_checkpoint, folder, ("float32",), {}, faces=("graph",))
+    ) as conversion:
+        (float32,) = conversion.answer().files
+    return {"float32": folder / float32.name, "float16": exported_bundle.root / "model.float16.mlpackage"}
 
 
 @pytest.fixture(scope="module")
@@ -174,17 +185,18 @@ def found_by(detector: ServedDetector, inputs: Sequence[np.ndarray]) -> list[Det
     return found
 
 
-def cross_check(bundle: Bundle, inputs: Sequence[np.ndarray], closest: float | None) -> None:
+def cross_check(bundle: Bundle, packages: Packages, inputs: Sequence[np.ndarray], closest: float | None) -> None:
     """Hold the package of 32 bits in the interpreter against the asset in Apple's runtime.
 
     Args:
-        bundle: with both.
+        bundle: with the assets.
+        packages: of the same detector.
         inputs: images.
         closest: how far boxes (as fractions) and scores may be; None compares as sets, by the gate.
     """
     nms, gate = bundle.spec.nms, COREAI["float32"].gate
     tolerance = Tolerance(gate.iou, closest) if closest else gate
-    ours, theirs = found_in_both(bundle, "float32", inputs)
+    ours, theirs = found_in_both(bundle, packages, "float32", inputs)
     unsettled = 0
     for one, other in zip(ours, theirs, strict=True):
         compared = compare_lists(one, other, nms.score, nms, tolerance)
@@ -198,27 +210,29 @@ def cross_check(bundle: Bundle, inputs: Sequence[np.ndarray], closest: float | N
     assert unsettled <= (0 if closest else np.ceil(gate.unsettled * sum(map(len, ours))))
 
 
-def cross_check_halves(bundle: Bundle, checkpoint: Path, inputs: Sequence[np.ndarray]) -> None:
+def cross_check_halves(bundle: Bundle, packages: Packages, checkpoint: Path, inputs: Sequence[np.ndarray]) -> None:
     """The same for 16 bits, which each runtime rounds in its own way: they may differ by what the gate allows, which
     knows what such rounding does to this detector."""
     detector, spec = load_detector(checkpoint)
     gate, reference = COREAI["float16"].gate, make_reference(detector, spec, inputs)
-    ours, theirs = found_in_both(bundle, "float16", inputs)
+    ours, theirs = found_in_both(bundle, packages, "float16", inputs)
     report = compare(ours, theirs, reference.cuts, spec.nms, gate)
     assert not problem(report, gate, Rounding(detector, reference).report(gate))
 
 
-def found_in_both(bundle: Bundle, precision: str, inputs: Sequence[np.ndarray]) -> tuple[list[Detections], ...]:
-    ours = found_by(CoreMlDetector(bundle.root / f"model.{precision}.mlpackage"), inputs)
+def found_in_both(
+    bundle: Bundle, packages: Packages, precision: str, inputs: Sequence[np.ndarray]
+) -> tuple[list[Detections], ...]:
+    ours = found_by(CoreMlDetector(packages[precision]), inputs)
     assert sum(map(len, ours)) > 10
     return ours, found_by(CoreAiDetector(bundle.root / f"model.{precision}.aimodel"), inputs)
 
 
 def test_interpreter_agrees_with_apples_runtime(
-    bundle: Bundle, scene_checkpoint: Path, inputs: list[np.ndarray]
+    bundle: Bundle, packages: Packages, scene_checkpoint: Path, inputs: list[np.ndarray]
 ) -> None:
-    cross_check(bundle, inputs, 1e-4)
-    cross_check_halves(bundle, scene_checkpoint, inputs)
+    cross_check(bundle, packages, inputs, 1e-4)
+    cross_check_halves(bundle, packages, scene_checkpoint, inputs)
 
 
 @pytest.mark.exhaustive
@@ -238,8 +252,9 @@ def test_every_family_and_detector(
         assert levels <= {"note"}, file.path
     inputs = [resize(load_rgb(path), 64, 64) for path in sorted(scene_folder.iterdir())[:4]]
     is_dense = not detector.startswith("faster_rcnn")
-    cross_check(bundle, inputs, 1e-4 if is_dense else None)
-    cross_check_halves(bundle, checkpoint, inputs)
+    packages = {precision: bundle.root / f"model.{precision}.mlpackage" for precision in PRECISIONS}
+    cross_check(bundle, packages, inputs, 1e-4 if is_dense else None)
+    cross_check_halves(bundle, packages, checkpoint, inputs)
 
 
 def test_lint_finds_nothing_to_mend(bundle: Bundle, tmp_path: Path) -> None:
