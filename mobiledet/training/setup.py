@@ -66,6 +66,10 @@ def check_settings(config: TrainConfig) -> None:
     for name, (least, most) in LIMITS.items():
         if not least <= getattr(config, name) <= most:  # also refuses NaN
             raise UserError(f"{_option(config, name)} is not in {least:g}..{most:g}")
+    try:
+        InputSpec(*image_sides(config.image_size))
+    except ValueError as error:
+        raise UserError(f"--image-size {config.image_size}: {error}") from error
     for name in ("lr", "lr_gamma"):
         if not 0 < getattr(config, name) < math.inf:
             raise UserError(f"{_option(config, name)} is not a finite number above 0")

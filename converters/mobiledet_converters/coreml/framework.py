@@ -48,7 +48,7 @@ def _patch_cast() -> None:
 
 
 def _patch_validation() -> None:
-    """Patch coremltools, which checks the whole program after each of a hundred passes, a fifth of a conversion's time.
+    """Patch coremltools, which checks the whole program after each of a hundred passes, for the sake of their authors.
 
     The checks of the program that comes from PyTorch and of the one that is written stay.
     """
