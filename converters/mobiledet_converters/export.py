@@ -18,6 +18,7 @@ from mobiledet.errors import UserError
 from mobiledet.model_card.make import make_card
 from mobiledet.model_card.write import card_path, write_card
 from mobiledet.spec import ModelSpec
+from mobiledet.zoo.checkpoints import find_checkpoint, print_progress
 from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
 from mobiledet_converters.calibration import Calibration, choose_calibration
@@ -84,6 +85,10 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     """
     console = console or Console(quiet=True)
     formats = _check(config)
+    if not config.checkpoint.exists():  # it may be the name of a published detector
+        default = Path(f"{config.checkpoint.name.replace(':', '-')}{SUFFIX}")
+        found = find_checkpoint(config.checkpoint, print_progress)
+        config = replace(config, checkpoint=found, out=config.out or default)
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
     with working_folder(out, config.overwrite) as folder, ExitStack() as stack:
         jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}

@@ -49,9 +49,10 @@ class TrainConfig(ResizeOptions, DataOptions):
     or a file: a mobiledet checkpoint with this backbone, or a state dict from torchvision, timm or the ShuffleNet
     authors."""
     init: Path | None = None
-    """Fine-tuning: a mobiledet checkpoint with this backbone and detector. Backbone, neck and head start from its
-    weights, instead of from --pretrained. Layers that depend on the classes are initialised randomly if the classes
-    differ."""
+    """Fine-tuning: a mobiledet checkpoint, or the name of a published detector of `mobiledet zoo`, such as
+    nanodet_plus_m_320, which is downloaded and imported on first use. Backbone, detector, image size and resize are
+    those of the checkpoint unless they are given. Backbone, neck and head start from its weights, instead of from
+    --pretrained. Layers that depend on the classes are initialised randomly if the classes differ."""
     qat: bool = False
     """Quantisation-aware fine-tuning of the detector in --init: training simulates the rounding of an int8 file, so
     that the exported int8 file loses less mAP. Backbone, detector, image size and resize are those of --init. Use

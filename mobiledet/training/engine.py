@@ -20,7 +20,7 @@ from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint
 from mobiledet.training.devices import choose_devices
 from mobiledet.training.faults import faults_as_user_errors, memory_errors_as_user_errors
-from mobiledet.training.finetune import with_network_of_init
+from mobiledet.training.finetune import with_start_checkpoint
 from mobiledet.training.interruption import Interrupted
 from mobiledet.training.launch import adopt_environment, launch, make_fabric
 from mobiledet.training.loggers import Evaluation
@@ -91,10 +91,7 @@ def train(config: TrainConfig, quiet: bool = True, loggers: Sequence[Logger] = (
         UserError: a setting is wrong, data are bad, memory has run out, or the loss is no longer finite.
         Interrupted: SIGINT or SIGTERM stopped the run, which can be resumed.
     """
-    if config.resume:
-        config = resumed_config(config)
-    elif config.qat:
-        config = with_network_of_init(config)
+    config = resumed_config(config) if config.resume else with_start_checkpoint(config)
     config, device_note = choose_devices(adopt_environment(config))
     check_settings(config)
     if device_note and not quiet:
