@@ -63,11 +63,11 @@ def with_start_checkpoint(config: TrainConfig) -> TrainConfig:
         if config.qat:
             raise UserError("--qat starts from a trained detector; give its checkpoint with --init")
         return config
-    config = dataclasses.replace(config, init=find_checkpoint(config.init, print_progress))
+    path = find_checkpoint(config.init, print_progress)
     if not config.qat:
-        return config
+        return dataclasses.replace(config, init=path)
     precision = "32-true" if config.precision == "auto" else config.precision
-    return dataclasses.replace(config, **network_settings(config.init), precision=precision)
+    return dataclasses.replace(config, init=path, **network_settings(path), precision=precision)
 
 
 def load_start_weights(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, source: Path) -> str:

@@ -274,7 +274,7 @@ def base_config_of_arguments(arguments: Sequence[str]) -> TrainConfig:
 
 def base_config(recipe: str, qat: bool, resume: Path | None, init: Path | None) -> TrainConfig:
     """The settings that explicit options are applied to: those of the run to resume, else of the recipe, else the
-    defaults of ``--qat`` or the general ones, with the network of ``--init``.
+    defaults of ``--qat`` or the general ones; with the network of ``init``, unless the recipe has its own.
 
     Raises:
         UserError: the run, the recipe or the checkpoint does not exist.
@@ -284,13 +284,16 @@ def base_config(recipe: str, qat: bool, resume: Path | None, init: Path | None) 
 
         return config_to_resume(resume)
     if recipe:
-        return recipe_config(recipe)
-    config = TrainConfig(**QAT) if qat else TrainConfig()
+        config = recipe_config(recipe)
+    else:
+        config = TrainConfig(**QAT) if qat else TrainConfig()
     if init is None:
         return config
     from mobiledet.training.finetune import network_settings  # loads torch
 
-    return replace(config, **network_settings(init))
+    of_recipe = RECIPES[recipe].settings if recipe else {}
+    network = {name: value for name, value in network_settings(init).items() if name not in of_recipe}
+    return replace(config, **network)
 
 
 def recipe_list() -> str:

@@ -95,6 +95,10 @@ def test_the_command_line_takes_the_network_of_the_checkpoint(trained: TrainResu
     config = tyro.cli(TrainConfig, default=base_config_of_arguments(words), args=words)
     assert (config.backbone, config.detector) == (spec.backbone, spec.detector)
     assert image_sides(config.image_size) == (spec.input.height, spec.input.width)
+    tuned = base_config_of_arguments([*words, "--recipe", "finetune"])
+    assert (tuned.backbone, tuned.epochs) == (spec.backbone, 20)
+    other = base_config_of_arguments([*words, "--recipe", "nanodet_plus_m_320"])
+    assert (other.backbone, other.image_size) == ("shufflenet_v2_1x", 320)
     words += ["--image-size", "128", "--resize", "letterbox"]
     changed = tyro.cli(TrainConfig, default=base_config_of_arguments(words), args=words)
     assert (changed.backbone, changed.image_size, changed.resize) == (spec.backbone, 128, "letterbox")
