@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mobiledet.bundle import SUFFIX, Bundle, LeftOut, open_bundle, write_bundle
 from mobiledet.data.config import OnBadData
@@ -17,6 +16,7 @@ from mobiledet.data.record import ImageFile
 from mobiledet.errors import UserError
 from mobiledet.model_card.make import make_card
 from mobiledet.model_card.write import card_path, write_card
+from mobiledet.progress import step_lines
 from mobiledet.spec import ModelSpec
 from mobiledet.zoo.checkpoints import find_checkpoint, print_progress
 from mobiledet_converters.app_assets import folder_of_app, install
@@ -230,9 +230,8 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
 
 def _wait(conversions: Sequence[Conversion], console: Console) -> list[ConversionAnswer]:
     """Show the progress of the converters until all are done, or until one fails."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     answers: dict[str, ConversionAnswer] = {}
-    with Progress(*columns, console=console, transient=True) as progress:
+    with step_lines(console) as progress:
         tasks = {conversion.format: progress.add_task(conversion.format) for conversion in conversions}
         while len(answers) < len(conversions):
             time.sleep(POLL_SECONDS)

@@ -283,10 +283,7 @@ def base_config(recipe: str, qat: bool, resume: Path | None, init: Path | None) 
         from mobiledet.training.resume import config_to_resume  # loads torch
 
         return config_to_resume(resume)
-    if recipe:
-        config = recipe_config(recipe)
-    else:
-        config = TrainConfig(**QAT) if qat else TrainConfig()
+    config = recipe_config(recipe) if recipe else TrainConfig(**(QAT if qat else {}))
     if init is None:
         return config
     from mobiledet.training.finetune import network_settings  # loads torch
