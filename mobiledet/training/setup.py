@@ -35,6 +35,7 @@ from mobiledet.training.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16
+FEW_IMAGES = 5000  # fewer training images call for initial weights from elsewhere
 # smallest and largest values of numeric settings
 LIMITS = {
     "epochs": (1, MAX_EPOCHS),
@@ -241,6 +242,12 @@ def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet,
             "not learned from images that are not cropped" + (f"; {advice}" if lost > 0.1 * len(sides) else "")
         )
     lines += class_warnings(train_set, val_set)
+    is_random = not (config.init or config.pretrained or config.resume)
+    if is_random and config.data != BUILT_IN and len(train_set.images) < FEW_IMAGES:
+        lines.append(
+            f"the initial weights are random; {len(train_set.images)} images are learned better and faster from those "
+            "of a published detector, such as --init nanodet_plus_m_320 (`mobiledet zoo` lists all)"
+        )
     trained = {image.path for image in train_set.images}
     common = sum(image.path in trained for image in val_set.images)
     if common:

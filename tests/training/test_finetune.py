@@ -17,6 +17,7 @@ from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.finetune import class_tensors, load_start_weights
 from mobiledet.training.recipes import base_config_of_arguments
+from mobiledet.training.setup import describe_data, load_data, make_spec
 
 Settings = Callable[[Path], TrainConfig]
 
@@ -102,6 +103,15 @@ def test_the_command_line_takes_the_network_of_the_checkpoint(trained: TrainResu
     words += ["--image-size", "128", "--resize", "letterbox"]
     changed = tyro.cli(TrainConfig, default=base_config_of_arguments(words), args=words)
     assert (changed.backbone, changed.image_size, changed.resize) == (spec.backbone, 128, "letterbox")
+
+
+def test_random_weights_for_few_images_are_reported(tiny_shapes: Path) -> None:
+    config = TrainConfig(data=str(tiny_shapes))
+    train_set, val_set = load_data(config)
+    spec = make_spec(config, train_set)
+    for pretrained, is_reported in (("", True), ("imagenet", False)):
+        lines = describe_data(dataclasses.replace(config, pretrained=pretrained), spec, train_set, val_set)
+        assert any("--init nanodet_plus_m_320" in line for line in lines) == is_reported
 
 
 def test_a_file_or_name_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
