@@ -47,7 +47,8 @@ class TrainConfig(ResizeOptions, DataOptions):
     pretrained: str = ""
     """Initial weights of the backbone, random by default. Either `imagenet` (published weights, see `mobiledet list`)
     or a file: a mobiledet checkpoint with this backbone, or a state dict from torchvision, timm or the ShuffleNet
-    authors."""
+    authors. Or the name of a published detector with this backbone (`mobiledet zoo`), such as nanodet_plus_m_320 for
+    shufflenet_v2_1x."""
     init: Path | None = None
     """Fine-tuning: a mobiledet checkpoint, or the name of a published detector of `mobiledet zoo`, such as
     nanodet_plus_m_320, which is downloaded and imported on first use. Backbone, detector, image size and resize are

@@ -12,6 +12,7 @@ from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec, sides_text
 from mobiledet.training.config import TrainConfig
 from mobiledet.weights import check_weights
+from mobiledet.zoo.catalogue import ZOO
 from mobiledet.zoo.checkpoints import find_checkpoint, print_progress
 
 
@@ -53,12 +54,14 @@ def network_settings(init: Path) -> dict[str, Any]:
 
 
 def with_start_checkpoint(config: TrainConfig) -> TrainConfig:
-    """The settings with the file of a published detector that ``init`` names. For ``--qat`` also with backbone,
-    detector and input of that checkpoint, and with 32-bit precision, in which rounding is simulated.
+    """The settings with the file of a published detector that ``init`` or ``pretrained`` names. For ``--qat`` also with
+    backbone, detector and input of that checkpoint, and with 32-bit precision, in which rounding is simulated.
 
     Raises:
         UserError: ``--qat`` without ``init``, or the checkpoint cannot be had or read.
     """
+    if config.pretrained in ZOO:
+        config = dataclasses.replace(config, pretrained=str(find_checkpoint(Path(config.pretrained), print_progress)))
     if config.init is None:
         if config.qat:
             raise UserError("--qat starts from a trained detector; give its checkpoint with --init")

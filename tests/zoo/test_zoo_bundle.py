@@ -76,6 +76,7 @@ def test_training_starts_from_a_name(capsys: pytest.CaptureFixture[str]) -> None
     assert start is not None
     assert load_checkpoint(start).spec.origin is not None
     assert capsys.readouterr().err == f"{NAME} is imported once, into {start}\n"
+    assert with_start_checkpoint(TrainConfig(pretrained=NAME)).pretrained == str(start)
 
 
 @pytest.mark.exhaustive
