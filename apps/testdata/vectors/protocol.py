@@ -63,7 +63,7 @@ MESSAGES: tuple[Any, ...] = (
     SessionInfo("s2", "f" * 64, DEVICE, Execution("gpu", "gpu", None, 4)),
     GoldenReport(3, 17, 0.998, 1e-05),
     FoundLine(0, 480, 640, ((0.5, 1.25, 100.0, 200.0),), (0.875,), (2,), StageTimes(1, 2, 3, 4)),
-    FoundLine(1, 0, 0, (), (), (), None, "it is not a picture of a known format"),
+    FoundLine(1, 0, 0, (), (), (), None, "it is not an image of a known format"),
     BENCH_REQUEST,
     JobInfo("j1", "running"),
     JobInfo("j1", "done", SAMPLES),

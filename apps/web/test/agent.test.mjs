@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Agent } from "../src/agent/agent.js";
 import { checksum } from "../src/core/checksums.js";
 import { fromOutputs } from "../src/core/detections.js";
-import { placementOf, toPicture } from "../src/core/placement.js";
+import { placementOf, toImage } from "../src/core/placement.js";
 import { bytes, cases, schema } from "../testing/vectors.mjs";
 
 const LIMITS = { body_bytes: 1 << 20, bundle_bytes: 1 << 20, sessions: 2, idle_seconds: 600, wait_seconds: 30 };
@@ -48,7 +48,7 @@ class ReplayingEngine {
     const found = this.recordings[index];
     const outputs = Object.fromEntries(["boxes", "classes", "scores", "count"].map((name) => [name, Float32Array.from([found[name]].flat(2))]));
     const placement = placementOf(height, width, { height: 32, width: 32, resize: "stretch" });
-    return { height, width, ...toPicture(fromOutputs(outputs, 3), placement), times: TIMES, problem: "" };
+    return { height, width, ...toImage(fromOutputs(outputs, 3), placement), times: TIMES, problem: "" };
   }
 }
 
@@ -119,7 +119,7 @@ test("zeros fail the golden gate", async () => {
 test("threads that the page does not have are refused", async () => {
   const { status, body } = await openSession(start(), { threads: 4 });
   assert.deepEqual([status, body.code], [422, "refused"]);
-  assert.match(body.error, /4 threads are asked for, this page has 1; .*localhost/);
+  assert.match(body.error, /4 threads are requested, but this page has 1; .*localhost/);
 });
 
 test("nothing is measured in the background", async () => {

@@ -4,9 +4,9 @@ import { test } from "node:test";
 import { splitBatch } from "../src/core/batch.js";
 import { fromOutputs, shown } from "../src/core/detections.js";
 import { replayGolden, toleranceFor } from "../src/core/golden.js";
-import { plainPicture } from "../src/core/image_file.js";
+import { plainImage } from "../src/core/image_file.js";
 import { turned } from "../src/core/orientation.js";
-import { fromPicture, placementOf, toPicture, visible } from "../src/core/placement.js";
+import { fromImage, placementOf, toImage, visible } from "../src/core/placement.js";
 import { fit } from "../src/core/resize.js";
 import { checkMessage } from "../src/core/schema.js";
 import { mean, percentile, standardDeviation } from "../src/core/statistics.js";
@@ -46,12 +46,12 @@ test("pictures lie in inputs as on the host, and their boxes with them", () => {
     assert.deepEqual([placement.top, placement.left, placement.height, placement.width], item.part);
     const labels = [...item.boxes.keys()];
     const fractions = { boxes: item.boxes, scores: labels.map(() => 0.5), labels };
-    const found = toPicture(fractions, placement);
+    const found = toImage(fractions, placement);
     assert.deepEqual(found.boxes, item.in_picture);
     const seen = visible(found, placement);
     assert.deepEqual(seen.boxes, item.visible);
     assert.deepEqual(seen.labels, item.visible_rows);
-    close(fromPicture(found, placement).boxes.flat(), item.boxes.flat(), 1e-5);
+    close(fromImage(found, placement).boxes.flat(), item.boxes.flat(), 1e-5);
   }
 });
 
@@ -67,9 +67,9 @@ test("the orientation is read from the file", () => {
   for (const { name, base64, orientation } of cases("exif")) {
     let found = 1;
     try {
-      found = plainPicture(decodeBase64(base64)).orientation;
+      found = plainImage(decodeBase64(base64)).orientation;
     } catch (error) {
-      assert.match(error.message, /not a picture|truncated|broken/, name);
+      assert.match(error.message, /not an image|truncated|broken/, name);
     }
     assert.equal(found, orientation, name);
   }
@@ -80,7 +80,7 @@ test("outputs become detections, or are refused", () => {
   for (const item of cases("detections")) {
     const outputs = Object.fromEntries(["boxes", "classes", "scores", "count"].map((name) => [name, array(item[name])]));
     const placement = placementOf(item.height, item.width, { height: 32, width: 32, resize: "stretch" });
-    const decode = () => toPicture(fromOutputs(outputs, item.category_ids.length), placement);
+    const decode = () => toImage(fromOutputs(outputs, item.category_ids.length), placement);
     if (!item.sound) {
       assert.throws(decode);
       continue;

@@ -140,7 +140,7 @@ class BundleTest {
     fun theLimitIsThatOfTheCaller() {
         val folder = File(temporary.root, "b")
         val error = assertThrows(MobileDetException::class.java) {
-            Bundle.unpack(File(Vectors.bundles, "good.zip"), folder, mostBytes = 5_000)
+            Bundle.unpack(File(Vectors.bundles, "good.zip"), folder, maxBytes = 5_000)
         }
         assertTrue(error.message, "more than 5000 bytes" in error.message)
     }

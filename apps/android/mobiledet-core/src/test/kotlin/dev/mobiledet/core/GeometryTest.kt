@@ -28,7 +28,7 @@ class GeometryTest {
             assertEquals(Vectors.ints(case.get("part")).toList(), part)
             val boxes = Vectors.floats(case.get("boxes"))
             val rows = boxes.size / 4
-            val found = placement.toPicture(Detections(boxes, FloatArray(rows), IntArray(rows) { it }))
+            val found = placement.toImage(Detections(boxes, FloatArray(rows), IntArray(rows) { it }))
             assertArrayEquals(Vectors.floats(case.get("in_picture")), found.boxes, 0f)
             val visible = placement.visible(found)
             assertArrayEquals(Vectors.floats(case.get("visible")), visible.boxes, 0f)
