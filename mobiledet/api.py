@@ -36,7 +36,8 @@ from mobiledet.tracking.counting import CountedPoint, Line, Zone
 from mobiledet.tracking.tracker import Tracker, TrackerSettings
 from mobiledet.training.config import TrainConfig
 from mobiledet.versions.config import CompareConfig
-from mobiledet.zoo_bundle import find_bundle, print_progress
+from mobiledet.zoo.checkpoints import print_progress
+from mobiledet.zoo_bundle import find_bundle
 from mobiledet_converters.config import ExportConfig
 
 if TYPE_CHECKING:
@@ -268,7 +269,8 @@ class _Train(TrainConfig):
 def train(settings: _Train, given: Collection[str]) -> "TrainResult":
     """Train a detector, as ``mobiledet train`` does.
 
-    Settings that are not given are taken from the run in ``resume``, from ``recipe`` or ``qat``, or else the defaults.
+    Settings that are not given are taken from the run in ``resume``, from ``recipe``, ``init`` or ``qat``, or else the
+    defaults.
 
     Returns:
         the checkpoint with the highest validation mAP (``best``), its ``metrics``, and the run's ``folder``.
@@ -280,7 +282,7 @@ def train(settings: _Train, given: Collection[str]) -> "TrainResult":
     from mobiledet.training import engine
     from mobiledet.training.recipes import base_config
 
-    before = base_config(settings.recipe, settings.qat, settings.resume)
+    before = base_config(settings.recipe, settings.qat, settings.resume, settings.init)
     changes = {name: getattr(settings, name) for name in given if name != "quiet"}
     return engine.train(replace(before, **changes), quiet=settings.quiet)
 
