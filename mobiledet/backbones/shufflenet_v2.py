@@ -121,7 +121,7 @@ class ShuffleNetV2(StagedBackbone):
 
     def use_released_order(self) -> None:
         """Take every other channel, and leave the stem's channels to the first shortcut, as the authors' released
-        code; the first unit starts anew."""
+        code. The first unit is replaced by a new one."""
         self.released = True
         first = cast(nn.Sequential, self.stages[0])
         first[0] = DownsamplingUnit(STEM_CHANNELS, self.feature_info[0].channels, self.norm_layer, STEM_CHANNELS)

@@ -51,7 +51,7 @@ class GuardedServer(ThreadingHTTPServer):
     Args:
         address: host and port to listen on.
         handler: handler class for connections.
-        names: host names that requests may be addressed to, besides numeric addresses and ``localhost``.
+        names: host names that requests may be addressed to, in addition to numeric addresses and ``localhost``.
     """
 
     daemon_threads = True
