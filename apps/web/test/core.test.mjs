@@ -29,7 +29,7 @@ function close(found, expected, tolerance) {
   found.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) <= tolerance, `${value} is not ${expected[i]}`));
 }
 
-test("pictures become inputs as on the host, to the last bit", () => {
+test("resizing equals the host to the bit", () => {
   for (const { image, resized, ...rule } of cases("resize")) {
     const pixels = decodeBase64(image.base64);
     const expected = decodeBase64(resized.base64);
@@ -39,7 +39,7 @@ test("pictures become inputs as on the host, to the last bit", () => {
   }
 });
 
-test("pictures lie in inputs as on the host, and their boxes with them", () => {
+test("placement and boxes equal the host", () => {
   for (const item of cases("placement")) {
     const [inputHeight, inputWidth] = item.input;
     const placement = placementOf(item.height, item.width, { ...item, height: inputHeight, width: inputWidth });
@@ -55,7 +55,7 @@ test("pictures lie in inputs as on the host, and their boxes with them", () => {
   }
 });
 
-test("pictures are turned upright", () => {
+test("images are turned upright", () => {
   for (const { orientation, stored, upright } of cases("orientation")) {
     const found = turned({ ...stored, pixels: withAlpha(decodeBase64(stored.base64)) }, orientation);
     assert.deepEqual([found.height, found.width], [upright.height, upright.width]);
@@ -92,7 +92,7 @@ test("outputs become detections, or are refused", () => {
   }
 });
 
-test("what is shown follows the thresholds, unless a score is given", () => {
+test("shown detections follow the thresholds, unless a score is given", () => {
   for (const { scores, labels, thresholds, least, shown: expected } of cases("shown")) {
     const found = { boxes: scores.map((_, i) => [i, 0, 1, 1]), scores, labels };
     const kept = shown(found, thresholds, least);
@@ -102,7 +102,7 @@ test("what is shown follows the thresholds, unless a score is given", () => {
   }
 });
 
-test("the golden gate opens for the same detections alone", async () => {
+test("the golden gate accepts only matching detections", async () => {
   const named = ({ boxes_xyxy: boxes, scores, labels }, image) => ({ boxes, scores, labels, image });
   for (const item of cases("gate")) {
     const { name, labels, nms, cut } = item;
@@ -133,7 +133,7 @@ test("a warm-up is steady", () => {
   for (const { infer_ns, warmup_runs, steady } of cases("steady")) assert.equal(isSteady(infer_ns, warmup_runs), steady);
 });
 
-test("messages are taken exactly when they are valid", () => {
+test("messages are accepted only if they are valid", () => {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   for (const { kind, text, base64, valid } of cases("messages")) {
     if (!["SessionRequest", "BenchRequest"].includes(kind)) continue;

@@ -4,18 +4,18 @@ import { test } from "node:test";
 import { preferred } from "../src/core/choice.js";
 import { Speaker, describe } from "../src/ui/words.js";
 
-test("int8 is taken where there is one, else the first file", () => {
+test("the default is int8, or else the first file", () => {
   const files = (...precisions) => precisions.map((precision) => ({ precision }));
   assert.equal(preferred(files("float32", "float16", "int8")).precision, "int8");
   assert.equal(preferred(files("float16", "float32")).precision, "float16");
 });
 
-test("what was found is told in words", () => {
+test("detections are described in words", () => {
   assert.equal(describe([]), "nothing detected");
   assert.equal(describe(["dog", "cat", "dog"]), "3 detected: 2 dog, 1 cat");
 });
 
-test("of many texts one is said every five seconds, a new one for a picture at once", () => {
+test("rate-limited texts are announced every five seconds, others at once", () => {
   const said = [];
   const element = {
     get textContent() {

@@ -34,7 +34,7 @@ class DecodingTest {
     }
 
     @Test
-    fun theGateOpensForWhatIsTheSame() {
+    fun theGateAcceptsMatchingDetections() {
         for (case in Vectors.cases("gate")) {
             val name = case.get("name").asString
             val golden = case.getAsJsonArray("expected").map {
