@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,13 @@ CHROMIUM_FLAGS = (
 )
 
 Cell = tuple[int, int, int]  # row, column, label
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the tests and what they start, even where pytest runs in the background of a shell without job
+    control, which has its children ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

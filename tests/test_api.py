@@ -87,7 +87,7 @@ def test_detectors_need_no_torch(patch_bundle: Bundle, picture: Path) -> None:
     source = f"import mobiledet; mobiledet.Detector.open({str(patch_bundle.path)!r}).detect({str(picture)!r}).draw()"
     loaded = loaded_by(source)
     assert "ai_edge_litert" in loaded
-    assert not loaded & {"torch", "torchvision", "lightning", "matplotlib", "pycocotools"}
+    assert not loaded & {"torch", "torchvision", "lightning_fabric", "matplotlib", "pycocotools"}
 
 
 def test_names() -> None:

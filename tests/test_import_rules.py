@@ -13,7 +13,7 @@ from mobiledet.cli import COMMANDS
 FRAMEWORKS = {
     "torch",
     "torchvision",
-    "lightning",
+    "lightning_fabric",
     "tensorflow",
     "coremltools",
     "coreai_torch",

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import Logger
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import Logger
 from rich.console import Console
 
 from mobiledet.data.loader import Batch
@@ -85,7 +85,7 @@ def train(config: TrainConfig, quiet: bool = True, loggers: Sequence[Logger] = (
     Args:
         config: the settings.
         quiet: show no progress.
-        loggers: Lightning loggers, such as ``MLFlowLogger`` and ``WandbLogger`` of ``lightning.pytorch.loggers``; they
+        loggers: Lightning loggers, such as ``MLFlowLogger`` and ``WandbLogger`` of ``pytorch_lightning.loggers``; they
             receive the same values as TensorBoard.
 
     Raises:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning.fabric.strategies import DDPStrategy, Strategy
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy, Strategy
 from torch.multiprocessing.spawn import ProcessException, ProcessExitedException
 
 from mobiledet.errors import UserError
@@ -25,8 +25,7 @@ from mobiledet.training.interruption import Interruption
 Result = TypeVar("Result")
 
 # Lightning announces the launch of processes in five lines that do not help users
-for _name in ("lightning.fabric", "lightning.pytorch"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 # the option that replaces it is missing from the older versions of torch that we support
 warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
 

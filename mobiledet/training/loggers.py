@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lightning.fabric.loggers import Logger
+from lightning_fabric.loggers import Logger
 
 from mobiledet.spec import ModelSpec
 from mobiledet.training.config import TrainConfig

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from mobiledet.data.loader import Batch

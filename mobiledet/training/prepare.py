@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import Logger
-from lightning.fabric.wrappers import _FabricModule
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import Logger
+from lightning_fabric.wrappers import _FabricModule
 from rich.console import Console
 from torch import nn
 
@@ -120,7 +120,8 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
         config: checked settings.
         fabric: Fabric of this process.
         console: where to describe data, weights and network.
-        stack: keeps the run folder locked until it is closed, so that no other process trains there.
+        stack: until it is closed, keeps the run folder locked, so that no other process trains there, and torch's
+            threads limited.
         others: Lightning loggers, in addition to the run folder and TensorBoard.
 
     Raises:
@@ -137,6 +138,7 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
     spec = make_spec(config, train_set, before.spec if before else None)
     detector = _build(fabric, config, spec)
     workers = choose_workers(config, fabric.device)
+    stack.callback(torch.set_num_threads, torch.get_num_threads())  # for the caller, once the run has ended
     share_cores(config, fabric.device, workers)
     if fabric.device.type == "cpu":
         keep_freed_memory()

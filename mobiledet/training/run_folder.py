@@ -22,7 +22,7 @@ from mobiledet.spec import read_json
 from mobiledet.training.config import TrainConfig
 
 CONFIG = "config.json"
-RECORDED_PACKAGES = ("torch", "torchvision", "lightning", "albumentations", "numpy", "hotcoco")
+RECORDED_PACKAGES = ("torch", "torchvision", "lightning-fabric", "albumentations", "numpy", "hotcoco")
 
 
 class RunFolder:

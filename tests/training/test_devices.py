@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mobiledet.training import devices
+from mobiledet.training import devices, setup
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.devices import choose_devices
 from mobiledet.training.engine import train
+from mobiledet.training.setup import share_cores
 
 
 @pytest.fixture
@@ -52,9 +53,46 @@ def test_all_gpus_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (chosen.devices, told.split(";")[0]) == (8, "--devices auto: 8 of 8 GPUs")
 
 
-def test_a_run_with_auto_remembers_the_number(
-    settings: Callable[[Path], TrainConfig], cores: Callable[[int], None], tmp_path: Path
+@pytest.mark.parametrize(
+    ("environment", "processes", "workers", "threads"),
+    [
+        ({}, 1, 0, 8),
+        ({}, 2, 1, 3),
+        ({}, 1, 8, 1),
+        ({"OMP_NUM_THREADS": "3"}, 1, 0, 3),
+        ({"OMP_NUM_THREADS": "3,2"}, 1, 7, 1),
+        ({"OMP_NUM_THREADS": "64"}, 1, 0, 8),
+        ({"OMP_NUM_THREADS": "many"}, 1, 0, 8),
+        # torchrun itself sets 1
+        ({"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "run"}, 2, 0, 4),
+    ],
+)
+def test_threads_leave_cores_to_the_others_and_heed_the_environment(
+    environment: dict[str, str], processes: int, workers: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(setup, "usable_cores", lambda: 8)
+    set_to: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    share_cores(TrainConfig(devices=processes), torch.device("cpu"), workers)
+    assert set_to == [threads]
+
+
+def test_a_run_with_auto_remembers_the_number_and_gives_the_threads_back(
+    settings: Callable[[Path], TrainConfig],
+    cores: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cores(1)
-    folder = train(dataclasses.replace(settings(tmp_path / "run"), epochs=1, devices="auto")).folder
+    monkeypatch.setattr(setup, "usable_cores", lambda: 1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        folder = train(dataclasses.replace(settings(tmp_path / "run"), epochs=1, devices="auto")).folder
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
     assert '"devices": 1,' in (folder / "config.json").read_text()

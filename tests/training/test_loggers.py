@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from lightning.fabric.loggers import CSVLogger
+from lightning_fabric.loggers import CSVLogger
 
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import train
