@@ -104,18 +104,18 @@ class Detector:
         return cls(open_file(path, file, device, token, accelerator, threads, tiling))
 
     @overload
-    def detect(self, pictures: ImageInput, score: float | None = ...) -> Found: ...
+    def detect(self, images: ImageInput, score: float | None = ...) -> Found: ...
 
     @overload
-    def detect(self, pictures: list[Any] | tuple[Any, ...], score: float | None = ...) -> list[Found]: ...
+    def detect(self, images: list[Any] | tuple[Any, ...], score: float | None = ...) -> list[Found]: ...
 
     def detect(
-        self, pictures: ImageInput | list[Any] | tuple[Any, ...], score: float | None = None
+        self, images: ImageInput | list[Any] | tuple[Any, ...], score: float | None = None
     ) -> Found | list[Found]:
         """Detect objects in one or several images.
 
         Args:
-            pictures: an image or a list of images. Each is the path of an image file, the file's bytes, a PIL image, or
+            images: an image or a list of images. Each is the path of an image file, the file's bytes, a PIL image, or
                 pixels, height x width x 3 uint8 RGB (from OpenCV: ``image[..., ::-1]``). Images with an EXIF
                 orientation are rotated upright, unless the model was trained without.
             score: lowest score, 0..1; by default the thresholds in the bundle (``file.operating_point``), or 0.3.
@@ -127,9 +127,9 @@ class Detector:
             UserError: an image cannot be read, the device is not reachable any more, or the score is not valid.
         """
         min_score = self._opened.score_threshold(score)
-        if isinstance(pictures, list | tuple):
-            return self._detect(pictures, min_score)
-        return self._detect([pictures], min_score)[0]
+        if isinstance(images, list | tuple):
+            return self._detect(images, min_score)
+        return self._detect([images], min_score)[0]
 
     def _detect(self, images: Iterable[Any], score: float | np.ndarray) -> list[Found]:
         upright = self.spec.input.exif != "ignore"

@@ -99,10 +99,10 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         validation, unmeasured = load_validation(config, run, spec)
         calibration = _calibrate(jobs, config, spec, console)
         named = validation if config.data else None
-        pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data, named)
+        images = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data, named)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
-        reference = make_reference(detector, spec, load_inputs(pictures, spec.input), config.postprocess)
-        _print_reference(reference, pictures, console)
+        reference = make_reference(detector, spec, load_inputs(images, spec.input), config.postprocess)
+        _print_reference(reference, images, console)
         rounding = Rounding(detector, reference, config.postprocess)
 
         answers = _wait(conversions, console)
@@ -120,7 +120,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         print_worst_layers([file for file in files if file not in kept], reference, console)
         if left_out and (config.strict or not kept):
             raise UserError(_nothing_written(left_out))
-        golden = make_golden(kept, detector, reference, pictures, rounding)
+        golden = make_golden(kept, detector, reference, images, rounding)
         sources = [(file.source, file.entry) for file in kept]
         bundle = write_bundle(out, spec, sources, golden, config.overwrite, left_out)
     print_summary(bundle, unmeasured, console)
@@ -149,10 +149,10 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     return formats
 
 
-def _print_reference(reference: Reference, pictures: Sequence[ImageFile], console: Console) -> None:
+def _print_reference(reference: Reference, images: Sequence[ImageFile], console: Console) -> None:
     count = sum(map(len, reference.detections))
     console.print(
-        f"PyTorch detects {count} objects in {len(pictures)} images of {pictures[0].path.parent}", highlight=False
+        f"PyTorch detects {count} objects in {len(images)} images of {images[0].path.parent}", highlight=False
     )
     if not count:
         console.print("only raw outputs can be compared; give --images with objects")

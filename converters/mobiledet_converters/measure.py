@@ -39,13 +39,16 @@ class TorchModel:
         self._spec = spec
 
     def set_input(self, image: np.ndarray) -> None:
+        """Set the image: height x width x 3 uint8 RGB."""
         self._image = normalize(torch.from_numpy(image[None]).permute(0, 3, 1, 2), self._spec.input)
 
     @torch.inference_mode()
     def invoke(self) -> None:
+        """Run the detector with its post-processing."""
         (self._found,) = self._detector.postprocess(self._detector(self._image), self._spec.nms)
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
+        """Detections in pixels of an image of this size, whose aspect ratio the model's input has."""
         stretched = InputSpec(self._spec.input.height, self._spec.input.width)
         return self._found.to_image(Placement.of(image_height, image_width, stretched))
 

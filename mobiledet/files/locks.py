@@ -1,4 +1,4 @@
-"""Locks that let only one process at a time work on a folder or file; others are told which one it is."""
+"""Locks that let only one process at a time work on a folder or file; others get an error that names it."""
 
 import errno
 import fcntl
