@@ -25,7 +25,7 @@ test: lint  ## lint, check types, run the tests
 test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
 	$(BIN)/python -m pytest -q -m exhaustive
 
-test-hostile: $(INSTALLED)  ## damaged files, strangers, kills, full disks: thousands of trials, with their counts; takes an hour
+test-hostile: $(INSTALLED)  ## damaged files, malicious requests, kills, full disks: thousands of trials, with their counts; takes an hour
 	MOBILEDET_HOSTILE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3600 -m "exhaustive or not exhaustive" tests/hostile
 
 test-apps: test-android test-ios  ## compile and test the apps' parts that run without a phone

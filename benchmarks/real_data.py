@@ -13,6 +13,10 @@ validation pictures, of the difference in mAP (ours less the peer's, mean over t
     python benchmarks/real_data.py --out runs/cells --train-images BCCD/JPEGImages --val-images BCCD/JPEGImages \\
         --train-annotations BCCD/coco_train.json --val-annotations BCCD/coco_test.json
     python benchmarks/real_data.py --out runs/mine --data photos --seeds 0 1 2 --models ours yolo11n
+
+Other settings of ours can stand among the peers, to find better defaults by measurement:
+
+    python benchmarks/real_data.py --out runs/mine --data photos --models ours --variant "b8=--batch-size 8"
 """
 
 import argparse
@@ -76,13 +80,17 @@ MODELS = {
 def main() -> None:
     arguments = arguments_of_command_line()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    variants = {
+        name: tuple(options.split()) for name, _, options in (text.partition("=") for text in arguments.variant)
+    }
+    MODELS.update({name: Model(options=(*MODELS["ours"].options, *options)) for name, options in variants.items()})
     setting = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "side", "ours")}
     keep_setting(arguments.out / "setting.json", setting)
     data = written_data(arguments)
     val_set = load_split(str(data), "val")
     runs: dict[str, dict[int, dict[str, Any]]] = {}
     for seed in arguments.seeds:
-        for name in arguments.models:
+        for name in [*arguments.models, *variants]:
             runs.setdefault(name, {})[seed] = run_of(name, seed, data, val_set, arguments)
     summary = summarised(runs, val_set, arguments)
     summary |= {"setting": setting, "pictures": len(val_set.images), "cpu": cpu_name(), "cores": os.cpu_count()}
@@ -101,6 +109,9 @@ def arguments_of_command_line() -> argparse.Namespace:
     parser.add_argument("--val-share", type=float, default=0.0, help="as in `mobiledet train`")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--ours", default="", help='more options of `mobiledet train`, such as "--devices 2"')
+    parser.add_argument(
+        "--variant", action="append", default=[], metavar="NAME=OPTIONS", help="ours with more options, under a name"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -164,16 +175,18 @@ def run_of(name: str, seed: int, data: Path, val_set: DetectionSet, arguments: a
             shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
             folder.mkdir(parents=True)
             print(f"{name}, seed {seed}: training", flush=True)
-            cost = timed(command(name, seed, data, folder, arguments), folder / "train.log")
-            trained.write_text(json.dumps(cost) + "\n", encoding="utf-8")
+            spent = timed(command(name, seed, data, folder, arguments), folder / "train.log")
+            trained.write_text(json.dumps({**spent, "options": MODELS[name].options}) + "\n", encoding="utf-8")
         print(f"{name}, seed {seed}: export and score", flush=True)
         found = exported_and_found(name, seed, data, folder, val_set, arguments)
         save_found(folder / "found.npz", found)
         ap = average_precision(matched(val_set, found))
         scores = {"mAP": mean_average_precision(ap)[0], "AP50": mean_average_precision(ap[:, :1])[0]}
-        cost = json.loads(trained.read_text(encoding="utf-8"))
+        cost: dict[str, Any] = json.loads(trained.read_text(encoding="utf-8"))
         result.write_text(json.dumps({**cost, **scores}) + "\n", encoding="utf-8")
     record: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    if tuple(record["options"]) != MODELS[name].options:
+        raise SystemExit(f"{result} is of other options: {' '.join(record['options'])}; choose another name")
     return {**record, "folder": str(folder)}
 
 

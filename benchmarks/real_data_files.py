@@ -19,7 +19,7 @@ from mobiledet.placement import Placement
 from mobiledet.spec import InputSpec, Resize
 
 MOST = 300  # detections of a picture
-LEAST_SCORE = 0.001
+MIN_SCORE = 0.001
 
 Arrays = list[NDArray[np.float32]]
 
@@ -82,7 +82,7 @@ def found_by_peer(file: Path, read: Read, images: Iterable[LabelledImage], side:
 
 def _suppressed(candidates: Candidates, iou: float) -> Detections:
     """At most 300; suppression goes by class."""
-    rows, labels = (candidates.scores > LEAST_SCORE).nonzero(as_tuple=True)
+    rows, labels = (candidates.scores > MIN_SCORE).nonzero(as_tuple=True)
     boxes, scores = candidates.boxes[rows], candidates.scores[rows, labels]
     kept = scores.argsort(descending=True) if candidates.is_final else batched_nms(boxes, scores, labels, iou)
     kept = kept[:MOST]

@@ -36,7 +36,8 @@ from mobiledet.tracking.counting import CountedPoint, Line, Zone
 from mobiledet.tracking.tracker import Tracker, TrackerSettings
 from mobiledet.training.config import TrainConfig
 from mobiledet.versions.config import CompareConfig
-from mobiledet.zoo_bundle import find_bundle, print_progress
+from mobiledet.zoo.checkpoints import print_progress
+from mobiledet.zoo_bundle import find_bundle
 from mobiledet_converters.config import ExportConfig
 
 if TYPE_CHECKING:
@@ -103,18 +104,18 @@ class Detector:
         return cls(open_file(path, file, device, token, accelerator, threads, tiling))
 
     @overload
-    def detect(self, pictures: ImageInput, score: float | None = ...) -> Found: ...
+    def detect(self, images: ImageInput, score: float | None = ...) -> Found: ...
 
     @overload
-    def detect(self, pictures: list[Any] | tuple[Any, ...], score: float | None = ...) -> list[Found]: ...
+    def detect(self, images: list[Any] | tuple[Any, ...], score: float | None = ...) -> list[Found]: ...
 
     def detect(
-        self, pictures: ImageInput | list[Any] | tuple[Any, ...], score: float | None = None
+        self, images: ImageInput | list[Any] | tuple[Any, ...], score: float | None = None
     ) -> Found | list[Found]:
         """Detect objects in one or several images.
 
         Args:
-            pictures: an image or a list of images. Each is the path of an image file, the file's bytes, a PIL image, or
+            images: an image or a list of images. Each is the path of an image file, the file's bytes, a PIL image, or
                 pixels, height x width x 3 uint8 RGB (from OpenCV: ``image[..., ::-1]``). Images with an EXIF
                 orientation are rotated upright, unless the model was trained without.
             score: lowest score, 0..1; by default the thresholds in the bundle (``file.operating_point``), or 0.3.
@@ -126,9 +127,9 @@ class Detector:
             UserError: an image cannot be read, the device is not reachable any more, or the score is not valid.
         """
         min_score = self._opened.score_threshold(score)
-        if isinstance(pictures, list | tuple):
-            return self._detect(pictures, min_score)
-        return self._detect([pictures], min_score)[0]
+        if isinstance(images, list | tuple):
+            return self._detect(images, min_score)
+        return self._detect([images], min_score)[0]
 
     def _detect(self, images: Iterable[Any], score: float | np.ndarray) -> list[Found]:
         upright = self.spec.input.exif != "ignore"
@@ -268,7 +269,8 @@ class _Train(TrainConfig):
 def train(settings: _Train, given: Collection[str]) -> "TrainResult":
     """Train a detector, as ``mobiledet train`` does.
 
-    Settings that are not given are taken from the run in ``resume``, from ``recipe`` or ``qat``, or else the defaults.
+    Settings that are not given are taken from the run in ``resume``, from ``recipe``, ``init`` or ``qat``, or else the
+    defaults.
 
     Returns:
         the checkpoint with the highest validation mAP (``best``), its ``metrics``, and the run's ``folder``.
@@ -280,7 +282,7 @@ def train(settings: _Train, given: Collection[str]) -> "TrainResult":
     from mobiledet.training import engine
     from mobiledet.training.recipes import base_config
 
-    before = base_config(settings.recipe, settings.qat, settings.resume)
+    before = base_config(settings.recipe, settings.qat, settings.resume, settings.init)
     changes = {name: getattr(settings, name) for name in given if name != "quiet"}
     return engine.train(replace(before, **changes), quiet=settings.quiet)
 

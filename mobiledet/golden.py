@@ -161,12 +161,12 @@ def golden_cases(golden: Golden, path: str, spec: ModelSpec) -> tuple[GoldenCase
         UserError: an image cannot be decoded.
     """
     cases = []
-    for picture, outputs in zip(golden.cases, golden.files[path].outputs, strict=True):
+    for image, outputs in zip(golden.cases, golden.files[path].outputs, strict=True):
         expected = Detections.from_graph_outputs(
             outputs.boxes, outputs.classes, outputs.scores, len(outputs.scores), 1, 1
         )
-        encoded = picture.content if picture.encoded else b""
-        cases.append(GoldenCase(picture.pixels(spec), expected, max(outputs.cut, spec.nms.score), encoded))
+        encoded = image.content if image.encoded else b""
+        cases.append(GoldenCase(image.pixels(spec), expected, max(outputs.cut, spec.nms.score), encoded))
     return tuple(cases)
 
 
@@ -222,7 +222,7 @@ def read_golden(folder: Path, spec: ModelSpec, paths: Collection[str], source: P
         cases = tuple(_read_input(folder, case.input, spec) for case in index.cases)
         missing, unknown = set(paths) - set(index.files), set(index.files) - set(paths)
         _require(not missing, f"{', '.join(sorted(missing))} has no outputs")
-        _require(not unknown, f"{', '.join(sorted(unknown))} is no model file of the bundle")
+        _require(not unknown, f"{', '.join(sorted(unknown))} is not a model file of the bundle")
         return Golden(cases, {path: _read_file(path, index.files[path], len(cases), spec) for path in paths})
     except (ValueError, OverflowError, OSError) as error:
         raise UserError(f"{source}: golden/{INDEX} cannot be used: {error}; export the bundle again") from error
@@ -264,7 +264,7 @@ class _Index:
 
 
 def _read_input(folder: Path, name: str, spec: ModelSpec) -> GoldenInput:
-    _require(bool(_NAME.fullmatch(name)), f"input {name!r} is no name of a .rgb or .png file in golden/")
+    _require(bool(_NAME.fullmatch(name)), f"input {name!r} is not the name of a .rgb or .png file in golden/")
     _require((folder / name).is_file(), f"input {name} is missing")
     content = (folder / name).read_bytes()
     if name.endswith(".png"):
@@ -276,8 +276,9 @@ def _read_input(folder: Path, name: str, spec: ModelSpec) -> GoldenInput:
 
 def _read_file(path: str, file: _File, count: int, spec: ModelSpec) -> GoldenFile:
     for name, tolerance in vars(file.tolerance).items():
-        _require(0.5 < tolerance.iou <= 1, f"{path}: tolerance.{name}.iou is {tolerance.iou}, not above 0.5 and to 1")
-        _require(0 <= tolerance.score <= 0.5, f"{path}: tolerance.{name}.score is {tolerance.score}, not in 0..0.5")
+        where = f"{path}: tolerance.{name}"
+        _require(0.5 < tolerance.iou <= 1, f"{where}.iou is {tolerance.iou}, not above 0.5 and at most 1")
+        _require(0 <= tolerance.score <= 0.5, f"{where}.score is {tolerance.score}, not in 0..0.5")
     _require(len(file.outputs) == count, f"{path}: {len(file.outputs)} outputs for {count} cases")
     outputs = tuple(_read_outputs(f"{path}: outputs[{index}]", each, spec) for index, each in enumerate(file.outputs))
     return GoldenFile(outputs, file.runtime, file.tolerance.cpu, file.tolerance.accelerated)

@@ -75,6 +75,7 @@ class SameConv2d(nn.Conv2d):
     the bottom or on the right. With stride 2 and even sides it samples other positions than symmetric padding."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """N x C x H x W to N x out_channels x H/stride x W/stride, rounded up."""
         rows, columns = (
             max(0, (-(-side // stride) - 1) * stride + dilation * (kernel - 1) + 1 - side)
             for side, kernel, stride, dilation in zip(
@@ -127,6 +128,7 @@ class SqueezeExcite(nn.Module):
         self.gate = gate()
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to maps of the same shape."""
         gate: Tensor = self.gate(self.expand(self.activation(self.reduce(self.pool(x)))))
         return x * gate
 

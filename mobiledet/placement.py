@@ -21,14 +21,14 @@ class Placement(NamedTuple):
     """The position of an image in a model's input.
 
     Attributes:
-        picture_height, picture_width: size of the image in pixels.
+        image_height, image_width: size of the image in pixels.
         top, left, height, width: the part of the input that shows the image, in pixels of the input.
         input_height, input_width: size of the input in pixels.
         is_padded: whether the input is a letterbox, so that boxes may extend beyond the image.
     """
 
-    picture_height: float
-    picture_width: float
+    image_height: float
+    image_width: float
     top: int
     left: int
     height: int
@@ -51,7 +51,7 @@ class Placement(NamedTuple):
     @property
     def scale(self) -> tuple[float, float]:
         """The factors from the image's width and height to those in the input."""
-        return self.width / self.picture_width, self.height / self.picture_height
+        return self.width / self.image_width, self.height / self.image_height
 
     def to_input(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Convert boxes from pixels of the image to pixels of the input, N x 4."""
@@ -59,10 +59,10 @@ class Placement(NamedTuple):
 
     def to_image(self, found: Detections) -> Detections:
         """Convert boxes from fractions of the input to pixels of the image; they may extend beyond the image."""
-        picture = np.array((self.picture_width, self.picture_height) * 2, np.float64)
+        size = np.array((self.image_width, self.image_height) * 2, np.float64)
         part = np.array((self.width, self.height) * 2)
-        scale = picture * (self.input_width, self.input_height, self.input_width, self.input_height) / part
-        return _with_boxes(found, found.boxes_xyxy * scale - picture * self._corner / part)
+        scale = size * (self.input_width, self.input_height, self.input_width, self.input_height) / part
+        return _with_boxes(found, found.boxes_xyxy * scale - size * self._corner / part)
 
     def from_image(self, found: Detections) -> Detections:
         """The inverse of ``to_image``."""
@@ -76,7 +76,7 @@ class Placement(NamedTuple):
         """
         if not self.is_padded:
             return found
-        boxes = np.clip(found.boxes_xyxy, 0, np.array((self.picture_width, self.picture_height) * 2, np.float32))
+        boxes = np.clip(found.boxes_xyxy, 0, np.array((self.image_width, self.image_height) * 2, np.float32))
         kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         return Detections(boxes[kept], found.scores[kept], found.labels[kept])
 

@@ -14,7 +14,7 @@ from mobiledet.records import Converted, Range, decode, load_json
 
 SCHEMA_VERSION = 1
 # limits that no mobile detector needs to exceed: a file that does is damaged or meant to fill the memory
-MOST_PIXELS_A_SIDE, MOST_CLASSES, MOST_CANDIDATES = 4096, 20_000, 1_000_000
+MAX_SIDE, MAX_CLASSES, MAX_CANDIDATES = 4096, 20_000, 1_000_000
 Resize = Literal["stretch", "letterbox"]
 Padding = Literal["grey", "black"]
 Corner = Literal["centre", "top-left"]
@@ -71,7 +71,7 @@ class InputSpec:
         for side in (self.height, self.width):
             is_valid = isinstance(side, int) and not isinstance(side, bool) and side >= MIN_SIDE
             _require(is_valid, f"input side {side} is not a whole number of at least {MIN_SIDE}")
-            _require(side <= MOST_PIXELS_A_SIDE, f"input side {side} is above {MOST_PIXELS_A_SIDE} pixels")
+            _require(side <= MAX_SIDE, f"input side {side} is above {MAX_SIDE} pixels")
         _require(len(self.mean) == 3 and len(self.std) == 3, "mean and std need three values, one for each channel")
         _require(all(math.isfinite(v) for v in (*self.mean, *self.std)), "mean and std must be finite")
         _require(all(v > 0 for v in self.std), f"std {self.std} is not positive")
@@ -110,7 +110,7 @@ class NmsSpec:
         _require(0 < self.iou < 1, f"nms iou {self.iou} is not between 0 and 1")
         _require(0 <= self.score < 1, f"nms score {self.score} is not in 0..1")
         _require(0 < self.max_detections <= self.top_k, "nms needs 0 < max_detections <= top_k")
-        _require(self.top_k <= MOST_CANDIDATES, f"nms top_k {self.top_k} is above {MOST_CANDIDATES}")
+        _require(self.top_k <= MAX_CANDIDATES, f"nms top_k {self.top_k} is above {MAX_CANDIDATES}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class ModelSpec:
     backbone: str
     detector: str
     input: InputSpec
-    labels: Annotated[tuple[str, ...], Range(1, MOST_CLASSES)]
+    labels: Annotated[tuple[str, ...], Range(1, MAX_CLASSES)]
     category_ids: tuple[int, ...]
     nms: NmsSpec = NmsSpec()
     backbone_options: Mapping[str, Any] = field(default_factory=dict)

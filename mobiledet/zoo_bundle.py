@@ -1,8 +1,6 @@
 """Bundles of published detectors, made in the cache on first use, and ``mobiledet predict`` with their names."""
 
 import dataclasses
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +11,7 @@ from mobiledet.evaluation import predict as prediction
 from mobiledet.evaluation.config import PredictConfig
 from mobiledet.files.cache import cache_folder
 from mobiledet.zoo.catalogue import ZOO
-
-
-def print_progress(line: str) -> None:
-    """Print a line on standard error."""
-    print(line, file=sys.stderr)
+from mobiledet.zoo.checkpoints import print_progress, zoo_checkpoint
 
 
 def predict(config: PredictConfig) -> int | None:
@@ -55,16 +49,12 @@ def zoo_bundle(name: str, on_progress: Callable[[str], None] = lambda line: None
             return out
         except UserError as error:
             on_progress(f"made again: {error}")
-    from mobiledet.zoo.config import ImportConfig
-    from mobiledet.zoo.importing import import_detector
     from mobiledet_converters.config import ExportConfig
     from mobiledet_converters.export import export
 
-    on_progress(f"{name} is imported and exported once, into {out}")
+    checkpoint = zoo_checkpoint(name, on_progress)
+    on_progress(f"{name} is exported once, into {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mobiledet-zoo-") as folder:
-        checkpoint = Path(folder) / "detector.ckpt"
-        import_detector(ImportConfig(name, checkpoint), on_progress)
-        # precisions that need no calibration images
-        export(ExportConfig(checkpoint, out, formats=("tflite",), precisions=("float32", "float16"), overwrite=True))
+    # precisions that need no calibration images
+    export(ExportConfig(checkpoint, out, formats=("tflite",), precisions=("float32", "float16"), overwrite=True))
     return out

@@ -165,14 +165,14 @@ def _damaged(index: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     yield changed("cases", value=[]), "there is no case"
     yield changed("cases", value={}), "cases is {}, not a list"
     yield changed("cases", 0, value={"image": "0.rgb"}), "cases[0].input is missing"
-    yield changed("cases", 0, "input", value="../labels.txt"), "'../labels.txt' is no name"
-    yield changed("cases", 0, "input", value="golden.json"), "'golden.json' is no name"
-    yield changed("cases", 0, "input", value="/etc/passwd.png"), "is no name"
+    yield changed("cases", 0, "input", value="../labels.txt"), "'../labels.txt' is not the name of a"
+    yield changed("cases", 0, "input", value="golden.json"), "'golden.json' is not the name of a"
+    yield changed("cases", 0, "input", value="/etc/passwd.png"), "is not the name of a"
     yield changed("cases", 0, "input", value="7.rgb"), "input 7.rgb is missing"
     yield changed("cases", 0, "input", value=7), "not of type str"
     yield changed("unknown", value=1), "unknown is unknown"
     yield changed("files", value={}), f"{', '.join(sorted(NAMES))} has no outputs"
-    yield changed("files", "x.tflite", value=index["files"][NAMES[0]]), "x.tflite is no model file of the bundle"
+    yield changed("files", "x.tflite", value=index["files"][NAMES[0]]), "x.tflite is not a model file of the bundle"
     yield changed(*file, "runtime", value=None), "runtime is None"
     yield changed(*file, "outputs", value=index["files"][NAMES[0]]["outputs"][:1]), "1 outputs for 2 cases"
     yield changed(*file, "tolerance", value={"cpu": {"iou": 1, "score": 0}}), "tolerance.accelerated is missing"
@@ -293,7 +293,7 @@ def test_a_zip_cannot_write_outside(bundle: Bundle, tmp_path: Path, name: str) -
     path = zipped(bundle, tmp_path / "b.zip")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, "evil")
-    with pytest.raises(UserError, match="leads out of the bundle"):
+    with pytest.raises(UserError, match="points outside the bundle"):
         open_bundle(path)
 
 
@@ -301,13 +301,13 @@ def test_a_listed_file_cannot_lie_outside(bundle: Bundle, tmp_path: Path) -> Non
     sums = bundle.root / "SHA256SUMS"
     sound = sums.read_text()
     sums.write_text(sound + f"{hashlib.sha256(b'weights' * 100).hexdigest()}  ../a.tflite\n")
-    with pytest.raises(UserError, match=r"'\.\./a\.tflite' leads out of the bundle"):
+    with pytest.raises(UserError, match=r"'\.\./a\.tflite' points outside the bundle"):
         open_bundle(bundle.path)
     listing = json.loads((bundle.root / "bundle.json").read_text())
     listing["files"][0]["path"] = "../a.tflite"
     (bundle.root / "bundle.json").write_text(json.dumps(listing))
     write_checksums(bundle.root)
-    with pytest.raises(UserError, match=r"'\.\./a\.tflite' leads out of the bundle"):
+    with pytest.raises(UserError, match=r"'\.\./a\.tflite' points outside the bundle"):
         open_bundle(bundle.path)
 
 
@@ -329,7 +329,7 @@ def test_a_file_that_is_not_listed_is_named(bundle: Bundle, name: str) -> None:
         (lambda text: "# sums\n" + text, "line 1 of SHA256SUMS is not a checksum and a path"),
         (lambda text: text + text.splitlines()[0] + "\n", "lists bundle.json twice"),
         (lambda text: text + "0" * 64 + "  SHA256SUMS\n", "lists SHA256SUMS twice, or itself"),
-        (lambda text: text + "0" * 64 + "  /etc/hostname\n", "leads out of the bundle"),
+        (lambda text: text + "0" * 64 + "  /etc/hostname\n", "points outside the bundle"),
         (lambda text: text + "0" * 64 + "  absent\n", "absent is missing"),
         (lambda text: text + "0" * 64 + "  golden\n", "golden is missing"),
         (lambda text: "", "holds bundle.json, which SHA256SUMS does not list"),
@@ -348,7 +348,7 @@ def test_a_link_out_of_the_bundle_is_refused(bundle: Bundle, tmp_path: Path) -> 
     model = bundle.root / "model.float32.tflite"
     shutil.move(model, tmp_path / "elsewhere.tflite")
     model.symlink_to(tmp_path / "elsewhere.tflite")
-    with pytest.raises(UserError, match="is a link out of the bundle"):
+    with pytest.raises(UserError, match="is a link to outside the bundle"):
         open_bundle(bundle.path)
 
 

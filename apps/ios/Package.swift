@@ -1,12 +1,12 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// Frameworks of Apple are not written for the strict concurrency of Swift 6 throughout.
-let asApple: [SwiftSetting] = [.swiftLanguageMode(.v5)]
+// Apple's frameworks do not fully support the strict concurrency of Swift 6.
+let swift5Mode: [SwiftSetting] = [.swiftLanguageMode(.v5)]
 
 let package = Package(
     name: "MobileDet",
-    // 17.4 and 14.4: the first systems that tell on which unit Core ML runs an operation
+    // 17.4 and 14.4: the first versions that report on which unit Core ML runs an operation
     platforms: [.iOS("17.4"), .macOS("14.4")],
     products: [
         .library(name: "MobileDetCore", targets: ["MobileDetCore"]),
@@ -15,10 +15,10 @@ let package = Package(
     targets: [
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(name: "MobileDetCore", dependencies: ["CZlib"], resources: [.copy("PrivacyInfo.xcprivacy")]),
-        .target(name: "MobileDetKit", dependencies: ["MobileDetCore"], swiftSettings: asApple),
+        .target(name: "MobileDetKit", dependencies: ["MobileDetCore"], swiftSettings: swift5Mode),
         .target(name: "Replay", dependencies: ["MobileDetCore"], path: "Checks/Replay"),
         .testTarget(name: "MobileDetCoreTests", dependencies: ["MobileDetCore", "Replay"]),
-        .testTarget(name: "MobileDetKitTests", dependencies: ["MobileDetKit"], swiftSettings: asApple),
+        .testTarget(name: "MobileDetKitTests", dependencies: ["MobileDetKit"], swiftSettings: swift5Mode),
     ]
 )
 
@@ -26,10 +26,11 @@ let package = Package(
     package.products.append(.executable(name: "mobiledet-agent", targets: ["mobiledet-agent"]))
     package.targets.append(
         .executableTarget(
-            name: "mobiledet-agent", dependencies: ["MobileDetKit"], path: "Sources/MacAgent", swiftSettings: asApple))
+            name: "mobiledet-agent", dependencies: ["MobileDetKit"], path: "Sources/MacAgent", swiftSettings: swift5Mode
+        ))
 #endif
 
-// What checks the package on Linux; Xcode never sees it.
+// For checks of the package on Linux; not visible to Xcode.
 #if os(Linux)
     package.targets += [
         .systemLibrary(name: "CImages", path: "Checks/CImages"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compile and run what of apps/ios runs without Apple's systems; `make test-ios` calls this. On a Mac the Core ML part is
-# compiled and tested too. PYTHON names the interpreter that has mobiledet installed.
+# Compile apps/ios and run everything that works without Apple's systems; `make test-ios` calls this. On a Mac the Core ML part is
+# compiled and tested too. PYTHON is the interpreter in which mobiledet is installed.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Swift for the checks of this folder. On a machine that has Swift 6 it is used as it is; elsewhere Debian's compiler
+# Swift for the checks of this folder. An installed Swift 6 is used; otherwise Debian's compiler
 # (package swiftlang of trixie) is unpacked into a private root that nothing else on the machine sees.
 #
 #   toolchain.sh install              download and unpack, once (about 0.6 GB to download, 2.6 GB on disk)
 #   toolchain.sh run COMMAND...       run a command with Swift on its PATH, in the current folder
 #   toolchain.sh where                the folder that holds the root and the build products
 #
-# MOBILEDET_SWIFT_CACHE names another folder than ~/.cache/mobiledet/swift. The mirror is that of the machine's own apt
+# MOBILEDET_SWIFT_CACHE is used instead of ~/.cache/mobiledet/swift. The mirror is that of the machine's apt
 # configuration with another suite name; the packages are verified with Debian's keyring. Needs Linux with apt, dpkg
 # and unshare; a user who is not root needs user namespaces.
 set -euo pipefail
@@ -55,7 +55,7 @@ install() {
   # shellcheck disable=SC2086
   "${apt[@]}" --download-only --yes install $PACKAGES >/dev/null
   echo "unpacking into $root (2.6 GB) ..." >&2
-  # a merged /usr, as Debian's own tools lay it out before they unpack anything
+  # a merged /usr, as Debian's tools make it before unpacking
   mkdir -p "$root"/usr/{bin,sbin,lib,lib64}
   for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$root/$folder"; done
   for package in "$state"/archives/*.deb; do
@@ -67,7 +67,7 @@ install() {
   echo "$PACKAGES" >"$root/.complete"
 }
 
-# The tree is mounted at its own path, so that messages name real files; the build products lie in the cache.
+# The tree is mounted at its own path, so that messages name real files; build products are in the cache.
 run() {
   [ $# -gt 0 ] || fail "run needs a command"
   if host_swift; then exec "$@"; fi

@@ -1,8 +1,8 @@
-"""Run as a program: write the test vectors that every implementation passes; README.md says what each file holds.
+"""Run as a program: write the test vectors for all implementations; README.md describes each file.
 
 python apps/testdata/generate.py [FOLDER]
 
-What is expected comes from the package mobiledet itself, so a change of its behaviour shows as a changed vector.
+The expected values come from the package mobiledet, so a change of its behaviour changes the vectors.
 """
 
 import json
@@ -45,7 +45,7 @@ def write(folder: Path) -> None:
 
 
 def _text(cases: list[dict[str, Any]]) -> str:
-    """One case a line, so that a change of one is a change of one line."""
+    """Write one case per line, so that a changed case is a changed line."""
     lines = ",\n".join(json.dumps(case, allow_nan=False) for case in cases)
     return f'{{"cases": [\n{lines}\n]}}\n'
 

@@ -1,4 +1,4 @@
-// Write the page as static files: its own sources, and what it needs of its packages, so that no other server is asked.
+// Write the page as static files: its own sources and the required files of its packages, so that it needs no other server.
 //
 //   node build.mjs OUT
 
@@ -9,11 +9,11 @@ import { gzipSync } from "node:zlib";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PACKAGES = join(HERE, "node_modules");
-// in a source tree the schema lies beside the page's sources, in an installed package with them
+// the schema is beside the page's folder in a source tree, and inside it in an installed package
 const SCHEMAS = ["../protocol", "protocol"].map((folder) => join(HERE, folder, "messages.schema.json"));
 
 const OWN = ["index.html", "style.css", "package.json", "src", "service_worker.js", "manifest.webmanifest", "icon.svg"];
-// file or folder of a package -> where it goes
+// file or folder of a package -> destination
 const VENDOR = {
   "@litertjs/core/dist/index.js": "litert/core.js",
   "@litertjs/wasm-utils/dist/index.js": "litert/wasm-utils.js",
@@ -26,7 +26,7 @@ const VENDOR = {
   "@zip.js/zip.js/index-native.min.js": "zip/zip.js",
   "@zip.js/zip.js/LICENSE": "zip/LICENSE",
 };
-// the runtime without threads, with them, and for browsers without relaxed SIMD
+// runtimes: without threads, with threads, and for browsers without relaxed SIMD
 const RUNTIMES = ["litert_wasm_internal", "litert_wasm_threaded_internal", "litert_wasm_compat_internal"];
 
 function build(out) {
@@ -38,17 +38,17 @@ function build(out) {
   for (const name of RUNTIMES.flatMap((runtime) => [`${runtime}.js`, `${runtime}.wasm`])) {
     copy(join(PACKAGES, "@litertjs/core/wasm", name), join(out, "vendor/litert/wasm", name));
   }
-  // workers have no import map, so the runtime's one import by name becomes a path
+  // workers have no import map, so the runtime's only import by name is replaced by a path
   replace(join(out, "vendor/litert/core.js"), '"@litertjs/wasm-utils"', '"./wasm-utils.js"');
-  // the page computes on the processor: without this each worker asks for a graphics processor, and complains where none is
+  // the page uses the CPU: without this, each worker requests a GPU and logs an error if there is none
   replace(join(out, "vendor/litert/core.js"), "await Environment.create()", "await Environment.create({ webGpuDevice: null })");
   const files = readdirSync(out, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(out, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
     .sort();
-  // what the service worker fetches at once; the runtime has three variants, of which a browser takes one
+  // files that the service worker fetches at once; of the runtime's three variants a browser uses only one
   writeFileSync(join(out, "files.json"), JSON.stringify(files.filter((name) => !name.startsWith("vendor/litert/wasm/"))));
-  // 9 MB of WebAssembly are a third when they are packed; servers send NAME.gz to who can unpack it
+  // compression reduces 9 MB of WebAssembly to a third; servers send NAME.gz to clients that accept it
   for (const name of files.filter((name) => name.startsWith("vendor/litert/"))) {
     writeFileSync(join(out, `${name}.gz`), gzipSync(readFileSync(join(out, name)), { level: 9 }));
   }
@@ -61,7 +61,7 @@ function copy(from, to) {
 
 function replace(path, from, to) {
   const text = readFileSync(path, "utf8");
-  if (!text.includes(from)) throw new Error(`${path} no longer holds ${from}`);
+  if (!text.includes(from)) throw new Error(`${path} no longer contains ${from}`);
   writeFileSync(path, text.replace(from, to));
 }
 

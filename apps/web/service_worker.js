@@ -1,5 +1,5 @@
-// Keeps the page for when there is no network: what came once is answered from here where the server does not answer.
-// The server is asked first, so that a new version of the page or the bundle is never held back.
+// Caches the page for use without a network: if the server does not answer, cached files are used.
+// The server is always asked first, so that new versions of the page or the bundle are used at once.
 
 const CACHE = "mobiledet";
 
@@ -16,7 +16,7 @@ self.addEventListener("fetch", (event) => {
   if (method === "GET" && new URL(url).origin === location.origin) event.respondWith(answer(event.request));
 });
 
-/** The page's own files, but for the runtime, of which one variant comes as soon as a model is loaded. */
+/** Cache the page's own files, except the runtime, of which one variant is fetched when a model is loaded. */
 async function precache() {
   const [cache, reply] = await Promise.all([caches.open(CACHE), fetch("files.json")]);
   await cache.addAll(["./", ...(await reply.json())]);
@@ -26,13 +26,13 @@ async function answer(request) {
   const cache = await caches.open(CACHE);
   try {
     const reply = await fetch(request);
-    const mayKeep = reply.status === 200 && !/no-store/.test(reply.headers.get("Cache-Control") ?? "");
-    // a full disk must not take the reply away
-    if (mayKeep) cache.put(request, reply.clone()).catch(() => {});
+    const mayCache = reply.status === 200 && !/no-store/.test(reply.headers.get("Cache-Control") ?? "");
+    // a full disk must not prevent the reply
+    if (mayCache) cache.put(request, reply.clone()).catch(() => {});
     return reply;
   } catch (error) {
-    const kept = await cache.match(request, { ignoreVary: true });
-    if (kept) return kept;
+    const cached = await cache.match(request, { ignoreVary: true });
+    if (cached) return cached;
     throw error;
   }
 }

@@ -51,7 +51,7 @@ class Calibration:
     @property
     def images(self) -> tuple[Path, ...]:
         """The files that are used if all of them can be decoded, sorted."""
-        return tuple(sorted(picture.path for picture in self.candidates[: self.count]))
+        return tuple(sorted(image.path for image in self.candidates[: self.count]))
 
     def record(self) -> dict[str, Any]:
         """The entry for the bundle, as JSON values."""
@@ -65,11 +65,11 @@ class Calibration:
         """
         pixels: list[np.ndarray] = []
         problem = ""
-        for picture in self.candidates:
+        for image in self.candidates:
             if len(pixels) == self.count:
                 break
             try:
-                decoded = load_for_input(picture.path, spec, picture.apply_orientation)
+                decoded = load_for_input(image.path, spec, image.apply_orientation)
             except UserError as error:
                 if not self.skips_bad:
                     raise UserError(
@@ -100,10 +100,10 @@ def choose_calibration(config: ExportConfig, checkpoint: Path, spec: ModelSpec) 
     if config.calibration_seed < 0:
         raise UserError(f"--calibration-seed {config.calibration_seed} is negative")
     run = trained_on(checkpoint)
-    source, pictures, warning = _find(config, run, spec)
-    order = np.random.default_rng(config.calibration_seed).permutation(len(pictures))
+    source, images, warning = _find(config, run, spec)
+    order = np.random.default_rng(config.calibration_seed).permutation(len(images))
     skips_bad = (config.on_bad_data or (run.options["on_bad_data"] if run else "error")) == "skip"
-    candidates = tuple(pictures[index] for index in order)
+    candidates = tuple(images[index] for index in order)
     return Calibration(source, config.calibration_seed, candidates, config.calibration_images, skips_bad, warning)
 
 
@@ -123,34 +123,34 @@ def _find(config: ExportConfig, run: DataRecord | None, spec: ModelSpec) -> tupl
         folder = Path(config.calibration)
         if not folder.exists():
             raise UserError(f"--calibration {folder} does not exist; give a folder, or one of the words coco, shapes")
-    pictures, labels = _pictures_in(folder, config, run)
-    return _without_validation(folder, pictures, labels, run, spec)
+    images, labels = _images_in(folder, config, run)
+    return _without_validation(folder, images, labels, run, spec)
 
 
 def _without_validation(
-    folder: Path, pictures: Sequence[ImageFile], labels: Sequence[str], run: DataRecord | None, spec: ModelSpec
+    folder: Path, images: Sequence[ImageFile], labels: Sequence[str], run: DataRecord | None, spec: ModelSpec
 ) -> tuple[str, list[ImageFile], str]:
     """The images of a folder without validation images; ``labels`` are its classes, empty if unknown."""
     if labels:
         _require_classes(labels, spec, str(folder))
-    validation = {picture.path.resolve() for picture in _validation(run, folder)}
-    allowed = [picture for picture in pictures if picture.path.resolve() not in validation]
+    validation = {image.path.resolve() for image in _validation(run, folder)}
+    allowed = [image for image in images if image.path.resolve() not in validation]
     if not allowed:
         raise UserError(
             f"--calibration {folder} contains only validation images, on which the measured mAP would be too high; "
             "give training images"
         )
-    left_out = len(pictures) - len(allowed)
+    left_out = len(images) - len(allowed)
     warning = f"{left_out} validation images in {folder} are not used for calibration" if left_out else ""
     return _folder_of(allowed), allowed, warning
 
 
-def _folder_of(pictures: Sequence[ImageFile]) -> str:
+def _folder_of(images: Sequence[ImageFile]) -> str:
     """The innermost folder that contains all of them."""
-    return os.path.commonpath([picture.path.parent for picture in pictures])
+    return os.path.commonpath([image.path.parent for image in images])
 
 
-def _pictures_in(folder: Path, config: ExportConfig, run: DataRecord | None) -> tuple[list[ImageFile], Sequence[str]]:
+def _images_in(folder: Path, config: ExportConfig, run: DataRecord | None) -> tuple[list[ImageFile], Sequence[str]]:
     """The images of a folder: the training part of a data set with its classes, or all images in the folder."""
     options = read_options(run.options) if run and folder == Path(run.options["data"]) else DataOptions()
     try:
@@ -211,13 +211,13 @@ def _built_in(config: ExportConfig) -> tuple[str, list[ImageFile], str]:
 
 
 def _built_in_instead(config: ExportConfig, spec: ModelSpec, why: str = "") -> tuple[str, list[ImageFile], str]:
-    source, pictures, _ = _built_in(config)
+    source, images, _ = _built_in(config)
     warning = (
         f"the training images of this checkpoint cannot be found{why}, so built-in shapes are used for calibration, "
         f"which costs accuracy if {spec.name} was trained on something else; give --calibration, or --data if the data "
         "set was moved"
     )
-    return source, pictures, warning
+    return source, images, warning
 
 
 def _require_classes(names: Sequence[str], spec: ModelSpec, source: str) -> None:

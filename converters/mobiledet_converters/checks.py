@@ -20,7 +20,7 @@ from mobiledet_converters.reference import Reference
 from mobiledet_converters.rounding import Rounding
 from mobiledet_converters.tflite.judge import judge
 
-LEAST_AGREEMENT = 0.5  # an integer file that agrees less than this cannot pass by its mAP, unless rounding explains it
+MIN_AGREEMENT = 0.5  # an integer file that agrees less than this cannot pass by its mAP, unless rounding explains it
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _why_map_cannot_decide(report: ParityReport, gate: Gate, rounding: Rounding)
     counterpart. Both are accepted if rounding to integers does as much in PyTorch.
     """
     bound = worst((rounding.report(gate), rounding.report(gate, gate.rounding)))
-    least = min(LEAST_AGREEMENT, _agreement(bound) / ROUNDING_MARGIN)
+    least = min(MIN_AGREEMENT, _agreement(bound) / ROUNDING_MARGIN)
     if _agreement(report) < least:
         return f"only {_agreement(report):.0%} of the detections agree by score ({least:.0%} needed)"
     return systematic_error(report, gate, bound)

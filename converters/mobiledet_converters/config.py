@@ -39,10 +39,12 @@ class ExportConfig:
     """
 
     checkpoint: Positional[Path]
-    """The checkpoint that `mobiledet train` or `mobiledet import` wrote. With --app this may also be a bundle, which is
+    """The checkpoint that `mobiledet train` or `mobiledet import` wrote, or the name of a published detector of
+    `mobiledet zoo`, which is downloaded and imported on first use. With --app this may also be a bundle, which is
     copied without another conversion."""
     out: Path | None = None
-    """Bundle folder to write. By default it lies beside the checkpoint: best.ckpt becomes best.mobiledet."""
+    """Bundle folder to write. By default it lies beside the checkpoint: best.ckpt becomes best.mobiledet. For a
+    published detector it is NAME.mobiledet in the current folder."""
     formats: Annotated[tuple[Format, ...], arg(name="format", aliases=["--formats"])] = ("tflite", "coreml")
     """Formats of the model files. coreai is Apple's format for iOS and macOS 27 and later; it is in beta and therefore
     not written by default."""

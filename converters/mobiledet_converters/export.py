@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mobiledet.bundle import SUFFIX, Bundle, LeftOut, open_bundle, write_bundle
 from mobiledet.data.config import OnBadData
@@ -17,7 +16,9 @@ from mobiledet.data.record import ImageFile
 from mobiledet.errors import UserError
 from mobiledet.model_card.make import make_card
 from mobiledet.model_card.write import card_path, write_card
+from mobiledet.progress import step_lines
 from mobiledet.spec import ModelSpec
+from mobiledet.zoo.checkpoints import find_checkpoint, print_progress
 from mobiledet_converters.app_assets import folder_of_app, install
 from mobiledet_converters.arrays import save_array
 from mobiledet_converters.calibration import Calibration, choose_calibration
@@ -84,6 +85,10 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     """
     console = console or Console(quiet=True)
     formats = _check(config)
+    if not config.checkpoint.exists():  # it may be the name of a published detector
+        default = Path(f"{config.checkpoint.name.replace(':', '-')}{SUFFIX}")
+        found = find_checkpoint(config.checkpoint, print_progress)
+        config = replace(config, checkpoint=found, out=config.out or default)
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
     with working_folder(out, config.overwrite) as folder, ExitStack() as stack:
         jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
@@ -94,10 +99,10 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         validation, unmeasured = load_validation(config, run, spec)
         calibration = _calibrate(jobs, config, spec, console)
         named = validation if config.data else None
-        pictures = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data, named)
+        images = choose_images(config.checkpoint, config.images, config.parity_images, on_bad_data, named)
         conversions = [stack.enter_context(Conversion(format, job)) for format, job in jobs.items()]
-        reference = make_reference(detector, spec, load_inputs(pictures, spec.input), config.postprocess)
-        _print_reference(reference, pictures, console)
+        reference = make_reference(detector, spec, load_inputs(images, spec.input), config.postprocess)
+        _print_reference(reference, images, console)
         rounding = Rounding(detector, reference, config.postprocess)
 
         answers = _wait(conversions, console)
@@ -115,7 +120,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
         print_worst_layers([file for file in files if file not in kept], reference, console)
         if left_out and (config.strict or not kept):
             raise UserError(_nothing_written(left_out))
-        golden = make_golden(kept, detector, reference, pictures, rounding)
+        golden = make_golden(kept, detector, reference, images, rounding)
         sources = [(file.source, file.entry) for file in kept]
         bundle = write_bundle(out, spec, sources, golden, config.overwrite, left_out)
     print_summary(bundle, unmeasured, console)
@@ -144,10 +149,10 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
     return formats
 
 
-def _print_reference(reference: Reference, pictures: Sequence[ImageFile], console: Console) -> None:
+def _print_reference(reference: Reference, images: Sequence[ImageFile], console: Console) -> None:
     count = sum(map(len, reference.detections))
     console.print(
-        f"PyTorch detects {count} objects in {len(pictures)} images of {pictures[0].path.parent}", highlight=False
+        f"PyTorch detects {count} objects in {len(images)} images of {images[0].path.parent}", highlight=False
     )
     if not count:
         console.print("only raw outputs can be compared; give --images with objects")
@@ -225,9 +230,8 @@ def _job(config: ExportConfig, format: str, folder: Path) -> ConversionJob:
 
 def _wait(conversions: Sequence[Conversion], console: Console) -> list[ConversionAnswer]:
     """Show the progress of the converters until all are done, or until one fails."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     answers: dict[str, ConversionAnswer] = {}
-    with Progress(*columns, console=console, transient=True) as progress:
+    with step_lines(console) as progress:
         tasks = {conversion.format: progress.add_task(conversion.format) for conversion in conversions}
         while len(answers) < len(conversions):
             time.sleep(POLL_SECONDS)

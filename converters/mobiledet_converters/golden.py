@@ -21,7 +21,7 @@ from mobiledet_converters.precisions import PRECISIONS
 from mobiledet_converters.reference import Reference, make_reference
 from mobiledet_converters.rounding import Rounding
 
-PIXELS, PICTURES = 2, 1  # number of cases with the model's input, and of those with an encoded image
+PIXELS, IMAGES = 2, 1  # number of cases with the model's input, and of those with an encoded image
 LONGEST_SIDE = 640  # of an encoded image: larger ones are reduced to keep the bundle small
 CROP = 8  # an image of exactly the model's size loses an eighth of its width, so that it must be resized
 
@@ -30,7 +30,7 @@ def make_golden(
     files: Sequence[CheckedFile],
     detector: Detector,
     reference: Reference,
-    pictures: Sequence[ImageFile],
+    images: Sequence[ImageFile],
     rounding: Rounding,
 ) -> Golden:
     """Run each file on the same few images.
@@ -43,12 +43,12 @@ def make_golden(
         files: files that go into the bundle.
         detector: the detector that they were converted from.
         reference: the images and the detections of PyTorch in them.
-        pictures: paths of the images.
+        images: paths of the images.
         rounding: how much 16-bit arithmetic changes the detections.
     """
     spec = reference.spec
     changed = [
-        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(pictures))],
+        [rounding.differing(index, PRECISIONS["tflite"]["float16"].accelerated) for index in range(len(images))],
         *(_other_kernels(file, reference) for file in files if file.gate.has_integers and _has_kernels(file)),
     ]
 
@@ -57,10 +57,10 @@ def make_golden(
         worst = max(counts[index] for counts in changed) / max(len(found), 1)
         return not len(found), worst, -float(found.scores.max(initial=0))
 
-    ranked = sorted(range(len(pictures)), key=preference)
+    ranked = sorted(range(len(images)), key=preference)
     cases = [GoldenInput.of_pixels(reference.inputs[index]) for index in ranked[:PIXELS]]
-    for index in ranked[PIXELS : PIXELS + PICTURES] or ranked[:PICTURES]:
-        cases.append(GoldenInput.of_image(_picture(pictures[index], spec.input)))
+    for index in ranked[PIXELS : PIXELS + IMAGES] or ranked[:IMAGES]:
+        cases.append(GoldenInput.of_image(_encoded_image(images[index], spec.input)))
     # PyTorch's candidate list tells the score at which a full list is cut, for the files too
     asked = make_reference(detector, spec, [case.pixels(spec) for case in cases])
     answers = {
@@ -82,9 +82,9 @@ def _other_kernels(file: CheckedFile, reference: Reference) -> list[int]:
     ]
 
 
-def _picture(picture: ImageFile, spec: InputSpec) -> np.ndarray:
+def _encoded_image(image: ImageFile, spec: InputSpec) -> np.ndarray:
     """The image, resized or cropped if needed to a size other than the model's, H x W x 3 uint8 RGB."""
-    pixels = load_rgb(picture.path, picture.apply_orientation)
+    pixels = load_rgb(image.path, image.apply_orientation)
     scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     pixels = resize(pixels, *(max(1, round(side * scale)) for side in pixels.shape[:2]))
     if pixels.shape[:2] == (spec.height, spec.width):

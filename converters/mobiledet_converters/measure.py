@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
@@ -23,6 +22,7 @@ from mobiledet.errors import UserError
 from mobiledet.metrics.scoring import collect, evaluator_of, require_boxes
 from mobiledet.ops.images import normalize
 from mobiledet.placement import Placement
+from mobiledet.progress import counting_bar
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet_converters.checks import CheckedFile
 from mobiledet_converters.config import ExportConfig
@@ -39,13 +39,16 @@ class TorchModel:
         self._spec = spec
 
     def set_input(self, image: np.ndarray) -> None:
+        """Set the image: height x width x 3 uint8 RGB."""
         self._image = normalize(torch.from_numpy(image[None]).permute(0, 3, 1, 2), self._spec.input)
 
     @torch.inference_mode()
     def invoke(self) -> None:
+        """Run the detector with its post-processing."""
         (self._found,) = self._detector.postprocess(self._detector(self._image), self._spec.nms)
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
+        """Detections in pixels of an image of this size, whose aspect ratio the model's input has."""
         stretched = InputSpec(self._spec.input.height, self._spec.input.width)
         return self._found.to_image(Placement.of(image_height, image_width, stretched))
 
@@ -170,8 +173,7 @@ def measure(
     """
     models: dict[str, ImageModel] = {PYTORCH: TorchModel(detector, spec)}
     models.update({file.entry.path: file.model for file in files})
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with counting_bar(console=console) as progress:
         task = progress.add_task(f"mAP of {len(models)} models", total=len(dataset.images))
         scores, left_out = measure_map(models, spec, dataset, lambda: progress.advance(task), on_bad_data)
     if left_out:

@@ -38,12 +38,15 @@ class RawLiteRtDetector:
         self._outputs = {name: detail["index"] for name, detail in outputs.items()}
 
     def set_input(self, image: np.ndarray) -> None:
+        """Set the image: height x width x 3 uint8 RGB."""
         self._interpreter.set_tensor(self._input["index"], image[None].astype(self._input["dtype"]))
 
     def invoke(self) -> None:
+        """Run the file."""
         self._interpreter.invoke()
 
     def detections(self, image_height: int, image_width: int, class_count: int | None = None) -> Detections:
+        """Decode the boxes, suppress them, and convert them to pixels of an image of this size."""
         deltas, scores = (self._interpreter.get_tensor(self._outputs[name])[0] for name in ("deltas", "scores"))
         offsets = deltas / self._weights
         centre = self._anchors[:, :2] + offsets[:, :2] * self._anchors[:, 2:]

@@ -88,16 +88,16 @@ def _shapes(count: int) -> list[ImageFile]:
     return image_files_of(list_images(shapes_folder(train=0, val=max(count, 8)) / "val2017"))
 
 
-def load_inputs(pictures: Sequence[ImageFile | Path], spec: InputSpec) -> list[np.ndarray]:
+def load_inputs(images: Sequence[ImageFile | Path], spec: InputSpec) -> list[np.ndarray]:
     """Decode and resize images to the model's input: height x width x 3 uint8 RGB each.
 
     Raises:
         UserError: an image cannot be decoded.
     """
     inputs = []
-    for picture in image_files_of(pictures):
+    for image in image_files_of(images):
         try:
-            decoded = load_for_input(picture.path, spec, picture.apply_orientation)
+            decoded = load_for_input(image.path, spec, image.apply_orientation)
         except UserError as error:
             raise UserError(f"{error}; repair it, pass --on-bad-data skip, or choose others with --images") from error
         inputs.append(resize_to_input(decoded.pixels, spec, decoded.extent))

@@ -28,6 +28,7 @@ class PostProcess(nn.Module):
         self._nms = nms
 
     def forward(self, raw: Any) -> StaticDetections:
+        """Raw outputs of one image to its detections in constant shapes."""
         return self._select(raw, self._nms)
 
 
@@ -57,6 +58,7 @@ class CandidatesPostProcess(nn.Module):
         self._num_classes = num_classes
 
     def forward(self, raw: Any) -> ObjectCandidates:
+        """Raw outputs of one image to its candidates."""
         boxes, labels, scores = self._select(raw, self._nms)
         # 1 - min(|label - class|, 1) for whole numbers: one where they are equal
         is_other = (labels.unsqueeze(1) - torch.arange(self._num_classes).unsqueeze(0)).abs().clamp(max=1)
@@ -82,6 +84,7 @@ class Normalization(nn.Module):
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
+        """N x 3 x H x W in 0..255 to normalised images of the same shape."""
         centred = images - self.mean
         return centred if self.std is None else centred / self.std
 
@@ -109,6 +112,7 @@ class ImageGraph(nn.Module):
         self.normalization = Normalization(spec.input)
 
     def forward(self, image: Tensor) -> Any:
+        """1 x 3 x H x W raw RGB to the outputs of the post-processing."""
         return self.detect(self.normalization(image))
 
     def detect(self, normalized: Tensor) -> Any:
@@ -184,6 +188,7 @@ class ScoresPostProcess(nn.Module):
         self._scores = detector.loss.scores
 
     def forward(self, raw: RawOutputs) -> ScoredAnchors:
+        """Raw outputs of one image to the scores and offsets of its anchors."""
         x, y, width, height = raw.box_deltas.split(1, dim=2)
         return ScoredAnchors(torch.cat((y, x, height, width), dim=2), self._scores(raw.class_logits))
 
@@ -229,6 +234,7 @@ class ChannelsLastGraph(nn.Module):
         self.normalization = graph.normalization.of_rows(width)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """1 x H x W x 3 raw RGB to the outputs by name."""
         normalized = self.normalization(image.flatten(2)).view(image.shape)
         outputs: dict[str, Tensor] = self.detection.detect(normalized.permute(0, 3, 1, 2))._asdict()
         return outputs

@@ -49,6 +49,7 @@ class Backbone(nn.Module):
     built_with: Mapping[str, Any] = MappingProxyType({})  # options, see ``variants.BACKBONE_OPTIONS``
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W normalised images to the maps of ``feature_info``, finest first."""
         raise NotImplementedError
 
     def check_size(self, image_size: tuple[int, int]) -> None:
@@ -126,6 +127,7 @@ class StagedBackbone(Backbone):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See ``Backbone.forward``."""
         x = self.pool(self.stem(images))
         features = []
         for stage, is_feature in zip(self.stages, self.is_feature, strict=True):
@@ -144,6 +146,7 @@ class Classifier(nn.Module):
         self.head = backbone.classifier_head(num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """N x 3 x H x W normalised images to N x num_classes logits."""
         logits: Tensor = self.head(self.backbone(images)[-1])
         return logits
 

@@ -94,6 +94,7 @@ class GhostModule(nn.Module):
         self.has_surplus = channels.kept < channels.made
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to the intrinsic maps followed by the ghost maps; ``primary`` may reduce H and W."""
         intrinsic = self.primary(x)
         ghosts = self.cheap(intrinsic)
         if self.has_surplus:
@@ -161,6 +162,7 @@ class GhostBottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x out_channels x H/stride x W/stride, rounded up."""
         y: Tensor = self.project(self.excite(self.depthwise(self.expand(x))))
         return y + self.shortcut(x)
 
@@ -191,6 +193,7 @@ class GhostNet(StagedBackbone):
         self.norm_layer = norm_layer
 
     def classifier_head(self, num_classes: int) -> nn.Module:
+        """The last pointwise convolution, pooling, and two fully connected layers."""
         return nn.Sequential(
             ConvNormAct(self.feature_info[-1].channels, self.last_expansion, norm_layer=self.norm_layer),
             nn.AdaptiveAvgPool2d(1),

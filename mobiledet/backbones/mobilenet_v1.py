@@ -71,6 +71,7 @@ class DepthwiseSeparableNet(StagedBackbone):
         super().__init__(stem, stages, published=published)
 
     def classifier_head(self, num_classes: int) -> nn.Module:
+        """Pooling and a fully connected layer."""
         return nn.Sequential(*pooled_classifier(self.feature_info[-1].channels, num_classes))
 
 

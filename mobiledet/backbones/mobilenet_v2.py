@@ -62,6 +62,7 @@ class InvertedResidual(nn.Module):
         self.has_residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x out_channels x H/stride x W/stride, rounded up."""
         return self.from_expansion(x, self.expand(x))
 
     def from_expansion(self, x: Tensor, expanded: Tensor) -> Tensor:
@@ -97,10 +98,12 @@ class MobileNetV2(StagedBackbone):
 
     @property
     def ssd_info(self) -> tuple[FeatureInfo, ...]:
+        """The expansion in the first block of stride 32, at stride 16, and the last map, at stride 32."""
         *_, fine, coarse = self.feature_info
         return FeatureInfo(f"stage{TO_STRIDE_32 + 1}.expansion", fine.channels * STAGES[TO_STRIDE_32][0], 16), coarse
 
     def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W images to the two maps of ``ssd_info``."""
         x = self.stem(images)
         for stage in self.stages[:TO_STRIDE_32]:
             x = stage(x)
@@ -113,9 +116,11 @@ class MobileNetV2(StagedBackbone):
         return expanded, x
 
     def ssd_last_layer(self) -> tuple[nn.Module, int]:
+        """The pointwise convolution before the classifier, and its output channels."""
         return self._last_convolution(), self.head_channels
 
     def classifier_head(self, num_classes: int) -> nn.Module:
+        """The last pointwise convolution, pooling, and a fully connected layer."""
         return nn.Sequential(self._last_convolution(), *pooled_classifier(self.head_channels, num_classes))
 
     def _last_convolution(self) -> nn.Module:

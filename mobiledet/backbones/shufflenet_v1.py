@@ -80,6 +80,7 @@ class Branch(nn.Module):
         self.expand = ConvNormAct(bottleneck, out_channels, groups=groups, norm_layer=norm_layer, activation=None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x out_channels x H/stride x W/stride, rounded up."""
         x = self.reduce(x)
         if self.groups > 1 and not self.released:
             x = channel_shuffle(x, self.groups)
@@ -99,6 +100,7 @@ class ResidualUnit(nn.Module):
         self.branch = Branch(channels, channels, bottleneck, groups, groups, 1, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to maps of the same shape."""
         return F.relu(x + self.branch(x))
 
 
@@ -114,6 +116,7 @@ class DownsamplingUnit(nn.Module):
         self.branch = Branch(in_channels, out_channels - in_channels, bottleneck, groups, first_groups, 2, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x out_channels x H/2 x W/2, rounded up."""
         # the input has come through a ReLU, so that the figure's last one has nothing to do on its mean
         return torch.cat((self.pool(x), F.relu(self.branch(x))), dim=1)
 
@@ -159,4 +162,5 @@ class ShuffleNetV1(StagedBackbone):
                 branch.released = True
 
     def classifier_head(self, num_classes: int) -> nn.Module:
+        """Pooling and a fully connected layer."""
         return nn.Sequential(*pooled_classifier(self.feature_info[-1].channels, num_classes))

@@ -57,6 +57,7 @@ class BasicUnit(nn.Module):
         self.branch = Branch(half, half, half, 1, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to maps of the same shape."""
         if self.released:
             return torch.cat((x[:, 0::2], self.branch(x[:, 1::2])), dim=1)
         kept, changed = x.chunk(2, dim=1)
@@ -87,6 +88,7 @@ class DownsamplingUnit(nn.Module):
         self.branch = Branch(in_channels, half, out_channels - from_shortcut, 2, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x out_channels x H/2 x W/2, rounded up."""
         joined = torch.cat((self.shortcut(x), self.branch(x)), dim=1)
         return joined if self.released else channel_shuffle(joined, 2)
 
@@ -119,7 +121,7 @@ class ShuffleNetV2(StagedBackbone):
 
     def use_released_order(self) -> None:
         """Take every other channel, and leave the stem's channels to the first shortcut, as the authors' released
-        code; the first unit starts anew."""
+        code. The first unit is replaced by a new one."""
         self.released = True
         first = cast(nn.Sequential, self.stages[0])
         first[0] = DownsamplingUnit(STEM_CHANNELS, self.feature_info[0].channels, self.norm_layer, STEM_CHANNELS)
@@ -128,6 +130,7 @@ class ShuffleNetV2(StagedBackbone):
                 unit.released = True
 
     def classifier_head(self, num_classes: int) -> nn.Module:
+        """The last pointwise convolution, pooling, and a fully connected layer."""
         return nn.Sequential(
             ConvNormAct(self.feature_info[-1].channels, self.head_channels, norm_layer=self.norm_layer),
             *pooled_classifier(self.head_channels, num_classes),

@@ -50,10 +50,12 @@ class TorchvisionFeatures(Backbone):
         self.body = create_feature_extractor(network, nodes).train()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See ``Backbone.forward``."""
         maps = self.body(images)
         return tuple(maps[info.name] for info in self.feature_info)
 
     def check_size(self, image_size: tuple[int, int]) -> None:
+        """See ``Backbone.check_size``; runs the network on the meta device if a side is not a multiple of 32."""
         if all(side % STRIDES[-1] == 0 for side in image_size):
             return
         network = copy.deepcopy(self).to("meta").eval()
@@ -87,9 +89,11 @@ class TorchvisionFeatures(Backbone):
 
     @property
     def ssd_info(self) -> tuple[FeatureInfo, ...]:
+        """The expansion at stride 16, if there is one, or the map at stride 16; and the map at stride 32."""
         return self.expansion or self.feature_info[-2], self.feature_info[-1]
 
     def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W images to the two maps of ``ssd_info``."""
         maps = self.body(images)
         return tuple(maps[info.name] for info in self.ssd_info)
 

@@ -24,7 +24,7 @@ ROBOFLOW_FILE = "_annotations.coco.json"
 OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_")
 # annotation files in the data set's folder itself: of sets without splits, and of splits
 WHOLE_FILES = ("annotations.json", "instances.json", "coco.json", "labels.json", "result.json", ROBOFLOW_FILE)
-ROOT_PARTS = re.compile(r"(instances_.+|train|val|valid|validation|test)(\d{4})?")
+ROOT_SPLITS = re.compile(r"(instances_.+|train|val|valid|validation|test)(\d{4})?")
 LARGEST_CATEGORY_ID = 2**31 - 1  # the apps read 32-bit integers
 CROWD_WORDS = {"0": False, "1": True, "false": False, "true": True}
 
@@ -34,23 +34,27 @@ Record = dict[str, Any]
 class CocoReader:
     """COCO's layout: ``annotations/instances_val2017.json``, and the images in ``val2017/``; see ``images_folder``."""
 
-    def parts(self, folder: Path) -> Sequence[str]:
+    def splits(self, folder: Path) -> Sequence[str]:
+        """Names of the annotation files, without ``instances_``."""
         return sorted(_annotation_files(folder))
 
-    def read(self, folder: Path, part: str) -> Listing:
-        annotations = _annotation_files(folder)[part]
+    def read(self, folder: Path, split: str) -> Listing:
+        """See ``Reader.read``."""
+        annotations = _annotation_files(folder)[split]
         tables = read_tables(annotations)
-        return list_coco(images_folder(folder, part, annotations, tables[0]), annotations, tables)
+        return list_coco(images_folder(folder, split, annotations, tables[0]), annotations, tables)
 
 
 class RoboflowReader:
     """Roboflow's layout: ``train/``, ``valid/`` and ``test/``, each with its images and ``_annotations.coco.json``."""
 
-    def parts(self, folder: Path) -> Sequence[str]:
+    def splits(self, folder: Path) -> Sequence[str]:
+        """Names of the folders with an annotation file."""
         return sorted(path.parent.name for path in folder.glob(f"*/{ROBOFLOW_FILE}"))
 
-    def read(self, folder: Path, part: str) -> Listing:
-        annotations = folder / part / ROBOFLOW_FILE
+    def read(self, folder: Path, split: str) -> Listing:
+        """See ``Reader.read``."""
+        annotations = folder / split / ROBOFLOW_FILE
         return list_coco(annotations.parent, annotations, read_tables(annotations))
 
 
@@ -81,7 +85,7 @@ def _annotation_files(folder: Path) -> dict[str, Path]:
             files[path.stem.removeprefix("instances_")] = path
     if not files:
         for path in sorted(folder.glob("*.json")):
-            if ROOT_PARTS.fullmatch(path.stem):
+            if ROOT_SPLITS.fullmatch(path.stem):
                 files[path.stem.removeprefix("instances_")] = path
     whole = [folder / name for name in WHOLE_FILES if (folder / name).is_file()]
     if not files and whole:
@@ -89,14 +93,14 @@ def _annotation_files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def images_folder(folder: Path, part: str, annotations: Path, images: list[Any]) -> Path:
+def images_folder(folder: Path, split: str, annotations: Path, images: list[Any]) -> Path:
     """The folder that the file names of a split are relative to: the first one that contains the first listed file.
 
     Raises:
         UserError: no such folder exists.
     """
-    plain = part.rstrip("0123456789")
-    names = [f"{where}{name}" for name in dict.fromkeys((part, plain)) if name for where in ("", "images/")]
+    plain = split.rstrip("0123456789")
+    names = [f"{where}{name}" for name in dict.fromkeys((split, plain)) if name for where in ("", "images/")]
     candidates = [folder / name for name in (*names, "images", "JPEGImages", "data", "img")]
     candidates = [path for path in candidates if path.is_dir()]
     listed = [record.get("file_name") for record in images if isinstance(record, dict)]
@@ -107,7 +111,7 @@ def images_folder(folder: Path, part: str, annotations: Path, images: list[Any])
     if candidates:
         return candidates[0]
     raise UserError(
-        f"folder {folder / (part or 'images')} with the images of {annotations} does not exist, and {first!r}, the "
+        f"folder {folder / (split or 'images')} with the images of {annotations} does not exist, and {first!r}, the "
         f"first of them, is not in {folder}"
     )
 

@@ -295,7 +295,7 @@ def list_images(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"cannot find {path}; give an image or a folder of images")
-    images = sorted(child for child in path.iterdir() if _is_picture(child))
+    images = sorted(child for child in path.iterdir() if _is_image(child))
     if not images:
         others = unsupported_images(path)
         also = f"; it cannot read {others[0].name} and its like, {len(others)} in all" if others else ""
@@ -309,8 +309,8 @@ def unsupported_images(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
     kinds = IMAGE_SUFFIXES | OTHER_SUFFIXES
-    return sorted(c for c in path.iterdir() if c.suffix.lower() in kinds and c.is_file() and not _is_picture(c))
+    return sorted(c for c in path.iterdir() if c.suffix.lower() in kinds and c.is_file() and not _is_image(c))
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._") and path.is_file()

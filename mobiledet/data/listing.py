@@ -78,13 +78,13 @@ class Listing:
 class Reader(Protocol):
     """Reads data sets in one format."""
 
-    def parts(self, folder: Path) -> Sequence[str]:
+    def splits(self, folder: Path) -> Sequence[str]:
         """Names of the splits in a folder; empty if the folder is not in this format.
 
         A data set without splits has a single one whose name is empty.
         """
 
-    def read(self, folder: Path, part: str) -> Listing:
+    def read(self, folder: Path, split: str) -> Listing:
         """Read one split.
 
         Raises:

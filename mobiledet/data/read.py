@@ -41,14 +41,14 @@ class Source:
         folder: folder of the data set.
         name: name to show.
         format: its format, a key of ``READERS``.
-        parts: names of its splits in this format.
+        splits: names of its splits in this format.
         others: other formats that the folder matches, too.
     """
 
     folder: Path
     name: str
     format: str
-    parts: tuple[str, ...]
+    splits: tuple[str, ...]
     others: tuple[str, ...] = ()
 
     @property
@@ -100,8 +100,8 @@ def find_source(data: str | Path, options: DataOptions) -> Source:
     if not folder.is_dir():
         raise UserError(f"data folder {folder} does not exist; give a folder of annotated images or {BUILT_IN}")
     wanted = READERS if options.data_format == "auto" else {options.data_format: READERS[options.data_format]}
-    found = {name: tuple(reader.parts(folder)) for name, reader in wanted.items()}
-    found = {name: parts for name, parts in found.items() if parts}
+    found = {name: tuple(reader.splits(folder)) for name, reader in wanted.items()}
+    found = {name: splits for name, splits in found.items() if splits}
     if not found:
         raise UserError(
             f"{folder} is not in the format {' or '.join(wanted)}: it has no annotations/*.json, no "
@@ -109,7 +109,7 @@ def find_source(data: str | Path, options: DataOptions) -> Source:
             "the layouts"
         )
     given = [name for name in (options.train_set, options.val_set) if name]
-    fitting = [name for name, parts in found.items() if all(_named(parts, part) is not None for part in given)]
+    fitting = [name for name, splits in found.items() if all(_named(splits, split) is not None for split in given)]
     # prefer a format in which the set has a validation split
     whole = [name for name in fitting or found if options.val_share or _default(found[name], "val") or options.val_set]
     chosen, *others = whole or fitting or list(found)
@@ -124,10 +124,10 @@ def choose_split(source: Source, role: str, options: DataOptions) -> str:
         UserError: the data set has no such split.
     """
     given = {"train": options.train_set, "val": options.val_set}.get(role, role)
-    part = _named(source.parts, given) if given else _default(source.parts, role)
-    if part is not None:
-        return part
-    has = f"it has {', '.join(source.parts)}" if any(source.parts) else "it has no splits"
+    split = _named(source.splits, given) if given else _default(source.splits, role)
+    if split is not None:
+        return split
+    has = f"it has {', '.join(source.splits)}" if any(source.splits) else "it has no splits"
     option = {"train": "--train-set", "val": "--val-set"}.get(role, "--split")
     if given:
         raise UserError(f"{source.folder}, read as {source.format}, has no split {given!r}; {has} ({option})")
@@ -138,35 +138,35 @@ def choose_split(source: Source, role: str, options: DataOptions) -> str:
     )
 
 
-def _named(parts: tuple[str, ...], name: str) -> str | None:
-    return next((f"{name}{year}" for year in ("", *YEARS) if f"{name}{year}" in parts), None)
+def _named(splits: tuple[str, ...], name: str) -> str | None:
+    return next((f"{name}{year}" for year in ("", *YEARS) if f"{name}{year}" in splits), None)
 
 
-def _default(parts: tuple[str, ...], role: str) -> str | None:
+def _default(splits: tuple[str, ...], role: str) -> str | None:
     for name in NAMES.get(role, (role,)):
         for year in YEARS:
-            if f"{name}{year}" in parts:
+            if f"{name}{year}" in splits:
                 return f"{name}{year}"
-    return parts[0] if len(parts) == 1 and parts[0] in ("", "default", "instances", "annotations") else None
+    return splits[0] if len(splits) == 1 and splits[0] in ("", "default", "instances", "annotations") else None
 
 
 def _share(source: Source, role: str, on_bad_data: OnBadData, options: DataOptions, exif: Exif) -> DetectionSet:
-    existing = options.val_set or _default(source.parts, "val")
-    part = choose_split(source, "train", options)
-    if existing and existing != part:
+    existing = options.val_set or _default(source.splits, "val")
+    split = choose_split(source, "train", options)
+    if existing and existing != split:
         raise UserError(
             f"--val-share: {source.folder} has a validation split, {existing}; leave --val-share out to use it"
         )
-    whole = _read(source, part, on_bad_data, exif)
+    whole = _read(source, split, on_bad_data, exif)
     if role not in NAMES:
         return whole
     train, val = hold_out(whole, options.val_share, options.split_seed, options.split_by)
     return dataclasses.replace(train if role == "train" else val, name=f"{source.name}-{role}")
 
 
-def _read(source: Source, part: str, on_bad_data: OnBadData, exif: Exif) -> DetectionSet:
-    listing = READERS[source.format].read(source.folder, part)
+def _read(source: Source, split: str, on_bad_data: OnBadData, exif: Exif) -> DetectionSet:
+    listing = READERS[source.format].read(source.folder, split)
     if source.note:
         listing.notes.insert(0, source.note)
-    shown = part.removesuffix("2017") or "all"
+    shown = split.removesuffix("2017") or "all"
     return checked(listing, f"{source.name}-{shown}", exif, on_bad_data)

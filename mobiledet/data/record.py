@@ -58,7 +58,7 @@ class ImageFileList:
     def existing_files(self, root: Path | None = None) -> list[ImageFile]:
         """The images that exist, in ``root`` or else at their original location."""
         for place in dict.fromkeys((root, None)):
-            existing = [picture for picture in self.image_files(place) if picture.path.is_file()]
+            existing = [image for image in self.image_files(place) if image.path.is_file()]
             if existing:
                 return existing
         return []

@@ -1,4 +1,4 @@
-"""Holds out a part of a data set for validation. Imports no torch."""
+"""Holds out images of a data set for validation. Imports no torch."""
 
 import dataclasses
 import re
@@ -16,15 +16,15 @@ def hold_out(dataset: DetectionSet, share: float, seed: int, by: SplitBy) -> tup
 
     Args:
         dataset: the whole data set.
-        share: fraction of the images in the second part.
+        share: fraction of the images that are held out.
         seed: random seed, not negative.
         by: which images stay together, see ``group_of``.
 
     Returns:
-        the first part, which is the rest, and the second part.
+        the remaining data set, and the one with the held-out images.
 
     Raises:
-        UserError: a number is out of range, or one of the parts would be empty.
+        UserError: a number is out of range, or one of the two would be empty.
     """
     if not 0 < share < 1:
         raise UserError(f"--val-share {share:g} is not between 0 and 1")

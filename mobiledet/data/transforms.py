@@ -144,6 +144,7 @@ class FittedCrop(A.RandomResizedCrop):
     def apply(
         self, img: NDArray[np.uint8], crop_coords: tuple[int, int, int, int], placement: Placement, **params: Any
     ) -> NDArray[np.uint8]:
+        """Crop and resize the image, H x W x 3."""
         return stretch_view(img, np.array(crop_coords), placement.height, placement.width, _fill(self.spec))
 
 
@@ -183,11 +184,13 @@ class FittedView(A.DualTransform):
         return {"view": view, "placement": placement, "kept": kept}
 
     def apply(self, img: NDArray[np.uint8], view: View, placement: Placement, **params: Any) -> NDArray[np.uint8]:
+        """Crop and resize the image, H x W x 3."""
         return stretch_view(img, view, placement.height, placement.width, _fill(self.spec))
 
     def apply_to_bboxes(
         self, bboxes: NDArray[np.float32], view: View, kept: NDArray[np.bool_], **params: Any
     ) -> NDArray[np.float32]:
+        """Boxes as fractions of the image, K x (4 + fields), to fractions of the view; only the kept ones."""
         height, width = params["shape"][:2]
         shares = view / (width, height, width, height)
         seen = bboxes[kept]
@@ -209,10 +212,12 @@ class Padded(A.DualTransform):
         self.min_visibility = min_visibility
 
     def apply(self, img: NDArray[np.uint8], **params: Any) -> NDArray[np.uint8]:
+        """Pad the image, H x W x 3, to the size of the input."""
         height, width = img.shape[:2]
         return pad_to_input(img, Placement.of(height, width, self.spec), self.spec)
 
     def apply_to_bboxes(self, bboxes: NDArray[np.float32], **params: Any) -> NDArray[np.float32]:
+        """Boxes, K x (4 + fields), in fractions of the image to fractions of the input, without hardly visible ones."""
         height, width = params["shape"][:2]
         placement = Placement.of(height, width, self.spec)
         cut = np.clip(bboxes[:, :4], 0, 1)

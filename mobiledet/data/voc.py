@@ -25,33 +25,35 @@ from mobiledet.errors import UserError
 
 SETS = Path("ImageSets") / "Main"
 XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels")
-PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "img")
+IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "img")
 # VOC also has a list for each class, such as aeroplane_train.txt
 CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
-PARTS = ("train", "valid", "validation", "val", "test")
+SPLITS = ("train", "valid", "validation", "val", "test")
 
 
 class VocReader:
     """``Annotations``, ``JPEGImages`` and ``ImageSets/Main``; or folders of XML files with images beside them."""
 
-    def parts(self, folder: Path) -> Sequence[str]:
+    def splits(self, folder: Path) -> Sequence[str]:
+        """Names of the image sets without those of single classes, or of the folders with XML files."""
         folder = _devkit(folder)
         lists = [path.stem for path in sorted((folder / SETS).glob("*.txt")) if not CLASS_LIST.fullmatch(path.stem)]
         if lists and _xml_folder(folder):
             return lists
-        divided = [name for name in PARTS if _xml_folder(folder / name)]
+        divided = [name for name in SPLITS if _xml_folder(folder / name)]
         return divided or ([""] if _xml_folder(folder) else [])
 
-    def read(self, folder: Path, part: str) -> Listing:
+    def read(self, folder: Path, split: str) -> Listing:
+        """See ``Reader.read``."""
         folder = _devkit(folder)
-        listed = folder / SETS / f"{part}.txt"
-        if part and not listed.is_file():
-            folder = folder / part
+        listed = folder / SETS / f"{split}.txt"
+        if split and not listed.is_file():
+            folder = folder / split
         annotations = _xml_folder(folder)
-        assert annotations is not None, "parts() has found it"
-        pictures = next((folder / name for name in PICTURE_FOLDERS if (folder / name).is_dir()), annotations)
-        names = _listed_names(listed) if part and listed.is_file() else _xml_names(annotations)
-        listing = Listing(pictures, annotations, (), ())
+        assert annotations is not None, "splits() has found it"
+        images = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), annotations)
+        names = _listed_names(listed) if split and listed.is_file() else _xml_names(annotations)
+        listing = Listing(images, annotations, (), ())
         _fill(listing, names)
         return listing
 
@@ -92,7 +94,7 @@ def _listed_names(path: Path) -> list[str]:
 
 def _fill(listing: Listing, names: list[str]) -> None:
     """Read the XML file of each image; the classes are all names that occur, in alphabetical order."""
-    pictures = _Pictures(listing.images_dir)
+    images = _Images(listing.images_dir)
     objects: list[tuple[int, str, tuple[float, float, float, float], bool, tuple[Path, int]]] = []
     without_size = 0
     for name in sorted(names):
@@ -102,8 +104,8 @@ def _fill(listing: Listing, names: list[str]) -> None:
         except UserError as error:
             listing.left_out.append(LeftOut("XML files that cannot be read", str(error)))
             continue
-        picture = pictures.find(name, (root.findtext("filename") or "").strip())
-        if picture is None:
+        image = images.find(name, (root.findtext("filename") or "").strip())
+        if image is None:
             text = f"{path} has no image in {listing.images_dir}: there is neither {name}.* nor its <filename>"
             listing.left_out.append(LeftOut("images without a file", text))
             continue
@@ -112,7 +114,7 @@ def _fill(listing: Listing, names: list[str]) -> None:
         without_size += not known
         place = len(listing.images)
         size = (int(width), int(height)) if known else (0, 0)
-        listing.images.append(ListedImage(name, picture, *size, f"{path}: image {picture.name}"))
+        listing.images.append(ListedImage(name, image, *size, f"{path}: image {image.name}"))
         for number, element in enumerate(root.findall("object"), start=1):
             found = _object(element)
             if isinstance(found, str):
@@ -134,7 +136,7 @@ def _fill(listing: Listing, names: list[str]) -> None:
         listing.notes.append(f"{without_size} XML files give no image size; the size of the image file is used")
 
 
-class _Pictures:
+class _Images:
     """The images of a folder by name, with and without the suffix."""
 
     def __init__(self, folder: Path) -> None:

@@ -14,7 +14,7 @@ from mobiledet.data.images import IMAGE_SUFFIXES
 from mobiledet.data.listing import ListedBox, ListedImage, Listing, class_name_problem, shown
 from mobiledet.errors import UserError
 
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 NAME_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 OUTSIDE = 1e-3  # coordinates may exceed 0..1 by this much because of rounding
 PARTIAL_BOX, BOX, SHORTEST_POLYGON = 1, 4, 6  # how many numbers follow the class
@@ -25,35 +25,37 @@ class YoloReader:
     """A folder with a ``.yaml`` file that names classes and splits, or with ``images/``, ``labels/`` and
     classes.txt."""
 
-    def parts(self, folder: Path) -> Sequence[str]:
+    def splits(self, folder: Path) -> Sequence[str]:
+        """Names of the splits in the ``.yaml`` file, or of the folders in ``labels/``."""
         described = _description(folder)
         if described:
-            return [part for part in PARTS if described[1].get(part)]
+            return [split for split in SPLITS if described[1].get(split)]
         if not (folder / "images").is_dir() or not (folder / "labels").is_dir() or not _name_file(folder):
             return []
         return sorted(path.name for path in (folder / "labels").iterdir() if path.is_dir()) or [""]
 
-    def read(self, folder: Path, part: str) -> Listing:
+    def read(self, folder: Path, split: str) -> Listing:
+        """See ``Reader.read``."""
         described = _description(folder)
         if described:
             source, values = described
             names = _names(source, values)
             root = _root(source, values)
-            wanted = values[part] if isinstance(values[part], list) else [values[part]]
-            pictures = [picture for entry in wanted for picture in _pictures(root, entry, source)]
+            wanted = values[split] if isinstance(values[split], list) else [values[split]]
+            images = [image for entry in wanted for image in _images_of(root, entry, source)]
             columns = _box_columns(source, values)
         else:
             source = _name_file(folder) or folder
             names = [line.strip() for line in _read_text(source).splitlines() if line.strip()]
-            pictures = list(_pictures(folder, f"images/{part}", source))
+            images = list(_images_of(folder, f"images/{split}", source))
             root, columns = folder, 0
         problem = class_name_problem(names)
         if problem:
             raise UserError(f"{source}: names{problem}")
-        if not pictures:
-            raise UserError(f"{source} lists no images for {part or 'images'}")
+        if not images:
+            raise UserError(f"{source} lists no images for {split or 'images'}")
         listing = Listing(root, source, tuple(names), tuple(range(len(names))), in_shares=True)
-        _fill(listing, sorted(set(pictures)), columns)
+        _fill(listing, sorted(set(images)), columns)
         return listing
 
 
@@ -70,7 +72,7 @@ def _description(folder: Path) -> tuple[Path, dict[str, Any]] | None:
                 continue
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise UserError(f"{path} is not YAML: {reason}") from error
-        if isinstance(values, dict) and "names" in values and any(values.get(part) for part in PARTS):
+        if isinstance(values, dict) and "names" in values and any(values.get(split) for split in SPLITS):
             return path, values
     return None
 
@@ -105,7 +107,7 @@ def _root(source: Path, values: dict[str, Any]) -> Path:
     return next((path for path in (source.parent / given,) if path.is_dir()), source.parent)
 
 
-def _pictures(root: Path, entry: Any, source: Path) -> Iterator[Path]:
+def _images_of(root: Path, entry: Any, source: Path) -> Iterator[Path]:
     """The images that an entry of a split refers to: all below a folder, those in a list of files, or a single one."""
     if not isinstance(entry, str) or not entry.strip() or "\0" in entry:
         raise UserError(f"{source}: {shown(entry)} is neither a folder nor a list of images")
@@ -116,20 +118,20 @@ def _pictures(root: Path, entry: Any, source: Path) -> Iterator[Path]:
     if path is None:
         raise UserError(f"{source}: {root / entry} does not exist; correct the entry, or path")
     if path.is_dir():
-        for picture in path.rglob("*"):
-            if _is_picture(picture):
-                yield picture
+        for child in path.rglob("*"):
+            if _is_image(child):
+                yield child
     elif path.suffix.lower() == ".txt":
         for line in _read_text(path).splitlines():
             if line.strip():
                 yield _listed(line.strip().replace("\\", "/"), path, root)
-    elif _is_picture(path):
+    elif _is_image(path):
         yield path
     else:
         raise UserError(f"{source}: {path} is neither a folder, a list of images nor an image")
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     # macOS's ._NAME files are not images
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._") and path.is_file()
 
@@ -149,9 +151,9 @@ def _box_columns(source: Path, values: dict[str, Any]) -> int:
     return int(math.prod(shape))
 
 
-def label_path(picture: Path) -> Path:
+def label_path(image: Path) -> Path:
     """The label file of an image: the last ``images/`` in its path becomes ``labels/``, and the suffix ``.txt``."""
-    parts = list(picture.parts)
+    parts = list(image.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":
             parts[index] = "labels"
@@ -159,18 +161,18 @@ def label_path(picture: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _fill(listing: Listing, pictures: list[Path], keypoint_numbers: int) -> None:
+def _fill(listing: Listing, images: list[Path], keypoint_numbers: int) -> None:
     without_labels = 0
-    for picture in pictures:
-        name = _relative(picture, listing.images_dir)
-        if not picture.is_file():
+    for image in images:
+        name = _relative(image, listing.images_dir)
+        if not image.is_file():
             listing.left_out.append(
-                LeftOut("images without a file", f"{listing.annotations}: there is no file {picture}")
+                LeftOut("images without a file", f"{listing.annotations}: there is no file {image}")
             )
             continue
-        labels = label_path(picture)
+        labels = label_path(image)
         place = len(listing.images)
-        listing.images.append(ListedImage(name, picture, 0, 0, f"image {picture}"))
+        listing.images.append(ListedImage(name, image, 0, 0, f"image {image}"))
         try:
             lines = _read_text(labels).splitlines() if labels.is_file() else None
         except UserError as error:
@@ -188,7 +190,7 @@ def _fill(listing: Listing, pictures: list[Path], keypoint_numbers: int) -> None
                 listing.boxes.append(ListedBox(place, found[0], found[1], float("nan"), False, where))
     listing.describe = lambda where: f"{where[0]}: line {where[1]}"
     if without_labels:
-        listing.notes.append(f"{without_labels} of {len(pictures)} images have no label file and count as empty")
+        listing.notes.append(f"{without_labels} of {len(images)} images have no label file and count as empty")
 
 
 def _parse(line: str, classes: int, keypoint_numbers: int) -> tuple[int, Box] | str:

@@ -25,6 +25,7 @@ class ChannelsLastFlatten(nn.Module):
     """K x C x P x P to K x PPC, in the memory order of channels-last regions, so that nothing is copied."""
 
     def forward(self, regions: Tensor) -> Tensor:
+        """K x C x P x P to K x PPC."""
         return regions.permute(0, 2, 3, 1).flatten(1)
 
 

@@ -81,6 +81,7 @@ class DenseDetector(Detector):
         return maps
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> RawOutputs | dict[str, Tensor]:
+        """Raw outputs, or losses if ``targets`` are given; see ``Detector.forward``."""
         raw: RawOutputs = self.head(self.neck(self.features(images)))
         if targets is None:
             return raw
@@ -88,6 +89,7 @@ class DenseDetector(Detector):
         return losses
 
     def postprocess(self, raw: RawOutputs, nms: NmsSpec) -> list[ImageDetections]:
+        """Decode and clip the boxes of all anchors, and suppress them, for each image."""
         height, width = self.image_size
         boxes = decode(raw.box_deltas.float(), self.anchors_xyxy, self.loss.coder_weights)
         limits = boxes.new_tensor([width, height, width, height])
@@ -98,6 +100,7 @@ class DenseDetector(Detector):
         return [image._replace(boxes_xyxy=torch.minimum(image.boxes_xyxy.clamp(min=0), limits)) for image in found]
 
     def candidates_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticCandidates:
+        """Candidates of one image before suppression; see ``Detector.candidates_static``."""
         height, width = self.image_size
         # fractions instead of pixels: areas of pixel boxes overflow float16
         anchors = self.anchors_xyxy / self.anchors_xyxy.new_tensor([width, height, width, height])
@@ -111,6 +114,7 @@ class DenseDetector(Detector):
         return select_candidates_static(ranks, self.loss.scores_of_ranks, boxes_of, nms.top_k)
 
     def postprocess_static(self, raw: RawOutputs, nms: NmsSpec) -> StaticDetections:
+        """As ``postprocess``, for one image; see ``Detector.postprocess_static``."""
         found = suppress_static(self.candidates_static(raw, nms), nms)
         return found._replace(boxes=found.boxes.clamp(0, 1)) if self.clip_last else found
 

@@ -65,6 +65,7 @@ class DistributionHead(nn.Module):
         self.distances = nn.ModuleList(nn.Conv2d(channels, 4 * bins, 1) for _ in range(levels))
 
     def forward(self, features: Sequence[Tensor]) -> DistributionOutputs:
+        """Maps of the levels, N x C x H_i x W_i, to logits of classes and distances for all positions."""
         hidden = [tower(feature) for tower, feature in zip(self.towers, features, strict=True)]
         return DistributionOutputs(
             flatten_levels([layer(h) for layer, h in zip(self.classes, hidden, strict=True)], self.num_classes),
@@ -106,6 +107,7 @@ class GuideHead(nn.Module):
         self.factors = nn.Parameter(torch.ones(levels))
 
     def forward(self, features: Sequence[Tensor]) -> DistributionOutputs:
+        """Maps of the levels, N x C x H_i x W_i, to logits of classes and distances for all positions."""
         distances = [
             self.distances(self.distance_tower(feature)) * factor
             for feature, factor in zip(features, self.factors, strict=True)

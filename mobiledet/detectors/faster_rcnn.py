@@ -47,6 +47,7 @@ class ContextNeck(nn.Module):
         self.enlarge = nn.Upsample(scale_factor=2.0, mode="nearest")
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the backbone to one map at stride 16."""
         fine, coarse = features[-2:]
         context = self.enlarge(self.coarse(coarse))
         return [self.smooth(self.fine(fine) + context)]
@@ -60,6 +61,7 @@ class FullPyramid(nn.Module):
         self.layers = FeaturePyramidNetwork([info.channels for info in feature_info], channels, LastLevelMaxPool())
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the backbone, N x C_i x H_i x W_i, to maps with equal channels."""
         named = OrderedDict((str(level), feature) for level, feature in enumerate(features))
         return list(self.layers(named).values())
 

@@ -38,6 +38,7 @@ class FeaturePyramid(nn.Module):
         self.enlarge = nn.Upsample(scale_factor=2.0, mode="nearest")
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the backbone, N x C_i x H_i x W_i, to maps with equal channels."""
         maps = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
         for fine in range(len(maps) - 2, -1, -1):
             maps[fine] = maps[fine] + self.enlarge(maps[fine + 1])

@@ -39,6 +39,7 @@ class SSDLiteHead(nn.Module):
         self.boxes = nn.ModuleList(make(c, a * 4, norm_layer) for c, a in pairs)
 
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
+        """Maps of the levels, N x C x H_i x W_i, to N x A x L logits and N x A x 4 deltas."""
         logits = [layer(feature) for layer, feature in zip(self.classes, features, strict=True)]
         deltas = [layer(feature) for layer, feature in zip(self.boxes, features, strict=True)]
         return RawOutputs(flatten_levels(logits, self.num_logits), flatten_levels(deltas, 4))
@@ -80,6 +81,7 @@ class PyramidHead(nn.Module):
         self.boxes = nn.Conv2d(channels, anchors_per_cell * 4, 1)
 
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
+        """Maps of the levels, N x C x H_i x W_i, to N x A x L logits and N x A x 4 deltas."""
         features = self.tower(features)
         return RawOutputs(
             flatten_levels([self.classes(feature) for feature in features], self.num_logits),
@@ -98,6 +100,7 @@ class SharedBlock(nn.Module):
         self.pointwise_norms = nn.ModuleList(norm_layer(channels) for _ in range(levels))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the levels to maps of the same shapes."""
         outputs = []
         for feature, first, second in zip(features, self.depthwise_norms, self.pointwise_norms, strict=True):
             hidden = F.relu(first(self.depthwise(feature)), inplace=True)

@@ -103,6 +103,7 @@ class HardNegativeLoss(DenseLoss):
         self.unused_logits = unused_logits
 
     def num_logits(self, num_classes: int) -> int:
+        """One for each class, one for background, and the unused ones."""
         return 1 + num_classes + self.unused_logits
 
     def of_classes(self, scores: Tensor) -> Tensor:
@@ -110,6 +111,7 @@ class HardNegativeLoss(DenseLoss):
         return scores[..., 1 : scores.shape[-1] - self.unused_logits]
 
     def scores(self, class_logits: Tensor) -> Tensor:
+        """Softmax over all logits; the scores of the classes."""
         return self.of_classes(class_logits.softmax(-1))
 
     def classification_errors(self, class_logits: Tensor, labels: Tensor) -> Tensor:
@@ -118,11 +120,13 @@ class HardNegativeLoss(DenseLoss):
         return error.view_as(labels)
 
     def match(self, targets: Targets, anchors_xyxy: Tensor, level_sizes: Sequence[int]) -> Tensor:
+        """SSD's matching by IoU; see ``match_ssd``."""
         return match_ssd(targets.boxes_xyxy, targets.labels >= 0, anchors_xyxy)
 
     def errors(
         self, raw: RawOutputs, anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of foreground and hardest negatives, and smooth L1 errors; see ``DenseLoss.errors``."""
         foreground = labels >= 0
         error = self.classification_errors(raw.class_logits, labels)
         hardness = error.detach().masked_fill(foreground, -torch.inf)
@@ -139,15 +143,19 @@ class SigmoidHardNegativeLoss(HardNegativeLoss):
     zoo."""
 
     def scores(self, class_logits: Tensor) -> Tensor:
+        """Sigmoid of the logits of the classes."""
         return self.of_classes(class_logits).sigmoid()
 
     def ranks(self, class_logits: Tensor) -> Tensor:
+        """The logits of the classes."""
         return self.of_classes(class_logits)
 
     def scores_of_ranks(self, ranks: Tensor) -> Tensor:
+        """Sigmoid of the logits."""
         return ranks.sigmoid()
 
     def classification_errors(self, class_logits: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy of all logits, summed for each anchor."""
         wanted = F.one_hot(labels + 1, class_logits.shape[-1]).to(class_logits.dtype)
         return F.binary_cross_entropy_with_logits(class_logits, wanted, reduction="none").sum(-1)
 
@@ -169,26 +177,33 @@ class FocalLoss(DenseLoss):
     box_weight = 2.0
 
     def num_logits(self, num_classes: int) -> int:
+        """One for each class."""
         return num_classes
 
     def scores(self, class_logits: Tensor) -> Tensor:
+        """Sigmoid of the logits."""
         return class_logits.sigmoid()
 
     def ranks(self, class_logits: Tensor) -> Tensor:
+        """The logits."""
         return class_logits
 
     def scores_of_ranks(self, ranks: Tensor) -> Tensor:
+        """Sigmoid of the logits."""
         return ranks.sigmoid()
 
     def class_prior_bias(self) -> float:
+        """The logit of ``prior``, so that initial scores are low."""
         return -math.log(1 / self.prior - 1)
 
     def match(self, targets: Targets, anchors_xyxy: Tensor, level_sizes: Sequence[int]) -> Tensor:
+        """Matching by ATSS; see ``match_atss``."""
         return match_atss(targets.boxes_xyxy, targets.labels >= 0, anchors_xyxy, level_sizes)
 
     def errors(
         self, raw: RawOutputs, anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """Focal errors of all anchors, and GIoU errors of the foreground; see ``DenseLoss.errors``."""
         foreground = labels >= 0
         logits = raw.class_logits
         predicted = decode(raw.box_deltas, anchors_xyxy, self.coder_weights)

@@ -101,6 +101,7 @@ class NanoDetPlus(Detector[DistributionOutputs]):
         _initialise(head)
 
     def add_training_parts(self) -> None:
+        """Add the auxiliary head that assigns boxes in training."""
         if self._make_guide is None:
             return
         head = self._make_guide()
@@ -108,10 +109,12 @@ class NanoDetPlus(Detector[DistributionOutputs]):
         self.guidance = AssignGuidance(self.neck, head).to(self.priors.device).train(self.training)
 
     def start_epoch(self, epoch: int) -> None:
+        """Detach the auxiliary head from the gradients from some epoch on."""
         if self.guidance is not None:
             self.guidance.is_detached = epoch >= self._detach_epoch
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> DistributionOutputs | dict[str, Tensor]:
+        """Raw outputs, or losses if ``targets`` are given; see ``Detector.forward``."""
         features = self.backbone(images)
         maps = self.neck(features)
         raw: DistributionOutputs = self.head(maps)
@@ -122,12 +125,14 @@ class NanoDetPlus(Detector[DistributionOutputs]):
         return losses
 
     def postprocess(self, raw: DistributionOutputs, nms: NmsSpec) -> list[ImageDetections]:
+        """Decode and clip the boxes of all positions, and suppress them, for each image."""
         height, width = self.image_size
         boxes = self.loss.boxes(raw.distance_logits.float(), self.priors)
         boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
         return select_detections(boxes, raw.class_logits.float().sigmoid(), nms)
 
     def candidates_static(self, raw: DistributionOutputs, nms: NmsSpec) -> StaticCandidates:
+        """Candidates of one image before suppression; see ``Detector.candidates_static``."""
         height, width = self.image_size
         # fractions instead of pixels: areas of pixel boxes overflow float16
         x, y, stride = self.priors.unbind(1)
@@ -141,6 +146,7 @@ class NanoDetPlus(Detector[DistributionOutputs]):
         return select_candidates_static(raw.class_logits[0], torch.sigmoid, boxes_of, nms.top_k)
 
     def postprocess_static(self, raw: DistributionOutputs, nms: NmsSpec) -> StaticDetections:
+        """As ``postprocess``, for one image; see ``Detector.postprocess_static``."""
         return suppress_static(self.candidates_static(raw, nms), nms)
 
 

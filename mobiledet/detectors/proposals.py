@@ -90,6 +90,7 @@ class ProposalPostProcess(nn.Module):
         self.rule = rule
 
     def forward(self, objectness: Tensor, deltas: Tensor, anchors_xyxy: Tensor) -> Tensor:
+        """1 x A logits, 1 x A x 4 offsets and A x 4 anchors to 1 x limit x 4 proposals."""
         rule = self.rule
         level_scores, level_boxes, level_kept = [], [], []
         for start, size in zip(_starts(self.level_sizes), self.level_sizes, strict=True):

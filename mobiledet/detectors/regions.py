@@ -136,6 +136,7 @@ class ProductPostProcess(nn.Module):
         self.grid = grid
 
     def forward(self, boxes_xyxy: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """N x R x 4 boxes to the weights of rows and columns, for each level."""
         grid = self.grid
         x1, y1, x2, y2 = boxes_xyxy.unbind(-1)
         weights = []
@@ -155,6 +156,7 @@ class LookupPostProcess(nn.Module):
         self.grid = grid
 
     def forward(self, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+        """K x 4 boxes to K x L x L indices and weights."""
         grid = self.grid
         height, width, start = torch.zeros(3, len(boxes_xyxy), device=boxes_xyxy.device).unbind(0)
         first = 0

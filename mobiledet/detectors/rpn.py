@@ -31,6 +31,7 @@ class FullHead(nn.Module):
         self.layers = RPNHead(channels, anchors_per_cell)
 
     def forward(self, features: Sequence[Tensor]) -> RawOutputs:
+        """Maps of the levels to N x A x 1 logits and N x A x 4 offsets."""
         logits, deltas = concat_box_prediction_layers(*self.layers(list(features)))
         images = features[0].shape[0]
         return RawOutputs(logits.reshape(images, -1, 1), deltas.reshape(images, -1, 4))

@@ -60,6 +60,7 @@ class ExtraLevels(nn.Module):
             in_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """The maps at strides 16 and 32 to those of all levels."""
         fine, coarse = features
         maps = [fine, self.last(coarse)]
         for extra in self.extra:
@@ -76,6 +77,7 @@ class SSDLite(DenseDetector):
         return self.backbone.ssd_info[0].stride
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See ``Backbone.ssd_features``."""
         return self.backbone.ssd_features(images)
 
 

@@ -93,6 +93,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         return like.new_tensor([width, height, width, height])
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> TwoStageOutputs | dict[str, Tensor]:
+        """Raw outputs, or losses if ``targets`` are given; see ``Detector.forward``."""
         features: list[Tensor] = self.neck(self.backbone(images))
         first: RawOutputs = self.rpn(features)
         if targets is not None:
@@ -101,6 +102,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         return self._second_stage(first, proposals, self.pooling(features, proposals))
 
     def forward_static(self, image: Tensor) -> TwoStageOutputs:
+        """As ``forward``, for one image; see ``Detector.forward_static``."""
         features: list[Tensor] = self.neck(self.backbone(image))
         first: RawOutputs = self.rpn(features)
         proposals = self.post_process(first.class_logits.squeeze(-1), first.box_deltas, self.anchor_fractions)
@@ -168,9 +170,11 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         return torch.cat(entered)
 
     def comparable(self, raw: TwoStageOutputs) -> dict[str, Tensor]:
+        """The outputs of the first stage; those of the second depend on a ranking."""
         return {"objectness": raw.objectness, "anchor_deltas": raw.anchor_deltas}
 
     def postprocess(self, raw: TwoStageOutputs, nms: NmsSpec) -> list[ImageDetections]:
+        """Decode the boxes of all regions, and suppress them, for each image."""
         images, count = raw.proposals.shape[:2]
         deltas = raw.box_deltas.float().reshape(images, count, -1, 4)
         boxes = decode(deltas, raw.proposals.unsqueeze(2), SSD_WEIGHTS).clamp(0, 1).flatten(1, 2)
@@ -184,6 +188,7 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         return class_logits.softmax(-1)[..., 1 : class_logits.shape[-1] - self.unused_logits]
 
     def candidates_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticCandidates:
+        """Candidates of one image before suppression; see ``Detector.candidates_static``."""
         x1, y1, x2, y2 = raw.proposals[0].split(1, dim=1)
         present = ((x2 - x1) * (y2 - y1) > 0).float()
         scores = self._scores(raw.class_logits[0]) * present
@@ -196,4 +201,5 @@ class TwoStageDetector(Detector[TwoStageOutputs]):
         return StaticCandidates(boxes, labels, best)
 
     def postprocess_static(self, raw: TwoStageOutputs, nms: NmsSpec) -> StaticDetections:
+        """As ``postprocess``, for one image; see ``Detector.postprocess_static``."""
         return suppress_static(self.candidates_static(raw, nms), nms)

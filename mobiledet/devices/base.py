@@ -14,13 +14,13 @@ from mobiledet.placement import Placement
 from mobiledet.records import Count, Range, Share
 from mobiledet.spec import InputSpec
 
-MOST_THREADS = 512
-MOST_RUNS, MOST_SECONDS, MOST_FPS = 10_000_000, 86_400.0, 1000.0
-MOST_NS = (1 << 53) - 1  # a hundred days, and exact in every language
+MAX_THREADS = 512
+MAX_RUNS, MAX_SECONDS, MAX_FPS = 10_000_000, 86_400.0, 1000.0
+MAX_NS = (1 << 53) - 1  # a hundred days, and exact in every language
 
-Threads = Annotated[int, Range(0, MOST_THREADS)]
-Nanoseconds = Annotated[int, Range(0, MOST_NS)]
-Seconds = Annotated[float, Range(0, MOST_SECONDS)]
+Threads = Annotated[int, Range(0, MAX_THREADS)]
+Nanoseconds = Annotated[int, Range(0, MAX_NS)]
+Seconds = Annotated[float, Range(0, MAX_SECONDS)]
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ class BenchmarkPlan:
             after them.
     """
 
-    warmup_runs: Annotated[int, Range(0, MOST_RUNS)] = 10
+    warmup_runs: Annotated[int, Range(0, MAX_RUNS)] = 10
     warmup_seconds: Seconds = 1.0
     warmup_limit_seconds: Seconds = 10.0
-    runs: Annotated[int, Range(1, MOST_RUNS)] = 50
+    runs: Annotated[int, Range(1, MAX_RUNS)] = 50
     seconds: Seconds = 10.0
-    fps: Annotated[float, Range(0, MOST_FPS)] = 0.0
+    fps: Annotated[float, Range(0, MAX_FPS)] = 0.0
     state_seconds: Seconds = 5.0
 
 

@@ -1,7 +1,7 @@
 """Diagnoses a runtime that fails the golden gate: which typical error explains its outputs?
 
-Each known error is undone on the detections; the error after whose correction most detections match is reported. The
-diagnosis is only a hint for the user.
+For each known error, the detections are corrected as if it had occurred; the error whose correction makes most of them
+match is reported. The diagnosis is only a hint for the user.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ from mobiledet.golden import GoldenCase
 from mobiledet.matching import match, pairwise_iou
 from mobiledet.spec import ModelSpec
 
-SAME_IOU, SAME_SCORE = 0.75, 0.1  # when a detection matches
-EXPLAINED = 0.75  # fraction of detections that must match after an error is undone
+SAME_IOU, SAME_SCORE = 0.75, 0.1  # least IoU and largest score difference of matching detections
+EXPLAINED = 0.75  # fraction of detections that must match once an error is corrected
 MIN_SCORE = 1e-6
 
 
@@ -43,32 +43,29 @@ def diagnose(replayed: Sequence[Replayed], spec: ModelSpec) -> str:
     """
     expected, found = [each.case.expected for each in replayed], [each.found for each in replayed]
     if not any(each.scores.any() for each in found):
-        return "all scores are zero" if any(map(len, found)) else "it finds nothing at all"
-    pictures = [each for each in replayed if each.case.encoded]
+        return "all scores are zero" if any(map(len, found)) else "it detects nothing at all"
+    images = [each for each in replayed if each.case.encoded]
     inputs = [each for each in replayed if not each.case.encoded]
-    if pictures and inputs and all(each.passes for each in inputs):
-        expected, found = [each.case.expected for each in pictures], [each.found for each in pictures]
-        word = _box_error(expected, found, _TURNS, spec)
-        return (
-            f"it decodes or resizes pictures otherwise ({word or 'the input of the model itself gives what it must'})"
-        )
-    now = _agreement(expected, found)
-    word = (
+    if images and inputs and all(each.passes for each in inputs):
+        expected, found = [each.case.expected for each in images], [each.found for each in images]
+        error = _box_error(expected, found, _TURNS, spec)
+        return f"it decodes or resizes images differently ({error or 'prepared inputs give the right detections'})"
+    error = (
         _other_case(expected, found)
         or _wrong_classes(expected, found)
-        or _part(expected, found, spec)
+        or _subset(expected, found, spec)
         or _box_error(expected, found, {**_BOXES, **_TURNS}, spec)
         or _wrong_scores(expected, found)
         or _offset(expected, found)
     )
-    if word:
-        return word
-    places = _agreement(expected, found, iou=0.5, score=np.inf, labels=False)
-    if places < 0.1:
-        return "next to nothing lies where it should: another picture's answer, or a picture prepared otherwise"
+    if error:
+        return error
+    in_place = _agreement(expected, found, iou=0.5, score=np.inf, labels=False)
+    if in_place < 0.1:
+        return "hardly any box is in the right place: it runs on another image, or preprocesses images differently"
     return (
-        f"{100 * now:.0f} % of the detections are right: its input is prepared otherwise (channels, scale, "
-        "normalisation), or it runs other weights"
+        f"{100 * _agreement(expected, found):.0f} % of the detections are right: it preprocesses images differently "
+        "(channels, scale, normalisation), or it runs other weights"
     )
 
 
@@ -103,34 +100,34 @@ def _other_case(expected: Sequence[Detections], found: Sequence[Detections]) -> 
     if sources == list(range(len(found))):
         return ""
     if sorted(sources) == list(range(len(found))):
-        return "it answers the cases in another order"
+        return "it returns the cases in another order"
     swapped = next(index for index, source in enumerate(sources) if source != index)
-    return f"for case {swapped} it gives another picture's answer, that of case {sources[swapped]}"
+    return f"for case {swapped} it returns the detections of case {sources[swapped]}"
 
 
-def _part(expected: Sequence[Detections], found: Sequence[Detections], spec: ModelSpec) -> str:
+def _subset(expected: Sequence[Detections], found: Sequence[Detections], spec: ModelSpec) -> str:
     """Check whether one side is a subset of the other."""
     count, given = sum(map(len, expected)), sum(map(len, found))
     paired = _agreement(expected, found) * sum(max(len(a), len(b)) for a, b in zip(expected, found, strict=True))
     if given < count and paired >= 0.95 * given:
         if all(len(theirs) <= 1 for theirs in found):
-            return "it gives the best detection of each picture alone"
-        lost = f"{count - given} of {count} detections are lost, those that it gives are right"
+            return "it returns only the best detection of each image"
+        lost = f"{count - given} of {count} detections are missing, the others are right"
         kept = all(
             len(theirs) >= len(ours)
             or ours.scores[np.argsort(-ours.scores)][len(theirs)] <= theirs.scores.min(initial=1)
             for ours, theirs in zip(expected, found, strict=True)
         )
-        return lost + (" and the best: its list is cut short" if kept else "")
+        return lost + (" and have the highest scores: its list is truncated" if kept else "")
     if given > count and paired >= 0.95 * count:
         if any(_overlap(theirs) > spec.nms.iou + 0.05 for theirs in found):
-            return "boxes of one object are not suppressed"
-        return f"it gives {given - count} detections besides the {count} right ones"
+            return "duplicate boxes are not suppressed"
+        return f"it returns {given - count} detections in addition to the {count} right ones"
     if any(
         _overlap(theirs) > max(spec.nms.iou, _overlap(ours)) + 0.05
         for ours, theirs in zip(expected, found, strict=True)
     ):
-        return "boxes of one object are not suppressed"
+        return "duplicate boxes are not suppressed"
     return ""
 
 
@@ -141,9 +138,9 @@ def _overlap(found: Detections) -> float:
 
 
 Boxes = Callable[[np.ndarray, ModelSpec], np.ndarray]
-# error -> function that corrects the boxes, xyxy
+# error -> function that corrects the boxes (xyxy)
 _BOXES: dict[str, Boxes] = {
-    "its boxes are x before y, or y before x, where the other is meant": lambda b, spec: b[:, [1, 0, 3, 2]],
+    "x and y of its boxes are swapped": lambda b, spec: b[:, [1, 0, 3, 2]],
     "its boxes are in pixels of the input, not fractions": lambda b, spec: (
         b / np.array([spec.input.width, spec.input.height] * 2, np.float32)
     ),
@@ -153,24 +150,22 @@ _BOXES: dict[str, Boxes] = {
     "its boxes are corner and size, not two corners": lambda b, spec: np.concatenate(
         (b[:, :2], b[:, :2] + b[:, 2:]), axis=1
     ),
-    "its boxes are half as large": lambda b, spec: b * 2,
-    "its boxes are twice as large": lambda b, spec: b / 2,
+    "its boxes are half as large as they should be": lambda b, spec: b * 2,
+    "its boxes are twice as large as they should be": lambda b, spec: b / 2,
 }
 _TURNS: dict[str, Boxes] = {
-    "the picture is mirrored, left for right": lambda b, spec: np.stack(
+    "the image is mirrored horizontally": lambda b, spec: np.stack(
         (1 - b[:, 2], b[:, 1], 1 - b[:, 0], b[:, 3]), axis=1
     ),
-    "the picture is mirrored, top for bottom": lambda b, spec: np.stack(
-        (b[:, 0], 1 - b[:, 3], b[:, 2], 1 - b[:, 1]), axis=1
-    ),
-    "the picture is turned by 180 degrees": lambda b, spec: 1 - b[:, [2, 3, 0, 1]],
-    "the picture is turned by 90 degrees to the right": lambda b, spec: np.stack(
+    "the image is mirrored vertically": lambda b, spec: np.stack((b[:, 0], 1 - b[:, 3], b[:, 2], 1 - b[:, 1]), axis=1),
+    "the image is rotated by 180 degrees": lambda b, spec: 1 - b[:, [2, 3, 0, 1]],
+    "the image is rotated clockwise by 90 degrees": lambda b, spec: np.stack(
         (b[:, 1], 1 - b[:, 2], b[:, 3], 1 - b[:, 0]), axis=1
     ),
-    "the picture is turned by 90 degrees to the left": lambda b, spec: np.stack(
+    "the image is rotated anticlockwise by 90 degrees": lambda b, spec: np.stack(
         (1 - b[:, 3], b[:, 0], 1 - b[:, 1], b[:, 2]), axis=1
     ),
-    "rows and columns of the picture are exchanged": lambda b, spec: b[:, [1, 0, 3, 2]],
+    "rows and columns of the image are swapped": lambda b, spec: b[:, [1, 0, 3, 2]],
 }
 
 
@@ -179,8 +174,8 @@ def _box_error(
 ) -> str:
     """The error in a table whose correction explains the detections best, if any does."""
     explained = {
-        word: _agreement(expected, [replace(each, boxes_xyxy=undo(each.boxes_xyxy, spec)) for each in found])
-        for word, undo in table.items()
+        error: _agreement(expected, [replace(each, boxes_xyxy=undo(each.boxes_xyxy, spec)) for each in found])
+        for error, undo in table.items()
     }
     best = max(explained, key=explained.__getitem__)
     return best if explained[best] >= EXPLAINED else ""
@@ -196,7 +191,7 @@ def _wrong_classes(expected: Sequence[Detections], found: Sequence[Detections]) 
     shift, count = np.unique(theirs.labels - ours.labels, return_counts=True)
     if count.max() >= EXPLAINED * count.sum() and shift[count.argmax()]:
         return f"its classes are shifted by {shift[count.argmax()]:+d}; boxes and scores are right"
-    return "its boxes and scores are right, the classes are others (channels swapped, or another list of labels)"
+    return "its boxes and scores are right, its classes are wrong (channels swapped, or another list of labels)"
 
 
 def _wrong_scores(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
@@ -206,13 +201,13 @@ def _wrong_scores(expected: Sequence[Detections], found: Sequence[Detections]) -
     ours, theirs = _paired(expected, found, SAME_IOU, labels=True)
     a, b = ours.scores.astype(np.float64), theirs.scores.astype(np.float64)
     if np.median(np.abs(_sigmoid(b) - a)) < 0.01:
-        return "its scores have not passed the sigmoid; boxes and classes are right"
+        return "the sigmoid is not applied to its scores; boxes and classes are right"
     if np.median(np.abs(_sigmoid(a) - b)) < 0.01:
-        return "its scores have passed the sigmoid twice; boxes and classes are right"
+        return "the sigmoid is applied to its scores twice; boxes and classes are right"
     ratios = b / np.maximum(a, MIN_SCORE)
     if np.ptp(np.quantile(ratios, (0.1, 0.9))) < 0.05 * np.median(ratios):
         return f"its scores are {np.median(ratios):.2g} times as high; boxes and classes are right"
-    return "its scores are others; boxes and classes are right"
+    return "its scores are wrong; boxes and classes are right"
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
@@ -229,7 +224,7 @@ def _offset(expected: Sequence[Detections], found: Sequence[Detections]) -> str:
     if _agreement(expected, moved) < EXPLAINED or _agreement(expected, found, iou=0.98) >= EXPLAINED:
         return ""
     x, y = (shift[:2] + shift[2:]) / 2
-    return f"its boxes are shifted by ({x:+.3f}, {y:+.3f}) of the picture"
+    return f"its boxes are shifted by ({x:+.3f}, {y:+.3f}) of the image"
 
 
 def _nearest(expected: Sequence[Detections], found: Sequence[Detections]) -> tuple[Detections, Detections]:

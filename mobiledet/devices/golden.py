@@ -55,9 +55,9 @@ def replay_golden(
     matched = np.concatenate([comparison.pairs[comparison.good] for comparison in compared])
     if not any(problems):
         if total and not any(each.found.scores.any() for each in replayed):
-            problems[0] = f"it finds nothing where {total} detections are expected"
+            problems[0] = f"it detects nothing where {total} detections are expected"
         elif total >= FEW and 2 * len(matched) < total:
-            problems[0] = f"{len(matched)} of {total} detections are there"
+            problems[0] = f"only {len(matched)} of {total} detections match"
     failed = [index for index, problem in enumerate(problems) if problem]
     if failed:
         reason = diagnose(replayed, bundle.spec)

@@ -16,7 +16,7 @@ from mobiledet.data.images import Decoded, ImageSource, read_for_input
 from mobiledet.data.resize import resize_to_input
 from mobiledet.detections import Detections
 from mobiledet.devices.base import (
-    MOST_THREADS,
+    MAX_THREADS,
     BenchmarkPlan,
     BenchmarkSamples,
     ColdStart,
@@ -67,8 +67,8 @@ class LocalDevice:
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "auto", threads: int = 0) -> "LocalSession":
         """Load a .tflite file, a Core ML package into the interpreter, or a Core AI asset; see ``Device.load``."""
-        if not 0 <= threads <= MOST_THREADS:
-            raise UserError(f"{threads} threads were requested; possible are 1 to {MOST_THREADS}")
+        if not 0 <= threads <= MAX_THREADS:
+            raise UserError(f"{threads} threads were requested; possible are 1 to {MAX_THREADS}")
         path, threads = bundle.root / file.path, threads or usable_cores()
         detector: LoadedFile
         if file.format == "tflite":
@@ -140,14 +140,14 @@ class LocalSession:
     def _frame(self, image: Path, decode: Callable[[], Decoded]) -> Frame:
         started = time.perf_counter_ns()
         try:
-            picture = decode()
+            decoded = decode()
         except UserError as error:
             return Frame(image, Detections.empty(), None, str(error))
-        decoded = time.perf_counter_ns()
-        pixels = resize_to_input(picture.pixels, self._bundle.spec.input, picture.extent)
-        placement = Placement.of(picture.height, picture.width, self._bundle.spec.input)
-        detections, times = self._run(pixels, placement, started, decoded)
-        return Frame(image, detections, times, height=picture.height, width=picture.width)
+        decoded_ns = time.perf_counter_ns()
+        pixels = resize_to_input(decoded.pixels, self._bundle.spec.input, decoded.extent)
+        placement = Placement.of(decoded.height, decoded.width, self._bundle.spec.input)
+        detections, times = self._run(pixels, placement, started, decoded_ns)
+        return Frame(image, detections, times, height=decoded.height, width=decoded.width)
 
     def detect_input(self, image: np.ndarray) -> tuple[Detections, StageTimes]:
         """Run on an image of the model's input size, height x width x 3 uint8 RGB; boxes are fractions of it."""

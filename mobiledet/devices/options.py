@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 from mobiledet.errors import UserError
 
-MOST_CPUS = 64
+MAX_CPUS = 64
 # image: the device decodes and resizes the image; tensor: this machine does, so that only the runtime can differ
 InputMode = Literal["image", "tensor"]
 
@@ -36,7 +36,7 @@ class PhoneOptions:
         for part in self.cpus.split(",") if self.cpus else ():
             match = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part.strip())
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-            if not first <= last < MOST_CPUS:
+            if not first <= last < MAX_CPUS:
                 raise UserError(f"--cpus {self.cpus!r} is not a list of cores; write them like 4-7 or 0,2")
             mask |= (1 << last + 1) - (1 << first)
         return f"{mask:x}" if mask else ""

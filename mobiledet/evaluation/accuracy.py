@@ -5,10 +5,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import fields
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
 from mobiledet.data.categories import match_labels
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet, LabelledImage, count_by_reason, some
@@ -23,6 +19,7 @@ from mobiledet.evaluation.tiles import TiledSession
 from mobiledet.matching import Tolerance, compare_lists
 from mobiledet.metrics.scoring import collect, evaluator_of, require_boxes
 from mobiledet.metrics.thresholds import Rule
+from mobiledet.progress import counting_bar
 from mobiledet.spec import ModelSpec
 
 # tolerance for an image that is run again: devices may round differently from run to run
@@ -69,7 +66,7 @@ def measure_accuracy(
         _check_known(session, spec, dataset, log)
     known = dict(log.found) if log else {}
     waiting = [image for image in dataset.images if image.id not in known]
-    with _progress(quiet) as progress, closing(_detect(session, waiting, dataset)) as frames:
+    with counting_bar(quiet) as progress, closing(_detect(session, waiting, dataset)) as frames:
         done = len(dataset.images) - len(waiting)
         name = f"images, {done} done before" if done else "images"
         task = progress.add_task(name, total=len(dataset.images), completed=done)
@@ -165,14 +162,3 @@ def _check_known(session: Session, spec: ModelSpec, dataset: DetectionSet, log: 
             f"{log.path} has other detections for {image.path.name} than the device gives now ({odd} of {len(before)} "
             "differ), so it cannot be trusted; pass --fresh to start again"
         )
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:.1f} images/s")
-
-
-def _progress(quiet: bool) -> Progress:
-    """A progress bar with the rate and the remaining time, on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True, quiet=quiet))

@@ -7,7 +7,7 @@ import numpy as np
 
 from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.devices import open_device
-from mobiledet.devices.base import MOST_THREADS, Device, Session
+from mobiledet.devices.base import MAX_THREADS, Device, Session
 from mobiledet.errors import UserError
 from mobiledet.evaluation.tiles import TiledSession, Tiling
 
@@ -72,8 +72,8 @@ def open_file(
     Raises:
         UserError: bundle, file or device is not available, or the device does not reproduce the golden detections.
     """
-    if not 0 <= threads <= MOST_THREADS:
-        raise UserError(f"--threads {threads} is not in 0..{MOST_THREADS}")
+    if not 0 <= threads <= MAX_THREADS:
+        raise UserError(f"--threads {threads} is not in 0..{MAX_THREADS}")
     opened = open_device(device, token)
     try:
         bundle = open_bundle(path)

@@ -2,18 +2,18 @@
 
 import re
 
-from mobiledet.devices.base import MOST_FPS, MOST_RUNS, MOST_SECONDS, BenchmarkPlan
+from mobiledet.devices.base import MAX_FPS, MAX_RUNS, MAX_SECONDS, BenchmarkPlan
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import EvaluateConfig
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 LIMITS = {
-    "warmup_runs": (0, MOST_RUNS),
-    "warmup_seconds": (0, MOST_SECONDS),
-    "warmup_limit_seconds": (0, MOST_SECONDS),
-    "min_runs": (1, MOST_RUNS),
-    "min_seconds": (0, MOST_SECONDS),
-    "fps": (0, MOST_FPS),
+    "warmup_runs": (0, MAX_RUNS),
+    "warmup_seconds": (0, MAX_SECONDS),
+    "warmup_limit_seconds": (0, MAX_SECONDS),
+    "min_runs": (1, MAX_RUNS),
+    "min_seconds": (0, MAX_SECONDS),
+    "fps": (0, MAX_FPS),
 }
 STATES = 60  # number of device states recorded in a sustained measurement
 
@@ -47,6 +47,6 @@ def duration(text: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     seconds = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
-    if not 0 < seconds <= MOST_SECONDS:
+    if not 0 < seconds <= MAX_SECONDS:
         raise UserError(f"--sustained {text!r} is not a duration of at most 24h; give one such as 90s, 5m or 1h")
     return seconds

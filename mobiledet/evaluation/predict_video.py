@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobiledet.data.images import ImageSource
 from mobiledet.data.video import UnreadVideo, Video, VideoFrame, open_video
@@ -23,6 +21,7 @@ from mobiledet.errors import UserError
 from mobiledet.evaluation.follow import Follower
 from mobiledet.files.atomic import atomic_file
 from mobiledet.processes.stop_signal import StopSignal
+from mobiledet.progress import counting_bar
 from mobiledet.spec import ModelSpec
 
 
@@ -94,7 +93,7 @@ def predict_video(
         files = {path: stack.enter_context(atomic_file(path)) for path in (drawn, ndjson) if path}
         writer = stack.enter_context(closing(VideoWriter(files[drawn], video.time_base, video.rate))) if drawn else None
         lines = stack.enter_context(files[ndjson].open("w", encoding="utf-8")) if ndjson else None
-        progress = stack.enter_context(_progress(quiet))
+        progress = stack.enter_context(counting_bar(quiet))
         task = progress.add_task(video.name, total=-(-video.frames // every) or None)
         signals = stack.enter_context(StopSignal(lambda: setattr(video, "stop", True)))
         detected = stack.enter_context(closing(detect_frames(session, video, every)))
@@ -182,9 +181,3 @@ def _notes(video: Video, writer: VideoWriter | None, signal: int) -> tuple[str, 
     if writer and writer.scaled:
         notes.append(f"{writer.scaled} frames of another size than the first were scaled to it in the drawn video")
     return tuple(notes)
-
-
-def _progress(quiet: bool) -> Progress:
-    """A progress bar with the number of processed frames, on standard error."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True, quiet=quiet))

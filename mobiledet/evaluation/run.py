@@ -15,7 +15,7 @@ from mobiledet.bundle import Bundle, ModelFile, open_bundle
 from mobiledet.data.config import OnBadData
 from mobiledet.data.dataset import DetectionSet
 from mobiledet.devices import open_device
-from mobiledet.devices.base import MOST_THREADS, BenchmarkPlan, Device, Session
+from mobiledet.devices.base import MAX_THREADS, BenchmarkPlan, Device, Session
 from mobiledet.devices.options import InputMode
 from mobiledet.devices.untimed import why_untimed
 from mobiledet.errors import UserError
@@ -233,8 +233,8 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("--min-precision and --min-recall need the accuracy; drop them or --no-accuracy")
     requested_rules(config.min_precision, config.min_recall, config.match_iou)
     parse_tiling(config.tiles, config.tile_overlap)
-    if not 0 <= config.threads <= MOST_THREADS:
-        raise UserError(f"--threads {config.threads} is not in 0..{MOST_THREADS}")
+    if not 0 <= config.threads <= MAX_THREADS:
+        raise UserError(f"--threads {config.threads} is not in 0..{MAX_THREADS}")
     benchmark_plan(config)
 
 

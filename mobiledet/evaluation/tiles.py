@@ -113,12 +113,15 @@ class TiledSession:
 
     @property
     def execution(self) -> Execution:
+        """How the file is actually executed."""
         return self._session.execution
 
     def golden(self) -> GoldenReport:
+        """See ``Session.golden``; without tiles."""
         return self._session.golden()
 
     def benchmark(self, plan: BenchmarkPlan) -> BenchmarkSamples | None:
+        """See ``Session.benchmark``; single runs, without tiles."""
         return self._session.benchmark(plan)
 
     def detect(self, images: Iterable[ImageSource], apply_orientation: bool = False) -> Generator[Frame, None, None]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from mobiledet.errors import UserError
 from mobiledet.files.atomic import DiskFull, is_full
 
-MOST_ENTRIES = 10_000
+MAX_ENTRIES = 10_000
 # other methods are slow, or need libraries that are not everywhere
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # what zipfile raises for damaged files: a changed byte can look like an encrypted entry or an unknown method
@@ -55,8 +55,8 @@ def unpack(path: Path, folder: Path, most_bytes: int) -> None:
 
 
 def _check(path: Path, entries: list[zipfile.ZipInfo], most_bytes: int) -> None:
-    if len(entries) > MOST_ENTRIES:
-        raise UserError(f"{path} holds {len(entries)} files, more than {MOST_ENTRIES}; do not use this bundle")
+    if len(entries) > MAX_ENTRIES:
+        raise UserError(f"{path} holds {len(entries)} files, more than {MAX_ENTRIES}; do not use this bundle")
     if sum(entry.file_size for entry in entries) > most_bytes:
         raise UserError(f"{path} unpacks to more than {most_bytes >> 20} MiB; do not use this bundle")
     names = set()
@@ -64,7 +64,7 @@ def _check(path: Path, entries: list[zipfile.ZipInfo], most_bytes: int) -> None:
         name = entry.filename
         parts = PurePosixPath(name).parts
         if not parts or ".." in parts or name.startswith("/") or "\\" in name:
-            raise UserError(f"{path}: file name {name!r} leads out of the bundle; do not use this bundle")
+            raise UserError(f"{path}: file name {name!r} points outside the bundle; do not use this bundle")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise UserError(f"{path}: {name!r} is a link; do not use this bundle")
         if name.rstrip("/") in names:

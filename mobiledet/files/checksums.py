@@ -63,9 +63,9 @@ def inside(folder: Path, name: str, source: Path) -> Path:
     """
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name or "\0" in name:
-        raise UserError(f"{source}: file name {name!r} leads out of the bundle; do not use this bundle")
+        raise UserError(f"{source}: file name {name!r} points outside the bundle; do not use this bundle")
     if not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{source}: {name} is a link out of the bundle; do not use this bundle")
+        raise UserError(f"{source}: {name} is a link to outside the bundle; do not use this bundle")
     return folder / name
 
 

@@ -1,5 +1,6 @@
-"""Locks that let only one process at a time work on a folder or file; others are told which one it is."""
+"""Locks that let only one process at a time work on a folder or file; others get an error that names it."""
 
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from mobiledet.errors import UserError
 
 LOCK = ".lock"
+IN_USE = (errno.EACCES, errno.EAGAIN)  # what fcntl(2) gives if another process holds the lock
 NAMED_SECONDS = 2.0  # time in which the holder of a lock writes its description into it
 _held: dict[str, int] = {}  # path of a lock -> the thread of this process that holds it
 _guard = threading.Lock()
@@ -28,7 +30,8 @@ def locked_folder(folder: Path, work: str) -> Iterator[None]:
         work: what is done there, for the error message of others, such as "training".
 
     Raises:
-        UserError: another process or thread holds the lock (the message names it), or the folder cannot be written.
+        UserError: another process or thread holds the lock (the message names it), or the folder cannot be written or
+            locked.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,11 @@ def _acquire(path: Path, what: Path, work: str) -> int:
         except OSError as error:
             holder = _holder(descriptor)
             os.close(descriptor)
+            if error.errno not in IN_USE:
+                raise UserError(
+                    f"cannot lock {what}: {(error.strerror or str(error)).lower()}; its file system may have no locks, "
+                    "choose a folder on another one"
+                ) from error
             if not holder and time.monotonic() < patience:
                 time.sleep(NAMED_SECONDS / 100)
                 continue

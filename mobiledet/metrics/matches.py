@@ -15,8 +15,8 @@ from mobiledet.metrics.coco import image_order
 from mobiledet.truth import ImageId, Truth
 
 IOUS = np.linspace(0.5, 0.95, 10)
-MOST_DETECTIONS = 100  # of an image and class
-MOST_AREA = 1e10  # square pixels; COCOeval ignores what is larger, as it does crowds
+MAX_DETECTIONS = 100  # of an image and class
+MAX_AREA = 1e10  # square pixels; COCOeval ignores what is larger, as it does crowds
 
 Floats = NDArray[np.float64]
 
@@ -127,7 +127,7 @@ def match_detections(
     order = np.lexsort((-score, image, label))
     order = order[scored[order]]
     rank = _rank_in_group(label[order] * len(objects) + image[order])
-    kept, rank = order[rank < MOST_DETECTIONS], rank[rank < MOST_DETECTIONS]
+    kept, rank = order[rank < MAX_DETECTIONS], rank[rank < MAX_DETECTIONS]
     by_score = np.lexsort((-score[kept], label[kept]))
     kept, rank = kept[by_score], rank[by_score]
     image, label, score, row, boxes = image[kept], label[kept], score[kept], row[kept], boxes[kept]
@@ -223,4 +223,4 @@ def _rank_in_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _out_of_range(areas: Floats) -> NDArray[np.bool_]:
-    return (areas < 0) | (areas > MOST_AREA)
+    return (areas < 0) | (areas > MAX_AREA)

@@ -22,7 +22,7 @@ SECTIONS = {
     "look": "Every class",
 }
 BAR_WIDTH = 100
-MOST_LINES = 40
+MAX_LINES = 40
 
 
 def render(overview: Overview, parts: Sequence[DetectionSet]) -> str:
@@ -210,8 +210,8 @@ def _bad(overview: Overview) -> Markup:
 def _listed(lines: Sequence[str]) -> Markup:
     if not lines:
         return Markup("")
-    more = len(lines) - MOST_LINES
-    items = [tag("li", line) for line in lines[:MOST_LINES]]
+    more = len(lines) - MAX_LINES
+    items = [tag("li", line) for line in lines[:MAX_LINES]]
     if more > 0:
         items.append(tag("li", f"and {more:,} more; --json has them"))
     return tag("details", tag("summary", f"{len(lines):,} listed"), tag("ul", *items))

@@ -23,6 +23,6 @@ def parts_to_show(source: Source, options: DataOptions) -> tuple[list[str], bool
             roles.append(part)
         elif role == "val":
             has_validation = False
-    if "test" in source.parts and "test" not in roles:
+    if "test" in source.splits and "test" not in roles:
         roles.append("test")
-    return roles or list(source.parts), has_validation
+    return roles or list(source.splits), has_validation

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobiledet.data.images import load_reduced
 from mobiledet.data.record import ImageFile
 from mobiledet.data.resize import use_one_thread
 from mobiledet.errors import UserError
 from mobiledet.processes.cores import usable_cores
+from mobiledet.progress import counting_bar
 
 SIDE = 16  # pixels along each side of the thumbnail
 DECODED = 32  # smallest height and width that images are decoded to
@@ -55,10 +54,9 @@ def summarise_image(image: ImageFile) -> ImageSummary:
 
 def summarise_images(images: Sequence[ImageFile], quiet: bool = False) -> list[ImageSummary]:
     """Read and decode all images on all cores, with a progress bar on standard error."""
-    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     summaries: list[ImageSummary] = []
-    with _Summaries(images) as found, Progress(*columns, console=Console(stderr=True, quiet=quiet)) as progress:
-        task = progress.add_task("", total=len(images))
+    with _Summaries(images) as found, counting_bar(quiet) as progress:
+        task = progress.add_task("decoding images", total=len(images))
         for summary in found:
             summaries.append(summary)
             if len(summaries) % CHUNK == 0 or len(summaries) == len(images):

@@ -16,7 +16,7 @@ PER_SHEET = 6
 TILE = 200  # pixels
 AROUND = 3.0  # side of the region shown, as a multiple of the box's longer side
 MIN_REGION = 48.0  # smallest side of the region shown, in pixels of the image
-MOST_CLASSES = 60
+MAX_CLASSES = 60
 
 
 def class_sheets(part: DetectionSet) -> dict[str, tuple[NDArray[np.uint8], int]]:
@@ -26,7 +26,7 @@ def class_sheets(part: DetectionSet) -> dict[str, tuple[NDArray[np.uint8], int]]
         for box, label in enumerate(image.labels.tolist()):
             boxes[label].append((index, box))
     sheets = {}
-    for label in sorted(boxes, key=lambda label: -len(boxes[label]))[:MOST_CLASSES]:
+    for label in sorted(boxes, key=lambda label: -len(boxes[label]))[:MAX_CLASSES]:
         sheet = _sheet([(part.images[index], box) for index, box in _spread(boxes[label])])
         if sheet is not None:
             sheets[part.labels[label]] = (sheet, len(boxes[label]))

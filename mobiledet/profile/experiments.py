@@ -59,6 +59,7 @@ class Parallel(nn.Module):
         self.fragments = nn.ModuleList(fragments)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The sum of the outputs of all fragments for the same input."""
         first, *others = self.fragments
         total: Tensor = first(x)
         for fragment in others:
@@ -76,6 +77,7 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to maps of the same shape."""
         first, second, third = self.convolutions
         y: Tensor = third(self._activate(second(self._activate(first(x)))))
         return self._activate(x + y if self.shortcut else y)

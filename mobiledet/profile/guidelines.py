@@ -18,8 +18,8 @@ from mobiledet.evaluation.latency import LatencyStats
 from mobiledet.profile.experiments import EXPERIMENTS, SIDE, Experiment, Variant
 from mobiledet.profile.guidelines_picture import write_guidelines_picture
 from mobiledet.profile.outcome import Measured, Outcome
-from mobiledet.profile.progress import shown_steps
 from mobiledet.profile.record import SCHEMA_VERSION, write_json
+from mobiledet.progress import shown_steps
 from mobiledet_converters.process import missing_package
 from mobiledet_converters.tflite.network import Network, convert_networks
 

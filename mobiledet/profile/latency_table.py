@@ -11,11 +11,11 @@ from mobiledet.files.atomic import file_name_of
 from mobiledet.files.cache import cache_folder
 from mobiledet.profile.record import write_json
 from mobiledet.records import RECORD_BYTES, Count, Positive, Range, decode
-from mobiledet.spec import MIN_SIDE, MOST_CLASSES, MOST_PIXELS_A_SIDE, read_json
+from mobiledet.spec import MAX_CLASSES, MAX_SIDE, MIN_SIDE, read_json
 
 KIND = "mobiledet latency table"
 SCHEMA_VERSION = 2
-Side = Annotated[int, Range(MIN_SIDE, MOST_PIXELS_A_SIDE)]
+Side = Annotated[int, Range(MIN_SIDE, MAX_SIDE)]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Shape:
     detector: str
     height: Side
     width: Side
-    classes: Annotated[int, Range(1, MOST_CLASSES)]
+    classes: Annotated[int, Range(1, MAX_CLASSES)]
 
     def __str__(self) -> str:
         return f"{self.backbone} {self.detector} {self.height} x {self.width}"

@@ -16,12 +16,12 @@ from mobiledet.profile.config import ProfileConfig
 from mobiledet.profile.findings import find
 from mobiledet.profile.guidelines import run_guidelines
 from mobiledet.profile.picture import write_profile_picture
-from mobiledet.profile.progress import shown_steps
 from mobiledet.profile.record import NetworkProfile, shares_by_kind, write_json
 from mobiledet.profile.runtime import RunTime, measure_run_time
 from mobiledet.profile.survey import survey
 from mobiledet.profile.tables import print_profile
 from mobiledet.profile.trace import trace
+from mobiledet.progress import shown_steps
 from mobiledet.spec import MIN_SIDE, InputSpec, ModelSpec
 from mobiledet_converters.config import EXIT_INCOMPLETE
 from mobiledet_converters.process import missing_package

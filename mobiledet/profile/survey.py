@@ -41,7 +41,7 @@ from mobiledet.profile.latency_table import (
     read_table,
     write_table,
 )
-from mobiledet.profile.progress import shown_steps
+from mobiledet.progress import shown_steps
 from mobiledet.spec import InputSpec, ModelSpec
 from mobiledet_converters.config import ExportConfig, Precision
 from mobiledet_converters.export import export

@@ -47,11 +47,13 @@ class TrainConfig(ResizeOptions, DataOptions):
     pretrained: str = ""
     """Initial weights of the backbone, random by default. Either `imagenet` (published weights, see `mobiledet list`)
     or a file: a mobiledet checkpoint with this backbone, or a state dict from torchvision, timm or the ShuffleNet
-    authors."""
+    authors. Or the name of a published detector with this backbone (`mobiledet zoo`), such as nanodet_plus_m_320 for
+    shufflenet_v2_1x."""
     init: Path | None = None
-    """Fine-tuning: a mobiledet checkpoint with this backbone and detector. Backbone, neck and head start from its
-    weights, instead of from --pretrained. Layers that depend on the classes are initialised randomly if the classes
-    differ."""
+    """Fine-tuning: a mobiledet checkpoint, or the name of a published detector of `mobiledet zoo`, such as
+    nanodet_plus_m_320, which is downloaded and imported on first use. Backbone, detector, image size and resize are
+    those of the checkpoint unless they are given. Backbone, neck and head start from its weights, instead of from
+    --pretrained. Layers that depend on the classes are initialised randomly if the classes differ."""
     qat: bool = False
     """Quantisation-aware fine-tuning of the detector in --init: training simulates the rounding of an int8 file, so
     that the exported int8 file loses less mAP. Backbone, detector, image size and resize are those of --init. Use
@@ -91,8 +93,9 @@ class TrainConfig(ResizeOptions, DataOptions):
 
     epochs: int = 100
     """Number of passes over the training images."""
-    batch_size: int = 32
-    """Images per optimiser step, over all devices and all micro-batches (--accumulate)."""
+    batch_size: int | Literal["auto"] = "auto"
+    """Images per optimiser step, over all devices and all micro-batches (--accumulate). auto: 32, or 16 or 8 for sets
+    of fewer than 1,024 or 512 images, so that an epoch has enough steps; the number is printed."""
     accumulate: int = 1
     """Gradient accumulation: number of micro-batches that each batch is split into, to train large batches in little
     memory. Batch normalisation and the mean of the loss are computed for each micro-batch separately."""
@@ -164,6 +167,12 @@ class TrainConfig(ResizeOptions, DataOptions):
     --nodes, --accelerator, --precision, --cache-images, --scorer and --on-bad-data."""
     save_every_minutes: float = 10.0
     """Minutes between checkpoints within an epoch; one is also written at the end of each epoch."""
+
+    @property
+    def batch_images(self) -> int:
+        """``batch_size`` as a number, once ``auto`` is resolved."""
+        assert isinstance(self.batch_size, int)
+        return self.batch_size
 
     @property
     def device_count(self) -> int:

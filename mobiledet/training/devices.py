@@ -21,16 +21,16 @@ def choose_devices(config: TrainConfig) -> tuple[TrainConfig, str]:
     """
     kind, available = _available(config)
     parts = max(1, config.nodes) * max(1, config.accumulate)
-    fitting = [n for n in range(1, available + 1) if config.batch_size % (n * parts) == 0]
-    count = max((n for n in fitting if config.batch_size // (n * parts) >= MIN_IMAGES), default=1)
-    share = config.batch_size // (count * parts)
+    fitting = [n for n in range(1, available + 1) if config.batch_images % (n * parts) == 0]
+    count = max((n for n in fitting if config.batch_images // (n * parts) >= MIN_IMAGES), default=1)
+    share = config.batch_images // (count * parts)
     each = f"each computes, and normalises by its own statistics, {share} images at a time"
     if config.devices == "auto":
         note = f"--devices auto: {count} of {available} {kind}"
         if count > 1:
             note += f"; {each}"
         elif available > 1:
-            note += f": a batch of {config.batch_size} cannot be divided so that each has {MIN_IMAGES} images or more"
+            note += f": a batch of {config.batch_images} cannot be divided so that each has {MIN_IMAGES} images or more"
         return dataclasses.replace(config, devices=count), note
     if config.devices == 1 and count > 1:
         return config, f"one of {available} {kind} trains; --devices auto takes {count}: {each}"

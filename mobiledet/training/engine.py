@@ -16,11 +16,12 @@ from rich.console import Console
 
 from mobiledet.data.loader import Batch
 from mobiledet.metrics.coco import CocoMetrics
+from mobiledet.training.batch_size import choose_batch_size
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.curves import CurvePoint
 from mobiledet.training.devices import choose_devices
 from mobiledet.training.faults import faults_as_user_errors, memory_errors_as_user_errors
-from mobiledet.training.finetune import with_network_of_init
+from mobiledet.training.finetune import with_start_checkpoint
 from mobiledet.training.interruption import Interrupted
 from mobiledet.training.launch import adopt_environment, launch, make_fabric
 from mobiledet.training.loggers import Evaluation
@@ -36,7 +37,7 @@ from mobiledet.training.recipes import LIST, recipe_list
 from mobiledet.training.resume import resumed_config
 from mobiledet.training.run_folder import RunFolder
 from mobiledet.training.samples import draw_samples
-from mobiledet.training.setup import check_settings
+from mobiledet.training.setup import check_settings, check_shares
 from mobiledet.training.step import seed_step, train_step
 from mobiledet.training.validation import validate
 
@@ -91,26 +92,27 @@ def train(config: TrainConfig, quiet: bool = True, loggers: Sequence[Logger] = (
         UserError: a setting is wrong, data are bad, memory has run out, or the loss is no longer finite.
         Interrupted: SIGINT or SIGTERM stopped the run, which can be resumed.
     """
-    if config.resume:
-        config = resumed_config(config)
-    elif config.qat:
-        config = with_network_of_init(config)
-    config, device_note = choose_devices(adopt_environment(config))
+    config = resumed_config(config) if config.resume else with_start_checkpoint(config)
+    config = adopt_environment(config)
     check_settings(config)
-    if device_note and not quiet:
-        print(device_note)
+    config, batch_note = choose_batch_size(config)
+    config, device_note = choose_devices(config)
+    check_shares(config)
+    notes = [note for note in (batch_note, device_note) if note]
     # a partial, and metrics as a plain dict: Lightning's launcher cannot pass frozen dataclasses between processes
-    work = partial(_train, config=config, quiet=quiet, loggers=loggers)
+    work = partial(_train, config=config, quiet=quiet, loggers=loggers, notes=notes)
     folder, metrics, seconds = launch(make_fabric(config), work, config.resume or config.out)
     return TrainResult(folder, RunFolder(folder).best, CocoMetrics(**metrics), seconds)
 
 
 def _train(
-    fabric: Fabric, config: TrainConfig, quiet: bool, loggers: Sequence[Logger]
+    fabric: Fabric, config: TrainConfig, quiet: bool, loggers: Sequence[Logger], notes: Sequence[str]
 ) -> tuple[Path, dict[str, Any], float]:
     """The training run in one process; returns the run folder, the best metrics and the duration in seconds."""
     started = time.monotonic()
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False, soft_wrap=True)
+    for note in notes:
+        console.print(note)
     with memory_errors_as_user_errors(config), ExitStack() as stack:
         run = prepare(config, fabric, console, stack, loggers)
         try:
@@ -172,7 +174,7 @@ def _train_epoch(run: Run) -> None:
         state.detector.backbone.eval()
     if config.qat:
         freeze_statistics(state.detector)
-    run.train_loader.sampler.seek(state.epoch, state.step * config.batch_size // fabric.world_size)
+    run.train_loader.sampler.seek(state.epoch, state.step * config.batch_images // fabric.world_size)
     batches = iter(run.train_loader)
     while state.step < run.steps_per_epoch:
         step = state.epoch * run.steps_per_epoch + state.step
@@ -182,7 +184,7 @@ def _train_epoch(run: Run) -> None:
             group["lr"] = lr(step)
         losses = train_step(fabric, run.detector, run.optimizer, parts, state.spec, config.clip_norm)
         state.average.update(step)
-        state.meter.add(losses, config.batch_size)
+        state.meter.add(losses, config.batch_images)
         state.step += 1
         watch.add(step, parts, losses)
         run.progress.log_step(state.epoch, state.step, state.meter)

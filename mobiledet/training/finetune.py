@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +12,8 @@ from mobiledet.errors import UserError
 from mobiledet.spec import ModelSpec, sides_text
 from mobiledet.training.config import TrainConfig
 from mobiledet.weights import check_weights
+from mobiledet.zoo.catalogue import ZOO
+from mobiledet.zoo.checkpoints import find_checkpoint, print_progress
 
 
 def load_start_checkpoint(path: Path, config: TrainConfig) -> Checkpoint:
@@ -30,26 +33,44 @@ def load_start_checkpoint(path: Path, config: TrainConfig) -> Checkpoint:
     return checkpoint
 
 
-def with_network_of_init(config: TrainConfig) -> TrainConfig:
-    """For ``--qat``: the settings with backbone, detector and input of the checkpoint in ``init``, and with 32-bit
-    precision, in which rounding is simulated.
+def network_settings(init: Path) -> dict[str, Any]:
+    """The settings of a run that describe the network of a checkpoint and its input.
+
+    Args:
+        init: a checkpoint, or the name of a published detector.
 
     Raises:
-        UserError: ``init`` is not given, or the checkpoint cannot be read.
+        UserError: the checkpoint cannot be read, or the published detector cannot be had.
     """
+    spec = load_checkpoint(find_checkpoint(init, print_progress)).spec
+    return {
+        "backbone": spec.backbone,
+        "detector": spec.detector,
+        "image_size": sides_text(spec.input.height, spec.input.width),
+        "resize": spec.input.resize,
+        "letterbox_fill": spec.input.padding,
+        "letterbox_place": spec.input.placement,
+    }
+
+
+def with_start_checkpoint(config: TrainConfig) -> TrainConfig:
+    """The settings with the file of a published detector that ``init`` or ``pretrained`` names. For ``--qat`` also with
+    backbone, detector and input of that checkpoint, and with 32-bit precision, in which rounding is simulated.
+
+    Raises:
+        UserError: ``--qat`` without ``init``, or the checkpoint cannot be had or read.
+    """
+    if config.pretrained in ZOO:
+        config = dataclasses.replace(config, pretrained=str(find_checkpoint(Path(config.pretrained), print_progress)))
     if config.init is None:
-        raise UserError("--qat starts from a trained detector; give its checkpoint with --init")
-    spec = load_checkpoint(config.init).spec
-    return dataclasses.replace(
-        config,
-        backbone=spec.backbone,
-        detector=spec.detector,
-        image_size=sides_text(spec.input.height, spec.input.width),
-        resize=spec.input.resize,
-        letterbox_fill=spec.input.padding,
-        letterbox_place=spec.input.placement,
-        precision="32-true" if config.precision == "auto" else config.precision,
-    )
+        if config.qat:
+            raise UserError("--qat starts from a trained detector; give its checkpoint with --init")
+        return config
+    path = find_checkpoint(config.init, print_progress)
+    if not config.qat:
+        return dataclasses.replace(config, init=path)
+    precision = "32-true" if config.precision == "auto" else config.precision
+    return dataclasses.replace(config, init=path, **network_settings(path), precision=precision)
 
 
 def load_start_weights(detector: Detector, spec: ModelSpec, checkpoint: Checkpoint, source: Path) -> str:

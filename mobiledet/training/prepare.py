@@ -160,7 +160,7 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
         if state.epoch > config.epochs:
             raise UserError(f"--epochs {config.epochs}: {config.resume} has already done {state.epoch}")
     folder = cast(RunFolder, fabric.broadcast(_open_folder(config, state, stack) if fabric.is_global_zero else None))
-    steps_per_epoch = len(train_set.images) // config.batch_size
+    steps_per_epoch = len(train_set.images) // config.batch_images
     done_steps = state.epoch * steps_per_epoch + state.step
     pace = Pace(config.epochs * steps_per_epoch, done_steps)
     progress = TrainProgress(console, pace, steps_per_epoch, done_steps, config.epochs)
@@ -201,7 +201,7 @@ def prepare(config: TrainConfig, fabric: Fabric, console: Console, stack: ExitSt
     if peak_lr(config) != config.lr:
         console.print(
             f"learning rate {config.lr:g} for batches of {config.lr_batch_size}, so {peak_lr(config):g} for "
-            f"{config.batch_size}"
+            f"{config.batch_images}"
         )
     return run
 

@@ -7,7 +7,7 @@ run.
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -259,31 +259,38 @@ def base_config_of_arguments(arguments: Sequence[str]) -> TrainConfig:
     """The settings that the options of a command line are applied to, see ``base_config``.
 
     Raises:
-        UserError: the run or the recipe does not exist.
+        UserError: the run, the recipe or the checkpoint does not exist.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe", nargs="?", default="")
     parser.add_argument("--qat", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument("--resume", nargs="?", default="")
+    parser.add_argument("--init", nargs="?", default="")
     named = parser.parse_known_args(arguments)[0]
     recipe = "" if named.recipe == LIST else named.recipe or ""
-    return base_config(recipe, named.qat, Path(named.resume) if named.resume else None)
+    resume, init = (Path(path) if path else None for path in (named.resume, named.init))
+    return base_config(recipe, named.qat, resume, init)
 
 
-def base_config(recipe: str, qat: bool, resume: Path | None) -> TrainConfig:
+def base_config(recipe: str, qat: bool, resume: Path | None, init: Path | None) -> TrainConfig:
     """The settings that explicit options are applied to: those of the run to resume, else of the recipe, else the
-    defaults of ``--qat``, else the general defaults.
+    defaults of ``--qat`` or the general ones; with the network of ``init``, unless the recipe has its own.
 
     Raises:
-        UserError: the run or the recipe does not exist.
+        UserError: the run, the recipe or the checkpoint does not exist.
     """
     if resume:
         from mobiledet.training.resume import config_to_resume  # loads torch
 
         return config_to_resume(resume)
-    if recipe:
-        return recipe_config(recipe)
-    return TrainConfig(**QAT) if qat else TrainConfig()
+    config = recipe_config(recipe) if recipe else TrainConfig(**(QAT if qat else {}))
+    if init is None:
+        return config
+    from mobiledet.training.finetune import network_settings  # loads torch
+
+    of_recipe = RECIPES[recipe].settings if recipe else {}
+    network = {name: value for name, value in network_settings(init).items() if name not in of_recipe}
+    return replace(config, **network)
 
 
 def recipe_list() -> str:

@@ -36,6 +36,7 @@ from mobiledet.training.recipes import AUGMENTATIONS
 
 ANCHORS_PER_CELL = 3
 MAX_WORKERS = 16
+FEW_IMAGES = 5000  # fewer training images call for initial weights from elsewhere
 # smallest and largest values of numeric settings
 LIMITS = {
     "epochs": (1, MAX_EPOCHS),
@@ -64,7 +65,8 @@ def check_settings(config: TrainConfig) -> None:
     check_backbone(config.backbone)
     build_detector_options(config)
     for name, (least, most) in LIMITS.items():
-        if not least <= getattr(config, name) <= most:  # also refuses NaN
+        value = getattr(config, name)
+        if value != "auto" and not least <= value <= most:  # also refuses NaN
             raise UserError(f"{_option(config, name)} is not in {least:g}..{most:g}")
     try:
         InputSpec(*image_sides(config.image_size))
@@ -83,17 +85,6 @@ def check_settings(config: TrainConfig) -> None:
     for name in ("ema_decay", "momentum"):
         if not 0 <= getattr(config, name) < 1:
             raise UserError(f"{_option(config, name)} is not at least 0 and below 1")
-    shares = config.device_count * config.nodes * config.accumulate
-    if config.batch_size % shares:
-        raise UserError(
-            f"--batch-size {config.batch_size} cannot be divided among --devices {config.devices} x --nodes "
-            f"{config.nodes} x --accumulate {config.accumulate}"
-        )
-    if config.batch_size // shares < 2:
-        raise UserError(
-            f"--batch-size {config.batch_size} leaves each process one image at a time; batch normalisation needs two "
-            "or more"
-        )
     if config.schedule == "steps" and not config.lr_steps:
         raise UserError("--schedule steps needs --lr-steps, the epochs after which the learning rate falls")
     if config.qat and config.precision not in ("auto", "32-true"):
@@ -104,6 +95,25 @@ def check_settings(config: TrainConfig) -> None:
 
 def _option(config: TrainConfig, name: str) -> str:
     return option_text(name, getattr(config, name))
+
+
+def check_shares(config: TrainConfig) -> None:
+    """Check that a batch can be divided among the devices, once neither is ``auto``.
+
+    Raises:
+        UserError: it cannot, or a share would be a single image.
+    """
+    shares = config.device_count * config.nodes * config.accumulate
+    if config.batch_images % shares:
+        raise UserError(
+            f"--batch-size {config.batch_images} cannot be divided among --devices {config.devices} x --nodes "
+            f"{config.nodes} x --accumulate {config.accumulate}"
+        )
+    if config.batch_images // shares < 2:
+        raise UserError(
+            f"--batch-size {config.batch_images} leaves each process one image at a time; batch normalisation needs "
+            "two or more"
+        )
 
 
 def build_detector_options(
@@ -237,6 +247,12 @@ def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet,
             "not learned from images that are not cropped" + (f"; {advice}" if lost > 0.1 * len(sides) else "")
         )
     lines += class_warnings(train_set, val_set)
+    is_random = not (config.init or config.pretrained or config.resume)
+    if is_random and config.data != BUILT_IN and len(train_set.images) < FEW_IMAGES:
+        lines.append(
+            f"the initial weights are random; {len(train_set.images)} images are learned better and faster from those "
+            "of a published detector, such as --init nanodet_plus_m_320 (`mobiledet zoo` lists all)"
+        )
     trained = {image.path for image in train_set.images}
     common = sum(image.path in trained for image in val_set.images)
     if common:
@@ -337,19 +353,19 @@ def make_loaders(
         UserError: there are fewer training images than the batch size.
     """
     images, shares = len(train_set.images), fabric.world_size * config.accumulate
-    if images < config.batch_size:
+    if images < config.batch_images:
         most = images // shares * shares
         fewer = ", or give fewer --devices or --accumulate" if shares > 1 else ""
         advice = f"give --batch-size {most}" if most >= 2 * shares else f"at least {2 * shares} are needed{fewer}"
         raise UserError(
-            f"{train_set.annotations} has {images} images, fewer than the batch size {config.batch_size}; {advice}"
+            f"{train_set.annotations} has {images} images, fewer than the batch size {config.batch_images}; {advice}"
         )
     changes = dict(AUGMENTATIONS[config.augmentation])
     if config.crop_probability is not None:
         changes["crop_probability"] = config.crop_probability
     train_loader = build_loader(
         train_set,
-        config.batch_size // (fabric.world_size * config.accumulate),
+        config.batch_images // (fabric.world_size * config.accumulate),
         transform=train_transform(spec.input, Augmentation(**changes)),
         spec=spec.input,
         shuffle=True,
@@ -365,7 +381,7 @@ def make_loaders(
     )
     val_loader = build_loader(
         val_set,
-        config.batch_size // (fabric.world_size * config.accumulate),
+        config.batch_images // (fabric.world_size * config.accumulate),
         transform=None,
         spec=spec.input,
         shuffle=False,

@@ -46,6 +46,7 @@ class StaticForward(nn.Module):
         self.detector = detector
 
     def forward(self, image: Tensor) -> Any:
+        """See ``Detector.forward_static``."""
         return self.detector.forward_static(image)
 
 

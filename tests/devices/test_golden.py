@@ -126,7 +126,7 @@ def test_cuts_do_not_forgive_half_of_a_list(patch_bundle: Bundle) -> None:
         return Detections(boxes[:count], expected.scores[:count], expected.labels[:count])
 
     assert _replay(patch_bundle, [expected], first(10), rows=50).detections == 20
-    with pytest.raises(UserError, match="9 of 20 detections are there"):
+    with pytest.raises(UserError, match="only 9 of 20 detections match"):
         _replay(patch_bundle, [expected], first(9), rows=50)
-    with pytest.raises(UserError, match="it finds nothing where 2 detections are expected"):
+    with pytest.raises(UserError, match="it detects nothing where 2 detections are expected"):
         _replay(patch_bundle, [first(2)], Detections.empty(), rows=50)

@@ -71,5 +71,5 @@ def test_a_device_that_stretches_a_letterbox_is_found_out(
     bundle = write_patch_bundle(tmp_path, "patch", SIZES["square-centre"])
     stretched = dataclasses.replace(bundle.spec, input=InputSpec(64, 64))
     session = LocalDevice().load(dataclasses.replace(bundle, spec=stretched), bundle.files[0])
-    with pytest.raises(UserError, match="it decodes or resizes pictures otherwise"):
+    with pytest.raises(UserError, match="it decodes or resizes images differently"):
         session.golden()

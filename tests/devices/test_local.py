@@ -73,7 +73,7 @@ def test_golden_passes(patch_bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("variant", "reason"),
     [
-        ("silent", "does not reproduce the outputs of model.float32.tflite: it finds nothing at all"),
+        ("silent", "does not reproduce the outputs of model.float32.tflite: it detects nothing at all"),
         ("shifted", r"tflite: its boxes are shifted by \(\+0\.050, \+0\.050\).* misses red"),
         ("not_a_number", "not finite"),
     ],

@@ -132,4 +132,4 @@ def test_silent_runtime_is_refused(
 ) -> None:
     bundle = write_patch_bundle(tmp_path, "silent")
     assert cli.main(["predict", str(bundle.path), str(pictures), "--out", str(tmp_path / "drawn")]) == 2
-    assert "it finds nothing at all" in capsys.readouterr().err
+    assert "it detects nothing at all" in capsys.readouterr().err

@@ -143,8 +143,8 @@ def test_broken_image(
 @pytest.mark.parametrize(
     ("variant", "reason"),
     [
-        ("silent", "this runtime does not reproduce the outputs of model.float32.tflite: it finds nothing at all"),
-        ("shifted", "tflite: its boxes are shifted by (+0.050, +0.050) of the picture; golden case 0: it misses"),
+        ("silent", "this runtime does not reproduce the outputs of model.float32.tflite: it detects nothing at all"),
+        ("shifted", "tflite: its boxes are shifted by (+0.050, +0.050) of the image; golden case 0: it misses"),
         ("not_a_number", "not finite"),
         ("unnamed", "no signature with the outputs boxes, classes, scores, count"),
     ],

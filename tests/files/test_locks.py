@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -89,3 +91,12 @@ def test_a_lock_whose_file_says_nothing(content: bytes, tmp_path: Path) -> None:
     finally:
         first.kill()
         first.wait()
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(UserError, match=r"cannot lock .*: no locks available; its file system may have no locks"):
+        locked_folder(tmp_path / "run", "training").__enter__()

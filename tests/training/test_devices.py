@@ -36,7 +36,7 @@ def test_as_many_processes_as_leave_each_eight_images(
 
 def test_the_default_stays_one_and_says_what_auto_would_take(cores: Callable[[int], None]) -> None:
     cores(2)
-    config = TrainConfig(accelerator="cpu")
+    config = TrainConfig(accelerator="cpu", batch_size=32)
     chosen, told = choose_devices(config)
     assert chosen == config
     assert told.startswith("one of 2 CPU cores trains; --devices auto takes 2")

@@ -75,7 +75,7 @@ def test_other_errors_keep_their_traceback() -> None:
 def test_want_of_memory_says_what_to_lower(fault: Exception) -> None:
     with (
         pytest.raises(UserError) as error,
-        memory_errors_as_user_errors(TrainConfig()),
+        memory_errors_as_user_errors(TrainConfig(batch_size=32)),
         faults_as_user_errors(Path("run"), processes=1),
     ):
         raise fault
@@ -90,7 +90,7 @@ def test_memory_that_really_runs_out_is_told() -> None:
     for allocate in (lambda: torch.empty(1 << 50), lambda: np.ones(1 << 50)):
         with (
             pytest.raises(UserError, match="the main memory has run out; lower --batch-size"),
-            memory_errors_as_user_errors(TrainConfig()),
+            memory_errors_as_user_errors(TrainConfig(batch_size=32)),
         ):
             allocate()
 

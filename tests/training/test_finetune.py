@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import tyro
 
+from mobiledet import cli
 from mobiledet.checkpoint import load_checkpoint
 from mobiledet.detectors import DETECTORS, detector_from_spec
 from mobiledet.errors import UserError
-from mobiledet.spec import InputSpec, ModelSpec
+from mobiledet.spec import InputSpec, ModelSpec, image_sides
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.finetune import class_tensors, load_start_weights
+from mobiledet.training.recipes import base_config_of_arguments
+from mobiledet.training.setup import describe_data, load_data, make_spec
 
 Settings = Callable[[Path], TrainConfig]
 
@@ -84,6 +88,36 @@ def test_class_layers_are_in_the_head(detector: str) -> None:
     names = class_tensors(spec)
     assert names
     assert not any(name.startswith(("backbone.", "neck.")) for name in names)
+
+
+def test_the_command_line_takes_the_network_of_the_checkpoint(trained: TrainResult) -> None:
+    spec = load_checkpoint(trained.best).spec
+    words = ["--init", str(trained.best)]
+    config = tyro.cli(TrainConfig, default=base_config_of_arguments(words), args=words)
+    assert (config.backbone, config.detector) == (spec.backbone, spec.detector)
+    assert image_sides(config.image_size) == (spec.input.height, spec.input.width)
+    tuned = base_config_of_arguments([*words, "--recipe", "finetune"])
+    assert (tuned.backbone, tuned.epochs) == (spec.backbone, 20)
+    other = base_config_of_arguments([*words, "--recipe", "nanodet_plus_m_320"])
+    assert (other.backbone, other.image_size) == ("shufflenet_v2_1x", 320)
+    words += ["--image-size", "128", "--resize", "letterbox"]
+    changed = tyro.cli(TrainConfig, default=base_config_of_arguments(words), args=words)
+    assert (changed.backbone, changed.image_size, changed.resize) == (spec.backbone, 128, "letterbox")
+
+
+def test_random_weights_for_few_images_are_reported(tiny_shapes: Path) -> None:
+    config = TrainConfig(data=str(tiny_shapes))
+    train_set, val_set = load_data(config)
+    spec = make_spec(config, train_set)
+    for pretrained, is_reported in (("", True), ("imagenet", False)):
+        lines = describe_data(dataclasses.replace(config, pretrained=pretrained), spec, train_set, val_set)
+        assert any("--init nanodet_plus_m_320" in line for line in lines) == is_reported
+
+
+def test_a_file_or_name_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--init", "nanodet", "--out", str(tmp_path / "run")]) == 2
+    assert "no checkpoint at nanodet, and no published detector has that name" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_network(settings: Settings, trained: TrainResult, tmp_path: Path) -> None:

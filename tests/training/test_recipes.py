@@ -60,7 +60,7 @@ def test_option_wins_over_recipe_and_recipe_over_default() -> None:
 
 
 def test_qat_is_short_and_careful_by_default() -> None:
-    config = from_words("--qat", "--init", "best.ckpt")
+    config = from_words("--qat")
     assert (config.qat, config.epochs, config.lr) == (True, 3, 5e-4)
     assert from_words("--qat", "--lr=0.1", "--epochs", "9").lr == 0.1
     assert from_words("--no-qat") == TrainConfig()

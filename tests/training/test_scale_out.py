@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,19 @@ from mobiledet.training.config import TrainConfig
 from mobiledet.training.launch import adopt_environment, launched_world
 
 SCRIPT = Path(__file__).parent / "norm_free_run.py"
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
 
-def run(data: Path, folder: Path, *options: str, launcher: list[str]) -> list[dict[str, Any]]:
-    """Train two epochs; returns the records of all processes."""
+def two_nodes() -> list[list[str]]:
+    """The launchers of two machines, which are this one twice."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = ["--master-addr=127.0.0.1", f"--master-port={free.getsockname()[1]}"]
+    return [[*TORCHRUN, "--nnodes=2", f"--node-rank={rank}", "--nproc-per-node=1", *address] for rank in range(2)]
+
+
+def run(data: Path, folder: Path, *options: str, launchers: list[list[str]]) -> list[dict[str, Any]]:
+    """Train two epochs, with one command for each launcher; returns the records of all processes."""
     arguments = [
         f"--data={data}",
         f"--out={folder / 'run'}",
@@ -33,10 +42,10 @@ def run(data: Path, folder: Path, *options: str, launcher: list[str]) -> list[di
         *options,
     ]
     folder.mkdir()
-    done = subprocess.run(
-        [*launcher, str(SCRIPT), str(folder / "record"), *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    commands = [[*launcher, str(SCRIPT), str(folder / "record"), *arguments] for launcher in launchers]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), errors
     return [json.loads(path.read_text()) for path in sorted(folder.glob("record.*.json"))]
 
 
@@ -75,7 +84,7 @@ PLAIN = ("--augmentation=flip",)
 @pytest.fixture(scope="module")
 def alone(equal_boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The record of one process."""
-    return run(equal_boxes, tmp_path_factory.mktemp("runs") / "alone", *PLAIN, launcher=[sys.executable])[0]
+    return run(equal_boxes, tmp_path_factory.mktemp("runs") / "alone", *PLAIN, launchers=[[sys.executable]])[0]
 
 
 def assert_same_training(records: list[dict[str, Any]], alone: dict[str, Any]) -> None:
@@ -95,8 +104,17 @@ def assert_same_training(records: list[dict[str, Any]], alone: dict[str, Any]) -
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
 
 
-def test_two_processes_of_torchrun(equal_boxes: Path, alone: dict[str, Any], tmp_path: Path) -> None:
-    records = run(equal_boxes, tmp_path / "two", *PLAIN, launcher=TORCHRUN)
+@pytest.mark.parametrize(
+    "launchers",
+    [
+        pytest.param(two_nodes(), id="two nodes"),
+        pytest.param([[*TORCHRUN, "--standalone", "--nproc-per-node=2"]], id="one", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_two_processes_of_torchrun(
+    launchers: list[list[str]], equal_boxes: Path, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    records = run(equal_boxes, tmp_path / "two", *PLAIN, launchers=launchers)
     assert len(records) == 2
     assert_same_training(records, alone)
     training = load_checkpoint(Path(records[0]["folder"]) / "last.ckpt").training
@@ -105,7 +123,7 @@ def test_two_processes_of_torchrun(equal_boxes: Path, alone: dict[str, Any], tmp
 
 
 def test_batch_in_parts(equal_boxes: Path, alone: dict[str, Any], tmp_path: Path) -> None:
-    records = run(equal_boxes, tmp_path / "parts", *PLAIN, "--accumulate=2", launcher=[sys.executable])
+    records = run(equal_boxes, tmp_path / "parts", *PLAIN, "--accumulate=2", launchers=[[sys.executable]])
     assert_same_training(records, alone)
     # the parts follow each other in the order of the batch
     assert [step["images"] for step in records[0]["steps"]] == [step["images"] for step in alone["steps"]]

@@ -10,6 +10,10 @@ from torchvision.models.detection.ssd import SSD
 
 from mobiledet import __version__, cli
 from mobiledet.bundle import Bundle, open_bundle
+from mobiledet.checkpoint import load_checkpoint
+from mobiledet.training.config import TrainConfig
+from mobiledet.training.finetune import with_start_checkpoint
+from mobiledet.training.recipes import base_config
 from mobiledet.zoo.catalogue import ZOO
 from mobiledet.zoo.fetch import cached_file, digest
 from mobiledet.zoo_bundle import find_bundle
@@ -55,14 +59,29 @@ def test_other_words_are_paths(offline: Path) -> None:
     assert find_bundle(Path("x.mobiledet")) == Path("x.mobiledet")
 
 
-@pytest.mark.exhaustive
-def test_from_weights_to_boxes(
-    offline: Path, ssdlite: SSD, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def published(offline: Path, ssdlite: SSD, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights in the cache, as if they had been downloaded."""
     file = cached_file(NAME, ZOO[NAME].file_name)
     file.parent.mkdir(parents=True)
     torch.save(ssdlite.state_dict(), file)
     monkeypatch.setitem(ZOO, NAME, dataclasses.replace(ZOO[NAME], sha256=digest(file)[:8]))
+
+
+@pytest.mark.usefixtures("published")
+def test_training_starts_from_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    config = base_config(recipe="", qat=False, resume=None, init=Path(NAME))
+    assert (config.backbone, config.detector, config.image_size) == (ZOO[NAME].backbone, "ssdlite", "320")
+    start = with_start_checkpoint(TrainConfig(init=Path(NAME))).init
+    assert start is not None
+    assert load_checkpoint(start).spec.origin is not None
+    assert capsys.readouterr().err == f"{NAME} is imported once, into {start}\n"
+    assert with_start_checkpoint(TrainConfig(pretrained=NAME)).pretrained == str(start)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("published")
+def test_from_weights_to_boxes(offline: Path, photo: Path, tmp_path: Path) -> None:
     assert cli.main(["predict", NAME, str(photo), "--out", str(tmp_path / "drawn")]) == 0
     bundle = open_bundle(kept(offline))
     assert bundle.spec.origin is not None

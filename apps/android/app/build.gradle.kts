@@ -12,7 +12,7 @@ android {
         targetSdk = libs.versions.compile.sdk.get().toInt()
         versionCode = 2
         versionName = "0.2.0"
-        // phones, and emulators on computers; the processors of 32 bits are those of phones of before 2016
+        // phones, and emulators on computers; 32-bit processors are those of phones from before 2016
         ndk.abiFilters += listOf("arm64-v8a", "x86_64")
     }
 
@@ -24,7 +24,7 @@ android {
     }
 
     androidResources {
-        noCompress += "mobiledet" // weights hardly shrink
+        noCompress += "mobiledet" // weights hardly compress
     }
 
     testOptions.unitTests.isIncludeAndroidResources = true

@@ -1,9 +1,9 @@
-"""Compile and run what of apps/android runs without a phone; `make test-android` calls this.
+"""Compile apps/android and run everything that works without a phone; `make test-android` calls this.
 
-Kotlin's compiler and all libraries come from Maven Central into ~/.cache/mobiledet/android. The core is compiled as for
-the oldest supported Android, its tests run on the JVM with the vectors of apps/testdata, and its agent is held against
-the conformance and fault tests. The Android part is compiled against the classes of Android and TensorFlow Lite, and as
-far as Robolectric can run it, it is run.
+Kotlin's compiler and all libraries are downloaded from Maven Central to ~/.cache/mobiledet/android. The core is
+compiled for the oldest supported Android, its tests run on the JVM with the vectors of apps/testdata, and its agent
+is tested with the conformance and fault tests. The Android part is compiled against the classes of Android and
+TensorFlow Lite, and run as far as Robolectric supports it.
 """
 
 import argparse
@@ -24,12 +24,12 @@ ANDROID = HERE.parent
 APPS = ANDROID.parent
 TESTDATA = APPS / "testdata"
 COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
-OLD_JAVA = "8"  # what Android 8 has of Java's classes
+OLD_JAVA = "8"  # the Java classes of Android 8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("core", "shell"), help="check one part alone")
+    parser.add_argument("--only", choices=("core", "shell"), help="check only one part")
     only = parser.parse_args().only
     check = Check(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mobiledet" / "android")
     core = check.core()
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 class Check:
-    """The steps, in a folder that keeps libraries and compiled classes."""
+    """The steps; libraries and compiled classes are kept in the cache folder."""
 
     def __init__(self, cache: Path) -> None:
         pom = HERE / "pom.xml"
@@ -67,17 +67,17 @@ class Check:
         self.agent_tests([out, *classes])
 
     def agent_tests(self, class_path: Sequence[Path]) -> None:
-        """Conformance, faults and pictures of all sizes, against the agent in a process of its own."""
+        """Test conformance, faults and images of all sizes, against the agent in a separate process."""
         program = ["java", "-cp", joined(class_path), "dev.mobiledet.core.agent.ReplayAgentKt"]
         os.environ["MOBILEDET_REPLAY_AGENT"] = shlex.join(program)
         tests = APPS.parent / "tests" / "devices" / "agent" / "test_replay_agents.py"
         run([sys.executable, "-m", "pytest", "-q", f"--rootdir={APPS.parent}", str(tests)])
         for bundle in ("good", "letterbox.zip"):
             self.pictures(program, TESTDATA / "bundles" / bundle)
-        print("android: pictures of all sizes give the host's boxes, stretched and in a letterbox")
+        print("android: images of all sizes give the host's boxes, stretched and in a letterbox")
 
     def pictures(self, program: Sequence[str], bundle: Path) -> None:
-        """Pictures of all sizes to the agent, for a model that does not exist."""
+        """Send images of all sizes to the agent, whose model is a double."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             replay = Replay(bundle, folder)
@@ -104,7 +104,7 @@ class Check:
         self.shell_tests([app, library, core])
 
     def shell_tests(self, modules: Sequence[Path]) -> None:
-        """Run in Robolectric what needs neither LiteRT's library nor a camera."""
+        """Run the tests in Robolectric that need neither LiteRT's library nor a camera."""
         out = self.out / "android-test.jar"
         tests = [ANDROID / name / "src" / "test" for name in ("mobiledet-android", "app")]
         robolectric = [*modules, *self.jars("core"), *self.jars("robolectric"), *self.jars("test"), *self.jars("shell")]
@@ -121,7 +121,7 @@ class Check:
                 self.junit([Path(folder), out, *libraries, *platform], [module], options)
 
     def configure(self, folder: Path) -> None:
-        """Tell Robolectric where the manifest lies, as the Android Gradle plugin would."""
+        """Tell Robolectric the location of the manifest, as the Android Gradle plugin would."""
         settings = folder / "com" / "android" / "tools" / "test_config.properties"
         settings.parent.mkdir(parents=True)
         manifest = ANDROID / "app" / "src" / "main" / "AndroidManifest.xml"
@@ -144,7 +144,7 @@ class Check:
         run(["java", *properties, "-cp", joined(class_path), "org.junit.runner.JUnitCore", *classes])
 
     def jars(self, profile: str) -> list[Path]:
-        """The libraries of a profile of pom.xml, from Maven Central when they are not there yet."""
+        """The libraries of a profile in pom.xml, downloaded from Maven Central if they are missing."""
         folder = self.libraries / profile
         if not (folder / "done").exists():
             print(f"android: fetch libraries: {profile}", flush=True)
@@ -173,7 +173,7 @@ def joined(paths: Sequence[Path]) -> str:
 
 
 def run(command: Sequence[str]) -> None:
-    """Run a program; end with its status when it fails."""
+    """Run a program; exit with its status if it fails."""
     try:
         done = subprocess.run(command, check=False)
     except FileNotFoundError:

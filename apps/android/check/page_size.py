@@ -1,4 +1,4 @@
-"""Whether the native libraries of an APK, AAB or AAR can be loaded on phones whose memory pages are of 16 KB.
+"""Check whether the native libraries of an APK, AAB or AAR can be loaded on phones with memory pages of 16 KB.
 
 python apps/android/check/page_size.py FILE...
 
@@ -51,7 +51,7 @@ def problems(path: Path) -> Iterator[str]:
 
 
 def segment_alignments(library: bytes) -> list[int] | None:
-    """Alignments of the loaded segments of a 64-bit library; None of a 32-bit one.
+    """Alignments of the loaded segments of a 64-bit library; None for a 32-bit one.
 
     Raises:
         ValueError: it is no library that Android loads.

@@ -1,4 +1,4 @@
-"""Pictures of many sizes through an agent whose device replays: boxes must be those of the host, and inputs to the bit.
+"""Send images of many sizes to an agent that replays outputs: boxes must equal the host's, and inputs to the bit.
 
 The outputs are made up and recorded for the input that the host makes of each picture. An agent that decodes or
 resizes a picture differently asks for an input that nobody has recorded, and fails.
@@ -27,7 +27,7 @@ Outputs = dict[str, np.ndarray]
 
 
 class Replay:
-    """Pictures in a folder, and what is to be found in them.
+    """Images in a folder, and the expected detections in them.
 
     Args:
         bundle: a folder or zip; its model file is never run.
@@ -44,7 +44,7 @@ class Replay:
             self._outputs[path] = self._made_up(random)
 
     def recordings(self, known: Path) -> str:
-        """Those of the golden inputs, whose outputs a file holds in their order, and of the pictures, as JSON."""
+        """Recordings for the golden inputs, whose outputs a file contains in order, and for the images, as JSON."""
         golden = self._bundle.golden(self._bundle.files[0])
         cases = [
             {**recorded, "input_sha256": hashlib.sha256(case.image.tobytes()).hexdigest()}
@@ -57,7 +57,7 @@ class Replay:
         return json.dumps({"cases": cases})
 
     def differences(self, url: str, token: str) -> Iterator[str]:
-        """What an agent finds otherwise; nothing when all is well."""
+        """Descriptions of wrong detections of an agent; empty if there are none."""
         file = self._bundle.files[0]
         with closing(AgentDevice(url, token)) as device:
             session = device.load(self._bundle, file)

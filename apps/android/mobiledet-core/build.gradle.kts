@@ -19,7 +19,7 @@ kotlin {
 }
 
 tasks.compileKotlin {
-    // what Android 8 has of Java's classes; the tests may use newer ones
+    // only the Java classes of Android 8; the tests may use newer ones
     compilerOptions.freeCompilerArgs.add("-Xjdk-release=8")
 }
 

@@ -1,4 +1,4 @@
-"""What the App Store refuses at upload, looked for in project.yml before anything is built.
+"""Check project.yml for what the App Store would refuse at upload.
 
 python apps/ios/Checks/store_rules.py [project.yml]
 
@@ -21,7 +21,7 @@ ALL = {PORTRAIT, UPSIDE_DOWN, "UIInterfaceOrientationLandscapeLeft", "UIInterfac
 IPAD = "2"  # among the families of devices
 ICON_SIDE = 1024
 RGB = 2  # colour type of a PNG file: no transparency, no palette
-# what asks the person, by words of the sources that use it
+# permission texts, by terms in the sources that need them
 PERMISSIONS = {
     "NSCameraUsageDescription": r"AVCaptureDevice\b",
     "NSMicrophoneUsageDescription": r"for: \.audio",
@@ -92,7 +92,7 @@ def _icon(files: list[Path], settings: dict[str, Any]) -> Iterator[str]:
 def main(arguments: list[str]) -> int:
     project = Path(arguments[0]) if arguments else Path(__file__).parents[1] / "project.yml"
     found = list(problems(project))
-    print("\n".join(found) or "no rule of the store is broken, as far as the project's text tells")
+    print("\n".join(found) or "no rule of the store is broken, as far as the project file shows")
     return 1 if found else 0
 
 

@@ -1,1 +1,1 @@
-"""What ``generate.py`` writes, one module for each subject."""
+"""The cases that ``generate.py`` writes, one module for each subject."""

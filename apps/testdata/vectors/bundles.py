@@ -1,4 +1,4 @@
-"""Bundles that open, and bundles that must be refused. Their model files are no models: nothing runs them."""
+"""Bundles that open, and bundles that must be refused. Their model files are not real models: nothing runs them."""
 
 import dataclasses
 import hashlib
@@ -56,7 +56,7 @@ Files = dict[str, bytes]
 
 
 def golden() -> Golden:
-    """Two inputs and a picture, and what each file gives for them, by decree."""
+    """Two inputs and an image, with invented outputs of each file for them."""
     ramps = [np.arange(SIDE * SIDE * 3).reshape(SIDE, SIDE, 3) * (index + 3) for index in range(2)]
     picture = np.random.RandomState(4).randint(0, 256, (24, 70, 3)).astype(np.uint8)
     cases = [
@@ -80,7 +80,7 @@ def _outputs(lower: float) -> tuple[GoldenOutputs, ...]:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """A PNG file that is the same with every version of zlib: nothing in it is packed."""
+    """A PNG file that is the same with every version of zlib, because it is not compressed."""
     height, width = pixels.shape[:2]
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
     parts = [
@@ -96,7 +96,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 @contextmanager
 def good_bundle() -> Iterator[Path]:
-    """The folder of a sound bundle, for as long as the block lasts."""
+    """The folder of a valid bundle, within a ``with`` block."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tflite, package = folder / "a.tflite", folder / "a.mlpackage"
@@ -110,7 +110,7 @@ def good_bundle() -> Iterator[Path]:
         ]
         root = write_bundle(folder / "tiny.mobiledet", SPEC, sources, golden()).root
         listing = json.loads((root / "bundle.json").read_text())
-        # the fields of today: those that files get later have defaults, and older bundles still open
+        # the current fields: later ones have defaults, so that older bundles can be opened
         listing["files"] = [{field: file[field] for field in FILE_FIELDS} for file in listing["files"]]
         (root / "bundle.json").write_text(json.dumps(listing, indent=1) + "\n")
         write_checksums(root)
@@ -118,14 +118,14 @@ def good_bundle() -> Iterator[Path]:
 
 
 def good_files() -> Files:
-    """Content of each file of the sound bundle, by its path."""
+    """Content of each file of the valid bundle, by path."""
     with good_bundle() as root:
         paths = sorted(path for path in root.rglob("*") if path.is_file())
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
 def bundle_cases(folder: Path) -> list[dict[str, Any]]:
-    """Write the bundles; what each of them is."""
+    """Write the bundles, and return a description of each."""
     good = good_files()
     shutil.rmtree(folder)
     for name, content in good.items():
@@ -152,7 +152,7 @@ def bundle_cases(folder: Path) -> list[dict[str, Any]]:
 
 
 def operating_point(thresholds: Any, listing: dict[str, Any], bundle: Bundle) -> dict[str, Any]:
-    """A listing whose first file has thresholds; the second has none and says so."""
+    """A listing whose first file has thresholds, and whose second file has null."""
     point = {
         "thresholds": thresholds,
         "classes": [
@@ -208,7 +208,7 @@ def _recorded(bundle: Bundle, file: ModelFile) -> dict[str, Any]:
 
 
 def _refused(folder: Path, good: Files, bundle: Bundle) -> list[dict[str, Any]]:
-    """Write what is no sound bundle; ``mentions`` is a part of a good message."""
+    """Write invalid bundles; ``mentions`` is contained in a good error message."""
     cases = []
 
     def case(name: str, kind: str, mentions: str, files: Mapping[str, bytes]) -> None:
@@ -216,7 +216,7 @@ def _refused(folder: Path, good: Files, bundle: Bundle) -> list[dict[str, Any]]:
         cases.append({"file": f"{name}.zip", "opens": False, "kind": kind, "mentions": mentions})
 
     def relisted(change: Mapping[str, Any], without: str = "") -> Files:
-        """Another listing, of the right checksum."""
+        """Another listing, with the right checksum."""
         listing = {**json.loads(good["bundle.json"]), **change}
         listing.pop(without, None)
         return with_sums({**good, "bundle.json": json.dumps(listing).encode()})
@@ -290,7 +290,7 @@ def with_sums(files: Mapping[str, bytes]) -> Files:
 
 
 def recordings() -> list[dict[str, Any]]:
-    """Outputs for each golden input of the sound bundle, as its model file would give them; padded to all rows."""
+    """Outputs of the model file for each golden input of the valid bundle, padded to all rows."""
     rows, found, made = SPEC.nms.max_detections, [], golden()
     for case, outputs in zip(made.cases, made.files[MODEL].outputs, strict=True):
         missing = rows - len(outputs.scores)
@@ -307,7 +307,7 @@ def recordings() -> list[dict[str, Any]]:
 
 
 def _zip(path: Path, files: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> None:
-    """A zip that is the same whenever it is written."""
+    """A zip whose bytes do not depend on the time."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name, EPOCH)

@@ -1,4 +1,4 @@
-"""Outputs of a model file: as boxes in pixels, and held against the expected ones."""
+"""Outputs of a model file: as boxes in pixels, and compared with the expected ones."""
 
 import dataclasses
 import math
@@ -19,14 +19,14 @@ from mobiledet.spec import InputSpec, ModelSpec, NmsSpec
 LABELS = ("circle", "square", "ring")
 CATEGORY_IDS = (3, 5, 90)
 TOLERANCES = {"cpu": {"iou": 0.99, "score": 0.001}, "accelerated": {"iou": 0.9, "score": 0.05}}
-# JSON knows no other numbers than finite ones
+# JSON has only finite numbers
 NOT_NUMBERS = {"NaN": math.nan, "Infinity": math.inf}
 
 Outputs = dict[str, np.ndarray]
 
 
 def detection_cases() -> list[dict[str, Any]]:
-    """Raw outputs and the size of an image; boxes in its pixels, or what is wrong with the outputs."""
+    """Raw outputs and the size of an image; boxes in its pixels, or whether the outputs are invalid."""
     random = np.random.RandomState(1)
     corners = random.rand(6, 2).astype(np.float32)
     outputs = {
@@ -73,7 +73,7 @@ def _case(outputs: Outputs, height: int, width: int) -> dict[str, Any]:
 
 
 def _numbers(values: np.ndarray) -> Any:
-    """Numbers of JSON; a text stands for what JSON does not know."""
+    """Numbers in JSON; NaN and infinity as text."""
     if values.ndim > 1:
         return [_numbers(row) for row in values]
     names = {str(value): name for name, value in NOT_NUMBERS.items()}
@@ -81,7 +81,7 @@ def _numbers(values: np.ndarray) -> Any:
 
 
 def shown_cases() -> list[dict[str, Any]]:
-    """What is shown of detections: by a score, by thresholds of each class, by neither."""
+    """Shown detections: by a score, by thresholds of each class, or by neither."""
     scores, labels = [0.9, 0.5, 0.45, 0.40625, 0.3125, 0.25, 0.125], [0, 1, 2, 1, 0, 2, 1]
     found = Detections(np.zeros((7, 4), np.float32), np.array(scores, np.float32), np.array(labels))
     cases = []

@@ -1,4 +1,4 @@
-"""Texts of SHA256SUMS and of golden.json, sound and broken."""
+"""Texts of SHA256SUMS and golden.json, valid and malformed."""
 
 import json
 import tempfile
@@ -15,7 +15,7 @@ A, B = "0" * 64, "0123456789abcdef" * 4
 
 
 def sums_cases() -> list[dict[str, Any]]:
-    """Texts of SHA256SUMS: the checksum of each path in it, or null where it is malformed."""
+    """Texts of SHA256SUMS: the checksum of each path in it, or null if it is malformed."""
     texts = [
         "",
         f"{A}  a\n",

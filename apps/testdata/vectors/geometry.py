@@ -1,4 +1,4 @@
-"""Pictures and places in them: resized to the model's input, turned as the EXIF tag says."""
+"""Images and points in them: resized to the model's input, turned by the EXIF orientation."""
 
 import base64
 import dataclasses
@@ -15,7 +15,7 @@ from mobiledet.placement import Placement
 from mobiledet.spec import PLACEMENTS, SAMPLINGS, InputSpec
 
 ORIENTATION_TAG = 0x0112
-# size of the picture; wide, tall, odd, of the input's size and shape, thin, with blocks
+# size of the image; wide, tall, odd, of the input's size and shape, thin, with blocks
 LETTERBOXES = [
     ((24, 70), InputSpec(32, 32, resize="letterbox")),
     ((70, 24), InputSpec(32, 32, resize="letterbox", placement="top-left")),
@@ -33,7 +33,7 @@ SHORT = 3  # type of an EXIF value
 
 
 def resize_cases() -> list[dict[str, Any]]:
-    """Small images and what ``mobiledet.data.resize`` makes of them, to the bit."""
+    """Small images and their results of ``mobiledet.data.resize``, to the bit."""
     random = np.random.RandomState(0)  # its stream is the same in every version of numpy
     sizes = [
         ((32, 32), (32, 32)),
@@ -76,7 +76,7 @@ def _rule(spec: InputSpec) -> dict[str, str]:
 
 
 def placement_cases() -> list[dict[str, Any]]:
-    """Where pictures lie in inputs, and boxes as fractions of an input in pixels of the picture."""
+    """Positions of images in inputs, and boxes as fractions of the input and in pixels of the image."""
     random = np.random.RandomState(5)
     inputs = [
         InputSpec(160, 96),
@@ -114,7 +114,7 @@ def placement_cases() -> list[dict[str, Any]]:
 
 
 def orientation_cases() -> list[dict[str, Any]]:
-    """A stored picture of 3 x 2 pixels, its upright form for each of EXIF's eight orientations, points and boxes.
+    """A stored image of 3 x 2 pixels, its upright form for each of EXIF's eight orientations, points and boxes.
 
     Places are in pixels with (0, 0) at the top left corner of the top left pixel, as everywhere.
     """
@@ -145,14 +145,14 @@ def orientation_cases() -> list[dict[str, Any]]:
 
 
 def _upright(x: float, y: float, width: float, height: float, orientation: int) -> tuple[float, float]:
-    """Where a point of the stored picture comes to lie."""
+    """Convert a point of the stored image to the upright one."""
     right, below = width - x, height - y
     places = [(x, y), (right, y), (right, below), (x, below), (y, x), (below, x), (below, right), (y, right)]
     return places[orientation - 1]
 
 
 def exif_cases() -> list[dict[str, Any]]:
-    """Heads of picture files, without pixels, and the orientation that stands in them; 1 where none does."""
+    """Heads of image files, without pixels, and their orientation; 1 if they have none."""
     cases = [("no EXIF", _jpeg(b""), 1), ("no picture", b"GIF89a" + bytes(20), 1), ("empty", b"", 1)]
     for orientation in (1, 3, 6, 8):
         for order in ("II", "MM"):

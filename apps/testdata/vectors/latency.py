@@ -1,4 +1,4 @@
-"""Latency samples and what they say; when a warm-up is steady."""
+"""Latency samples and their statistics; whether a warm-up is steady."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from mobiledet.devices.timing import is_steady
 from mobiledet.evaluation.latency import LatencyStats
 
-# an interval of p50 by resampling is the host's work
+# only the host computes the bootstrap interval of p50
 TOLD = ("n", "mean_ms", "std_ms", "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "throttled")
 
 
@@ -38,7 +38,7 @@ def latency_cases() -> list[dict[str, Any]]:
 
 
 def steady_cases() -> list[dict[str, Any]]:
-    """Runs of a warm-up, and whether it is steady with so many ``warmup_runs``."""
+    """Runs of a warm-up, and whether it is steady with a number of ``warmup_runs``."""
     cases = []
     for warmup_runs, runs in (
         (0, [5]),

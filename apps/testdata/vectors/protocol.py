@@ -1,4 +1,4 @@
-"""Messages of the agent protocol, sound and broken; batches of images; requests to an agent and what it answers."""
+"""Messages of the agent protocol, valid and invalid; batches of images; requests to an agent and its replies."""
 
 import base64
 import dataclasses
@@ -63,7 +63,7 @@ MESSAGES: tuple[Any, ...] = (
     SessionInfo("s2", "f" * 64, DEVICE, Execution("gpu", "gpu", None, 4)),
     GoldenReport(3, 17, 0.998, 1e-05),
     FoundLine(0, 480, 640, ((0.5, 1.25, 100.0, 200.0),), (0.875,), (2,), StageTimes(1, 2, 3, 4)),
-    FoundLine(1, 0, 0, (), (), (), None, "it is not a picture of a known format"),
+    FoundLine(1, 0, 0, (), (), (), None, "it is not an image of a known format"),
     BENCH_REQUEST,
     JobInfo("j1", "running"),
     JobInfo("j1", "done", SAMPLES),
@@ -74,7 +74,7 @@ RECEIVED = (SessionRequest, BenchRequest)
 
 
 def message_cases() -> list[dict[str, Any]]:
-    """Each message of the protocol; and the requests with one thing wrong in them."""
+    """Each message of the protocol, and requests with one error each."""
     cases = [_case(type(message), to_bytes(message), valid=True) for message in MESSAGES]
     for message in MESSAGES:
         if isinstance(message, RECEIVED):
@@ -90,7 +90,7 @@ def message_cases() -> list[dict[str, Any]]:
 
 
 def _bound_cases() -> list[dict[str, Any]]:
-    """Requests with a number or text at its bound, and beyond it."""
+    """Requests with a number or text at its limit, and beyond it."""
     session, bench = to_bytes(SESSION_REQUEST).decode(), to_bytes(BENCH_REQUEST).decode()
     huge = ("-1", str(1 << 31), "9" * 400, "1e999")
     texts = [session.replace('"threads":0', f'"threads":{value}') for value in ("512", "513", *huge)]
@@ -105,7 +105,7 @@ def _bound_cases() -> list[dict[str, Any]]:
 
 
 def _message(kind: type, content: bytes) -> dict[str, Any]:
-    """A request, and whether this package's agent takes it."""
+    """A request, and whether this package's agent accepts it."""
     try:
         from_bytes(kind, content)
     except ValueError:
@@ -121,7 +121,7 @@ def _case(kind: type, content: bytes, valid: bool) -> dict[str, Any]:
 
 
 def _damaged(message: Any) -> list[dict[str, Any]]:
-    """The message without each field, with each field of another type, and with a field too many."""
+    """The message without each field, with each field of another type, and with an additional field."""
     values = dataclasses.asdict(message)
     damaged = [{**values, "thread": 1}]
     for name, value in values.items():
@@ -134,7 +134,7 @@ def _damaged(message: Any) -> list[dict[str, Any]]:
 
 
 def batch_cases() -> list[dict[str, Any]]:
-    """Bodies of the image mode, each image with its length before it; and of the tensor mode, by their length."""
+    """Bodies of the image mode, each image after its length; and of the tensor mode, by their length."""
 
     def row(*images: bytes) -> bytes:
         return b"".join(len(image).to_bytes(4, "big") + image for image in images)
@@ -156,7 +156,7 @@ def batch_cases() -> list[dict[str, Any]]:
 
 
 def exchange_cases(bundles: Path) -> list[dict[str, Any]]:
-    """Requests to an agent that holds no bundle yet, in this order, and the status and code of each reply.
+    """Requests to an agent without bundles, in this order, and the status and code of each reply.
 
     None of them needs a model that runs. ``auth`` is the value of the header; TOKEN stands for the agent's token.
     """

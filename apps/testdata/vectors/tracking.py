@@ -1,4 +1,4 @@
-"""Scenes of detections, the tracks that come of them, and what is counted; right to the last bit."""
+"""Scenes of detections, their tracks and counts; exact to the bit."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ NOT_NUMBERS = {"nan": "NaN", "inf": "Infinity"}
 
 
 def tracking_cases() -> list[dict[str, Any]]:
-    """Each a scene with other settings."""
+    """Scenes with different settings."""
     still = (10, 10, 30, 50)
     cases = [
         _case("two walkers meet", _walkers(40)),
@@ -131,7 +131,7 @@ def _flickering(count: int) -> list[list[Row]]:
 
 
 def _crowd(seed: int, count: int = 10, frames: int = 36) -> list[list[Row]]:
-    """Boxes that wander, are missed, weak or invented, in an order that changes."""
+    """Boxes that move, are missed, weak or invented, in a changing order."""
     random = np.random.RandomState(seed)
     corner, size = random.uniform(0, [100, 60], (count, 2)), random.uniform([8, 14], [20, 40], (count, 2))
     drift, labels = random.normal(0, 1.5, (count, 2)), random.randint(0, 2, count)

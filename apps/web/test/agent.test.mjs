@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Agent } from "../src/agent/agent.js";
 import { checksum } from "../src/core/checksums.js";
 import { fromOutputs } from "../src/core/detections.js";
-import { placementOf, toPicture } from "../src/core/placement.js";
+import { placementOf, toImage } from "../src/core/placement.js";
 import { bytes, cases, schema } from "../testing/vectors.mjs";
 
 const LIMITS = { body_bytes: 1 << 20, bundle_bytes: 1 << 20, sessions: 2, idle_seconds: 600, wait_seconds: 30 };
@@ -48,7 +48,7 @@ class ReplayingEngine {
     const found = this.recordings[index];
     const outputs = Object.fromEntries(["boxes", "classes", "scores", "count"].map((name) => [name, Float32Array.from([found[name]].flat(2))]));
     const placement = placementOf(height, width, { height: 32, width: 32, resize: "stretch" });
-    return { height, width, ...toPicture(fromOutputs(outputs, 3), placement), times: TIMES, problem: "" };
+    return { height, width, ...toImage(fromOutputs(outputs, 3), placement), times: TIMES, problem: "" };
   }
 }
 
@@ -84,7 +84,7 @@ async function openSession({ ask }, changes = {}) {
   return { request, ...(await ask("POST", "/v1/sessions", JSON.stringify(request))) };
 }
 
-test("the exchanges that every agent answers alike", async () => {
+test("exchanges with a new agent", async () => {
   const { ask } = start();
   for (const item of cases("exchanges").filter(({ auth }) => auth === "Bearer TOKEN")) {
     const body = item.file ? bytes(`bundles/${item.file}`) : (item.text ?? "");
@@ -94,7 +94,7 @@ test("the exchanges that every agent answers alike", async () => {
   }
 });
 
-test("a session passes the golden gate and gives lines", async () => {
+test("a session passes the golden gate and returns lines", async () => {
   const agent = start();
   const { body: session } = await openSession(agent);
   const path = `/v1/sessions/${session.id}`;
@@ -116,10 +116,10 @@ test("zeros fail the golden gate", async () => {
   assert.match(body.error, /all scores are zero/);
 });
 
-test("threads that the page does not have are refused", async () => {
+test("requests for too many threads are refused", async () => {
   const { status, body } = await openSession(start(), { threads: 4 });
   assert.deepEqual([status, body.code], [422, "refused"]);
-  assert.match(body.error, /4 threads are asked for, this page has 1; .*localhost/);
+  assert.match(body.error, /4 threads are requested, but this page has 1; .*localhost/);
 });
 
 test("nothing is measured in the background", async () => {
@@ -141,7 +141,7 @@ test("nothing is measured in the background", async () => {
   assert.equal((await agent.ask("POST", `${path}/images`, new Uint8Array([0, 0, 0, 1, 9]))).status, 200);
 });
 
-test("a benchmark has three cold starts in workers of their own, and its key names it", async () => {
+test("a benchmark has three cold starts in separate workers, and its key identifies it", async () => {
   const agent = start();
   const { body: session } = await openSession(agent);
   const path = `/v1/sessions/${session.id}`;
@@ -160,7 +160,7 @@ test("a benchmark has three cold starts in workers of their own, and its key nam
   assert.deepEqual(agent.engines.map(({ closed }) => closed), [false, true, true, true]);
 });
 
-test("sessions are limited, and one in use is not closed for room", async () => {
+test("sessions are limited, and one in use is not closed for another", async () => {
   const agent = start();
   for (const key of ["1", "2"]) assert.equal((await openSession(agent, { key })).status, 201);
   const third = await openSession(agent, { key: "3" });

@@ -57,7 +57,7 @@ for (const item of cases("bundles")) {
   });
 }
 
-test("a file that has changed since is found out when it is read", async () => {
+test("a changed file is recognised when it is read", async () => {
   const bundle = await open("good.zip");
   bundle.readUnchecked = async () => new Uint8Array([1, 2, 3]);
   await assert.rejects(bundle.read("model.float32.tflite"), /has changed/);

@@ -4,9 +4,9 @@ import { test } from "node:test";
 import { splitBatch } from "../src/core/batch.js";
 import { fromOutputs, shown } from "../src/core/detections.js";
 import { replayGolden, toleranceFor } from "../src/core/golden.js";
-import { plainPicture } from "../src/core/image_file.js";
+import { plainImage } from "../src/core/image_file.js";
 import { turned } from "../src/core/orientation.js";
-import { fromPicture, placementOf, toPicture, visible } from "../src/core/placement.js";
+import { fromImage, placementOf, toImage, visible } from "../src/core/placement.js";
 import { fit } from "../src/core/resize.js";
 import { checkMessage } from "../src/core/schema.js";
 import { mean, percentile, standardDeviation } from "../src/core/statistics.js";
@@ -29,7 +29,7 @@ function close(found, expected, tolerance) {
   found.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) <= tolerance, `${value} is not ${expected[i]}`));
 }
 
-test("pictures become inputs as on the host, to the last bit", () => {
+test("resizing equals the host to the bit", () => {
   for (const { image, resized, ...rule } of cases("resize")) {
     const pixels = decodeBase64(image.base64);
     const expected = decodeBase64(resized.base64);
@@ -39,23 +39,23 @@ test("pictures become inputs as on the host, to the last bit", () => {
   }
 });
 
-test("pictures lie in inputs as on the host, and their boxes with them", () => {
+test("placement and boxes equal the host", () => {
   for (const item of cases("placement")) {
     const [inputHeight, inputWidth] = item.input;
     const placement = placementOf(item.height, item.width, { ...item, height: inputHeight, width: inputWidth });
     assert.deepEqual([placement.top, placement.left, placement.height, placement.width], item.part);
     const labels = [...item.boxes.keys()];
     const fractions = { boxes: item.boxes, scores: labels.map(() => 0.5), labels };
-    const found = toPicture(fractions, placement);
+    const found = toImage(fractions, placement);
     assert.deepEqual(found.boxes, item.in_picture);
     const seen = visible(found, placement);
     assert.deepEqual(seen.boxes, item.visible);
     assert.deepEqual(seen.labels, item.visible_rows);
-    close(fromPicture(found, placement).boxes.flat(), item.boxes.flat(), 1e-5);
+    close(fromImage(found, placement).boxes.flat(), item.boxes.flat(), 1e-5);
   }
 });
 
-test("pictures are turned upright", () => {
+test("images are turned upright", () => {
   for (const { orientation, stored, upright } of cases("orientation")) {
     const found = turned({ ...stored, pixels: withAlpha(decodeBase64(stored.base64)) }, orientation);
     assert.deepEqual([found.height, found.width], [upright.height, upright.width]);
@@ -67,9 +67,9 @@ test("the orientation is read from the file", () => {
   for (const { name, base64, orientation } of cases("exif")) {
     let found = 1;
     try {
-      found = plainPicture(decodeBase64(base64)).orientation;
+      found = plainImage(decodeBase64(base64)).orientation;
     } catch (error) {
-      assert.match(error.message, /not a picture|truncated|broken/, name);
+      assert.match(error.message, /not an image|truncated|broken/, name);
     }
     assert.equal(found, orientation, name);
   }
@@ -80,7 +80,7 @@ test("outputs become detections, or are refused", () => {
   for (const item of cases("detections")) {
     const outputs = Object.fromEntries(["boxes", "classes", "scores", "count"].map((name) => [name, array(item[name])]));
     const placement = placementOf(item.height, item.width, { height: 32, width: 32, resize: "stretch" });
-    const decode = () => toPicture(fromOutputs(outputs, item.category_ids.length), placement);
+    const decode = () => toImage(fromOutputs(outputs, item.category_ids.length), placement);
     if (!item.sound) {
       assert.throws(decode);
       continue;
@@ -92,7 +92,7 @@ test("outputs become detections, or are refused", () => {
   }
 });
 
-test("what is shown follows the thresholds, unless a score is given", () => {
+test("shown detections follow the thresholds, unless a score is given", () => {
   for (const { scores, labels, thresholds, least, shown: expected } of cases("shown")) {
     const found = { boxes: scores.map((_, i) => [i, 0, 1, 1]), scores, labels };
     const kept = shown(found, thresholds, least);
@@ -102,7 +102,7 @@ test("what is shown follows the thresholds, unless a score is given", () => {
   }
 });
 
-test("the golden gate opens for the same detections alone", async () => {
+test("the golden gate accepts only matching detections", async () => {
   const named = ({ boxes_xyxy: boxes, scores, labels }, image) => ({ boxes, scores, labels, image });
   for (const item of cases("gate")) {
     const { name, labels, nms, cut } = item;
@@ -133,7 +133,7 @@ test("a warm-up is steady", () => {
   for (const { infer_ns, warmup_runs, steady } of cases("steady")) assert.equal(isSteady(infer_ns, warmup_runs), steady);
 });
 
-test("messages are taken exactly when they are valid", () => {
+test("messages are accepted only if they are valid", () => {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   for (const { kind, text, base64, valid } of cases("messages")) {
     if (!["SessionRequest", "BenchRequest"].includes(kind)) continue;

@@ -40,7 +40,7 @@ test("both runs and seconds are reached", async () => {
   }
 });
 
-test("the warm-up goes on until it is steady, or says that it never was", async () => {
+test("the warm-up continues until it is steady, or reports that it never was", async () => {
   const settling = await measure({ warmup_runs: 10, warmup_limit_seconds: 10 }, (i) => Math.max(10, 40 - i));
   assert.ok(settling.steady);
   assert.ok(settling.warmup_ns.length >= 30 && settling.warmup_ns.length <= 40);
@@ -48,7 +48,7 @@ test("the warm-up goes on until it is steady, or says that it never was", async 
   assert.ok(!growing.steady);
 });
 
-test("paced runs begin when their image is there, and lost images are not made up for", async () => {
+test("paced runs begin when their image arrives, and missed images are skipped", async () => {
   const timed = await measure({ runs: 5, fps: 20 });
   assert.deepEqual(timed.started_ns.map((ns) => Math.round(ns / MS)), [0, 50, 100, 150, 200]);
   assert.equal(timed.slept.length, 4);
@@ -56,7 +56,7 @@ test("paced runs begin when their image is there, and lost images are not made u
   assert.deepEqual(slow.started_ns.map((ns) => Math.round(ns / MS)), [0, 100, 200, 300, 400, 450]);
 });
 
-test("states are read along the way", async () => {
+test("states are read during the runs", async () => {
   const timed = await measure({ seconds: 1, state_seconds: 0.3 });
   assert.equal(timed.states.length, 5);
   assert.equal(timed.state_ns.length, 5);

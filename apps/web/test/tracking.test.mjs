@@ -7,7 +7,7 @@ import { cases } from "../testing/vectors.mjs";
 
 const tally = (map) => Object.fromEntries([...map].map(([label, count]) => [String(label), count]));
 
-test("objects are followed and counted as on the host, to the last bit", () => {
+test("objects are tracked and counted as on the host, to the bit", () => {
   for (const { name, confident, settings, lines, zones, point, frames } of cases("tracking")) {
     const tracker = new Tracker(confident, settings);
     const counter = new Counter(lines, zones, point);

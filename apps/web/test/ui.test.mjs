@@ -2,20 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { preferred } from "../src/core/choice.js";
-import { Speaker, inWords } from "../src/ui/words.js";
+import { Speaker, describe } from "../src/ui/words.js";
 
-test("int8 is taken where there is one, else the first file", () => {
+test("the default is int8, or else the first file", () => {
   const files = (...precisions) => precisions.map((precision) => ({ precision }));
   assert.equal(preferred(files("float32", "float16", "int8")).precision, "int8");
   assert.equal(preferred(files("float16", "float32")).precision, "float16");
 });
 
-test("what was found is told in words", () => {
-  assert.equal(inWords([]), "nothing found");
-  assert.equal(inWords(["dog", "cat", "dog"]), "3 found: 2 dog, 1 cat");
+test("detections are described in words", () => {
+  assert.equal(describe([]), "nothing detected");
+  assert.equal(describe(["dog", "cat", "dog"]), "3 detected: 2 dog, 1 cat");
 });
 
-test("of many texts one is said every five seconds, a new one for a picture at once", () => {
+test("rate-limited texts are announced every five seconds, others at once", () => {
   const said = [];
   const element = {
     get textContent() {
@@ -27,9 +27,9 @@ test("of many texts one is said every five seconds, a new one for a picture at o
   };
   let now = 0;
   const speaker = new Speaker(element, 5000, () => now);
-  for (; now < 20_000; now += 33) speaker.say(`${now}`, { oneOfMany: true });
+  for (; now < 20_000; now += 33) speaker.say(`${now}`, { rateLimited: true });
   assert.equal(said.length, 4);
-  speaker.say("a picture");
-  speaker.say("a picture");
-  assert.deepEqual(said.slice(4), ["a picture"]);
+  speaker.say("an image");
+  speaker.say("an image");
+  assert.deepEqual(said.slice(4), ["an image"]);
 });

@@ -85,6 +85,7 @@ class SixteenBits(nn.Module):
         self.integers[name] = weights.numel()
 
     def forward(self, image: Tensor) -> Any:
+        """1 x 3 x H x W raw RGB to the outputs of the program."""
         weights = {
             name: torch.ops.coreai.constexpr_blockwise_shift_scale(
                 getattr(self, _buffer(name, "codes")), getattr(self, _buffer(name, "factor"))

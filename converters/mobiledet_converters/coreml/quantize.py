@@ -46,6 +46,7 @@ class DenseNetwork(nn.Module):
         self.detector = detector
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W normalised images to the raw outputs."""
         return tuple(self.detector(images))
 
 
@@ -57,6 +58,7 @@ class FirstStage(nn.Module):
         self.backbone, self.neck, self.rpn = detector.backbone, detector.neck, detector.rpn
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W normalised images to the feature maps, objectness logits and offsets."""
         maps = self.neck(self.backbone(images))
         return (*maps, *self.rpn(maps))
 
@@ -69,6 +71,7 @@ class SecondStage(nn.Module):
         self.box_head = detector.box_head
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """R regions of C x k x k features to class logits and box offsets."""
         logits, deltas = self.box_head(regions)
         return logits, deltas
 
@@ -81,10 +84,12 @@ class WholeNetwork(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W normalised images to the outputs of the network."""
         outputs: tuple[Tensor, ...] = self.network(images)
         return outputs
 
     def ssd_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The same as ``forward``."""
         return self(images)
 
 
@@ -100,6 +105,7 @@ class LastOutputs(nn.Module):
         self.names = names
 
     def forward(self, outputs: tuple[Tensor, ...]) -> Any:
+        """The last two inputs, as a named tuple."""
         return self.names(*outputs[-2:])
 
 

@@ -109,10 +109,12 @@ class AppleDevice(LocalDevice):
         self._load = load
 
     def info(self) -> DeviceInfo:
+        """Description of this Mac, with the version of coremltools."""
         self._runtime = ("Core ML", f"coremltools {version('coremltools')}")
         return super().info()
 
     def load(self, bundle: Bundle, file: ModelFile, accelerator: str = "all", threads: int = 0) -> LocalSession:
+        """Load a package in Apple's runtime; see ``Device.load``."""
         detector: Any = AppleDetector(bundle.root / file.path, accelerator, self._load)
         return AppleSession(bundle, file, detector, accelerator, threads)
 

@@ -38,6 +38,7 @@ class BorderedMaxPool(nn.Module):
         self.stride = int(pool.stride)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x C x H' x W', as the padded pooling that it replaces."""
         return F.max_pool2d(self._bordered(self._bordered(x, 2), 3), self.kernel_size, self.stride)
 
     def _bordered(self, x: Tensor, dim: int) -> Tensor:
@@ -76,6 +77,7 @@ class AveragePoolAsConvolution(nn.Module):
         self.register_buffer("weight", torch.full((channels, 1, side, side), 1 / side**2))
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x C x H' x W', as the pooling that it replaces."""
         return F.conv2d(x, self.weight, None, self.stride, self.padding, groups=self.weight.shape[0])
 
 

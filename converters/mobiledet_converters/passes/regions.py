@@ -29,6 +29,7 @@ class BandedDepthwise(nn.Module):
         self.bands = nn.ModuleList(_band(whole, start, stop) for start, stop in pairwise(starts))
 
     def forward(self, x: Tensor) -> Tensor:
+        """R x C x k x k regions to R x C x 1 x 1."""
         parts = [band(part) for band, part in zip(self.bands, x.split(self.sizes, 2), strict=True)]
         return functools.reduce(torch.add, parts)
 

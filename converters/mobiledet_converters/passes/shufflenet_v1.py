@@ -46,6 +46,7 @@ class BlockBranch(nn.Module):
         self.expand = _with_inputs(expand, place[read_by])
 
     def forward(self, x: Tensor) -> Tensor:
+        """As ``Branch.forward``."""
         x = self.depthwise(self.reduce(x))
         images, channels, height, width = x.shape
         x = x.permute(0, 2, 3, 1).reshape(images * height * width, self.groups, self.groups, self.block)

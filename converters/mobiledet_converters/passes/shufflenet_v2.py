@@ -70,6 +70,7 @@ class StageWithoutShuffles(nn.Module):
         self.merges = nn.ModuleList(self.merge_before.values())
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x C' x H/2 x W/2, rounded up."""
         made = [(self.shortcut(x), self.shares[0]), (self.branches[0](x), self.shares[1])]
         for unit in range(1, self.exit + 1):
             made = [(tensor, share) for tensor, share in made if max(share) >= unit]
@@ -102,6 +103,7 @@ class Merge(nn.Module):
         self.sort.weight = nn.Parameter(torch.eye(len(order))[order].view(len(order), -1, 1, 1), requires_grad=False)
 
     def forward(self, pieces: list[Tensor]) -> Tensor:
+        """Maps of N x C_i x H x W to N x sum(C_i) x H x W."""
         merged: Tensor = self.sort(torch.cat(pieces, dim=1))
         return merged
 

@@ -14,6 +14,7 @@ class DoubledByConcatenation(nn.Module):
     """Nearest-neighbour upsampling, N x C x H x W to N x C x 2H x 2W."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to N x C x 2H x 2W."""
         images, channels, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1)
         rows = torch.cat((pixels, pixels), dim=3).reshape(images, height, 2 * width * channels)

@@ -45,6 +45,7 @@ class ChannelsLast(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """1 x H x W x 3 to the outputs of the network, maps as 1 x H x W x C."""
         outputs = self.network(image.permute(0, 3, 1, 2))
         return tuple(map(_channels_last, outputs)) if isinstance(outputs, tuple) else _channels_last(outputs)
 

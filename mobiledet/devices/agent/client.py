@@ -223,7 +223,7 @@ class AgentSession:
         problem = f"cannot decode image {item.path}: {line.problem}" if line.problem else ""
         found, height, width = to_detections(line), line.height, line.width
         if item.placement:
-            height, width = int(item.placement.picture_height), int(item.placement.picture_width)
+            height, width = int(item.placement.image_height), int(item.placement.image_width)
             found = item.placement.to_image(found)
         return Frame(item.path, found, line.times, problem, height, width)
 

@@ -21,7 +21,7 @@ class AgentConfig:
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 listens on all network interfaces of this machine."""
     name: tuple[str, ...] = ()
-    """Additional host names that requests may use for this machine, besides its addresses, its own name and localhost.
+    """Host names that requests may use for this machine, in addition to its addresses, its own name and localhost.
     Other names are refused, because a web page can make any name resolve to this machine (DNS rebinding)."""
     port: int = 0
     """Port to listen on; 0 chooses a free one."""

@@ -51,7 +51,7 @@ class GuardedServer(ThreadingHTTPServer):
     Args:
         address: host and port to listen on.
         handler: handler class for connections.
-        names: host names that requests may be addressed to, besides numeric addresses and ``localhost``.
+        names: host names that requests may be addressed to, in addition to numeric addresses and ``localhost``.
     """
 
     daemon_threads = True
@@ -59,7 +59,7 @@ class GuardedServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: Any, names: Collection[str] = ()) -> None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.most_connections = max(4, min(MAX_CONNECTIONS, descriptors - SPARE_DESCRIPTORS))
+        self.max_connections = max(4, min(MAX_CONNECTIONS, descriptors - SPARE_DESCRIPTORS))
         own = socket.gethostname().lower()
         self.names = frozenset({"localhost", own, f"{own}.local", *(name.lower().rstrip(".") for name in names)})
         self._connections: dict[socket.socket, _Connection] = {}
@@ -72,15 +72,15 @@ class GuardedServer(ThreadingHTTPServer):
             connection, address = super().get_request()
         except OSError as error:
             if error.errno in SCARCE:
-                self._drop_unauthenticated(0, most=1)
+                self._drop_unauthenticated(0, limit=1)
                 time.sleep(PAUSE_SECONDS)
             raise
         with self._guard:
             self._connections[connection] = _Connection(connection)
-            full = len(self._connections) > self.most_connections
+            full = len(self._connections) > self.max_connections
         if full:
-            self._drop_unauthenticated(0, most=1)
-            while self._count() > self.most_connections + SPARE_DESCRIPTORS // 2:
+            self._drop_unauthenticated(0, limit=1)
+            while self._count() > self.max_connections + SPARE_DESCRIPTORS // 2:
                 time.sleep(PAUSE_SECONDS)
                 self._drop_unauthenticated(STRANGER_SECONDS)
         return connection, address
@@ -111,14 +111,14 @@ class GuardedServer(ThreadingHTTPServer):
         with self._guard:
             return len(self._connections)
 
-    def _drop_unauthenticated(self, after_seconds: float, most: int | None = None) -> None:
-        """Drop up to ``most`` connections that have not authenticated for ``after_seconds``, the oldest first."""
+    def _drop_unauthenticated(self, after_seconds: float, limit: int | None = None) -> None:
+        """Drop up to ``limit`` connections that have not authenticated for ``after_seconds``, the oldest first."""
         latest = time.monotonic() - after_seconds
         with self._guard:
             unauthenticated = [
                 entry for entry in self._connections.values() if not (entry.authenticated or entry.dropped)
             ]
-        for entry in [entry for entry in unauthenticated if entry.since <= latest][:most]:
+        for entry in [entry for entry in unauthenticated if entry.since <= latest][:limit]:
             entry.dropped = True
             with suppress(OSError):
                 entry.connection.shutdown(socket.SHUT_RDWR)  # its thread notices the end and closes it
@@ -139,11 +139,11 @@ def refuse_foreign(names: Collection[str], hosts: list[str], origins: list[str])
     """
     name = _host_name(hosts[0]) if len(hosts) == 1 else None
     if name is None or not (name in names or _is_address(name)):
-        message = "Host is none of this machine's names; use its address, or give the name at the start with --name"
+        message = "Host is not a name of this machine; use its address, or give the name at the start with --name"
         raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", message)
     own = hosts[0].strip().lower()
     if any(origin.strip().lower() not in (f"http://{own}", f"https://{own}") for origin in origins):
-        raise Refusal(HTTPStatus.FORBIDDEN, "wrong_origin", "requests of other pages are not served")
+        raise Refusal(HTTPStatus.FORBIDDEN, "wrong_origin", "requests from other pages are not served")
 
 
 def _host_name(host: str) -> str | None:

@@ -73,7 +73,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         self._line_seconds = LINES_SECONDS
         try:
             if len(lengths) > 1:  # a proxy that uses another one of them would see different requests
-                raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "Content-Length stands there more than once")
+                raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "Content-Length is given more than once")
             refuse_foreign(self.server.names, self.headers.get_all("Host", []), self.headers.get_all("Origin", []))
             self._serve()
         except Refusal as refusal:
@@ -142,7 +142,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         """A number from the query; ``low`` if it is missing."""
         text = self._text_option(name, str(low))
         if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) or not low <= float(text) <= high:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", f"{name}={text[:40]!r} is not a number that it may be")
+            raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", f"{name}={text[:40]!r} is not a valid number")
         return float(text)
 
     def _text_option(self, name: str, default: str = "") -> str:
@@ -155,7 +155,8 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         try:
             return from_bytes(kind, content)
         except ValueError as error:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", f"the body is no {kind.__name__}: {error}") from error
+            message = f"the body is not a {kind.__name__}: {error}"
+            raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", message) from error
 
     def _blocks(self, limit_bytes: int) -> Iterator[bytes]:
         """The body block by block; its length must be in the headers."""
@@ -164,7 +165,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "length_required", "Content-Length is missing, or not alone")
         left = int(text)
         if left > limit_bytes:
-            message = f"a body of {left} bytes is too large, {limit_bytes} are taken"
+            message = f"a body of {left} bytes is too large; the limit is {limit_bytes}"
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", message)
         while left:
             block = self.rfile.read(min(left, BLOCK_BYTES))

@@ -115,7 +115,7 @@ class Agent:
         loaded = self._trusted(identity)
         size = loaded.bundle.spec.input
         if not batch or len(batch) % (size.height * size.width * 3):
-            message = f"{len(batch)} bytes are not a number of inputs of {size.height} x {size.width} x 3"
+            message = f"{len(batch)} bytes are not a whole number of inputs of {size.height} x {size.width} x 3"
             raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)
         with self._exclusive():
             try:
@@ -169,7 +169,7 @@ class Agent:
     def _trusted(self, identity: str) -> Loaded:
         loaded = self._sessions.get(identity)
         if not loaded.trusted:
-            message = "this session has not passed the golden gate; nothing is run before"
+            message = "this session has not passed the golden gate; nothing runs before that"
             raise Refusal(HTTPStatus.CONFLICT, "golden_required", message)
         return loaded
 
@@ -177,7 +177,7 @@ class Agent:
     def _exclusive(self) -> Iterator[None]:
         """Hold the lock for computing, or refuse with "busy"."""
         if not self._computing.acquire(timeout=BUSY_SECONDS):
-            raise Refusal(HTTPStatus.CONFLICT, "busy", "the device is at other work; try again later")
+            raise Refusal(HTTPStatus.CONFLICT, "busy", "the device is busy with other work; try again later")
         try:
             yield
         finally:
@@ -199,7 +199,7 @@ def _split(batch: bytes) -> list[bytes]:
         begin = start + LENGTH_BYTES
         end = begin + int.from_bytes(batch[start:begin], "big")
         if end > len(batch):
-            message = f"image {len(images)} of the batch ends behind the end of the body"
+            message = f"image {len(images)} of the batch extends beyond the end of the body"
             raise Refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)
         images.append(batch[begin:end])
         start = end

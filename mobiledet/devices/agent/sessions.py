@@ -122,6 +122,6 @@ class Sessions:
             return
         oldest = min(self._open.values(), key=lambda loaded: (loaded.measures, loaded.used))
         if oldest.measures or time.monotonic() - oldest.used < self._limits.idle_seconds:
-            message = f"{len(self._open)} sessions are open, no more are taken; close one"
+            message = f"{len(self._open)} sessions are open, which is the limit; close one"
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_sessions", message)
         self.close(oldest.id)

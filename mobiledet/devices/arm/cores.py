@@ -31,7 +31,7 @@ CORES = {
         Core("cortex-a53", "cortex-a53", "no dot product, no half floats: low-cost and older phones"),
         Core("cortex-a76", "cortex-a76", "dot product and half floats: most phones since 2019"),
         # scalable vectors and pointer authentication are slow in QEMU, and XNNPACK's kernels for i8mm do not need them
-        Core("max", "max,sve=off,sme=off,pauth=off", "8-bit matrix products (i8mm) besides: phones since 2022"),
+        Core("max", "max,sve=off,sme=off,pauth=off", "8-bit matrix products (i8mm), too: phones since 2022"),
     )
 }
 DEFAULT = "cortex-a76"

@@ -221,6 +221,6 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None, fold
         ] or done.stderr.splitlines()
         raise UserError(
             f"{command[0]} failed: {lines[0].removeprefix('E: ') if lines else f'exit status {done.returncode}'}; "
-            "check the network, the disk and /etc/apt, then give the same command again"
+            "check the network, the disk and /etc/apt, then repeat the command"
         )
     return done.stdout

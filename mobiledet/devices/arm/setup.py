@@ -112,8 +112,8 @@ def _tried(folder: Path) -> About:
     Raises:
         UserError: a program does not run.
     """
-    told = subprocess.run([str(folder / QEMU), "--version"], capture_output=True, text=True).stdout
-    match = re.search(r"version ([\d.]+)", told)
+    printed = subprocess.run([str(folder / QEMU), "--version"], capture_output=True, text=True).stdout
+    match = re.search(r"version ([\d.]+)", printed)
     if not match:
         raise UserError(
             f"the emulator of Debian's {EMULATOR_PACKAGE} does not start here; see apps/linux-arm/README.md"

@@ -30,10 +30,11 @@ def install_wheels(requirements: Sequence[str], target: Path, cache: Path) -> No
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith(("ERROR:", "error:", "  ×", "  ╰"))] or lines[-1:]
+        errors = [line for line in lines if line.startswith(("ERROR:", "error:", "  ×", "  ╰"))] or lines[-1:]
         raise UserError(
-            f"cannot download {', '.join(requirements)} for ARM: {' '.join(told) or f'exit status {done.returncode}'}; "
-            "check the network and the disk, then give the same command again"
+            f"cannot download {', '.join(requirements)} for ARM: "
+            f"{' '.join(errors) or f'exit status {done.returncode}'}; check the network and the disk, then repeat the "
+            "command"
         )
 
 

@@ -35,8 +35,7 @@ class WebConfig:
     port: int = 0
     """Port to serve the page on; 0 chooses a free one."""
     name: tuple[str, ...] = ()
-    """Additional host names that browsers may use for this machine, besides its addresses, its own name and
-    localhost."""
+    """Host names that browsers may use for this machine, in addition to its addresses, its own name and localhost."""
     token_file: Path | None = None
     """File that contains the token; by default the environment variable MOBILEDET_AGENT_TOKEN, else a new token is
     generated at each start."""

@@ -101,10 +101,10 @@ def _require_node() -> None:
                 f"{program} is not installed, but is needed to build the page for browsers: install Node.js "
                 f"{needed} or newer, or set {SITE_VARIABLE} to a page that mobiledet web --out wrote on another machine"
             )
-    told = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
-    version = tuple(int(part) for part in told.lstrip("v").split(".")[:2] if part.isdigit())
+    installed = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+    version = tuple(int(part) for part in installed.lstrip("v").split(".")[:2] if part.isdigit())
     if version < NODE:
-        raise UserError(f"Node.js {told} is too old for the page for browsers; install {needed} or newer")
+        raise UserError(f"Node.js {installed} is too old for the page for browsers; install {needed} or newer")
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -215,7 +215,7 @@ class WrongClass(Liar):
     ("kind", "reason"),
     [
         (Zeros, "model.float32.tflite: all scores are zero; golden case 0: all scores are zero where 3"),
-        (AnotherImage, "it answers the cases in another order"),
+        (AnotherImage, "it returns the cases in another order"),
         (Shuffled, "not one for each of 2 images in their order"),
         (ClockGoesBack, "the device's clock went back: something took -5 ns"),
         (WrongUnit, "must be nanoseconds of a monotonic clock"),

@@ -142,7 +142,7 @@ def test_camera(page: Page, address: str) -> None:
     page.open(address)
     page.wait_for_model()
     page.part("camera").click()
-    page.wait(lambda: "pictures a second" in page.part("caption").text)
+    page.wait(lambda: "images per second" in page.part("caption").text)
     assert page.part("camera").text == "Stop the camera"
     changes = page.driver.execute_async_script(
         "const done = arguments[0]; let count = 0;"
@@ -185,7 +185,7 @@ def test_mistakes_are_told_and_do_no_harm(page: Page, address: str, exported_bun
     page.part("bundle").send_keys(str(tmp_path / "odd.zip"))
     page.wait(lambda: page.part("problem").text.startswith("odd.zip: "))
     page.part("picture").send_keys(str(tmp_path / "odd.jpg"))
-    page.wait(lambda: page.part("problem").text.startswith("odd.jpg is no picture"))
+    page.wait(lambda: page.part("problem").text.startswith("odd.jpg is not an image"))
     with zipped(exported_bundle) as archive:
         shutil.copy(archive, tmp_path / "sound.zip")
     page.part("bundle").send_keys(str(tmp_path / "sound.zip"))

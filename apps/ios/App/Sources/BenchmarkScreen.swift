@@ -2,7 +2,7 @@ import MobileDetCore
 import MobileDetKit
 import SwiftUI
 
-/// Times the model on this device. Numbers to quote come from an evaluation, which keeps every sample.
+/// Times the model on this device. For numbers to publish, run an evaluation, which keeps every sample.
 struct BenchmarkScreen: View {
     @EnvironmentObject private var models: Models
     @State private var accelerator = "auto"
@@ -37,7 +37,7 @@ struct BenchmarkScreen: View {
             let stats = result.latency
             rows = [
                 Row("runs on", result.execution.actual), Row("p50", text(stats.p50Ms)), Row("p90", text(stats.p90Ms)),
-                Row("p95", text(stats.p95Ms)), Row("p99", stats.p99Ms.map(text) ?? "from 200 runs on"),
+                Row("p95", text(stats.p95Ms)), Row("p99", stats.p99Ms.map(text) ?? "needs 200 runs"),
                 Row("runs", "\(stats.n)"), Row("load", text(Double(result.coldStart.loadNs) / 1e6)),
                 Row("first run", text(Double(result.coldStart.firstInferNs) / 1e6)),
                 Row("throttled", stats.throttled ? "yes" : "no"), Row("golden gate", "passed"),

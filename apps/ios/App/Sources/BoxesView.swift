@@ -1,10 +1,10 @@
 import MobileDetKit
 import SwiftUI
 
-/// Boxes with labels over a picture that is shown as large as it fits.
+/// Boxes with labels over an image that is scaled to fit.
 struct BoxesView: View {
     let objects: [FoundObject]
-    /// Of the picture, in pixels.
+    /// Size of the image, in pixels.
     let size: CGSize
 
     var body: some View {
@@ -20,25 +20,26 @@ struct BoxesView: View {
                 let text = Text("\(object.label) \(Int((100 * object.score).rounded())) %")
                     .font(.caption.bold()).foregroundStyle(.white)
                 let label = context.resolve(text)
-                let room = label.measure(in: area)
-                let place = CGRect(
-                    x: box.minX, y: max(0, box.minY - room.height), width: room.width + 6, height: room.height)
-                context.fill(Path(place), with: .color(colour))
-                context.draw(label, at: CGPoint(x: place.minX + 3, y: place.minY), anchor: .topLeading)
+                let textSize = label.measure(in: area)
+                let labelBox = CGRect(
+                    x: box.minX, y: max(0, box.minY - textSize.height), width: textSize.width + 6,
+                    height: textSize.height)
+                context.fill(Path(labelBox), with: .color(colour))
+                context.draw(label, at: CGPoint(x: labelBox.minX + 3, y: labelBox.minY), anchor: .topLeading)
             }
         }
         .accessibilityElement()
-        .accessibilityLabel(objects.isEmpty ? "nothing found" : objects.map(\.label).joined(separator: ", "))
+        .accessibilityLabel(objects.isEmpty ? "nothing detected" : objects.map(\.label).joined(separator: ", "))
     }
 
-    /// The same colour for a label at each start, so that pictures can be compared.
+    /// The colour of a label; the same in every run, so that images can be compared.
     private static func colour(_ label: String) -> Color {
         let hash = label.unicodeScalars.reduce(UInt32(7)) { ($0 &* 31) &+ $1.value }
         return Color(hue: Double(hash % 360) / 360, saturation: 0.85, brightness: 0.75)
     }
 }
 
-/// Chooses a bundle, and says what goes on.
+/// Chooses a bundle and shows the status.
 struct BundlePicker: View {
     @EnvironmentObject private var models: Models
 

@@ -4,11 +4,11 @@ import MobileDetCore
 import MobileDetKit
 import UIKit
 
-/// Frames of the back camera, each given to the detector; those that come while it is busy are dropped.
+/// Detects objects in frames of the back camera; frames that arrive while the detector is busy are dropped.
 final class Camera: NSObject, ObservableObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unchecked Sendable {
     struct Frame: Sendable {
         let objects: [FoundObject]
-        /// Of the upright picture, in pixels.
+        /// Size of the upright image, in pixels.
         let size: CGSize
         let milliseconds: Double
     }
@@ -17,14 +17,14 @@ final class Camera: NSObject, ObservableObject, AVCaptureVideoDataOutputSampleBu
     @MainActor @Published private(set) var problem = ""
     let session = AVCaptureSession()
     private let queue = DispatchQueue(label: "dev.mobiledet.camera", qos: .userInitiated)
-    private var detector: Detector?  // used on the queue alone
+    private var detector: Detector?  // used only on the queue
     private var isReady = false
 
-    /// Ask for the camera if need be, and start.
+    /// Request permission if necessary, and start the camera.
     @MainActor
     func start(_ detector: Detector?) async {
         guard await AVCaptureDevice.requestAccess(for: .video) else {
-            problem = "The camera is not allowed; allow it in Settings, MobileDet."
+            problem = "Access to the camera is denied; allow it in Settings, MobileDet."
             return
         }
         queue.async { [self] in
@@ -51,7 +51,7 @@ final class Camera: NSObject, ObservableObject, AVCaptureVideoDataOutputSampleBu
         }
         session.beginConfiguration()
         defer { session.commitConfiguration() }
-        session.sessionPreset = .vga640x480  // more than the model sees
+        session.sessionPreset = .vga640x480  // more than the model's input
         let input = try AVCaptureDeviceInput(device: device)
         let output = AVCaptureVideoDataOutput()
         output.videoSettings = [kCVPixelBufferPixelFormatTypeKey as String: kCVPixelFormatType_32BGRA]
@@ -62,7 +62,7 @@ final class Camera: NSObject, ObservableObject, AVCaptureVideoDataOutputSampleBu
         }
         session.addInput(input)
         session.addOutput(output)
-        // the screen is upright: so are the frames
+        // the screen is in portrait orientation, so the frames are, too
         if let connection = output.connection(with: .video), connection.isVideoRotationAngleSupported(90) {
             connection.videoRotationAngle = 90
         }

@@ -2,7 +2,7 @@ import AVFoundation
 import MobileDetKit
 import SwiftUI
 
-/// The camera picture with boxes.
+/// The camera image with boxes.
 struct CameraScreen: View {
     let isShown: Bool
     @EnvironmentObject private var models: Models
@@ -33,7 +33,7 @@ struct CameraScreen: View {
     }
 }
 
-/// What the camera sees, as large as it fits.
+/// The camera's preview, scaled to fit.
 private struct CameraPreview: UIViewRepresentable {
     let session: AVCaptureSession
 

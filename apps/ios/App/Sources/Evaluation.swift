@@ -4,7 +4,7 @@ import MobileDetCore
 import MobileDetKit
 import UIKit
 
-/// The agent that a computer talks to while the app is in the foreground.
+/// The agent that serves a computer while the app is in the foreground.
 @MainActor
 final class Evaluation: ObservableObject {
     @Published private(set) var address = ""
@@ -17,7 +17,7 @@ final class Evaluation: ObservableObject {
 
     var isRunning: Bool { server != nil }
 
-    /// Listen on this device's own address, which a computer reaches through the cable.
+    /// Listen on this device's loopback address, which a computer reaches through the cable.
     func start() {
         guard server == nil else { return }
         do {
@@ -51,7 +51,8 @@ final class Evaluation: ObservableObject {
         agent = nil
     }
 
-    /// The system slows down an app that nobody sees and takes its port: what runs fails, and it listens anew afterwards.
+    /// The system slows down apps in the background and closes their ports: running work fails, and the agent listens
+    /// again when the app is back in the foreground.
     func setForeground(_ isForeground: Bool) {
         agent?.setForeground(isForeground)
         if !isForeground, let running = server {
@@ -64,7 +65,7 @@ final class Evaluation: ObservableObject {
         }
     }
 
-    /// A line in the app's documents folder, which a computer can read.
+    /// Append a line to the log in the app's documents folder, which a computer can read.
     private func log(_ line: String) {
         let url = URL.documentsDirectory.appendingPathComponent("mobiledet.log")
         let entry = Data("\(Date().ISO8601Format()) \(line)\n".utf8)

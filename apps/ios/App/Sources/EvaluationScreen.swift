@@ -1,6 +1,6 @@
 import SwiftUI
 
-/// Says how a computer reaches this device, and keeps the screen on while it does.
+/// Shows how a computer connects to this device; the screen stays on meanwhile.
 struct EvaluationScreen: View {
     @EnvironmentObject private var evaluation: Evaluation
 
@@ -18,7 +18,7 @@ struct EvaluationScreen: View {
                     if !evaluation.problem.isEmpty { Text(evaluation.problem).foregroundStyle(.red) }
                 } footer: {
                     Text(
-                        "Keep this app on the screen. It listens on the phone's own address alone: connect the cable and "
+                        "Keep this app in the foreground. It listens only on the phone's own address: connect the cable and "
                             + "forward the port, for example with iproxy \(port) \(port).")
                 }
                 Section("On the computer") {

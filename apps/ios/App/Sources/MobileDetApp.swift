@@ -1,7 +1,7 @@
 import MobileDetCore
 import SwiftUI
 
-/// Shows what a bundle finds in the camera picture and in photos, times it, and serves evaluations from a computer.
+/// Shows detections in camera images and photos, times the model, and serves evaluations from a computer.
 @main
 struct MobileDetApp: App {
     @Environment(\.scenePhase) private var phase
@@ -15,7 +15,7 @@ struct MobileDetApp: App {
 
     init() {
         ModelBundle.removeAbandoned()
-        // a computer that starts the app for an evaluation gives it a token
+        // a computer that starts the app for an evaluation passes a token
         _tab = State(initialValue: LaunchOptions.current.token == nil ? .camera : .evaluation)
     }
 
@@ -40,7 +40,7 @@ struct MobileDetApp: App {
     }
 }
 
-/// What the app was started with: `MOBILEDET_TOKEN` and `MOBILEDET_PORT`, or `--token T --port P`.
+/// Launch options of the app: `MOBILEDET_TOKEN` and `MOBILEDET_PORT`, or `--token T --port P`.
 struct LaunchOptions {
     let token: String?
     let port: UInt16?

@@ -11,10 +11,10 @@ final class Models: ObservableObject {
         didSet { if selected != oldValue { Task { await open() } } }
     }
     @Published private(set) var detector: Detector?
-    /// What goes on, or went wrong; empty when a detector is there.
+    /// Progress or error message; empty if a detector is loaded.
     @Published private(set) var status = ""
 
-    /// Look for bundles, and open the first one where none is open.
+    /// Look for bundles, and open the first one if none is open.
     func refresh() async {
         let documents = URL.documentsDirectory
         let built = Bundle.main.resourceURL?.appendingPathComponent("Models")
@@ -33,7 +33,7 @@ final class Models: ObservableObject {
     private func open() async {
         detector = nil
         guard let url = selected else { return }
-        status = "Opening \(url.lastPathComponent); the first time Core ML compiles it ..."
+        status = "Opening \(url.lastPathComponent); Core ML compiles it the first time ..."
         do {
             let opened = try await Detector.open(url)
             guard url == selected else { return }  // another one was chosen meanwhile

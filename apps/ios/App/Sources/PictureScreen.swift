@@ -37,7 +37,7 @@ struct PictureScreen: View {
             guard let data = try await item?.loadTransferable(type: Data.self), let image = UIImage(data: data) else {
                 return
             }
-            // as the model was trained: a bundle may say that photographs are left as they are stored
+            // as in training: a bundle may specify that photos are not turned by their EXIF orientation
             let shown = detector.spec.input.exif == .ignore ? image.stored() : image.upright()
             picture = shown
             guard let pixels = shown.cgImage else { return }
@@ -51,12 +51,12 @@ struct PictureScreen: View {
 }
 
 extension UIImage {
-    /// The same picture with its pixels as they lie in the file, whatever its EXIF orientation says.
+    /// The image with its pixels as stored in the file, without its EXIF orientation.
     fileprivate func stored() -> UIImage {
         cgImage.map { UIImage(cgImage: $0) } ?? self
     }
 
-    /// The same picture with its pixels turned as it is shown, one pixel a point.
+    /// The image with its pixels turned upright, at one pixel per point.
     fileprivate func upright() -> UIImage {
         let pixels = CGSize(width: size.width * scale, height: size.height * scale)
         let format = UIGraphicsImageRendererFormat()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check the types of what needs Apple's systems, on Linux, against the doubles in this folder.
+# Type-check the code for Apple's systems on Linux, against the doubles in this folder.
 #
 #   check.sh MODULES     MODULES: where `swift build` left MobileDetCore.swiftmodule
 set -euo pipefail
@@ -16,12 +16,12 @@ for name in CoreGraphics CoreVideo ImageIO CoreML CoreAI Vision Combine UIKit AV
 done
 kit=(Darwin.swift ../../Sources/MobileDetKit/*.swift)
 swiftc "${flags[@]}" "${strict[@]}" "${kit[@]}"
-# the module alone would leave the bodies of functions unread
+# compiling only the module would skip function bodies
 swiftc "${flags[@]}" -enable-testing -emit-module -module-name MobileDetKit \
   -emit-module-path "$out/MobileDetKit.swiftmodule" "${kit[@]}"
 swiftc "${flags[@]}" "${strict[@]}" ../../Tests/MobileDetKitTests/*.swift
 swiftc "${flags[@]}" "${strict[@]}" ../../App/Sources/*.swift
-# what the README tells an app developer to write
+# the example code of the README
 inside=
 while IFS= read -r line; do
   case $line in

@@ -1,10 +1,10 @@
 import Foundation
 import MobileDetCore
 
-/// A double: a runtime that runs no model but gives the outputs that another one gave for the same inputs.
+/// A double: a runtime that runs no model, but returns the recorded outputs of another runtime for the same inputs.
 ///
-/// With it everything around a runtime is tested on machines that have no Core ML: bundles, pictures, the gate, the
-/// protocol, measuring. An input that was not recorded is an error, as a runtime's failure would be.
+/// With it, everything around a runtime is tested on machines without Core ML: bundles, images, the gate, the protocol,
+/// benchmarks. An input that was not recorded is an error, like a failure of a runtime.
 public final class ReplayRuntime: DetectorRuntime {
     public typealias Decode = @Sendable (_ file: [UInt8]) throws -> RGBImage
 
@@ -12,8 +12,8 @@ public final class ReplayRuntime: DetectorRuntime {
     private let decoder: Decode
 
     /// - Parameters:
-    ///   - url: a JSON file in the form of `apps/testdata/recordings.json`.
-    ///   - decode: decodes a picture, upright or not as it lies in the file.
+    ///   - url: a JSON file in the format of `apps/testdata/recordings.json`.
+    ///   - decode: decodes an image file without turning it.
     public init(recordings url: URL, decode: @escaping Decode) throws {
         let file = try JSONDecoder().decode(Recordings.self, from: Data(contentsOf: url))
         recordings = Dictionary(file.cases.map { ($0.input_sha256, $0) }) { $1 }
@@ -32,8 +32,8 @@ public final class ReplayRuntime: DetectorRuntime {
     public func state() -> DeviceState { DeviceState() }
 
     public func decode(_ file: [UInt8], applyOrientation: Bool) throws -> RGBImage {
-        let picture = try decoder(file)
-        return applyOrientation ? picture.turned(Orientation(ofFile: file)) : picture
+        let image = try decoder(file)
+        return applyOrientation ? image.turned(Orientation(ofFile: file)) : image
     }
 
     public func load(
@@ -48,7 +48,7 @@ public final class ReplayRuntime: DetectorRuntime {
     }
 }
 
-/// The outputs for one input, as a model file gives them.
+/// The outputs of a model file for one input.
 struct Recording: Decodable {
     let input_sha256: String
     let boxes: [[Float]]
@@ -61,7 +61,7 @@ private struct Recordings: Decodable {
     let cases: [Recording]
 }
 
-/// Answers for one session.
+/// Returns recorded outputs for one session.
 private final class ReplayDetector: LoadedDetector, @unchecked Sendable {
     let execution: Execution
     private let recordings: [String: Recording]

@@ -1,17 +1,17 @@
 import CImages
 import MobileDetCore
 
-/// Decode a JPEG or PNG file with libjpeg-turbo or libpng, as it lies in the file.
+/// Decode a JPEG or PNG file with libjpeg-turbo or libpng, without turning it.
 ///
-/// - Throws: `MobileDetError` when it cannot be decoded.
+/// - Throws: `MobileDetError` if it cannot be decoded.
 func decodePicture(_ file: [UInt8]) throws -> RGBImage {
     if file.starts(with: [0xFF, 0xD8]) { return try decodeJPEG(file) }
     if file.starts(with: [0x89, 0x50, 0x4E, 0x47]) { return try decodePNG(file) }
-    throw MobileDetError("it is not a picture of a known format")
+    throw MobileDetError("it is not an image of a known format")
 }
 
 private func decodeJPEG(_ file: [UInt8]) throws -> RGBImage {
-    guard let decoder = tjInitDecompress() else { throw MobileDetError("no memory for a picture") }
+    guard let decoder = tjInitDecompress() else { throw MobileDetError("no memory for an image") }
     defer { tjDestroy(decoder) }
     var (width, height, subsampling, colours) = (Int32(0), Int32(0), Int32(0), Int32(0))
     let size = UInt(file.count)

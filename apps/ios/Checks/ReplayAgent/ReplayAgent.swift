@@ -2,7 +2,7 @@ import Foundation
 import MobileDetCore
 import Replay
 
-/// The Swift agent on a machine without Core ML, for tests: everything is real but the model, which is a double.
+/// The Swift agent on a machine without Core ML, for tests: only the model is a double.
 @main
 struct ReplayAgent {
     private static let usage = """
@@ -32,20 +32,20 @@ struct ReplayAgent {
         let server = try AgentServer(
             agent, token: options["--token"] ?? AgentServer.newToken(), port: options.number("--port", 0))
         server.start()
-        say("agent: http://127.0.0.1:\(server.port), replaying \(recordings)\ntoken: \(server.token)")
+        report("agent: http://127.0.0.1:\(server.port), replaying \(recordings)\ntoken: \(server.token)")
         signal(SIGTERM, SIG_IGN)
         let termination = DispatchSource.makeSignalSource(signal: SIGTERM)
         termination.setEventHandler {
             server.stop()
             agent.close()
-            say("agent: stopping")
+            report("agent: stopping")
             exit(0)
         }
         termination.resume()
         dispatchMain()
     }
 
-    private static func say(_ line: String) {
+    private static func report(_ line: String) {
         FileHandle.standardOutput.write(Data("\(line)\n".utf8))
     }
 }
@@ -58,9 +58,9 @@ private struct Options {
     private var values: [String: String] = [:]
 
     init(_ arguments: ArraySlice<String>) throws {
-        var left = arguments
-        while let name = left.popFirst() {
-            guard Self.known.contains(name), let value = left.popFirst() else {
+        var remaining = arguments
+        while let name = remaining.popFirst() {
+            guard Self.known.contains(name), let value = remaining.popFirst() else {
                 throw MobileDetError("\(name) is unknown or has no value")
             }
             values[name] = value
@@ -69,9 +69,9 @@ private struct Options {
 
     subscript(name: String) -> String? { values[name] }
 
-    func number<Value: LosslessStringConvertible>(_ name: String, _ normal: Value) throws -> Value {
-        guard let text = values[name] else { return normal }
-        guard let value = Value(text) else { throw MobileDetError("\(name) \(text) is not a number that it may be") }
+    func number<Value: LosslessStringConvertible>(_ name: String, _ fallback: Value) throws -> Value {
+        guard let text = values[name] else { return fallback }
+        guard let value = Value(text) else { throw MobileDetError("\(name) \(text) is not a valid number") }
         return value
     }
 }

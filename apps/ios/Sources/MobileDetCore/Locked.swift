@@ -1,6 +1,6 @@
 import Foundation
 
-/// A value that one thread at a time touches. (`Mutex` of the standard library needs newer systems.)
+/// A value protected by a lock. (The standard library's `Mutex` needs newer systems.)
 final class Locked<Value>: @unchecked Sendable {
     private let lock = NSLock()
     private var value: Value

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a user can cause: one line that names the file or the value, the reason, and what to do.
+/// An error that a user can cause: one line that names the file or value, the reason, and what to do.
 public struct MobileDetError: Error, Equatable, CustomStringConvertible, LocalizedError {
     public let message: String
 

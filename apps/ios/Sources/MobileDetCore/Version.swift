@@ -1,2 +1,2 @@
-/// Of the package; that of the Python package it was released with.
+/// Version of the package, equal to that of the Python package of the same release.
 public let mobileDetVersion = "0.2.0"

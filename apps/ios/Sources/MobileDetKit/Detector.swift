@@ -62,30 +62,30 @@
         /// - Parameters:
         ///   - image: of any size.
         ///   - orientation: how it lies in memory; boxes are in pixels of the upright picture.
-        ///   - leastScore: leaves out what scores less; by default the thresholds of each class that `mobiledet thresholds`
+        ///   - minScore: leaves out what scores less; by default the thresholds of each class that `mobiledet thresholds`
         ///     stored in the bundle do, or 0.3 where it has none.
         public func detect(
-            _ image: CGImage, orientation: Orientation = .upright, leastScore: Float? = nil
+            _ image: CGImage, orientation: Orientation = .upright, minScore: Float? = nil
         ) throws -> [FoundObject] {
-            try detect(RGBImage(image).turned(orientation), leastScore: leastScore)
+            try detect(RGBImage(image).turned(orientation), minScore: minScore)
         }
 
         /// Find objects in a frame of a camera (`kCVPixelFormatType_32BGRA`).
         public func detect(
-            _ frame: CVPixelBuffer, orientation: Orientation = .upright, leastScore: Float? = nil
+            _ frame: CVPixelBuffer, orientation: Orientation = .upright, minScore: Float? = nil
         ) throws -> [FoundObject] {
-            try detect(RGBImage(frame).turned(orientation), leastScore: leastScore)
+            try detect(RGBImage(frame).turned(orientation), minScore: minScore)
         }
 
         /// Find objects in an image, best score first.
-        public func detect(_ image: RGBImage, leastScore: Float? = nil) throws -> [FoundObject] {
+        public func detect(_ image: RGBImage, minScore: Float? = nil) throws -> [FoundObject] {
             let placement = Placement(height: image.height, width: image.width, in: spec.input)
             return try run(image).compactMap { detection in
-                guard file.shows(detection.classIndex, score: detection.score, leastScore: leastScore) else {
+                guard file.shows(detection.classIndex, score: detection.score, minScore: minScore) else {
                     return nil
                 }
                 // what lies in the padding of a letterbox alone is in no image
-                guard let box = placement.visible(placement.toPicture(detection.box)) else { return nil }
+                guard let box = placement.visible(placement.toImage(detection.box)) else { return nil }
                 let rectangle = CGRect(
                     x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
                     height: CGFloat(box.y2 - box.y1))

@@ -6,7 +6,7 @@
 
     extension RGBImage {
         /// Pixels that a picture may have at most, as many as Pillow takes.
-        private static let mostPixels = 178_956_970
+        private static let maxPixels = 178_956_970
 
         /// Decode a picture file as it lies, without colour management.
         ///
@@ -17,8 +17,8 @@
                 let properties = CGImageSourceCopyPropertiesAtIndex(source, 0, options) as? [CFString: Any],
                 let height = properties[kCGImagePropertyPixelHeight] as? Int,
                 let width = properties[kCGImagePropertyPixelWidth] as? Int
-            else { throw MobileDetError("it is not a picture of a known format") }
-            guard height * width <= Self.mostPixels else { throw MobileDetError("it has \(height) x \(width) pixels") }
+            else { throw MobileDetError("it is not an image of a known format") }
+            guard height * width <= Self.maxPixels else { throw MobileDetError("it has \(height) x \(width) pixels") }
             guard CGImageSourceGetStatusAtIndex(source, 0) == .statusComplete,
                 let image = CGImageSourceCreateImageAtIndex(source, 0, options)
             else { throw MobileDetError("it is damaged or cut off") }

@@ -174,7 +174,7 @@ final class AgentTests: XCTestCase {
         XCTAssertEqual(try pictures[0].floats("scores"), [0.875, 0.5])
         XCTAssertEqual(try pictures[0].whole("height"), 32)
         XCTAssertEqual(try pictures[2].field("times"), .null)
-        XCTAssertEqual(try pictures[2].text("problem"), "it is not a picture of a known format")
+        XCTAssertEqual(try pictures[2].text("problem"), "it is not an image of a known format")
         let tensors = try lines(ask("POST", "\(path)/tensor", inputs.flatMap { $0 }))
         XCTAssertEqual(try tensors[0].floats("boxes"), [0.25, 0.125, 0.75, 0.5, 0, 0, 0.4, 0.3])
         XCTAssertEqual(try tensors[0].field("times").whole("decode"), 0)
@@ -335,8 +335,8 @@ final class AgentTests: XCTestCase {
         }
         XCTAssertGreaterThanOrEqual(AgentServer.newToken().count, 32)
         XCTAssertNotEqual(AgentServer.newToken(), AgentServer.newToken())
-        XCTAssert(isSame("abc", "abc"))
-        for other in ["", "ab", "abcd", "abd", "abc\0"] { XCTAssertFalse(isSame(other, "abc"), other) }
+        XCTAssert(isEqualInConstantTime("abc", "abc"))
+        for other in ["", "ab", "abcd", "abd", "abc\0"] { XCTAssertFalse(isEqualInConstantTime(other, "abc"), other) }
         assertRefused("the port is taken") { _ = try AgentServer(agent, token: token, port: server.port) }
     }
 

@@ -68,7 +68,7 @@ final class BundleTests: XCTestCase {
             let least = try entry.field("least").number.map { Float($0) }
             let scores = try entry.list("scores").map { Float(try XCTUnwrap($0.number)) }
             let labels = try entry.list("labels").map { try XCTUnwrap($0.integer) }
-            let shown = scores.indices.filter { file.shows(labels[$0], score: scores[$0], leastScore: least) }
+            let shown = scores.indices.filter { file.shows(labels[$0], score: scores[$0], minScore: least) }
             XCTAssertEqual(shown, try entry.list("shown").map { try XCTUnwrap($0.integer) })
         }
     }

@@ -9,13 +9,13 @@ private let token = "a-token-for-these-tests"
 final class GatekeeperTests: XCTestCase {
     private var server: AgentServer!
 
-    private func serve(_ guests: Guests) throws {
+    private func serve(_ connections: Connections) throws {
         let runtime = try ReplayRuntime(recordings: Vectors.folder.appendingPathComponent("recordings.json")) { _ in
             throw MobileDetError("no pictures here")
         }
         let cache = try temporaryFolder(for: self).appendingPathComponent("agent")
         let agent = try Agent(runtime, folder: cache, limits: Limits(), foreground: true)
-        server = try AgentServer(agent, token: token, port: 0, guests: guests)
+        server = try AgentServer(agent, token: token, port: 0, connections: connections)
         server.start()
         addTeardownBlock { [server] in
             server?.stop()
@@ -57,7 +57,7 @@ final class GatekeeperTests: XCTestCase {
     }
 
     func testServerAsksBeforeItLooksAtTheToken() throws {
-        try serve(Guests(most: 16))
+        try serve(Connections(max: 16))
         let client = TestClient(port: server.port)
         for given in [token, "wrong"] {
             for (headers, status) in [
@@ -73,7 +73,7 @@ final class GatekeeperTests: XCTestCase {
     }
 
     func testStrangersAreHurriedAndMakeRoom() throws {
-        try serve(Guests(most: 4, strangerSeconds: 1))
+        try serve(Connections(max: 4, authenticationSeconds: 1))
         let idle = try (0..<12).map { _ in try Socket.connected(port: server.port) }
         let reply = try TestClient(port: server.port).send("GET", "/v1/info", authorization: "Bearer \(token)")
         XCTAssertEqual(reply.status, 200)

@@ -19,7 +19,7 @@ final class GeometryTests: XCTestCase {
             let part = [placement.top, placement.left, placement.height, placement.width]
             XCTAssertEqual(part, try entry.list("part").map { $0.integer })
             let (boxes, expected) = (try entry.floats("boxes"), try entry.floats("in_picture"))
-            let found = (0..<boxes.count / 4).map { placement.toPicture(box(boxes, $0)) }
+            let found = (0..<boxes.count / 4).map { placement.toImage(box(boxes, $0)) }
             XCTAssertEqual(found, (0..<boxes.count / 4).map { box(expected, $0) })
             let seen = found.map { placement.visible($0) }
             let rows = seen.indices.filter { seen[$0] != nil }

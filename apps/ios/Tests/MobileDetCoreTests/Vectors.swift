@@ -62,7 +62,7 @@ func box(_ sides: [Float], _ row: Int) -> Box {
 /// The pixels of a PNG file in which nothing is packed, as those of the vectors; no picture library is at hand.
 func storedPNG(_ file: [UInt8]) throws -> RGBImage {
     guard file.starts(with: [0x89, 0x50, 0x4E, 0x47]) else {
-        throw MobileDetError("it is not a picture of a known format")
+        throw MobileDetError("it is not an image of a known format")
     }
     func number(_ at: Int) -> Int { file[at..<at + 4].reduce(0) { $0 << 8 | Int($1) } }
     var (at, width, height, packed) = (8, 0, 0, [UInt8]())

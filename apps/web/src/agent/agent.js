@@ -1,4 +1,4 @@
-// The agent: what each endpoint of apps/PROTOCOL.md does, apart from how requests come here.
+// The agent: the endpoints of apps/PROTOCOL.md, independent of how requests arrive.
 
 import { splitBatch } from "../core/batch.js";
 import { bundleFromZip } from "../core/bundle.js";
@@ -13,7 +13,7 @@ import { Turn } from "./turn.js";
 export const PROTOCOL = 1;
 export const ACCELERATORS = ["auto", "wasm"];
 const CANCEL_SECONDS = 10;
-const MOST_BUNDLES = 4; // they lie in memory: a phone that brought together a sweep's would close the page
+const MAX_BUNDLES = 4; // they are in memory: all bundles of a sweep would exceed the memory of a phone
 
 const NDJSON = "application/x-ndjson";
 const JSON_TYPE = "application/json";
@@ -24,10 +24,10 @@ export class Agent {
 
   /**
    * @param {{device: object, version: string, limits: object, schema: object, threads: number}} settings of this page;
-   *   threads are those that it can have
+   *   threads is the number that it may use
    * @param {{load: Function, condition: () => object, onCondition: Function}} runtime loads a model file into an engine;
-   *   the condition is a DeviceState without the memory, and a listener is told when it changes
-   * @param {(event: object) => void} report told of what happens, for people
+   *   the condition is a DeviceState without the memory, and a listener is called when it changes
+   * @param {(event: object) => void} report called with events for the user interface
    */
   constructor(settings, runtime, report) {
     this.settings = settings;
@@ -57,8 +57,8 @@ export class Agent {
    * Serve a request.
    *
    * @param {{method: string, path: string, body: Uint8Array}} request
-   * @param {(line: string) => Promise<void>} send takes the lines of a long reply as they are known
-   * @returns {Promise<{status: number, type: string, body: string}>} the reply, or what of it was not sent yet
+   * @param {(line: string) => Promise<void>} send sends the lines of a long reply as they are known
+   * @returns {Promise<{status: number, type: string, body: string}>} the reply, or the rest that was not sent yet
    */
   async handle(request, send) {
     try {
@@ -74,10 +74,10 @@ export class Agent {
   }
 
   #route(method, path) {
-    const fitting = this.routes.filter((route) => route.pattern.test(path));
-    const route = fitting.find((candidate) => candidate.method === method);
+    const matching = this.routes.filter((route) => route.pattern.test(path));
+    const route = matching.find((candidate) => candidate.method === method);
     if (route) return { serve: route.serve, names: route.pattern.exec(path).slice(1) };
-    if (fitting.length) throw new Refusal(405, "method_not_allowed", `${path.slice(0, 80)} has no ${method}`);
+    if (matching.length) throw new Refusal(405, "method_not_allowed", `${path.slice(0, 80)} has no ${method}`);
     throw new Refusal(404, "unknown_endpoint", `there is no ${path.slice(0, 80)} in version ${PROTOCOL} of the protocol`);
   }
 
@@ -95,7 +95,7 @@ export class Agent {
 
   #conditionChanged(condition) {
     for (const { engine, job } of this.sessions.all) {
-      engine.call("setCondition", condition).catch(() => {}); // one that has just been closed
+      engine.call("setCondition", condition).catch(() => {}); // it may just have been closed
       if (!condition.foreground && job?.running) job.fail("the page left the foreground", "background");
     }
   }
@@ -116,9 +116,9 @@ export class Agent {
     if (bundle.sha256 !== sha256) {
       throw new Refusal(422, "bad_bundle", `the bundle's checksum is ${bundle.sha256}, not ${sha256}`);
     }
-    this.#bundles.delete(sha256); // the latest one goes to the end
+    this.#bundles.delete(sha256); // move the latest one to the end
     this.#bundles.set(sha256, bundle);
-    if (this.#bundles.size > MOST_BUNDLES) this.#bundles.delete(this.#bundles.keys().next().value);
+    if (this.#bundles.size > MAX_BUNDLES) this.#bundles.delete(this.#bundles.keys().next().value);
     this.report({ kind: "bundle", bundle });
     return json(isNew ? 201 : 200, { sha256 });
   }
@@ -126,7 +126,7 @@ export class Agent {
   #removeBundle(sha256) {
     this.#bundle(sha256);
     this.#bundles.delete(sha256);
-    return nothing();
+    return noContent();
   }
 
   async #openSession({ body }) {
@@ -142,16 +142,16 @@ export class Agent {
     const held = bundle.files.map(({ path }) => path).join(", ");
     if (!file) throw new Refusal(422, "refused", `no .tflite file '${request.file}' in the bundle; it holds ${held}`);
     if (!ACCELERATORS.includes(request.accelerator)) {
-      throw new Refusal(422, "refused", `no accelerator '${request.accelerator}' here; ${ACCELERATORS.join(", ")}`);
+      throw new Refusal(422, "refused", `unknown accelerator '${request.accelerator}'; known: ${ACCELERATORS.join(", ")}`);
     }
-    const most = this.settings.threads;
-    if (request.threads > most) {
-      const why = most > 1 ? "" : "; a page has more only from https or localhost (such as --device browser:SERIAL)";
-      throw new Refusal(422, "refused", `${request.threads} threads are asked for, this page has ${most}${why}`);
+    const available = this.settings.threads;
+    if (request.threads > available) {
+      const why = available > 1 ? "" : "; more are available only on https or localhost (such as --device browser:SERIAL)";
+      throw new Refusal(422, "refused", `${request.threads} threads are requested, but this page has ${available}${why}`);
     }
-    const threads = request.threads || most;
-    const engine = await this.#turn.take(() =>
-      refusing(422, "refused", async () => this.#fitting(await this.#start(bundle, file, threads), bundle)),
+    const threads = request.threads || available;
+    const engine = await this.#turn.run(() =>
+      refusing(422, "refused", async () => this.#checkSize(await this.#start(bundle, file, threads), bundle)),
     );
     await engine.call("setCondition", this.runtime.condition());
     this.report({ kind: "session", bundle, file, threads });
@@ -165,23 +165,23 @@ export class Agent {
     return this.runtime.load(content, { threads, spec: bundle.spec });
   }
 
-  #fitting(engine, bundle) {
+  #checkSize(engine, bundle) {
     const { height, width } = bundle.spec.input;
     if (engine.height === height && engine.width === width) return engine;
     engine.close();
-    throw new Error(`the file takes ${engine.height} x ${engine.width} pixels, bundle.json says ${height} x ${width}`);
+    throw new Error(`the input of the file is ${engine.height} x ${engine.width} pixels, but bundle.json says ${height} x ${width}`);
   }
 
   #closeSession(id) {
     this.sessions.close(id);
     this.report({ kind: "closed" });
-    return nothing();
+    return noContent();
   }
 
   async #golden(id) {
     const session = this.sessions.get(id);
     const { bundle, file, engine } = session;
-    return this.#turn.take(async () => {
+    return this.#turn.run(async () => {
       this.#requireForeground();
       session.trusted = false;
       const report = await refusing(409, "golden_failed", async () => {
@@ -214,16 +214,16 @@ export class Agent {
     const { height, width } = session.bundle.spec.input;
     const size = height * width * 3;
     if (!body.length || body.length % size) {
-      const message = `${body.length} bytes are not a number of inputs of ${height} x ${width} x 3`;
+      const message = `${body.length} bytes are not a whole number of inputs of ${height} x ${width} x 3`;
       throw new Refusal(400, "bad_request", message);
     }
     const inputs = Array.from({ length: body.length / size }, (_, i) => body.slice(i * size, (i + 1) * size));
     return this.#lines(inputs, (image) => session.engine.call("detectInput", { image }, [image.buffer]), send);
   }
 
-  /** One line for each item, in order; where the runtime fails, an error is the last line. */
+  /** Send one line for each item, in order; if the runtime fails, an error is the last line. */
   #lines(items, detect, send) {
-    return this.#turn.take(async () => {
+    return this.#turn.run(async () => {
       this.#requireForeground();
       const last = items.length - 1;
       for (const [index, item] of items.entries()) {
@@ -254,7 +254,7 @@ export class Agent {
       return json(202, session.job.info);
     }
     if (session.measures) throw new Refusal(409, "busy", "this session is being measured already");
-    session.job = new Job(request, (job) => this.#turn.take(() => this.#measure(session, job), Infinity));
+    session.job = new Job(request, (job) => this.#turn.run(() => this.#measure(session, job), Infinity));
     return json(202, session.job.info);
   }
 
@@ -272,7 +272,7 @@ export class Agent {
   async #job({ names, query }) {
     const wait = query.get("wait") ?? "0";
     if (!/^\d{1,9}(\.\d{1,9})?$/.test(wait)) {
-      throw new Refusal(400, "bad_request", `wait=${wait.slice(0, 40)} is not a number that it may be`);
+      throw new Refusal(400, "bad_request", `wait=${wait.slice(0, 40)} is not a valid number`);
     }
     const seconds = Math.min(Number(wait), this.settings.limits.wait_seconds);
     return json(200, await this.sessions.job(names[0]).wait(seconds));
@@ -287,14 +287,14 @@ export class Agent {
   #trusted(id) {
     const session = this.sessions.get(id);
     if (!session.trusted) {
-      throw new Refusal(409, "golden_required", "this session has not passed the golden gate; nothing is run before");
+      throw new Refusal(409, "golden_required", "this session has not passed the golden gate; nothing runs before that");
     }
     return session;
   }
 
   #requireForeground() {
     if (!this.runtime.condition().foreground) {
-      throw new Refusal(409, "background", "the page is not in the foreground; look at it again and keep it there");
+      throw new Refusal(409, "background", "the page is not in the foreground; bring it back and keep it there");
     }
   }
 
@@ -303,7 +303,7 @@ export class Agent {
       const message = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
       checkMessage(this.settings.schema, kind, message);
       return message;
-    }, `the body is no ${kind}: `);
+    }, `the body is not a ${kind}: `);
   }
 }
 
@@ -323,6 +323,6 @@ function json(status, message) {
   return reply(status, JSON_TYPE, JSON.stringify(message));
 }
 
-function nothing() {
+function noContent() {
   return reply(204, "", "");
 }

@@ -1,4 +1,4 @@
-// Cold starts, then the timed runs.
+// Benchmarks: cold starts, then the timed runs.
 
 import { Refusal } from "./refusal.js";
 
@@ -9,7 +9,7 @@ const COLD_STARTS = 3;
  *
  * @param {object} plan BenchmarkPlan
  * @param {{golden: object, engine: object, startFresh: () => Promise<object>}} subject golden is the case to run;
- *   startFresh loads the file in a new worker, which knows nothing of it
+ *   startFresh loads the file in a new worker
  * @param {import("./job.js").Job} job
  * @returns {Promise<object>} BenchmarkSamples
  */
@@ -28,17 +28,17 @@ async function coldStart(startFresh) {
   const engine = await startFresh();
   try {
     const { firstInferNs } = await engine.call("firstRun");
-    // the runtime claims its memory before the load, so what the file adds to it cannot be told
+    // the runtime allocates its memory before the load, so the memory that the file adds is unknown
     return { load_ns: engine.loadNs, first_infer_ns: firstInferNs, memory_bytes: null };
   } finally {
     engine.close();
   }
 }
 
-/** Refuse a plan that cannot be carried out. */
+/** Refuse an invalid plan. */
 export function checkPlan(plan) {
   const numbers = Object.values(plan);
   if (Math.min(plan.runs - 1, ...numbers) < 0 || !numbers.every(Number.isFinite)) {
-    throw new Refusal(400, "bad_request", "a plan has at least one run, and no negative or infinite number");
+    throw new Refusal(400, "bad_request", "a plan must have at least one run, and no negative or infinite number");
   }
 }

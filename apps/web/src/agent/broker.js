@@ -1,20 +1,20 @@
-// How requests come to a page: it asks a broker for the next one, again and again, and posts the replies.
+// Requests for a page: it polls a broker for the next one and posts the replies.
 
 const WAIT_SECONDS = 30;
 const RETRY_MS = [0, 200, 500, 1000, 2000, 5000];
-const PART_MS = 5000; // a long reply is sent in parts, so that the host knows that the page lives
+const PART_MS = 5000; // a long reply is sent in parts, so that the host knows that the page is alive
 
-/** This page has lost its place to another one. */
+/** Another page has become the device. */
 export class Replaced extends Error {}
 
 export class Broker {
   #last = 0;
-  #asked = false;
+  #connected = false;
 
   /**
-   * @param {string} token that the page's URL holds
-   * @param {string} page names this tab; stays when the page is loaded again
-   * @param {(connected: boolean) => void} report whether the broker answers
+   * @param {string} token token from the page's URL
+   * @param {string} page identifies this tab; unchanged when the page is reloaded
+   * @param {(connected: boolean) => void} report called with whether the broker answers
    */
   constructor(token, page, report) {
     this.token = token;
@@ -22,7 +22,7 @@ export class Broker {
     this.report = report;
   }
 
-  /** Serve every request until another page takes the place; several may be under way. */
+  /** Serve requests until another page becomes the device; several may be in progress. */
   async serve(agent) {
     for (;;) {
       const request = await this.#next();
@@ -31,10 +31,10 @@ export class Broker {
   }
 
   async #next() {
-    // the first answer comes at once and shows that the host is there
-    const query = new URLSearchParams({ page: this.page, after: this.#last, wait: this.#asked ? WAIT_SECONDS : 0 });
-    const response = await this.#persist(`next?${query}`, { method: "GET" });
-    this.#asked = true;
+    // the first answer comes at once and shows that the host is running
+    const query = new URLSearchParams({ page: this.page, after: this.#last, wait: this.#connected ? WAIT_SECONDS : 0 });
+    const response = await this.#retry(`next?${query}`, { method: "GET" });
+    this.#connected = true;
     if (response.status === 204) return null;
     const body = new Uint8Array(await response.arrayBuffer());
     const { headers } = response;
@@ -48,7 +48,7 @@ export class Broker {
     let sent = performance.now();
     const post = (headers, body) => {
       const query = new URLSearchParams({ page: this.page, part: part++ });
-      return this.#persist(`replies/${request.number}?${query}`, { method: "POST", headers, body });
+      return this.#retry(`replies/${request.number}?${query}`, { method: "POST", headers, body });
     };
     const send = async (line) => {
       text += line;
@@ -64,8 +64,8 @@ export class Broker {
     }
   }
 
-  /** Ask until an answer comes; whatever is asked here may be asked twice. */
-  async #persist(path, options) {
+  /** Send a request until it is answered; all requests here may be repeated. */
+  async #retry(path, options) {
     for (let attempt = 0; ; attempt++) {
       const response = await this.#fetch(path, options);
       if (response?.ok) {
@@ -85,7 +85,7 @@ export class Broker {
       const headers = { ...options.headers, Authorization: `Bearer ${this.token}` };
       return await fetch(new URL(`v1/broker/${path}`, document.baseURI), { ...options, headers, cache: "no-store" });
     } catch {
-      return null; // the network is away, or the broker
+      return null; // no network, or the broker is not running
     }
   }
 }

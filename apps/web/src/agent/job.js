@@ -1,13 +1,13 @@
-// A benchmark, which goes on while the client polls.
+// A benchmark, which runs while the client polls.
 
 import { randomId } from "./random_id.js";
 
-/** A benchmark, started at once. */
+/** A benchmark, started immediately. */
 export class Job {
-  #reason = null; // why it is to end: an ErrorMessage, or "cancelled"
+  #reason = null; // why it must stop: an ErrorMessage, or "cancelled"
 
   /**
-   * @param {object} request BenchRequest; its key names the job to the client that asked
+   * @param {object} request BenchRequest; its key identifies the job to the client
    * @param {(job: Job) => Promise<object | null>} work calls `job.check()` between its steps
    */
   constructor(request, work) {
@@ -21,7 +21,7 @@ export class Job {
     return this.info.status === "running";
   }
 
-  /** How it stands when it has ended, or after so long. */
+  /** Wait until the job has ended, at most some seconds; returns its status. */
   async wait(seconds) {
     let timer;
     await Promise.race([this.ended, new Promise((resolve) => (timer = setTimeout(resolve, 1000 * seconds)))]);
@@ -29,24 +29,24 @@ export class Job {
     return this.info;
   }
 
-  /** Have it end before its next run. */
+  /** Stop the job before its next run. */
   cancel() {
     this.#stop("cancelled");
   }
 
-  /** Have it fail before its next run. */
+  /** Make the job fail before its next run. */
   fail(message, code) {
     this.#stop({ error: message, code });
   }
 
-  /** Throw where it is to end. */
+  /** Throw if the job must stop. */
   check() {
-    if (this.#reason) throw new Error("the job is to end");
+    if (this.#reason) throw new Error("the job is stopped");
   }
 
   #stop(reason) {
     this.#reason ??= reason;
-    this.onStop("the job is to end");
+    this.onStop("the job is stopped");
   }
 
   async #run(work) {

@@ -7,7 +7,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Run `action`; an error in it becomes a refusal. */
+/** Run `action`, and turn its errors into refusals. */
 export async function refusing(status, code, action) {
   try {
     return await action();

@@ -1,4 +1,4 @@
-// The model files that the agent has loaded, at most so many.
+// The model files that the agent has loaded, with a limit on their number.
 
 import { randomId } from "./random_id.js";
 import { Refusal } from "./refusal.js";
@@ -8,7 +8,7 @@ export class Session {
   /**
    * @param {object} request SessionRequest
    * @param {import("../core/bundle.js").Bundle} bundle
-   * @param {object} file entry of the bundle
+   * @param {object} file the model file's entry in the bundle
    * @param {import("../runtime/engine.js").Engine} engine
    * @param {object} info SessionInfo without its id
    */
@@ -43,14 +43,14 @@ export class Sessions {
   }
 
   /**
-   * The session of this request: the one that has its key, or a new one.
+   * The session for a request: an open one with the same key, or a new one.
    *
    * @param {object} request SessionRequest
    * @param {() => Promise<Session>} load
-   * @throws {Refusal} too many are open, the key is of another request, or `load` refuses
+   * @throws {Refusal} too many sessions are open, the key belongs to another request, or `load` refuses
    */
   open(request, load) {
-    // one after the other, or two of the same key could be opened
+    // one after the other, or two sessions with the same key could be opened
     const opened = this.#opening.then(() => this.#openNow(request, load));
     this.#opening = opened.catch(() => {});
     return opened;
@@ -63,7 +63,7 @@ export class Sessions {
     return session;
   }
 
-  /** The job of this id, and its session. */
+  /** The job with this id. */
   job(id) {
     for (const session of this.#open.values()) {
       if (session.job?.info.id === id) {
@@ -79,7 +79,7 @@ export class Sessions {
     this.#open.delete(id);
   }
 
-  /** All that are open. */
+  /** All open sessions. */
   get all() {
     return [...this.#open.values()];
   }
@@ -91,24 +91,24 @@ export class Sessions {
       if (!same) throw new Refusal(409, "key_reused", "this key belongs to another session");
       return session;
     }
-    this.#makeRoom();
+    this.#closeIdle();
     const session = await load();
     this.#open.set(session.info.id, session);
     return session;
   }
 
-  #makeRoom() {
+  #closeIdle() {
     if (this.#open.size < this.limits.sessions) return;
     const oldest = this.all.reduce((a, b) => (order(b) < order(a) ? b : a));
     if (oldest.measures || performance.now() - oldest.used < 1000 * this.limits.idle_seconds) {
-      const message = `${this.#open.size} sessions are open, no more are taken; close one`;
+      const message = `${this.#open.size} sessions are open, which is the limit; close one`;
       throw new Refusal(429, "too_many_sessions", message);
     }
     this.close(oldest.info.id);
   }
 }
 
-/** Idle sessions first, those used longest ago before others. */
+/** Sort key: idle sessions first, the least recently used before others. */
 function order(session) {
   return session.measures ? Infinity : session.used;
 }

@@ -1,23 +1,23 @@
-// One thing computes at a time on the whole device, or times would spoil each other.
+// A lock for computing: concurrent runs on a device would distort each other's times.
 
 import { Refusal } from "./refusal.js";
 
 const BUSY_MS = 10_000;
 
-/** The right to compute. */
+/** A lock for computing. */
 export class Turn {
   #taken = false;
   #waiting = [];
 
   /**
-   * Run `action` when it is its turn.
+   * Run `action` while nothing else computes.
    *
    * @param {() => Promise<any>} action
-   * @param {number} patienceMs how long to wait for the turn
-   * @throws {Refusal} others compute for too long
+   * @param {number} timeoutMs how long to wait for the lock
+   * @throws {Refusal} other work takes too long
    */
-  async take(action, patienceMs = BUSY_MS) {
-    if (this.#taken) await this.#wait(patienceMs);
+  async run(action, timeoutMs = BUSY_MS) {
+    if (this.#taken) await this.#wait(timeoutMs);
     this.#taken = true;
     try {
       return await action();
@@ -28,9 +28,9 @@ export class Turn {
     }
   }
 
-  #wait(patienceMs) {
+  #wait(timeoutMs) {
     return new Promise((resolve, reject) => {
-      const timer = Number.isFinite(patienceMs) && setTimeout(giveUp, patienceMs, this.#waiting);
+      const timer = Number.isFinite(timeoutMs) && setTimeout(giveUp, timeoutMs, this.#waiting);
       const go = () => {
         clearTimeout(timer);
         resolve();
@@ -38,7 +38,7 @@ export class Turn {
       this.#waiting.push(go);
       function giveUp(waiting) {
         waiting.splice(waiting.indexOf(go), 1);
-        reject(new Refusal(409, "busy", "the device is at other work; try again later"));
+        reject(new Refusal(409, "busy", "the device is busy with other work; try again later"));
       }
     });
   }

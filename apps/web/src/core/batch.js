@@ -1,11 +1,11 @@
-// A batch of images on the wire: each is four bytes of length, highest first, and the bytes of its file.
+// A batch of images in a request body: each file is preceded by its length in four bytes, big-endian.
 
 const LENGTH_BYTES = 4;
 
 /**
  * @param {Uint8Array} body
  * @returns {Uint8Array[]}
- * @throws {Error} it does not add up, or holds no image
+ * @throws {Error} it is malformed, or contains no image
  */
 export function splitBatch(body) {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
@@ -14,7 +14,7 @@ export function splitBatch(body) {
   while (start < body.length) {
     const begin = start + LENGTH_BYTES;
     const end = begin <= body.length ? begin + view.getUint32(start) : Infinity;
-    if (end > body.length) throw new Error(`image ${images.length} of the batch ends behind the end of the body`);
+    if (end > body.length) throw new Error(`image ${images.length} of the batch extends beyond the end of the body`);
     images.push(body.subarray(begin, end));
     start = end;
   }

@@ -1,4 +1,4 @@
-// A bundle: SHA256SUMS, which names the checksum of all else, and the files it names. See mobiledet/bundle.py.
+// A bundle: SHA256SUMS with the checksums of all other files, and these files. See mobiledet/bundle.py.
 
 import { SUMS, checksum, parseChecksums } from "./checksums.js";
 import { parseGolden } from "./golden_file.js";
@@ -12,9 +12,9 @@ const GOLDEN = "golden/golden.json";
 /** A bundle whose files are verified when they are read. */
 export class Bundle {
   /**
-   * @param {(path: string) => Promise<Uint8Array | null>} read a file of the bundle
+   * @param {(path: string) => Promise<Uint8Array | null>} read reads a file of the bundle
    * @returns {Promise<Bundle>}
-   * @throws {Error} it is no bundle, or a sheet of it has changed or is malformed
+   * @throws {Error} it is not a bundle, or one of its descriptions has changed or is malformed
    */
   static async open(read) {
     const listing = await read(LISTING);
@@ -36,7 +36,7 @@ export class Bundle {
     return bundle;
   }
 
-  /** Use `Bundle.open`. */
+  /** For `Bundle.open` only. */
   constructor(sums, read) {
     this.sha256 = checksum(sums);
     this.readUnchecked = read;
@@ -61,12 +61,12 @@ export class Bundle {
     return content;
   }
 
-  /** What a model file gives for the golden cases; see `parseGolden`. */
+  /** The golden cases of a model file; see `parseGolden`. */
   golden(file) {
     return this.recorded.get(file.path);
   }
 
-  /** A file, or a folder of which something is listed. */
+  /** Require that a file, or a file in a folder, is listed. */
   #requireListed(name) {
     const listed = [...this.checksums.keys()].some((path) => path === name || path.startsWith(`${name}/`));
     if (!listed) throw new Error(`${name} is missing; copy or export the bundle again`);
@@ -74,11 +74,11 @@ export class Bundle {
 }
 
 /**
- * The bundle in a zip file, every file of which is verified.
+ * Open a bundle in a zip file and verify every file.
  *
  * @param {Uint8Array} archive
- * @param {number} limitBytes of all files, unpacked
- * @throws {Error} it is none, or not whole
+ * @param {number} limitBytes limit for the unpacked size
+ * @throws {Error} it is not a bundle, or a file is missing, changed or not listed
  */
 export async function bundleFromZip(archive, limitBytes) {
   const files = withoutTopFolder(await unzip(archive, limitBytes));
@@ -90,10 +90,10 @@ export async function bundleFromZip(archive, limitBytes) {
 }
 
 /**
- * The bundle in a folder of a web server.
+ * Open a bundle in a folder of a web server.
  *
- * @param {string} url of the folder, with a slash at its end
- * @param {string} token that the server asks for; empty where it asks for none
+ * @param {string} url URL of the folder, ending with a slash
+ * @param {string} token token for the server; empty if it needs none
  */
 export async function bundleFromFolder(url, token = "") {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
@@ -105,7 +105,7 @@ export async function bundleFromFolder(url, token = "") {
   });
 }
 
-/** A zip may hold the files themselves, or the one folder that holds them. */
+/** A zip may contain the files themselves, or one folder with them. */
 function withoutTopFolder(files) {
   const tops = new Set([...files.keys()].map((path) => path.split("/")[0]));
   if (files.has(LISTING) || tops.size !== 1) return files;
@@ -113,7 +113,7 @@ function withoutTopFolder(files) {
   return new Map([...files].map(([path, content]) => [path.slice(top.length + 1), content]));
 }
 
-/** What is listed of each model file, with `thresholds` of its operating point by class, or null. */
+/** The entry of each model file, with the `thresholds` of its operating point by class, or null. */
 function modelFiles({ files }, classCount) {
   const sound = ({ path, format, precision, bytes } = {}) =>
     [path, format, precision].every((text) => typeof text === "string") && Number.isSafeInteger(bytes);

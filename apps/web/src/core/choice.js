@@ -1,6 +1,6 @@
-// Which model file of a bundle runs first.
+// Chooses the first model file of a bundle to run.
 
-/** The file that a browser takes by itself: int8, the quickest and smallest on a processor, else the first. */
+/** The default file in a browser: int8, which is the fastest and smallest on a CPU, or else the first. */
 export function preferred(files) {
   return files.find(({ precision }) => precision === "int8") ?? files[0];
 }

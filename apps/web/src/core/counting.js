@@ -1,4 +1,4 @@
-// Tracks counted where they cross lines and while they are in zones: the rules of mobiledet/tracking/counting.py.
+// Counts tracks that cross lines or are in zones, by the rules of mobiledet/tracking/counting.py.
 
 export class Counter {
   #point;
@@ -6,9 +6,9 @@ export class Counter {
   /**
    * Counts the tracks of one camera or video, by class index.
    *
-   * @param {{name: string, start: number[], end: number[], margin?: number}[]} lines in the pixels of the boxes
+   * @param {{name: string, start: number[], end: number[], margin?: number}[]} lines in pixels of the boxes
    * @param {{name: string, corners: number[][]}[]} zones polygons
-   * @param {"bottom" | "centre"} point of a box that counts
+   * @param {"bottom" | "centre"} point the point of a box that decides
    */
   constructor(lines = [], zones = [], point = "bottom") {
     this.lines = lines.map((line) => ({ line, toRight: new Map(), toLeft: new Map(), last: new Map() }));
@@ -16,7 +16,7 @@ export class Counter {
     this.#point = point;
   }
 
-  /** The next frame, as `Tracker.update` gave it. */
+  /** Process the next frame, a result of `Tracker.update`. */
   update({ ids, boxes, labels, ended }) {
     const points = boxes.map(([x1, y1, x2, y2]) => [(x1 + x2) / 2, this.#point === "centre" ? (y1 + y2) / 2 : y2]);
     for (const count of this.lines) {
@@ -48,19 +48,19 @@ export function isInside(corners, [x, y]) {
 
 function cross(count, id, label, at) {
   const { start, end, margin = 0 } = count.line;
-  const side = turn(start, end, at);
+  const side = sideOf(start, end, at);
   const [across, down] = [end[0] - start[0], end[1] - start[1]];
   if (side === 0 || side * side < margin * margin * (across * across + down * down)) return;
   const last = count.last.get(id);
   count.last.set(id, at);
-  if (!last || turn(start, end, last) > 0 === side > 0) return;
-  const [first, second] = [turn(last, at, start), turn(last, at, end)];
+  if (!last || sideOf(start, end, last) > 0 === side > 0) return;
+  const [first, second] = [sideOf(last, at, start), sideOf(last, at, end)];
   if ((first > 0 && second > 0) || (first < 0 && second < 0)) return;
   add(side > 0 ? count.toRight : count.toLeft, label);
 }
 
-/** Above 0 where `at` lies on the right of the way from `start` to `end`, below 0 on its left. */
-function turn(start, end, at) {
+/** Positive if `at` is on the right of the path from `start` to `end`, negative on the left. */
+function sideOf(start, end, at) {
   return (end[0] - start[0]) * (at[1] - start[1]) - (end[1] - start[1]) * (at[0] - start[0]);
 }
 

@@ -1,54 +1,54 @@
-// The golden gate: does this runtime compute what the model file gives? The rules of mobiledet/devices/golden.py.
+// The golden gate: does this runtime reproduce the outputs of the model file? The rules of mobiledet/devices/golden.py.
 
-import { fromPicture, placementOf } from "./placement.js";
+import { fromImage, placementOf } from "./placement.js";
 
-// part of the expected detections that may be decided the other way where two boxes overlap by just the NMS threshold
+// fraction of the expected detections that may be suppressed differently because an IoU is near the NMS threshold
 const UNSETTLED_SHARE = 0.05;
-// from so many expected detections on, at least half must have a partner, wherever lists are cut
+// with at least this number of expected detections, half of them must match even if lists are cut
 const FEW = 10;
-// what sessions call the processor itself; everything else may compute in numbers of 16 bits
+// accelerators of sessions that are the CPU itself; all others may compute in 16 bits
 const PROCESSORS = ["cpu", "xnnpack", "wasm", "interpreter"];
 
-/** How far a session may be from what is expected, by what its actual accelerator is called. */
+/** The tolerance for a session with this accelerator. */
 export function toleranceFor({ tolerance }, accelerator) {
   return PROCESSORS.includes(accelerator) ? tolerance.cpu : tolerance.accelerated;
 }
 
 /**
- * What an engine finds in a golden case, boxes as fractions of the model's input.
+ * Detect in a golden case; boxes are fractions of the model's input.
  *
  * @param {{call: (name: string, args: object) => Promise<any>}} engine
- * @param {{content: Uint8Array, encoded: boolean}} golden a case
- * @param {object} input of the bundle's spec
- * @throws {Error} the picture cannot be decoded
+ * @param {{content: Uint8Array, encoded: boolean}} golden the case
+ * @param {object} input input of the bundle's spec
+ * @throws {Error} the image cannot be decoded
  */
 export async function detectGolden(engine, { content, encoded }, input) {
   if (!encoded) return engine.call("detectInput", { image: content });
   const { height, width, boxes, scores, labels, problem } = await engine.call("detectFile", { file: content, applyOrientation: false });
   if (problem) throw new Error(`a golden case: ${problem}`);
-  return fromPicture({ boxes, scores, labels }, placementOf(height, width, input));
+  return fromImage({ boxes, scores, labels }, placementOf(height, width, input));
 }
 
 /**
- * Compare what a runtime finds in the golden cases with what the file gave at export, as sets.
+ * Compare the detections of a runtime in the golden cases with those of the file at export, as sets.
  *
- * @param {{spec: object, cases: object[], tolerance: {iou: number, score: number}}} expectation cases hold boxes as
+ * @param {{spec: object, cases: object[], tolerance: {iou: number, score: number}}} expectation cases contain boxes as
  *   (x1, y1, x2, y2) fractions, scores, labels and cut
- * @param {(golden: object) => Promise<{boxes: number[][], scores: number[], labels: number[]}>} detect boxes as fractions too
+ * @param {(golden: object) => Promise<{boxes: number[][], scores: number[], labels: number[]}>} detect returns boxes as fractions, too
  * @returns {Promise<{cases: number, detections: number, lowest_iou: number, largest_score_difference: number}>}
- * @throws {Error} they differ
+ * @throws {Error} the detections differ
  */
 export async function replayGolden({ spec, cases, tolerance }, detect) {
   const total = cases.reduce((sum, item) => sum + item.scores.length, 0);
   const report = { cases: cases.length, detections: total, lowest_iou: 1, largest_score_difference: 0 };
-  let [unsettled, matched, findsAnything] = [0, 0, false];
+  let [unsettled, matched, detectsAnything] = [0, 0, false];
   for (const [index, expected] of cases.entries()) {
     const found = await detect(expected);
     const pairs = match(expected, found, tolerance);
-    const [difference, open] = differences(spec, expected, found, pairs, tolerance);
-    unsettled += open;
+    const [difference, oneSided] = differences(spec, expected, found, pairs, tolerance);
+    unsettled += oneSided;
     matched += pairs.length;
-    findsAnything ||= found.scores.some((score) => score !== 0);
+    detectsAnything ||= found.scores.some((score) => score !== 0);
     const tooMany = unsettled > Math.ceil(UNSETTLED_SHARE * total);
     const problem = difference || (tooMany ? `${unsettled} of ${total} boxes are suppressed differently` : "");
     if (problem) throw failed(index, problem, expected.encoded);
@@ -57,19 +57,19 @@ export async function replayGolden({ spec, cases, tolerance }, detect) {
       report.largest_score_difference = Math.max(report.largest_score_difference, pair.scoreDifference);
     }
   }
-  if (total && !findsAnything) throw failed(0, `it finds nothing where ${total} detections are expected`);
-  if (total >= FEW && 2 * matched < total) throw failed(0, `${matched} of ${total} detections are there`);
+  if (total && !detectsAnything) throw failed(0, `it detects nothing where ${total} detections are expected`);
+  if (total >= FEW && 2 * matched < total) throw failed(0, `only ${matched} of ${total} detections match`);
   return report;
 }
 
 function failed(index, problem, encoded = false) {
-  const cause = encoded && index > 0 ? "it may decode or resize pictures otherwise; " : "";
+  const cause = encoded && index > 0 ? "it may decode or resize images differently; " : "";
   return new Error(
-    `this runtime does not compute what the file gives: golden case ${index}: ${problem}; ${cause}its results would be worthless`,
+    `this runtime does not reproduce the outputs of the model file: golden case ${index}: ${problem}; ${cause}its results would be worthless`,
   );
 }
 
-/** Pair the detections of two lists one to one, best score first, each with the same one of the highest IoU. */
+/** Match the detections of two lists one to one, best score first, each with the matching one of highest IoU. */
 export function match(expected, found, tolerance) {
   const taken = new Set();
   const pairs = [];
@@ -90,7 +90,7 @@ export function match(expected, found, tolerance) {
   return pairs;
 }
 
-/** What tells two lists apart, empty when nothing does; and how many boxes were suppressed on one side only. */
+/** Description of the difference between two lists, empty if there is none; number of boxes suppressed on one side only. */
 function differences(spec, expected, found, pairs, tolerance) {
   if (expected.scores.length && found.scores.length && !found.scores.some((score) => score !== 0)) {
     return [`all scores are zero where ${expected.scores.length} detections are expected`, 0];
@@ -117,7 +117,7 @@ function differences(spec, expected, found, pairs, tolerance) {
   return ["", unsettled];
 }
 
-/** Whether a box on the same place that is as good may have suppressed box `i` on the other side. */
+/** Whether an overlapping box with a similar or better score may have suppressed box `i` on the other side. */
 function maySuppress(spec, ours, i, theirs, tolerance) {
   const least = spec.nms.iou - (1 - tolerance.iou);
   return theirs.scores.some(

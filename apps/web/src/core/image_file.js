@@ -1,7 +1,7 @@
-// JPEG and PNG files as bytes: what a browser would read between the lines is taken out before it decodes them.
+// Removes metadata from JPEG and PNG files before a browser decodes them.
 //
-// Browsers turn a picture as its EXIF tag says and convert its colours by its profile, each in its own way, and show
-// half a picture where half of the file is missing. COCO and the host's decoder do none of it.
+// Browsers turn an image by its EXIF orientation and convert its colours by its profile, each in its own way, and decode
+// truncated files partly. COCO and the host's decoder do none of this.
 
 const JPEG_START = [0xff, 0xd8];
 const PNG_START = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -12,17 +12,17 @@ const COLOUR_CHUNKS = ["iCCP", "gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI", "
 const ORIENTATION_TAG = 0x0112;
 
 /**
- * A picture without what changes its pixels after decoding.
+ * Remove metadata that changes the pixels after decoding.
  *
  * @param {Uint8Array} file
- * @returns {{parts: Uint8Array[], orientation: number}} the file's remaining bytes, one after the other; its EXIF
+ * @returns {{parts: Uint8Array[], orientation: number}} the file's remaining bytes, in order; its EXIF
  *   orientation 1..8
- * @throws {Error} it is no JPEG or PNG, or a part of it is missing
+ * @throws {Error} it is not a JPEG or PNG file, or is truncated
  */
-export function plainPicture(file) {
+export function plainImage(file) {
   if (startsWith(file, JPEG_START)) return plainJpeg(file);
   if (startsWith(file, PNG_START)) return plainPng(file);
-  throw new Error("it is not a picture of a known format");
+  throw new Error("it is not an image of a known format");
 }
 
 function plainJpeg(file) {
@@ -77,7 +77,7 @@ function plainPng(file) {
   throw new Error("image file is truncated");
 }
 
-/** The orientation in a TIFF structure; 1 where there is none that can be read. */
+/** The orientation in a TIFF structure; 1 if there is none or it cannot be read. */
 function orientationOf(tiff) {
   if (tiff.length < 8) return 1;
   const view = viewOf(tiff);

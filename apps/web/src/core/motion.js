@@ -1,21 +1,21 @@
-// Where boxes go: a Kalman filter of constant velocity for each, as in mobiledet/tracking/motion.py: the same numbers, in
-// the same order, so that the same bits come out.
+// Predicts the motion of boxes by Kalman filters with constant velocity, like mobiledet/tracking/motion.py: the same
+// operations in the same order, so that results are equal to the bit.
 
-// standard deviations as shares of the box's width or height, of velocities in a frame
+// standard deviations relative to the box's width or height; of velocities per frame
 const PLACE = 0.05;
 const VELOCITY = 0.00625;
 const FIRST_PLACE = 0.1;
 const FIRST_VELOCITY = 0.0625;
 
-/** Centre x, centre y, width and height of a box (x1, y1, x2, y2). */
-function centred([x1, y1, x2, y2]) {
+/** Convert a box from xyxy to centre x, centre y, width, height. */
+function toCxcywh([x1, y1, x2, y2]) {
   return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1];
 }
 
 export class Motion {
-  /** @param {number[]} box seen for the first time; it stands still */
+  /** @param {number[]} box x1, y1, x2, y2, seen for the first time; it starts at rest */
   constructor(box) {
-    this.place = centred(box);
+    this.place = toCxcywh(box);
     this.velocity = [0, 0, 0, 0];
     this.covariance = [0, 0, 0, 0];
     [this.placeVariance, this.velocityVariance] = [FIRST_PLACE, FIRST_VELOCITY].map((share) =>
@@ -23,7 +23,7 @@ export class Motion {
     );
   }
 
-  /** One frame on; what was `lost` in the last one keeps its size. */
+  /** Predict the next frame; a box that was `lost` in the last frame keeps its size. */
   predict(lost) {
     if (lost) this.velocity[2] = this.velocity[3] = 0;
     const [spread, drift] = [this.#spread(PLACE), this.#spread(VELOCITY)];
@@ -36,13 +36,13 @@ export class Motion {
     }
   }
 
-  /** It was seen here. */
+  /** Update the filter with a measured box. */
   correct(box) {
-    const [seen, spread] = [centred(box), this.#spread(PLACE)];
+    const [measured, spread] = [toCxcywh(box), this.#spread(PLACE)];
     for (let i = 0; i < 4; i++) {
       const total = this.placeVariance[i] + spread[i] * spread[i];
       const [gain, pull] = [this.placeVariance[i] / total, this.covariance[i] / total];
-      const missedBy = seen[i] - this.place[i];
+      const missedBy = measured[i] - this.place[i];
       this.place[i] += gain * missedBy;
       this.velocity[i] += pull * missedBy;
       this.velocityVariance[i] -= pull * this.covariance[i];
@@ -51,13 +51,13 @@ export class Motion {
     }
   }
 
-  /** Its corners. */
+  /** The box: x1, y1, x2, y2. */
   get box() {
     const [x, y, width, height] = this.place;
     return [x - width / 2, y - height / 2, x + width / 2, y + height / 2];
   }
 
-  /** A share of the side that each of the four numbers is measured by. */
+  /** A share of the width or height, whichever each of the four numbers is relative to. */
   #spread(share) {
     const [, , width, height] = this.place;
     return [share * width, share * height, share * width, share * height];

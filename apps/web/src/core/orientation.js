@@ -1,6 +1,6 @@
-// Pictures turned upright, as their EXIF orientation says.
+// Turns images upright by their EXIF orientation.
 
-// orientation -> does it swap the sides, does it mirror columns, does it mirror rows (of the stored picture)
+// orientation -> [swaps height and width, mirrors columns, mirrors rows] of the stored image
 const TURNS = {
   2: [false, true, false],
   3: [false, true, true],
@@ -12,23 +12,23 @@ const TURNS = {
 };
 
 /**
- * @param {{pixels: Uint8Array | Uint8ClampedArray, height: number, width: number}} picture 4 channels
- * @param {number} orientation 1..8, of EXIF
+ * @param {{pixels: Uint8Array | Uint8ClampedArray, height: number, width: number}} image 4 channels
+ * @param {number} orientation EXIF orientation, 1..8
  * @returns {{pixels: Uint8Array | Uint8ClampedArray, height: number, width: number}}
  */
-export function turned(picture, orientation) {
+export function turned(image, orientation) {
   const turn = TURNS[orientation];
-  if (!turn) return picture;
+  if (!turn) return image;
   const [swaps, mirrorsColumns, mirrorsRows] = turn;
-  const [height, width] = swaps ? [picture.width, picture.height] : [picture.height, picture.width];
-  const source = pixelsAsWords(picture.pixels);
+  const [height, width] = swaps ? [image.width, image.height] : [image.height, image.width];
+  const source = pixelsAsWords(image.pixels);
   const target = new Uint32Array(source.length);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const [row, column] = swaps ? [x, y] : [y, x];
-      const fromRow = mirrorsRows ? picture.height - 1 - row : row;
-      const fromColumn = mirrorsColumns ? picture.width - 1 - column : column;
-      target[y * width + x] = source[fromRow * picture.width + fromColumn];
+      const fromRow = mirrorsRows ? image.height - 1 - row : row;
+      const fromColumn = mirrorsColumns ? image.width - 1 - column : column;
+      target[y * width + x] = source[fromRow * image.width + fromColumn];
     }
   }
   return { pixels: new Uint8Array(target.buffer), height, width };

@@ -1,4 +1,4 @@
-// The one rule by which a picture becomes the model's input, equal to the host's to the last bit.
+// Resizes an image to the model's input; equal to the host's result to the bit.
 
 import { placementOf } from "./placement.js";
 import { roundHalfToEven } from "./rounding.js";
@@ -7,29 +7,29 @@ import { PADDINGS } from "./spec.js";
 const WEIGHT_BITS = 11;
 
 /**
- * A picture as the input of a model, stretched, or in a letterbox.
+ * Resize an image to the input of a model, stretched or in a letterbox.
  *
- * Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
- * its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the result is
- * stretched, bilinear, pixel centres at half, in the arithmetic of cv2.INTER_LINEAR on 8 bits: weights of 11 bits,
- * rounded half to even, the vertical sum with 4 bits less. Where sampling is "bilinear" the second half is all. Of a
- * letterbox the part of the input that shows the picture takes the place of the model's size.
+ * Each side is first reduced by the largest power of two that leaves at least the model's size: a pixel is the mean of its
+ * block, halves rounded up; if the last block is incomplete, the last row or column is repeated. The result is then
+ * resized bilinearly, with pixel centres at half, in the arithmetic of cv2.INTER_LINEAR for 8 bits: weights of 11 bits,
+ * rounded half to even, the vertical sum with 4 bits less. Sampling "bilinear" skips the first step. For a letterbox the
+ * target size is the part of the input that shows the image.
  *
- * @param {{pixels: Uint8Array | Uint8ClampedArray, height: number, width: number, channels: number}} picture
+ * @param {{pixels: Uint8Array | Uint8ClampedArray, height: number, width: number, channels: number}} image
  *   height x width x channels (3 or 4), row by row; the first three channels are RGB
  * @param {{height: number, width: number, resize: string, sampling: "mean" | "bilinear", padding: string,
- *   placement: string}} input of `parseSpec`
+ *   placement: string}} input input from `parseSpec`
  * @returns {Uint8Array} input.height x input.width x 3, RGB
  */
-export function fit(picture, input) {
-  const part = placementOf(picture.height, picture.width, input);
+export function fit(image, input) {
+  const part = placementOf(image.height, image.width, input);
   const averages = input.sampling === "mean";
-  const rows = averages ? blockSize(picture.height, part.height) : 1;
-  const columns = averages ? blockSize(picture.width, part.width) : 1;
-  return padded(bilinear(blockMeans(picture, rows, columns), picture.height / rows, picture.width / columns, part), part);
+  const rows = averages ? blockSize(image.height, part.height) : 1;
+  const columns = averages ? blockSize(image.width, part.width) : 1;
+  return padded(bilinear(blockMeans(image, rows, columns), image.height / rows, image.width / columns, part), part);
 }
 
-/** The whole input, of the part that shows the picture. */
+/** Add the padding of a letterbox around the image. */
 function padded(shown, { input, top, left, height, width }) {
   if (height === input.height && width === input.width) return shown;
   const whole = new Uint8Array(input.height * input.width * 3).fill(PADDINGS[input.padding]);
@@ -39,27 +39,27 @@ function padded(shown, { input, top, left, height, width }) {
   return whole;
 }
 
-/** The largest power of two that a side can be divided by and still has `target` whole pixels. */
+/** The largest power of two by which a side can be reduced to at least `target` pixels. */
 function blockSize(source, target) {
   let size = 1;
   while (Math.floor(source / (2 * size)) >= target) size *= 2;
   return size;
 }
 
-function blockMeans(picture, rows, columns) {
-  if (rows === 1 && columns === 1) return picture;
-  const { pixels, channels } = picture;
-  const height = Math.ceil(picture.height / rows);
-  const width = Math.ceil(picture.width / columns);
-  const missing = width * columns - picture.width;
+function blockMeans(image, rows, columns) {
+  if (rows === 1 && columns === 1) return image;
+  const { pixels, channels } = image;
+  const height = Math.ceil(image.height / rows);
+  const width = Math.ceil(image.width / columns);
+  const missing = width * columns - image.width;
   const shift = Math.log2(rows * columns);
   const sums = new Uint32Array(width * 3);
   const out = new Uint8Array(height * sums.length);
   for (let y = 0; y < height; y++) {
     sums.fill((rows * columns) >> 1);
     for (let row = y * rows; row < (y + 1) * rows; row++) {
-      let from = Math.min(row, picture.height - 1) * picture.width * channels;
-      for (let x = 0; x < picture.width; x++, from += channels) {
+      let from = Math.min(row, image.height - 1) * image.width * channels;
+      for (let x = 0; x < image.width; x++, from += channels) {
         const block = Math.floor(x / columns) * 3;
         sums[block] += pixels[from];
         sums[block + 1] += pixels[from + 1];
@@ -72,7 +72,7 @@ function blockMeans(picture, rows, columns) {
   return { pixels: out, height, width, channels: 3 };
 }
 
-/** realHeight and realWidth are those of what is shown, which may end within the last row or column. */
+/** realHeight and realWidth are the size of the content, which may end within the last row or column. */
 function bilinear({ pixels, height, width, channels }, realHeight, realWidth, { height: toHeight, width: toWidth }) {
   const out = new Uint8Array(toHeight * toWidth * 3);
   if (realHeight === toHeight && realWidth === toWidth) {
@@ -98,7 +98,7 @@ function bilinear({ pixels, height, width, channels }, realHeight, realWidth, { 
   return out;
 }
 
-/** Rows of the source, stretched to the new width; neighbours are asked for again and again, so two are kept. */
+/** Rows of the source, resized to the new width; the latest two are cached, because neighbours are used repeatedly. */
 class RowCache {
   constructor(pixels, width, channels, toWidth, columns) {
     this.pixels = pixels;
@@ -111,7 +111,7 @@ class RowCache {
   row(index) {
     const found = this.kept.find((entry) => entry.index === index);
     if (found) return found.values;
-    // rows come in rising order, so the lower one is not needed again
+    // rows are requested in ascending order, so the lower one is not needed again
     const entry = this.kept[0].index < this.kept[1].index ? this.kept[0] : this.kept[1];
     entry.index = index;
     const { indices, weights } = this.columns;
@@ -127,7 +127,7 @@ class RowCache {
   }
 }
 
-/** For each new position the two old ones that it lies between, and their weights, which add up to 2 ** 11. */
+/** For each position in the result: its two neighbours in the source and their weights, whose sum is 2 ** 11. */
 function taps(from, realFrom, to, clampWeights) {
   const scale = 1 / (to / realFrom);
   const indices = new Int32Array(2 * to);

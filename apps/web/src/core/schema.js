@@ -1,8 +1,8 @@
-// A message checked by its JSON schema: the part of JSON Schema that apps/protocol/messages.schema.json uses.
+// Validates messages: implements the part of JSON Schema that apps/protocol/messages.schema.json uses.
 
 /**
  * @param {object} schema the whole document
- * @param {string} kind a name of its $defs
+ * @param {string} kind a name in its $defs
  * @param {any} value decoded JSON
  * @throws {Error} a field is missing, unknown, of another type or out of range
  */
@@ -27,7 +27,7 @@ function problemOf(definitions, rule, value, where) {
   return "";
 }
 
-/** A number below or above its limits, or a text or list that is too short or too long. */
+/** Check the limits of a number, or of the length of a text or list. */
 function problemOfRange(rule, value, name) {
   const [low, high] = LIMITS.map((names) => names.map((limit) => rule[limit]).find((limit) => limit !== undefined));
   const amount = typeof value === "number" ? value : value?.length;

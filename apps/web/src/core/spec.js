@@ -1,4 +1,4 @@
-// The model's description in bundle.json, as far as a device needs it; the rules of mobiledet/spec.py.
+// Parses the model's description in bundle.json, as far as a device needs it; the rules of mobiledet/spec.py.
 
 const SCHEMA_VERSION = 1;
 const RESIZE_RULES = ["stretch", "letterbox"];
@@ -6,7 +6,7 @@ const SAMPLINGS = ["mean", "bilinear"];
 const PLACEMENTS = ["centre", "top-left"];
 const EXIF_RULES = ["auto", "apply", "ignore"];
 
-/** Colour beside the picture of a letterbox, of each channel. */
+/** Colour of the padding of a letterbox, for each channel. */
 export const PADDINGS = { grey: 114, black: 0 };
 
 /**
@@ -14,7 +14,7 @@ export const PADDINGS = { grey: 114, black: 0 };
  * @returns {{name: string, input: {height: number, width: number, resize: string, sampling: string, padding: string,
  *   placement: string, exif: string}, labels: string[], categoryIds: number[],
  *   nms: {iou: number, score: number, top_k: number, max_detections: number}}}
- * @throws {Error} a field is missing or of the wrong kind, or the schema is another one
+ * @throws {Error} a field is missing or has the wrong type, or the schema differs
  */
 export function parseSpec(values) {
   require(isObject(values) && "schema_version" in values, "not a mobiledet model description (no schema_version)");
@@ -30,7 +30,7 @@ export function parseSpec(values) {
   for (const side of [input.height, input.width]) {
     require(Number.isInteger(side) && side >= 32, `input side ${side} is not a whole number of at least 32`);
   }
-  const { resize, sampling = "bilinear", padding = "grey", placement = "centre", exif = "auto" } = input; // of older files
+  const { resize, sampling = "bilinear", padding = "grey", placement = "centre", exif = "auto" } = input; // defaults for older files, which lack the fields
   const choices = [
     ["resize", resize, RESIZE_RULES],
     ["sampling", sampling, SAMPLINGS],

@@ -1,7 +1,7 @@
-// What raw latency samples say; the same numbers as mobiledet/evaluation/latency.py.
+// Statistics of latency samples; the same numbers as mobiledet/evaluation/latency.py.
 
 /**
- * The value at rank share * (n - 1) in sorted order, linear between neighbours.
+ * The sorted sample at rank share * (n - 1), with linear interpolation between neighbours.
  *
  * @param {number[]} samples at least one
  * @param {number} share 0..1

@@ -1,18 +1,18 @@
-// Warm up, then time runs of a loaded model file, as a plan says. The rules of mobiledet/devices/timing.py.
+// Warms up and times a loaded model file according to a plan; the rules of mobiledet/devices/timing.py.
 
 import { percentile } from "./statistics.js";
 
-const STEADY_RATIO = 1.05; // of the medians of the latest runs and of those before them
+const STEADY_RATIO = 1.05; // largest ratio between the medians of the latest runs and of those before them
 const SECOND_NS = 1e9;
 
 /**
- * @typedef {object} Runner a loaded model file and the clock beside it
- * @property {() => any} prepare set the input; not timed
- * @property {(input: any) => Promise<any>} invoke run the file
- * @property {(input: any, outputs: any) => void} release what a run leaves
- * @property {() => object} readState of the device
- * @property {() => Promise<void>} betweenRuns is called before each run and may throw to end them
- * @property {() => number} clockNs monotonic, whole nanoseconds
+ * @typedef {object} Runner functions to run a loaded model file and to read clock and state
+ * @property {() => any} prepare sets the input; not timed
+ * @property {(input: any) => Promise<any>} invoke runs the file
+ * @property {(input: any, outputs: any) => void} release frees input and outputs of a run
+ * @property {() => object} readState reads the state of the device
+ * @property {() => Promise<void>} betweenRuns called before each run; may throw to stop the benchmark
+ * @property {() => number} clockNs monotonic clock in whole nanoseconds
  * @property {(seconds: number) => Promise<void>} sleep
  */
 
@@ -30,17 +30,17 @@ export async function timeRuns(runner, plan) {
 
   const states = [];
   const stateTimes = [];
-  const look = () => {
+  const sampleState = () => {
     stateTimes.push(runner.clockNs());
     states.push(runner.readState());
   };
-  look();
+  sampleState();
   const timed = new Runs(runner, plan.fps);
   while (!reached(timed, plan.runs, plan.seconds)) {
-    if (plan.state_seconds && runner.clockNs() - stateTimes.at(-1) >= plan.state_seconds * SECOND_NS) look();
+    if (plan.state_seconds && runner.clockNs() - stateTimes.at(-1) >= plan.state_seconds * SECOND_NS) sampleState();
     await timed.add();
   }
-  look();
+  sampleState();
   return {
     infer_ns: timed.inferNs,
     started_ns: timed.startedNs.map((started) => started - timed.originNs),
@@ -51,7 +51,7 @@ export async function timeRuns(runner, plan) {
   };
 }
 
-/** Whether the latest runs take as long as those before them, half of `warmupRuns` each: medians within 5 %. */
+/** Whether the medians of the latest runs and of those before (half of `warmupRuns` each) are within 5 %. */
 export function isSteady(inferNs, warmupRuns) {
   const count = Math.max(1, Math.ceil(warmupRuns / 2));
   if (inferNs.length < 2 * count) return false;
@@ -67,7 +67,7 @@ function warm(warmup, plan) {
   return warmup.spentNs >= plan.warmup_limit_seconds * SECOND_NS || isSteady(warmup.inferNs, plan.warmup_runs);
 }
 
-/** Runs of a file, one when each image of a camera is there, or one after the other. */
+/** Runs of a file, at the rate of a camera or without pause. */
 class Runs {
   constructor(runner, fps) {
     this.runner = runner;
@@ -78,7 +78,7 @@ class Runs {
     this.startedNs = [];
   }
 
-  /** Since the first run was wanted. */
+  /** Time since the start. */
   get spentNs() {
     return this.runner.clockNs() - this.beganNs;
   }
@@ -96,7 +96,7 @@ class Runs {
     if (!this.fps) this.originNs = this.startedNs[0];
   }
 
-  /** Until the camera has its next image; those that it took while the device was busy are lost. */
+  /** Wait for the next image of the camera; images that arrived while the device was busy are skipped. */
   async #waitForImage() {
     const now = this.runner.clockNs();
     if (!this.startedNs.length) {

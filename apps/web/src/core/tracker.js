@@ -1,10 +1,10 @@
-// Detections of one frame after the other as tracks with ids that stay: the rules of mobiledet/tracking/tracker.py, which
-// says where they come from.
+// Connects the detections of successive frames to tracks with persistent ids, by the rules of
+// mobiledet/tracking/tracker.py, which names their source.
 
 import { DEFAULT_SCORE } from "./detections.js";
 import { Motion } from "./motion.js";
 
-/** What each setting means stands in `TrackerSettings` of mobiledet/tracking/tracker.py. */
+/** Default settings, described in `TrackerSettings` of mobiledet/tracking/tracker.py. */
 export const TRACKER_SETTINGS = Object.freeze({
   weak: 0.1,
   match_iou: 0.2,
@@ -17,14 +17,14 @@ export const TRACKER_SETTINGS = Object.freeze({
 });
 
 export class Tracker {
-  #tracks = []; // oldest first; an id of 0 is not told yet
+  #tracks = []; // oldest first; the id is 0 until the track is reported
   #begun = false;
   #lastId = 0;
 
   /**
-   * Follows the objects of one camera or video.
+   * Tracks the objects of one camera or video.
    *
-   * @param {number | number[]} confident from which score on a detection is confident, for all classes or by class
+   * @param {number | number[]} confident score from which on a detection is confident, for all classes or by class
    * @param {Partial<typeof TRACKER_SETTINGS>} settings
    */
   constructor(confident = DEFAULT_SCORE, settings = {}) {
@@ -33,12 +33,12 @@ export class Tracker {
   }
 
   /**
-   * The next frame; give it every frame once, in their order.
+   * Process the next frame; must be called once for every frame, in order.
    *
-   * @param {{boxes: number[][], scores: number[], labels: number[]}} found everything that the detector found
+   * @param {{boxes: number[][], scores: number[], labels: number[]}} found all detections of the frame, weak ones included
    * @returns {{ids: number[], boxes: number[][], scores: number[], labels: number[], sources: number[], ended: number[],
-   *   leftOut: number}} the objects that the frame shows, in the order of the detections, whose places are `sources`; ids
-   *   of the tracks that ended; how many detections cannot be followed
+   *   leftOut: number}} the tracked objects, in the order of the detections, with their indices in `sources`; ids of the
+   *   tracks that ended; number of detections that cannot be tracked
    */
   update(found) {
     const { boxes, scores, labels } = found;
@@ -67,19 +67,19 @@ export class Tracker {
       if (!track.id && (track.seen >= this.settings.confirm || !this.#begun)) track.id = ++this.#lastId;
     }
     this.#begun = true;
-    const told = this.#tracks.filter((track) => track.id && track.source >= 0).sort((a, b) => a.source - b.source);
+    const reported = this.#tracks.filter((track) => track.id && track.source >= 0).sort((a, b) => a.source - b.source);
     return {
-      ids: told.map((track) => track.id),
-      boxes: told.map((track) => track.shown.map(Math.fround)),
-      scores: told.map((track) => scores[track.source]),
-      labels: told.map((track) => track.label),
-      sources: told.map((track) => track.source),
+      ids: reported.map((track) => track.id),
+      boxes: reported.map((track) => track.shown.map(Math.fround)),
+      scores: reported.map((track) => scores[track.source]),
+      labels: reported.map((track) => track.label),
+      sources: reported.map((track) => track.source),
       ended,
       leftOut: sound.filter((is) => !is).length,
     };
   }
 
-  /** Confident detections to told tracks, then weak ones to those seen in the last frame, then to tracks not told yet. */
+  /** Assign confident detections to reported tracks, weak ones to those seen in the last frame, then to unreported tracks. */
   #associate({ boxes, labels }, confident, weak) {
     const { match_iou, weak_iou, confirm_iou, any_class } = this.settings;
     const iou = this.#tracks.map((track) => {
@@ -88,14 +88,14 @@ export class Tracker {
       return boxes.map((box, i) => (any_class || track.label === labels[i] ? overlap(at, box) : 0));
     });
     const taken = new Set();
-    for (const [may, candidates, least] of [
+    for (const [accepts, candidates, least] of [
       [(track) => track.id, confident, match_iou],
       [(track) => track.id && track.missed === 0, weak, weak_iou],
       [(track) => !track.id, confident, confirm_iou],
     ]) {
       const pairs = [];
       this.#tracks.forEach((track, row) => {
-        if (!may(track) || track.source >= 0) return;
+        if (!accepts(track) || track.source >= 0) return;
         candidates.forEach((is, column) => {
           if (is && !taken.has(column) && iou[row][column] >= least) pairs.push([row, column]);
         });

@@ -1,20 +1,20 @@
-// What the page may ask of the worker that runs a model file. Times are nanoseconds of performance.now.
+// Functions of the worker that runs a model file, called by the page. Times are nanoseconds of performance.now.
 
 import { fromOutputs } from "../core/detections.js";
-import { placementOf, toPicture } from "../core/placement.js";
+import { placementOf, toImage } from "../core/placement.js";
 import { fit } from "../core/resize.js";
 import { timeRuns } from "../core/timing.js";
 import { decode, pixelsOf } from "./decode.js";
 import { LiteRtDetector, runtimeMemory, startRuntime } from "./litert.js";
 
 const GREY = 127;
-const YIELD_MS = 100; // messages, such as that to stop, are read between two runs, at most this far apart
+const YIELD_MS = 100; // longest time between runs without reading messages, such as the one to stop
 
 let detector;
 let classCount;
-let input; // of the bundle's spec
+let input; // the input of the bundle's spec
 let condition = {};
-let stopped = ""; // why
+let stopped = ""; // the reason
 
 /** Start the runtime and load a file. */
 export async function load({ content, threads, isolated, spec }) {
@@ -26,7 +26,7 @@ export async function load({ content, threads, isolated, spec }) {
   return { height: detector.height, width: detector.width, loadNs: nanoseconds(started, performance.now()) };
 }
 
-/** The first run of a file that has just been loaded, on a grey image. */
+/** Run a newly loaded file for the first time, on a grey image. */
 export async function firstRun() {
   const tensor = detector.prepare(new Uint8Array(detector.height * detector.width * 3).fill(GREY));
   const started = performance.now();
@@ -42,16 +42,16 @@ export function memory() {
   return runtimeMemory();
 }
 
-/** Detect in one picture file; `problem` tells why it could not be decoded. Boxes may reach into a letterbox's padding. */
+/** Detect in an image file; `problem` is why it could not be decoded. Boxes may extend into the padding of a letterbox. */
 export async function detectFile({ file, applyOrientation }) {
   const started = performance.now();
-  let picture;
+  let image;
   try {
-    picture = await decode(file, applyOrientation);
+    image = await decode(file, applyOrientation);
   } catch (error) {
     return { height: 0, width: 0, boxes: [], scores: [], labels: [], times: null, problem: error.message };
   }
-  return detectPixels(picture, started, performance.now());
+  return detectPixels(image, started, performance.now());
 }
 
 /** Detect in a bitmap, such as a frame of the camera. */
@@ -60,7 +60,7 @@ export async function detectBitmap({ bitmap }) {
   return detectPixels(pixelsOf(bitmap), started, performance.now());
 }
 
-/** Detect in an input of the model; boxes as fractions. */
+/** Detect in an input of the model; boxes are fractions. */
 export async function detectInput({ image }) {
   const started = performance.now();
   return run(image, null, started, started);
@@ -98,12 +98,12 @@ export async function measure({ golden: { content, encoded }, plan }) {
   return timeRuns(runner, plan);
 }
 
-/** End `measure` before its next run. */
+/** Stop `measure` before its next run. */
 export function stop({ reason }) {
   stopped = reason;
 }
 
-/** Tell the state of the device as the page sees it: a DeviceState without the memory. */
+/** Set the state of the device, as the page sees it: a DeviceState without the memory. */
 export function setCondition(value) {
   condition = value;
 }
@@ -112,23 +112,23 @@ function sleep(seconds) {
   return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
-function detectPixels(picture, started, decoded) {
-  return run(fitted(picture), placementOf(picture.height, picture.width, input), started, decoded);
+function detectPixels(image, started, decoded) {
+  return run(fitted(image), placementOf(image.height, image.width, input), started, decoded);
 }
 
-/** The input of the model. */
+/** Resize an image to the input of the model. */
 function fitted({ pixels, height, width }) {
   return fit({ pixels, height, width, channels: 4 }, input);
 }
 
-/** Run the file on its input; boxes in the picture that lies there, or, where there is none, as fractions of the input. */
+/** Run the file on its input; boxes are in pixels of the image, or fractions of the input without a placement. */
 async function run(image, placement, started, decoded) {
   const tensor = detector.prepare(image);
   const prepared = performance.now();
   const results = await detector.run(tensor);
   const inferred = performance.now();
   const fractions = fromOutputs(detector.outputs(results), classCount);
-  const found = placement ? toPicture(fractions, placement) : fractions;
+  const found = placement ? toImage(fractions, placement) : fractions;
   tensor.delete();
   const finished = performance.now();
   const times = {
@@ -137,7 +137,7 @@ async function run(image, placement, started, decoded) {
     infer: nanoseconds(prepared, inferred),
     postprocess: nanoseconds(inferred, finished),
   };
-  const { height, width } = placement?.picture ?? { height: 1, width: 1 };
+  const { height, width } = placement?.image ?? { height: 1, width: 1 };
   return { height, width, ...found, times, problem: "" };
 }
 

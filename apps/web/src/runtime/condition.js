@@ -1,6 +1,6 @@
-// How the device is, as far as a browser tells: a DeviceState without the memory.
+// The state of the device, as far as a browser reports it: a DeviceState without the memory.
 
-/** Watches the page's place on the screen and the battery. */
+/** Watches the visibility of the page and the battery. */
 export class Condition {
   #battery = null;
   #listeners = [];
@@ -24,13 +24,13 @@ export class Condition {
     };
   }
 
-  /** Have `listener` told the new value at every change. */
+  /** Call `listener` with the new value at every change. */
   listen(listener) {
     this.#listeners.push(listener);
   }
 
   async #watchBattery() {
-    if (!navigator.getBattery) return; // Safari and Firefox tell nothing, nor does a page on plain http
+    if (!navigator.getBattery) return; // not available in Safari, Firefox, and on plain http
     try {
       this.#battery = await navigator.getBattery();
     } catch {

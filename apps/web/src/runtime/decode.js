@@ -1,6 +1,6 @@
-// A picture file to pixels, by the browser's own decoder.
+// Decodes image files with the browser's own decoder.
 
-import { plainPicture } from "../core/image_file.js";
+import { plainImage } from "../core/image_file.js";
 import { turned } from "../core/orientation.js";
 
 const canvas = new OffscreenCanvas(1, 1);
@@ -8,23 +8,23 @@ const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false
 
 /**
  * @param {Uint8Array} file JPEG or PNG
- * @param {boolean} applyOrientation turn the picture as its EXIF tag says
- * @returns {Promise<{pixels: Uint8ClampedArray, height: number, width: number}>} 4 channels, the last is to be ignored
+ * @param {boolean} applyOrientation turn the image by its EXIF orientation
+ * @returns {Promise<{pixels: Uint8ClampedArray, height: number, width: number}>} 4 channels; ignore the last one
  * @throws {Error} it cannot be decoded
  */
 export async function decode(file, applyOrientation) {
-  const { parts, orientation } = plainPicture(file);
+  const { parts, orientation } = plainImage(file);
   let bitmap;
   try {
     bitmap = await createImageBitmap(new Blob(parts), { colorSpaceConversion: "none" });
   } catch {
     throw new Error("the browser cannot decode it");
   }
-  const picture = pixelsOf(bitmap);
-  return applyOrientation ? turned(picture, orientation) : picture;
+  const image = pixelsOf(bitmap);
+  return applyOrientation ? turned(image, orientation) : image;
 }
 
-/** The pixels of a bitmap, which is closed. */
+/** Get the pixels of a bitmap and close it. */
 export function pixelsOf(bitmap) {
   const { height, width } = bitmap;
   [canvas.width, canvas.height] = [width, height];

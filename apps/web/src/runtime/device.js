@@ -1,11 +1,11 @@
-// What this device and this browser are.
+// Describes this device and this browser.
 
 import { Engine } from "./engine.js";
 
 const RUNTIME = "litert-wasm";
 const CLOCK_PROBES = 40;
 
-/** Threads that a page may have: more than one only where it is isolated from other origins. */
+/** The number of threads that a page may use: more than one only if it is isolated from other origins. */
 export function availableThreads() {
   return crossOriginIsolated ? navigator.hardwareConcurrency || 1 : 1;
 }
@@ -18,7 +18,7 @@ export function loadEngine(content, { threads, spec }) {
 /**
  * The device as the agent protocol describes it.
  *
- * @param {string} runtimeVersion of LiteRT.js
+ * @param {string} runtimeVersion version of LiteRT.js
  * @returns {Promise<object>} DeviceInfo
  */
 export async function describeDevice(runtimeVersion) {
@@ -28,7 +28,7 @@ export async function describeDevice(runtimeVersion) {
     name: "browser",
     model: hints?.model || modelOf(navigator.userAgent),
     os: `${browserOf(hints) || navigator.userAgent}${hints ? ` on ${hints.platform} ${hints.platformVersion}` : ""}`,
-    cpu: hints?.architecture || "not told by the browser",
+    cpu: hints?.architecture || "not reported by the browser",
     cores: availableThreads(),
     runtime: RUNTIME,
     runtime_version: `LiteRT.js ${runtimeVersion}, ${variant}, clock of ${clockStepUs()} us`,
@@ -41,10 +41,10 @@ function browserOf(hints) {
 }
 
 function modelOf(userAgent) {
-  return /\(([^)]*)\)/.exec(userAgent)?.[1] ?? "not told by the browser";
+  return /\(([^)]*)\)/.exec(userAgent)?.[1] ?? "not reported by the browser";
 }
 
-/** The smallest step of performance.now in microseconds: browsers make their clocks coarse. */
+/** The resolution of performance.now in microseconds: browsers reduce it. */
 function clockStepUs() {
   let smallest = Infinity;
   for (let i = 0; i < CLOCK_PROBES; i++) {

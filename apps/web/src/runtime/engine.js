@@ -1,13 +1,13 @@
-// A model file in a worker of its own, seen from the page.
+// A model file in its own worker, as seen from the page.
 
 const WORKER = new URL("./engine.worker.js", import.meta.url);
 
-/** Runs one model file. Whoever wants true times waits for one call before the next. */
+/** Runs one model file. For correct times, wait for each call before the next. */
 export class Engine {
   #worker = new Worker(WORKER);
   #waiting = new Map();
   #last = 0;
-  #ended = ""; // why
+  #ended = ""; // the reason
 
   constructor() {
     this.#worker.onmessage = ({ data }) => this.#receive(data);
@@ -17,8 +17,8 @@ export class Engine {
   /**
    * Load a file.
    *
-   * @param {Uint8Array} content of the .tflite file
-   * @param {{threads: number, isolated: boolean, spec: object}} options spec is the bundle's
+   * @param {Uint8Array} content content of the .tflite file
+   * @param {{threads: number, isolated: boolean, spec: object}} options spec is that of the bundle
    * @returns {Promise<Engine>}
    * @throws {Error} the runtime cannot run it
    */
@@ -43,7 +43,7 @@ export class Engine {
     });
   }
 
-  /** End the worker; its memory is free at once, and what is waited for fails. */
+  /** Terminate the worker; its memory is freed at once, and pending calls fail. */
   close() {
     this.#worker.terminate();
     this.#fail("the session was closed");

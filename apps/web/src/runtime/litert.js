@@ -1,34 +1,34 @@
-// A .tflite detector in LiteRT.js, inside a worker. One runtime for each worker: a new worker is a fresh process to it.
+// A .tflite detector in LiteRT.js, inside a worker. Each worker has its own runtime, like a fresh process.
 
 import { Tensor, getGlobalLiteRt, loadAndCompile, loadLiteRt } from "../../vendor/litert/core.js";
 import { OUTPUTS } from "../core/detections.js";
 
-// LiteRT writes what it tells by the way where errors go, such as which delegate it made, and that a browser has no NPU
-const BY_THE_WAY = /^\s*(INFO|VERBOSE)\b|NPU accelerator could not be loaded/;
+// LiteRT also writes information to the error output, such as its delegates, and that a browser has no NPU
+const NOISE = /^\s*(INFO|VERBOSE)\b|NPU accelerator could not be loaded/;
 const WASM = new URL("../../vendor/litert/wasm/", import.meta.url).href;
 
 /**
  * Start the runtime.
  *
- * @param {{threads: boolean}} options threads need a page that is isolated from other origins
+ * @param {{threads: boolean}} options threads are available only if the page is isolated from other origins
  */
 export async function startRuntime({ threads }) {
   const script = `${WASM}litert_wasm_threaded_internal.js`;
-  // in a worker the loader would look beside the worker's own script
-  const printErr = (text) => (BY_THE_WAY.test(text) ? console.debug(text) : console.error(text));
+  // in a worker, the loader would search beside the worker's own script
+  const printErr = (text) => (NOISE.test(text) ? console.debug(text) : console.error(text));
   self.Module = { locateFile: (name) => WASM + name, printErr, ...(threads && { mainScriptUrlOrBlob: script }) };
   await loadLiteRt(WASM, { threads });
 }
 
-/** Memory of the runtime in bytes, everything it holds for its models. */
+/** Memory of the runtime in bytes, including its models. */
 export function runtimeMemory() {
   return getGlobalLiteRt().liteRtWasm.HEAPU8.byteLength;
 }
 
-/** A detector whose file takes one raw RGB image and gives boxes, classes, scores and count. */
+/** A detector whose file takes one raw RGB image and returns boxes, classes, scores and count. */
 export class LiteRtDetector {
   /**
-   * @param {Uint8Array} content of the file
+   * @param {Uint8Array} content content of the file
    * @param {number} threads at least 1
    */
   static async load(content, threads) {
@@ -61,12 +61,12 @@ export class LiteRtDetector {
     [, this.height, this.width] = shape;
   }
 
-  /** An image of the model's size, height x width x 3 RGB bytes, as the runtime takes it; `delete()` it afterwards. */
+  /** Make a tensor from an image of the model's size, height x width x 3 RGB bytes; `delete()` it afterwards. */
   prepare(image) {
     return new Tensor(this.input.dtype === "uint8" ? image : new Float32Array(image), [...this.input.shape]);
   }
 
-  /** Run the file; the results are to be given to `outputs`. */
+  /** Run the file; pass the results to `outputs`. */
   run(tensor) {
     return this.signature.run({ [this.input.name]: tensor });
   }

@@ -1,16 +1,16 @@
-// The camera as a video that is not shown.
+// The camera as a hidden video element.
 
-/** Why the camera cannot be used here; empty where it can. */
+/** Why the camera cannot be used; empty if it can. */
 export function cameraProblem() {
   if (navigator.mediaDevices?.getUserMedia) return "";
-  return "The live camera needs https or localhost; a photograph can be taken with \u201cChoose a picture\u201d.";
+  return "The live camera needs https or localhost; a photo can be taken with \u201cChoose an image\u201d.";
 }
 
 /**
- * Start the camera, on a phone the one at its back.
+ * Start the camera; on a phone the back camera.
  *
  * @returns {Promise<HTMLVideoElement>}
- * @throws {Error} there is none, or its use is denied
+ * @throws {Error} there is no camera, or access is denied
  */
 export async function startCamera() {
   const wanted = { facingMode: "environment", width: { ideal: 640 }, height: { ideal: 480 } };
@@ -20,7 +20,7 @@ export async function startCamera() {
   return video;
 }
 
-/** Switch it off. */
+/** Stop the camera. */
 export function stopCamera(video) {
   for (const track of video.srcObject.getTracks()) track.stop();
 }

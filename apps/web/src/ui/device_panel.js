@@ -1,4 +1,4 @@
-// The part of the page that shows what a host does with this device.
+// The part of the page that shows what the host does with this device.
 
 import { setText } from "./words.js";
 
@@ -17,19 +17,19 @@ export class DevicePanel {
     element.hidden = false;
   }
 
-  /** Say whether the host answers. */
+  /** Show whether the host answers. */
   connected(yes) {
     this.parts.lamp.classList.toggle("on", yes);
     if (yes && this.parts.status.textContent.startsWith("connecting")) this.#status("waiting for work");
-    if (!yes) this.#status("connecting to the host again; is mobiledet still running there?");
+    if (!yes) this.#status("reconnecting to the host; is mobiledet still running there?");
   }
 
-  /** What the person should do. */
+  /** Show what the user should do. */
   advise(text) {
     this.parts.advice.textContent = text;
   }
 
-  /** The page is no device any more. */
+  /** Show that the page is no longer a device. */
   ended(reason) {
     this.parts.lamp.classList.remove("on");
     this.parts.progress.hidden = true;
@@ -69,7 +69,7 @@ export class DevicePanel {
   }
 
   golden({ report }) {
-    this.#fact("Golden gate", `passed, ${report.detections} detections in ${report.cases} pictures`);
+    this.#fact("Golden gate", `passed, ${report.detections} detections in ${report.cases} images`);
     this.#status("ready");
   }
 
@@ -78,16 +78,16 @@ export class DevicePanel {
     this.#times.push(performance.now());
     if (this.#times.length > RATE_IMAGES) this.#times.shift();
     const seconds = (this.#times.at(-1) - this.#times[0]) / 1000;
-    const rate = seconds > 0 ? `, ${((this.#times.length - 1) / seconds).toFixed(1)} a second` : "";
-    this.#status("detecting in pictures of the host");
-    this.#fact("Pictures", `${this.#images}${rate}`);
+    const rate = seconds > 0 ? `, ${((this.#times.length - 1) / seconds).toFixed(1)} per second` : "";
+    this.#status("detecting in images from the host");
+    this.#fact("Images", `${this.#images}${rate}`);
     if (line.times) this.#fact("Model time", `${(line.times.infer / 1e6).toFixed(1)} ms`);
   }
 
   benchmark({ running, plan }) {
     this.parts.progress.hidden = !running;
     if (running) {
-      const pace = plan.fps ? `, ${plan.fps} pictures a second` : "";
+      const pace = plan.fps ? `, ${plan.fps} images per second` : "";
       this.#status(`measuring latency for at least ${plan.warmup_seconds + plan.seconds} s${pace}`);
     } else {
       this.#status("latency is measured");

@@ -1,24 +1,24 @@
-// Boxes on a picture.
+// Draws boxes on an image.
 
-const HUE_STEP = 137.508; // the golden angle: neighbours in the list of classes look different
+const HUE_STEP = 137.508; // the golden angle: neighbouring classes get different colours
 const LINE = 2.5; // CSS pixels
 const FONT = 14;
 
-/** The colour of a class, dark enough for white letters. */
+/** The colour of a class, dark enough for white text. */
 export function colourOf(label) {
   return `hsl(${(label * HUE_STEP + 210) % 360} 90% 32%)`;
 }
 
 /**
- * Draw a picture and the boxes in it.
+ * Draw an image and its boxes.
  *
- * @param {HTMLCanvasElement} canvas gets the shape of the picture, and at least as many pixels as the screen shows
- * @param {ImageBitmap | HTMLVideoElement} picture
- * @param {{height: number, width: number}} size of the picture, in whose pixels the boxes are
+ * @param {HTMLCanvasElement} canvas gets the aspect ratio of the image, and at least the resolution of the screen
+ * @param {ImageBitmap | HTMLVideoElement} image
+ * @param {{height: number, width: number}} size size of the image; boxes are in its pixels
  * @param {{boxes: number[][], scores: number[], labels: number[]}} found
- * @param {string[]} names of the classes
+ * @param {string[]} names names of the classes
  */
-export function draw(canvas, picture, size, found, names) {
+export function draw(canvas, image, size, found, names) {
   canvas.hidden = false;
   canvas.style.setProperty("--ratio", size.width / size.height);
   const zoom = Math.max(1, (canvas.clientWidth * devicePixelRatio) / size.width);
@@ -26,8 +26,8 @@ export function draw(canvas, picture, size, found, names) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
   context.setTransform(zoom, 0, 0, zoom, 0, 0);
-  context.drawImage(picture, 0, 0, size.width, size.height);
-  const scale = size.width / (canvas.clientWidth || size.width); // pixels of the picture for one of the page
+  context.drawImage(image, 0, 0, size.width, size.height);
+  const scale = size.width / (canvas.clientWidth || size.width); // pixels of the image per CSS pixel
   // the best box last, on top
   for (let i = found.scores.length - 1; i >= 0; i--) {
     const text = `${names[found.labels[i]]} ${found.scores[i].toFixed(2)}`;
@@ -36,7 +36,7 @@ export function draw(canvas, picture, size, found, names) {
 }
 
 function drawBox(context, size, [left, top, right, bottom], text, colour, scale) {
-  // a light line beneath, to be seen on dark pictures too
+  // a light line beneath, visible on dark images
   for (const [style, line] of [["rgb(255 255 255 / 70%)", LINE + 2], [colour, LINE]]) {
     context.lineWidth = line * scale;
     context.strokeStyle = style;

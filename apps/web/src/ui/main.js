@@ -1,4 +1,4 @@
-// Puts the page together: for people always, and as a test device where its address holds a token.
+// Assembles the page: always for users, and as a test device if its address contains a token.
 
 import { Agent } from "../agent/agent.js";
 import { Broker, Replaced } from "../agent/broker.js";
@@ -14,9 +14,9 @@ const OFFLINE_WAIT_MS = 5000;
 const PAGE_KEY = "mobiledet-page";
 
 const threads = availableThreads();
-const tryPanel = new TryPanel({ load: loadEngine, threads, bundleBytes: LIMITS.bundle_bytes }, tellProblem);
+const tryPanel = new TryPanel({ load: loadEngine, threads, bundleBytes: LIMITS.bundle_bytes }, showProblem);
 
-function tellProblem(message) {
+function showProblem(message) {
   const element = document.getElementById("problem");
   element.textContent = message;
   element.hidden = !message;
@@ -28,7 +28,7 @@ async function readJson(path) {
   return reply.json();
 }
 
-/** Names this tab, also when it is loaded again. */
+/** An identifier of this tab, unchanged when the page is reloaded. */
 function pageName() {
   const name = sessionStorage.getItem(PAGE_KEY) ?? randomId();
   sessionStorage.setItem(PAGE_KEY, name);
@@ -41,11 +41,11 @@ async function keepScreenOn() {
   await lock();
 }
 
-async function beDevice(token, runtimeVersion, version) {
+async function serveAsDevice(token, runtimeVersion, version) {
   const panel = new DevicePanel(document.getElementById("device"));
-  const asleep = navigator.wakeLock ? "" : " Switch off the screen's time limit: this page cannot keep it on.";
-  const single = threads > 1 ? "" : " It has one thread, because its address is neither https nor localhost.";
-  panel.advise(`Keep this page open and in front.${asleep}${single}`);
+  const asleep = navigator.wakeLock ? "" : " Disable the screen's timeout: this page cannot keep the screen on.";
+  const single = threads > 1 ? "" : " It uses one thread, because its address is neither https nor localhost.";
+  panel.advise(`Keep this page open and in the foreground.${asleep}${single}`);
   const condition = new Condition();
   const settings = {
     version: `mobiledet-web ${version}`,
@@ -65,17 +65,17 @@ async function beDevice(token, runtimeVersion, version) {
   try {
     await new Broker(token, pageName(), (yes) => panel.connected(yes)).serve(agent);
   } catch (error) {
-    panel.ended(error instanceof Replaced ? "another page is the device now; load this one again to try" : error.message);
+    panel.ended(error instanceof Replaced ? "another page is the device now; reload this one to use it instead" : error.message);
   }
 }
 
-/** Have a service worker keep what is fetched from now on; a page that is a test device has its host anyway. */
+/** Let a service worker cache the page; not needed for a test device, whose host is always available. */
 async function keepForOffline() {
-  if (!navigator.serviceWorker) return; // of a page that is neither https nor localhost
-  const taken = new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+  if (!navigator.serviceWorker) return; // not available on plain http
+  const controlled = new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve));
   const failed = await navigator.serviceWorker.register("service_worker.js").catch((error) => error);
   if (failed instanceof Error || navigator.serviceWorker.controller) return;
-  await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, OFFLINE_WAIT_MS))]);
+  await Promise.race([controlled, new Promise((resolve) => setTimeout(resolve, OFFLINE_WAIT_MS))]);
 }
 
 async function main() {
@@ -84,9 +84,9 @@ async function main() {
   document.getElementById("runtime").textContent = `Version ${litert.version}, ${many}.`;
   const token = location.hash.slice(1);
   if (!token) await keepForOffline();
-  if (token) beDevice(token, litert.version, page.version).catch((error) => tellProblem(error.message));
+  if (token) serveAsDevice(token, litert.version, page.version).catch((error) => showProblem(error.message));
   const bundle = await bundleFromFolder(new URL("bundle/", document.baseURI).href, token).catch(() => null);
   if (bundle) await tryPanel.offer(bundle);
 }
 
-main().catch((error) => tellProblem(error.message));
+main().catch((error) => showProblem(error.message));

@@ -1,4 +1,4 @@
-// The part of the page for people: a bundle, a picture or the camera, boxes drawn.
+// The part of the page for users: runs a bundle on images or the camera and draws boxes.
 
 import { bundleFromZip } from "../core/bundle.js";
 import { preferred } from "../core/choice.js";
@@ -8,7 +8,7 @@ import { placementOf, visible } from "../core/placement.js";
 import { percentile } from "../core/statistics.js";
 import { cameraProblem, startCamera, stopCamera } from "./camera.js";
 import { colourOf, draw } from "./draw.js";
-import { Speaker, inWords, setText } from "./words.js";
+import { Speaker, describe, setText } from "./words.js";
 
 const RECENT_FRAMES = 30;
 const CAPTION_MS = 500; // between two captions of the camera
@@ -18,48 +18,48 @@ export class TryPanel {
   #bundle = null;
   #engine = null;
   #video = null;
-  #shown = null; // what is drawn: picture, size, found
-  #thresholds = null; // of the file's operating point
-  #slides = true; // whether the slider decides what is shown
-  #words = ""; // the same for those who do not see it
+  #shown = null; // what is drawn: image, size, found
+  #thresholds = null; // thresholds of the file's operating point
+  #usesSlider = true; // whether the slider sets the score threshold
+  #description = ""; // what is drawn, for screen readers
   #locked = false;
   #loading = Promise.resolve();
 
   /**
    * @param {{load: Function, threads: number, bundleBytes: number}} runtime
-   * @param {(message: string) => void} tellProblem
+   * @param {(message: string) => void} showProblem
    */
-  constructor(runtime, tellProblem) {
+  constructor(runtime, showProblem) {
     this.runtime = runtime;
-    this.tellProblem = tellProblem;
+    this.showProblem = showProblem;
     const names = ["bundle", "file", "score", "score-value", "picture", "camera", "hint", "view", "caption", "found"];
     this.parts = Object.fromEntries(names.map((name) => [name, document.getElementById(name)]));
     const { bundle, file, score, picture, camera } = this.parts;
     this.speaker = new Speaker(document.getElementById("spoken"));
-    // a phone has a camera in the hand
+    // on a phone, the camera comes first
     if (matchMedia("(pointer: coarse)").matches) camera.parentElement.prepend(camera);
     bundle.addEventListener("change", () => this.#guard(() => this.#openFile(bundle.files[0])));
     file.addEventListener("change", () => this.#guard(() => this.#load()));
-    picture.addEventListener("change", () => this.#guard(() => this.#showPicture(picture.files[0])));
+    picture.addEventListener("change", () => this.#guard(() => this.#showImage(picture.files[0])));
     camera.addEventListener("click", () => this.#guard(() => (this.#video ? this.#stop() : this.#showCamera())));
     score.addEventListener("input", () => {
-      this.#slides = true;
+      this.#usesSlider = true;
       this.#redraw();
     });
     addEventListener("resize", () => this.#redraw());
   }
 
-  /** Offer a bundle. */
+  /** Show a bundle and load its default file. */
   async offer(bundle) {
     this.#bundle = bundle;
     const options = bundle.tfliteFiles.map((file) => new Option(`${file.precision} (${megabytes(file.bytes)})`, file.path));
     this.parts.file.replaceChildren(...options);
     this.parts.file.value = preferred(bundle.tfliteFiles)?.path;
-    if (!options.length) throw new Error(`${bundle.spec.name} holds no .tflite file; export it with --format tflite`);
+    if (!options.length) throw new Error(`${bundle.spec.name} contains no .tflite file; export it with --format tflite`);
     await this.#load();
   }
 
-  /** Leave the device to a measurement, or take it back. */
+  /** Pause the panel during a measurement, or resume it. */
   lock(locked) {
     if (locked === this.#locked) return;
     this.#locked = locked;
@@ -67,7 +67,7 @@ export class TryPanel {
       this.#stop();
       this.#engine?.close();
       this.#engine = null;
-      this.#setHint("This device is being measured; it can be tried again afterwards.");
+      this.#setHint("This device is being measured; you can continue afterwards.");
     } else if (this.#bundle) {
       this.#guard(() => this.#load());
     }
@@ -76,10 +76,10 @@ export class TryPanel {
 
   async #guard(action) {
     try {
-      this.tellProblem("");
+      this.showProblem("");
       await action();
     } catch (error) {
-      this.tellProblem(error.message);
+      this.showProblem(error.message);
     }
   }
 
@@ -91,7 +91,7 @@ export class TryPanel {
     await this.offer(bundle);
   }
 
-  /** Load the chosen file, one after the other, and pass its golden gate. */
+  /** Load the chosen file and pass its golden gate; loads run one after the other. */
   #load() {
     this.#loading = this.#loading.catch(() => {}).then(() => this.#loadNow());
     return this.#loading;
@@ -104,13 +104,13 @@ export class TryPanel {
     const before = this.parts.hint.textContent;
     this.#setHint(`Loading ${file.path} \u2026`);
     try {
-      // what runs goes on until the next file is there
+      // the running file continues until the next one is loaded
       const content = await bundle.read(file.path);
       await this.#replaceEngine(bundle, file, content);
     } catch (error) {
       const old = this.#engine && this.#bundle === this.#engine.bundle;
       if (old) this.parts.file.value = this.#engine.path;
-      this.#setHint(old ? before : `${file.path} does not run. Choose another model file or bundle, or load the page again.`);
+      this.#setHint(old ? before : `${file.path} does not run. Choose another model file or bundle, or reload the page.`);
       if (!old) {
         this.#stop();
         this.#engine?.close();
@@ -119,7 +119,7 @@ export class TryPanel {
       this.#enable(Boolean(old));
       throw error;
     }
-    if (this.#shown?.file) await this.#showPicture(this.#shown.file);
+    if (this.#shown?.file) await this.#showImage(this.#shown.file);
   }
 
   async #replaceEngine(bundle, file, content) {
@@ -144,7 +144,7 @@ export class TryPanel {
     }
     this.#engine = engine;
     this.#thresholds = file.thresholds;
-    this.#slides = !file.thresholds;
+    this.#usesSlider = !file.thresholds;
     this.#enable(true);
     this.#redraw();
     const { height, width } = bundle.spec.input;
@@ -158,33 +158,33 @@ export class TryPanel {
     this.parts.bundle.disabled = this.#locked;
   }
 
-  async #showPicture(file) {
+  async #showImage(file) {
     if (!file || !this.#engine) return;
     this.#stop();
-    // as the model was trained: a photograph is shown, and seen, as it is stored where the bundle says so
-    const imageOrientation = this.#turns ? "from-image" : "none";
-    const picture = await createImageBitmap(file, { imageOrientation }).catch(() => {
-      throw new Error(`${file.name} is no picture that this browser can decode`);
+    // as in training: the bundle may specify that photos are not turned by their EXIF orientation
+    const imageOrientation = this.#appliesOrientation ? "from-image" : "none";
+    const image = await createImageBitmap(file, { imageOrientation }).catch(() => {
+      throw new Error(`${file.name} is not an image that this browser can decode`);
     });
-    const size = { height: picture.height, width: picture.width };
-    const line = await this.#detect(file, picture);
-    this.#shown = { file, picture, size, found: line };
+    const size = { height: image.height, width: image.width };
+    const line = await this.#detect(file, image);
+    this.#shown = { file, image, size, found: line };
     this.#redraw();
     const { decode, preprocess, infer, postprocess } = line.times;
     const stages = `decode ${ms(decode)}, resize ${ms(preprocess)}, model ${ms(infer)}, boxes ${ms(postprocess)}`;
     this.parts.caption.textContent = `${file.name}, ${size.width} \u00d7 ${size.height}: ${stages} ms`;
-    this.speaker.say(`${file.name}: ${this.#words}`);
+    this.speaker.say(`${file.name}: ${this.#description}`);
   }
 
-  /** Pictures of other kinds than JPEG and PNG are decoded here. */
-  async #detect(file, picture) {
+  /** Detect in a file; formats other than JPEG and PNG are decoded here. */
+  async #detect(file, image) {
     const content = new Uint8Array(await file.arrayBuffer());
-    const line = await this.#engine.call("detectFile", { file: content, applyOrientation: this.#turns });
+    const line = await this.#engine.call("detectFile", { file: content, applyOrientation: this.#appliesOrientation });
     if (!line.problem) return this.#visible(line);
-    return this.#visible(await this.#engine.call("detectBitmap", { bitmap: await createImageBitmap(picture) }));
+    return this.#visible(await this.#engine.call("detectBitmap", { bitmap: await createImageBitmap(image) }));
   }
 
-  get #turns() {
+  get #appliesOrientation() {
     return this.#bundle.spec.input.exif !== "ignore";
   }
 
@@ -202,27 +202,27 @@ export class TryPanel {
   async #follow(video) {
     const starts = [];
     const infer = [];
-    let told = -Infinity;
+    let captioned = -Infinity;
     while (this.#video === video && this.#engine) {
       const bitmap = await createImageBitmap(video);
       const size = { height: bitmap.height, width: bitmap.width };
-      const picture = await createImageBitmap(bitmap);
+      const image = await createImageBitmap(bitmap);
       const line = this.#visible(await this.#engine.call("detectBitmap", { bitmap }, [bitmap]));
       if (this.#video !== video) return;
-      this.#shown?.picture.close?.();
-      this.#shown = { picture, size, found: line };
+      this.#shown?.image.close?.();
+      this.#shown = { image, size, found: line };
       this.#redraw();
       for (const [list, value] of [[starts, performance.now()], [infer, line.times.infer]]) {
         list.push(value);
         if (list.length > RECENT_FRAMES) list.shift();
       }
       const rate = starts.length > 1 ? (1000 * (starts.length - 1)) / (starts.at(-1) - starts[0]) : 0;
-      const caption = `camera, ${size.width} \u00d7 ${size.height}: ${rate.toFixed(1)} pictures a second, model ${ms(percentile(infer, 0.5))} ms`;
-      if (performance.now() - told > CAPTION_MS) {
+      const caption = `camera, ${size.width} \u00d7 ${size.height}: ${rate.toFixed(1)} images per second, model ${ms(percentile(infer, 0.5))} ms`;
+      if (performance.now() - captioned > CAPTION_MS) {
         this.parts.caption.textContent = caption;
-        told = performance.now();
+        captioned = performance.now();
       }
-      this.speaker.say(`camera: ${this.#words}`, { oneOfMany: true });
+      this.speaker.say(`camera: ${this.#description}`, { rateLimited: true });
       await new Promise((resolve) => requestAnimationFrame(resolve));
     }
   }
@@ -235,15 +235,15 @@ export class TryPanel {
   }
 
   #redraw() {
-    const least = this.#slides ? Number(this.parts.score.value) : null;
-    setText(this.parts["score-value"], least?.toFixed(2) ?? "of the bundle, by class");
+    const minScore = this.#usesSlider ? Number(this.parts.score.value) : null;
+    setText(this.parts["score-value"], minScore?.toFixed(2) ?? "by class, from the bundle");
     if (!this.#shown) return;
-    const { picture, size, found } = this.#shown;
-    const above = shown(found, this.#thresholds, least);
+    const { image, size, found } = this.#shown;
+    const above = shown(found, this.#thresholds, minScore);
     const { labels } = this.#bundle.spec;
-    draw(this.parts.view, picture, size, above, labels);
-    this.#words = inWords(above.labels.map((label) => labels[label]));
-    this.parts.view.setAttribute("aria-label", this.#words);
+    draw(this.parts.view, image, size, above, labels);
+    this.#description = describe(above.labels.map((label) => labels[label]));
+    this.parts.view.setAttribute("aria-label", this.#description);
     this.parts.found.replaceChildren(...above.scores.map((score, i) => item(labels[above.labels[i]], score, above.labels[i])));
   }
 

@@ -1,35 +1,35 @@
-// What was found, in words, for those who do not see the picture.
+// Describes detections in words, for screen readers.
 
-/** Such as "3 found: 2 dog, 1 cat"; the class that is found most often first. */
-export function inWords(names) {
-  if (!names.length) return "nothing found";
+/** Such as "3 detected: 2 dog, 1 cat"; the most frequent class first. */
+export function describe(names) {
+  if (!names.length) return "nothing detected";
   const counts = new Map();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   const parts = [...counts].sort(([, a], [, b]) => b - a).map(([name, count]) => `${count} ${name}`);
-  return `${names.length} found: ${parts.join(", ")}`;
+  return `${names.length} detected: ${parts.join(", ")}`;
 }
 
-/** Write a text only where it differs: a live region is read out whenever it is written to. */
+/** Set a text only if it changes: a live region is read aloud whenever it is set. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Says a text in a live region, not oftener than every few seconds and never twice in a row. */
+/** Announces texts in a live region, at most every few seconds and never twice in a row. */
 export class Speaker {
   #last = -Infinity;
 
   /**
    * @param {HTMLElement} element with role status
-   * @param {number} pauseMs between two texts
+   * @param {number} pauseMs shortest time between two texts
    * @param {() => number} clock in milliseconds
    */
   constructor(element, pauseMs = 5000, clock = () => performance.now()) {
     Object.assign(this, { element, pauseMs, clock });
   }
 
-  /** Say it at once, or, where it is one of many, when the last was long enough ago. */
-  say(text, { oneOfMany = false } = {}) {
-    if (text === this.element.textContent || (oneOfMany && this.clock() - this.#last < this.pauseMs)) return;
+  /** Announce a text at once; if it is rate-limited, only if the last one was long enough ago. */
+  say(text, { rateLimited = false } = {}) {
+    if (text === this.element.textContent || (rateLimited && this.clock() - this.#last < this.pauseMs)) return;
     this.#last = this.clock();
     this.element.textContent = text;
   }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// This device behind the agent protocol: what each endpoint does, apart from HTTP.
+/// The endpoints of the agent, independent of HTTP.
 ///
 /// Methods may be called by many threads; one at a time computes.
 public final class Agent: Sendable {
@@ -17,10 +17,10 @@ public final class Agent: Sendable {
 
     /// - Parameters:
     ///   - runtime: runs the model files.
-    ///   - folder: keeps the bundles; made if missing.
-    ///   - limits: what is taken.
-    ///   - foreground: whether the app is what the person sees; nil where there is no such thing.
-    /// - Throws: when the folder cannot be made.
+    ///   - folder: folder for the bundles; created if missing.
+    ///   - limits: limits of the agent.
+    ///   - foreground: whether the app is in the foreground; nil if the system has no such concept.
+    /// - Throws: if the folder cannot be created.
     public init(_ runtime: any DetectorRuntime, folder: URL, limits: Limits = Limits(), foreground: Bool? = nil) throws
     {
         (self.runtime, self.limits) = (runtime, limits)
@@ -29,12 +29,12 @@ public final class Agent: Sendable {
         self.foreground = Locked(foreground)
     }
 
-    /// Tell whether the app is what the person sees. When it is not, running work fails and new work is refused.
+    /// Set whether the app is in the foreground. In the background, running work fails and new work is refused.
     public func setForeground(_ isForeground: Bool) {
         foreground.with { $0 = isForeground }
     }
 
-    /// End all work.
+    /// Close all sessions and stop all work.
     public func close() {
         sessions.closeAll(patienceSeconds: Self.shutdownSeconds)
     }
@@ -44,11 +44,11 @@ public final class Agent: Sendable {
     func state() -> JSON { deviceState().message }
 
     func bundle(_ sha256: String) throws -> JSON {
-        guard try bundles.holds(sha256) else { throw Refusal(404, "unknown_bundle", "no bundle \(sha256) is here") }
+        guard try bundles.contains(sha256) else { throw Refusal(404, "unknown_bundle", "no bundle \(sha256) is here") }
         return bundleInfoMessage(sha256)
     }
 
-    /// Keep a bundle; also says whether it is new.
+    /// Store a bundle; also returns whether it is new.
     func addBundle(_ sha256: String, write: (OutputFile) throws -> Void) throws -> (JSON, isNew: Bool) {
         let isNew = try bundles.add(sha256, write: write)
         return (bundleInfoMessage(sha256), isNew)
@@ -88,33 +88,34 @@ public final class Agent: Sendable {
         }
     }
 
-    /// One line for each image of a batch, in order, each sent when it is known.
+    /// Send one line for each image of a batch, in order, as soon as it is known.
     func images(_ id: String, _ batch: [UInt8], turned: Bool, send: (JSON) throws -> Void) throws {
         let session = try trusted(id)
         let images = try Batch.images(batch)
         try withTurn(session) {
             try answer(session, images, send) { index, image in
                 let started = monotonicNs()
-                let picture: RGBImage
+                let decodedImage: RGBImage
                 do {
-                    picture = try runtime.decode(Array(image), applyOrientation: turned)
+                    decodedImage = try runtime.decode(Array(image), applyOrientation: turned)
                 } catch let error as MobileDetError {
                     return FoundLine(
                         index: index, height: 0, width: 0, detections: [], times: nil, problem: error.message)
                 }
                 let decoded = monotonicNs()
                 let spec = session.bundle.spec.input
-                let placement = Placement(height: picture.height, width: picture.width, in: spec)
+                let placement = Placement(height: decodedImage.height, width: decodedImage.width, in: spec)
                 let (found, times) = try detect(
-                    session, picture.fitted(to: spec), started, decoded, place: placement.toPicture)
+                    session, decodedImage.fitted(to: spec), started, decoded, place: placement.toImage)
                 return FoundLine(
-                    index: index, height: picture.height, width: picture.width, detections: found, times: times,
+                    index: index, height: decodedImage.height, width: decodedImage.width, detections: found,
+                    times: times,
                     problem: "")
             }
         }
     }
 
-    /// One line for each input of the model, boxes as fractions.
+    /// Send one line for each input of the model, boxes as fractions.
     func tensor(_ id: String, _ batch: [UInt8], send: (JSON) throws -> Void) throws {
         let session = try trusted(id)
         let size = session.bundle.spec.input
@@ -169,12 +170,13 @@ public final class Agent: Sendable {
     private func trusted(_ id: String) throws -> Session {
         let session = try sessions.get(id)
         guard session.isTrusted else {
-            throw Refusal(409, "golden_required", "this session has not passed the golden gate; nothing is run before")
+            throw Refusal(
+                409, "golden_required", "this session has not passed the golden gate; nothing runs before that")
         }
         return session
     }
 
-    /// The lines of a batch; when the runtime fails, an error is the last one.
+    /// Send the lines of a batch; if the runtime fails, an error is the last line.
     private func answer(
         _ session: Session, _ items: [ArraySlice<UInt8>], _ send: (JSON) throws -> Void,
         line: (Int, ArraySlice<UInt8>) throws -> FoundLine
@@ -193,7 +195,7 @@ public final class Agent: Sendable {
         }
     }
 
-    /// Run the file on its input; `place` brings boxes to where they are wanted.
+    /// Run the file on its input; `place` converts the boxes.
     private func detect(
         _ session: Session, _ input: RGBImage, _ started: Int, _ decoded: Int, place: (Box) -> Box
     ) throws -> ([Detection], StageTimes) {
@@ -217,8 +219,8 @@ public final class Agent: Sendable {
             try checkCancelled()
             try self.checkForeground()
         }
-        while !turn.take(seconds: 0.2) { try check() }
-        defer { turn.giveBack() }
+        while !turn.acquire(seconds: 0.2) { try check() }
+        defer { turn.release() }
         let image = try input(session.golden.cases[0], session)
         let coldStarts = try (0..<Self.coldStarts).map { _ in
             try check()
@@ -258,10 +260,10 @@ public final class Agent: Sendable {
 
     private func withTurn<Result>(_ session: Session?, _ body: () throws -> Result) throws -> Result {
         try refuseInterrupted(session)
-        guard turn.take(seconds: Self.busySeconds) else {
-            throw Refusal(409, "busy", "the device is at other work; try again later")
+        guard turn.acquire(seconds: Self.busySeconds) else {
+            throw Refusal(409, "busy", "the device is busy with other work; try again later")
         }
-        defer { turn.giveBack() }
+        defer { turn.release() }
         return try body()
     }
 }

@@ -1,15 +1,15 @@
 import Foundation
 
-/// The bundles that an agent was given, each one zip file named by the bundle's checksum.
+/// The bundles uploaded to an agent, each one zip file named by the bundle's checksum.
 ///
-/// What is there has been verified, and is verified again each time it is opened.
+/// A bundle is verified when it is added, and again each time it is opened.
 struct BundleStore: Sendable {
     private let folder: URL
     private let limitBytes: Int
 
     /// - Parameters:
-    ///   - folder: made if missing; what an interrupted upload left in it is removed.
-    ///   - limitBytes: of all files of a bundle, unpacked.
+    ///   - folder: created if missing; leftovers of interrupted uploads are removed.
+    ///   - limitBytes: limit for the unpacked size of a bundle.
     init(folder: URL, limitBytes: Int) throws {
         (self.folder, self.limitBytes) = (folder, limitBytes)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -18,15 +18,15 @@ struct BundleStore: Sendable {
         }
     }
 
-    func holds(_ sha256: String) throws -> Bool {
+    func contains(_ sha256: String) throws -> Bool {
         FileManager.default.fileExists(atPath: try url(sha256).path)
     }
 
-    /// Keep a zipped bundle, whole or not at all.
+    /// Store a zipped bundle atomically.
     ///
     /// - Parameter write: writes the zip file.
     /// - Returns: whether it is new.
-    /// - Throws: `Refusal` when it is no bundle, a dangerous one, or another one; `StorageFull`.
+    /// - Throws: `Refusal` if it is not a bundle, is unsafe, or has another checksum; `StorageFull`.
     func add(_ sha256: String, write: (OutputFile) throws -> Void) throws -> Bool {
         let target = try url(sha256)
         let temporary = folder.appendingPathComponent(".\(UUID().uuidString).tmp")
@@ -34,26 +34,26 @@ struct BundleStore: Sendable {
         let file = try OutputFile(temporary)
         try write(file)
         file.close()
-        try refuseDangerous(temporary)
+        try refuseUnsafe(temporary)
         let found = try verified(temporary, name: target.lastPathComponent).sha256
         guard found == sha256 else { throw bad("the bundle's checksum is \(found), not \(sha256)") }
-        let isNew = try !holds(sha256)
+        let isNew = try !contains(sha256)
         guard rename(temporary.path, target.path) == 0 else { throw writeProblem(target.path) }
         return isNew
     }
 
-    /// The bundle of this checksum.
+    /// The bundle with this checksum.
     ///
-    /// - Throws: `Refusal` when it is not there, or has been damaged on disk.
+    /// - Throws: `Refusal` if it does not exist, or was damaged on disk.
     func open(_ sha256: String) throws -> ModelBundle {
-        guard try holds(sha256) else {
+        guard try contains(sha256) else {
             throw Refusal(404, "unknown_bundle", "no bundle \(sha256) is here; upload it first")
         }
         let path = try url(sha256)
         return try verified(path, name: path.lastPathComponent)
     }
 
-    /// Forget a bundle; sessions that run it keep their files.
+    /// Remove a bundle; open sessions keep their files.
     func remove(_ sha256: String) throws {
         try? FileManager.default.removeItem(at: url(sha256))
     }
@@ -65,8 +65,8 @@ struct BundleStore: Sendable {
         return folder.appendingPathComponent("\(sha256).zip")
     }
 
-    /// Refuse, before unpacking, what would fill the disk or lead elsewhere.
-    private func refuseDangerous(_ path: URL) throws {
+    /// Refuse a bundle that is too large or contains links, before unpacking it.
+    private func refuseUnsafe(_ path: URL) throws {
         let archive: ZipArchive
         do {
             archive = try ZipArchive(path)
@@ -75,14 +75,14 @@ struct BundleStore: Sendable {
         }
         let unpacked = archive.unpackedBytes
         guard unpacked <= limitBytes else {
-            throw bad("the bundle unpacks to \(unpacked) bytes, this agent takes \(limitBytes)")
+            throw bad("the bundle unpacks to \(unpacked) bytes; the limit is \(limitBytes)")
         }
         let system = try FileManager.default.attributesOfFileSystem(forPath: folder.path)
         if let free = system[.systemFreeSize] as? NSNumber, unpacked > free.intValue {
             throw Refusal(507, "no_space", "no room for \(unpacked) bytes on the device")
         }
         if let link = archive.entries.first(where: \.isLink) {
-            throw bad("the bundle holds a symbolic link, '\(link.name)'")
+            throw bad("the bundle contains a symbolic link, '\(link.name)'")
         }
     }
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A benchmark that runs in a thread of its own, while the client polls.
+/// A benchmark that runs in its own thread while the client polls.
 final class Job: @unchecked Sendable {
     private struct Cancelled: Error {}
 
@@ -12,26 +12,26 @@ final class Job: @unchecked Sendable {
     /// Start a benchmark.
     ///
     /// - Parameters:
-    ///   - request: its key names the job to the client that asked.
-    ///   - measure: does the work; calls its argument between two runs.
+    ///   - request: the request; its key identifies the job to the client.
+    ///   - measure: runs the benchmark; calls its argument between runs.
     init(_ request: BenchRequest, measure: @escaping @Sendable (@escaping () throws -> Void) throws -> BenchmarkSamples)
     {
         self.request = request
         current = JobInfo(id: newIdentity())
         let thread = Thread { self.run(measure) }
         thread.stackSize = 1 << 20
-        thread.qualityOfService = .userInteractive  // what a person waits for, as the camera picture does
+        thread.qualityOfService = .userInteractive  // the priority of work that a user waits for, as in the camera
         thread.start()
     }
 
-    /// How it stands.
+    /// The current status.
     var info: JobInfo {
         condition.lock()
         defer { condition.unlock() }
         return current
     }
 
-    /// How it stands when it has ended, or after so long.
+    /// Wait until the job has ended, at most some seconds; returns its status.
     func wait(_ seconds: Double) -> JobInfo {
         let end = Date(timeIntervalSinceNow: seconds)
         condition.lock()
@@ -40,7 +40,7 @@ final class Job: @unchecked Sendable {
         return current
     }
 
-    /// Have it end before its next run.
+    /// Stop the job before its next run.
     func cancel() {
         condition.lock()
         isCancelled = true
@@ -75,7 +75,7 @@ final class Job: @unchecked Sendable {
     }
 }
 
-/// A name that nobody guesses.
+/// A random identifier that cannot be guessed.
 func newIdentity() -> String {
     UUID().uuidString.lowercased().replacingOccurrences(of: "-", with: "")
 }

@@ -1,4 +1,4 @@
-// Each message of the protocol as JSON; every field is there, null where there is nothing to tell.
+// Each message of the protocol as JSON; every field is present, null if it is unknown.
 
 func agentInfoMessage(_ runtime: any DetectorRuntime, _ limits: Limits) -> JSON {
     record([

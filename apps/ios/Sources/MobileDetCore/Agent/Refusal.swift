@@ -1,10 +1,10 @@
 /// The reply to a request that cannot be served.
 struct Refusal: Error, Equatable {
-    /// Of HTTP.
+    /// HTTP status.
     let status: Int
-    /// For programs; `apps/PROTOCOL.md` lists them.
+    /// Code for programs; `apps/PROTOCOL.md` lists them.
     let code: String
-    /// One line for a person.
+    /// One line of text for the user.
     let message: String
 
     init(_ status: Int, _ code: String, _ message: String) {

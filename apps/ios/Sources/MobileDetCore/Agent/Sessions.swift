@@ -40,7 +40,7 @@ final class Session: Sendable {
         set { state.with { $0.isTrusted = newValue } }
     }
 
-    /// Whether its accelerator has gone, for good.
+    /// Whether its accelerator was lost; permanent.
     var isLost: Bool {
         get { state.with { $0.isLost } }
         set { state.with { $0.isLost = newValue } }
@@ -49,18 +49,18 @@ final class Session: Sendable {
     /// The latest benchmark.
     var job: Job? { state.with { $0.job } }
 
-    var isMeasured: Bool { job?.info.status == .running }
+    var isMeasuring: Bool { job?.info.status == .running }
 
-    /// When it was asked for last.
+    /// Time of the last request, in nanoseconds of the monotonic clock.
     var usedNs: Int { state.with { $0.usedNs } }
 
     func touch() {
         state.with { $0.usedNs = monotonicNs() }
     }
 
-    /// The job of this key: the one that is there, or a new one.
+    /// The job for a request: the existing one with the same key, or a new one.
     ///
-    /// - Throws: `Refusal` when another one is running.
+    /// - Throws: `Refusal` if another job is running.
     func startJob(_ request: BenchRequest, start: () -> Job) throws -> Job {
         try state.with { state in
             if let job = state.job {
@@ -81,19 +81,19 @@ final class Session: Sendable {
     }
 }
 
-/// The open sessions, at most so many.
+/// The open sessions, with a limit on their number.
 final class Sessions: Sendable {
     private let limits: Limits
-    private let opening = Locked(())  // while loading too, or two of the same key could be opened
+    private let opening = Locked(())  // also held while loading, or two sessions with the same key could be opened
     private let open = Locked<[String: Session]>([:])
 
     init(_ limits: Limits) {
         self.limits = limits
     }
 
-    /// The session of this request: the one that has its key, or a new one.
+    /// The session for a request: an open one with the same key, or a new one.
     ///
-    /// - Throws: `Refusal` when too many are open, the key is of another request, or `load` refuses.
+    /// - Throws: `Refusal` if too many sessions are open, the key belongs to another request, or `load` refuses.
     func open(_ request: SessionRequest, load: () throws -> Session) throws -> Session {
         try opening.with { _ in
             if let session = all.first(where: { $0.request.key == request.key }) {
@@ -103,7 +103,7 @@ final class Sessions: Sendable {
                 session.touch()
                 return session
             }
-            try makeRoom()
+            try closeIdle()
             let session = try load()
             open.with { $0[session.id] = session }
             return session
@@ -118,9 +118,9 @@ final class Sessions: Sendable {
         return session
     }
 
-    /// The job of this id.
+    /// The job with this id.
     ///
-    /// - Throws: `Refusal` when there is none, or its session has been closed or measures anew.
+    /// - Throws: `Refusal` if there is no such job, or its session was closed or has a newer one.
     func job(_ id: String) throws -> Job {
         for session in all {
             if let job = session.job, job.info.id == id {
@@ -149,12 +149,13 @@ final class Sessions: Sendable {
 
     private var all: [Session] { open.with { Array($0.values) } }
 
-    private func makeRoom() throws {
+    private func closeIdle() throws {
         let sessions = all
         guard sessions.count >= limits.sessions else { return }
-        let idle = sessions.filter { !$0.isMeasured }.min { $0.usedNs < $1.usedNs }
+        let idle = sessions.filter { !$0.isMeasuring }.min { $0.usedNs < $1.usedNs }
         guard let idle, monotonicNs() - idle.usedNs >= limits.idleSeconds * 1_000_000_000 else {
-            throw Refusal(429, "too_many_sessions", "\(sessions.count) sessions are open, no more are taken; close one")
+            throw Refusal(
+                429, "too_many_sessions", "\(sessions.count) sessions are open, which is the limit; close one")
         }
         try close(idle.id)
     }

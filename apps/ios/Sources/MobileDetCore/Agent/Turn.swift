@@ -1,12 +1,12 @@
 import Foundation
 
-/// The right to compute: one at a time on the whole device, or times would spoil each other.
+/// A lock for computing: concurrent runs on a device would distort each other's times.
 final class Turn: @unchecked Sendable {
     private let condition = NSCondition()
     private var isTaken = false
 
-    /// Take the turn, waiting for up to so long; returns whether it was taken.
-    func take(seconds: Double) -> Bool {
+    /// Acquire the lock, waiting for at most some seconds; returns whether it was acquired.
+    func acquire(seconds: Double) -> Bool {
         let end = Date(timeIntervalSinceNow: seconds)
         condition.lock()
         defer { condition.unlock() }
@@ -17,7 +17,7 @@ final class Turn: @unchecked Sendable {
         return true
     }
 
-    func giveBack() {
+    func release() {
         condition.lock()
         isTaken = false
         condition.signal()

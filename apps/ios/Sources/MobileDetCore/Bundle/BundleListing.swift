@@ -1,15 +1,15 @@
 import Foundation
 
-/// What SHA256SUMS, bundle.json and golden/golden.json say; every file has been verified.
+/// Content of SHA256SUMS, bundle.json and golden/golden.json; every file has been verified.
 struct BundleListing {
     private static let listing = "bundle.json"
     private static let required = [listing, "labels.txt", "golden/golden.json"]
 
     let spec: ModelSpec
     let files: [ModelFile]
-    /// By path of the model file.
+    /// Golden cases by path of the model file.
     let golden: [String: GoldenFile]
-    /// Of SHA256SUMS.
+    /// Checksum of SHA256SUMS.
     let sha256: String
 
     init(_ root: URL, bundle: String) throws {
@@ -52,7 +52,7 @@ struct BundleListing {
 }
 
 extension ModelFile {
-    // fields that this version does not know are no harm: they tell how the file was made and measured
+    // unknown fields are ignored: they only describe how the file was made and measured
     fileprivate init(_ fields: Fields, sha256: String, classCount: Int) throws {
         path = try fields.string("path")
         format = try fields.string("format")
@@ -68,19 +68,19 @@ extension ModelFile {
     }
 }
 
-/// Extract a zip; returns the folder with bundle.json: the top one, or its single sub-folder.
+/// Unpack a zip; returns the folder with bundle.json: the top folder or its only subfolder.
 ///
-/// - Throws: `MobileDetError` when it is no zip, or one that is damaged, too large or leads out of the folder;
-///   `StorageFull` when there is no room.
+/// - Throws: `MobileDetError` if it is not a zip, or is damaged, too large or points outside the folder; `StorageFull` if
+///   the storage is full.
 func unpackBundle(_ url: URL, into folder: URL) throws -> URL {
     let name = url.lastPathComponent
     do {
         let archive = try ZipArchive(url)
-        guard archive.unpackedBytes <= ModelBundle.mostUnpackedBytes else {
-            throw MobileDetError("it unpacks to more than \(ModelBundle.mostUnpackedBytes >> 30) GiB")
+        guard archive.unpackedBytes <= ModelBundle.maxUnpackedBytes else {
+            throw MobileDetError("it unpacks to more than \(ModelBundle.maxUnpackedBytes >> 30) GiB")
         }
         if let link = archive.entries.first(where: \.isLink) {
-            throw MobileDetError("it holds a symbolic link, \(link.name)")
+            throw MobileDetError("it contains a symbolic link, \(link.name)")
         }
         let targets = try archive.entries.map { try inside(folder, $0.name, bundle: name) }
         for (entry, target) in zip(archive.entries, targets) {
@@ -90,7 +90,7 @@ func unpackBundle(_ url: URL, into folder: URL) throws -> URL {
         }
     } catch let error as MobileDetError {
         throw MobileDetError(
-            "\(name) is not a mobiledet bundle: neither a folder nor a readable zip (\(error.message))")
+            "\(name) is not a mobiledet bundle: it is neither a folder nor a readable zip (\(error.message))")
     }
     let isTop = FileManager.default.fileExists(atPath: folder.appendingPathComponent("bundle.json").path)
     let inner = try FileManager.default.contentsOfDirectory(atPath: folder.path)

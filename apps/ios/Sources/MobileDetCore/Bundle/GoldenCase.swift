@@ -1,20 +1,20 @@
 import Foundation
 
-/// A picture and what a model file gave for it at export.
+/// An image, and the detections of a model file in it at export.
 public struct GoldenCase: Sendable {
     /// Height x width x 3 bytes of the model's input, RGB, row by row; or a PNG file of another size, which the device
-    /// decodes and resizes as any other.
+    /// decodes and resizes like any other image.
     public let content: [UInt8]
-    /// Whether it is the file.
+    /// Whether `content` is a PNG file.
     public let isEncoded: Bool
-    /// Boxes as fractions of the picture.
+    /// Expected detections, boxes as fractions of the model's input.
     public let expected: [Detection]
-    /// Score below which there were no candidates.
+    /// Score below which candidates were cut off.
     public let cut: Float
 
     /// The model's input.
     ///
-    /// - Parameter decode: reads a picture file, not turned.
+    /// - Parameter decode: decodes an image file without turning it.
     public func input(_ size: InputSpec, decode: ([UInt8]) throws -> RGBImage) rethrows -> RGBImage {
         isEncoded
             ? try decode(content).fitted(to: size)
@@ -22,7 +22,7 @@ public struct GoldenCase: Sendable {
     }
 }
 
-/// When two detections are the same: of one class, with at least this IoU and at most this difference of scores.
+/// Two detections match if their classes are equal, their IoU is at least `iou`, and their scores differ by at most `score`.
 public struct Tolerance: Equatable, Sendable {
     public let iou: Float
     public let score: Float
@@ -32,26 +32,26 @@ public struct Tolerance: Equatable, Sendable {
     }
 }
 
-/// What a model file gives for the golden cases.
+/// The golden cases of a model file.
 public struct GoldenFile: Sendable {
-    /// What sessions call the processor itself; everything else may compute in numbers of 16 bits.
+    /// Accelerators of sessions that are the CPU itself; all others may compute in 16 bits.
     private static let processors: Set = ["cpu", "xnnpack", "wasm", "interpreter"]
 
     public let cases: [GoldenCase]
-    /// What computed it.
+    /// The reference runtime that computed the expected detections.
     public let runtime: String
-    /// How far another runtime may be that runs the file on a processor.
+    /// Tolerance for runtimes that run the file on a CPU.
     public let cpu: Tolerance
-    /// And one that runs it elsewhere.
+    /// Tolerance for runtimes that use another accelerator.
     public let accelerated: Tolerance
 
-    /// That of a session whose actual accelerator is called so.
+    /// The tolerance for a session with this accelerator.
     public func tolerance(_ accelerator: String) -> Tolerance {
         Self.processors.contains(accelerator) ? cpu : accelerated
     }
 }
 
-/// Reads golden/golden.json strictly: types, ranges and lengths. As `mobiledet/golden.py`.
+/// Reads golden/golden.json strictly (types, ranges and lengths), like `mobiledet/golden.py`.
 struct GoldenReader {
     private static let version = 2
 
@@ -61,14 +61,14 @@ struct GoldenReader {
 
     private var source: String { "\(bundle): golden/golden.json" }
 
-    private struct Picture {
+    private struct Input {
         let content: [UInt8]
         let isEncoded: Bool
     }
 
-    /// What each of the model files gives.
+    /// Read the golden cases of each model file.
     ///
-    /// - Throws: `MobileDetError` when they are of an older or newer mobiledet, or malformed.
+    /// - Throws: `MobileDetError` if they were written by an older or newer mobiledet, or are malformed.
     func read(_ paths: Set<String>) throws -> [String: GoldenFile] {
         let content: JSON
         do {
@@ -84,12 +84,12 @@ struct GoldenReader {
             throw MobileDetError("\(bundle): golden cases are not of version \(Self.version); use the matching app")
         }
         let fields = try exactly(content, ["version", "cases", "files"])
-        let pictures = try fields.array("cases").map { try picture(exactly($0, ["input"]).string("input")) }
-        try fields.require(!pictures.isEmpty, "there is no case")
+        let inputs = try fields.array("cases").map { try readInput(exactly($0, ["input"]).string("input")) }
+        try fields.require(!inputs.isEmpty, "there is no case")
         var files: [String: GoldenFile] = [:]
         for member in try fields.object("files").value.members ?? [] {
-            try fields.require(paths.contains(member.name), "\(member.name) is no model file of the bundle")
-            files[member.name] = try file(member.value, pictures)
+            try fields.require(paths.contains(member.name), "\(member.name) is not a model file of the bundle")
+            files[member.name] = try file(member.value, inputs)
         }
         if let path = paths.first(where: { files[$0] == nil }) { throw fields.problem("\(path) has no outputs") }
         return files
@@ -101,30 +101,30 @@ struct GoldenReader {
         return fields
     }
 
-    private func picture(_ name: String) throws -> Picture {
+    private func readInput(_ name: String) throws -> Input {
         let fields = Fields(.null, source: source), parts = name.split(separator: ".", omittingEmptySubsequences: false)
         let isPlain = parts.first?.utf8.allSatisfy { byte in
             UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
                 || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
         }
         guard parts.count == 2, !parts[0].isEmpty, isPlain == true, ["rgb", "png"].contains(parts[1]) else {
-            throw fields.problem("input '\(name.prefix(80))' is no name of a .rgb or .png file in golden/")
+            throw fields.problem("input '\(name.prefix(80))' is not the name of a .rgb or .png file in golden/")
         }
         guard let content = try? Data(contentsOf: folder.appendingPathComponent(name)) else {
             throw fields.problem("input \(name) is missing")
         }
         let isEncoded = parts[1] == "png", size = spec.input.height * spec.input.width * 3
         try fields.require(isEncoded || content.count == size, "input \(name) is not of the model's size")
-        return Picture(content: Array(content), isEncoded: isEncoded)
+        return Input(content: Array(content), isEncoded: isEncoded)
     }
 
-    private func file(_ value: JSON, _ pictures: [Picture]) throws -> GoldenFile {
+    private func file(_ value: JSON, _ inputs: [Input]) throws -> GoldenFile {
         let fields = try exactly(value, ["runtime", "tolerance", "outputs"])
         let tolerances = try exactly(fields.object("tolerance").value, ["cpu", "accelerated"])
         let outputs = try fields.array("outputs")
-        try fields.require(outputs.count == pictures.count, "\(outputs.count) outputs for \(pictures.count) cases")
+        try fields.require(outputs.count == inputs.count, "\(outputs.count) outputs for \(inputs.count) cases")
         return GoldenFile(
-            cases: try zip(outputs, pictures).map(goldenCase), runtime: try fields.string("runtime"),
+            cases: try zip(outputs, inputs).map(goldenCase), runtime: try fields.string("runtime"),
             cpu: try tolerance(tolerances.object("cpu").value),
             accelerated: try tolerance(tolerances.object("accelerated").value))
     }
@@ -132,16 +132,18 @@ struct GoldenReader {
     private func tolerance(_ value: JSON) throws -> Tolerance {
         let fields = try exactly(value, ["iou", "score"])
         let (iou, score) = (try fields.number("iou"), try fields.number("score"))
-        try fields.require(iou > 0.5 && iou <= 1, "a tolerance's iou is \(iou), not above 0.5 and to 1")
+        try fields.require(iou > 0.5 && iou <= 1, "a tolerance's iou is \(iou), not above 0.5 and at most 1")
         try fields.require(0...0.5 ~= score, "a tolerance's score is \(score), not in 0..0.5")
         return Tolerance(iou: Float(iou), score: Float(score))
     }
 
-    private func goldenCase(_ value: JSON, _ picture: Picture) throws -> GoldenCase {
+    private func goldenCase(_ value: JSON, _ input: Input) throws -> GoldenCase {
         let fields = try exactly(value, ["boxes", "classes", "scores", "cut"])
         let boxes = try fields.array("boxes").map { row in
             let sides = (row.array ?? []).compactMap(\.number).map { Float($0) }
-            guard sides.count == 4, row.array?.count == 4 else { throw fields.problem("a box has not four sides") }
+            guard sides.count == 4, row.array?.count == 4 else {
+                throw fields.problem("a box does not have four sides")
+            }
             guard sides.allSatisfy(\.isFinite) else { throw fields.problem("a box is too large") }
             return Box(x1: sides[1], y1: sides[0], x2: sides[3], y2: sides[2])
         }
@@ -163,7 +165,7 @@ struct GoldenReader {
             Detection(box: $0, score: Float($1.0), classIndex: $1.1)
         }
         return GoldenCase(
-            content: picture.content, isEncoded: picture.isEncoded, expected: expected,
+            content: input.content, isEncoded: input.isEncoded, expected: expected,
             cut: max(Float(cut), spec.nms.score))
     }
 }

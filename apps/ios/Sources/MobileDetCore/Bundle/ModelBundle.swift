@@ -8,22 +8,22 @@ public struct ModelFile: Equatable, Sendable {
     public let format: String
     /// `float32`, `float16`, `int8` ...
     public let precision: String
-    /// Of a Core ML package: `graph` gives boxes, classes, scores and count; `vision` is a pipeline that Vision takes for
-    /// an object detector. Empty for the others.
+    /// Interface of a Core ML package: `graph` returns boxes, classes, scores and count; `vision` is a pipeline that the
+    /// Vision framework uses as an object detector. Empty for the other formats.
     public let face: String
-    /// Size, of all its files for a folder.
+    /// Size; for a folder the total size of its files.
     public let bytes: Int
-    /// Of the file; of the lines of SHA256SUMS for a folder.
+    /// Checksum of the file, or of a folder's lines in SHA256SUMS.
     public let sha256: String
-    /// Of its operating point: from which score on each class is shown; nil where none is stored.
+    /// Score threshold of each class, from its operating point; nil if none is stored.
     public let thresholds: [Double]?
 
-    /// What a person looks at needs no guesses.
+    /// Score threshold of bundles without an operating point.
     public static let defaultScore = 0.3
 
-    /// Whether a detection is shown: by `leastScore`, else by the thresholds, else by `defaultScore`.
-    public func shows(_ classIndex: Int, score: Float, leastScore: Float? = nil) -> Bool {
-        if let leastScore { return score >= leastScore }
+    /// Whether a detection reaches `minScore`; if that is nil, its class's threshold; without thresholds `defaultScore`.
+    public func shows(_ classIndex: Int, score: Float, minScore: Float? = nil) -> Bool {
+        if let minScore { return score >= minScore }
         return Double(score) >= thresholds?[classIndex] ?? Self.defaultScore
     }
 }
@@ -33,22 +33,22 @@ public struct ModelFile: Equatable, Sendable {
 /// A bundle is a folder or the same as one zip file; a zip is unpacked into a temporary folder that lives as long as
 /// this object.
 public final class ModelBundle: Sendable {
-    static let mostUnpackedBytes = 4 << 30
+    static let maxUnpackedBytes = 4 << 30
 
-    /// What it was opened from.
+    /// The folder or zip that was opened.
     public let url: URL
-    /// The folder that holds the files.
+    /// The folder of the files.
     public let root: URL
     public let spec: ModelSpec
     public let files: [ModelFile]
-    /// Checksum of SHA256SUMS, which holds the checksums of all else: it names the bundle's exact content.
+    /// Checksum of SHA256SUMS, which identifies the bundle's content.
     public let sha256: String
     private let golden: [String: GoldenFile]
     private let temporary: URL?
 
     /// Open a bundle folder or zip and verify every file in it.
     ///
-    /// - Throws: `MobileDetError` when nothing is there, it is no bundle, or a file is missing, changed or lies outside.
+    /// - Throws: `MobileDetError` if the path does not exist or is not a bundle, or a file is missing, changed or outside it.
     public init(at url: URL) throws {
         guard FileManager.default.fileExists(atPath: url.path) else { throw MobileDetError("no bundle at \(url.path)") }
         let name = url.lastPathComponent
@@ -68,31 +68,31 @@ public final class ModelBundle: Sendable {
         if let temporary { try? FileManager.default.removeItem(at: temporary) }
     }
 
-    /// The model file called `name`.
+    /// Choose a model file.
     ///
     /// - Parameters:
-    ///   - name: a file name, or a precision such as `float16`; empty takes the first file.
-    ///   - formats: are preferred in this order where several files are of the precision, or the name is empty. Among
-    ///     Core ML packages the one with the four outputs goes before the one for Vision.
-    /// - Throws: `MobileDetError` when there is none; the message lists what the bundle holds.
+    ///   - name: a file name, or a precision such as `float16`; empty chooses the first file.
+    ///   - formats: preferred formats, in this order, if several files match. Among Core ML packages, the one with the four
+    ///     outputs is preferred to the one for Vision.
+    /// - Throws: `MobileDetError` if no file matches; the message lists those in the bundle.
     public func file(_ name: String = "", formats: [String] = ["coreml"]) throws -> ModelFile {
-        let fitting = files.filter { ["", $0.path, $0.precision].contains(name) }
+        let candidates = files.filter { ["", $0.path, $0.precision].contains(name) }
         func rank(_ file: ModelFile) -> Int {
             let place = formats.firstIndex(of: file.format) ?? formats.count
             return (file.path == name ? 0 : 2 * (formats.count + 1)) + 2 * place + (file.face == "vision" ? 1 : 0)
         }
-        if let best = fitting.min(by: { rank($0) < rank($1) }) { return best }
+        if let best = candidates.min(by: { rank($0) < rank($1) }) { return best }
         let held = files.isEmpty ? "no model file" : files.map(\.path).joined(separator: ", ")
         throw MobileDetError("the bundle holds no \(name.isEmpty ? "file" : name); it holds \(held)")
     }
 
-    /// What a model file of this bundle gives for the golden cases.
+    /// The golden cases of a model file, with its outputs.
     public func golden(_ file: ModelFile) throws -> GoldenFile {
-        guard let found = golden[file.path] else { throw MobileDetError("\(file.path) is of another bundle") }
+        guard let found = golden[file.path] else { throw MobileDetError("\(file.path) is not in this bundle") }
         return found
     }
 
-    /// Where a model file lies.
+    /// The location of a model file.
     public func url(of file: ModelFile) -> URL {
         root.appendingPathComponent(file.path)
     }
@@ -101,8 +101,8 @@ public final class ModelBundle: Sendable {
 extension ModelBundle {
     static let temporaryPrefix = "mobiledet-unpacked"
 
-    /// Remove what an earlier run of this app unpacked and could not remove, because the system ended it. Only for an app
-    /// that has its temporary folder for itself, at its launch.
+    /// Remove unpacked bundles of earlier runs of this app that the system terminated. Call it only at the launch of an app
+    /// that does not share its temporary folder.
     public static func removeAbandoned() {
         let manager = FileManager.default, folder = manager.temporaryDirectory
         for name in (try? manager.contentsOfDirectory(atPath: folder.path)) ?? [] where name.hasPrefix(temporaryPrefix)

@@ -1,37 +1,37 @@
-/// The image a model takes: height x width x 3, RGB, raw values 0...255; normalisation is inside the file.
+/// The image that a model takes: height x width x 3, RGB, raw values 0...255; normalisation is part of the model file.
 ///
-/// How an image of another size becomes it says `resize`.
+/// `resize` is how images of other sizes are resized.
 public struct InputSpec: Equatable, Sendable {
     public enum Resize: String, Sendable, CaseIterable {
         /// Both sides are scaled to fit, each by its own factor.
         case stretch
-        /// The image keeps its shape, and the rest is filled, see `Placement`.
+        /// The image keeps its aspect ratio, and the rest is filled; see `Placement`.
         case letterbox
     }
 
-    /// Colour beside the image of a letterbox.
+    /// Colour of the padding of a letterbox.
     public enum Padding: String, Sendable, CaseIterable {
         case grey, black
 
         var value: UInt8 { self == .grey ? 114 : 0 }
     }
 
-    /// Where the image of a letterbox lies.
+    /// Position of the image in a letterbox.
     public enum Corner: String, Sendable, CaseIterable {
         case centre
         case topLeft = "top-left"
     }
 
-    /// Whether a photograph is turned as its EXIF orientation says; `auto` and `apply` turn a picture file.
+    /// Whether a photo is turned by its EXIF orientation; `auto` and `apply` turn it.
     public enum EXIF: String, Sendable, CaseIterable {
         case auto, apply, ignore
     }
 
-    /// Which pixels of an image count when it is resized, see `RGBImage.fitted`.
+    /// Which pixels of an image are averaged when it is resized; see `RGBImage.fitted`.
     public enum Sampling: String, Sendable, CaseIterable {
-        /// All.
+        /// All of them.
         case mean
-        /// The four around each place: files from before there was a choice.
+        /// The four nearest ones; also used for older files, which lack the field.
         case bilinear
     }
 
@@ -52,19 +52,19 @@ public struct InputSpec: Equatable, Sendable {
     }
 }
 
-/// How raw scores became detections inside the file.
+/// Non-maximum suppression inside the model file.
 public struct NMSSpec: Equatable, Sendable {
-    /// A box that overlaps a better one of its class by more than this was dropped.
+    /// Largest IoU with a better box of the same class.
     public let iou: Float
-    /// Detections below it were dropped.
+    /// Lowest score of a detection.
     public let score: Float
-    /// Candidates (box, class) that entered suppression.
+    /// Number of candidates (box, class) for the suppression.
     public let topK: Int
-    /// Rows of the output.
+    /// Number of output rows.
     public let maxDetections: Int
 }
 
-/// What a model takes and gives, as bundle.json tells it.
+/// Description of a model's input and outputs, from bundle.json.
 public struct ModelSpec: Equatable, Sendable {
     static let schemaVersion = 1
 
@@ -78,9 +78,9 @@ public struct ModelSpec: Equatable, Sendable {
     public let categoryIDs: [Int]
     public let nms: NMSSpec
 
-    /// Read the description out of bundle.json.
+    /// Read the description from bundle.json.
     ///
-    /// - Throws: `MobileDetError` when a field is missing, of the wrong kind or impossible, or the schema is another one.
+    /// - Throws: `MobileDetError` if a field is missing, has the wrong type or an invalid value, or the schema differs.
     init(_ listing: JSON, bundle: String) throws {
         let source = "\(bundle): bundle.json"
         guard let version = listing["schema_version"] else {

@@ -1,16 +1,16 @@
-/// What a model file gives, as detections.
+/// Converts the outputs of a model file to detections.
 ///
-/// Boxes are fractions of the model's input; `Placement` brings them to pixels of the image.
+/// Boxes are fractions of the model's input; `Placement` converts them to pixels of the image.
 public enum Decoding {
-    /// Detections of the four outputs of a file (a .tflite, or the `graph` face of a Core ML package).
+    /// Detections from the four outputs of a .tflite file or of the `graph` interface of a Core ML package.
     ///
     /// - Parameters:
     ///   - boxes: K x 4 (ymin, xmin, ymax, xmax) in 0...1.
     ///   - classes: K class indices.
     ///   - scores: K scores, best first.
-    ///   - count: how many of the K rows are detections; the rest is padding.
-    ///   - classCount: classes that the model tells apart.
-    /// - Throws: `MobileDetError` when the outputs are not finite, or hold a count or a class that cannot be.
+    ///   - count: number of rows that are detections; the others are padding.
+    ///   - classCount: number of classes of the model.
+    /// - Throws: `MobileDetError` if the outputs are not finite, or contain an impossible count or class.
     public static func graph(
         boxes: [Float], classes: [Float], scores: [Float], count: Float, classCount: Int
     ) throws -> [Detection] {
@@ -22,28 +22,28 @@ public enum Decoding {
             throw MobileDetError("the outputs are not finite numbers; export the bundle again")
         }
         guard 0...Float(rows) ~= count else {
-            throw MobileDetError("counts \(count) detections in \(rows) rows; export the bundle again")
+            throw MobileDetError("it reports \(count) detections in \(rows) rows; export the bundle again")
         }
         return try (0..<Int(count)).map { row in
             let label = classes[row].rounded(.toNearestOrEven)
             guard 0..<Float(classCount) ~= label else {
                 throw MobileDetError(
-                    "gives class \(label), its classes are 0 to \(classCount - 1); export the bundle again")
+                    "it returns class \(label), but its classes are 0 to \(classCount - 1); export the bundle again")
             }
             let box = Box(x1: boxes[4 * row + 1], y1: boxes[4 * row], x2: boxes[4 * row + 3], y2: boxes[4 * row + 2])
             return Detection(box: box, score: scores[row], classIndex: Int(label))
         }
     }
 
-    /// Detections of the two outputs of the `vision` face of a Core ML package.
+    /// Detections from the two outputs of the `vision` interface of a Core ML package.
     ///
-    /// Each row belongs to the class of its highest confidence. Rows without any are padding.
+    /// The class of a row is that of its highest confidence. Rows of zeros are padding.
     ///
     /// - Parameters:
     ///   - coordinates: K x 4 (centre x, centre y, width, height) in 0...1.
     ///   - confidence: K x C.
     ///   - classCount: C.
-    /// - Throws: `MobileDetError` when the outputs are not finite, or their shapes do not agree.
+    /// - Throws: `MobileDetError` if the outputs are not finite, or their shapes do not agree.
     public static func vision(coordinates: [Float], confidence: [Float], classCount: Int) throws -> [Detection] {
         let rows = coordinates.count / 4
         guard coordinates.count == 4 * rows, confidence.count == rows * classCount else {
@@ -58,11 +58,11 @@ public enum Decoding {
             let (x, y) = (coordinates[4 * row], coordinates[4 * row + 1])
             let (halfWidth, halfHeight) = (coordinates[4 * row + 2] / 2, coordinates[4 * row + 3] / 2)
             let box = Box(x1: x - halfWidth, y1: y - halfHeight, x2: x + halfWidth, y2: y + halfHeight)
-            // no clipping can follow Core ML's suppression inside a package
+            // a package cannot clip boxes after Core ML's suppression
             return Detection(
-                box: box.cut(right: 1, bottom: 1), score: scores[best], classIndex: best - scores.startIndex)
+                box: box.clipped(right: 1, bottom: 1), score: scores[best], classIndex: best - scores.startIndex)
         }
-        // Core ML orders rows by score already; rows that tie keep their order
+        // Core ML sorts rows by score; rows with equal scores keep their order
         return found.enumerated().sorted { ($1.element.score, $0.offset) < ($0.element.score, $1.offset) }.map(
             \.element)
     }

@@ -1,5 +1,5 @@
 extension Orientation {
-    /// The orientation that a JPEG or PNG file tells; upright where it tells none, or one that cannot be.
+    /// The EXIF orientation of a JPEG or PNG file; upright if it has none or an invalid one.
     public init(ofFile file: some Collection<UInt8>) {
         let bytes = Array(file)
         let tag = exifBlock(bytes).flatMap(orientationTag)
@@ -26,7 +26,7 @@ private func exifBlock(_ file: [UInt8]) -> ArraySlice<UInt8>? {
     var position = 2
     while position + 4 <= file.count, file[position] == 0xFF, file[position + 1] != 0xDA {
         let marker = file[position + 1]
-        if marker == 0xFF {  // a byte of filling
+        if marker == 0xFF {  // a fill byte
             position += 1
             continue
         }

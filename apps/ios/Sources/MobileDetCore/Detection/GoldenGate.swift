@@ -1,26 +1,26 @@
 import Foundation
 
-/// How far the outputs of the golden inputs are from the expected ones, at worst.
+/// The largest differences between the outputs for the golden inputs and the expected ones.
 public struct GoldenReport: Equatable, Sendable {
-    /// Golden inputs replayed.
+    /// Number of golden inputs.
     public let cases: Int
-    /// Expected detections in them.
+    /// Number of expected detections in them.
     public let detections: Int
-    /// Of the matched pairs.
+    /// Lowest IoU of a matched pair.
     public let lowestIoU: Float
-    /// Of the matched pairs.
+    /// Largest difference of scores in a matched pair.
     public let largestScoreDifference: Float
 }
 
-/// The golden gate: does a runtime compute what a model file gives?
+/// The golden gate: does a runtime reproduce the outputs of a model file?
 ///
-/// Detections are compared as sets. Runtimes round differently, so a detection may lack its partner where lists are cut,
-/// at the lowest score, at the last candidate or the end of a full list, and a few may lack it where the other side kept
-/// an overlapping box of the same class. The rules are those of `mobiledet/devices/golden.py`.
+/// Detections are compared as sets. Runtimes round differently, so a detection may be unmatched where lists are cut: at the
+/// score threshold, at the last candidate, or at the end of a full list. A few detections may also be unmatched because the
+/// other side kept an overlapping box of the same class. The rules are those of `mobiledet/devices/golden.py`.
 public struct GoldenGate: Sendable {
-    /// Part of the expected detections that may be decided the other way where two boxes overlap by just the threshold.
+    /// Fraction of the expected detections that may be suppressed differently because an IoU is near the NMS threshold.
     static let unsettledShare = 0.05
-    /// From so many expected detections on, at least half must have a partner, wherever lists are cut.
+    /// With at least this number of expected detections, half of them must match even if lists are cut.
     static let few = 10
 
     let nms: NMSSpec
@@ -31,26 +31,26 @@ public struct GoldenGate: Sendable {
         (self.nms, self.labels, self.tolerance) = (nms, labels, tolerance)
     }
 
-    /// The gate for a model file of a bundle; `accelerator` is what really runs it.
+    /// The gate for a model file of a bundle; `accelerator` is the one that actually runs it.
     public init(_ spec: ModelSpec, _ file: GoldenFile, accelerator: String) {
         self.init(nms: spec.nms, labels: spec.labels, tolerance: file.tolerance(accelerator))
     }
 
-    /// Compare what `detect` finds in the golden cases with what is expected, boxes as fractions.
+    /// Compare the detections that `detect` returns for each case with the expected ones; boxes are fractions.
     ///
-    /// - Throws: `MobileDetError` when they differ; and what `detect` throws.
+    /// - Throws: `MobileDetError` if they differ; errors of `detect`.
     public func replay(_ cases: [GoldenCase], detect: (GoldenCase) throws -> [Detection]) throws -> GoldenReport {
         let total = cases.reduce(0) { $0 + $1.expected.count }
         var pairs: [Pair] = []
         var unsettled = 0
-        var findsAnything = false
+        var detectsAnything = false
         for (index, golden) in cases.enumerated() {
-            let given = try detect(golden)
-            let matched = match(golden.expected, given)
+            let found = try detect(golden)
+            let matched = match(golden.expected, found)
             pairs += matched
-            findsAnything = findsAnything || given.contains { $0.score != 0 }
+            detectsAnything = detectsAnything || found.contains { $0.score != 0 }
             var problem: String?
-            switch difference(golden, given, matched) {
+            switch difference(golden, found, matched) {
             case .none(let open): unsettled += open
             case .some(let text): problem = text
             }
@@ -59,9 +59,9 @@ public struct GoldenGate: Sendable {
             }
             if let problem { throw failed(index, problem, isEncoded: golden.isEncoded) }
         }
-        if total > 0, !findsAnything { throw failed(0, "it finds nothing where \(total) detections are expected") }
+        if total > 0, !detectsAnything { throw failed(0, "it detects nothing where \(total) detections are expected") }
         if total >= Self.few, 2 * pairs.count < total {
-            throw failed(0, "\(pairs.count) of \(total) detections are there")
+            throw failed(0, "only \(pairs.count) of \(total) detections match")
         }
         return GoldenReport(
             cases: cases.count, detections: total, lowestIoU: pairs.map(\.iou).min() ?? 1,
@@ -69,9 +69,9 @@ public struct GoldenGate: Sendable {
     }
 
     private func failed(_ index: Int, _ problem: String, isEncoded: Bool = false) -> MobileDetError {
-        let cause = isEncoded && index > 0 ? "it may decode or resize pictures otherwise; " : ""
+        let cause = isEncoded && index > 0 ? "it may decode or resize images differently; " : ""
         return MobileDetError(
-            "this runtime does not compute what the file gives: golden case \(index): \(problem); \(cause)its results "
+            "this runtime does not reproduce the outputs of the model file: golden case \(index): \(problem); \(cause)its results "
                 + "would be worthless, try another accelerator")
     }
 
@@ -82,7 +82,7 @@ public struct GoldenGate: Sendable {
         let scoreDifference: Float
     }
 
-    /// Pair the detections of two lists one to one, best score first, each with the same one of the highest IoU.
+    /// Match the detections of two lists one to one, best score first, each with the matching one of highest IoU.
     private func match(_ expected: [Detection], _ found: [Detection]) -> [Pair] {
         var free = Set(found.indices)
         let order = expected.indices.sorted { (expected[$1].score, $0) < (expected[$0].score, $1) }
@@ -102,7 +102,7 @@ public struct GoldenGate: Sendable {
     }
 
     private enum Difference {
-        /// Nothing; so many boxes were suppressed on one side only.
+        /// No difference, except for a number of boxes that were suppressed on one side only.
         case none(Int)
         case some(String)
     }
@@ -135,7 +135,7 @@ public struct GoldenGate: Sendable {
         return .none(unsettled)
     }
 
-    /// Whether a box on the same place that is as good may have suppressed this one.
+    /// Whether an overlapping box with a similar or better score may have suppressed this one.
     private func isSuppressed(_ detection: Detection, by others: [Detection]) -> Bool {
         let least = nms.iou - (1 - tolerance.iou)
         return others.contains { other in

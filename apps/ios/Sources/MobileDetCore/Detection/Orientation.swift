@@ -1,12 +1,12 @@
-/// How a picture lies in its file, by the number of its EXIF tag (EXIF 2.3, 0x0112).
+/// The orientation of a stored image, by the value of its EXIF tag (EXIF 2.3, 0x0112).
 public enum Orientation: Int, CaseIterable, Sendable {
     case upright = 1
     case mirrored, upsideDown, upsideDownMirrored, transposed, quarterTurnLeft, transversed, quarterTurnRight
 
-    /// Whether the sides of the picture change places when it is turned upright.
+    /// Whether height and width are swapped when the image is turned upright.
     public var swapsSides: Bool { rawValue >= 5 }
 
-    /// Where a point of the picture as it lies in the file stands in the upright one; both as fractions.
+    /// Convert a point of the stored image to the upright one; both as fractions.
     func upright(x: Float, y: Float) -> (x: Float, y: Float) {
         switch self {
         case .upright: (x, y)
@@ -31,7 +31,7 @@ public enum Orientation: Int, CaseIterable, Sendable {
 }
 
 extension Box {
-    /// A box of the picture as it lies in the file, in the upright one; both as fractions.
+    /// Convert a box of the stored image to the upright one; both as fractions.
     public func turned(_ orientation: Orientation) -> Box {
         let a = orientation.upright(x: x1, y: y1), b = orientation.upright(x: x2, y: y2)
         return Box(x1: min(a.x, b.x), y1: min(a.y, b.y), x2: max(a.x, b.x), y2: max(a.y, b.y))
@@ -39,7 +39,7 @@ extension Box {
 }
 
 extension RGBImage {
-    /// Turn a picture upright that lies in its file as `orientation` says.
+    /// Turn a stored image with this orientation upright.
     public func turned(_ orientation: Orientation) -> RGBImage {
         if orientation == .upright { return self }
         let (newHeight, newWidth) = orientation.swapsSides ? (width, height) : (height, width)

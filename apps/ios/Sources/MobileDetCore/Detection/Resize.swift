@@ -1,12 +1,11 @@
 extension RGBImage {
-    /// The input that a model takes, by the one rule that the whole project follows, equal to the bit; the image itself if
-    /// it fits.
+    /// Resize the image to the input of a model; equal to the bit in all languages of the project.
     ///
-    /// Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean
-    /// of its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the
-    /// result is stretched, bilinear, pixel centres at half, with weights of 11 bits and sums rounded as in OpenCV's
-    /// `INTER_LINEAR`. With `bilinear` the second half is all. Of a letterbox the part of the input that shows the image,
-    /// see `Placement`, takes the place of the model's size.
+    /// Each side is first reduced by the largest power of two that leaves at least the model's size: a pixel is the mean of
+    /// its block, halves rounded up; if the last block is incomplete, the last row or column is repeated. The result is then
+    /// resized bilinearly, with pixel centres at half, weights of 11 bits and sums rounded as in OpenCV's `INTER_LINEAR`.
+    /// Sampling `bilinear` skips the first step. For a letterbox the target size is the part of the input that shows the
+    /// image, see `Placement`.
     public func fitted(to input: InputSpec) -> RGBImage {
         if (input.height, input.width) == (height, width) { return self }
         let part = Placement(height: height, width: width, in: input)
@@ -18,7 +17,7 @@ extension RGBImage {
         ).padded(part, input)
     }
 
-    /// The whole input, of the part that shows the image.
+    /// Add the padding of a letterbox around the image.
     private func padded(_ part: Placement, _ input: InputSpec) -> RGBImage {
         if (input.height, input.width) == (height, width) { return self }
         var whole = [UInt8](repeating: input.padding.value, count: input.height * input.width * 3)
@@ -29,7 +28,7 @@ extension RGBImage {
         return RGBImage(height: input.height, width: input.width, pixels: whole)
     }
 
-    /// The largest power of two that a side can be divided by and still has `target` pixels.
+    /// The largest power of two by which a side can be reduced to at least `target` pixels.
     private func blockSize(_ source: Int, _ target: Int) -> Int {
         var size = 1
         while source / (2 * size) >= target { size *= 2 }
@@ -57,7 +56,7 @@ extension RGBImage {
         return RGBImage(height: newHeight, width: newWidth, pixels: output)
     }
 
-    /// Add a row to the sums of its blocks, the last pixel as often as the last block misses some.
+    /// Add a row to the sums of its blocks; the last pixel is repeated to complete the last block.
     private func addRow(
         _ source: UnsafeBufferPointer<UInt8>, _ row: Int, _ columns: Int, _ missing: UInt32, to sums: inout [UInt32]
     ) {
@@ -73,7 +72,7 @@ extension RGBImage {
         }
     }
 
-    /// Bilinear; `real` are the sides of what is shown, which may end within the last row or column.
+    /// Resize bilinearly; `real` is the size of the content, which may end within the last row or column.
     private func stretched(from real: (Double, Double), to size: (Int, Int)) -> RGBImage {
         if real == (Double(size.0), Double(size.1)) { return self }
         let (newHeight, newWidth) = size
@@ -94,7 +93,7 @@ extension RGBImage {
     ) {
         let rowCount = columns.first.count * 3
         var upper = [Int32](repeating: 0, count: rowCount), lower = upper
-        var held = (upper: -1, lower: -1)  // rows of the source that have been interpolated
+        var held = (upper: -1, lower: -1)  // source rows that are interpolated in `upper` and `lower`
         for y in rows.first.indices {
             let wanted = (upper: rows.first[y], lower: rows.second[y])
             if wanted.upper != held.upper {
@@ -143,7 +142,7 @@ private struct Taps {
     private(set) var firstWeight: [Int32] = []
     private(set) var secondWeight: [Int32] = []
 
-    /// - Parameter clampsWeights: at the ends the nearest pixel counts alone; OpenCV does so along rows only.
+    /// - Parameter clampsWeights: use only the nearest pixel beyond the ends; OpenCV does so along rows only.
     init(pixels source: Int, real: Double, to target: Int, clampsWeights: Bool) {
         let scale = 1 / (Double(target) / real)
         for index in 0..<target {

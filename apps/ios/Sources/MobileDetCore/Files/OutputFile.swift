@@ -3,13 +3,13 @@ import Foundation
 /// The device's storage is full.
 struct StorageFull: Error {}
 
-/// A new file that is written from its start to its end.
+/// A new file that is written sequentially.
 final class OutputFile {
     private let descriptor: Int32
     private let path: String
     private var isOpen = true
 
-    /// - Throws: `StorageFull`, or `MobileDetError` when the file cannot be made.
+    /// - Throws: `StorageFull`, or `MobileDetError` if the file cannot be created.
     init(_ url: URL) throws {
         path = url.path
         descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -19,14 +19,14 @@ final class OutputFile {
     deinit { close() }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var left = bytes
-        while !left.isEmpty {
-            let count = systemWrite(descriptor, left)
+        var remaining = bytes
+        while !remaining.isEmpty {
+            let count = systemWrite(descriptor, remaining)
             if count < 0 {
                 if errno == EINTR { continue }
                 throw writeProblem(path)
             }
-            left = UnsafeRawBufferPointer(rebasing: left[count...])
+            remaining = UnsafeRawBufferPointer(rebasing: remaining[count...])
         }
     }
 
@@ -37,14 +37,14 @@ final class OutputFile {
     }
 }
 
-/// The error that `errno` tells after a file could not be written.
+/// The error for `errno` after a failed write.
 func writeProblem(_ path: String) -> any Error {
     let code = errno
     if code == ENOSPC || code == EDQUOT { return StorageFull() }
     return MobileDetError("cannot write \(path): \(String(cString: strerror(code)).lowercased())")
 }
 
-// `write` and `close` are methods of `OutputFile` too.
+// In `OutputFile`, `write` and `close` would be its methods.
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
     write(descriptor, bytes.baseAddress, bytes.count)
 }

@@ -1,4 +1,4 @@
-/// SHA-256 (FIPS 180-4). CryptoKit has it on Apple's systems alone; the same code everywhere is code that is tested.
+/// SHA-256 (FIPS 180-4). CryptoKit exists only on Apple's systems; code that is the same everywhere can be tested on Linux.
 public struct SHA256 {
     private var state: [UInt32] = [
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
@@ -16,7 +16,7 @@ public struct SHA256 {
         return digest.finish()
     }
 
-    /// Take more bytes.
+    /// Add bytes.
     public mutating func update(_ bytes: some Collection<UInt8>) {
         if bytes.withContiguousStorageIfAvailable({ update(UnsafeRawBufferPointer($0)) }) == nil {
             Array(bytes).withUnsafeBytes { update($0) }
@@ -41,7 +41,7 @@ public struct SHA256 {
         pending.append(contentsOf: bytes[start...])
     }
 
-    /// The checksum of all bytes taken, in lower-case hexadecimal.
+    /// The checksum of all added bytes, in lower-case hexadecimal.
     public consuming func finish() -> String {
         let bits = length << 3
         var tail: [UInt8] = [0x80]

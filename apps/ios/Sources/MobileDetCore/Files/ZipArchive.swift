@@ -3,7 +3,7 @@ import Foundation
 
 /// A zip file on disk (APPNOTE 6.3.10: stored and deflated entries, zip64, no encryption).
 struct ZipArchive {
-    /// What the central directory says of a file.
+    /// An entry of the central directory.
     struct Entry {
         let name: String
         let method: Int
@@ -19,7 +19,7 @@ struct ZipArchive {
     }
 
     private static let block = 1 << 18
-    private static let longestComment = 65_535
+    private static let maxCommentLength = 65_535
 
     let entries: [Entry]
     /// Declared sizes of all entries together.
@@ -35,17 +35,17 @@ struct ZipArchive {
 
     /// Read the directory of a zip file.
     ///
-    /// - Throws: `MobileDetError` when it is none, or a damaged one.
+    /// - Throws: `MobileDetError` if it is not a zip file, or is damaged.
     init(_ url: URL) throws {
         self.url = url
         let handle = try FileHandle(forReadingFrom: url)
         defer { try? handle.close() }
         fileBytes = Int(try handle.seekToEnd())
         let reader = RecordReader(handle: handle, fileBytes: fileBytes)
-        let tailBytes = min(fileBytes, 22 + Self.longestComment)
+        let tailBytes = min(fileBytes, 22 + Self.maxCommentLength)
         let tail = try reader.record(at: fileBytes - tailBytes, count: tailBytes)
         guard let end = tail.lastIndex(of: 0x0605_4b50) else {
-            throw MobileDetError("not a zip file: no directory in it")
+            throw MobileDetError("not a zip file: it has no directory")
         }
         var (count, size, start) = (tail.u16(end + 10), tail.u32(end + 12), tail.u32(end + 16))
         let locator = fileBytes - tailBytes + end - 20
@@ -69,10 +69,10 @@ struct ZipArchive {
 
     /// Write an entry's content to a new file, and verify its checksum.
     ///
-    /// - Throws: `MobileDetError` when it is damaged or in a form that is not known; `StorageFull` when there is no room.
+    /// - Throws: `MobileDetError` if it is damaged or its format is unknown; `StorageFull` if the storage is full.
     func extract(_ entry: Entry, to target: URL) throws {
         guard !entry.isEncrypted, entry.method == 0 || entry.method == 8 else {
-            throw MobileDetError("\(entry.name) is encrypted or packed by an unknown method")
+            throw MobileDetError("\(entry.name) is encrypted or compressed by an unknown method")
         }
         let handle = try FileHandle(forReadingFrom: url)
         defer { try? handle.close() }
@@ -99,14 +99,14 @@ struct ZipArchive {
         var stream = z_stream()
         guard mobiledet_inflate_init(&stream) == Z_OK else { throw MobileDetError("no memory to unpack a zip file") }
         defer { inflateEnd(&stream) }
-        var room = [UInt8](repeating: 0, count: Self.block)
+        var output = [UInt8](repeating: 0, count: Self.block)
         var status = Z_OK
         while status != Z_STREAM_END, var data = try source.next(Self.block) {
             try data.withUnsafeMutableBytes { packed in
                 stream.next_in = packed.bindMemory(to: UInt8.self).baseAddress
                 stream.avail_in = uInt(packed.count)
                 repeat {
-                    let made = room.withUnsafeMutableBufferPointer { buffer in
+                    let count = output.withUnsafeMutableBufferPointer { buffer in
                         stream.next_out = buffer.baseAddress
                         stream.avail_out = uInt(buffer.count)
                         status = mobiledet_inflate(&stream)
@@ -115,7 +115,7 @@ struct ZipArchive {
                     guard status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR else {
                         throw MobileDetError("\(written.name) is damaged: it cannot be unpacked")
                     }
-                    try room.withUnsafeBytes { try written.append(UnsafeRawBufferPointer(rebasing: $0[..<made])) }
+                    try output.withUnsafeBytes { try written.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
                 } while status == Z_OK && stream.avail_out == 0 || status == Z_OK && stream.avail_in > 0
             }
         }
@@ -166,7 +166,7 @@ struct ZipArchive {
     }
 }
 
-/// Bytes of a zip file whose numbers lie lowest byte first.
+/// Bytes of a zip file, with little-endian numbers.
 private struct Record {
     let bytes: [UInt8]
 
@@ -179,7 +179,7 @@ private struct Record {
         return u32(at) | u32(at + 4) << 32
     }
 
-    /// Where an end record starts last.
+    /// The last position where a record with this signature may start.
     func lastIndex(of signature: Int) -> Int? {
         stride(from: bytes.count - 22, through: 0, by: -1).first { u32($0) == signature }
     }
@@ -200,7 +200,7 @@ private struct RecordReader {
     }
 }
 
-/// The packed bytes of one entry, block by block.
+/// The compressed bytes of one entry, block by block.
 private struct PackedSource {
     let handle: FileHandle
     var position: Int
@@ -218,7 +218,7 @@ private struct PackedSource {
     }
 }
 
-/// What has been unpacked of an entry.
+/// Writes the unpacked bytes of an entry, and checks their number.
 private struct Written {
     let name: String
     let limit: Int

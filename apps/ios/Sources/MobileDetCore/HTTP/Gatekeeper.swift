@@ -1,22 +1,22 @@
 import Foundation
 
-/// Refuse requests that a web page of others has a browser send; see `apps/PROTOCOL.md`.
+/// Refuse requests that a browser sends on behalf of another site; see `apps/PROTOCOL.md`.
 ///
-/// A page whose name has been made to lead to this device (DNS rebinding) is told by its name in `Host`, any other one
+/// A site whose name was made to resolve to this device (DNS rebinding) is recognised by its name in `Host`, any other one
 /// by its `Origin`.
 ///
-/// - Throws: `Refusal` when the request is not meant for this device, or not from its own page.
+/// - Throws: `Refusal` if the request is addressed to another host, or comes from another site.
 func refuseForeign(hosts: [String], origins: [String]) throws {
     guard hosts.count == 1, isOwn(hosts[0].lowercased()) else {
-        throw Refusal(421, "wrong_host", "Host is none of this device's names; use its address or localhost")
+        throw Refusal(421, "wrong_host", "Host is not a name of this device; use its address or localhost")
     }
     let host = hosts[0].lowercased()
     guard origins.allSatisfy({ ["http://\(host)", "https://\(host)"].contains($0.lowercased()) }) else {
-        throw Refusal(403, "wrong_origin", "requests of other pages are not served")
+        throw Refusal(403, "wrong_origin", "requests from other pages are not served")
     }
 }
 
-/// Whether a host is an address, which no name can be made to look like, or the name of the loopback interface.
+/// Whether a host is a numeric address or localhost, neither of which another site's name can be.
 private func isOwn(_ host: String) -> Bool {
     var name = Substring(host), port = Substring()
     if let colon = host.lastIndex(of: ":"), !host.hasSuffix("]") {
@@ -32,7 +32,7 @@ private func isOwn(_ host: String) -> Bool {
     return name == "localhost" || isAddress(name)
 }
 
-/// Whether a text is four numbers of a byte with points between them.
+/// Whether a text is an IPv4 address.
 private func isAddress(_ name: Substring) -> Bool {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     return parts.count == 4 && parts.allSatisfy { UInt8($0).map(String.init) == String($0) }

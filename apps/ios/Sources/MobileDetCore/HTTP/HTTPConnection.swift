@@ -9,7 +9,7 @@ struct HTTPRequest {
     let headers: [(name: String, value: String)]
     let isVersion11: Bool
 
-    /// The value of a header; nil when it is missing or repeats.
+    /// The value of a header; nil if it is missing or repeated.
     func header(_ name: String) -> String? {
         let found = headers.filter { $0.name == name }
         return found.count == 1 ? found[0].value : nil
@@ -20,34 +20,34 @@ struct HTTPRequest {
     func has(_ name: String) -> Bool { headers.contains { $0.name == name } }
 }
 
-/// One connection of HTTP/1.1, on which requests follow each other.
+/// An HTTP/1.1 connection with successive requests.
 final class HTTPConnection {
-    private static let mostHeadBytes = 16 << 10
+    private static let maxHeadBytes = 16 << 10
     private static let block = 256 << 10
 
     private let socket: Socket
     private var pending: ArraySlice<UInt8> = []
     private var request: HTTPRequest?
-    /// Whether the request has a body that nobody has read.
+    /// Whether the request has an unread body.
     private var hasUnread = false
     private var isStreaming = false
-    /// Whether no further request is served.
+    /// Whether no further requests are served.
     private(set) var isClosing = false
 
     init(_ socket: Socket) {
         self.socket = socket
     }
 
-    /// The next request; nil when the peer has closed the connection.
+    /// The next request; nil if the peer has closed the connection.
     ///
-    /// - Throws: `Refusal` when it is no HTTP; the connection ends with the reply.
+    /// - Throws: `Refusal` if it is not HTTP; the connection ends with the reply.
     func next() throws -> HTTPRequest? {
         guard let head = try readHead() else { return nil }
         isStreaming = false
-        isClosing = true  // until the head is understood
+        isClosing = true  // until the head is parsed
         let request = try parse(head)
-        let isKept = request.isVersion11 ? request.header("connection")?.lowercased() != "close" : false
-        isClosing = !isKept
+        let keepsAlive = request.isVersion11 ? request.header("connection")?.lowercased() != "close" : false
+        isClosing = !keepsAlive
         hasUnread =
             (request.has("content-length") && request.header("content-length") != "0")
             || request.has("transfer-encoding")
@@ -55,23 +55,23 @@ final class HTTPConnection {
         return request
     }
 
-    /// The body, whose length must be told before it comes.
+    /// Read the whole body into memory.
     func body(limit: Int) throws -> [UInt8] {
         var body: [UInt8] = []
         try readBody(limit: limit) { body.append(contentsOf: $0) }
         return body
     }
 
-    /// Hand over the body block by block.
+    /// Pass the body to `take` block by block.
     ///
-    /// - Throws: `Refusal` when its length is not told or above the limit; `ConnectionLost` when it ends early.
+    /// - Throws: `Refusal` if its length is missing or above the limit; `ConnectionLost` if it ends early.
     func readBody(limit: Int, take: (UnsafeRawBufferPointer) throws -> Void) throws {
         guard let request, let text = request.header("content-length"), 1...18 ~= text.utf8.count,
             text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), !request.has("transfer-encoding"),
             var left = Int(text)
         else { throw Refusal(411, "length_required", "Content-Length is missing, or not alone") }
         guard left <= limit else {
-            throw Refusal(413, "too_large", "a body of \(left) bytes is too large, \(limit) are taken")
+            throw Refusal(413, "too_large", "a body of \(left) bytes is too large; the limit is \(limit)")
         }
         if request.header("expect")?.lowercased() == "100-continue" {
             try socket.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
@@ -86,10 +86,10 @@ final class HTTPConnection {
         hasUnread = false
     }
 
-    /// Send a whole reply; nil is one without a body.
+    /// Send a complete reply; without a body if the message is nil.
     func send(_ message: JSON?, status: Int) throws {
         let content = try message.map { try JSONWriter.compact($0) } ?? []
-        isClosing = isClosing || hasUnread  // a body that nobody has read would be taken for the next request
+        isClosing = isClosing || hasUnread  // an unread body would be taken for the next request
         var head = "HTTP/1.1 \(status) \(reason(status))\r\n"
         if message != nil { head += "Content-Type: application/json\r\nContent-Length: \(content.count)\r\n" }
         if message == nil, status != 204 { head += "Content-Length: 0\r\n" }
@@ -98,7 +98,7 @@ final class HTTPConnection {
         try socket.write(Array((head + "\r\n").utf8) + (withBody ? content : []))
     }
 
-    /// Send one more line of a reply; the first one begins it.
+    /// Send a line of a chunked reply; the first one begins it.
     func sendLine(_ message: JSON) throws {
         var content: [UInt8] = []
         if !isStreaming {
@@ -114,12 +114,12 @@ final class HTTPConnection {
         try socket.write(content)
     }
 
-    /// End a reply of lines.
+    /// End a chunked reply.
     func endLines() throws {
         try socket.write(Array("0\r\n\r\n".utf8))
     }
 
-    /// Refuse a request; where lines have been sent already the connection is cut, so that the peer knows.
+    /// Refuse a request; if lines were already sent, close the connection, so that the peer notices.
     func refuse(_ refusal: Refusal) {
         guard !isStreaming else {
             isClosing = true
@@ -143,12 +143,12 @@ final class HTTPConnection {
         while true {
             let bytes = Array(pending)
             let start = firstIndex(of: end, in: bytes, from: max(0, searched - 3))
-            if let start, start <= Self.mostHeadBytes {
+            if let start, start <= Self.maxHeadBytes {
                 pending = pending.dropFirst(start + 4)
                 return Array(bytes[..<start])
             }
             searched = bytes.count
-            guard start == nil, searched <= Self.mostHeadBytes else {
+            guard start == nil, searched <= Self.maxHeadBytes else {
                 isClosing = true
                 throw Refusal.badRequest("the head of the request is too large")
             }
@@ -159,7 +159,7 @@ final class HTTPConnection {
         }
     }
 
-    /// Read more; false at the end.
+    /// Read more; false at the end of the stream.
     private func fill() throws -> Bool {
         let more = try [UInt8](unsafeUninitializedCapacity: Self.block) { buffer, count in
             count = try socket.read(into: UnsafeMutableRawBufferPointer(buffer))
@@ -170,12 +170,12 @@ final class HTTPConnection {
 
     private func parse(_ head: [UInt8]) throws -> HTTPRequest {
         guard let text = String(bytes: head, encoding: .utf8) ?? String(bytes: head, encoding: .isoLatin1) else {
-            throw Refusal.badRequest("the head of the request is no text")
+            throw Refusal.badRequest("the head of the request is not text")
         }
         var lines = text.components(separatedBy: "\r\n")
         let first = lines.removeFirst().split(separator: " ", omittingEmptySubsequences: false)
         guard first.count == 3, first[1].hasPrefix("/"), ["HTTP/1.1", "HTTP/1.0"].contains(first[2]) else {
-            throw Refusal.badRequest("the request is no HTTP/1.1")
+            throw Refusal.badRequest("the request is not HTTP/1.1")
         }
         let headers = try lines.map { line in
             guard let colon = line.firstIndex(of: ":"), let start = line.first, start != " ", start != "\t" else {

@@ -1,13 +1,13 @@
 import Foundation
 
-/// Which method of the agent serves which request.
+/// Routes requests to the methods of the agent.
 struct Router {
     private static let jsonBodyBytes = 64 << 10
 
     let agent: Agent
     let token: String
-    /// Is called when a connection has shown the token.
-    let welcome: () -> Void
+    /// Called when a connection has sent the token.
+    let onAuthenticated: () -> Void
 
     /// Serve the requests of a connection until it ends.
     func serve(_ connection: HTTPConnection) {
@@ -16,24 +16,24 @@ struct Router {
             do {
                 guard let request = try connection.next() else { return }
                 if request.all("content-length").count > 1 {
-                    throw Refusal.badRequest("Content-Length stands there more than once")
+                    throw Refusal.badRequest("Content-Length is given more than once")
                 }
                 try refuseForeign(hosts: request.all("host"), origins: request.all("origin"))
-                try refuseStranger(request)
-                welcome()
+                try checkToken(request)
+                onAuthenticated()
                 try route(request, connection)
             } catch let refusal as Refusal {
                 connection.refuse(refusal)
             } catch is ConnectionLost {
                 return
             } catch {
-                connection.refuse(isFull(error) ? fullRefusal : internalRefusal(error))
+                connection.refuse(isStorageFull(error) ? storageFullRefusal : internalRefusal(error))
             }
         } while !connection.isClosing
     }
 
-    private func refuseStranger(_ request: HTTPRequest) throws {
-        guard isSame(request.header("authorization") ?? "", "Bearer \(token)") else {
+    private func checkToken(_ request: HTTPRequest) throws {
+        guard isEqualInConstantTime(request.header("authorization") ?? "", "Bearer \(token)") else {
             throw Refusal(401, "unauthorized", "the token is missing or wrong")
         }
     }
@@ -91,17 +91,17 @@ struct Router {
         Refusal(404, "unknown_endpoint", "there is no \(request.path.prefix(80)) in version 1 of the protocol")
     }
 
-    /// A number of the query; the lowest where it is missing.
+    /// A number in the query; the lowest valid one if it is missing.
     private func option(_ request: HTTPRequest, _ name: String, _ range: ClosedRange<Double>) throws -> Double {
         guard let text = request.query[name] else { return range.lowerBound }
         let isPlain = text.utf8.count < 20 && text.utf8.allSatisfy("0123456789.".utf8.contains)
         guard isPlain, let value = Double(text), range.contains(value) else {
-            throw Refusal.badRequest("\(name)='\(text.prefix(40))' is not a number that it may be")
+            throw Refusal.badRequest("\(name)='\(text.prefix(40))' is not a valid number")
         }
         return value
     }
 
-    /// The body as a message.
+    /// Parse the body as a message.
     private func message<Message>(_ connection: HTTPConnection, _ decode: (JSON) throws -> Message) throws -> Message {
         let content = try connection.body(limit: Self.jsonBodyBytes)
         do {
@@ -112,15 +112,15 @@ struct Router {
     }
 }
 
-/// Whether two texts are the same, in a time that does not tell where they differ.
-func isSame(_ given: String, _ expected: String) -> Bool {
+/// Whether two texts are equal, compared in constant time.
+func isEqualInConstantTime(_ given: String, _ expected: String) -> Bool {
     let (a, b) = (Array(given.utf8), Array(expected.utf8))
     var difference = UInt(a.count ^ b.count)
     for index in b.indices { difference |= UInt(b[index] ^ (index < a.count ? a[index] : 0)) }
     return difference == 0
 }
 
-private func isFull(_ error: any Error) -> Bool {
+private func isStorageFull(_ error: any Error) -> Bool {
     if error is StorageFull { return true }
     let error = error as NSError
     let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
@@ -128,7 +128,7 @@ private func isFull(_ error: any Error) -> Bool {
     return isCocoa || (cause.domain == NSPOSIXErrorDomain && [ENOSPC, EDQUOT].contains(Int32(cause.code)))
 }
 
-private let fullRefusal = Refusal(507, "no_space", "the device's storage is full")
+private let storageFullRefusal = Refusal(507, "no_space", "the device's storage is full")
 
 private func internalRefusal(_ error: any Error) -> Refusal {
     Refusal(500, "internal", "the agent failed: \(type(of: error)): \(error)")

@@ -1,9 +1,9 @@
 import Foundation
 
-/// The peer has gone, or says nothing for too long.
+/// The peer has disconnected, or has not responded in time.
 struct ConnectionLost: Error {}
 
-/// One end of a TCP connection, or one that listens. (POSIX sockets: Linux and Apple's systems differ in a few names.)
+/// A connected or listening TCP socket. (POSIX sockets: Linux and Apple's systems differ in a few names.)
 final class Socket: @unchecked Sendable {
     private let descriptor: Int32
     private let sendSeconds: Int
@@ -16,10 +16,10 @@ final class Socket: @unchecked Sendable {
 
     deinit { close() }
 
-    /// Listen on 127.0.0.1, which nobody outside of this device reaches.
+    /// Listen on 127.0.0.1, which is not reachable from outside this device.
     ///
-    /// - Parameter port: 0 takes a free one.
-    /// - Throws: `MobileDetError` when the port cannot be had.
+    /// - Parameter port: port to listen on; 0 chooses a free one.
+    /// - Throws: `MobileDetError` if the port is in use.
     static func listening(port: UInt16) throws -> Socket {
         let socket = Socket(systemSocket())
         socket.setOption(SOL_SOCKET, SO_REUSEADDR, Int32(1))
@@ -38,7 +38,7 @@ final class Socket: @unchecked Sendable {
         return socket
     }
 
-    /// The port that this socket has on this device.
+    /// The local port of this socket.
     var port: UInt16 {
         var address = sockaddr_in()
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -48,9 +48,9 @@ final class Socket: @unchecked Sendable {
         return UInt16(bigEndian: address.sin_port)
     }
 
-    /// The next connection; nil when none came within a quarter of a second.
+    /// Accept the next connection; nil if there was none within a quarter of a second.
     ///
-    /// - Throws: `ConnectionLost` when this socket has been closed.
+    /// - Throws: `ConnectionLost` if this socket was closed.
     func accept(readSeconds: Int, sendSeconds: Int) throws -> Socket? {
         guard try isReadable(milliseconds: 250) else { return nil }
         let accepted = systemAccept(descriptor)
@@ -70,7 +70,7 @@ final class Socket: @unchecked Sendable {
         return socket
     }
 
-    /// Read what is there, at most as much as fits; 0 at the end.
+    /// Read available bytes into a buffer; returns their number, 0 at the end of the stream.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         while true {
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
@@ -79,7 +79,7 @@ final class Socket: @unchecked Sendable {
         }
     }
 
-    /// Send all bytes. The peer must take each 64 KiB in the seconds that `accept` was given, and not just some of them.
+    /// Send all bytes. The peer must read each 64 KiB within the `sendSeconds` of `accept`.
     func write(_ bytes: [UInt8]) throws {
         #if canImport(Darwin)
             let flags: Int32 = 0
@@ -87,22 +87,22 @@ final class Socket: @unchecked Sendable {
             let flags = Int32(MSG_NOSIGNAL)
         #endif
         try bytes.withUnsafeBytes { buffer in
-            var left = UnsafeRawBufferPointer(buffer)
+            var remaining = UnsafeRawBufferPointer(buffer)
             let end = monotonicNs() + sendSeconds * 1_000_000_000 * (1 + (bytes.count >> 16))
-            while !left.isEmpty {
+            while !remaining.isEmpty {
                 guard monotonicNs() < end else { throw ConnectionLost() }
-                let count = send(descriptor, left.baseAddress, left.count, flags)
+                let count = send(descriptor, remaining.baseAddress, remaining.count, flags)
                 if count < 0 {
                     if errno == EINTR { continue }
                     throw ConnectionLost()
                 }
-                left = UnsafeRawBufferPointer(rebasing: left[count...])
+                remaining = UnsafeRawBufferPointer(rebasing: remaining[count...])
             }
         }
     }
 
-    /// Say that nothing more will be sent, and read for a moment what the peer still sends: a connection that is closed
-    /// over unread bytes is reset, and the peer may lose the reply.
+    /// Close the sending side, and read for a moment what the peer still sends: a connection that is closed with unread
+    /// bytes is reset, and the peer may lose the reply.
     func finish(milliseconds: Int32 = 1000) {
         shutdown(descriptor, Int32(SHUT_WR))
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
@@ -112,7 +112,7 @@ final class Socket: @unchecked Sendable {
         }
     }
 
-    /// End what another thread is doing on this socket.
+    /// Interrupt other threads' operations on this socket.
     func interrupt() {
         isOpen.with { if $0 { _ = shutdown(descriptor, Int32(SHUT_RDWR)) } }
     }
@@ -154,7 +154,7 @@ private func withLoopback(_ port: UInt16, _ body: (UnsafePointer<sockaddr>, sock
     }
 }
 
-// The names below are those of methods of `Socket` too.
+// In `Socket`, the functions called below would be its methods.
 
 private func systemSocket() -> Int32 {
     #if canImport(Darwin)

@@ -1,4 +1,4 @@
-/// The fields of a JSON object, read with checks; what is wrong is told with the object's name.
+/// The fields of a JSON object, read with checks; error messages name the source.
 struct Fields {
     let value: JSON
     let source: String
@@ -13,10 +13,10 @@ struct Fields {
     func number(_ name: String) throws -> Double { try field(name, "a number", \.number) }
     func array(_ name: String) throws -> [JSON] { try field(name, "a list", \.array) }
 
-    /// A text of so many characters.
+    /// A text whose number of characters is in a range.
     func string(_ name: String, characters range: ClosedRange<Int>) throws -> String {
         let text = try string(name)
-        try require(range.contains(text.unicodeScalars.count), "\(name) has not \(range) characters")
+        try require(range.contains(text.unicodeScalars.count), "\(name) does not have \(range) characters")
         return text
     }
 
@@ -34,12 +34,12 @@ struct Fields {
 
     func numbers(_ name: String) throws -> [Double] {
         try array(name).map { item in
-            guard let number = item.number else { throw problem("\(name) holds something else than numbers") }
+            guard let number = item.number else { throw problem("\(name) contains something other than numbers") }
             return number
         }
     }
 
-    /// One of the texts that an enumeration knows; `older` where files from before the field do not have it.
+    /// A case of an enumeration; `older` is the value for older files, which lack the field.
     func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, older: Choice? = nil) throws -> Choice
     where Choice.RawValue == String {
         if let older, value[name] == nil { return older }
@@ -60,9 +60,9 @@ struct Fields {
         guard condition else { throw problem(message()) }
     }
 
-    /// Refuse fields that nobody knows: one that is silently dropped could change what the rest means.
+    /// Refuse unknown fields: ignoring one could change the meaning of the others.
     func refuseOthers(than known: Set<String>) throws {
-        guard let members = value.members else { throw problem("it is no object") }
+        guard let members = value.members else { throw problem("it is not an object") }
         for member in members where !known.contains(member.name) {
             throw problem("field \(member.name.prefix(40)) is unknown")
         }

@@ -1,6 +1,6 @@
-/// A JSON value that tells integers from other numbers and keeps the order of fields, as Foundation's decoder does not.
+/// A JSON value that distinguishes integers from other numbers and keeps the order of fields, unlike Foundation's decoder.
 ///
-/// The agent protocol refuses `50.0` where it asks for an integer.
+/// The agent protocol refuses `50.0` for an integer.
 public enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
@@ -21,7 +21,7 @@ public enum JSON: Equatable, Sendable {
         }
     }
 
-    /// The field of this name; the last one if it repeats, nil if there is none or this is no object.
+    /// The field with this name; the last one if it is repeated, nil if there is none or this is not an object.
     public subscript(name: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
         return members.last { sameText($0.name, name) }?.value
@@ -57,12 +57,12 @@ public enum JSON: Equatable, Sendable {
     }
 }
 
-/// Whether two texts are the same code points; `==` takes composed and decomposed letters for equal.
+/// Whether two texts have the same code points; `==` treats composed and decomposed letters as equal.
 func sameText(_ a: String, _ b: String) -> Bool {
     a.utf8.elementsEqual(b.utf8)
 }
 
-/// Whether `a` comes before `b` in the order of code points, which is that of their UTF-8 bytes.
+/// Whether `a` comes before `b` in the order of code points, which is the order of their UTF-8 bytes.
 func precedes(_ a: String, _ b: String) -> Bool {
     a.utf8.lexicographicallyPrecedes(b.utf8)
 }

@@ -1,15 +1,15 @@
 import Foundation
 
-/// Reads JSON (RFC 8259) strictly; what follows the value, or is no UTF-8, is an error.
+/// Parses JSON (RFC 8259) strictly; text after the value and invalid UTF-8 are errors.
 struct JSONParser {
-    private static let deepest = 128
+    private static let maxDepth = 128
 
     private let bytes: [UInt8]
     private var position = 0
 
     /// Parse a document.
     ///
-    /// - Throws: `MobileDetError` that says where it ends to be JSON.
+    /// - Throws: `MobileDetError` with the position of the first error.
     static func parse(_ bytes: some Sequence<UInt8>) throws -> JSON {
         var parser = JSONParser(bytes: Array(bytes))
         parser.skipSpace()
@@ -24,7 +24,7 @@ struct JSONParser {
     }
 
     private mutating func value(depth: Int) throws -> JSON {
-        guard depth < Self.deepest else { throw problem("it is nested too deeply") }
+        guard depth < Self.maxDepth else { throw problem("it is nested too deeply") }
         switch peek {
         case UInt8(ascii: "{"): return try object(depth: depth)
         case UInt8(ascii: "["): return try array(depth: depth)
@@ -81,7 +81,7 @@ struct JSONParser {
             case UInt8(ascii: "\\"):
                 content.append(contentsOf: try escaped())
             case 0..<0x20:
-                throw problem("a text holds a control character")
+                throw problem("a text contains a control character")
             default:
                 content.append(byte)
             }
@@ -104,10 +104,10 @@ struct JSONParser {
             var code = try hexadecimal()
             if 0xD800..<0xDC00 ~= code, take("\\"), take("u") {
                 let low = try hexadecimal()
-                guard 0xDC00..<0xE000 ~= low else { throw problem("half of a character is missing") }
+                guard 0xDC00..<0xE000 ~= low else { throw problem("half of a surrogate pair is missing") }
                 code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
             }
-            guard let scalar = Unicode.Scalar(code) else { throw problem("half of a character is missing") }
+            guard let scalar = Unicode.Scalar(code) else { throw problem("half of a surrogate pair is missing") }
             return Array(String(Character(scalar)).utf8)
         default: throw problem("an unknown escape sequence")
         }

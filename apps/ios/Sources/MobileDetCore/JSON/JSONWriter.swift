@@ -2,9 +2,9 @@
 struct JSONWriter {
     private var text: [UInt8] = []
 
-    /// A value on one line without spaces, non-ASCII letters as they are.
+    /// A value on one line without spaces; non-ASCII letters are not escaped.
     ///
-    /// - Throws: `MobileDetError` when it holds NaN or infinity, which JSON does not have.
+    /// - Throws: `MobileDetError` if it contains NaN or infinity, which JSON does not have.
     static func compact(_ value: JSON) throws -> [UInt8] {
         var writer = JSONWriter()
         try writer.write(value)
@@ -17,7 +17,7 @@ struct JSONWriter {
         case .bool(let value): append(value ? "true" : "false")
         case .integer(let value): append(String(value))
         case .number(let value):
-            guard value.isFinite else { throw MobileDetError("\(value) is not a number of JSON") }
+            guard value.isFinite else { throw MobileDetError("\(value) is not a number in JSON") }
             append(value.description)
         case .string(let value): quote(value)
         case .array(let values):

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A benchmark of a bundle's file on this device, behind the golden gate.
+/// A benchmark of a model file on this device, after the golden gate.
 public struct Benchmark: Sendable {
     public let execution: Execution
     public let golden: GoldenReport
@@ -8,12 +8,12 @@ public struct Benchmark: Sendable {
     public let runs: TimedRuns
     public let latency: LatencyStats
 
-    /// Load a file, replay the golden inputs, then warm up and measure as `plan` says.
+    /// Load a file, replay the golden inputs, then warm up and measure according to `plan`.
     ///
     /// - Parameters:
-    ///   - url: of the bundle.
-    ///   - file: a model file of it or a precision; by default the first Core ML file.
-    /// - Throws: `MobileDetError` when the file cannot be run or its outputs are not those of the bundle.
+    ///   - url: location of the bundle.
+    ///   - file: path or precision of a model file; by default the first Core ML file.
+    /// - Throws: `MobileDetError` if the file cannot be run or the golden gate fails.
     public static func run(
         _ url: URL, _ runtime: any DetectorRuntime, file: String = "", accelerator: String = "auto",
         plan: BenchmarkPlan = BenchmarkPlan()
@@ -35,7 +35,9 @@ public struct Benchmark: Sendable {
             Runner(
                 prepare: { try detector.setInput(image) }, invoke: { try autoreleased { try detector.invoke() } },
                 readState: runtime.state, betweenRuns: {}), plan)
-        guard let latency = LatencyStats(runs.inferNs) else { throw MobileDetError("a plan has at least one run") }
+        guard let latency = LatencyStats(runs.inferNs) else {
+            throw MobileDetError("the plan must have at least one run")
+        }
         return Benchmark(
             execution: detector.execution, golden: report, coldStart: coldStart, runs: runs, latency: latency)
     }

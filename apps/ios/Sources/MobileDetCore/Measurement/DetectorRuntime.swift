@@ -1,27 +1,27 @@
-/// What runs model files on a device; `MobileDetKit` has the one for Core ML and Core AI.
+/// Runs model files on a device; `MobileDetKit` implements it for Core ML and Core AI.
 public protocol DetectorRuntime: Sendable {
-    /// What the device is.
+    /// Description of the device.
     var info: DeviceInfo { get }
-    /// What the device is while it runs a file, with what runs it.
+    /// Description of the device with the runtime that executes this file.
     func info(running file: ModelFile) -> DeviceInfo
-    /// That a session may ask for, `auto` among them.
+    /// Accelerators that a session may request, including `auto`.
     var accelerators: [String] { get }
 
-    /// How the device is now.
+    /// The current state of the device.
     func state() -> DeviceState
 
     /// Decode a JPEG or PNG file to RGB, without colour management.
     ///
-    /// - Parameter applyOrientation: turn the picture as its EXIF tag says.
-    /// - Throws: `MobileDetError` with the reason when it cannot be decoded.
+    /// - Parameter applyOrientation: turn the image by its EXIF orientation.
+    /// - Throws: `MobileDetError` with the reason if it cannot be decoded.
     func decode(_ file: [UInt8], applyOrientation: Bool) throws -> RGBImage
 
     /// Load a model file of a bundle.
     ///
     /// - Parameters:
-    ///   - accelerator: one of `accelerators`; `auto` takes the best that works.
-    ///   - threads: of the processor; 0 takes every core.
-    /// - Throws: `MobileDetError` when the accelerator is unknown or the file cannot be run.
+    ///   - accelerator: one of `accelerators`; `auto` uses the best one that works.
+    ///   - threads: number of CPU threads; 0 uses every core.
+    /// - Throws: `MobileDetError` if the accelerator is unknown or the file cannot be run.
     func load(
         _ bundle: ModelBundle, _ file: ModelFile, accelerator: String, threads: Int
     ) throws -> any LoadedDetector
@@ -31,7 +31,7 @@ extension DetectorRuntime {
     public func info(running file: ModelFile) -> DeviceInfo { info }
 }
 
-/// A model file in memory. One thread at a time uses it.
+/// A model file in memory. Not thread-safe.
 public protocol LoadedDetector: AnyObject, Sendable {
     var execution: Execution { get }
 
@@ -40,19 +40,19 @@ public protocol LoadedDetector: AnyObject, Sendable {
 
     /// Run the file on the input.
     ///
-    /// - Throws: `MobileDetError` when the runtime fails; `Interruption` when its accelerator has gone.
+    /// - Throws: `MobileDetError` if the runtime fails; `Interruption` if its accelerator was lost.
     func invoke() throws
 
-    /// What the last run found, boxes as fractions of the input.
+    /// Detections of the last run, boxes as fractions of the input.
     ///
-    /// - Throws: `MobileDetError` when the outputs cannot be.
+    /// - Throws: `MobileDetError` if the outputs are invalid.
     func detections() throws -> [Detection]
 
-    /// Load the file anew and run it once on an image, as close to a fresh process as the system allows.
+    /// Load the file again and run it once on an image, as close to a fresh process as the system allows.
     func coldStart(_ image: RGBImage) throws -> ColdStart
 }
 
-/// Why what runs now is not what it claims to be; the raw value is the protocol's code.
+/// Why running work is no longer valid; the raw value is the code of the protocol.
 public enum Interruption: String, Error, Sendable {
     case background
     case acceleratorLost = "accelerator_lost"

@@ -1,36 +1,36 @@
-/// How a device is at one moment; nil and empty where it cannot tell.
+/// State of a device at one moment; nil or empty where it is unknown.
 public struct DeviceState: Equatable, Sendable {
-    /// Of the process that runs the model, now.
+    /// Current memory of the process that runs the model.
     public var memoryBytes: Int?
-    /// The most it has held.
+    /// Peak memory of that process.
     public var peakMemoryBytes: Int?
     /// Degrees Celsius of each thermal zone, by name.
     public var temperaturesC: [String: Double] = [:]
-    /// The system's own word, such as `nominal`.
+    /// The system's own term, such as `nominal`.
     public var thermalStatus: String?
-    /// Runnable processes, mean of the last minute.
+    /// Mean number of runnable processes in the last minute.
     public var load: Double?
-    /// Whether the app is what the person sees.
+    /// Whether the app is in the foreground.
     public var foreground: Bool?
-    /// Charge, 0...1.
+    /// Charge of the battery, 0...1.
     public var battery: Double?
     public var charging: Bool?
-    /// Whether the system saves power.
+    /// Whether the power saving mode is on.
     public var powerSaving: Bool?
 
     public init() {}
 }
 
-/// What a device is.
+/// Description of a device.
 public struct DeviceInfo: Equatable, Sendable {
     public var name: String
     public var model: String
     /// Operating system with its version or build.
     public var os: String
     public var cpu: String
-    /// That the runtime may use.
+    /// Number of cores that the runtime may use.
     public var cores: Int
-    /// What executes the model file; results of different runtimes are told apart by it.
+    /// The runtime that executes the model file; it distinguishes results of different runtimes.
     public var runtime: String
     public var runtimeVersion: String
 
@@ -42,15 +42,15 @@ public struct DeviceInfo: Equatable, Sendable {
     }
 }
 
-/// How a model file is really executed.
+/// How a model file is actually executed.
 public struct Execution: Equatable, Sendable {
-    /// The accelerator that was asked for.
+    /// The requested accelerator.
     public var requested: String
     /// The one that runs the file.
     public var actual: String
-    /// Part of the graph's operations that runs on it, 0...1; nil where the runtime does not tell.
+    /// Fraction of the graph's operations that run on it, 0...1; nil if the runtime does not report it.
     public var delegatedShare: Double?
-    /// Of the processor.
+    /// Number of CPU threads.
     public var threads: Int
 
     public init(requested: String, actual: String, delegatedShare: Double?, threads: Int) {
@@ -58,13 +58,13 @@ public struct Execution: Equatable, Sendable {
     }
 }
 
-/// A model file that is met for the first time.
+/// First load and first run of a model file.
 public struct ColdStart: Equatable, Sendable {
-    /// Open the file, build the graph, hand it to the accelerator.
+    /// Time to open the file, build the graph and prepare the accelerator.
     public var loadNs: Int
-    /// The first run.
+    /// Time of the first run.
     public var firstInferNs: Int
-    /// That the process grew by, at its peak.
+    /// Memory that the process added.
     public var memoryBytes: Int?
 
     public init(loadNs: Int, firstInferNs: Int, memoryBytes: Int?) {

@@ -1,7 +1,7 @@
-/// What raw latency samples say, in milliseconds.
+/// Statistics of latency samples, in milliseconds.
 ///
-/// A percentile p is the sample at rank p/100 * (n - 1), counted from 0 in sorted order, linear between neighbours (type 7
-/// of Hyndman and Fan, 1996). The bootstrap interval of the median is drawn where the host scores.
+/// Percentile p is the sorted sample at rank p/100 * (n - 1), counted from 0, with linear interpolation between neighbours
+/// (type 7 of Hyndman and Fan, 1996). The host computes the bootstrap interval of the median.
 public struct LatencyStats: Equatable, Sendable {
     static let p99Samples = 200
     static let throttledRatio = 1.10
@@ -14,12 +14,12 @@ public struct LatencyStats: Equatable, Sendable {
     public let p50Ms: Double
     public let p90Ms: Double
     public let p95Ms: Double
-    /// From 200 samples on.
+    /// Nil with fewer than 200 samples.
     public let p99Ms: Double?
-    /// The median of the last fifth of the samples is more than 1.10 times that of the first fifth.
+    /// Whether the median of the last fifth of the samples is more than 1.10 times that of the first fifth.
     public let throttled: Bool
 
-    /// The statistics of at least one sample, in nanoseconds, in the order they were taken; nil without samples.
+    /// Statistics of samples in nanoseconds, in the order in which they were taken; nil without samples.
     public init?(_ samplesNs: [Int]) {
         guard !samplesNs.isEmpty else { return nil }
         let samples = samplesNs.map { Double($0) / 1e6 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Nanoseconds of a clock that never goes back, and goes on while the device sleeps.
+/// Nanoseconds of a monotonic clock, which continues while the device sleeps.
 public func monotonicNs() -> Int {
     #if canImport(Darwin)
         return Int(clock_gettime_nsec_np(CLOCK_MONOTONIC_RAW))  // mach_continuous_time

@@ -1,49 +1,49 @@
 import Foundation
 
-/// How long to measure: both the number of runs and the time are reached, first for the warm-up, then timed.
+/// How long to measure: until both the number of runs and the time are reached, first for the warm-up, then for timed runs.
 public struct BenchmarkPlan: Equatable, Sendable {
     public var warmupRuns = 10
     public var warmupSeconds = 1.0
-    /// The warm-up goes on for up to so long in all until it is steady; 0 does not ask for that.
+    /// Limit for the whole warm-up, which continues until it is steady; 0 does not wait for a steady state.
     public var warmupLimitSeconds = 10.0
     public var runs = 50
     public var seconds = 10.0
-    /// A run begins when a camera of this rate has the next image; 0 begins each run when the last one has ended.
+    /// Rate of a simulated camera: a run begins when its next image arrives; 0 runs without pause.
     public var fps = 0.0
-    /// Time between two looks at the device's state during the timed runs; 0 looks before and after.
+    /// Time between two readings of the device's state during the timed runs; 0 reads it only before and after.
     public var stateSeconds = 5.0
 
     public init() {}
 }
 
-/// A loaded model file and the clock beside it.
+/// Functions to run a loaded model file and to read clock and state.
 struct Runner {
     /// Set the input; not timed.
     let prepare: () throws -> Void
     /// Run the file.
     let invoke: () throws -> Void
     let readState: () -> DeviceState
-    /// Is called before each run and may throw to end them.
+    /// Called before each run; may throw to stop the benchmark.
     let betweenRuns: () throws -> Void
     var clockNs: () -> Int = monotonicNs
     var sleep: (Double) -> Void = { Thread.sleep(forTimeInterval: $0) }
 }
 
-/// What a benchmark measures of a loaded file: raw samples, nothing left out and nothing averaged.
+/// The measurements of a loaded file: all raw samples, without averaging.
 ///
-/// Times of starts and states count from the start of the first timed run, with a rate from when it was due.
+/// Times of starts and states count from the start of the first timed run; with a camera rate, from when it was due.
 public struct TimedRuns: Equatable, Sendable {
     private static let steadyRatio = 1.05
 
     public let inferNs: [Int]
     public let startedNs: [Int]
     public let warmupNs: [Int]
-    /// Whether the warm-up had become steady; true where the plan does not ask for that.
+    /// Whether the warm-up became steady; true if the plan does not wait for it.
     public let steady: Bool
     public let states: [DeviceState]
     public let stateNs: [Int]
 
-    /// Warm up and measure, as `apps/PROTOCOL.md` says under "Benchmark".
+    /// Warm up and measure; see "Benchmark" in `apps/PROTOCOL.md`.
     init(_ runner: Runner, _ plan: BenchmarkPlan) throws {
         var warmup = Runs(runner, fps: plan.fps)
         while !warmup.reached(plan.warmupRuns, plan.warmupSeconds) || !warmup.isWarm(plan) { try warmup.add() }
@@ -67,7 +67,7 @@ public struct TimedRuns: Equatable, Sendable {
         stateNs = stateTimes.map { $0 - timed.originNs }
     }
 
-    /// Whether the latest runs take as long as those before them, half of `warmupRuns` each: medians within 5 %.
+    /// Whether the medians of the latest runs and of those before (half of `warmupRuns` each) are within 5 %.
     static func isSteady(_ inferNs: [Int], warmupRuns: Int) -> Bool {
         let count = max(1, (warmupRuns + 1) / 2)
         guard inferNs.count >= 2 * count else { return false }
@@ -79,7 +79,7 @@ public struct TimedRuns: Equatable, Sendable {
     }
 }
 
-/// Runs of a file, one when each image of a camera is there, or one after the other.
+/// Runs of a file, at the rate of a camera or without pause.
 private struct Runs {
     let runner: Runner
     let fps: Double
@@ -113,10 +113,10 @@ private struct Runs {
         if fps == 0 { originNs = startedNs[0] }
     }
 
-    /// Since the first run was wanted.
+    /// Time since the start, in seconds.
     private var spentSeconds: Double { Double(runner.clockNs() - beganNs) / 1e9 }
 
-    /// Until the camera has its next image; those that it took while the device was busy are lost.
+    /// Wait for the next image of the camera; images that arrived while the device was busy are skipped.
     private mutating func waitForImage() throws {
         let now = runner.clockNs()
         guard let last = startedNs.last else {
@@ -124,12 +124,12 @@ private struct Runs {
             return
         }
         let interval = 1e9 / fps
-        let taken = (Double(last - originNs) / interval).rounded(.down)
-        let there = (Double(now - originNs) / interval).rounded(.up)
-        let due = Double(originNs) + max(taken + 1, there) * interval
+        let lastImage = (Double(last - originNs) / interval).rounded(.down)
+        let newestImage = (Double(now - originNs) / interval).rounded(.up)
+        let due = Double(originNs) + max(lastImage + 1, newestImage) * interval
         var left = due - Double(runner.clockNs())
         while left > 0 {
-            // in short steps, so that a job of one frame a minute can be cancelled
+            // in short steps, so that a job with a low frame rate can be cancelled
             runner.sleep(min(left / 1e9, 0.5))
             try runner.betweenRuns()
             left = due - Double(runner.clockNs())

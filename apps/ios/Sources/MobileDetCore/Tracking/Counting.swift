@@ -1,4 +1,4 @@
-/// A place in the pixels of the boxes.
+/// A position in the pixels of the boxes.
 public struct CountingPoint: Equatable, Sendable {
     public var x: Double
     public var y: Double
@@ -8,29 +8,29 @@ public struct CountingPoint: Equatable, Sendable {
     }
 }
 
-/// Crossings of a line, by class index; right is the right hand of who walks from its start to its end.
+/// Crossings of a line segment, by class index; right is as seen when walking from its start to its end.
 public struct LineCount: Sendable {
     public let name: String
     public let start: CountingPoint
     public let end: CountingPoint
-    /// A point so near to the endless line, in pixels, is on neither side.
+    /// A point within this distance of the infinite line, in pixels, is on neither side.
     public let margin: Double
     public fileprivate(set) var toRight: [Int: Int] = [:]
     public fileprivate(set) var toLeft: [Int: Int] = [:]
-    fileprivate var last: [Int: CountingPoint] = [:]  // by id, the last point that was on a side
+    fileprivate var last: [Int: CountingPoint] = [:]  // by id: the last point that was on a side
 
     public init(name: String, start: CountingPoint, end: CountingPoint, margin: Double = 0) {
-        precondition(start != end && margin >= 0, "a line needs two different ends and a margin of at least 0")
+        precondition(start != end && margin >= 0, "a line needs two different end points and a margin of at least 0")
         (self.name, self.start, self.end, self.margin) = (name, start, end, margin)
     }
 
     fileprivate mutating func cross(_ id: Int, _ label: Int, _ at: CountingPoint) {
-        let side = turn(start, end, at)
+        let side = sideOf(start, end, at)
         let (across, down) = (end.x - start.x, end.y - start.y)
         if side == 0 || side * side < margin * margin * (across * across + down * down) { return }
         guard let before = last.updateValue(at, forKey: id) else { return }
-        if (turn(start, end, before) > 0) == (side > 0) { return }
-        let (first, second) = (turn(before, at, start), turn(before, at, end))
+        if (sideOf(start, end, before) > 0) == (side > 0) { return }
+        let (first, second) = (sideOf(before, at, start), sideOf(before, at, end))
         if (first > 0 && second > 0) || (first < 0 && second < 0) { return }
         if side > 0 { toRight[label, default: 0] += 1 } else { toLeft[label, default: 0] += 1 }
     }
@@ -39,7 +39,7 @@ public struct LineCount: Sendable {
 /// Tracks in a zone in the newest frame, and all that were ever in it, by class index.
 public struct ZoneCount: Sendable {
     public let name: String
-    /// Of a polygon; the last one is joined to the first.
+    /// Corners of the polygon; the last one is connected to the first.
     public let corners: [CountingPoint]
     public fileprivate(set) var now: [Int: Int] = [:]
     public fileprivate(set) var visitors: [Int: Int] = [:]
@@ -50,7 +50,7 @@ public struct ZoneCount: Sendable {
         (self.name, self.corners) = (name, corners)
     }
 
-    /// Whether a point lies in it, by the even-odd rule.
+    /// Whether a point lies in the zone, by the even-odd rule.
     func contains(_ at: CountingPoint) -> Bool {
         var inside = false
         for (i, a) in corners.enumerated() {
@@ -63,10 +63,10 @@ public struct ZoneCount: Sendable {
     }
 }
 
-/// Tracks counted where they cross lines and while they are in zones: the rules of `mobiledet/tracking/counting.py`. It
-/// counts the tracks of one camera or video.
+/// Counts the tracks of one camera or video that cross lines or are in zones, by the rules of
+/// `mobiledet/tracking/counting.py`.
 public struct Counter: Sendable {
-    /// Which point of a box counts: the middle of its lower edge, where an object stands, or its centre.
+    /// The point of a box that decides: the middle of its lower edge, where an object stands, or its centre.
     public enum Point: String, Sendable { case bottom, centre }
 
     public private(set) var lines: [LineCount]
@@ -77,7 +77,7 @@ public struct Counter: Sendable {
         (self.lines, self.zones, self.point) = (lines, zones, point)
     }
 
-    /// The next frame; give it every frame once.
+    /// Process the next frame; must be called once for every frame.
     public mutating func update(_ tracked: Tracked) {
         let seen = tracked.objects.map { ($0.id, $0.detection.classIndex, counted($0.detection.box)) }
         for i in lines.indices {
@@ -101,7 +101,7 @@ public struct Counter: Sendable {
     }
 }
 
-/// Above 0 where `at` lies on the right of the way from `start` to `end`, below 0 on its left.
-private func turn(_ start: CountingPoint, _ end: CountingPoint, _ at: CountingPoint) -> Double {
+/// Positive if `at` is on the right of the path from `start` to `end`, negative on the left.
+private func sideOf(_ start: CountingPoint, _ end: CountingPoint, _ at: CountingPoint) -> Double {
     (end.x - start.x) * (at.y - start.y) - (end.y - start.y) * (at.x - start.x)
 }

@@ -1,58 +1,59 @@
-/// How objects are followed.
+/// Settings of the tracker.
 public struct TrackerSettings: Equatable, Sendable {
-    /// Least score of a detection that can keep a track alive, 0...1.
+    /// Lowest score of a detection that can continue a track, 0...1.
     public var weak = 0.1
-    /// Least overlap of a track's predicted box and a confident detection, above 0.
+    /// Least IoU between a track's predicted box and a confident detection, above 0.
     public var matchIoU = 0.2
-    /// The same of a weak detection.
+    /// Least IoU for a weak detection.
     public var weakIoU = 0.5
-    /// The same of a track that is not told yet.
+    /// Least IoU for a track that has not been reported yet.
     public var confirmIoU = 0.3
-    /// Frames in a row in which an object is found before it is told; those of the first frame at once.
+    /// Number of consecutive frames in which an object is detected before it is reported; objects of the first frame are
+    /// reported at once.
     public var confirm = 2
-    /// Frames that a track waits for its object; then it ends.
+    /// Number of frames for which a track without detections is kept.
     public var keepLost = 30
-    /// Share of what was shown before in the box that is shown, from 0 (the detection's own box) to below 1.
+    /// Weight of the previous box in the reported box, from 0 (the box of the detection) to below 1.
     public var smoothing = 0.0
-    /// A detection of another class may go on a track, which is then of that class.
+    /// Whether a detection of another class may continue a track, which then gets that class.
     public var anyClass = false
 
     public init() {}
 
-    var areSound: Bool {
+    var areValid: Bool {
         (0...1).contains(weak) && [matchIoU, weakIoU, confirmIoU].allSatisfy { $0 > 0 && $0 <= 1 }
             && confirm >= 1 && keepLost >= 0 && smoothing >= 0 && smoothing < 1
     }
 }
 
-/// An object that a frame shows.
+/// A tracked object in a frame.
 public struct TrackedObject: Equatable, Sendable {
-    /// From 1, without gaps.
+    /// Track id, from 1 without gaps.
     public var id: Int
-    /// The box, smoothed if that is asked for, with score and class of the detection, which may be a weak one.
+    /// The box (smoothed if requested) with score and class of its detection, which may be a weak one.
     public var detection: Detection
-    /// Place in the frame's detections.
+    /// Index in the frame's detections.
     public var source: Int
 }
 
-/// What a frame shows, in the order of its detections.
+/// The tracked objects of a frame, in the order of its detections.
 public struct Tracked: Equatable, Sendable {
     public var objects: [TrackedObject]
-    /// Ids of the tracks that ended with this frame; they do not come again.
+    /// Ids of the tracks that ended with this frame; they are not used again.
     public var ended: [Int]
-    /// Detections that cannot be followed, because their box has no area or a number that is not finite.
+    /// Number of detections that cannot be tracked, because their box has no area or is not finite.
     public var leftOut: Int
 }
 
-/// Detections of one frame after the other as tracks with ids that stay: the rules of `mobiledet/tracking/tracker.py`, which
-/// says where they come from. It follows the objects of one camera or video.
+/// Connects the detections of successive frames to tracks with persistent ids, by the rules of
+/// `mobiledet/tracking/tracker.py`, which names their source. It tracks the objects of one camera or video.
 public struct Tracker: Sendable {
     private struct Track: Sendable {
         var motion: Motion
         var shown: [Double]
         var label: Int
         var source: Int?
-        var id = 0  // until it is told
+        var id = 0  // until it is reported
         var seen = 1
         var missed = 0
     }
@@ -63,25 +64,26 @@ public struct Tracker: Sendable {
     private var begun = false
     private var lastID = 0
 
-    /// From which score on a detection of a class is confident, such as the thresholds of a file's operating point.
+    /// - Parameter confident: score from which on a detection of a class is confident, such as the thresholds of a file's
+    ///   operating point.
     public init(settings: TrackerSettings = TrackerSettings(), confident: @escaping @Sendable (Int) -> Double) {
-        precondition(settings.areSound, "a setting is out of range")
+        precondition(settings.areValid, "a setting is out of range")
         (self.settings, self.confident) = (settings, confident)
     }
 
-    /// One score for all classes.
+    /// Use one confidence threshold for all classes.
     public init(confident: Double, settings: TrackerSettings = TrackerSettings()) {
         self.init(settings: settings) { _ in confident }
     }
 
-    /// The next frame: everything that the detector found, weak detections too. Give it every frame once, in their order.
+    /// Process the next frame: all detections, weak ones included. Must be called once for every frame, in order.
     public mutating func update(_ found: [Detection]) -> Tracked {
         let boxes = found.map { [Double($0.box.x1), Double($0.box.y1), Double($0.box.x2), Double($0.box.y2)] }
         let sound = boxes.map { $0.allSatisfy(\.isFinite) && $0[2] > $0[0] && $0[3] > $0[1] }
-        let followed = found.indices.filter { sound[$0] }
+        let valid = found.indices.filter { sound[$0] }
         let (isConfident, threshold) = (confident, settings.weak)
-        let sure = followed.filter { Double(found[$0].score) >= isConfident(found[$0].classIndex) }
-        let weak = followed.filter { !sure.contains($0) && Double(found[$0].score) >= threshold }
+        let sure = valid.filter { Double(found[$0].score) >= isConfident(found[$0].classIndex) }
+        let weak = valid.filter { !sure.contains($0) && Double(found[$0].score) >= threshold }
         for place in tracks.indices { predict(place) }
         let taken = associate(boxes, found, sure, weak)
         for place in tracks.indices {
@@ -106,7 +108,7 @@ public struct Tracker: Sendable {
         begun = true
         let objects = tracks.compactMap { track in track.id > 0 ? object(track, found) : nil }
         return Tracked(
-            objects: objects.sorted { $0.source < $1.source }, ended: ended, leftOut: found.count - followed.count)
+            objects: objects.sorted { $0.source < $1.source }, ended: ended, leftOut: found.count - valid.count)
     }
 
     private func object(_ track: Track, _ found: [Detection]) -> TrackedObject? {
@@ -134,21 +136,21 @@ public struct Tracker: Sendable {
         tracks[place].missed = 0
     }
 
-    /// Confident detections to told tracks, then weak ones to those seen in the last frame, then confident ones to tracks that
-    /// are not told yet; gives the rows that are taken.
+    /// Assign confident detections to reported tracks, then weak ones to reported tracks that were seen in the last frame,
+    /// then confident ones to unreported tracks; returns the rows of the assigned detections.
     private mutating func associate(
         _ boxes: [[Double]], _ found: [Detection], _ confident: [Int], _ weak: [Int]
     ) -> Set<Int> {
         let predicted = tracks.map(\.motion.box)
         for place in tracks.indices { tracks[place].source = nil }
         var taken: Set<Int> = []
-        for (candidates, least, may) in [
+        for (candidates, least, accepts) in [
             (confident, settings.matchIoU, { (track: Track) in track.id > 0 }),
             (weak, settings.weakIoU, { (track: Track) in track.id > 0 && track.missed == 0 }),
             (confident, settings.confirmIoU, { (track: Track) in track.id == 0 }),
         ] {
             var pairs: [(iou: Double, place: Int, row: Int)] = []
-            for (place, track) in tracks.enumerated() where track.source == nil && may(track) {
+            for (place, track) in tracks.enumerated() where track.source == nil && accepts(track) {
                 for row in candidates where !taken.contains(row) {
                     guard settings.anyClass || track.label == found[row].classIndex else { continue }
                     let iou = overlap(predicted[place], boxes[row])

@@ -14,7 +14,7 @@ import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.TimedRuns
 import java.io.File
 
-/** How fast a model file runs on this phone, after the golden gate; nothing is shown of a run that was left. */
+/** Measures how fast a model file runs on this phone, after the golden gate; shows nothing of an interrupted benchmark. */
 public class BenchmarkActivity : Activity() {
     private val worker = Worker(this) { report.text = it }
     private lateinit var report: TextView
@@ -50,10 +50,10 @@ public class BenchmarkActivity : Activity() {
 
     private fun measure(choice: Choice) {
         report.text = "Measuring for about 15 s; keep the app in front."
-        worker.run({ inWords(BundleAssets(this).open(choice.asset), choice) }) { report.text = it }
+        worker.run({ measured(BundleAssets(this).open(choice.asset), choice) }) { report.text = it }
     }
 
-    private fun inWords(bundle: DetectorBundle, choice: Choice): String {
+    private fun measured(bundle: DetectorBundle, choice: Choice): String {
         val file = bundle.select(choice.file)
         val path = File(bundle.root, file.path)
         val cold = phone.coldStart(path, bundle.spec, choice.accelerator, 0)
@@ -67,12 +67,12 @@ public class BenchmarkActivity : Activity() {
             return listOf(
                 "runs on ${execution.actual}, ${execution.threads} threads",
                 "first load %.1f ms, first run %.1f ms".format(cold.loadNs / 1e6, cold.firstInferNs / 1e6),
-                inWords(runs),
+                described(runs),
             ).joinToString("\n")
         }
     }
 
-    private fun inWords(runs: TimedRuns): String {
+    private fun described(runs: TimedRuns): String {
         val stats = LatencyStats.of(runs.inferNs)
         val lines = mutableListOf(
             "p50 %.2f ms, p90 %.2f ms, p95 %.2f ms".format(stats.p50Ms, stats.p90Ms, stats.p95Ms),

@@ -25,7 +25,7 @@ private const val NS_PER_MS = 1e6
 private const val ASKED = "asked"
 private const val DENIED = "The camera needs your permission. Tap here to open the settings."
 
-/** Boxes on the camera's pictures; what is shown is the very picture in which they were found. */
+/** Shows boxes on the camera's images; each box is shown on the image in which it was detected. */
 public class CameraActivity : Activity() {
     private val worker = Worker(this) { status.text = it }
     private lateinit var status: TextView
@@ -57,7 +57,7 @@ public class CameraActivity : Activity() {
             hasAsked = true
             requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
         } else {
-            // the question itself pauses and resumes the activity: who has said no is not asked again
+            // the permission dialog itself pauses and resumes the activity: do not ask again after a refusal
             status.text = DENIED
             status.setOnClickListener { startActivity(settings()) }
         }
@@ -79,7 +79,7 @@ public class CameraActivity : Activity() {
         super.onDestroy()
     }
 
-    /** This app's page in the system's settings. */
+    /** Opens this app's page in the system's settings. */
     private fun settings() =
         Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null))
 
@@ -94,17 +94,17 @@ public class CameraActivity : Activity() {
         }
     }
 
-    /** In the camera's thread; its next picture waits until this one is done. */
-    private fun detect(picture: RgbImage, orientation: Orientation) {
+    /** Called in the camera's thread; its next image waits until this one is done. */
+    private fun detect(image: RgbImage, orientation: Orientation) {
         val ready = detector ?: return
-        val upright = orientation.turn(picture)
+        val upright = orientation.turn(image)
         val started = System.nanoTime()
         val done = CountDownLatch(1)
         worker.run({
             try {
                 val found = ready.detect(upright, Orientation.UPRIGHT)
                 val milliseconds = (System.nanoTime() - started) / NS_PER_MS
-                Shown(Pictures.bitmap(upright), found, milliseconds) // every pixel is touched: not in the main thread
+                Shown(Pictures.bitmap(upright), found, milliseconds) // touches every pixel: not on the main thread
             } finally {
                 done.countDown()
             }
@@ -119,7 +119,7 @@ public class CameraActivity : Activity() {
 
     private class Shown(val picture: Bitmap, val found: List<Detection>, val milliseconds: Double)
 
-    @Suppress("DEPRECATION") // Context.getDisplay is not there before Android 11
+    @Suppress("DEPRECATION") // Context.getDisplay does not exist before Android 11
     private fun displayDegrees() = when (windowManager.defaultDisplay.rotation) {
         Surface.ROTATION_90 -> 90
         Surface.ROTATION_180 -> 180

@@ -8,9 +8,9 @@ private const val ASSET = "asset"
 private const val FILE = "file"
 private const val ACCELERATOR = "accelerator"
 
-/** What the person wants to run: a bundle of the assets, a model file in it, and what runs it. */
+/** What the user chose: a bundle in the assets, a model file in it, and an accelerator. */
 internal data class Choice(val asset: String, val file: String, val accelerator: String) {
-    /** Takes its time: not on the main thread. */
+    /** Opens it; slow, so not on the main thread. */
     fun open(context: Context): Detector = Detector.open(context, asset, file, accelerator)
 
     fun addTo(intent: Intent): Intent =

@@ -19,12 +19,12 @@ private const val TAG = "mobiledet" // the host shows this log
 private const val TOKEN = "token"
 private const val PORT = "port"
 private const val CPUS = "cpus"
-private const val BY_HAND_PORT = 8765
+private const val MANUAL_PORT = 8765
 
 /**
- * Serves the phone to `mobiledet evaluate` on a computer, as long as it is in front.
+ * Serves the phone to `mobiledet evaluate` on a computer, as long as the app is in the foreground.
  *
- * The computer starts it through adb with a fresh token and a port; it listens on 127.0.0.1 of the phone alone, which adb
+ * The computer starts it through adb with a fresh token and a port; it listens only on the phone's 127.0.0.1, which adb
  * forwards. Other apps cannot start it: they lack the permission DUMP (see the manifest).
  */
 public class EvalActivity : Activity() {
@@ -42,7 +42,7 @@ public class EvalActivity : Activity() {
             return finish()
         }
         val screen = Screen(this)
-        screen.text("This phone is being evaluated. Leave the app in front and the phone alone.")
+        screen.text("This phone is being evaluated. Keep this app in the foreground and do not use the phone.")
         if (intent.hasExtra(SHOWN)) {
             screen.text("adb forward tcp:${server!!.port} tcp:${server!!.port}")
             screen.text("mobiledet evaluate BUNDLE --device http://127.0.0.1:${server!!.port} --token $token --data DATA")
@@ -79,9 +79,9 @@ public class EvalActivity : Activity() {
         }
     }
 
-    /** Starts the agent, on some processor cores alone if [cpus] is a mask. */
+    /** Starts the agent; [cpus] is an optional mask of the processor cores to run on. */
     private fun serve(token: String, port: Int, cpus: String?) {
-        if (port == 0) throw MobileDetException("the extra '$PORT' is missing, so nobody would know where to ask")
+        if (port == 0) throw MobileDetException("the extra '$PORT' is missing, so the computer would not know the port")
         cpus?.let(CpuPinning::pin)
         val device = PhoneDevice(this, PROGRAM, cpus)
         try {
@@ -98,8 +98,8 @@ public class EvalActivity : Activity() {
         const val PROGRAM = "mobiledet android 0.2.0"
         private const val SHOWN = "shown"
 
-        /** Starts it without a computer, with a token that the person reads from the screen. */
-        fun byHand(context: Context): Intent = Intent(context, EvalActivity::class.java)
-            .putExtra(TOKEN, AgentServer.newToken()).putExtra(PORT, BY_HAND_PORT).putExtra(SHOWN, true)
+        /** Starts it without a computer; the user reads the token from the screen. */
+        fun manualIntent(context: Context): Intent = Intent(context, EvalActivity::class.java)
+            .putExtra(TOKEN, AgentServer.newToken()).putExtra(PORT, MANUAL_PORT).putExtra(SHOWN, true)
     }
 }

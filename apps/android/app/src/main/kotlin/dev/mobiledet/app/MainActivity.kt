@@ -10,7 +10,7 @@ import android.widget.TextView
 import dev.mobiledet.android.Acceleration
 import dev.mobiledet.android.BundleAssets
 
-/** Choose a bundle and what to do with it. */
+/** The start screen: choose a bundle and what to do with it. */
 public class MainActivity : Activity() {
     private val worker = Worker(this) { message.text = it }
     private lateinit var message: TextView
@@ -23,17 +23,17 @@ public class MainActivity : Activity() {
         val names = BundleAssets(this).list()
         val screen = Screen(this)
         message = screen.text(
-            if (names.isEmpty()) "No bundle is in this app. Run mobiledet export CHECKPOINT --app android and build it again." else "",
+            if (names.isEmpty()) "This app contains no bundle. Run mobiledet export CHECKPOINT --app android and build the app again." else "",
         )
         bundles = screen.choice(names)
         files = screen.choice(emptyList())
-        accelerators = screen.choice(Acceleration.ways.keys.toList())
+        accelerators = screen.choice(Acceleration.backends.keys.toList())
         if (names.isNotEmpty()) {
             screen.button("Camera") { open(CameraActivity::class.java) }
             screen.button("Picture") { open(PictureActivity::class.java) }
             screen.button("Benchmark") { open(BenchmarkActivity::class.java) }
         }
-        screen.button("Evaluation from a computer") { startActivity(EvalActivity.byHand(this)) }
+        screen.button("Evaluation from a computer") { startActivity(EvalActivity.manualIntent(this)) }
         screen.show()
         bundles.onItemSelectedListener = object : AdapterView.OnItemSelectedListener {
             override fun onItemSelected(parent: AdapterView<*>?, view: View?, position: Int, id: Long) = listFiles(names[position])

@@ -13,7 +13,7 @@ import dev.mobiledet.core.Orientation
 import dev.mobiledet.core.RgbImage
 import java.io.IOException
 
-/** Boxes on a picture that the person picks. */
+/** Shows boxes on an image that the user picks. */
 public class PictureActivity : Activity() {
     private val worker = Worker(this) { status.text = it }
     private lateinit var status: TextView
@@ -40,7 +40,7 @@ public class PictureActivity : Activity() {
         super.onDestroy()
     }
 
-    @Deprecated("the platform's own way without androidx")
+    @Deprecated("the platform's own API, without androidx")
     override fun onActivityResult(requestCode: Int, resultCode: Int, data: Intent?) {
         val picture = data?.data
         if (resultCode == RESULT_OK && picture != null) worker.run({ detect(picture) }) { (image, found) -> show(image, found) }
@@ -53,8 +53,8 @@ public class PictureActivity : Activity() {
         val content = try {
             contentResolver.openInputStream(picture)?.use { it.readBytes() }
         } catch (error: IOException) {
-            throw MobileDetException("the picture cannot be read: ${error.message}", error)
-        } ?: throw MobileDetException("the picture cannot be read")
+            throw MobileDetException("the image cannot be read: ${error.message}", error)
+        } ?: throw MobileDetException("the image cannot be read")
         val ready = detector ?: throw MobileDetException("the bundle is not ready yet")
         val image = Pictures.decode(content, ready.appliesOrientation)
         return image to ready.detect(image, Orientation.UPRIGHT)
@@ -62,6 +62,6 @@ public class PictureActivity : Activity() {
 
     private fun show(image: RgbImage, found: List<Detection>) {
         view.show(Pictures.bitmap(image), found)
-        status.text = found.joinToString("\n") { "${it.label} %.2f".format(it.score) }.ifEmpty { "Nothing found." }
+        status.text = found.joinToString("\n") { "${it.label} %.2f".format(it.score) }.ifEmpty { "Nothing detected." }
     }
 }

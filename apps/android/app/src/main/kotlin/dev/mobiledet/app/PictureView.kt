@@ -11,11 +11,11 @@ import android.util.TypedValue
 import android.view.View
 import dev.mobiledet.android.Detection
 
-private const val HUE_STEP = 137.5f // neighbouring labels get colours far apart
+private const val HUE_STEP = 137.5f // neighbouring labels get very different colours
 private const val TEXT_SP = 14f
 private const val LINE_DP = 2.5f
 
-/** A picture as large as the view allows, with the boxes that were found in it. */
+/** Shows an image as large as the view allows, with the boxes detected in it. */
 internal class PictureView(context: Context) : View(context) {
     private val density = resources.displayMetrics.density
     private val picturePaint = Paint(Paint.FILTER_BITMAP_FLAG)
@@ -33,11 +33,11 @@ internal class PictureView(context: Context) : View(context) {
     private var picture: Bitmap? = null
     private var found: List<Detection> = emptyList()
 
-    /** Shows a picture; boxes are in its pixels. */
+    /** Shows an image; boxes are in its pixels. */
     fun show(picture: Bitmap, found: List<Detection>) {
         this.picture = picture
         this.found = found
-        contentDescription = if (found.isEmpty()) "nothing found" else found.joinToString { it.label }
+        contentDescription = if (found.isEmpty()) "nothing detected" else found.joinToString { it.label }
         invalidate()
     }
 

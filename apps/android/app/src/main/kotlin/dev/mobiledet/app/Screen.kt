@@ -12,7 +12,7 @@ import android.widget.TextView
 
 private const val PADDING_DP = 16
 
-/** A column of views that keeps clear of the system's bars. */
+/** A column of views that does not overlap the system's bars. */
 internal class Screen(private val activity: Activity) {
     private val padding = (PADDING_DP * activity.resources.displayMetrics.density).toInt()
     private val column = LinearLayout(activity).apply {
@@ -34,7 +34,7 @@ internal class Screen(private val activity: Activity) {
 
     fun choice(values: List<String>): Spinner = add(Spinner(activity)).apply { setValues(values) }
 
-    /** Takes what is left of the height. */
+    /** Adds a view that takes the remaining height. */
     fun <V : View> rest(view: V): V = view.also { column.addView(it, LinearLayout.LayoutParams(MATCH_PARENT, 0, 1f)) }
 
     fun show() = activity.setContentView(column)

@@ -6,11 +6,11 @@ import java.io.Closeable
 import java.util.concurrent.Executors
 import java.util.concurrent.RejectedExecutionException
 
-/** One thread for an activity's slow work; what it finds out is shown on the main thread. */
+/** One thread for an activity's slow work; results are shown on the main thread. */
 internal class Worker(private val activity: Activity, private val showProblem: (String) -> Unit) : Closeable {
     private val executor = Executors.newSingleThreadExecutor()
 
-    /** Does [work] after what was asked for before, then [show] with its result, unless the activity has gone. */
+    /** Runs [work] after earlier work, then [show] with its result on the main thread, unless the activity is destroyed. */
     fun <T> run(work: () -> T, show: (T) -> Unit = {}) {
         try {
             executor.execute {
@@ -25,7 +25,7 @@ internal class Worker(private val activity: Activity, private val showProblem: (
         }
     }
 
-    /** Lets the running work end, and [last] after it. */
+    /** Finishes the running work, then runs [last]. */
     fun close(last: () -> Unit) {
         run(last)
         executor.shutdown()

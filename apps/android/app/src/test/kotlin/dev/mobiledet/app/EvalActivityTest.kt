@@ -95,7 +95,7 @@ class EvalActivityTest {
 
     @Test
     fun startedByHandItShowsHowItIsReached() {
-        val intent = EvalActivity.byHand(RuntimeEnvironment.getApplication()).putExtra("port", freePort())
+        val intent = EvalActivity.manualIntent(RuntimeEnvironment.getApplication()).putExtra("port", freePort())
         val controller = Robolectric.buildActivity(EvalActivity::class.java, intent).setup()
         assertFalse(controller.get().isFinishing)
         assertEquals(200, ask(intent.getIntExtra("port", 0), "/v1/info", intent.getStringExtra("token")!!).first)

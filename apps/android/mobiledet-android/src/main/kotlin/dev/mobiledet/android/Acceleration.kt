@@ -11,38 +11,38 @@ import org.tensorflow.lite.nnapi.NnApiDelegate
 
 private const val NNAPI_DEPRECATED_SINCE = 35 // Android 15
 
-/** The ways in which LiteRT can run a model file on this phone. */
+/** The backends with which LiteRT can run a model file on this phone. */
 public object Acceleration {
-    /** One way: [xnnpack] on the processor, and [delegate], which makes what runs the rest elsewhere. */
-    public class Way(public val xnnpack: Boolean, public val delegate: (() -> Delegate)? = null)
+    /** A backend: whether XNNPACK runs operations on the CPU, and an optional function that makes a delegate. */
+    public class Backend(public val xnnpack: Boolean, public val delegate: (() -> Delegate)? = null)
 
-    private val vendors = ConcurrentHashMap<String, Way>()
+    private val vendors = ConcurrentHashMap<String, Backend>()
 
     /**
-     * By name: `auto` and `xnnpack`, `cpu` (LiteRT's own kernels), `gpu` (computes in 16 bits), `gpu-float32`, `npu` up to
-     * Android 14, and registered ones.
+     * Backends by name: `auto` and `xnnpack`, `cpu` (LiteRT's own kernels), `gpu` (computes in 16 bits), `gpu-float32`,
+     * `npu` up to Android 14, and registered ones.
      */
-    public val ways: Map<String, Way>
+    public val backends: Map<String, Backend>
         get() {
             val known = linkedMapOf(
-                "auto" to Way(true),
-                "xnnpack" to Way(true),
-                "cpu" to Way(false),
-                "gpu" to Way(true) { gpu(precisionLoss = true) },
-                "gpu-float32" to Way(true) { gpu(precisionLoss = false) },
+                "auto" to Backend(true),
+                "xnnpack" to Backend(true),
+                "cpu" to Backend(false),
+                "gpu" to Backend(true) { gpu(precisionLoss = true) },
+                "gpu-float32" to Backend(true) { gpu(precisionLoss = false) },
             )
-            if (Build.VERSION.SDK_INT < NNAPI_DEPRECATED_SINCE) known["npu"] = Way(true, ::nnapi)
+            if (Build.VERSION.SDK_INT < NNAPI_DEPRECATED_SINCE) known["npu"] = Backend(true, ::nnapi)
             return known + vendors
         }
 
     /**
-     * Adds a way of a chip's maker, such as Qualcomm's delegate, under a name of its own or as `npu`.
+     * Adds a chip vendor's delegate, such as Qualcomm's, under a name of its own or as `npu`.
      *
-     * @param delegate is called each time a file is loaded so; the delegate is closed with the file when it is closeable.
+     * @param delegate called each time a file is loaded with it; a closeable delegate is closed with the file.
      */
     @JvmStatic
     public fun register(name: String, delegate: () -> Delegate) {
-        vendors[name] = Way(true, delegate)
+        vendors[name] = Backend(true, delegate)
     }
 
     private fun gpu(precisionLoss: Boolean): Delegate {

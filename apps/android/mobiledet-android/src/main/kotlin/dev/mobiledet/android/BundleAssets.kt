@@ -14,9 +14,9 @@ private const val SUFFIX = ".mobiledet"
  * The bundles in an app's assets, each one zip in `assets/bundles`.
  *
  * @param names lists that folder.
- * @param read opens a file of it.
- * @param unpacked keeps what was opened once.
- * @param installed when the app was installed: its assets may have changed since.
+ * @param read opens a file in it.
+ * @param unpacked folder for unpacked bundles.
+ * @param installed time when the app was installed or updated; its assets may have changed then.
  */
 public class BundleAssets internal constructor(
     private val names: () -> List<String>,
@@ -35,16 +35,16 @@ public class BundleAssets internal constructor(
     public fun list(): List<String> = names().filter { it.endsWith(SUFFIX) }.sorted()
 
     /**
-     * Opens one; it is unpacked the first time after each installation of the app.
+     * Opens a bundle; it is unpacked the first time after each installation of the app.
      *
-     * @throws MobileDetException it is not there, damaged, or the phone's storage is full.
+     * @throws MobileDetException the bundle is missing or damaged, or the phone's storage is full.
      */
     public fun open(asset: String): Bundle {
         val folder = File(unpacked, "$installed-$asset")
         if (folder.exists()) {
             try {
                 return Bundle.open(folder)
-            } catch (_: MobileDetException) { // changed since: unpack it anew
+            } catch (_: MobileDetException) { // changed since then: unpack it again
                 folder.deleteRecursively()
             }
         }
@@ -56,7 +56,7 @@ public class BundleAssets internal constructor(
             return Bundle.unpack(zip, folder)
         } catch (error: IOException) {
             val held = list().joinToString().ifEmpty { "none" }
-            throw MobileDetException("no bundle '$asset' in the app's assets/$FOLDER; it holds: $held", error)
+            throw MobileDetException("no bundle '$asset' in the app's assets/$FOLDER; it contains: $held", error)
         } finally {
             zip.delete()
         }

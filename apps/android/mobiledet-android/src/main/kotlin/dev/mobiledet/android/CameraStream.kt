@@ -21,21 +21,21 @@ import dev.mobiledet.core.YuvImage
 import dev.mobiledet.core.YuvPlane
 import java.io.Closeable
 
-private const val WANTED_PIXELS = 640 * 480
+private const val TARGET_PIXELS = 640 * 480
 
 /**
- * The pictures of the back camera, one after the other; those that come while one is worked on are lost.
+ * Delivers images of the back camera one after the other; images that arrive while one is being processed are skipped.
  *
  * The app must hold the permission CAMERA.
  *
- * @param displayDegrees by which the display is turned from its natural orientation: 0, 90, 180 or 270.
- * @param onPicture gets each picture and how it must be turned to stand upright, in a thread of the stream.
- * @param onProblem gets one line when the camera fails.
+ * @param displayDegrees rotation of the display from its natural orientation: 0, 90, 180 or 270.
+ * @param onImage receives each image and how it must be turned to be upright, in a thread of the stream.
+ * @param onProblem receives one line of text when the camera fails.
  */
 public class CameraStream(
     private val context: Context,
     private val displayDegrees: Int,
-    private val onPicture: (RgbImage, Orientation) -> Unit,
+    private val onImage: (RgbImage, Orientation) -> Unit,
     private val onProblem: (String) -> Unit,
 ) : Closeable {
     private val manager = context.getSystemService(CameraManager::class.java)
@@ -45,7 +45,7 @@ public class CameraStream(
     private var reader: ImageReader? = null
     private var isClosed = false
 
-    /** Opens the camera and returns at once. Throws [MobileDetException] when the phone has none that can be opened. */
+    /** Opens the camera and returns at once. Throws [MobileDetException] if the phone has no camera that can be opened. */
     @SuppressLint("MissingPermission") // the app has asked for it; without it the system throws
     public fun start() {
         try {
@@ -56,7 +56,7 @@ public class CameraStream(
             val orientation = orientation(features)
             val size = size(features)
             reader = ImageReader.newInstance(size.width, size.height, ImageFormat.YUV_420_888, 2).apply {
-                setOnImageAvailableListener({ take(it, orientation) }, handler)
+                setOnImageAvailableListener({ deliver(it, orientation) }, handler)
             }
             manager.openCamera(id, DeviceCallback(), handler)
         } catch (error: CameraAccessException) {
@@ -86,13 +86,13 @@ public class CameraStream(
     private fun size(features: CameraCharacteristics): Size {
         val map = features.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)
         val sizes = map?.getOutputSizes(ImageFormat.YUV_420_888).orEmpty()
-        return sizes.minByOrNull { Math.abs(it.width * it.height - WANTED_PIXELS) }
-            ?: throw MobileDetException("the camera gives no pictures that an app can read")
+        return sizes.minByOrNull { Math.abs(it.width * it.height - TARGET_PIXELS) }
+            ?: throw MobileDetException("the camera delivers no images that an app can read")
     }
 
-    private fun take(reader: ImageReader, orientation: Orientation) {
-        val picture = reader.acquireLatestImage()?.use(::pixels) ?: return
-        if (!isClosed) onPicture(picture, orientation)
+    private fun deliver(reader: ImageReader, orientation: Orientation) {
+        val image = reader.acquireLatestImage()?.use(::pixels) ?: return
+        if (!isClosed) onImage(image, orientation)
     }
 
     private fun pixels(image: Image): RgbImage {
@@ -105,7 +105,7 @@ public class CameraStream(
             device = camera
             if (isClosed) return camera.close()
             try {
-                // the newer form, with an executor, is not there before Android 9
+                // the newer form, with an executor, does not exist before Android 9
                 @Suppress("DEPRECATION")
                 camera.createCaptureSession(listOf(reader!!.surface), SessionCallback(camera), handler)
             } catch (error: CameraAccessException) {
@@ -137,6 +137,6 @@ public class CameraStream(
             }
         }
 
-        override fun onConfigureFailed(session: CameraCaptureSession) = onProblem("the camera refuses to give pictures")
+        override fun onConfigureFailed(session: CameraCaptureSession) = onProblem("the camera refuses to deliver images")
     }
 }

@@ -23,7 +23,7 @@ import java.util.concurrent.ArrayBlockingQueue
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 
-private const val PATIENCE_SECONDS = 120L // a GPU may compile for a while
+private const val TIMEOUT_SECONDS = 120L // a GPU may compile for a while
 private const val GREY: Byte = 127
 private const val FILE = "file"
 private const val ACCELERATOR = "accelerator"
@@ -34,7 +34,7 @@ private const val FIRST_INFER_NS = "first_infer_ns"
 private const val MEMORY_BYTES = "memory_bytes"
 private const val PROBLEM = "problem"
 
-/** Meets a model file for the first time, in a process of its own that ends afterwards (see the manifest). */
+/** Loads a model file for the first time, in a separate process that ends afterwards (see the manifest). */
 public class ColdStartService : Service() {
     private val worker = HandlerThread("mobiledet-cold-start").apply { start() }
 
@@ -54,13 +54,13 @@ public class ColdStartService : Service() {
         }
         try {
             request.replyTo.send(reply)
-        } catch (_: RemoteException) { // who asked has gone
+        } catch (_: RemoteException) { // the client has disconnected
         }
         return true
     }
 
     private fun measureHere(request: Bundle): Bundle {
-        request.getString(CPU_MASK)?.let(CpuPinning::pin) // a new process is not pinned as the one that asks for it
+        request.getString(CPU_MASK)?.let(CpuPinning::pin) // a new process does not inherit the pinning of the one that requests it
         val file = File(request.getString(FILE)!!)
         val spec = DetectorBundle.open(bundleOf(file)).spec
         val image = RgbImage(
@@ -69,7 +69,7 @@ public class ColdStartService : Service() {
         val memoryBefore = PhoneState.memoryBytes()
         val started = System.nanoTime()
         val model =
-            LiteRtModel.load(file, spec, request.getString(ACCELERATOR)!!, request.getInt(THREADS), asksShare = false)
+            LiteRtModel.load(file, spec, request.getString(ACCELERATOR)!!, request.getInt(THREADS), measureShare = false)
         val loaded = System.nanoTime()
         model.setInput(image)
         val ready = System.nanoTime()
@@ -83,16 +83,16 @@ public class ColdStartService : Service() {
         }
     }
 
-    /** The folder above a model file that holds bundle.json. */
+    /** The folder above a model file that contains bundle.json. */
     private fun bundleOf(file: File): File =
         generateSequence(file.parentFile) { it.parentFile }.firstOrNull { File(it, "bundle.json").isFile }
-            ?: throw MobileDetException("${file.name} lies in no bundle")
+            ?: throw MobileDetException("${file.name} is not in a bundle")
 
     internal companion object {
         /**
-         * Has a fresh process load and run a file once; blocks.
+         * Loads and runs a file once in a fresh process; blocks.
          *
-         * @throws MobileDetException the file cannot be run so, or the process does not answer.
+         * @throws MobileDetException the file cannot be run with this accelerator, or the process does not answer.
          */
         fun measure(context: Context, file: File, accelerator: String, threads: Int, cpuMask: String?): ColdStart {
             check(Looper.myLooper() != Looper.getMainLooper()) { "not on the main thread: the service answers there" }
@@ -104,11 +104,11 @@ public class ColdStartService : Service() {
             }
             val answers = ArrayBlockingQueue<Bundle>(2)
             val connection = Connection(request, answers)
-            // important: on the cores of the app in front, not on those of the background
+            // important: run on the cores of the foreground app, not on those for background work
             val flags = Context.BIND_AUTO_CREATE or Context.BIND_IMPORTANT
             val bound = context.bindService(Intent(context, ColdStartService::class.java), connection, flags)
             try {
-                val answer = if (bound) answers.poll(PATIENCE_SECONDS, TimeUnit.SECONDS) else null
+                val answer = if (bound) answers.poll(TIMEOUT_SECONDS, TimeUnit.SECONDS) else null
                 val problem = if (answer == null) "the fresh process does not answer" else answer.getString(PROBLEM)
                 if (answer == null || problem != null) throw MobileDetException("no cold start: $problem")
                 val memory = if (answer.containsKey(MEMORY_BYTES)) answer.getLong(MEMORY_BYTES) else null
@@ -139,11 +139,11 @@ public class ColdStartService : Service() {
         }
 
         override fun onNullBinding(name: ComponentName) {
-            answers.offer(Bundle().apply { putString(PROBLEM, "the service is not there") })
+            answers.offer(Bundle().apply { putString(PROBLEM, "the service does not exist") })
             ended.countDown()
         }
 
-        /** The next measurement needs another process: waits until this one is gone. */
+        /** Waits until this process has ended: the next measurement needs a new one. */
         fun awaitEnd() {
             ended.await(2, TimeUnit.SECONDS)
         }

@@ -7,17 +7,17 @@ import java.io.IOException
 private const val TASKSET = "/system/bin/taskset"
 private val MASK = Regex("[0-9a-fA-F]{1,16}")
 
-/** Which processor cores this process may use. */
+/** Restricts this process to some processor cores. */
 public object CpuPinning {
     /**
-     * Has all threads of this process, and those they start, run on some cores alone.
+     * Restricts all threads of this process, and those they start, to some cores.
      *
-     * @param mask hexadecimal, the lowest bit is core 0.
-     * @throws MobileDetException it is no such mask, or the system refuses.
+     * @param mask hexadecimal; the lowest bit is core 0.
+     * @throws MobileDetException the mask is not valid, or the system refuses it.
      */
     @JvmStatic
     public fun pin(mask: String) {
-        if (!MASK.matches(mask)) throw MobileDetException("cpus '${mask.take(40)}' is no hexadecimal mask")
+        if (!MASK.matches(mask)) throw MobileDetException("cpus '${mask.take(40)}' is not a hexadecimal mask")
         try {
             val status = Runtime.getRuntime().exec(arrayOf(TASKSET, "-ap", mask, "${Process.myPid()}")).waitFor()
             if (status != 0) throw MobileDetException("taskset -ap $mask ended with status $status")

@@ -7,71 +7,71 @@ import dev.mobiledet.core.Bundle
 import dev.mobiledet.core.Detections
 import dev.mobiledet.core.DetectorSession
 import dev.mobiledet.core.Execution
-import dev.mobiledet.core.Found
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
 import dev.mobiledet.core.RgbImage
+import dev.mobiledet.core.TimedDetections
 import java.io.Closeable
 import java.io.File
 
-/** One object: its class, the data set's id of that class, how sure the model is (0..1), and where it is in pixels. */
+/** A detected object: class, the data set's id of that class, score (0..1), and box in pixels. */
 public data class Detection(val label: String, val categoryId: Int, val score: Float, val box: RectF)
 
 /**
- * Finds objects in pictures with a bundle of `mobiledet export`.
+ * Detects objects in images with a bundle from `mobiledet export`.
  *
  * ```
  * val detector = Detector.open(context, "shapes.mobiledet")
- * for (found in detector.detect(bitmap)) Log.i("app", "${found.label} ${found.score} ${found.box}")
+ * for (detection in detector.detect(bitmap)) Log.i("app", "${detection.label} ${detection.score} ${detection.box}")
  * detector.close()
  * ```
- * For one thread at a time: keep it to a worker thread, for [open] and [detect] take their time.
+ * Not thread-safe; use it on a worker thread, because [open] and [detect] are slow.
  */
 public class Detector private constructor(private val session: DetectorSession) : Closeable {
     /** Class names, in the order of the model. */
     public val labels: List<String> get() = session.bundle.spec.labels
 
-    /** Whether a photograph must be turned as its EXIF data say before [detect] sees it; see [Pictures.decode]. */
+    /** Whether a photo must be turned by its EXIF orientation before [detect]; see [Pictures.decode]. */
     public val appliesOrientation: Boolean get() = session.bundle.spec.input.appliesOrientation
 
-    /** What really runs the model file. */
+    /** How the model file is actually executed. */
     public val execution: Execution get() = session.execution
 
     /**
-     * Objects in a picture, best first.
+     * Detects objects in an image, best score first.
      *
      * @param bitmap of any configuration and size.
-     * @param rotationDegrees by which the picture must be turned clockwise to stand upright: 0, 90, 180 or 270. Boxes are
-     *     in pixels of the picture as it is given.
-     * @param leastScore leaves out what scores less; by default the thresholds of each class that `mobiledet thresholds`
-     *     stored in the bundle do, or 0.3 where it has none.
+     * @param rotationDegrees clockwise rotation that makes the image upright: 0, 90, 180 or 270. Boxes are in pixels of the
+     *     image as given.
+     * @param minScore lowest score of a returned detection; by default the thresholds for each class that
+     *     `mobiledet thresholds` stored in the bundle, or 0.3 if it contains none.
      * @throws MobileDetException the runtime fails.
      */
     @JvmOverloads
-    public fun detect(bitmap: Bitmap, rotationDegrees: Int = 0, leastScore: Float? = null): List<Detection> =
-        detect(Pictures.pixels(bitmap), Orientation.ofRotation(rotationDegrees), leastScore)
+    public fun detect(bitmap: Bitmap, rotationDegrees: Int = 0, minScore: Float? = null): List<Detection> =
+        detect(Pictures.pixels(bitmap), Orientation.ofRotation(rotationDegrees), minScore)
 
-    /** As above, for pixels that are there already, such as those of [CameraStream]. */
+    /** The same for an image in memory, such as those from [CameraStream]. */
     @JvmOverloads
-    public fun detect(image: RgbImage, orientation: Orientation, leastScore: Float? = null): List<Detection> =
-        list(find(image, orientation).detections, orientation, image, leastScore)
+    public fun detect(image: RgbImage, orientation: Orientation, minScore: Float? = null): List<Detection> =
+        list(detectTimed(image, orientation).detections, orientation, image, minScore)
 
-    /** What one picture gives with the time of each step; boxes in pixels of the upright picture. */
-    public fun find(image: RgbImage, orientation: Orientation = Orientation.UPRIGHT): Found {
+    /** All detections in an image, with the time of each step; boxes are in pixels of the upright image. */
+    public fun detectTimed(image: RgbImage, orientation: Orientation = Orientation.UPRIGHT): TimedDetections {
         val started = System.nanoTime()
         return session.detect(orientation.turn(image), started)
     }
 
-    /** Replays the file's golden cases; throws [MobileDetException] where this phone gives something else. */
+    /** Replays the file's golden cases; throws [MobileDetException] if this phone does not reproduce them. */
     public fun check() {
         session.golden()
     }
 
     override fun close(): Unit = session.close()
 
-    private fun list(found: Detections, orientation: Orientation, image: RgbImage, leastScore: Float?): List<Detection> {
+    private fun list(found: Detections, orientation: Orientation, image: RgbImage, minScore: Float?): List<Detection> {
         val spec = session.bundle.spec
-        return (0 until found.size).filter { session.file.shows(found.labels[it], found.scores[it], leastScore) }.map { index ->
+        return (0 until found.size).filter { session.file.shows(found.labels[it], found.scores[it], minScore) }.map { index ->
             val label = found.labels[index]
             val box = orientation.toStored(found.box(index), image.width.toFloat(), image.height.toFloat())
             Detection(spec.labels[label], spec.categoryIds[label], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
@@ -84,8 +84,8 @@ public class Detector private constructor(private val session: DetectorSession) 
          *
          * @param asset file name in `assets/bundles`.
          * @param file a model file or precision of the bundle; by default the first one.
-         * @param accelerator a key of [Acceleration.ways]; `auto` is XNNPACK on the processor.
-         * @throws MobileDetException the bundle is missing or damaged, or cannot be run so.
+         * @param accelerator a key of [Acceleration.backends]; `auto` is XNNPACK on the CPU.
+         * @throws MobileDetException the bundle is missing or damaged, or cannot be run with this accelerator.
          */
         @JvmStatic
         @JvmOverloads
@@ -98,7 +98,7 @@ public class Detector private constructor(private val session: DetectorSession) 
         public fun open(folder: File, file: String = "", accelerator: String = "auto"): Detector =
             open(Bundle.open(folder), file, accelerator)
 
-        /** Runs a bundle that is open already; [threads] of the processor, 0 takes every core. */
+        /** Uses a bundle that is already open; [threads] is the number of CPU threads, 0 uses every core. */
         @JvmStatic
         @JvmOverloads
         public fun open(bundle: Bundle, file: String = "", accelerator: String = "auto", threads: Int = 0): Detector {

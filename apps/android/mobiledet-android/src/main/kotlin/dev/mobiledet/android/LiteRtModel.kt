@@ -18,7 +18,7 @@ import org.tensorflow.lite.Tensor
 private val OUTPUTS = listOf("boxes", "classes", "scores", "count")
 private const val FLOAT_BYTES = 4
 
-/** A .tflite detector in LiteRT: one raw RGB image in, boxes, classes, scores and count out. */
+/** A .tflite detector in LiteRT: takes one raw RGB image, returns boxes, classes, scores and count. */
 internal class LiteRtModel private constructor(
     private val interpreter: Interpreter,
     private val delegate: Delegate?,
@@ -40,7 +40,7 @@ internal class LiteRtModel private constructor(
         }
     }
 
-    /** Its time includes the copies between the buffers and the tensors: LiteRT's Java interface has no other way. */
+    /** Its time includes the copies between buffers and tensors, which LiteRT's Java interface always makes. */
     override fun invoke() {
         input.rewind()
         outputs.values.forEach { it.rewind() }
@@ -68,23 +68,23 @@ internal class LiteRtModel private constructor(
 
     internal companion object {
         /**
-         * Loads a file; [threads] 0 takes every core.
+         * Loads a file; [threads] 0 uses every core.
          *
-         * @param asksShare find out how much of the file is delegated, which loads it a second time.
-         * @throws MobileDetException it cannot be run so, or is no such detector.
+         * @param measureShare determine how much of the file is delegated, which loads it a second time.
+         * @throws MobileDetException the file cannot be run with this accelerator, or is not such a detector.
          */
-        fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int, asksShare: Boolean = true): LiteRtModel {
-            val way = Acceleration.ways[accelerator] ?: throw MobileDetException(
-                "unknown accelerator '$accelerator'; this phone has ${Acceleration.ways.keys.joinToString()}",
+        fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int, measureShare: Boolean = true): LiteRtModel {
+            val backend = Acceleration.backends[accelerator] ?: throw MobileDetException(
+                "unknown accelerator '$accelerator'; this phone has ${Acceleration.backends.keys.joinToString()}",
             )
             val cores = if (threads > 0) threads else Runtime.getRuntime().availableProcessors()
-            val delegate = way.delegate?.invoke()
+            val delegate = backend.delegate?.invoke()
             var interpreter: Interpreter? = null
             try {
-                interpreter = open(file, way.xnnpack, delegate, cores)
+                interpreter = open(file, backend.xnnpack, delegate, cores)
                 val signature = signature(interpreter, spec, file.name)
-                val share = if (asksShare && way.xnnpack) delegatedShare(file, interpreter) else null
-                return LiteRtModel(interpreter, delegate, signature, execution(file.name, share, accelerator, way, cores))
+                val share = if (measureShare && backend.xnnpack) delegatedShare(file, interpreter) else null
+                return LiteRtModel(interpreter, delegate, signature, execution(file.name, share, accelerator, backend, cores))
             } catch (error: Throwable) {
                 interpreter?.close()
                 (delegate as? Closeable)?.close()
@@ -98,31 +98,31 @@ internal class LiteRtModel private constructor(
             try {
                 return Interpreter(file, options).apply { allocateTensors() }
             } catch (error: RuntimeException) {
-                throw MobileDetException("LiteRT cannot load ${file.name} so: ${error.message}", error)
+                throw MobileDetException("LiteRT cannot load ${file.name}: ${error.message}", error)
             } catch (error: UnsatisfiedLinkError) {
                 throw MobileDetException("LiteRT's library is not in this app: ${error.message}", error)
             }
         }
 
-        /** What really runs the file, and how much of it; a way that takes none of it is refused. */
+        /** How the file is actually executed; a delegate that takes no operation is refused. */
         private fun execution(
-            name: String, share: Double?, accelerator: String, way: Acceleration.Way, threads: Int,
+            name: String, share: Double?, accelerator: String, backend: Acceleration.Backend, threads: Int,
         ): Execution {
-            if (share == 0.0 && way.delegate != null) {
+            if (share == 0.0 && backend.delegate != null) {
                 throw MobileDetException("$accelerator takes no operation of $name; use xnnpack")
             }
-            val onProcessor = if (!way.xnnpack || share == 0.0) "cpu" else "xnnpack"
-            return Execution(accelerator, if (way.delegate != null) accelerator else onProcessor, share, threads)
+            val onCpu = if (!backend.xnnpack || share == 0.0) "cpu" else "xnnpack"
+            return Execution(accelerator, if (backend.delegate != null) accelerator else onCpu, share, threads)
         }
 
-        /** Whether a delegate runs all of the file (1) or nothing (0), from the lengths of the plans with and without it. */
+        /** 1 if a delegate runs the whole file, 0 if it runs nothing, else null; from the plan lengths with and without it. */
         private fun delegatedShare(file: File, interpreter: Interpreter): Double? {
             val length = planLength(interpreter) ?: return null
             val plain = open(file, xnnpack = false, delegate = null, threads = 1).use { planLength(it) }
             return if (length == 1) 1.0 else if (length == plain) 0.0 else null
         }
 
-        /** Operations that the interpreter runs; not public in LiteRT, so null where it has another name. */
+        /** Number of operations that the interpreter runs; not public in LiteRT, so null if the method is missing. */
         private fun planLength(interpreter: Interpreter): Int? = try {
             val method = interpreter.javaClass.superclass!!.getDeclaredMethod("getExecutionPlanLength")
             method.isAccessible = true
@@ -139,7 +139,7 @@ internal class LiteRtModel private constructor(
             if (image.dataType() != DataType.FLOAT32 && image.dataType() != DataType.UINT8) {
                 throw unusable(name, "its input is ${image.dataType()}, not FLOAT32 or UINT8")
             }
-            // -1 stands for a dynamic side, with which some runtimes give zeros without a word
+            // -1 is a dynamic side, for which some runtimes silently return zeros
             requireShape(name, image, listOf(1, spec.input.height, spec.input.width, RgbImage.CHANNELS))
             val rows = spec.nms.maxDetections
             val shapes = mapOf(

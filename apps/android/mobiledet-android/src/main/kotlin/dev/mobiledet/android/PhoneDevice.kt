@@ -14,10 +14,10 @@ import java.io.File
 import org.tensorflow.lite.TensorFlowLite
 
 /**
- * This phone behind the agent protocol.
+ * This phone as a device of the agent protocol.
  *
  * @param program name and version of the app.
- * @param cpuMask of the cores on which this process has been pinned, for the processes of cold starts; see [CpuPinning].
+ * @param cpuMask mask of the cores that this process is pinned to, for the processes of cold starts; see [CpuPinning].
  */
 public class PhoneDevice @JvmOverloads constructor(
     context: Context,
@@ -27,11 +27,11 @@ public class PhoneDevice @JvmOverloads constructor(
     private val context = context.applicationContext
     private val state = PhoneState(this.context)
 
-    /** Whether the app is what the person sees; the activity keeps it up to date. */
+    /** Whether the app is in the foreground; the activity updates it. */
     @Volatile
     public var isForeground: Boolean = true
 
-    override val accelerators: List<String> get() = Acceleration.ways.keys.toList()
+    override val accelerators: List<String> get() = Acceleration.backends.keys.toList()
 
     override fun info(): DeviceInfo = DeviceInfo(
         name = "android",

@@ -13,13 +13,13 @@ import java.io.IOException
 private val THERMAL_STATUS = listOf("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 private const val TENTHS = 10.0
 
-/** How the phone is, as far as the system tells an app. */
+/** Reads the state of the phone, as far as the system reports it to apps. */
 internal class PhoneState(private val context: Context) {
     private val power = context.getSystemService(PowerManager::class.java)
 
-    /** [foreground] is what only the app knows. */
+    /** Reads the state; [foreground] is known only to the app. */
     fun read(foreground: Boolean?): DeviceState {
-        // a sticky broadcast: the latest one comes back at once
+        // a sticky broadcast: returns the latest one at once
         val battery = context.registerReceiver(null, IntentFilter(Intent.ACTION_BATTERY_CHANGED))
         val temperature = battery?.getIntExtra(BatteryManager.EXTRA_TEMPERATURE, Int.MIN_VALUE) ?: Int.MIN_VALUE
         return DeviceState(
@@ -42,10 +42,10 @@ internal class PhoneState(private val context: Context) {
     }
 
     internal companion object {
-        /** Memory that this process holds now. */
+        /** Memory that this process uses now, in bytes. */
         fun memoryBytes(): Long? = statusBytes("VmRSS")
 
-        /** A field of /proc/self/status in kB. */
+        /** A field of /proc/self/status, converted from kB to bytes. */
         private fun statusBytes(field: String): Long? = try {
             val line = File("/proc/self/status").readLines().firstOrNull { it.startsWith("$field:") }
             line?.filter { it.isDigit() }?.toLongOrNull()?.times(1024)

@@ -11,9 +11,9 @@ private const val PIXEL_BYTES = 4
 private val PROBE_BYTES = byteArrayOf(10, 20, 30, -1)
 private const val PROBE_COLOUR = 0xff0a141e.toInt()
 
-/** Pictures as RGB bytes, without colour management: what the file says, as the host decodes it. */
+/** Converts image files and bitmaps to RGB bytes without colour management, as the host decodes them. */
 public object Pictures {
-    // where red, green, blue and alpha lie in a pixel's bytes: on phones in this order, but nobody promises it
+    // positions of red, green, blue and alpha in a pixel's bytes: in this order on phones, but it is not guaranteed
     private val places: IntArray by lazy {
         val probe = Bitmap.createBitmap(1, 1, Bitmap.Config.ARGB_8888).apply { setPixel(0, 0, PROBE_COLOUR) }
         val raw = ByteBuffer.allocate(PIXEL_BYTES).also { probe.copyPixelsToBuffer(it) }.array()
@@ -23,8 +23,8 @@ public object Pictures {
     /**
      * Decodes a JPEG or PNG file; transparency is dropped.
      *
-     * @param applyOrientation turn it as its EXIF data say.
-     * @throws MobileDetException it is no picture, or too large for the phone.
+     * @param applyOrientation turn it by its EXIF orientation.
+     * @throws MobileDetException it is not an image, or too large for the phone.
      */
     @JvmStatic
     public fun decode(file: ByteArray, applyOrientation: Boolean): RgbImage {
@@ -37,13 +37,13 @@ public object Pictures {
             BitmapFactory.decodeByteArray(file, 0, file.size, options)
         } catch (error: OutOfMemoryError) {
             throw MobileDetException("it is too large for the memory of this phone", error)
-        } ?: throw MobileDetException("it is not a picture of a known format, or a broken one")
+        } ?: throw MobileDetException("it is not an image of a known format, or it is damaged")
         val image = pixels(bitmap)
         bitmap.recycle()
         return if (applyOrientation) Exif.orientation(file).turn(image) else image
     }
 
-    /** The pixels of a bitmap. */
+    /** Converts a bitmap to RGB. */
     @JvmStatic
     public fun pixels(bitmap: Bitmap): RgbImage {
         if (bitmap.config != Bitmap.Config.ARGB_8888) {
@@ -69,7 +69,7 @@ public object Pictures {
         return RgbImage(bitmap.height, bitmap.width, pixels)
     }
 
-    /** A bitmap of an image. */
+    /** Converts an image to a bitmap. */
     @JvmStatic
     public fun bitmap(image: RgbImage): Bitmap {
         val raw = ByteArray(image.height * image.width * PIXEL_BYTES)

@@ -91,7 +91,7 @@ class PhoneTest {
         File(first.root, "labels.txt").writeText("changed")
         assertEquals("cat", assets.open("good.mobiledet").root.resolve("labels.txt").readLines().first())
         val error = assertThrows(MobileDetException::class.java) { assets.open("absent") }
-        assertEquals("no bundle 'absent' in the app's assets/bundles; it holds: good.mobiledet", error.message)
+        assertEquals("no bundle 'absent' in the app's assets/bundles; it contains: good.mobiledet", error.message)
         val newer = assets(installed = 2).open("good.mobiledet")
         assertEquals(listOf(newer.root.name), unpacked.list()!!.toList())
         assertEquals(emptyList<String>(), BundleAssets(context).list())

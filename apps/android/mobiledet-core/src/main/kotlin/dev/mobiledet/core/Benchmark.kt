@@ -4,10 +4,10 @@ import kotlin.math.ceil
 import kotlin.math.floor
 import kotlin.math.max
 
-private const val STEADY_RATIO = 1.05 // of the medians of the latest runs and of those before them
+private const val STEADY_RATIO = 1.05 // largest ratio between the medians of the latest runs and of those before them
 private const val SECOND_NS = 1e9
 
-/** How long to measure: both runs and seconds are reached. See apps/PROTOCOL.md. */
+/** How long to measure: until both runs and seconds are reached. See apps/PROTOCOL.md. */
 public data class BenchmarkPlan(
     val warmupRuns: Int = 10,
     val warmupSeconds: Double = 1.0,
@@ -18,7 +18,7 @@ public data class BenchmarkPlan(
     val stateSeconds: Double = 5.0,
 )
 
-/** How a device is at one moment; null and empty where it cannot tell. */
+/** State of a device at one moment; null or empty where it is unknown. */
 public data class DeviceState(
     val memoryBytes: Long? = null,
     val peakMemoryBytes: Long? = null,
@@ -31,10 +31,10 @@ public data class DeviceState(
     val charging: Boolean? = null,
 )
 
-/** A process that has just started meets the model file for the first time. */
+/** First load and first run of a model file in a new process; [memoryBytes] is the memory that the load added. */
 public data class ColdStart(val loadNs: Long, val firstInferNs: Long, val memoryBytes: Long?)
 
-/** Raw samples of warm-up and timed runs; starts and states count from the start of the first timed run. */
+/** Raw samples of warm-up and timed runs; times of starts and states count from the start of the first timed run. */
 public class TimedRuns(
     public val inferNs: LongArray,
     public val startedNs: LongArray,
@@ -44,7 +44,7 @@ public class TimedRuns(
     public val stateNs: LongArray,
 )
 
-/** What is measured: [prepare] sets the input and is not timed, [betweenRuns] may throw to end the measurement. */
+/** What is measured: [prepare] sets the input and is not timed; [betweenRuns] may throw to stop the benchmark. */
 public class Workload(
     public val prepare: () -> Unit,
     public val invoke: () -> Unit,
@@ -54,9 +54,9 @@ public class Workload(
     public val sleepNs: (Long) -> Unit = { Thread.sleep(it / 1_000_000, (it % 1_000_000).toInt()) },
 )
 
-/** Warm up, then time runs of a loaded model file, as a plan says; as `mobiledet/devices/timing.py`. */
+/** Warms up and times a loaded model file according to a plan, like `mobiledet/devices/timing.py`. */
 public class Benchmark(private val workload: Workload, private val plan: BenchmarkPlan) {
-    /** Measures; blocks until it is done. */
+    /** Runs the benchmark; blocks until it is done. */
     public fun run(): TimedRuns {
         val warmup = Runs()
         while (!(reached(warmup, plan.warmupRuns, plan.warmupSeconds) && warm(warmup))) warmup.add()
@@ -64,17 +64,17 @@ public class Benchmark(private val workload: Workload, private val plan: Benchma
 
         val states = ArrayList<DeviceState>()
         val stateTimes = ArrayList<Long>()
-        val look = {
+        val sampleState = {
             stateTimes += workload.clockNs()
             states += workload.readState()
         }
-        look()
+        sampleState()
         val timed = Runs()
         while (!reached(timed, plan.runs, plan.seconds)) {
-            if (plan.stateSeconds > 0 && workload.clockNs() - stateTimes.last() >= plan.stateSeconds * SECOND_NS) look()
+            if (plan.stateSeconds > 0 && workload.clockNs() - stateTimes.last() >= plan.stateSeconds * SECOND_NS) sampleState()
             timed.add()
         }
-        look()
+        sampleState()
         return TimedRuns(
             inferNs = timed.inferNs.toLongArray(),
             startedNs = LongArray(timed.startedNs.size) { timed.startedNs[it] - timed.originNs },
@@ -91,7 +91,7 @@ public class Benchmark(private val workload: Workload, private val plan: Benchma
     private fun warm(warmup: Runs) =
         warmup.spentNs >= plan.warmupLimitSeconds * SECOND_NS || isSteady(warmup.inferNs, plan.warmupRuns)
 
-    /** Runs of the file: one when each image of a camera is there, or one after the other. */
+    /** Runs of the file, at the rate of a camera or without pause. */
     private inner class Runs {
         val inferNs = ArrayList<Long>()
         val startedNs = ArrayList<Long>()
@@ -111,7 +111,7 @@ public class Benchmark(private val workload: Workload, private val plan: Benchma
             if (plan.fps == 0.0) originNs = startedNs[0]
         }
 
-        /** Until the camera has its next image; those that it took while the device was busy are lost. */
+        /** Waits for the next image of the camera; images that arrived while the device was busy are skipped. */
         private fun waitForImage() {
             val now = workload.clockNs()
             if (startedNs.isEmpty()) {
@@ -130,7 +130,7 @@ public class Benchmark(private val workload: Workload, private val plan: Benchma
     }
 
     public companion object {
-        /** Whether the latest runs take as long as those before them, half of [warmupRuns] each: medians within 5 %. */
+        /** Whether the medians of the latest runs and of those before (half of [warmupRuns] each) are within 5 %. */
         @JvmStatic
         public fun isSteady(inferNs: List<Long>, warmupRuns: Int): Boolean {
             val count = max(1, (warmupRuns + 1) / 2)

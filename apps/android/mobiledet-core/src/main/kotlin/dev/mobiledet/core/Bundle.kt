@@ -8,15 +8,15 @@ private const val LISTING = "bundle.json"
 private const val GOLDEN = "golden/golden.json"
 private val REQUIRED = listOf(LISTING, "labels.txt", GOLDEN)
 
-/** What of a zip is unpacked at most, unless a caller says otherwise: 4 GiB. */
-public const val MOST_UNPACKED_BYTES: Long = 4L shl 30
+/** Default limit for the unpacked size of a zip: 4 GiB. */
+public const val MAX_UNPACKED_BYTES: Long = 4L shl 30
 
 /**
- * One model file of a bundle.
+ * A model file of a bundle.
  *
  * @property path relative to the bundle.
  * @property precision such as `float16`.
- * @property thresholds of its operating point: from which score on each class is shown; null where none is stored.
+ * @property thresholds score threshold of each class, from its operating point; null if none is stored.
  */
 public data class ModelFile(
     val path: String,
@@ -25,21 +25,21 @@ public data class ModelFile(
     val bytes: Long,
     val thresholds: List<Double>? = null,
 ) {
-    /** Whether a detection is shown: by [leastScore], else by [thresholds], else by [DEFAULT_SCORE]. */
-    public fun shows(label: Int, score: Float, leastScore: Float? = null): Boolean =
-        if (leastScore != null) score >= leastScore else score >= (thresholds?.get(label) ?: DEFAULT_SCORE)
+    /** Whether a detection reaches [minScore]; if that is null, its class's threshold; without thresholds [DEFAULT_SCORE]. */
+    public fun shows(label: Int, score: Float, minScore: Float? = null): Boolean =
+        if (minScore != null) score >= minScore else score >= (thresholds?.get(label) ?: DEFAULT_SCORE)
 
     public companion object {
-        /** What a person looks at needs no guesses. */
+        /** Score threshold of bundles without an operating point. */
         public const val DEFAULT_SCORE: Double = 0.3
     }
 }
 
 /**
- * A bundle of `mobiledet export`, opened and verified: every file in it has the checksum that SHA256SUMS tells.
+ * A bundle from `mobiledet export`, opened and verified: every file has its checksum from SHA256SUMS.
  *
- * @property root the folder that holds the files.
- * @property sha256 of SHA256SUMS, which names the bundle's exact content.
+ * @property root the folder of the files.
+ * @property sha256 checksum of SHA256SUMS, which identifies the bundle's content.
  */
 public class Bundle private constructor(
     public val root: File,
@@ -49,9 +49,9 @@ public class Bundle private constructor(
     private val golden: Map<String, GoldenFile>,
 ) {
     /**
-     * The model file called [name], or of this precision, or the first one.
+     * The model file with this [name] or precision; the first one if [name] is empty.
      *
-     * @throws MobileDetException there is none; the message lists what the bundle holds.
+     * @throws MobileDetException no file matches; the message lists those in the bundle.
      */
     public fun select(name: String = "", format: String = "tflite"): ModelFile =
         files.firstOrNull { it.path == name || (it.format == format && (name.isEmpty() || it.precision == name)) }
@@ -60,53 +60,53 @@ public class Bundle private constructor(
                     files.joinToString { it.path }.ifEmpty { "no model file" },
             )
 
-    /** What a model file of this bundle gives for the golden cases. */
+    /** The golden cases of a model file, with its outputs. */
     public fun golden(file: ModelFile): GoldenFile = golden.getValue(file.path)
 
     public companion object {
         /**
          * Opens a bundle folder and verifies every file in it.
          *
-         * @throws MobileDetException nothing is there, it is no bundle, or a file is missing, changed or outside of it.
+         * @throws MobileDetException the folder does not exist or is not a bundle, or a file is missing, changed or outside it.
          */
         @JvmStatic
         public fun open(folder: File): Bundle = verified(folder, folder.name)
 
         /**
-         * Unpacks a zipped bundle into [folder], which must not exist, and opens it; a bundle that is refused leaves
-         * nothing there.
+         * Unpacks a zipped bundle into [folder], which must not exist, and opens it; if the bundle is
+         * refused, nothing is left there.
          *
-         * @throws MobileDetException as [open], and when the zip holds a link, a path out of the bundle, or more than
-         *     [mostBytes].
+         * @throws MobileDetException as in [open], or the zip contains a link, a path outside the bundle, or more than
+         *     [maxBytes].
          */
         @JvmStatic
         @JvmOverloads
-        public fun unpack(zip: File, folder: File, mostBytes: Long = MOST_UNPACKED_BYTES): Bundle {
+        public fun unpack(zip: File, folder: File, maxBytes: Long = MAX_UNPACKED_BYTES): Bundle {
             val work = File(folder.parentFile, ".${folder.name}.work")
             work.deleteRecursively()
             try {
-                val root = extract(zip, work, mostBytes)
+                val root = extract(zip, work, maxBytes)
                 verified(root, zip.name)
-                if (!root.renameTo(folder)) throw MobileDetException("cannot write $folder; is there room on the device?")
+                if (!root.renameTo(folder)) throw MobileDetException("cannot write $folder; is the device's storage full?")
                 return verified(folder, zip.name)
             } catch (error: IOException) {
-                throw MobileDetException("${zip.name} is not a mobiledet bundle: no readable zip (${error.message})", error)
+                throw MobileDetException("${zip.name} is not a mobiledet bundle: it is not a readable zip (${error.message})", error)
             } finally {
                 work.deleteRecursively()
             }
         }
 
-        private fun extract(zip: File, folder: File, mostBytes: Long): File = ZipArchive(zip).use { archive ->
+        private fun extract(zip: File, folder: File, maxBytes: Long): File = ZipArchive(zip).use { archive ->
             val entries = archive.entries
             entries.firstOrNull { it.isLink }?.let { link ->
-                throw MobileDetException("${zip.name} holds a symbolic link, '${link.name}'; do not use this bundle")
+                throw MobileDetException("${zip.name} contains a symbolic link, '${link.name}'; do not use this bundle")
             }
             var declared = 0L
             for (entry in entries) {
                 declared += entry.size
-                if (entry.size > mostBytes || declared > mostBytes) {
+                if (entry.size > maxBytes || declared > maxBytes) {
                     throw MobileDetException(
-                        "${zip.name} unpacks to more than $mostBytes bytes with '${entry.name}'; do not use this bundle",
+                        "${zip.name} unpacks to more than $maxBytes bytes with '${entry.name}'; do not use this bundle",
                     )
                 }
             }
@@ -146,7 +146,7 @@ public class Bundle private constructor(
             return Bundle(root, Checksum.of(content), spec, files, golden)
         }
 
-        /** The listed paths, each of which has its checksum; nothing else lies in the folder. */
+        /** Verifies that the folder contains exactly the listed files, with their checksums; returns their paths. */
         private fun verifyFiles(root: File, sums: ByteArray, name: String): Set<String> {
             val checksums = read(name, ChecksumList.NAME) { ChecksumList.parse(sums) }
             for ((path, sha256) in checksums) {
@@ -184,13 +184,13 @@ public class Bundle private constructor(
         private fun changed(name: String, path: String) =
             MobileDetException("$name: $path has changed (checksum differs); copy or export the bundle again")
 
-        /** `root / path` when that stays inside of `root`. */
+        /** The path `root / path`; throws if it is outside of `root`. */
         private fun inside(root: File, path: String, bundle: String): File {
-            val leaves = path.isEmpty() || path.startsWith("/") || '\\' in path || '\u0000' in path ||
+            val isOutside = path.isEmpty() || path.startsWith("/") || '\\' in path || '\u0000' in path ||
                 path.split('/').any { it == ".." }
             val target = File(root, path)
-            if (leaves || !target.canonicalFile.startsWith(root.canonicalFile)) {
-                throw MobileDetException("$bundle: file name '$path' leads out of the bundle; do not use this bundle")
+            if (isOutside || !target.canonicalFile.startsWith(root.canonicalFile)) {
+                throw MobileDetException("$bundle: file name '$path' points outside the bundle; do not use this bundle")
             }
             return target
         }

@@ -1,9 +1,9 @@
 package dev.mobiledet.core
 
-/** A place in the pixels of the boxes. */
+/** A position in the pixels of the boxes. */
 public data class Point(public val x: Double, public val y: Double)
 
-/** From [start] to [end]; a point within [margin] pixels of the endless line is on neither side. */
+/** A line segment; a point within [margin] pixels of its infinite extension is on neither side. */
 public class CountingLine(
     public val name: String,
     public val start: Point,
@@ -11,22 +11,22 @@ public class CountingLine(
     public val margin: Double = 0.0,
 ) {
     init {
-        require(start != end && margin >= 0) { "line $name: it needs two different ends and a margin of at least 0" }
+        require(start != end && margin >= 0) { "line $name: it needs two different end points and a margin of at least 0" }
     }
 }
 
-/** A polygon; its last corner is joined to the first. */
+/** A polygon; its last corner is connected to the first. */
 public class CountingZone(public val name: String, public val corners: List<Point>) {
     init {
         require(corners.size > 2) { "zone $name: it needs at least three corners" }
     }
 }
 
-/** Crossings of a line, by class index; right is the right hand of who walks from its start to its end. */
+/** Crossings of a line, by class index; right is as seen when walking from its start to its end. */
 public class LineCount(public val line: CountingLine) {
     internal val right = mutableMapOf<Int, Int>()
     internal val left = mutableMapOf<Int, Int>()
-    internal val last = mutableMapOf<Int, Point>() // by id, the last point that was on a side
+    internal val last = mutableMapOf<Int, Point>() // by id: the last point that was on a side
     public val toRight: Map<Int, Int> get() = right
     public val toLeft: Map<Int, Int> get() = left
 }
@@ -40,12 +40,11 @@ public class ZoneCount(public val zone: CountingZone) {
     public val visitors: Map<Int, Int> get() = ever
 }
 
-/** Which point of a box counts: the middle of its lower edge, where an object stands, or its centre. */
+/** The point of a box that decides: the middle of its lower edge, where an object stands, or its centre. */
 public enum class CountedPoint { BOTTOM, CENTRE }
 
 /**
- * Tracks counted where they cross lines and while they are in zones: the rules of mobiledet/tracking/counting.py. It counts
- * the tracks of one camera or video.
+ * Counts the tracks of one camera or video that cross lines or are in zones, by the rules of mobiledet/tracking/counting.py.
  */
 public class Counter(
     lines: List<CountingLine> = emptyList(),
@@ -55,7 +54,7 @@ public class Counter(
     public val lines: List<LineCount> = lines.map { LineCount(it) }
     public val zones: List<ZoneCount> = zones.map { ZoneCount(it) }
 
-    /** The next frame; give it every frame once. */
+    /** Processes the next frame; must be called once for every frame. */
     public fun update(tracked: Tracked) {
         val objects = tracked.objects
         val points = List(objects.size) { counted(objects.box(it)) }
@@ -93,18 +92,18 @@ internal fun isInside(corners: List<Point>, at: Point): Boolean {
 
 private fun cross(count: LineCount, id: Int, label: Int, at: Point) {
     val (start, end, margin) = Triple(count.line.start, count.line.end, count.line.margin)
-    val side = turn(start, end, at)
+    val side = sideOf(start, end, at)
     val (across, down) = (end.x - start.x) to (end.y - start.y)
     if (side == 0.0 || side * side < margin * margin * (across * across + down * down)) return
     val last = count.last.put(id, at) ?: return
-    if ((turn(start, end, last) > 0) == (side > 0)) return
-    val (first, second) = turn(last, at, start) to turn(last, at, end)
+    if ((sideOf(start, end, last) > 0) == (side > 0)) return
+    val (first, second) = sideOf(last, at, start) to sideOf(last, at, end)
     if ((first > 0 && second > 0) || (first < 0 && second < 0)) return
     add(if (side > 0) count.right else count.left, label)
 }
 
-/** Above 0 where [at] lies on the right of the way from [start] to [end], below 0 on its left. */
-private fun turn(start: Point, end: Point, at: Point): Double =
+/** Positive if [at] is on the right of the path from [start] to [end], negative on the left. */
+private fun sideOf(start: Point, end: Point, at: Point): Double =
     (end.x - start.x) * (at.y - start.y) - (end.y - start.y) * (at.x - start.x)
 
 private fun add(tally: MutableMap<Int, Int>, label: Int) {

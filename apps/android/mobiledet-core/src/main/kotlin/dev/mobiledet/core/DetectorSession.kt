@@ -2,15 +2,15 @@ package dev.mobiledet.core
 
 import java.io.Closeable
 
-/** What was found in one image, and how long each step took; [height] and [width] are those of the decoded image. */
-public class Found(
+/** Detections in one image and the time of each step; [height] and [width] are those of the decoded image. */
+public class TimedDetections(
     public val detections: Detections,
     public val times: StageTimes,
     public val height: Int,
     public val width: Int,
 )
 
-/** A model file of a bundle that runs: from images to detections; [decode] reads picture files. For one thread at a time. */
+/** A loaded model file of a bundle: from images to detections; [decode] reads image files. Not thread-safe. */
 public class DetectorSession(
     public val bundle: Bundle,
     public val file: ModelFile,
@@ -19,7 +19,7 @@ public class DetectorSession(
 ) : Closeable {
     public val execution: Execution get() = model.execution
 
-    /** Replays the file's golden cases; throws [MobileDetException] where the device gives something else. */
+    /** Replays the file's golden cases; throws [MobileDetException] if the device does not reproduce them. */
     public fun golden(): GoldenReport {
         val golden = bundle.golden(file)
         return GoldenGate(bundle.spec, golden.tolerance(execution.actual)).replay(golden.cases) { detectInput(input(it)).detections }
@@ -31,30 +31,30 @@ public class DetectorSession(
         else RgbImage(size.height, size.width, case.content)
     }
 
-    /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes in its pixels, cut to it. */
-    public fun detect(image: RgbImage, decodeStartedNs: Long = System.nanoTime()): Found {
-        val found = detectUncut(image, decodeStartedNs)
+    /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes are in its pixels, clipped to it. */
+    public fun detect(image: RgbImage, decodeStartedNs: Long = System.nanoTime()): TimedDetections {
+        val found = detectUnclipped(image, decodeStartedNs)
         val visible = Placement.of(image.height, image.width, bundle.spec.input).visible(found.detections)
-        return Found(visible, found.times, found.height, found.width)
+        return TimedDetections(visible, found.times, found.height, found.width)
     }
 
-    /** As [detect]; boxes may reach out of the image, into the padding of a letterbox. */
-    internal fun detectUncut(image: RgbImage, decodeStartedNs: Long): Found {
+    /** As [detect], but boxes may extend beyond the image, into the padding of a letterbox. */
+    internal fun detectUnclipped(image: RgbImage, decodeStartedNs: Long): TimedDetections {
         val decoded = System.nanoTime()
         val placement = Placement.of(image.height, image.width, bundle.spec.input)
         val input = Resize.fit(image, bundle.spec.input)
-        val (detections, times) = run(input, decodeStartedNs, decoded) { placement.toPicture(it) }
-        return Found(detections, times, image.height, image.width)
+        val (detections, times) = run(input, decodeStartedNs, decoded) { placement.toImage(it) }
+        return TimedDetections(detections, times, image.height, image.width)
     }
 
-    /** Detects in an image of the model's size; boxes as fractions of it. */
-    public fun detectInput(image: RgbImage): Found {
+    /** Detects in an image of the model's size; boxes are fractions of it. */
+    public fun detectInput(image: RgbImage): TimedDetections {
         val started = System.nanoTime()
         val (fractions, times) = run(image, started, started) { it }
-        return Found(fractions, times, 1, 1)
+        return TimedDetections(fractions, times, 1, 1)
     }
 
-    /** Measures on a golden input; [betweenRuns] may throw to end it. */
+    /** Measures on a golden input; [betweenRuns] may throw to stop the benchmark. */
     public fun benchmark(plan: BenchmarkPlan, readState: () -> DeviceState, betweenRuns: () -> Unit): TimedRuns {
         val image = input(bundle.golden(file).cases.first())
         return Benchmark(Workload({ model.setInput(image) }, model::invoke, readState, betweenRuns), plan).run()

@@ -3,7 +3,7 @@ package dev.mobiledet.core
 import java.io.Closeable
 import java.io.File
 
-/** What a device is; [runtime] is what executes model files, such as `litert`. */
+/** Description of a device; [runtime] executes model files, such as `litert`. */
 public data class DeviceInfo(
     val name: String,
     val model: String,
@@ -15,38 +15,38 @@ public data class DeviceInfo(
 )
 
 /**
- * How a model file is really executed.
+ * How a model file is actually executed.
  *
- * @property delegatedShare part of the graph that runs on the accelerator, 0..1; null where the runtime does not tell.
+ * @property delegatedShare fraction of the graph that runs on the accelerator, 0..1; null if the runtime does not report it.
  */
 public data class Execution(val requested: String, val actual: String, val delegatedShare: Double?, val threads: Int)
 
-/** Nanoseconds of a monotonic clock for one image. */
+/** Time of each step for one image, in nanoseconds of a monotonic clock. */
 public data class StageTimes(val decode: Long, val preprocess: Long, val infer: Long, val postprocess: Long)
 
-/** A model file in a runtime; for one thread at a time. */
+/** A model file loaded in a runtime. Not thread-safe. */
 public interface LoadedModel : Closeable {
     public val execution: Execution
 
     /** Copies an image of the model's size into the input. */
     public fun setInput(image: RgbImage)
 
-    /** Runs the file; the input must be set anew before each run. Throws [MobileDetException] when the runtime fails. */
+    /** Runs the file; the input must be set again before each run. Throws [MobileDetException] if the runtime fails. */
     public fun invoke()
 
-    /** What the last run gave. */
+    /** The outputs of the last run. */
     public fun outputs(): RawOutputs
 }
 
-/** Why nothing may be measured now; [code] is one of apps/PROTOCOL.md: `background` or `accelerator_lost`. */
+/** Why nothing may be measured now; [code] is `background` or `accelerator_lost`, see apps/PROTOCOL.md. */
 public class Interruption(public val code: String, public val reason: String)
 
-/** What the agent asks of the phone (or, in tests, of what stands for one). Methods may be called by any thread. */
+/** The phone, or a double in tests, as the agent uses it. Methods may be called by any thread. */
 public interface Device {
     /** Name and version of the program. */
     public val program: String
 
-    /** What a session may ask for; `auto` is among them. */
+    /** Accelerators that a session may request, including `auto`. */
     public val accelerators: List<String>
 
     public fun info(): DeviceInfo
@@ -57,19 +57,19 @@ public interface Device {
      * Loads a model file.
      *
      * @param accelerator one of [accelerators].
-     * @param threads of the processor; 0 takes every core.
-     * @throws MobileDetException the file cannot be run so.
+     * @param threads number of CPU threads; 0 uses every core.
+     * @throws MobileDetException the file cannot be run with this accelerator.
      */
     public fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int): LoadedModel
 
     /**
-     * Decodes a JPEG or PNG file to RGB without colour management, turned as its EXIF data say if [applyOrientation].
+     * Decodes a JPEG or PNG file to RGB without colour management, turned by its EXIF orientation if [applyOrientation].
      *
-     * @throws MobileDetException it is no picture.
+     * @throws MobileDetException it is not an image.
      */
     public fun decode(file: ByteArray, applyOrientation: Boolean): RgbImage
 
-    /** Loads and runs the file in a fresh process if the system allows one. Throws as [load]. */
+    /** Loads and runs the file in a fresh process if the system allows one. Throws as in [load]. */
     public fun coldStart(file: File, spec: ModelSpec, accelerator: String, threads: Int): ColdStart
 
     /** Why nothing may be measured now, or null. */

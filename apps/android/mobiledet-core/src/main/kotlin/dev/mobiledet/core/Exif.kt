@@ -13,9 +13,9 @@ private const val PNG_HEAD = 8
 private val EXIF_NAME = "Exif\u0000\u0000".toByteArray()
 private val PNG_SIGNATURE = byteArrayOf(0x89.toByte(), 'P'.code.toByte(), 'N'.code.toByte(), 'G'.code.toByte())
 
-/** The orientation in the EXIF data of a JPEG or PNG file. Android's own reader knows PNG only from version 11 on. */
+/** Reads the EXIF orientation of a JPEG or PNG file. Android's own reader supports PNG only since version 11. */
 public object Exif {
-    /** [Orientation.UPRIGHT] where [file] holds none, or a damaged one. */
+    /** The orientation of [file]; [Orientation.UPRIGHT] if it has none, or a damaged one. */
     @JvmStatic
     public fun orientation(file: ByteArray): Orientation = try {
         val value = tiff(file)?.let { orientationValue(it) } ?: 1
@@ -24,7 +24,7 @@ public object Exif {
         Orientation.UPRIGHT
     } catch (_: IndexOutOfBoundsException) {
         Orientation.UPRIGHT
-    } catch (_: IllegalArgumentException) { // a place before the start or behind the end
+    } catch (_: IllegalArgumentException) { // a position before the start or after the end
         Orientation.UPRIGHT
     }
 

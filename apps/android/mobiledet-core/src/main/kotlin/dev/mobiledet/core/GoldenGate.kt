@@ -6,13 +6,13 @@ import kotlin.math.ceil
 import kotlin.math.max
 import kotlin.math.min
 
-// part of the expected detections that may be decided the other way where two boxes overlap by just the NMS threshold
+// fraction of the expected detections that may be suppressed differently because an IoU is near the NMS threshold
 private const val UNSETTLED_SHARE = 0.05
 
-// from so many expected detections on, at least half must have a partner, wherever lists are cut
+// with at least this number of expected detections, half of them must match even if lists are cut
 private const val FEW = 10
 
-/** How far the outputs of the golden inputs are from the expected ones, at worst. */
+/** The largest differences between the outputs for the golden inputs and the expected ones. */
 public data class GoldenReport(
     val cases: Int,
     val detections: Int,
@@ -20,26 +20,26 @@ public data class GoldenReport(
     val largestScoreDifference: Double,
 )
 
-/** Does a runtime compute what a model file gives? As `mobiledet/devices/golden.py`. */
+/** Checks whether a runtime reproduces the outputs of a model file, like `mobiledet/devices/golden.py`. */
 public class GoldenGate(private val spec: ModelSpec, private val tolerance: Tolerance) {
     private class Pair(val expected: Int, val found: Int, val iou: Float, val scoreDifference: Float)
 
     private class Differences(val problem: String, val unsettled: Int)
 
     /**
-     * Compares what [detect] finds in each case with what is expected, as sets; boxes are fractions.
+     * Compares the detections that [detect] returns for each case with the expected ones, as sets; boxes are fractions.
      *
-     * Runtimes round differently, so a detection may lack its partner where lists are cut: at the score threshold, at the
-     * last candidate that was looked at, or at the end of a full list. A few may also lack it where the other side kept an
+     * Runtimes round differently, so a detection may be unmatched where lists are cut: at the score threshold, at the last
+     * candidate, or at the end of a full list. A few detections may also be unmatched because the other side kept an
      * overlapping box of the same class.
      *
-     * @throws MobileDetException they differ.
+     * @throws MobileDetException the detections differ.
      */
     public fun replay(cases: List<GoldenCase>, detect: (GoldenCase) -> Detections): GoldenReport {
         val total = cases.sumOf { it.expected.size }
         var unsettled = 0
         var matched = 0
-        var findsAnything = false
+        var detectsAnything = false
         var lowestIou = 1.0
         var largestDifference = 0.0
         cases.forEachIndexed { index, case ->
@@ -47,7 +47,7 @@ public class GoldenGate(private val spec: ModelSpec, private val tolerance: Tole
             val pairs = match(case.expected, found)
             val differences = differences(case, found, pairs)
             matched += pairs.size
-            findsAnything = findsAnything || found.scores.any { it != 0f }
+            detectsAnything = detectsAnything || found.scores.any { it != 0f }
             unsettled += differences.unsettled
             var problem = differences.problem
             if (problem.isEmpty() && unsettled > ceil(UNSETTLED_SHARE * total)) {
@@ -59,20 +59,20 @@ public class GoldenGate(private val spec: ModelSpec, private val tolerance: Tole
                 largestDifference = max(largestDifference, pair.scoreDifference.toDouble())
             }
         }
-        if (total > 0 && !findsAnything) throw failed(0, cases[0], "it finds nothing where $total detections are expected")
-        if (total >= FEW && 2 * matched < total) throw failed(0, cases[0], "$matched of $total detections are there")
+        if (total > 0 && !detectsAnything) throw failed(0, cases[0], "it detects nothing where $total detections are expected")
+        if (total >= FEW && 2 * matched < total) throw failed(0, cases[0], "only $matched of $total detections match")
         return GoldenReport(cases.size, total, lowestIou, largestDifference)
     }
 
     private fun failed(index: Int, case: GoldenCase, problem: String): MobileDetException {
-        val cause = if (case.isEncoded && index > 0) "it may decode or resize pictures otherwise; " else ""
+        val cause = if (case.isEncoded && index > 0) "it may decode or resize images differently; " else ""
         return MobileDetException(
-            "this runtime does not compute what the file gives: golden case $index: $problem; ${cause}its results would be " +
+            "this runtime does not reproduce the outputs of the model file: golden case $index: $problem; ${cause}its results would be " +
                 "worthless, try another accelerator",
         )
     }
 
-    /** One to one, best score first, each with the same one of the highest IoU. */
+    /** Matches detections one to one, best score first, each with the matching one of highest IoU. */
     private fun match(expected: Detections, found: Detections): List<Pair> {
         val taken = BooleanArray(found.size)
         val pairs = ArrayList<Pair>()
@@ -108,8 +108,8 @@ public class GoldenGate(private val spec: ModelSpec, private val tolerance: Tole
                 if (mayBeSuppressed(ours, row, theirs)) unsettled++ else unexplained += row
             }
             unexplained.maxByOrNull { ours.scores[it] }?.let { worst ->
-                val box = ours.boxes.slice(worst * 4 until worst * 4 + 4).joinToString { inWords(it) }
-                val what = "${spec.labels[ours.labels[worst]]} ${inWords(ours.scores[worst])} at ($box)"
+                val box = ours.boxes.slice(worst * 4 until worst * 4 + 4).joinToString { decimal(it) }
+                val what = "${spec.labels[ours.labels[worst]]} ${decimal(ours.scores[worst])} at ($box)"
                 return Differences("it $verb $what, ${unexplained.size + unsettled} of ${ours.size} differ", 0)
             }
             most = max(most, unsettled)
@@ -117,13 +117,13 @@ public class GoldenGate(private val spec: ModelSpec, private val tolerance: Tole
         return Differences("", most)
     }
 
-    /** Whether a score lies where a list is cut: at the last candidate, or at the end of a full list. */
+    /** Whether a score is near a cut of a list: at the last candidate, or at the end of a full list. */
     private fun isAtCut(score: Float, theirs: Detections, cut: Double): Boolean {
         val end = if (theirs.size >= spec.nms.maxDetections) theirs.scores.minOrNull()!! else cut.toFloat()
         return score >= (cut - tolerance.score).toFloat() && score <= end + tolerance.score.toFloat()
     }
 
-    /** Whether a box on the same place that is as good may have suppressed this one. */
+    /** Whether an overlapping box with a similar or better score may have suppressed this one. */
     private fun mayBeSuppressed(ours: Detections, row: Int, theirs: Detections): Boolean {
         val overlap = (spec.nms.iou - (1 - tolerance.iou)).toFloat()
         return (0 until theirs.size).any { column ->
@@ -133,7 +133,7 @@ public class GoldenGate(private val spec: ModelSpec, private val tolerance: Tole
         }
     }
 
-    private fun inWords(value: Float) = "%.3f".format(Locale.ROOT, value)
+    private fun decimal(value: Float) = "%.3f".format(Locale.ROOT, value)
 
     private fun iou(a: Detections, row: Int, b: Detections, column: Int): Float {
         val (left, right) = a.box(row) to b.box(column)

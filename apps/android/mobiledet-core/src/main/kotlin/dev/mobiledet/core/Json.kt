@@ -14,9 +14,9 @@ import java.io.StringReader
 import java.nio.ByteBuffer
 import java.nio.charset.CharacterCodingException
 
-/** JSON as RFC 8259 has it, nothing looser; numbers keep the text that they were written in. */
+/** Parses JSON strictly by RFC 8259; numbers keep their original text. */
 internal object Json {
-    /** The value in [content], UTF-8. Throws [IllegalArgumentException] when it is none. */
+    /** Parses [content], UTF-8. Throws [IllegalArgumentException] if it is not valid JSON. */
     fun parse(content: ByteArray): JsonElement {
         val text = try {
             Charsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(content)).toString()
@@ -26,7 +26,7 @@ internal object Json {
         try {
             val reader = JsonReader(StringReader(text)).apply { strictness = Strictness.STRICT }
             val value = JsonParser.parseReader(reader)
-            require(reader.peek() == JsonToken.END_DOCUMENT) { "more follows its end" }
+            require(reader.peek() == JsonToken.END_DOCUMENT) { "there is more after its end" }
             return value
         } catch (error: JsonParseException) {
             throw notJson(error)
@@ -39,14 +39,14 @@ internal object Json {
         IllegalArgumentException("it is not JSON: ${error.message.orEmpty().lineSequence().first()}", error)
 }
 
-/** What a value of JSON is called in messages. */
+/** A JSON value as shown in error messages, shortened. */
 internal fun JsonElement.shown(): String = toString().let { if (it.length < 40) it else it.take(37) + "..." }
 
-/** The fields of an object, each read once under its name; what is of another type throws [IllegalArgumentException]. */
+/** The fields of an object, read by name; a value of another type throws [IllegalArgumentException]. */
 internal class Fields(value: JsonElement, private val where: String = "") {
     private val values: JsonObject = value as? JsonObject ?: fail(where, value, "an object")
 
-    /** Refuses a missing field, and one that nobody knows. */
+    /** Refuses missing and unknown fields. */
     fun exactly(vararg names: String): Fields = apply {
         names.firstOrNull { !values.has(it) }?.let { throw IllegalArgumentException("${path(it)} is missing") }
         values.keySet().firstOrNull { it !in names }?.let { throw IllegalArgumentException("${path(it)} is unknown") }
@@ -57,14 +57,14 @@ internal class Fields(value: JsonElement, private val where: String = "") {
     fun element(name: String): JsonElement =
         values.get(name) ?: throw IllegalArgumentException("${path(name)} is missing")
 
-    /** A text of so many characters. */
+    /** A text whose number of characters is in [characters]. */
     fun text(name: String, characters: IntRange): String =
         text(name).also { if (it.codePointCount(0, it.length) !in characters) outside(name, characters) }
 
     fun text(name: String): String =
         primitive(name) { it.isString }?.asString ?: fail(path(name), element(name), "a text")
 
-    /** A whole number, written as one. */
+    /** An integer, written without a decimal point or exponent. */
     fun int(name: String): Int = primitive(name) { it.isNumber }?.asString?.toIntOrNull()
         ?: fail(path(name), element(name), "a whole number")
 
@@ -89,12 +89,12 @@ internal class Fields(value: JsonElement, private val where: String = "") {
 
     fun ints(name: String): List<Int> = list(name).map { number(it, path(name)).toInt() }
 
-    /** Whole numbers, written as such. */
+    /** Integers, written without a decimal point or exponent. */
     fun wholes(name: String): List<Int> = list(name).map {
         (it as? JsonPrimitive)?.takeIf { value -> value.isNumber }?.asString?.toIntOrNull() ?: fail(path(name), it, "a whole number")
     }
 
-    /** The object of this name, value by value. */
+    /** Reads each value of the object with this name. */
     fun <T> entries(name: String, read: (Fields, String) -> T): Map<String, T> {
         val inner = fields(name)
         return inner.values.keySet().associateWith { read(inner, it) }

@@ -10,13 +10,13 @@ private const val THROTTLED_RATIO = 1.10
 private const val NS_PER_MS = 1e6
 
 /**
- * What latency samples say, in milliseconds.
+ * Statistics of latency samples, in milliseconds.
  *
- * A percentile p is the sample at rank p/100 * (n - 1) of the sorted ones, linear between neighbours.
+ * Percentile p is the sorted sample at rank p/100 * (n - 1), with linear interpolation between neighbours.
  *
  * @property stdMs sample standard deviation (n - 1); 0 for one sample.
- * @property p99Ms from 200 samples on, else null.
- * @property throttled p50 of the last fifth is more than 1.10 times that of the first fifth.
+ * @property p99Ms null with fewer than 200 samples.
+ * @property throttled whether the p50 of the last fifth of the samples is more than 1.10 times that of the first fifth.
  */
 public data class LatencyStats(
     val n: Int,
@@ -30,7 +30,7 @@ public data class LatencyStats(
     val throttled: Boolean,
 ) {
     public companion object {
-        /** The statistics of at least one sample, in nanoseconds, in the order they were taken. */
+        /** Computes the statistics of at least one sample; samples are in nanoseconds, in the order in which they were taken. */
         @JvmStatic
         public fun of(samplesNs: LongArray): LatencyStats {
             require(samplesNs.isNotEmpty()) { "latency statistics need at least one sample" }

@@ -1,8 +1,8 @@
 package dev.mobiledet.core
 
-/** Something that the user of a bundle or an app can mend; [message] is one line that says what and how. */
+/** An error that a user of a bundle or an app can fix; [message] is one line that says what is wrong and what to do. */
 public open class MobileDetException(message: String, cause: Throwable? = null) :
     Exception(message.split(Regex("\\s+")).joinToString(" ").trim(), cause) {
-    /** The one line. */
+    /** The message, one line. */
     override val message: String get() = super.message!!
 }

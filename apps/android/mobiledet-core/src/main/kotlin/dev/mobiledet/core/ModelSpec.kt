@@ -3,7 +3,7 @@ package dev.mobiledet.core
 import com.google.gson.JsonElement
 
 private const val SCHEMA_VERSION = 1
-private const val LEAST_SIDE = 32
+private const val MIN_SIDE = 32
 private val RESIZE_RULES = listOf("stretch", "letterbox")
 private val SAMPLINGS = listOf("mean", "bilinear")
 private val PADDINGS = mapOf("grey" to 114, "black" to 0)
@@ -13,11 +13,11 @@ private val EXIF_RULES = listOf("auto", "apply", "ignore")
 /**
  * The image that a model takes: height x width x 3, RGB, raw values 0..255.
  *
- * Normalisation is inside the model file; [resize] says how an image becomes this size: `stretch` scales both sides,
- * `letterbox` keeps its shape and fills the rest with the colour [padding] (`grey`, `black`), the image in the [placement]
- * (`centre`, `top-left`); see [Placement]. [sampling] says which of its pixels count: `mean` all, `bilinear` the four
- * around each place; see [Resize]. [exif] says whether a photograph is turned as its EXIF orientation says: `ignore`
- * leaves it as it is stored, `apply` and `auto` turn it.
+ * Normalisation is part of the model file. [resize] is how an image is resized: `stretch` scales both sides, `letterbox`
+ * keeps the aspect ratio, fills the rest with the colour [padding] (`grey`, `black`), and places the image at [placement]
+ * (`centre`, `top-left`); see [Placement]. [sampling] is which pixels are averaged: `mean` all, `bilinear` the four
+ * nearest ones; see [Resize]. [exif] is whether a photo is turned by its EXIF orientation: `ignore` leaves it as stored,
+ * `apply` and `auto` turn it.
  */
 public data class InputSpec(
     val height: Int,
@@ -30,19 +30,19 @@ public data class InputSpec(
 ) {
     public val isLetterbox: Boolean get() = resize == "letterbox"
 
-    /** Whether a photograph is turned upright before the model sees it. */
+    /** Whether a photo is turned upright by its EXIF orientation. */
     public val appliesOrientation: Boolean get() = exif != "ignore"
 
     internal val paddingValue: Int get() = PADDINGS.getValue(padding)
 }
 
-/** How raw scores became detections, inside the model file; [maxDetections] is the number of its rows. */
+/** Non-maximum suppression inside the model file; [maxDetections] is the number of output rows. */
 public data class NmsSpec(val iou: Double, val score: Double, val topK: Int, val maxDetections: Int)
 
 /**
- * What another machine needs to feed a model file and read its outputs.
+ * What a device needs to know to prepare the input of a model file and to read its outputs.
  *
- * @property labels class names; a class index is a position in it.
+ * @property labels class names; a class index is a position in this list.
  * @property categoryIds the data set's own id of each label.
  */
 public data class ModelSpec(
@@ -55,7 +55,7 @@ public data class ModelSpec(
     val nms: NmsSpec,
 ) {
     internal companion object {
-        /** Reads bundle.json; fields that only training needs are left alone. */
+        /** Reads bundle.json; ignores fields that only training needs. */
         fun read(listing: JsonElement, source: String): ModelSpec = try {
             val fields = Fields(listing)
             require(fields.has("schema_version")) { "not a mobiledet model description (no schema_version)" }
@@ -83,7 +83,7 @@ public data class ModelSpec(
 
         private fun input(fields: Fields): InputSpec {
             fun choice(name: String, known: Collection<String>, older: String? = null): String {
-                val value = if (older == null || fields.has(name)) fields.text(name) else older // of older files
+                val value = if (older == null || fields.has(name)) fields.text(name) else older // older files lack the field
                 require(value in known) { "$name '$value' is not one of ${known.joinToString()}; use a newer app" }
                 return value
             }
@@ -93,7 +93,7 @@ public data class ModelSpec(
                 choice("placement", PLACEMENTS, "centre"), choice("exif", EXIF_RULES, "auto"),
             )
             for (side in listOf(input.height, input.width)) {
-                require(side >= LEAST_SIDE) { "input side $side is below $LEAST_SIDE" }
+                require(side >= MIN_SIDE) { "input side $side is below $MIN_SIDE" }
             }
             require(fields.text("channels") == "RGB") { "channels '${fields.text("channels")}' are not RGB" }
             return input

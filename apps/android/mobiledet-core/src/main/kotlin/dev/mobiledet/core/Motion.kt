@@ -1,6 +1,6 @@
 package dev.mobiledet.core
 
-// standard deviations as shares of the box's width or height, of velocities in a frame
+// standard deviations relative to the box's width or height; of velocities per frame
 private const val PLACE = 0.05
 private const val VELOCITY = 0.00625
 private const val FIRST_PLACE = 0.1
@@ -9,26 +9,26 @@ private const val FIRST_VELOCITY = 0.0625
 private const val NUMBERS = 4
 
 /**
- * Where a box goes: a Kalman filter of constant velocity, as in mobiledet/tracking/motion.py: the same numbers, in the same
- * order, so that the same bits come out.
+ * Predicts the motion of a box by a Kalman filter with constant velocity, like mobiledet/tracking/motion.py: the same
+ * operations in the same order, so that results are equal to the bit.
  *
- * @param box x1, y1, x2, y2, seen for the first time; it stands still.
+ * @param box x1, y1, x2, y2, seen for the first time; it starts at rest.
  */
 internal class Motion(box: DoubleArray) {
-    private val place = centred(box)
+    private val place = toCxcywh(box)
     private val velocity = DoubleArray(NUMBERS)
     private val placeVariance = DoubleArray(NUMBERS) { spread(FIRST_PLACE, it) * spread(FIRST_PLACE, it) }
     private val covariance = DoubleArray(NUMBERS)
     private val velocityVariance = DoubleArray(NUMBERS) { spread(FIRST_VELOCITY, it) * spread(FIRST_VELOCITY, it) }
 
-    /** Its corners. */
+    /** The box: x1, y1, x2, y2. */
     val box: DoubleArray
         get() {
             val (x, y, width, height) = place
             return doubleArrayOf(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         }
 
-    /** One frame on; what was [lost] in the last one keeps its size. */
+    /** Predicts the next frame; a box that was [lost] in the last frame keeps its size. */
     fun predict(lost: Boolean) {
         if (lost) velocity.fill(0.0, 2)
         val spreads = DoubleArray(NUMBERS) { spread(PLACE, it) }
@@ -41,9 +41,9 @@ internal class Motion(box: DoubleArray) {
         }
     }
 
-    /** It was [seen] here. */
-    fun correct(seen: DoubleArray) {
-        val measured = centred(seen)
+    /** Updates the filter with a measured box. */
+    fun correct(box: DoubleArray) {
+        val measured = toCxcywh(box)
         val spreads = DoubleArray(NUMBERS) { spread(PLACE, it) }
         for (i in 0 until NUMBERS) {
             val total = placeVariance[i] + spreads[i] * spreads[i]
@@ -58,12 +58,12 @@ internal class Motion(box: DoubleArray) {
         }
     }
 
-    /** A share of the width or height, whichever the number is measured by. */
+    /** [share] of the width or height, whichever the number is relative to. */
     private fun spread(share: Double, number: Int) = share * place[2 + number % 2]
 }
 
-/** Centre x, centre y, width and height. */
-private fun centred(box: DoubleArray): DoubleArray {
+/** Converts a box from xyxy to centre x, centre y, width, height. */
+private fun toCxcywh(box: DoubleArray): DoubleArray {
     val (x1, y1, x2, y2) = box
     return doubleArrayOf((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
 }

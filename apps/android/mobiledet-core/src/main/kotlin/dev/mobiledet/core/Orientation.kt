@@ -1,13 +1,13 @@
 package dev.mobiledet.core
 
-/** A rectangle in pixels, (0, 0) the top left corner of the top left pixel. */
+/** A bounding box in pixels; (0, 0) is the top left corner of the top left pixel. */
 public data class Box(val x1: Float, val y1: Float, val x2: Float, val y2: Float)
 
 /**
- * How a stored picture is turned to stand upright: EXIF's orientations 1 to 8.
+ * How a stored image must be turned to be upright: the EXIF orientations 1 to 8.
  *
  * @property exif the tag's value.
- * @property swapsSides whether height and width change places.
+ * @property swapsSides whether height and width are swapped.
  */
 public enum class Orientation(
     public val exif: Int,
@@ -15,7 +15,7 @@ public enum class Orientation(
     private val fromRight: Boolean,
     private val fromBelow: Boolean,
 ) {
-    // fromRight, fromBelow: whether the upright x (then y) counts from the far side of the stored picture
+    // fromRight, fromBelow: whether the upright x (then y) is measured from the far side of the stored image
     UPRIGHT(1, false, false, false),
     MIRRORED(2, false, true, false),
     HALF_TURN(3, false, true, true),
@@ -26,29 +26,29 @@ public enum class Orientation(
     THREE_QUARTERS(8, true, false, true),
     ;
 
-    /** Where a point of a stored picture of [width] x [height] comes to lie in the upright one. */
+    /** Converts a point of a stored image of [width] x [height] to the upright image. */
     public fun toUpright(x: Float, y: Float, width: Float, height: Float): Pair<Float, Float> {
         val (across, acrossSide) = if (swapsSides) y to height else x to width
         val (down, downSide) = if (swapsSides) x to width else y to height
         return (if (fromRight) acrossSide - across else across) to (if (fromBelow) downSide - down else down)
     }
 
-    /** The inverse of [toUpright]; [width] and [height] are those of the stored picture. */
+    /** The inverse of [toUpright]; [width] and [height] are those of the stored image. */
     public fun toStored(x: Float, y: Float, width: Float, height: Float): Pair<Float, Float> {
         val across = if (fromRight) (if (swapsSides) height else width) - x else x
         val down = if (fromBelow) (if (swapsSides) width else height) - y else y
         return if (swapsSides) down to across else across to down
     }
 
-    /** [toUpright] of a box. */
+    /** Converts a box of the stored image to the upright image. */
     public fun toUpright(box: Box, width: Float, height: Float): Box =
         between(toUpright(box.x1, box.y1, width, height), toUpright(box.x2, box.y2, width, height))
 
-    /** [toStored] of a box. */
+    /** Converts a box of the upright image to the stored image. */
     public fun toStored(box: Box, width: Float, height: Float): Box =
         between(toStored(box.x1, box.y1, width, height), toStored(box.x2, box.y2, width, height))
 
-    /** The upright picture. */
+    /** Turns a stored image upright. */
     public fun turn(image: RgbImage): RgbImage {
         if (this == UPRIGHT) return image
         val (height, width) = if (swapsSides) image.width to image.height else image.height to image.width
@@ -66,11 +66,11 @@ public enum class Orientation(
     }
 
     public companion object {
-        /** The orientation of EXIF's value; [UPRIGHT] for one that does not exist. */
+        /** The orientation with this EXIF value; [UPRIGHT] for an unknown value. */
         @JvmStatic
         public fun ofExif(value: Int): Orientation = entries.firstOrNull { it.exif == value } ?: UPRIGHT
 
-        /** Turns a picture by this many degrees clockwise, a multiple of 90. */
+        /** The orientation that turns an image clockwise by a multiple of 90 degrees. */
         @JvmStatic
         public fun ofRotation(degrees: Int): Orientation =
             listOf(UPRIGHT, QUARTER_TURN, HALF_TURN, THREE_QUARTERS)[Math.floorMod(degrees, 360) / 90]

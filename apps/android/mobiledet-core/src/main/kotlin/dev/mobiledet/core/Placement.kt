@@ -1,46 +1,46 @@
 package dev.mobiledet.core
 
 /**
- * Where a picture lies in a model's input, and its boxes with it; the rule of `mobiledet/placement.py`.
+ * The position of an image in a model's input, by the rules of `mobiledet/placement.py`.
  *
- * @property top the part of the input that shows the picture, in pixels of the input: all of it, or in a letterbox the
- *     largest of the picture's shape, sides rounded to whole pixels, halves up.
+ * @property top [top], [left], [height] and [width] are the part of the input that shows the image, in pixels of the input:
+ *     all of it, or in a letterbox the largest part with the image's aspect ratio, sides rounded to whole pixels, halves up.
  */
 public class Placement private constructor(
-    private val pictureHeight: Int,
-    private val pictureWidth: Int,
+    private val imageHeight: Int,
+    private val imageWidth: Int,
     private val input: InputSpec,
     public val top: Int,
     public val left: Int,
     public val height: Int,
     public val width: Int,
 ) {
-    /** Boxes as fractions of the input to boxes in pixels of the picture, which may reach out of it. */
-    public fun toPicture(found: Detections): Detections {
-        val x = Axis(pictureWidth, input.width, left, width)
-        val y = Axis(pictureHeight, input.height, top, height)
-        return found.withBoxes { value, index -> (if (index % 2 == 0) x else y).toPicture(value) }
+    /** Converts boxes from fractions of the input to pixels of the image; they may extend beyond the image. */
+    public fun toImage(found: Detections): Detections {
+        val x = Axis(imageWidth, input.width, left, width)
+        val y = Axis(imageHeight, input.height, top, height)
+        return found.withBoxes { value, index -> (if (index % 2 == 0) x else y).toImage(value) }
     }
 
-    /** What [toPicture] gave, cut to the picture of a letterbox; what lies in the padding alone is left out. */
+    /** Clips the result of [toImage] to the image of a letterbox; detections entirely in the padding are dropped. */
     public fun visible(found: Detections): Detections {
         if (!input.isLetterbox) return found
-        val cut = found.withBoxes { value, index ->
-            value.coerceIn(0f, (if (index % 2 == 0) pictureWidth else pictureHeight).toFloat())
+        val clipped = found.withBoxes { value, index ->
+            value.coerceIn(0f, (if (index % 2 == 0) imageWidth else imageHeight).toFloat())
         }
-        return cut.rows((0 until cut.size).filter { row -> cut.box(row).let { it.x2 > it.x1 && it.y2 > it.y1 } })
+        return clipped.rows((0 until clipped.size).filter { row -> clipped.box(row).let { it.x2 > it.x1 && it.y2 > it.y1 } })
     }
 
-    /** Along one side; 64 bits, as everywhere. */
-    private class Axis(picture: Int, input: Int, corner: Int, part: Int) {
-        private val scale = picture.toDouble() * input / part
-        private val offset = picture.toDouble() * corner / part
+    /** The conversion along one axis, in 64 bits as in every language. */
+    private class Axis(image: Int, input: Int, corner: Int, part: Int) {
+        private val scale = image.toDouble() * input / part
+        private val offset = image.toDouble() * corner / part
 
-        fun toPicture(value: Float): Float = (value * scale - offset).toFloat()
+        fun toImage(value: Float): Float = (value * scale - offset).toFloat()
     }
 
     public companion object {
-        /** That of a picture of [height] x [width] pixels. */
+        /** The placement of an image of [height] x [width] pixels. */
         @JvmStatic
         public fun of(height: Int, width: Int, input: InputSpec): Placement {
             if (!input.isLetterbox) return Placement(height, width, input, 0, 0, input.height, input.width)
@@ -53,7 +53,7 @@ public class Placement private constructor(
             return Placement(height, width, input, top, left, partHeight, partWidth)
         }
 
-        /** side * target / other, rounded, halves up; at least 1. */
+        /** side * target / other, rounded, halves up, at least 1. */
         private fun part(side: Int, target: Int, other: Int): Int =
             maxOf(1, ((2L * side * target + other) / (2L * other)).toInt())
     }

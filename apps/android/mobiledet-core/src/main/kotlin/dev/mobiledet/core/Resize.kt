@@ -6,15 +6,15 @@ private const val ROW_SHIFT = 4
 private const val SUM_SHIFT = 16
 
 /**
- * The rule by which an image becomes the input of a model, in whole numbers and equal to the host's.
+ * Resizes an image to the input of a model, in integer arithmetic and equal to the host's result.
  *
- * Each side is first shortened by the largest power of two that leaves at least the model's size: a pixel is the mean of
- * its block, halves rounded up; where the last block is not whole, the last row or column is repeated. Then the result is
- * stretched, bilinear, pixel centres at half, with weights of 11 bits and sums rounded as OpenCV's INTER_LINEAR does. Of a
- * letterbox the part of the input that shows the image, see [Placement], takes the place of the model's size.
+ * Each side is first reduced by the largest power of two that leaves at least the model's size: a pixel is the mean of its
+ * block, halves rounded up; if the last block is incomplete, the last row or column is repeated. The result is then
+ * resized bilinearly, with pixel centres at half, weights of 11 bits and sums rounded as in OpenCV's INTER_LINEAR. For a
+ * letterbox the target size is the part of the input that shows the image, see [Placement].
  */
 public object Resize {
-    /** The input that a model takes. */
+    /** Resizes an image to the input of a model. */
     @JvmStatic
     public fun fit(image: RgbImage, input: InputSpec): RgbImage {
         val part = Placement.of(image.height, image.width, input)
@@ -32,7 +32,7 @@ public object Resize {
         return RgbImage(input.height, input.width, out)
     }
 
-    /** Stretches an image to height x width; the image itself if it has that size. [averages]: the first half too. */
+    /** Resizes an image to height x width; [averages] says whether to reduce it by block means first. */
     @JvmStatic
     public fun stretch(image: RgbImage, height: Int, width: Int, averages: Boolean): RgbImage {
         if (image.height == height && image.width == width) return image
@@ -71,7 +71,7 @@ public object Resize {
         return RgbImage(height, width, out)
     }
 
-    /** [realHeight] and [realWidth] are those of what is shown, which may end within the last row or column. */
+    /** [realHeight] and [realWidth] are the size of the content, which may end within the last row or column. */
     private fun bilinear(image: RgbImage, realHeight: Double, realWidth: Double, height: Int, width: Int): RgbImage {
         if (realHeight == height.toDouble() && realWidth == width.toDouble()) return image
         val columns = Taps.of(image.width, realWidth, width, clipWeights = true)
@@ -93,17 +93,17 @@ public object Resize {
         return RgbImage(height, width, out)
     }
 
-    /** For each place of the result the two neighbours in the source and their weights, which add up to [ONE]. */
+    /** For each position in the result: its two neighbours in the source and their weights, whose sum is [ONE]. */
     private class Taps(val first: IntArray, val second: IntArray, val firstWeight: IntArray, val secondWeight: IntArray) {
         companion object {
             fun of(source: Int, realSource: Double, target: Int, clipWeights: Boolean): Taps {
                 val taps = Taps(IntArray(target), IntArray(target), IntArray(target), IntArray(target))
                 val scale = 1.0 / (target / realSource)
                 for (index in 0 until target) {
-                    val place = ((index + 0.5) * scale - 0.5).toFloat()
-                    var low = Math.floor(place.toDouble()).toInt()
-                    var fraction = place - low
-                    // beyond the edge: in a row the weights are clipped, between rows the rows are
+                    val position = ((index + 0.5) * scale - 0.5).toFloat()
+                    var low = Math.floor(position.toDouble()).toInt()
+                    var fraction = position - low
+                    // beyond the edge, weights are clipped along rows, and row indices along columns
                     if (clipWeights && low < 0) { low = 0; fraction = 0f }
                     if (clipWeights && low >= source - 1) { low = source - 1; fraction = 0f }
                     taps.first[index] = low.coerceIn(0, source - 1)
@@ -116,7 +116,7 @@ public object Resize {
         }
     }
 
-    /** Rows of the source, stretched to the width of the result; the latest two are kept. */
+    /** Rows of the source, resized to the width of the result; the latest two are cached. */
     private class RowSums(private val image: RgbImage, private val columns: Taps, private val width: Int) {
         private val kept = Array(2) { IntArray(width * RgbImage.CHANNELS) }
         private val numbers = intArrayOf(-1, -1)

@@ -1,10 +1,10 @@
 package dev.mobiledet.core
 
-/** A picture of [height] x [width] x 3 bytes, RGB, row by row. */
+/** An image of [height] x [width] x 3 bytes, RGB, row by row. */
 public class RgbImage(public val height: Int, public val width: Int, public val pixels: ByteArray) {
     init {
         require(height > 0 && width > 0 && pixels.size.toLong() == height.toLong() * width * CHANNELS) {
-            "${pixels.size} bytes are no image of $height x $width x $CHANNELS"
+            "${pixels.size} bytes are not an image of $height x $width x $CHANNELS"
         }
     }
 

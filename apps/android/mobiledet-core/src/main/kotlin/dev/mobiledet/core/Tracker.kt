@@ -1,16 +1,17 @@
 package dev.mobiledet.core
 
 /**
- * How objects are followed.
+ * Settings of the tracker.
  *
- * @property weak least score of a detection that can keep a track alive, 0..1.
- * @property matchIou least overlap of a track's predicted box and a confident detection, above 0.
- * @property weakIou the same of a weak detection.
- * @property confirmIou the same of a track that is not told yet.
- * @property confirm frames in a row in which an object is found before it is told; those of the first frame at once.
- * @property keepLost frames that a track waits for its object; then it ends.
- * @property smoothing share of what was shown before in the box that is shown, from 0 (the detection's own box) to below 1.
- * @property anyClass a detection of another class may go on a track, which is then of that class.
+ * @property weak lowest score of a detection that can continue a track, 0..1.
+ * @property matchIou least IoU between a track's predicted box and a confident detection, above 0.
+ * @property weakIou least IoU for a weak detection.
+ * @property confirmIou least IoU for a track that has not been reported yet.
+ * @property confirm number of consecutive frames in which an object is detected before it is reported; objects of the first
+ *   frame are reported at once.
+ * @property keepLost number of frames for which a track without detections is kept.
+ * @property smoothing weight of the previous box in the reported box, from 0 (the box of the detection) to below 1.
+ * @property anyClass whether a detection of another class may continue a track, which then gets that class.
  */
 public class TrackerSettings(
     public val weak: Double = 0.1,
@@ -24,20 +25,20 @@ public class TrackerSettings(
 ) {
     init {
         require(weak in 0.0..1.0 && smoothing >= 0 && smoothing < 1) { "weak $weak or smoothing $smoothing is out of range" }
-        require(listOf(matchIou, weakIou, confirmIou).all { it > 0 && it <= 1 }) { "an overlap is not above 0 and at most 1" }
+        require(listOf(matchIou, weakIou, confirmIou).all { it > 0 && it <= 1 }) { "an IoU is not above 0 and at most 1" }
         require(confirm >= 1 && keepLost >= 0) { "confirm $confirm or keepLost $keepLost is out of range" }
     }
 }
 
 /**
- * The objects that a frame shows, in the order of the frame's detections.
+ * The tracked objects of a frame, in the order of its detections.
  *
- * @property ids from 1, without gaps.
- * @property objects their boxes, smoothed if that is asked for, with the scores and labels of the detections. Weak ones are
- *   among them.
- * @property sources their places in the frame's detections.
- * @property ended ids of the tracks that ended with this frame; they do not come again.
- * @property leftOut detections that cannot be followed, because their box has no area or a number that is not finite.
+ * @property ids track ids, from 1 without gaps.
+ * @property objects the objects: boxes (smoothed if requested) with the scores and labels of their detections, weak ones
+ *   included.
+ * @property sources indices of the objects in the frame's detections.
+ * @property ended ids of the tracks that ended with this frame; they are not used again.
+ * @property leftOut number of detections that cannot be tracked, because their box has no area or is not finite.
  */
 public class Tracked(
     public val ids: IntArray,
@@ -48,15 +49,15 @@ public class Tracked(
 )
 
 /**
- * Detections of one frame after the other as tracks with ids that stay: the rules of mobiledet/tracking/tracker.py, which
- * says where they come from. It follows the objects of one camera or video; one thread at a time may use it.
+ * Connects the detections of successive frames to tracks with persistent ids, by the rules of mobiledet/tracking/tracker.py,
+ * which names their source. It tracks the objects of one camera or video. Not thread-safe.
  *
- * @param confident from which score on a detection of a class is confident, such as the thresholds of a file's operating
+ * @param confident score from which on a detection of a class is confident, such as the thresholds of a file's operating
  *   point.
  */
 public class Tracker(private val confident: (Int) -> Double, private val settings: TrackerSettings = TrackerSettings()) {
     private class Track(val motion: Motion, var shown: DoubleArray, var label: Int, var source: Int) {
-        var id = 0 // until it is told
+        var id = 0 // until it is reported
         var seen = 1
         var missed = 0
     }
@@ -68,7 +69,7 @@ public class Tracker(private val confident: (Int) -> Double, private val setting
     /** One score for all classes. */
     public constructor(confident: Double, settings: TrackerSettings = TrackerSettings()) : this({ confident }, settings)
 
-    /** The next frame: everything that the detector [found], weak detections too. Give it every frame once, in their order. */
+    /** Processes the next frame: all detections, weak ones included. Must be called once for every frame, in order. */
     public fun update(found: Detections): Tracked {
         val boxes = List(found.size) { row -> DoubleArray(SIDES) { found.boxes[row * SIDES + it].toDouble() } }
         val sound = boxes.map { box -> box.all { it.isFinite() } && box[2] > box[0] && box[3] > box[1] }
@@ -87,7 +88,7 @@ public class Tracker(private val confident: (Int) -> Double, private val setting
         }
         begun = true
         val endedIds = ended.map { it.id }.filter { it > 0 }.toIntArray()
-        return tell(found, endedIds, sound.count { !it })
+        return report(found, endedIds, sound.count { !it })
     }
 
     private fun predict(track: Track) {
@@ -98,8 +99,8 @@ public class Tracker(private val confident: (Int) -> Double, private val setting
     }
 
     /**
-     * Confident detections to told tracks, then weak ones to those seen in the last frame, then confident ones to tracks that
-     * are not told yet; gives the rows that are taken.
+     * Assigns confident detections to reported tracks, then weak ones to reported tracks that were seen in the last frame, then
+     * confident ones to unreported tracks; returns the rows of the assigned detections.
      */
     private fun associate(
         boxes: List<DoubleArray>, labels: IntArray, confident: List<Int>, weak: List<Int>,
@@ -107,17 +108,17 @@ public class Tracker(private val confident: (Int) -> Double, private val setting
         tracks.forEach { it.source = -1 }
         val predicted = tracks.map { it.motion.box }
         val taken = mutableSetOf<Int>()
-        fun pass(rows: List<Int>, least: Double, may: (Track) -> Boolean) {
+        fun pass(rows: List<Int>, least: Double, accepts: (Track) -> Boolean) {
             val pairs = mutableListOf<Triple<Double, Int, Int>>()
             for ((place, track) in tracks.withIndex()) {
-                if (track.source >= 0 || !may(track)) continue
+                if (track.source >= 0 || !accepts(track)) continue
                 for (row in rows) {
                     if (row in taken || !(settings.anyClass || track.label == labels[row])) continue
                     val iou = overlap(predicted[place], boxes[row])
                     if (iou >= least) pairs += Triple(iou, place, row)
                 }
             }
-            // the sort is stable, and the pairs are in the order of tracks and rows already
+            // the sort is stable, and the pairs are already in the order of tracks and rows
             for ((_, place, row) in pairs.sortedByDescending { it.first }) {
                 if (tracks[place].source < 0 && taken.add(row)) tracks[place].source = row
             }
@@ -136,15 +137,15 @@ public class Tracker(private val confident: (Int) -> Double, private val setting
         track.missed = 0
     }
 
-    private fun tell(found: Detections, ended: IntArray, leftOut: Int): Tracked {
-        val told = tracks.filter { it.id > 0 && it.source >= 0 }.sortedBy { it.source }
+    private fun report(found: Detections, ended: IntArray, leftOut: Int): Tracked {
+        val reported = tracks.filter { it.id > 0 && it.source >= 0 }.sortedBy { it.source }
         val objects = Detections(
-            FloatArray(told.size * SIDES) { told[it / SIDES].shown[it % SIDES].toFloat() },
-            FloatArray(told.size) { found.scores[told[it].source] },
-            IntArray(told.size) { told[it].label },
+            FloatArray(reported.size * SIDES) { reported[it / SIDES].shown[it % SIDES].toFloat() },
+            FloatArray(reported.size) { found.scores[reported[it].source] },
+            IntArray(reported.size) { reported[it].label },
         )
-        val ids = IntArray(told.size) { told[it].id }
-        return Tracked(ids, objects, IntArray(told.size) { told[it].source }, ended, leftOut)
+        val ids = IntArray(reported.size) { reported[it].id }
+        return Tracked(ids, objects, IntArray(reported.size) { reported[it].source }, ended, leftOut)
     }
 }
 

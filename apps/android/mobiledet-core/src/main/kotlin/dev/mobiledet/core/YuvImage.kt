@@ -23,7 +23,7 @@ public class YuvImage(
     private val u: YuvPlane,
     private val v: YuvPlane,
 ) {
-    /** RGB by JFIF's matrix, each chroma sample for its four pixels. */
+    /** Converts to RGB by JFIF's matrix; each chroma sample is used for its four pixels. */
     public fun toRgb(): RgbImage {
         val out = ByteArray(height * width * RgbImage.CHANNELS)
         var at = 0

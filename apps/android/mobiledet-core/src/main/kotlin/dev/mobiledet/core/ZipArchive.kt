@@ -31,17 +31,17 @@ private const val SYMBOLIC_LINK = 0xa000
 private const val ENCRYPTED = 1
 private const val STORED = 0
 private const val DEFLATED = 8
-private const val MOST_ENTRIES = 100_000L
+private const val MAX_ENTRIES = 100_000L
 private const val BLOCK_BYTES = 1 shl 16
 
 /**
- * A zip file, read by its central directory alone.
+ * A zip file, read by its central directory only.
  *
- * Java's own reader hides whether an entry is a symbolic link and gives more bytes than an entry declares; a bundle comes
- * from elsewhere, so both matter. Throws [IOException] when the file is no zip or a damaged one.
+ * Java's own reader does not say whether an entry is a symbolic link, and may return more bytes than an entry declares; both
+ * matter for untrusted bundles. Throws [IOException] if the file is not a zip or is damaged.
  */
 internal class ZipArchive(path: File) : Closeable {
-    /** What the directory says of a file: [size] is that of its content, [isLink] whether it is a symbolic link. */
+    /** A file in the directory: [size] is the unpacked size in bytes, [isLink] whether it is a symbolic link. */
     class Entry(
         val name: String,
         val size: Long,
@@ -57,7 +57,7 @@ internal class ZipArchive(path: File) : Closeable {
 
     private val file = RandomAccessFile(path, "r")
 
-    /** All of them, in the order of the directory. */
+    /** All entries, in the order of the directory. */
     val entries: List<Entry> = try {
         readDirectory()
     } catch (error: IOException) {
@@ -65,7 +65,7 @@ internal class ZipArchive(path: File) : Closeable {
         throw error
     }
 
-    /** Writes the content of an entry; no byte more than it declares. */
+    /** Writes the content of an entry, at most as many bytes as it declares. */
     fun extract(entry: Entry, out: OutputStream) {
         if (entry.encrypted) throw IOException("${entry.name} is encrypted")
         val local = read(entry.headerAt, LOCAL_BYTES)
@@ -82,7 +82,7 @@ internal class ZipArchive(path: File) : Closeable {
         when (entry.method) {
             STORED -> copy(entry.packedSize, keep)
             DEFLATED -> inflate(entry, keep)
-            else -> throw IOException("${entry.name} is packed by the unknown method ${entry.method}")
+            else -> throw IOException("${entry.name} is compressed by the unknown method ${entry.method}")
         }
         if (written != entry.size || crc.value != entry.crc) throw IOException("${entry.name} is damaged")
     }
@@ -98,7 +98,7 @@ internal class ZipArchive(path: File) : Closeable {
             count = long.getLong(32)
             start = long.getLong(48)
         }
-        if (count < 0 || count > MOST_ENTRIES || start < 0) throw IOException("its directory cannot be")
+        if (count < 0 || count > MAX_ENTRIES || start < 0) throw IOException("its directory is impossible")
         val found = ArrayList<Entry>()
         var at = start
         repeat(count.toInt()) {
@@ -122,7 +122,7 @@ internal class ZipArchive(path: File) : Closeable {
             if (packed == UINT32) packed = long.next()
             if (headerAt == UINT32) headerAt = long.next()
         }
-        if (minOf(size, packed, headerAt) < 0) throw IOException("its directory cannot be")
+        if (minOf(size, packed, headerAt) < 0) throw IOException("its directory is impossible")
         val mode = if (head.uint16(4) shr 8 == UNIX) (head.uint32(38) shr 16).toInt() else 0
         return Entry(
             name = String(name, Charsets.UTF_8),
@@ -152,7 +152,7 @@ internal class ZipArchive(path: File) : Closeable {
         fun next(): Long = if (buffer.remaining() >= 8) buffer.long else throw IOException("its directory is damaged")
     }
 
-    /** Place and content of the record at the end; a remark may follow it. */
+    /** Position and content of the end record, which a comment may follow. */
     private fun findEnd(): Pair<Long, ByteBuffer> {
         val length = file.length()
         var at = length - END_BYTES

@@ -20,7 +20,7 @@ class BundleTest {
         if (file.isDirectory) Bundle.open(file) else Bundle.unpack(file, File(temporary.root, "opened-${file.name}"))
 
     @Test
-    fun soundBundlesOpen() {
+    fun validBundlesOpen() {
         for (case in Vectors.cases("bundles").filter { it.get("opens").asBoolean }) {
             val bundle = open(File(Vectors.bundles, case.get("file").asString))
             assertEquals(case.get("sha256").asString, bundle.sha256)
@@ -88,7 +88,7 @@ class BundleTest {
     }
 
     @Test
-    fun othersAreRefusedAndLeaveNothing() {
+    fun invalidBundlesAreRefusedAndLeaveNothing() {
         val refused = Vectors.cases("bundles").filter { !it.get("opens").asBoolean }
         for (case in refused) {
             val file = File(Vectors.bundles, case.get("file").asString)
@@ -123,7 +123,7 @@ class BundleTest {
     }
 
     @Test
-    fun damagedJsonIsToldAsSuch() {
+    fun damagedJsonIsReported() {
         val sound = File(Vectors.bundles, "good/bundle.json").readBytes()
         for (at in sound.indices) {
             for (value in listOf(0, '"'.code, '{'.code, '9'.code, 0xff)) {
@@ -137,10 +137,10 @@ class BundleTest {
     }
 
     @Test
-    fun theLimitIsThatOfTheCaller() {
+    fun theCallerSetsTheLimit() {
         val folder = File(temporary.root, "b")
         val error = assertThrows(MobileDetException::class.java) {
-            Bundle.unpack(File(Vectors.bundles, "good.zip"), folder, mostBytes = 5_000)
+            Bundle.unpack(File(Vectors.bundles, "good.zip"), folder, maxBytes = 5_000)
         }
         assertTrue(error.message, "more than 5000 bytes" in error.message)
     }

@@ -19,7 +19,7 @@ class DecodingTest {
             val placement = Placement.of(
                 case.get("height").asInt, case.get("width").asInt, InputSpec(32, 32, "stretch", "mean"),
             )
-            val decode = { placement.toPicture(outputs.detections(ids.size)) }
+            val decode = { placement.toImage(outputs.detections(ids.size)) }
             if (!case.get("sound").asBoolean) {
                 assertThrows(MobileDetException::class.java) { decode() }
                 continue
@@ -34,7 +34,7 @@ class DecodingTest {
     }
 
     @Test
-    fun theGateOpensForWhatIsTheSame() {
+    fun theGateAcceptsMatchingDetections() {
         for (case in Vectors.cases("gate")) {
             val name = case.get("name").asString
             val golden = case.getAsJsonArray("expected").map {

@@ -9,7 +9,7 @@ import org.junit.Test
 
 class GeometryTest {
     @Test
-    fun resizingIsThatOfTheHostToTheBit() {
+    fun resizingEqualsTheHostToTheBit() {
         for (case in Vectors.cases("resize")) {
             val expected = Vectors.image(case.getAsJsonObject("resized"))
             val image = Vectors.image(case.getAsJsonObject("image"))
@@ -19,7 +19,7 @@ class GeometryTest {
     }
 
     @Test
-    fun picturesLieWhereTheyDoOnTheHostAndBoxesWithThem() {
+    fun placementAndBoxesEqualTheHost() {
         for (case in Vectors.cases("placement")) {
             val (inputHeight, inputWidth) = Vectors.ints(case.get("input")).toList()
             val input = input(case, inputHeight, inputWidth)
@@ -28,7 +28,7 @@ class GeometryTest {
             assertEquals(Vectors.ints(case.get("part")).toList(), part)
             val boxes = Vectors.floats(case.get("boxes"))
             val rows = boxes.size / 4
-            val found = placement.toPicture(Detections(boxes, FloatArray(rows), IntArray(rows) { it }))
+            val found = placement.toImage(Detections(boxes, FloatArray(rows), IntArray(rows) { it }))
             assertArrayEquals(Vectors.floats(case.get("in_picture")), found.boxes, 0f)
             val visible = placement.visible(found)
             assertArrayEquals(Vectors.floats(case.get("visible")), visible.boxes, 0f)
@@ -50,7 +50,7 @@ class GeometryTest {
     }
 
     @Test
-    fun picturesPointsAndBoxesTurn() {
+    fun imagesPointsAndBoxesTurn() {
         for (case in Vectors.cases("orientation")) {
             val orientation = Orientation.ofExif(case.get("orientation").asInt)
             val stored = Vectors.image(case.getAsJsonObject("stored"))

@@ -8,7 +8,7 @@ import org.junit.Test
 
 class LatencyTest {
     @Test
-    fun statisticsAreThoseOfTheHost() {
+    fun statisticsEqualTheHost() {
         for (case in Vectors.cases("latency")) {
             val samples = case.getAsJsonArray("samples_ns").map { it.asLong }.toLongArray()
             val stats = LatencyStats.of(samples)
@@ -81,7 +81,7 @@ class LatencyTest {
     }
 
     @Test
-    fun aPacedRunWaitsForItsImageAndMakesUpForNone() {
+    fun aPacedRunWaitsForItsImageAndSkipsMissedOnes() {
         val second = 1_000_000_000L
         val plan = short.copy(fps = 10.0, runs = 6)
         // the second run takes two and a half images
@@ -91,7 +91,7 @@ class LatencyTest {
     }
 
     @Test
-    fun statesAreReadAlongTheWay() {
+    fun statesAreReadDuringTheRuns() {
         val timed = Benchmark(Clock().workload { 100_000_000 }, short.copy(seconds = 3.0, stateSeconds = 1.0)).run()
         assertEquals(4, timed.states.size)
         assertEquals(timed.states.size, timed.stateNs.size)

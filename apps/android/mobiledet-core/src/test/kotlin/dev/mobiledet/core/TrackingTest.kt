@@ -9,7 +9,7 @@ import org.junit.Test
 
 class TrackingTest {
     @Test
-    fun objectsAreFollowedAndCountedAsOnTheHost() {
+    fun objectsAreTrackedAndCountedAsOnTheHost() {
         for (case in Vectors.cases("tracking")) {
             val confident = case.get("confident")
             val settings = settings(case.getAsJsonObject("settings"))

@@ -17,26 +17,27 @@ private const val BUSY_SECONDS = 10L
 private const val COLD_STARTS = 3
 
 /**
- * A device behind the agent protocol, apart from HTTP. Methods may be called by many threads; one at a time computes.
+ * The endpoints of the agent, independent of HTTP. Methods may be called by many threads; one at a time computes.
  *
- * @property folder keeps the bundles.
+ * @param folder folder for the bundles.
+ * @property limits limits of the agent.
  */
 public class Agent(private val device: Device, folder: File, public val limits: Limits = Limits()) : Closeable {
     private val bundles = BundleStore(folder, limits.bundleBytes)
     private val sessions = Sessions(limits, ::release)
     private val starting = Any()
-    private val computing = ReentrantLock() // two runs at a time would spoil each other's times
+    private val computing = ReentrantLock() // concurrent runs would distort each other's times
 
     internal fun info(): JsonObject = Sent.agentInfo(device.program, device.info(), device.accelerators, limits)
 
     internal fun state(): JsonObject = Sent.deviceState(device.state())
 
     internal fun bundle(sha256: String): JsonObject {
-        if (!bundles.holds(sha256)) throw Refusal(404, "unknown_bundle", "no bundle $sha256 is here")
+        if (!bundles.contains(sha256)) throw Refusal(404, "unknown_bundle", "no bundle $sha256 is here")
         return Sent.bundleInfo(sha256)
     }
 
-    /** Also says whether it is new. */
+    /** Stores a bundle; also returns whether it is new. */
     internal fun addBundle(sha256: String, receive: (File) -> Unit): Pair<JsonObject, Boolean> {
         val isNew = bundles.add(sha256, receive)
         return Sent.bundleInfo(sha256) to isNew
@@ -63,29 +64,29 @@ public class Agent(private val device: Device, folder: File, public val limits: 
         }
     }
 
-    /** One line for each image of a batch, in order, each given to [send] as soon as it is known. */
+    /** Sends one line for each image of a batch, in order, as soon as it is known. */
     internal fun images(id: String, batch: ByteArray, applyOrientation: Boolean, send: (JsonObject) -> Unit) {
         val loaded = trusted(id)
         val images = Batches.images(batch)
-        answerEach(loaded, images.size, send) { index ->
+        sendEach(loaded, images.size, send) { index ->
             val range = images[index]
             val started = System.nanoTime()
             val image = try {
                 device.decode(batch.copyOfRange(range.first, range.last + 1), applyOrientation)
             } catch (error: MobileDetException) {
-                return@answerEach Sent.notDecoded(index, error.message.ifEmpty { "it cannot be decoded" })
+                return@sendEach Sent.notDecoded(index, error.message.ifEmpty { "it cannot be decoded" })
             }
-            Sent.found(index, loaded.session.detectUncut(image, started))
+            Sent.found(index, loaded.session.detectUnclipped(image, started))
         }
     }
 
-    /** One line for each input of the model, boxes as fractions. */
+    /** Sends one line for each input of the model, boxes as fractions. */
     internal fun tensor(id: String, batch: ByteArray, send: (JsonObject) -> Unit) {
         val loaded = trusted(id)
         val size = loaded.session.bundle.spec.input
         val count = Batches.tensors(batch.size, size.height, size.width)
         val bytes = batch.size / count
-        answerEach(loaded, count, send) { index ->
+        sendEach(loaded, count, send) { index ->
             val pixels = batch.copyOfRange(index * bytes, (index + 1) * bytes)
             Sent.found(index, loaded.session.detectInput(RgbImage(size.height, size.width, pixels)))
         }
@@ -114,7 +115,7 @@ public class Agent(private val device: Device, folder: File, public val limits: 
         return Sent.jobInfo(job.wait(BUSY_SECONDS.toDouble()))
     }
 
-    /** Ends all work. */
+    /** Closes all sessions and stops all work. */
     override fun close(): Unit = sessions.closeAll()
 
     private fun load(request: SessionRequest): Loaded {
@@ -162,13 +163,13 @@ public class Agent(private val device: Device, folder: File, public val limits: 
     private fun trusted(id: String): Loaded {
         val loaded = sessions.get(id)
         if (!loaded.trusted) {
-            throw Refusal(409, "golden_required", "this session has not passed the golden gate; nothing is run before")
+            throw Refusal(409, "golden_required", "this session has not passed the golden gate; nothing runs before that")
         }
         return loaded
     }
 
-    /** Sends an answer for each of [count] items; what goes wrong in the middle is the last line. */
-    private fun answerEach(loaded: Loaded, count: Int, send: (JsonObject) -> Unit, answer: (Int) -> JsonObject) = inTurn(loaded) {
+    /** Sends an answer for each of [count] items; after an error, the error is the last line. */
+    private fun sendEach(loaded: Loaded, count: Int, send: (JsonObject) -> Unit, answer: (Int) -> JsonObject) = inTurn(loaded) {
         refuseInterrupted()
         for (index in 0 until count) {
             val line = try {
@@ -187,10 +188,10 @@ public class Agent(private val device: Device, folder: File, public val limits: 
         device.interruption()?.let { throw Refusal.of(it) }
     }
 
-    /** Runs [work] while nothing else computes; refused when that takes too long, or when the session is closed meanwhile. */
+    /** Runs [work] while nothing else computes; refuses if the wait is too long or the session is closed meanwhile. */
     private fun <T> inTurn(loaded: Loaded? = null, work: () -> T): T {
         if (!computing.tryLock(BUSY_SECONDS, TimeUnit.SECONDS)) {
-            throw Refusal(409, "busy", "the device is at other work; try again later")
+            throw Refusal(409, "busy", "the device is busy with other work; try again later")
         }
         try {
             loaded?.let { sessions.get(it.id) }
@@ -200,7 +201,7 @@ public class Agent(private val device: Device, folder: File, public val limits: 
         }
     }
 
-    /** Frees a closed session as soon as nothing computes. */
+    /** Releases a closed session as soon as nothing computes. */
     private fun release(loaded: Loaded) {
         thread(name = "mobiledet-release", isDaemon = true) {
             loaded.job?.wait(Double.MAX_VALUE / 1e6)

@@ -19,20 +19,20 @@ import java.util.logging.Level
 import java.util.logging.Logger
 import kotlin.concurrent.thread
 
-private const val SHORTEST_TOKEN = 16
+private const val MIN_TOKEN_LENGTH = 16
 private const val JSON_BODY_BYTES = 64L shl 10
 private const val SOCKET_MILLISECONDS = 60_000
-private const val MOST_CONNECTIONS = 16
-private const val STRANGER_NS = 5_000_000_000 // to show the token
-private const val LOOK_MILLISECONDS = 250L
+private const val MAX_CONNECTIONS = 16
+private const val AUTHENTICATION_NS = 5_000_000_000 // time limit for authentication
+private const val POLL_MILLISECONDS = 250L
 private const val TOKEN_BYTES = 18
 private val NUMBER = Regex("\\d{1,9}(\\.\\d{1,9})?")
 
 /**
- * Serves an agent over HTTP to whoever knows the token, on 127.0.0.1 alone.
+ * Serves an agent over HTTP to clients that know the token, on 127.0.0.1 only.
  *
- * @param port 0 takes a free one, see [port].
- * @throws IllegalArgumentException the token is shorter than 16 characters or holds others than visible ASCII.
+ * @param port port to listen on; 0 chooses a free one.
+ * @throws IllegalArgumentException the token is shorter than 16 characters or contains other than visible ASCII characters.
  * @throws java.io.IOException the port is in use.
  */
 public class AgentServer(private val agent: Agent, token: String, port: Int = 0) : Closeable {
@@ -43,24 +43,24 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
     private val expected: ByteArray
     private val socket = ServerSocket()
     private val open = Collections.synchronizedSet(HashSet<HttpConnection>())
-    private val places = Semaphore(MOST_CONNECTIONS)
+    private val slots = Semaphore(MAX_CONNECTIONS)
 
-    /** Where it listens. */
+    /** The port on which it listens. */
     public val port: Int
 
     init {
-        require(token.length >= SHORTEST_TOKEN && token.all { it in '!'..'~' }) {
-            "the token must have at least $SHORTEST_TOKEN ASCII characters, without spaces"
+        require(token.length >= MIN_TOKEN_LENGTH && token.all { it in '!'..'~' }) {
+            "the token must have at least $MIN_TOKEN_LENGTH ASCII characters, without spaces"
         }
         expected = "Bearer $token".toByteArray()
         socket.reuseAddress = true
         socket.bind(InetSocketAddress(InetAddress.getByAddress(byteArrayOf(127, 0, 0, 1)), port))
         this.port = socket.localPort
         thread(name = "mobiledet-agent", isDaemon = true) { accept() }
-        thread(name = "mobiledet-doorkeeper", isDaemon = true) { watch() }
+        thread(name = "mobiledet-watchdog", isDaemon = true) { watch() }
     }
 
-    /** Stops listening, cuts all connections and ends all work. */
+    /** Stops listening, closes all connections and stops all work. */
     override fun close() {
         socket.close()
         connections().forEach { it.close() }
@@ -69,11 +69,11 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
 
     private fun connections() = synchronized(open) { open.toList() }
 
-    /** Breaks off whoever does not show the token in seconds, or does not read. */
+    /** Drops connections that do not authenticate in time or do not read their replies. */
     private fun watch() {
         while (!socket.isClosed) {
-            connections().filter { it.strangeNs() > STRANGER_NS || it.isStuck() }.forEach { it.close() }
-            Thread.sleep(LOOK_MILLISECONDS)
+            connections().filter { it.unauthenticatedNs() > AUTHENTICATION_NS || it.isStuck() }.forEach { it.close() }
+            Thread.sleep(POLL_MILLISECONDS)
         }
     }
 
@@ -82,19 +82,19 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
             val client = try {
                 socket.accept()
             } catch (_: IOException) {
-                Thread.sleep(LOOK_MILLISECONDS) // the system may have no more connections just now
+                Thread.sleep(POLL_MILLISECONDS) // the system may be out of connections for the moment
                 continue
             }
-            if (!places.tryAcquire()) { // whoever has been without the token longest makes room
-                connections().filter { !it.isKnown }.maxByOrNull { it.strangeNs() }?.close()
-                places.acquire()
+            if (!slots.tryAcquire()) { // drop the oldest unauthenticated connection
+                connections().filter { !it.isAuthenticated }.maxByOrNull { it.unauthenticatedNs() }?.close()
+                slots.acquire()
             }
             thread(name = "mobiledet-connection", isDaemon = true) {
                 try {
                     client.use { serve(it) }
-                } catch (_: IOException) { // the host has gone
+                } catch (_: IOException) { // the host has disconnected
                 } finally {
-                    places.release()
+                    slots.release()
                 }
             }
         }
@@ -117,7 +117,7 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
         }
     }
 
-    /** Lets a client that is still sending read the refusal: to close at once would reset the connection under it. */
+    /** Lets a client that is still sending read the refusal; closing at once would reset its connection. */
     private fun finish(client: Socket) {
         client.soTimeout = 1_000
         client.shutdownOutput()
@@ -130,11 +130,11 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
 
     private fun answer(connection: HttpConnection, request: HttpRequest) {
         try {
-            if (request.all("content-length").size > 1) throw Refusal.badRequest("Content-Length stands there more than once")
-            if (!request.isSound) throw Refusal.badRequest("the head of the request is no HTTP/1.1")
+            if (request.all("content-length").size > 1) throw Refusal.badRequest("Content-Length is given more than once")
+            if (!request.isValid) throw Refusal.badRequest("the head of the request is not HTTP/1.1")
             Gatekeeper.refuseForeign(request.all("host"), request.all("origin"))
-            refuseStranger(request)
-            connection.isKnown = true
+            checkToken(request)
+            connection.isAuthenticated = true
             route(connection, request)
         } catch (refusal: Refusal) {
             connection.reply(request, refusal.status, json(Sent.error(refusal)))
@@ -142,7 +142,7 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
             throw error
         } catch (error: Throwable) {
             if (error is IOException && isConnectionLost(error)) throw error
-            // lines that end without their end tell the host that something is wrong
+            // a chunked reply without its end tells the host that something is wrong
             if (connection.isStreaming) throw IOException(error)
             LOGGER.log(Level.SEVERE, "${request.method} ${request.path}", error)
             val refusal = refusalOf(error)
@@ -158,7 +158,7 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
         else -> Refusal(500, "internal", "the agent failed: ${error.javaClass.simpleName}")
     }
 
-    private fun refuseStranger(request: HttpRequest) {
+    private fun checkToken(request: HttpRequest) {
         val given = request.header("authorization").toByteArray(Charsets.ISO_8859_1)
         if (!MessageDigest.isEqual(given, expected)) throw Refusal(401, "unauthorized", "the token is missing or wrong")
     }
@@ -207,15 +207,15 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
         try {
             return decode(content)
         } catch (error: IllegalArgumentException) {
-            throw Refusal.badRequest("the body is no such message: ${error.message}")
+            throw Refusal.badRequest("the body is not a valid message: ${error.message}")
         }
     }
 
-    /** A number of the query up to [most]; 0 where it is missing. */
-    private fun option(exchange: Exchange, name: String, most: Double): Double {
+    /** A number in the query, at most [max]; 0 if it is missing. */
+    private fun option(exchange: Exchange, name: String, max: Double): Double {
         val text = exchange.request.query[name] ?: return 0.0
-        return text.takeIf { NUMBER.matches(it) }?.toDouble()?.takeIf { it <= most }
-            ?: throw Refusal.badRequest("$name='${text.take(40)}' is not a number that it may be")
+        return text.takeIf { NUMBER.matches(it) }?.toDouble()?.takeIf { it <= max }
+            ?: throw Refusal.badRequest("$name='${text.take(40)}' is not a valid number")
     }
 
     public companion object {
@@ -242,7 +242,7 @@ public class AgentServer(private val agent: Agent, token: String, port: Int = 0)
 
         private fun json(message: JsonObject): ByteArray = message.toString().toByteArray()
 
-        /** A new token for one start of an agent. */
+        /** Generates a random token for an agent. */
         @JvmStatic
         public fun newToken(): String {
             val bytes = ByteArray(TOKEN_BYTES).also { SecureRandom().nextBytes(it) }

@@ -10,9 +10,11 @@ import java.util.UUID
 private val CHECKSUM = Regex("[0-9a-f]{64}")
 
 /**
- * The bundles that an agent was given, each an unpacked folder named by its checksum; [limitBytes] is of one, unpacked.
+ * The bundles uploaded to an agent, each an unpacked folder named by its checksum; [limitBytes] limits the unpacked size of
+ * one bundle.
  *
- * A bundle that is removed while sessions run it is gone for all others at once, its files when the last one closes it.
+ * A bundle that is removed while sessions use it is no longer available to new ones; its files are deleted when the last
+ * session closes it.
  */
 internal class BundleStore(private val folder: File, private val limitBytes: Long) {
     private val users = HashMap<String, Int>()
@@ -20,14 +22,14 @@ internal class BundleStore(private val folder: File, private val limitBytes: Lon
 
     init {
         folder.mkdirs()
-        // what an agent that was killed left behind
+        // leftovers of an agent that was killed
         folder.listFiles().orEmpty().filter { it.name.startsWith(".") }.forEach { it.deleteRecursively() }
     }
 
     @Synchronized
-    fun holds(sha256: String): Boolean = path(sha256).exists() && sha256 !in removed
+    fun contains(sha256: String): Boolean = path(sha256).exists() && sha256 !in removed
 
-    /** Keeps a zipped bundle, whole or not at all; [receive] writes the zip. Says whether it is new. */
+    /** Stores a zipped bundle atomically; [receive] writes the zip. Returns whether it is new. */
     fun add(sha256: String, receive: (File) -> Unit): Boolean {
         val path = path(sha256)
         val work = ".${UUID.randomUUID()}"
@@ -35,7 +37,7 @@ internal class BundleStore(private val folder: File, private val limitBytes: Lon
         val unpacked = File(folder, work)
         try {
             receive(zip)
-            refuseWithoutRoom(zip)
+            checkFreeSpace(zip)
             val bundle = try {
                 Bundle.unpack(zip, unpacked, limitBytes)
             } catch (error: MobileDetException) {
@@ -45,7 +47,7 @@ internal class BundleStore(private val folder: File, private val limitBytes: Lon
             if (bundle.sha256 != sha256) throw bad("the bundle's checksum is ${bundle.sha256}, not $sha256")
             synchronized(this) {
                 if (path.exists()) return removed.remove(sha256)
-                if (!unpacked.renameTo(path)) throw Refusal(507, "no_space", "the bundle cannot be kept on the device")
+                if (!unpacked.renameTo(path)) throw Refusal(507, "no_space", "the bundle cannot be stored on the device")
                 return true
             }
         } finally {
@@ -54,10 +56,10 @@ internal class BundleStore(private val folder: File, private val limitBytes: Lon
         }
     }
 
-    /** The bundle of this checksum, verified anew; [close] says that it is not needed any more. */
+    /** The bundle with this checksum, verified again; [close] must be called when it is no longer needed. */
     fun open(sha256: String): Bundle {
         synchronized(this) {
-            if (!holds(sha256)) throw Refusal(404, "unknown_bundle", "no bundle $sha256 is here; upload it first")
+            if (!contains(sha256)) throw Refusal(404, "unknown_bundle", "no bundle $sha256 is here; upload it first")
             users[sha256] = (users[sha256] ?: 0) + 1
         }
         try {
@@ -75,17 +77,17 @@ internal class BundleStore(private val folder: File, private val limitBytes: Lon
         if (left == 0 && removed.remove(sha256)) path(sha256).deleteRecursively()
     }
 
-    /** Forgets a bundle. */
+    /** Removes a bundle. */
     @Synchronized
     fun remove(sha256: String) {
-        if (!holds(sha256)) throw Refusal(404, "unknown_bundle", "no bundle $sha256 is here")
+        if (!contains(sha256)) throw Refusal(404, "unknown_bundle", "no bundle $sha256 is here")
         if (sha256 in users) removed += sha256 else path(sha256).deleteRecursively()
     }
 
-    private fun refuseWithoutRoom(zip: File) {
+    private fun checkFreeSpace(zip: File) {
         val bytes = try {
             ZipArchive(zip).use { archive -> archive.entries.map { it.size }.filter { it <= limitBytes }.sum() }
-        } catch (_: IOException) { // unpacking tells what is wrong with it
+        } catch (_: IOException) { // unpacking reports what is wrong with it
             return
         }
         if (bytes in folder.usableSpace + 1..limitBytes) {

@@ -7,10 +7,10 @@ import java.io.EOFException
 import java.io.FilterOutputStream
 import java.net.Socket
 
-private const val MOST_LINE_BYTES = 8 shl 10
-private const val MOST_HEADERS = 100
+private const val MAX_LINE_BYTES = 8 shl 10
+private const val MAX_HEADERS = 100
 private const val BLOCK_BYTES = 1 shl 16
-private const val SEND_NS = 5_000_000_000 // for a client that does not read: the device would wait for it
+private const val SEND_NS = 5_000_000_000 // time limit for a client that does not read its reply
 private val REASONS = mapOf(
     100 to "Continue", 200 to "OK", 201 to "Created", 202 to "Accepted", 204 to "No Content", 400 to "Bad Request",
     401 to "Unauthorized", 403 to "Forbidden", 404 to "Not Found", 405 to "Method Not Allowed", 409 to "Conflict",
@@ -18,32 +18,32 @@ private val REASONS = mapOf(
     429 to "Too Many Requests", 500 to "Internal Server Error", 503 to "Service Unavailable", 507 to "Insufficient Storage",
 )
 
-/** The head of a request; header names in lower case. [isSound] is false where it cannot be understood. */
+/** The head of a request, header names in lower case. [isValid] is false if it is malformed. */
 internal class HttpRequest(
     val method: String,
     val path: String,
     val query: Map<String, String>,
     val headers: Map<String, List<String>>,
-    val isSound: Boolean = true,
+    val isValid: Boolean = true,
 ) {
-    /** The value of a header; empty when it is missing or stands there more than once. */
+    /** The value of a header; empty if it is missing or repeated. */
     fun header(name: String): String = all(name).singleOrNull().orEmpty()
 
     fun all(name: String): List<String> = headers[name].orEmpty()
 }
 
-/** One connection: HTTP/1.1 as far as apps/PROTOCOL.md needs it. Methods throw IOException when the other side has gone. */
+/** An HTTP/1.1 connection, as far as apps/PROTOCOL.md needs it. Methods throw IOException if the peer has disconnected. */
 internal class HttpConnection(private val socket: Socket) : Closeable {
     private val input = BufferedInputStream(socket.getInputStream(), BLOCK_BYTES)
-    private val output = BufferedOutputStream(Sending(), BLOCK_BYTES)
+    private val output = BufferedOutputStream(TimedOutput(), BLOCK_BYTES)
     private val since = System.nanoTime()
 
     @Volatile private var sendingSince: Long? = null
 
-    /** Whether it has shown the token. */
-    @Volatile var isKnown: Boolean = false
+    /** Whether the client has sent the token. */
+    @Volatile var isAuthenticated: Boolean = false
 
-    // bytes of the body that nobody has read; -1 where its length is unknown
+    // unread bytes of the body; -1 if its length is unknown
     private var unread = 0L
     private var awaitsContinue = false
     private var streaming = false
@@ -52,35 +52,35 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
     var keepsAlive = true
         private set
 
-    /** Whether a reply has begun that was not brought to its end. */
+    /** Whether a reply has begun but is not complete. */
     val isStreaming: Boolean get() = streaming
 
-    /** For how long it has been without the token; 0 when it has shown it. */
-    fun strangeNs(): Long = if (isKnown) 0 else System.nanoTime() - since
+    /** Time without authentication; 0 if it has authenticated. */
+    fun unauthenticatedNs(): Long = if (isAuthenticated) 0 else System.nanoTime() - since
 
-    /** Whether the other side takes nothing of what is sent. */
+    /** Whether the peer does not read what is sent. */
     fun isStuck(): Boolean = sendingSince?.let { System.nanoTime() - it > SEND_NS } ?: false
 
     override fun close() = socket.close()
 
-    /** The next request, or null when the other side has closed the connection. */
+    /** The next request; null if the peer has closed the connection. */
     fun next(): HttpRequest? {
         var line = readLine() ?: return null
         while (line.isEmpty()) line = readLine() ?: return null
         val headers = HashMap<String, MutableList<String>>()
         var count = 0
-        var isSound = true
+        var isValid = true
         while (true) {
             val header = readLine() ?: throw EOFException("the head of a request ended early")
             if (header.isEmpty()) break
             val name = header.substringBefore(':', "").lowercase()
-            // two lengths, or a name with a space before the colon, are how requests are smuggled
-            if (name.isEmpty() || name.any { it <= ' ' } || (name in headers && name == "content-length")) isSound = false
+            // two lengths, or a space before the colon, are signs of request smuggling
+            if (name.isEmpty() || name.any { it <= ' ' } || (name in headers && name == "content-length")) isValid = false
             headers.getOrPut(name) { ArrayList(1) } += header.substringAfter(':').trim()
-            if (++count > MOST_HEADERS) throw EOFException("the head of a request is too long")
+            if (++count > MAX_HEADERS) throw EOFException("the head of a request is too long")
         }
         val words = line.split(' ')
-        if (words.size != 3 || !words[2].startsWith("HTTP/1.")) isSound = false
+        if (words.size != 3 || !words[2].startsWith("HTTP/1.")) isValid = false
         val target = words.getOrElse(1) { "" }
         val length = headers["content-length"]?.singleOrNull()
         unread = when {
@@ -89,17 +89,17 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
             else -> length?.takeIf { LENGTH.matches(it) }?.toLong() ?: -1
         }
         awaitsContinue = headers["expect"]?.singleOrNull().equals("100-continue", ignoreCase = true)
-        keepsAlive = isSound && words[2] == "HTTP/1.1" && !headers["connection"]?.singleOrNull().equals("close", ignoreCase = true)
+        keepsAlive = isValid && words[2] == "HTTP/1.1" && !headers["connection"]?.singleOrNull().equals("close", ignoreCase = true)
         streaming = false
-        return HttpRequest(words[0], target.substringBefore('?'), query(target.substringAfter('?', "")), headers, isSound)
+        return HttpRequest(words[0], target.substringBefore('?'), query(target.substringAfter('?', "")), headers, isValid)
     }
 
-    /** Gives the body to [use], block by block; refuses one without a length or above [limit] before it is read. */
+    /** Passes the body to [use] block by block; refuses a body without a length or above [limit] before reading it. */
     fun readBody(request: HttpRequest, limit: Long, use: (ByteArray, Int) -> Unit) {
         if (unread < 0 || "content-length" !in request.headers) {
             throw Refusal(411, "length_required", "Content-Length is missing, or not alone")
         }
-        if (unread > limit) throw Refusal(413, "too_large", "a body of $unread bytes is too large, $limit are taken")
+        if (unread > limit) throw Refusal(413, "too_large", "a body of $unread bytes is too large; the limit is $limit")
         if (awaitsContinue) writeHead(100, emptyMap())
         val block = ByteArray(BLOCK_BYTES)
         while (unread > 0) {
@@ -110,7 +110,7 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
         }
     }
 
-    /** The whole body in memory. */
+    /** Reads the whole body into memory. */
     fun readBody(request: HttpRequest, limit: Long): ByteArray {
         var content = ByteArray(0)
         var filled = 0
@@ -122,9 +122,9 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
         return content
     }
 
-    /** A whole reply; without [content] it has none. */
+    /** Sends a complete reply; without [content] it has no body. */
     fun reply(request: HttpRequest, status: Int, content: ByteArray?) {
-        // a body that nobody has read would be taken for the next request
+        // an unread body would be taken for the next request
         if (unread != 0L) keepsAlive = false
         val headers = LinkedHashMap<String, String>()
         if (content != null) headers["Content-Type"] = "application/json"
@@ -135,7 +135,7 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
         output.flush()
     }
 
-    /** A line of a reply whose length is not known before. */
+    /** Sends a line of a chunked reply; the first one begins it. */
     fun sendLine(line: ByteArray) {
         if (!streaming) {
             streaming = true
@@ -147,7 +147,7 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
         output.flush()
     }
 
-    /** The end of such a reply. */
+    /** Ends a chunked reply. */
     fun endLines() {
         output.write("0\r\n\r\n".toByteArray())
         output.flush()
@@ -160,14 +160,14 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
         if (status == 100) output.flush()
     }
 
-    /** Up to the end of the line; null at the end of the stream. */
+    /** Reads a line; null at the end of the stream. */
     private fun readLine(): String? {
         val line = StringBuilder()
         while (true) {
             val byte = input.read()
             if (byte < 0) return if (line.isEmpty()) null else throw EOFException("the head of a request ended early")
             if (byte == '\n'.code) return line.toString().removeSuffix("\r")
-            if (line.length >= MOST_LINE_BYTES) throw EOFException("the head of a request is too long")
+            if (line.length >= MAX_LINE_BYTES) throw EOFException("the head of a request is too long")
             line.append(byte.toChar())
         }
     }
@@ -175,8 +175,8 @@ internal class HttpConnection(private val socket: Socket) : Closeable {
     private fun query(text: String): Map<String, String> =
         text.split('&').filter { it.isNotEmpty() }.associate { it.substringBefore('=') to it.substringAfter('=', "") }
 
-    /** Knows how long a write has been waiting, for which Java's sockets have no limit. */
-    private inner class Sending : FilterOutputStream(socket.getOutputStream()) {
+    /** Records when a write began, because Java's sockets have no time limit for writing. */
+    private inner class TimedOutput : FilterOutputStream(socket.getOutputStream()) {
         override fun write(content: ByteArray, start: Int, count: Int) {
             sendingSince = System.nanoTime()
             try {

@@ -6,7 +6,7 @@ import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 import kotlin.concurrent.thread
 
-/** A benchmark in a thread of its own, started at once; [measure] calls its argument between two runs. */
+/** A benchmark in its own thread, started immediately; [measure] calls its argument between runs. */
 internal class Job(val request: BenchRequest, private val measure: (betweenRuns: () -> Unit) -> BenchmarkSamples) {
     private class Cancelled : Exception()
 
@@ -15,7 +15,7 @@ internal class Job(val request: BenchRequest, private val measure: (betweenRuns:
     @Volatile
     private var cancelled = false
 
-    /** How it stands. */
+    /** The current status. */
     @Volatile
     var info = JobInfo(UUID.randomUUID().toString(), JobStatus.RUNNING)
         private set
@@ -24,13 +24,13 @@ internal class Job(val request: BenchRequest, private val measure: (betweenRuns:
         thread(name = "mobiledet-job", isDaemon = true) { run() }
     }
 
-    /** How it stands when it has ended, or after so long. */
+    /** Waits until the job has ended, at most [seconds]; returns its status. */
     fun wait(seconds: Double): JobInfo {
         ended.await((seconds * 1000).toLong(), TimeUnit.MILLISECONDS)
         return info
     }
 
-    /** Has it end before its next run. */
+    /** Stops the job before its next run. */
     fun cancel() {
         cancelled = true
     }
@@ -44,7 +44,7 @@ internal class Job(val request: BenchRequest, private val measure: (betweenRuns:
             JobInfo(info.id, JobStatus.FAILED, error = refusal)
         } catch (error: MobileDetException) {
             JobInfo(info.id, JobStatus.FAILED, error = Refusal(422, "refused", error.message))
-        } catch (error: Throwable) { // also out of memory: the host must learn of it
+        } catch (error: Throwable) { // also out of memory: it must be reported to the host
             val message = "the benchmark failed: ${error.javaClass.simpleName}: ${error.message.orEmpty()}"
             JobInfo(info.id, JobStatus.FAILED, error = Refusal(500, "internal", message))
         }

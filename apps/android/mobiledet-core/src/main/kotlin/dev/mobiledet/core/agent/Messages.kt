@@ -11,23 +11,23 @@ import dev.mobiledet.core.DeviceInfo
 import dev.mobiledet.core.DeviceState
 import dev.mobiledet.core.Execution
 import dev.mobiledet.core.Fields
-import dev.mobiledet.core.Found
 import dev.mobiledet.core.GoldenReport
 import dev.mobiledet.core.Json
 import dev.mobiledet.core.StageTimes
+import dev.mobiledet.core.TimedDetections
 import dev.mobiledet.core.TimedRuns
 
-/** The version of apps/PROTOCOL.md that this package speaks. */
+/** The version of apps/PROTOCOL.md that this package implements. */
 public const val PROTOCOL: Int = 1
 
-// bounds of what a request may ask for, as in apps/protocol/messages.schema.json
+// valid ranges of requests, as in apps/protocol/messages.schema.json
 private val KEY_LENGTHS = 1..200
 private val THREADS = 0..512
-private const val MOST_RUNS = 10_000_000
+private const val MAX_RUNS = 10_000_000
 private val SECONDS = 0.0..86_400.0
 private val FPS = 0.0..1000.0
 
-/** What an agent takes at most; see apps/PROTOCOL.md. */
+/** Limits of an agent; see apps/PROTOCOL.md. */
 public data class Limits(
     val bodyBytes: Long = 256_000_000,
     val bundleBytes: Long = 1L shl 30,
@@ -36,7 +36,7 @@ public data class Limits(
     val waitSeconds: Int = 30,
 )
 
-/** Asks for a model file to be loaded; a request with the [key] of an open session gets that session. */
+/** Request to load a model file; a request with the [key] of an open session gets that session. */
 internal data class SessionRequest(
     val key: String,
     val bundle: String,
@@ -45,16 +45,16 @@ internal data class SessionRequest(
     val threads: Int,
 )
 
-/** Asks for a measurement; a request with the [key] of the session's job gets that job. */
+/** Request for a benchmark; a request with the [key] of the session's job gets that job. */
 internal data class BenchRequest(val key: String, val plan: BenchmarkPlan)
 
-/** How a job stands. */
+/** Status of a job. */
 internal enum class JobStatus { RUNNING, DONE, FAILED, CANCELLED }
 
-/** What a benchmark gave. */
+/** Results of a benchmark. */
 internal class BenchmarkSamples(val timed: TimedRuns, val coldStarts: List<ColdStart>)
 
-/** A benchmark as the host sees it. */
+/** A benchmark as reported to the host. */
 internal class JobInfo(
     val id: String,
     val status: JobStatus,
@@ -62,7 +62,7 @@ internal class JobInfo(
     val error: Refusal? = null,
 )
 
-/** Messages that an agent receives, checked field by field. Throws [IllegalArgumentException] when [content] is none. */
+/** Parses messages that an agent receives. Throws [IllegalArgumentException] if [content] is not such a message. */
 internal object Received {
     fun sessionRequest(content: ByteArray): SessionRequest {
         val fields = Fields(Json.parse(content)).exactly("key", "bundle", "file", "accelerator", "threads")
@@ -80,10 +80,10 @@ internal object Received {
         return BenchRequest(
             fields.text("key", KEY_LENGTHS),
             BenchmarkPlan(
-                warmupRuns = plan.int("warmup_runs", 0..MOST_RUNS),
+                warmupRuns = plan.int("warmup_runs", 0..MAX_RUNS),
                 warmupSeconds = plan.number("warmup_seconds", SECONDS),
                 warmupLimitSeconds = plan.number("warmup_limit_seconds", SECONDS),
-                runs = plan.int("runs", 1..MOST_RUNS),
+                runs = plan.int("runs", 1..MAX_RUNS),
                 seconds = plan.number("seconds", SECONDS),
                 fps = plan.number("fps", FPS),
                 stateSeconds = plan.number("state_seconds", SECONDS),
@@ -92,7 +92,7 @@ internal object Received {
     }
 }
 
-/** Messages that an agent sends, as JSON. */
+/** Builds messages that an agent sends, as JSON. */
 internal object Sent {
     fun agentInfo(program: String, device: DeviceInfo, accelerators: List<String>, limits: Limits) = message(
         "protocol" to json(PROTOCOL),
@@ -141,7 +141,7 @@ internal object Sent {
         "largest_score_difference" to json(report.largestScoreDifference),
     )
 
-    fun found(index: Int, found: Found) = foundLine(
+    fun found(index: Int, found: TimedDetections) = foundLine(
         index, found.height, found.width,
         list((0 until found.detections.size).map { it * 4 }) { at ->
             list(found.detections.boxes.slice(at until at + 4), ::json)

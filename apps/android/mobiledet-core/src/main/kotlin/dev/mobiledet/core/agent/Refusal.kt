@@ -3,7 +3,7 @@ package dev.mobiledet.core.agent
 import dev.mobiledet.core.Interruption
 import java.io.IOException
 
-/** The reply to a request that cannot be served: status of HTTP, [code] of apps/PROTOCOL.md, one line for a person. */
+/** The reply to a request that cannot be served: HTTP [status], [code] of apps/PROTOCOL.md, and one line of text. */
 internal class Refusal(val status: Int, val code: String, message: String) :
     Exception(message.split(Regex("\\s+")).joinToString(" ").trim()) {
     override val message: String get() = super.message!!
@@ -15,6 +15,6 @@ internal class Refusal(val status: Int, val code: String, message: String) :
     }
 }
 
-/** Whether the storage has no room; Java tells it only in words. */
+/** Whether the storage is full; Java reports it only in the message. */
 internal val Throwable.isStorageFull: Boolean
     get() = this is IOException && message.orEmpty().let { "ENOSPC" in it || "No space left" in it }

@@ -5,7 +5,7 @@ import dev.mobiledet.core.DetectorSession
 import dev.mobiledet.core.DeviceInfo
 import java.util.UUID
 
-/** A model file in memory; [trusted] once it has passed the golden gate. */
+/** A model file in memory; [trusted] says whether it has passed the golden gate. */
 internal class Loaded(val request: SessionRequest, val session: DetectorSession, val device: DeviceInfo) {
     val id: String = UUID.randomUUID().toString()
 
@@ -23,18 +23,18 @@ internal class Loaded(val request: SessionRequest, val session: DetectorSession,
     val info: JsonObject get() = Sent.sessionInfo(id, session.bundle.sha256, device, session.execution)
 }
 
-/** The open sessions, at most so many; [release] frees what one has loaded, and may wait for its work to end. */
+/** The open sessions, with a limit on their number; [release] frees a closed session and may wait for its work to end. */
 internal class Sessions(private val limits: Limits, private val release: (Loaded) -> Unit) {
     private val open = LinkedHashMap<String, Loaded>()
-    private val opening = Any() // while loading too, or two of the same key could be opened
+    private val opening = Any() // also held while loading, or two sessions with the same key could be opened
 
-    /** The session of this request: the one that has its key, or the one that [load] makes. */
+    /** The session for a request: an open one with the same key, or a new one from [load]. */
     fun open(request: SessionRequest, load: () -> Loaded): Loaded = synchronized(opening) {
         all().firstOrNull { it.request.key == request.key }?.let { loaded ->
             if (loaded.request != request) throw Refusal(409, "key_reused", "this key belongs to another session")
             return loaded
         }
-        makeRoom()
+        closeIdle()
         load().also { loaded -> synchronized(open) { open[loaded.id] = loaded } }
     }
 
@@ -65,12 +65,12 @@ internal class Sessions(private val limits: Limits, private val release: (Loaded
 
     private fun all(): List<Loaded> = synchronized(open) { open.values.toList() }
 
-    private fun makeRoom() {
+    private fun closeIdle() {
         val loaded = all()
         if (loaded.size < limits.sessions) return
         val oldest = loaded.filter { !it.measures }.minByOrNull { it.usedNs }
         if (oldest == null || System.nanoTime() - oldest.usedNs < limits.idleSeconds * 1_000_000_000L) {
-            throw Refusal(429, "too_many_sessions", "${loaded.size} sessions are open, no more are taken; close one")
+            throw Refusal(429, "too_many_sessions", "${loaded.size} sessions are open, which is the limit; close one")
         }
         close(oldest.id)
     }

@@ -110,7 +110,7 @@ class AgentTest {
     }
 
     @Test
-    fun whatIsNoPictureIsToldInItsLine() {
+    fun undecodableImagesAreReportedInTheirLine() {
         val reply = send("POST", "${trustedSession()}/images", batch("no picture".toByteArray(), ByteArray(0)))
         assertEquals(listOf(0, 1), reply.lines.map { it.get("index").asInt })
         reply.lines.forEach { line ->
@@ -132,7 +132,7 @@ class AgentTest {
     }
 
     @Test
-    fun zerosFailTheGateAndLoseItsTrust() {
+    fun zerosFailTheGateAndEndTheTrust() {
         val session = trustedSession()
         device.givesZeros = true
         assertEquals("golden_failed", send("POST", "$session/golden").code)
@@ -197,7 +197,7 @@ class AgentTest {
     }
 
     @Test
-    fun noMoreSessionsThanThePhoneHolds() {
+    fun sessionsAreLimited() {
         openSession()
         openSession()
         val request = """{"key":"third","bundle":"$sha256","file":"float32","accelerator":"auto","threads":1}"""
@@ -229,7 +229,7 @@ class AgentTest {
     }
 
     @Test
-    fun bodiesWithoutASoundLengthAreRefusedUnread() {
+    fun bodiesWithoutAValidLengthAreRefusedUnread() {
         val head = "POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $TOKEN\r\n"
         for ((headers, status) in mapOf(
             "" to 411, "Transfer-Encoding: chunked\r\n" to 411, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" to 411,
@@ -266,7 +266,7 @@ class AgentTest {
     }
 
     @Test
-    fun nonsenseOnTheWireHarmsNobody() {
+    fun malformedRequestsDoNoHarm() {
         for (nonsense in listOf("", "\r\n", "GET\r\n\r\n", "\u0000".repeat(100), "GET / HTTP/1.1\r\n" + "A: b\r\n".repeat(200), "x".repeat(20_000))) {
             Client(server.port).use { it.sendRaw(nonsense.toByteArray()) }
         }

@@ -17,7 +17,7 @@ class GatekeeperTest {
         assertThrows("$hosts $origins", Refusal::class.java) { Gatekeeper.refuseForeign(hosts, origins) }
 
     @Test
-    fun addressesAndLocalhostAreOurs() {
+    fun addressesAndLocalhostAreAccepted() {
         for (host in listOf("127.0.0.1", "127.0.0.1:80", "localhost:1", "LocalHost.", "localhost.:8", "[::1]:80", "10.0.0.7", "localhost:")) {
             Gatekeeper.refuseForeign(listOf(host), emptyList())
             Gatekeeper.refuseForeign(listOf(host), listOf("http://$host"))
@@ -25,7 +25,7 @@ class GatekeeperTest {
     }
 
     @Test
-    fun aPageWhoseNameLeadsHereIsRefused() {
+    fun dnsRebindingIsRefused() {
         for (host in listOf(
             "evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "", "a@localhost", "1.2.3",
             "1.2.3.4.5", "256.0.0.1", "localhost:65536", "localhost:x", "localhost/", "[evil.example]", "localhost..", ":80",
@@ -45,7 +45,7 @@ class GatekeeperTest {
     }
 
     @Test
-    fun theServerAsksBeforeItLooksAtTheToken() {
+    fun hostAndOriginAreCheckedBeforeTheToken() {
         val agent = Agent(ReplayDevice(File(Vectors.folder, "recordings.json")), temporary.root)
         AgentServer(agent, TOKEN).use { server ->
             for (token in listOf(TOKEN, "wrong")) {
@@ -64,7 +64,7 @@ class GatekeeperTest {
     }
 
     @Test
-    fun strangersMakeRoomAndAreShownOut() {
+    fun unauthenticatedConnectionsAreDropped() {
         val agent = Agent(ReplayDevice(File(Vectors.folder, "recordings.json")), temporary.root)
         AgentServer(agent, TOKEN).use { server ->
             val idle = List(40) { Client(server.port) }

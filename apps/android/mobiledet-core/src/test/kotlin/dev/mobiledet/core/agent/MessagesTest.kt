@@ -7,7 +7,7 @@ import org.junit.Test
 
 class MessagesTest {
     @Test
-    fun requestsAreTakenExactlyWhenTheyAreValid() {
+    fun requestsAreAcceptedOnlyIfValid() {
         val readers = mapOf<String, (ByteArray) -> Any>(
             "SessionRequest" to Received::sessionRequest, "BenchRequest" to Received::benchRequest,
         )

@@ -73,7 +73,7 @@ internal class ReplayDevice(recordings: File) : Device {
             ImageIO.read(file.inputStream())
         } catch (error: IOException) {
             throw MobileDetException("it cannot be decoded: ${error.message}", error)
-        } ?: throw MobileDetException("it is not a picture of a known format")
+        } ?: throw MobileDetException("it is not an image of a known format")
         val argb = picture.getRGB(0, 0, picture.width, picture.height, null, 0, picture.width)
         val pixels = ByteArray(argb.size * 3) { (argb[it / 3] shr (16 - 8 * (it % 3))).toByte() }
         val image = RgbImage(picture.height, picture.width, pixels)
