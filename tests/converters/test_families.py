@@ -24,6 +24,7 @@ ALL = {*((key, "ssdlite") for key in BACKBONES), *((key, "nanodet_plus") for key
 OTHERS = sorted(ALL.difference(MOST_UNLIKE))
 
 
+@pytest.mark.timeout(1200)  # on a busy machine
 @pytest.mark.parametrize(
     ("backbone", "detector"),
     [*MOST_UNLIKE, *(pytest.param(*pair, marks=pytest.mark.exhaustive) for pair in OTHERS)],
