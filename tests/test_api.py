@@ -279,9 +279,10 @@ def test_given_settings_win_over_the_recipe(monkeypatch: pytest.MonkeyPatch) -> 
 
     taken: list[TrainConfig] = []
     monkeypatch.setattr(engine, "train", lambda config, quiet: taken.append(config))
-    mobiledet.train(recipe="finetune", epochs=TrainConfig.epochs, lr_steps=[3], out="runs/x", image_size=np.int64(96))
+    recipe = "nanodet_plus_m_320"
+    mobiledet.train(recipe=recipe, epochs=TrainConfig.epochs, lr_steps=[3], out="runs/x", image_size=np.int64(96))
     (config,) = taken
-    assert config.lr == RECIPES["finetune"].settings["lr"] != TrainConfig.lr
+    assert config.lr == RECIPES[recipe].settings["lr"] != TrainConfig.lr
     assert (config.epochs, config.lr_steps, config.out) == (TrainConfig.epochs, (3,), Path("runs/x"))
     assert type(config) is TrainConfig
     assert type(config.image_size) is int

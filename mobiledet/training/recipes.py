@@ -228,18 +228,10 @@ RECIPES = {
         _SHUFFLENET_SOURCE, 24.5, "5,000 images of val2014 (minival)", {**_SHUFFLENET_FASTER_RCNN, "image_size": 608}
     ),
     "finetune": Recipe(
-        "this project: a short run from a trained detector (--init FILE) on your own classes",
+        "this project: a short run from a trained detector (--init) on your own classes",
         None,
         "",
-        {
-            "epochs": 20,
-            "batch_size": 16,
-            "lr_batch_size": 16,
-            "lr": 5e-4,
-            "warmup_steps": 100,
-            "weight_decay": 0.02,
-            "ema_decay": 0.998,
-        },
+        {"epochs": 20},
     ),
 }
 

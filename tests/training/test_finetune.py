@@ -16,7 +16,7 @@ from mobiledet.spec import InputSpec, ModelSpec, image_sides
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.engine import TrainResult, train
 from mobiledet.training.finetune import class_tensors, load_start_weights
-from mobiledet.training.recipes import base_config_of_arguments
+from mobiledet.training.recipes import RECIPES, base_config_of_arguments
 from mobiledet.training.setup import describe_data, load_data, make_spec
 
 Settings = Callable[[Path], TrainConfig]
@@ -97,7 +97,7 @@ def test_the_command_line_takes_the_network_of_the_checkpoint(trained: TrainResu
     assert (config.backbone, config.detector) == (spec.backbone, spec.detector)
     assert image_sides(config.image_size) == (spec.input.height, spec.input.width)
     tuned = base_config_of_arguments([*words, "--recipe", "finetune"])
-    assert (tuned.backbone, tuned.epochs) == (spec.backbone, 20)
+    assert (tuned.backbone, tuned.epochs) == (spec.backbone, RECIPES["finetune"].settings["epochs"])
     other = base_config_of_arguments([*words, "--recipe", "nanodet_plus_m_320"])
     assert (other.backbone, other.image_size) == ("shufflenet_v2_1x", 320)
     words += ["--image-size", "128", "--resize", "letterbox"]
