@@ -45,7 +45,7 @@ def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimi
 
 def peak_lr(config: TrainConfig) -> float:
     """``lr``, scaled in proportion to the batch size (arXiv:1706.02677, section 2.1) if ``lr_batch_size`` is set."""
-    return config.lr * config.batch_images / (config.lr_batch_size or config.batch_images)
+    return config.lr * config.batch_images / config.lr_batch_size if config.lr_batch_size else config.lr
 
 
 def learning_rate(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float]:

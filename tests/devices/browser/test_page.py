@@ -103,7 +103,7 @@ def test_picture_gets_its_boxes(
     assert page.errors() == []
     spoken = f"{picture.name}: {page.part('view').get_attribute('aria-label')}"
     assert page.part("spoken").get_property("textContent") == spoken
-    assert f"{len(page.found)} found" in spoken
+    assert f"{len(page.found)} detected" in spoken
     assert page.found == _expected(exported_bundle, picture, 0.3)
     page.driver.execute_script(
         "const s = document.getElementById('score'); s.value = 0.05; s.dispatchEvent(new Event('input'))"
