@@ -87,7 +87,7 @@ class EvalActivityTest {
     @Test
     fun aMaskThatIsNoneEndsIt() {
         assertTrue(start(TOKEN, freePort(), "f0; reboot").get().isFinishing)
-        assertEquals("cpus 'f0; reboot' is no hexadecimal mask", problem())
+        assertEquals("cpus 'f0; reboot' is not a hexadecimal mask", problem())
         // there is no taskset at Android's place on this machine
         assertTrue(start(TOKEN, freePort(), "f0").get().isFinishing)
         assertTrue(problem(), "taskset" in problem())
