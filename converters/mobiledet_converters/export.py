@@ -85,10 +85,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Bundle:
     """
     console = console or Console(quiet=True)
     formats = _check(config)
-    if not config.checkpoint.exists():  # it may be the name of a published detector
-        default = Path(f"{config.checkpoint.name.replace(':', '-')}{SUFFIX}")
-        found = find_checkpoint(config.checkpoint, print_progress)
-        config = replace(config, checkpoint=found, out=config.out or default)
+    config = with_checkpoint(config)
     out = config.out or config.checkpoint.with_suffix(SUFFIX)
     with working_folder(out, config.overwrite) as folder, ExitStack() as stack:
         jobs: dict[str, ConversionJob] = {format: _job(config, format, folder) for format in formats}
@@ -144,9 +141,23 @@ def _check(config: ExportConfig) -> tuple[str, ...]:
         check_target(config.ios, choose_precisions("coreml", config.precisions, formats))
         if not config.face:
             raise UserError("--face is empty; give graph, vision or both")
-    if not config.checkpoint.is_file():  # checked before any folder is created
-        raise UserError(f"no checkpoint at {config.checkpoint}")
     return formats
+
+
+def with_checkpoint(config: ExportConfig) -> ExportConfig:
+    """The settings with the file of a checkpoint that may be given by the name of a published detector; its bundle is
+    then written to the current folder by default.
+
+    Raises:
+        UserError: there is no such file or name, or the published detector cannot be downloaded.
+    """
+    path = find_checkpoint(config.checkpoint, print_progress)
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}")
+    if path == config.checkpoint:
+        return config
+    out = config.out or Path(f"{config.checkpoint.name.replace(':', '-')}{SUFFIX}")
+    return replace(config, checkpoint=path, out=out)
 
 
 def _print_reference(reference: Reference, images: Sequence[ImageFile], console: Console) -> None:

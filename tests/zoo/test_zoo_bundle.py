@@ -17,6 +17,8 @@ from mobiledet.training.recipes import base_config
 from mobiledet.zoo.catalogue import ZOO
 from mobiledet.zoo.fetch import cached_file, digest
 from mobiledet.zoo_bundle import find_bundle
+from mobiledet_converters.config import ExportConfig
+from mobiledet_converters.export import with_checkpoint
 
 NAME = "ssdlite320_mobilenet_v3_large"
 
@@ -77,6 +79,9 @@ def test_training_starts_from_a_name(capsys: pytest.CaptureFixture[str]) -> None
     assert load_checkpoint(start).spec.origin is not None
     assert capsys.readouterr().err == f"{NAME} is imported once, into {start}\n"
     assert with_start_checkpoint(TrainConfig(pretrained=NAME)).pretrained == str(start)
+    exported = with_checkpoint(ExportConfig(Path(NAME)))
+    assert (exported.checkpoint, exported.out) == (start, Path(f"{NAME}.mobiledet"))
+    assert with_checkpoint(ExportConfig(start)) == ExportConfig(start)
 
 
 @pytest.mark.exhaustive
