@@ -80,10 +80,9 @@ MODELS = {
 def main() -> None:
     arguments = arguments_of_command_line()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    variants = {
-        name: tuple(options.split()) for name, _, options in (text.partition("=") for text in arguments.variant)
-    }
-    MODELS.update({name: Model(options=(*MODELS["ours"].options, *options)) for name, options in variants.items()})
+    variants = dict(text.split("=", 1) for text in arguments.variant)
+    for name, options in variants.items():
+        MODELS[name] = Model(options=(*MODELS["ours"].options, *options.split()))
     setting = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "side", "ours")}
     keep_setting(arguments.out / "setting.json", setting)
     data = written_data(arguments)
@@ -126,6 +125,10 @@ def arguments_of_command_line() -> argparse.Namespace:
     )
     if bool(arguments.data) == any(given) or any(given) != all(given):
         parser.error("give --data, or all of --train-images, --train-annotations, --val-images and --val-annotations")
+    for text in arguments.variant:
+        name, equals, _ = text.partition("=")
+        if not name or not equals or name in MODELS:
+            parser.error(f"--variant {text}: give NAME=OPTIONS, with a name that no model has")
     arguments.out = arguments.out.absolute()
     return arguments
 

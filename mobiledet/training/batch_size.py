@@ -26,7 +26,7 @@ def choose_batch_size(config: TrainConfig) -> tuple[TrainConfig, str]:
         return config, ""
     prepare_data(config)
     images = len(load_data(config)[0].images)
-    shares = max(1, config.nodes) * max(1, config.accumulate) * (1 if config.devices == "auto" else config.devices)
+    shares = config.nodes * config.accumulate * (1 if config.devices == "auto" else config.devices)
     size = max((size for size in SIZES if size * MIN_STEPS <= images), default=min(SIZES[0], images))
     size = max(size // shares, 2) * shares
     return dataclasses.replace(config, batch_size=size), f"--batch-size auto: {size}, for {images} training images"

@@ -248,7 +248,8 @@ def describe_data(config: TrainConfig, spec: ModelSpec, train_set: DetectionSet,
         )
     lines += class_warnings(train_set, val_set)
     is_random = not (config.init or config.pretrained or config.resume)
-    if is_random and config.data != BUILT_IN and len(train_set.images) < FEW_IMAGES:
+    is_own = config.train_images is not None or config.data != BUILT_IN
+    if is_random and is_own and len(train_set.images) < FEW_IMAGES:
         lines.append(
             f"the initial weights are random; {len(train_set.images)} images are learned better and faster from those "
             "of a published detector, such as --init nanodet_plus_m_320 (`mobiledet zoo` lists all)"

@@ -220,7 +220,7 @@ def _read_nanodet(path: Path, entry: ZooEntry, given: tuple[str, ...]) -> Found:
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith(f"{GUIDANCE}.")}
     if len(kept) < len(weights):
         note += f"; {len(weights) - len(kept)} of the auxiliary head, which is only used in training, left out"
-    # fine-tuning without the auxiliary head, which the file lacks, takes a fraction of the time
+    # fine-tuning without the auxiliary head, which the checkpoint lacks, takes a fraction of the time
     return Found(kept, _labels(given, num_classes + 1, path), {"guidance": False}, {}, note)
 
 

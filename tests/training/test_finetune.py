@@ -3,6 +3,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -109,8 +110,15 @@ def test_random_weights_for_few_images_are_reported(tiny_shapes: Path) -> None:
     config = TrainConfig(data=str(tiny_shapes))
     train_set, val_set = load_data(config)
     spec = make_spec(config, train_set)
-    for pretrained, is_reported in (("", True), ("imagenet", False)):
-        lines = describe_data(dataclasses.replace(config, pretrained=pretrained), spec, train_set, val_set)
+    by_paths = {"data": "shapes", "train_images": tiny_shapes / "train2017"}
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({}, True),
+        (by_paths, True),
+        ({"data": "shapes"}, False),
+        ({"pretrained": "imagenet"}, False),
+    ]
+    for changes, is_reported in cases:
+        lines = describe_data(dataclasses.replace(config, **changes), spec, train_set, val_set)
         assert any("--init nanodet_plus_m_320" in line for line in lines) == is_reported
 
 
