@@ -9,10 +9,14 @@
     public struct FoundObject: Sendable {
         /// Name of its class.
         public let label: String
+        /// Index of its class in the labels of the model.
+        public let classIndex: Int
         /// 0...1.
         public let score: Float
         /// In pixels of the image, the origin in the top left corner.
-        public let box: CGRect
+        public internal(set) var box: CGRect
+        /// The same in all frames of an object that a `Tracker` follows; nil without one.
+        public internal(set) var id: Int?
     }
 
     /// Finds objects in images with a bundle that `mobiledet export` wrote.
@@ -27,7 +31,7 @@
         /// What really runs it.
         public let execution: Execution
         private let model: any LoadedDetector
-        private let file: ModelFile
+        let file: ModelFile
         private let lock = NSLock()
 
         /// Open a bundle, verify every file in it, and load a model file.
@@ -42,12 +46,7 @@
         ///   - accelerator: `auto`, `cpu`, `gpu` or `ane`.
         /// - Throws: `MobileDetError` with one line for a person.
         public static func open(_ url: URL, file: String = "", accelerator: String = "auto") async throws -> Detector {
-            // on a thread of its own: it computes for long and must not hold up tasks that wait for a core
-            try await withCheckedThrowingContinuation { continuation in
-                DispatchQueue.global(qos: .userInitiated).async {
-                    continuation.resume(with: Result { try Detector(url, file, accelerator) })
-                }
-            }
+            try await onItsOwnThread { try Detector(url, file, accelerator) }
         }
 
         private init(_ url: URL, _ name: String, _ accelerator: String) throws {
@@ -70,6 +69,13 @@
             try detect(RGBImage(image).turned(orientation), minScore: minScore)
         }
 
+        /// Find objects in a picture, on a thread of its own.
+        public func detect(
+            _ image: CGImage, orientation: Orientation = .upright, minScore: Float? = nil
+        ) async throws -> [FoundObject] {
+            try await onItsOwnThread { try self.detect(image, orientation: orientation, minScore: minScore) }
+        }
+
         /// Find objects in a frame of a camera (`kCVPixelFormatType_32BGRA`).
         public func detect(
             _ frame: CVPixelBuffer, orientation: Orientation = .upright, minScore: Float? = nil
@@ -86,10 +92,9 @@
                 }
                 // what lies in the padding of a letterbox alone is in no image
                 guard let box = placement.visible(placement.toImage(detection.box)) else { return nil }
-                let rectangle = CGRect(
-                    x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
-                    height: CGFloat(box.y2 - box.y1))
-                return FoundObject(label: spec.labels[detection.classIndex], score: detection.score, box: rectangle)
+                return FoundObject(
+                    label: spec.labels[detection.classIndex], classIndex: detection.classIndex, score: detection.score,
+                    box: CGRect(box))
             }
         }
 
@@ -99,6 +104,29 @@
             try model.setInput(image.fitted(to: spec.input))
             try model.invoke()
             return try model.detections()
+        }
+    }
+
+    extension CGRect {
+        init(_ box: Box) {
+            self.init(
+                x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
+                height: CGFloat(box.y2 - box.y1))
+        }
+    }
+
+    extension Box {
+        init(_ rectangle: CGRect) {
+            self.init(
+                x1: Float(rectangle.minX), y1: Float(rectangle.minY), x2: Float(rectangle.maxX),
+                y2: Float(rectangle.maxY))
+        }
+    }
+
+    /// The result of work that computes for long, which must not hold up the main thread or tasks that wait for a core.
+    func onItsOwnThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global(qos: .userInitiated).async { continuation.resume(with: Result { try work() }) }
         }
     }
 #endif
