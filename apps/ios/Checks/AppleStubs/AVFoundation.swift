@@ -6,10 +6,6 @@
 
 public struct AVMediaType: Sendable { public static let video = AVMediaType() }
 
-public enum AVAuthorizationStatus: Int, Sendable {
-    case notDetermined, restricted, denied, authorized
-}
-
 public class AVCaptureDevice: NSObject {
     public struct DeviceType: Sendable {
         public static let builtInWideAngleCamera = DeviceType(), builtInUltraWideCamera = DeviceType()
@@ -33,9 +29,6 @@ public class AVCaptureDevice: NSObject {
     }
 
     public class func requestAccess(for: AVMediaType) async -> Bool { fatalError() }
-    public class func `default`(_ t: DeviceType, for: AVMediaType?, position: Position) -> AVCaptureDevice? {
-        fatalError()
-    }
     public init?(uniqueID: String) { fatalError() }
     public var uniqueID: String { fatalError() }
     public var localizedName: String { fatalError() }
