@@ -1,7 +1,6 @@
-"""What continuous integration makes of the cores in Kotlin and Swift: `.ci/cores` with doubles of the toolchains on its PATH, for a
-machine without them, or without a network, cannot be had here."""
+"""What continuous integration makes of the cores in Kotlin and Swift: `.ci/cores` with doubles of the toolchains on its
+PATH, because a machine without them, or without a network, cannot be had here."""
 
-import os
 import shutil
 import subprocess
 import sys
