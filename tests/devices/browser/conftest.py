@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mobiledet.bundle import Bundle
 from mobiledet.devices.browser.broker import Broker
 from mobiledet.devices.browser.server import BrokerServer
 from mobiledet.devices.browser.site import page_folder
@@ -23,6 +24,14 @@ FINDINGS = """
 const done = arguments[arguments.length - 1];
 axe.run(document).then(({ violations }) => done(violations.map(({ id, help, nodes }) =>
   `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`)), (error) => done([String(error)]));
+"""
+
+
+CALL = """
+const [work, done] = [arguments[0], arguments[arguments.length - 1]];
+const run = new Function("library", `return (async () => {${work}})()`);
+import("./node_modules/@mobiledet/web/dist/index.js").then(run)
+  .then((value) => done(value), (error) => done(`refused: ${error.message}`));
 """
 
 
@@ -187,6 +196,25 @@ def packed_app(packed: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.Tem
     command = ["npm", "install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", str(packed[0])]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def calling(
+    app: Path, patch_bundle: Bundle, serve_folder: Callable[[Path], AbstractContextManager[str]]
+) -> Callable[[Page], AbstractContextManager[Callable[[str], Any]]]:
+    """Runs JavaScript in a page with the package, called ``library``; what it throws begins with ``refused:``."""
+    shutil.copytree(patch_bundle.root, app / "patch.mobiledet", dirs_exist_ok=True)
+    shutil.make_archive(str(app / "patch.mobiledet"), "zip", app, "patch.mobiledet")
+    (app / "empty.html").write_text("<!doctype html><html lang=en><title>x</title><main></main>")
+
+    @contextmanager
+    def opened(page: Page) -> Iterator[Callable[[str], Any]]:
+        with serve_folder(app) as url:
+            page.open(f"{url}/empty.html")
+            page.driver.set_script_timeout(SECONDS)
+            yield lambda work: page.driver.execute_async_script(CALL, work)
+
+    return opened
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,12 @@ def page(open_chromium: Callable[..., AbstractContextManager[Any]]) -> Iterator[
         yield page
 
 
+@pytest.fixture(scope="module")
+def call(page: Any, calling: Callable[[Any], AbstractContextManager[Callable[[str], Any]]]) -> Iterator[Any]:
+    with calling(page) as call:
+        yield call
+
+
 @pytest.mark.exhaustive
 def test_it_holds_the_library_alone(packed: tuple[Path, dict[str, Any]]) -> None:
     _, said = packed
@@ -119,28 +125,6 @@ def test_the_readmes_lines_detect(
     assert [float(match[2]) for match in found if match] == pytest.approx(list(kept.scores), abs=0.006)
     boxes = np.array([[float(side) for side in match[3].split(",")] for match in found if match])
     np.testing.assert_allclose(boxes, kept.boxes_xyxy, atol=0.01)
-
-
-CALL = """
-const [work, done] = [arguments[0], arguments[arguments.length - 1]];
-const run = new Function("library", `return (async () => {${work}})()`);
-import("./node_modules/@mobiledet/web/dist/index.js").then(run)
-  .then((value) => done(value), (error) => done(`refused: ${error.message}`));
-"""
-
-
-@pytest.fixture(scope="module")
-def call(
-    app: Path, page: Any, patch_bundle: Bundle, serve_folder: Callable[[Path], AbstractContextManager[str]]
-) -> Iterator[Callable[[str], Any]]:
-    """Runs JavaScript in a page with the package, called ``library``; what it throws begins with ``refused:``."""
-    shutil.copytree(patch_bundle.root, app / "patch.mobiledet", dirs_exist_ok=True)
-    shutil.make_archive(str(app / "patch.mobiledet"), "zip", app, "patch.mobiledet")
-    (app / "empty.html").write_text("<!doctype html><html lang=en><title>x</title><main></main>")
-    with serve_folder(app) as url:
-        page.open(f"{url}/empty.html")
-        page.driver.set_script_timeout(60)
-        yield lambda work: page.driver.execute_async_script(CALL, work)
 
 
 PAINT = """

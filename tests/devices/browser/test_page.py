@@ -125,6 +125,23 @@ def test_a_file_that_cannot_be_fetched_leaves_the_running_one(
     assert page.found == _expected(exported_bundle, picture, 0.3)
 
 
+def test_a_gpu_that_is_not_there_leaves_the_running_file(
+    page: Any, address: str, exported_bundle: Bundle, scene_folder: Path
+) -> None:
+    page.open(address)
+    page.wait_for_model()
+    page.driver.execute_script(
+        "const part = document.getElementById('accelerator'); part.value = 'webgpu';"
+        "part.dispatchEvent(new Event('change'))"
+    )
+    page.wait(lambda: page.part("problem").text)
+    assert page.part("problem").text == "this browser offers no WebGPU here; use the CPU (WebAssembly) instead"
+    assert page.part("accelerator").get_property("value") == "wasm"
+    picture = sorted(scene_folder.iterdir())[1]
+    page.show(picture)
+    assert page.found == _expected(exported_bundle, picture, 0.3)
+
+
 def test_mistakes_are_told_and_do_no_harm(page: Any, address: str, exported_bundle: Bundle, tmp_path: Path) -> None:
     page.open(address)
     page.wait_for_model()

@@ -6,7 +6,12 @@ import { requireWebGpu } from "./webgpu.js";
 
 // LiteRT also writes information to the error output, such as its delegates, and that a browser has no NPU
 const NOISE = /^\s*(INFO|VERBOSE)\b|NPU accelerator could not be loaded/;
+// the list of operations that WebGPU does not support, and its last line
+const UNSUPPORTED = /not supported by GPU delegate:|^\s*[A-Z0-9_]+: |will run on the CPU/;
+const NONE_ON_GPU = /\bNo operations will run on the GPU/i;
 const WASM = new URL("../../vendor/litert/wasm/", import.meta.url).href;
+
+let gpuRunsNothing = false;
 
 /**
  * Start the runtime.
@@ -20,8 +25,12 @@ export async function startRuntime({ threads, accelerator }) {
   if (gpu) await requireWebGpu();
   const variant = gpu ? { jspi: (await supportsFeature("jspi")) && (await supportsFeature("relaxedSimd")) } : { threads };
   const script = `${WASM}litert_wasm_threaded_internal.js`;
+  const printErr = (text) => {
+    if (gpu && NONE_ON_GPU.test(text)) gpuRunsNothing = true;
+    const isNoise = NOISE.test(text) || (gpu && UNSUPPORTED.test(text));
+    (isNoise ? console.debug : console.error)(text);
+  };
   // in a worker, the loader would search beside the worker's own script
-  const printErr = (text) => (NOISE.test(text) ? console.debug(text) : console.error(text));
   self.Module = { locateFile: (name) => WASM + name, printErr, ...(variant.threads && { mainScriptUrlOrBlob: script }) };
   const runtime = await loadLiteRt(WASM, variant);
   if (gpu) runtime.setDefaultEnvironment(await Environment.create());
@@ -43,9 +52,9 @@ export class LiteRtDetector {
   static async load(content, threads, accelerator) {
     const model = await loadAndCompile(content, { accelerator, cpuOptions: { numThreads: threads } });
     try {
-      // LiteRT.js loads a file for the CPU if WebGPU cannot run all of it in a browser without JSPI
-      if (model.options.accelerator !== accelerator) {
-        throw new Error("WebGPU does not support all operations of the file; use the CPU (WebAssembly) instead");
+      // LiteRT.js falls back to the CPU if WebGPU cannot run all of a file in a browser without JSPI, or nothing of it
+      if (model.options.accelerator !== accelerator || gpuRunsNothing) {
+        throw new Error("WebGPU does not run this file here; use the CPU (WebAssembly) instead");
       }
       return new LiteRtDetector(model);
     } catch (error) {
