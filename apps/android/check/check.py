@@ -34,7 +34,7 @@ JDK = 17
 UNAVAILABLE = 3  # exit status
 DOWNLOAD_SECONDS = 600
 # what Maven says if a repository does not answer; one that answers, but has no such library, is a mistake in pom.xml
-OFFLINE = re.compile(r"Could not transfer|failed to transfer|Cannot access .* in offline mode")
+OFFLINE = re.compile(r"(Could not transfer|failed to transfer|Cannot access .* in offline mode|No plugin found) .{0,160}")
 
 
 def main() -> None:
@@ -203,9 +203,9 @@ def download(command: Sequence[str]) -> None:
         unavailable(f"Maven does not get the libraries in {DOWNLOAD_SECONDS} seconds")
     if done.returncode == 0:
         return
-    reason = next((line for line in done.stdout.splitlines() if OFFLINE.search(line)), "")
+    reason = OFFLINE.search(done.stdout)
     if reason:
-        unavailable(f"Maven cannot get the libraries: {reason.removeprefix('[ERROR] ')}")
+        unavailable(f"Maven cannot get the libraries: {reason[0]}")
     print(done.stdout, file=sys.stderr)
     sys.exit(1)
 
