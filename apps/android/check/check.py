@@ -34,7 +34,9 @@ JDK = 17
 UNAVAILABLE = 3  # exit status
 DOWNLOAD_SECONDS = 600
 # what Maven says if a repository does not answer; one that answers, but has no such library, is a mistake in pom.xml
-OFFLINE = re.compile(r"(Could not transfer|failed to transfer|Cannot access .* in offline mode|No plugin found) .{0,160}")
+OFFLINE = re.compile(
+    r"(Could not transfer|failed to transfer|Cannot access .* in offline mode|No plugin found) .{0,160}"
+)
 
 
 def main() -> None:

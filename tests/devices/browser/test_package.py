@@ -34,8 +34,11 @@ def call(page: Any, calling: Callable[[Any], AbstractContextManager[Callable[[st
 
 
 @pytest.mark.exhaustive
-def test_it_holds_the_library_alone(packed: tuple[Path, dict[str, Any]]) -> None:
-    _, said = packed
+def test_it_holds_the_library_alone_and_could_be_published(packed: tuple[Path, dict[str, Any]]) -> None:
+    archive, said = packed
+    publish = ["npm", "publish", "--dry-run", "--offline", str(archive)]
+    done = subprocess.run(publish, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert (said["name"], said["version"]) == ("@mobiledet/web", __version__)
     assert said["size"] < LARGEST_MB * 1e6
     names = {file["path"] for file in said["files"]}
