@@ -130,6 +130,24 @@ def test_the_readmes_lines_detect(
     np.testing.assert_allclose(boxes, kept.boxes_xyxy, atol=0.01)
 
 
+@pytest.mark.exhaustive
+def test_a_bundler_moves_the_code_and_assets_names_the_folder(
+    app: Path, call: Callable[[str], Any], project_root: Path, npm_install: Callable[[Path], Path]
+) -> None:
+    bundler = npm_install(project_root / "apps" / "web" / "testing") / ".bin" / "esbuild"
+    (app / "app.js").write_text('export { Detector } from "@mobiledet/web"; import "@mobiledet/web/camera";')
+    command = [str(bundler), "app.js", "--bundle", "--format=esm", "--minify", "--outfile=built/app.js"]
+    subprocess.run(command, cwd=app, check=True, capture_output=True)
+    opening = """
+        const { Detector } = await import("/built/app.js");
+        const detector = await Detector.open("patch.mobiledet/", OPTIONS);
+        return [detector.name, typeof customElements.get("mobiledet-camera")];
+    """
+    assets = '{ assets: "/node_modules/@mobiledet/web/dist/" }'
+    assert call(opening.replace("OPTIONS", assets)) == ["patch-64", "function"]
+    assert "engine.worker.js cannot be loaded from" in call(opening.replace("OPTIONS", "{}"))
+
+
 PAINT = """
 const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 320 });
 const context = canvas.getContext("2d");

@@ -45,6 +45,7 @@ def test_it_finds_what_the_cpu_finds(call: Callable[[str], Any]) -> None:
     assert on_gpu == on_cpu
 
 
+@pytest.mark.exhaustive
 def test_a_file_that_it_computes_wrongly_is_refused(
     call: Callable[[str], Any], app: Path, exported_bundle: Bundle
 ) -> None:

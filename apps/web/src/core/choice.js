@@ -1,4 +1,4 @@
-// Chooses a model file of a bundle to run.
+// Chooses the first model file of a bundle to run.
 
 /** The default file in a browser: int8, which is the fastest and smallest on a CPU, or else the first. */
 export function preferred(files) {
