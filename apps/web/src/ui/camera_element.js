@@ -69,7 +69,7 @@ export class CameraElement extends HTMLElement {
       if (!this.#detector) throw new Error("no bundle is loaded yet");
       const problem = cameraProblem();
       if (problem) throw new Error(problem);
-      const video = await startCamera();
+      const video = await startCamera(this.getAttribute("facing") ?? undefined);
       if (this.#video || !this.#detector) return stopCamera(video);
       this.#video = video;
       this.#tracker = null;
