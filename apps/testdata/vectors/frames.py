@@ -119,7 +119,13 @@ def frame_cases() -> list[dict[str, Any]]:
 
 
 def _case(
-    random: np.random.RandomState, kind: str, matrix: str, size: tuple[int, int], crop: Crop, orientation: int, rule: Rule
+    random: np.random.RandomState,
+    kind: str,
+    matrix: str,
+    size: tuple[int, int],
+    crop: Crop,
+    orientation: int,
+    rule: Rule,
 ) -> dict[str, Any]:
     height, width = size
     if matrix:

@@ -152,13 +152,17 @@ private final class Plan {
         let levels = tables.luma.start, redV = tables.redV.start, blueU = tables.blueU.start
         let greenU = tables.greenU.start, greenV = tables.greenV.start
         let (lumaColumns, chromaColumns) = (columns.samples.start, columns.chroma.start)
+        var (latest, colour) = (-1, (red: Int32(0), green: Int32(0), blue: Int32(0)))
         means(row) { above, column, sums in
             let level = levels[Int(luma[Int(rows.samples.start[above] &+ lumaColumns[column])])]
             let place = Int(rows.chroma.start[above] &+ chromaColumns[column])
-            let (cb, cr) = (Int(blue[place]), Int(red[place]))
-            sums.0 &+= Self.clamped(level &+ redV[cr])
-            sums.1 &+= Self.clamped(level &+ greenU[cb] &+ greenV[cr])
-            sums.2 &+= Self.clamped(level &+ blueU[cb])
+            if place != latest {  // neighbours share it
+                let (cb, cr) = (Int(blue[place]), Int(red[place]))
+                (latest, colour) = (place, (redV[cr], greenU[cb] &+ greenV[cr], blueU[cb]))
+            }
+            sums.0 &+= Self.clamped(level &+ colour.red)
+            sums.1 &+= Self.clamped(level &+ colour.green)
+            sums.2 &+= Self.clamped(level &+ colour.blue)
         }
     }
 

@@ -1,7 +1,7 @@
 package dev.mobiledet.core
 
-private const val COEFFICIENT_BITS = 11
-private const val ONE = 1 shl COEFFICIENT_BITS
+internal const val WEIGHT_BITS: Int = 11
+private const val ONE = 1 shl WEIGHT_BITS
 
 /** The pixels of a frame along one side of its upright picture: [length] from [start] on, [step] bytes apart. */
 internal class Side(val start: Int, val length: Int, val isReversed: Boolean, val step: Int, val chromaStep: Int)

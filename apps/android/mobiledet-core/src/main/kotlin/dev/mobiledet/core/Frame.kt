@@ -18,7 +18,7 @@ public sealed class Frame {
 public data class Crop(val left: Int, val top: Int, val width: Int, val height: Int) {
     internal fun within(height: Int, width: Int): Crop = apply {
         require(left >= 0 && top >= 0 && this.width > 0 && this.height > 0 && left + this.width <= width && top + this.height <= height) {
-            "$this is not in a frame of $height x $width"
+            "a crop of ${this.height} x ${this.width} at $top, $left is not in an image of $height x $width"
         }
     }
 }

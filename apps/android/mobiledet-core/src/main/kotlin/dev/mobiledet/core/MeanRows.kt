@@ -1,14 +1,26 @@
 package dev.mobiledet.core
 
 /** Reads frames of one layout as rows of block means, upright and in RGB. */
-internal abstract class MeanRows(protected val rows: Axis, protected val columns: Axis) {
-    protected val shift = Integer.numberOfTrailingZeros(rows.block * columns.block)
-    protected val half = rows.block * columns.block shr 1
+internal abstract class MeanRows(private val rows: Axis, protected val columns: Axis) {
+    private val shift = Integer.numberOfTrailingZeros(rows.block * columns.block)
+    private val half = rows.block * columns.block shr 1
+    protected val columnShift = Integer.numberOfTrailingZeros(columns.block)
 
     abstract fun load(frame: Frame)
 
     /** Computes a row of used blocks, halves rounded up. */
-    abstract fun read(row: Int, means: IntArray)
+    fun read(row: Int, means: IntArray) {
+        means.fill(half)
+        for (number in row * rows.block until (row + 1) * rows.block) add(rows.samples[number], rows.chroma[number], means)
+        if (shift > 0) for (index in means.indices) means[index] = means[index] shr shift
+    }
+
+    /**
+     * Adds the pixels of a row of the frame, which begins at these positions, to the sums of their blocks.
+     *
+     * One loop without branches, over local variables: an inner loop over the few pixels of a block takes twice as long.
+     */
+    protected abstract fun add(row: Int, chromaRow: Int, sums: IntArray)
 }
 
 internal class YuvRows(rows: Axis, columns: Axis) : MeanRows(rows, columns) {
@@ -25,24 +37,31 @@ internal class YuvRows(rows: Axis, columns: Axis) : MeanRows(rows, columns) {
         matrix = frame.matrix
     }
 
-    override fun read(row: Int, means: IntArray) {
-        var at = 0
-        for (block in 0 until columns.blocks) {
-            var red = half
-            var green = half
-            var blue = half
-            for (above in row * rows.block until (row + 1) * rows.block) {
-                for (column in block * columns.block until (block + 1) * columns.block) {
-                    val luma = y[rows.samples[above] + columns.samples[column]]
-                    val chroma = rows.chroma[above] + columns.chroma[column]
-                    red += matrix.red(luma, v[chroma])
-                    green += matrix.green(luma, u[chroma], v[chroma])
-                    blue += matrix.blue(luma, u[chroma])
-                }
+    override fun add(row: Int, chromaRow: Int, sums: IntArray) {
+        val y = y
+        val u = u
+        val v = v
+        val lumaColumns = columns.samples
+        val chromaColumns = columns.chroma
+        val columnShift = columnShift
+        val matrix = matrix
+        var latest = -1
+        var red = 0
+        var green = 0
+        var blue = 0
+        for (column in lumaColumns.indices) {
+            val chroma = chromaRow + chromaColumns[column]
+            if (chroma != latest) { // neighbours share it
+                latest = chroma
+                red = matrix.red(v[chroma])
+                green = matrix.green(u[chroma], v[chroma])
+                blue = matrix.blue(u[chroma])
             }
-            means[at++] = red shr shift
-            means[at++] = green shr shift
-            means[at++] = blue shr shift
+            val level = matrix.level(y[row + lumaColumns[column]])
+            val at = (column shr columnShift) * RgbImage.CHANNELS
+            sums[at] += matrix.colour(level + red)
+            sums[at + 1] += matrix.colour(level + green)
+            sums[at + 2] += matrix.colour(level + blue)
         }
     }
 }
@@ -69,23 +88,19 @@ internal class PackedRows(rows: Axis, columns: Axis) : MeanRows(rows, columns) {
         }
     }
 
-    override fun read(row: Int, means: IntArray) {
-        var at = 0
-        for (block in 0 until columns.blocks) {
-            var reds = half
-            var greens = half
-            var blues = half
-            for (above in row * rows.block until (row + 1) * rows.block) {
-                for (column in block * columns.block until (block + 1) * columns.block) {
-                    val pixel = rows.samples[above] + columns.samples[column]
-                    reds += bytes[pixel + red].toInt() and 0xff
-                    greens += bytes[pixel + green].toInt() and 0xff
-                    blues += bytes[pixel + blue].toInt() and 0xff
-                }
-            }
-            means[at++] = reds shr shift
-            means[at++] = greens shr shift
-            means[at++] = blues shr shift
+    override fun add(row: Int, chromaRow: Int, sums: IntArray) {
+        val bytes = bytes
+        val places = columns.samples
+        val columnShift = columnShift
+        val red = row + red
+        val green = row + green
+        val blue = row + blue
+        for (column in places.indices) {
+            val place = places[column]
+            val at = (column shr columnShift) * RgbImage.CHANNELS
+            sums[at] += bytes[red + place].toInt() and 0xff
+            sums[at + 1] += bytes[green + place].toInt() and 0xff
+            sums[at + 2] += bytes[blue + place].toInt() and 0xff
         }
     }
 }

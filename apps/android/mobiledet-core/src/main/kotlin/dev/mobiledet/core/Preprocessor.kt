@@ -104,15 +104,22 @@ public class Preprocessor(private val input: InputSpec) {
     }
 
     private fun stretch(row: IntArray) {
+        val means = means
+        if (columns.isExact) {
+            for (index in row.indices) row[index] = means[index] shl WEIGHT_BITS - ROW_SHIFT
+            return
+        }
+        val columns = columns
         var at = 0
-        for (x in 0 until placement.width) {
+        for (x in columns.first.indices) {
             val first = columns.first[x] * CHANNELS
             val second = columns.second[x] * CHANNELS
             val firstWeight = columns.firstWeight[x]
             val secondWeight = columns.secondWeight[x]
-            for (channel in 0 until CHANNELS) {
-                row[at++] = means[first + channel] * firstWeight + means[second + channel] * secondWeight shr ROW_SHIFT
-            }
+            row[at] = means[first] * firstWeight + means[second] * secondWeight shr ROW_SHIFT
+            row[at + 1] = means[first + 1] * firstWeight + means[second + 1] * secondWeight shr ROW_SHIFT
+            row[at + 2] = means[first + 2] * firstWeight + means[second + 2] * secondWeight shr ROW_SHIFT
+            at += CHANNELS
         }
     }
 }

@@ -11,32 +11,33 @@ private const val HALF = 1 shl (BITS - 1)
  * `BT601_FULL` is that of JFIF, with its rounded decimals, which Android's cameras use; the others follow ITU-R BT.601 and
  * BT.709, whose video range has luma from 16 to 235 and chroma from 16 to 240.
  */
-public enum class YuvMatrix(black: Int, luma: Int, redV: Int, greenU: Int, greenV: Int, blueU: Int) {
+public enum class YuvMatrix(
+    private val black: Int, private val luma: Int, redV: Int, greenU: Int, greenV: Int, blueU: Int,
+) {
     BT601_FULL(0, 65536, 91881, -22554, -46802, 116130),
     BT601_VIDEO(16, 76309, 104597, -25675, -53279, 132201),
     BT709_FULL(0, 65536, 103206, -12276, -30679, 121609),
     BT709_VIDEO(16, 76309, 117489, -13975, -34925, 138438),
     ;
 
-    // what each value of a sample adds to a colour
-    private val luma = IntArray(LEVELS) { (it - black) * luma + HALF }
+    // what each value of a chroma sample adds to a colour
     private val redV = IntArray(LEVELS) { (it - CHROMA_CENTRE) * redV }
     private val greenU = IntArray(LEVELS) { (it - CHROMA_CENTRE) * greenU }
     private val greenV = IntArray(LEVELS) { (it - CHROMA_CENTRE) * greenV }
     private val blueU = IntArray(LEVELS) { (it - CHROMA_CENTRE) * blueU }
 
-    internal fun red(y: Byte, v: Byte): Int = level(luma[index(y)] + redV[index(v)])
+    internal fun level(y: Byte): Int = (value(y) - black) * luma + HALF
 
-    internal fun green(y: Byte, u: Byte, v: Byte): Int = level(luma[index(y)] + greenU[index(u)] + greenV[index(v)])
+    internal fun red(v: Byte): Int = redV[value(v)]
 
-    internal fun blue(y: Byte, u: Byte): Int = level(luma[index(y)] + blueU[index(u)])
+    internal fun green(u: Byte, v: Byte): Int = greenU[value(u)] + greenV[value(v)]
 
-    private fun index(sample: Byte) = sample.toInt() and 0xff
+    internal fun blue(u: Byte): Int = blueU[value(u)]
 
-    private fun level(sum: Int): Int {
-        val value = sum shr BITS
-        return if (value and 0xff == value) value else if (value < 0) 0 else 255
-    }
+    /** The colour of a sum of a level and what chroma adds. */
+    internal fun colour(sum: Int): Int = Math.max(0, Math.min(255, sum shr BITS))
+
+    private fun value(sample: Byte) = sample.toInt() and 0xff
 }
 
 /**
@@ -71,13 +72,13 @@ public class YuvImage @JvmOverloads constructor(
         var at = 0
         for (row in crop.top until crop.top + crop.height) {
             for (column in crop.left until crop.left + crop.width) {
-                val luma = y.bytes.get(row * y.rowStride + column * y.pixelStride)
+                val level = matrix.level(y.bytes.get(row * y.rowStride + column * y.pixelStride))
                 val chroma = row / 2 * u.rowStride + column / 2 * u.pixelStride
                 val blue = u.bytes.get(chroma)
                 val red = v.bytes.get(chroma)
-                out[at++] = matrix.red(luma, red).toByte()
-                out[at++] = matrix.green(luma, blue, red).toByte()
-                out[at++] = matrix.blue(luma, blue).toByte()
+                out[at++] = matrix.colour(level + matrix.red(red)).toByte()
+                out[at++] = matrix.colour(level + matrix.green(blue, red)).toByte()
+                out[at++] = matrix.colour(level + matrix.blue(blue)).toByte()
             }
         }
         return RgbImage(crop.height, crop.width, out)
