@@ -15,6 +15,7 @@ from vectors.decoding import detection_cases, gate_cases, shown_cases
 from vectors.formats import golden_file_cases, sums_cases
 from vectors.geometry import exif_cases, orientation_cases, placement_cases, resize_cases
 from vectors.latency import latency_cases, steady_cases
+from vectors.pacing import pacing_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
 from vectors.tracking import tracking_cases
 
@@ -37,6 +38,7 @@ def write(folder: Path) -> None:
         ("latency", latency_cases()),
         ("steady", steady_cases()),
         ("tracking", tracking_cases()),
+        ("pacing", pacing_cases()),
         ("messages", message_cases()),
         ("batches", batch_cases()),
         ("exchanges", exchange_cases(folder / "bundles")),
