@@ -17,6 +17,7 @@ from vectors.geometry import exif_cases, orientation_cases, placement_cases, res
 from vectors.latency import latency_cases, steady_cases
 from vectors.pacing import pacing_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
+from vectors.recommended import accelerator_cases, recommended_cases
 from vectors.tracking import tracking_cases
 
 
@@ -28,6 +29,8 @@ def write(folder: Path) -> None:
         ("sums", sums_cases()),
         ("golden", golden_file_cases()),
         ("recordings", recordings()),
+        ("recommended", recommended_cases()),
+        ("accelerators", accelerator_cases()),
         ("resize", resize_cases()),
         ("placement", placement_cases()),
         ("orientation", orientation_cases()),
