@@ -18,6 +18,7 @@ from vectors.latency import latency_cases, steady_cases
 from vectors.pacing import pacing_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
 from vectors.recommended import accelerator_cases, recommended_cases
+from vectors.signatures import signature_cases, store_cases
 from vectors.tracking import tracking_cases
 
 
@@ -44,6 +45,8 @@ def write(folder: Path) -> None:
         ("pacing", pacing_cases()),
         ("messages", message_cases()),
         ("batches", batch_cases()),
+        ("signatures", signature_cases(folder / "bundles")),
+        ("model_store", store_cases(folder / "bundles")),
         ("exchanges", exchange_cases(folder / "bundles")),
     ):
         (folder / f"{name}.json").write_text(_text(cases), encoding="utf-8")

@@ -30,6 +30,8 @@ from mobiledet.devices.agent.refusal import Refusal
 from mobiledet.devices.agent.server import AgentServer
 from mobiledet.devices.agent.service import Agent
 from mobiledet.errors import UserError
+from mobiledet.signing.keys import is_signed, read_public_key
+from mobiledet.signing.signature import parse_signature
 
 TOKEN = "a-token-for-these-tests"
 THERMAL_LEVELS = ("nominal", "fair", "serious", "critical")
@@ -255,6 +257,39 @@ def _monotonic(frames: list[Any]) -> Iterator[tuple[int, bool]]:
     for time, _, finished in frames:
         latest = max(latest, time)
         yield int(latest), finished
+
+
+def test_signatures_are_accepted_or_refused(folder: Path) -> None:
+    cases = _cases(folder, "signatures")
+    for case in cases:
+        text = case["text"].encode() if "text" in case else base64.b64decode(case["base64"])
+        if case["accepted"] or "key of this app" in case["problem"]:
+            keys = [read_public_key(line) for line in case["keys"]]
+            signed, signature = parse_signature(text)
+            assert any(is_signed(key, signed.message, signature) for key in keys) == case["accepted"], case["name"]
+            assert not case["accepted"] or vars(signed) == case["signed"]
+            continue
+        with pytest.raises((UserError, ValueError), match=case["problem"]):  # noqa: PT012  whichever is malformed
+            _ = [read_public_key(line) for line in case["keys"]]
+            parse_signature(text)
+    assert sum(case["accepted"] for case in cases) == 5
+
+
+def test_stores_of_models_never_go_back(folder: Path) -> None:
+    """Without a request to, a release is only followed by a newer one, and a failure changes nothing."""
+    for case in _cases(folder, "model_store"):
+        before = (None, None)
+        for step in case["steps"]:
+            after = (step["current"], step["previous"])
+            if step["action"] == "rollback":
+                assert after == ((before[1], None) if before[1] else before)
+            elif step["problem"]:
+                assert after == before
+            else:
+                release = parse_signature(step["signature"].encode())[0].release
+                assert after == (release, before[0])
+                assert step["allow_older"] or release > max(before[0] or 0, case["built_in"])
+            before = after
 
 
 def _level(thermal: str | None) -> int:
