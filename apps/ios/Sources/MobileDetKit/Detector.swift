@@ -94,7 +94,8 @@
                     height: CGFloat(box.y2 - box.y1))
                 let label = detection.classIndex
                 return FoundObject(
-                    label: spec.labels[label], categoryID: spec.categoryIDs[label], score: detection.score, box: rectangle)
+                    label: spec.labels[label], categoryID: spec.categoryIDs[label], score: detection.score,
+                    box: rectangle)
             }
         }
 

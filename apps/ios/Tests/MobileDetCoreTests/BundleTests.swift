@@ -64,6 +64,7 @@ final class BundleTests: XCTestCase {
 
     func testFilesAreRecommendedAsOnTheHost() throws {
         for entry in try Vectors.cases("recommended") {
+            let name = try entry.text("name")
             let files = try entry.list("files").map { file in
                 ModelFile(
                     path: try file.text("path"), format: try file.text("format"), precision: try file.text("precision"),
@@ -71,8 +72,7 @@ final class BundleTests: XCTestCase {
             }
             let listing = Fields(
                 .object([JSON.Member("recommended", try entry.field("stored"))]), source: "listing")
-            XCTAssertEqual(
-                try Recommended.read(listing, files), try texts(entry.field("recommended")), try entry.text("name"))
+            XCTAssertEqual(try Recommended.read(listing, files), try texts(entry.field("recommended")), name)
         }
     }
 

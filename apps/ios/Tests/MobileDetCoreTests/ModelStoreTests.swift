@@ -12,8 +12,8 @@ final class ModelStoreTests: XCTestCase {
         for entry in try Vectors.cases("signatures") {
             let name = try entry.text("name")
             let text = try entry["text"]?.string.map { Array($0.utf8) } ?? entry.bytes("base64")
-            let folder = try temporaryFolder(for: self)
-            let verify = { try ModelStore(folder: folder, publicKeys: try texts(entry, "keys"), isSigned: isSigned).verify(text) }
+            let folder = try temporaryFolder(for: self), keys = try texts(entry, "keys")
+            let verify = { try ModelStore(folder: folder, publicKeys: keys, isSigned: isSigned).verify(text) }
             if try entry.flag("accepted") {
                 let signed = try verify(), expected = try entry.field("signed")
                 XCTAssertEqual(signed.release, try expected.whole("release"), name)
