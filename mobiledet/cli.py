@@ -114,6 +114,11 @@ COMMANDS = {
         "mobiledet.sweep.run:run",
         "evaluate many models on many devices, and write one report",
     ),
+    "sign": Command(
+        "mobiledet.signing.config:SignConfig",
+        "mobiledet.signing.run:run",
+        "sign a bundle, so that apps can install it as a new model at run time",
+    ),
     "predict": Command(
         "mobiledet.evaluation.config:PredictConfig",
         "mobiledet.zoo_bundle:predict",

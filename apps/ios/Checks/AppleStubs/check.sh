@@ -13,7 +13,8 @@ flags=(-swift-version 6 -I "$out" -I "$modules" -Xcc "-fmodule-map-file=$modules
 # up to SIL, where data races are found; -typecheck would stop before
 strict=(-warnings-as-errors -parse-as-library -wmo -emit-sil -o /dev/null)
 # each may import those before it
-for name in CoreGraphics CoreVideo ImageIO CoreML CoreAI Vision Combine UIKit AVFoundation SwiftUI PhotosUI; do
+frameworks=(CryptoKit CoreGraphics CoreVideo ImageIO CoreML CoreAI Vision Combine UIKit AVFoundation SwiftUI PhotosUI)
+for name in "${frameworks[@]}"; do
   swiftc "${flags[@]}" -parse-as-library -emit-module -module-name "$name" \
     -emit-module-path "$out/$name.swiftmodule" "$name.swift"
 done

@@ -11,9 +11,11 @@
         public let label: String
         /// Index of its class in the labels of the model.
         public let classIndex: Int
+        /// The data set's own id of its class (COCO: 1...90 with gaps).
+        public let categoryID: Int
         /// 0...1.
         public let score: Float
-        /// In pixels of the image, the origin in the top left corner.
+        /// In pixels of the upright image, the origin in the top left corner.
         public internal(set) var box: CGRect
         /// The same in all frames of an object that a `Tracker` follows; nil without one.
         public internal(set) var id: Int?
@@ -33,6 +35,7 @@
         private let model: any LoadedDetector
         let file: ModelFile
         private let lock = NSLock()
+        private let preprocessor: Preprocessor  // used only under the lock
 
         /// Open a bundle, verify every file in it, and load a model file.
         ///
@@ -42,7 +45,8 @@
         ///
         /// - Parameters:
         ///   - url: of the bundle, a folder or a zip file.
-        ///   - file: a file of the bundle or its precision, such as `float16`; by default the first one.
+        ///   - file: a file of the bundle or its precision, such as `float16`; by default the one that the bundle
+        ///     recommends.
         ///   - accelerator: `auto`, `cpu`, `gpu` or `ane`.
         /// - Throws: `MobileDetError` with one line for a person.
         public static func open(_ url: URL, file: String = "", accelerator: String = "auto") async throws -> Detector {
@@ -52,6 +56,7 @@
         private init(_ url: URL, _ name: String, _ accelerator: String) throws {
             let bundle = try ModelBundle(at: url)
             spec = bundle.spec
+            preprocessor = Preprocessor(spec.input)
             (model, file) = try ModelFormat.loadBest(bundle, name, accelerator: accelerator)
             execution = model.execution
         }
@@ -66,7 +71,8 @@
         public func detect(
             _ image: CGImage, orientation: Orientation = .upright, minScore: Float? = nil
         ) throws -> [FoundObject] {
-            try detect(RGBImage(image).turned(orientation), minScore: minScore)
+            let pixels = try RGBImage(image)
+            return try detect(above: minScore) { $0.prepare(pixels, orientation: orientation) }
         }
 
         /// Find objects in a picture, on a thread of its own.
@@ -76,34 +82,43 @@
             try await onItsOwnThread { try self.detect(image, orientation: orientation, minScore: minScore) }
         }
 
-        /// Find objects in a frame of a camera (`kCVPixelFormatType_32BGRA`).
+        /// Find objects in a frame of a camera: `420f`, `420v` or `32BGRA`; it is read in one pass into the model's input.
         public func detect(
             _ frame: CVPixelBuffer, orientation: Orientation = .upright, minScore: Float? = nil
         ) throws -> [FoundObject] {
-            try detect(RGBImage(frame).turned(orientation), minScore: minScore)
+            try detect(above: minScore) { preprocessor in
+                try frame.withFrame { preprocessor.prepare($0, orientation: orientation) }
+            }
         }
 
         /// Find objects in an image, best score first.
         public func detect(_ image: RGBImage, minScore: Float? = nil) throws -> [FoundObject] {
-            let placement = Placement(height: image.height, width: image.width, in: spec.input)
-            return try run(image).compactMap { detection in
+            try detect(above: minScore) { $0.prepare(image) }
+        }
+
+        private func detect(above minScore: Float?, _ prepare: (Preprocessor) throws -> RGBImage) throws
+            -> [FoundObject]
+        {
+            let (found, placement) = try run(prepare)
+            return found.compactMap { detection in
                 guard file.shows(detection.classIndex, score: detection.score, minScore: minScore) else {
                     return nil
                 }
                 // what lies in the padding of a letterbox alone is in no image
                 guard let box = placement.visible(placement.toImage(detection.box)) else { return nil }
+                let label = detection.classIndex
                 return FoundObject(
-                    label: spec.labels[detection.classIndex], classIndex: detection.classIndex, score: detection.score,
-                    box: CGRect(box))
+                    label: spec.labels[label], classIndex: label, categoryID: spec.categoryIDs[label],
+                    score: detection.score, box: CGRect(box))
             }
         }
 
-        private func run(_ image: RGBImage) throws -> [Detection] {
+        private func run(_ prepare: (Preprocessor) throws -> RGBImage) throws -> ([Detection], Placement) {
             lock.lock()
             defer { lock.unlock() }
-            try model.setInput(image.fitted(to: spec.input))
+            try model.setInput(prepare(preprocessor))
             try model.invoke()
-            return try model.detections()
+            return (try model.detections(), preprocessor.placement)
         }
     }
 

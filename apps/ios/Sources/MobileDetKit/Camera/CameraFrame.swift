@@ -14,6 +14,8 @@
         public let rotationAngle: Double
         /// Time from the frame to its detections, in milliseconds.
         public let milliseconds: Double
+        /// A line for the user while heat limits the frames per second, else empty.
+        public let notice: String
     }
 
     extension Detector {

@@ -121,7 +121,9 @@
         }
 
         private func addOutput() throws {
-            output.videoSettings = [kCVPixelBufferPixelFormatTypeKey as String: kCVPixelFormatType_32BGRA]
+            // what cameras give; anything else costs the system a conversion
+            let format = kCVPixelFormatType_420YpCbCr8BiPlanarFullRange
+            output.videoSettings = [kCVPixelBufferPixelFormatTypeKey as String: format]
             output.alwaysDiscardsLateVideoFrames = true
             output.setSampleBufferDelegate(self, queue: frames)
             guard session.canAddOutput(output) else { throw MobileDetError("the camera gives no frames") }
@@ -137,7 +139,7 @@
         }
     }
 
-    /// The detector, the tracker and the stream of a run. After its start only the queue of the frames uses it, except for
+    /// The detector, the tracker, the pacer and the stream of a run. After its start only the queue of the frames uses it, except for
     /// `isStopped`, which belongs to the queue of the session.
     final class DetectionRun: @unchecked Sendable {
         typealias Continuation = AsyncThrowingStream<CameraFrame, any Error>.Continuation
@@ -146,18 +148,21 @@
         private let detector: Detector
         private let minScore: Float?
         private var tracker: Tracker?
+        private var pacer: FramePacer
         private var hasFailed = false
         private let continuation: Continuation
 
-        init(_ detector: Detector, minScore: Float?, tracker: Tracker?, _ continuation: Continuation) {
-            (self.detector, self.minScore, self.tracker, self.continuation) = (
-                detector, minScore, tracker, continuation
-            )
+        init(
+            _ detector: Detector, minScore: Float?, tracker: Tracker?, pacer: FramePacer, _ continuation: Continuation
+        ) {
+            (self.detector, self.minScore, self.tracker) = (detector, minScore, tracker)
+            (self.pacer, self.continuation) = (pacer, continuation)
         }
 
-        /// Detect objects in a frame and pass them on; an error ends the stream.
+        /// Detect objects in a frame, if it is due, and pass them on; an error ends the stream.
         func detect(_ buffer: CVPixelBuffer, _ angle: Double) {
-            if hasFailed { return }
+            if hasFailed || pacer.decide(monotonicNs(), thermal: .current) != .detect { return }
+            defer { pacer.finish() }
             let orientation = Orientation(clockwise: angle)
             let (height, width) = (CVPixelBufferGetHeight(buffer), CVPixelBufferGetWidth(buffer))
             let started = monotonicNs()
@@ -171,7 +176,8 @@
                         objects: objects, tracked: tracked,
                         size: orientation.swapsSides
                             ? CGSize(width: height, height: width) : CGSize(width: width, height: height),
-                        rotationAngle: angle, milliseconds: Double(monotonicNs() - started) / 1e6))
+                        rotationAngle: angle, milliseconds: Double(monotonicNs() - started) / 1e6,
+                        notice: pacer.notice))
             } catch {
                 hasFailed = true
                 fail(error)

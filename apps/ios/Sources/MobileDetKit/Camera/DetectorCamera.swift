@@ -42,12 +42,13 @@
         /// - Parameters:
         ///   - minScore: as in `Detector.detect`.
         ///   - tracker: such as `detector.tracker()`; gives objects ids that stay the same from frame to frame.
+        ///   - pacer: limits the frames per second, by default to 30, and to fewer when the device is warm.
         /// - Returns: the newest frame at each step. It throws `CameraAccessDenied`, `MobileDetError`, and errors of the system.
         public func frames(
-            _ detector: Detector, minScore: Float? = nil, tracker: Tracker? = nil
+            _ detector: Detector, minScore: Float? = nil, tracker: Tracker? = nil, pacer: FramePacer = FramePacer()
         ) -> AsyncThrowingStream<CameraFrame, any Error> {
             AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
-                let run = DetectionRun(detector, minScore: minScore, tracker: tracker, continuation)
+                let run = DetectionRun(detector, minScore: minScore, tracker: tracker, pacer: pacer, continuation)
                 let start = Task { @MainActor in
                     do {
                         try await requestAccess()

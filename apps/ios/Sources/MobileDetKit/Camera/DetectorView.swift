@@ -93,7 +93,7 @@
                     unavailable(problem)
                 } else {
                     VStack {
-                        if let line = isOpening ? Self.opening : camera.notice {
+                        if let line {
                             Text(line).font(.footnote).padding(.all, 8).background(.ultraThinMaterial)
                         }
                         if showsControls, camera.lens != nil { CameraControls(camera: camera) }
@@ -106,6 +106,13 @@
                     source: source, tracks: tracks, minScore: minScore, isInBackground: phase == .background,
                     attempt: attempt)
             ) { await run() }
+        }
+
+        /// What the user should know, one thing at a time.
+        private var line: String? {
+            if isOpening { return Self.opening }
+            if let notice = camera.notice { return notice }
+            return frame.flatMap { $0.notice.isEmpty ? nil : $0.notice }
         }
 
         private func boxes(_ frame: CameraFrame) -> BoxesView {

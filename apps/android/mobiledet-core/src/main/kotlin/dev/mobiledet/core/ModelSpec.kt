@@ -16,7 +16,7 @@ private val EXIF_RULES = listOf("auto", "apply", "ignore")
  * Normalisation is part of the model file. [resize] is how an image is resized: `stretch` scales both sides, `letterbox`
  * keeps the aspect ratio, fills the rest with the colour [padding] (`grey`, `black`), and places the image at [placement]
  * (`centre`, `top-left`); see [Placement]. [sampling] is which pixels are averaged: `mean` all, `bilinear` the four
- * nearest ones; see [Resize]. [exif] is whether a photo is turned by its EXIF orientation: `ignore` leaves it as stored,
+ * nearest ones; see [Preprocessor]. [exif] is whether a photo is turned by its EXIF orientation: `ignore` leaves it as stored,
  * `apply` and `auto` turn it.
  */
 public data class InputSpec(
@@ -69,13 +69,14 @@ public data class ModelSpec(
                 detector = fields.text("detector"),
                 input = input(fields.fields("input")),
                 labels = fields.texts("labels"),
-                categoryIds = fields.ints("category_ids"),
+                categoryIds = fields.wholes("category_ids"),
                 nms = nms(fields.fields("nms")),
             )
             require(spec.labels.isNotEmpty() && spec.labels.none { it.isEmpty() }) { "labels are empty" }
-            require(spec.labels.size == spec.categoryIds.distinct().size) {
-                "${spec.labels.size} labels but ${spec.categoryIds.distinct().size} category ids"
+            require(spec.labels.size == spec.categoryIds.size) {
+                "${spec.labels.size} labels but ${spec.categoryIds.size} category ids"
             }
+            require(spec.categoryIds.distinct().size == spec.categoryIds.size) { "category ids repeat" }
             spec
         } catch (error: IllegalArgumentException) {
             throw MobileDetException("$source: ${error.message}", error)
