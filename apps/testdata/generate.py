@@ -13,6 +13,7 @@ from typing import Any
 from vectors.bundles import bundle_cases, recordings
 from vectors.decoding import detection_cases, gate_cases, shown_cases
 from vectors.formats import golden_file_cases, sums_cases
+from vectors.frames import frame_cases
 from vectors.geometry import exif_cases, orientation_cases, placement_cases, resize_cases
 from vectors.latency import latency_cases, steady_cases
 from vectors.pacing import pacing_cases
@@ -33,6 +34,7 @@ def write(folder: Path) -> None:
         ("recommended", recommended_cases()),
         ("accelerators", accelerator_cases()),
         ("resize", resize_cases()),
+        ("frames", frame_cases()),
         ("placement", placement_cases()),
         ("orientation", orientation_cases()),
         ("exif", exif_cases()),

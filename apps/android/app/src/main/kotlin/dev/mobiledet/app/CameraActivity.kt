@@ -17,7 +17,7 @@ import dev.mobiledet.android.Detector
 import dev.mobiledet.android.Pictures
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
+import dev.mobiledet.core.YuvImage
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 
@@ -95,9 +95,9 @@ public class CameraActivity : Activity() {
     }
 
     /** Called in the camera's thread; its next image waits until this one is done. */
-    private fun detect(image: RgbImage, orientation: Orientation) {
+    private fun detect(image: YuvImage, orientation: Orientation) {
         val ready = detector ?: return
-        val upright = orientation.turn(image)
+        val upright = orientation.turn(image.toRgb()) // which the screen shows
         val started = System.nanoTime()
         val done = CountDownLatch(1)
         worker.run({

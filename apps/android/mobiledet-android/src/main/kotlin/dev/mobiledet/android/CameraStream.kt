@@ -14,11 +14,11 @@ import android.media.ImageReader
 import android.os.Handler
 import android.os.HandlerThread
 import android.util.Size
+import dev.mobiledet.core.Crop
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
+import dev.mobiledet.core.Plane
 import dev.mobiledet.core.YuvImage
-import dev.mobiledet.core.YuvPlane
 import java.io.Closeable
 
 private const val TARGET_PIXELS = 640 * 480
@@ -29,13 +29,14 @@ private const val TARGET_PIXELS = 640 * 480
  * The app must hold the permission CAMERA.
  *
  * @param displayDegrees rotation of the display from its natural orientation: 0, 90, 180 or 270.
- * @param onImage receives each image and how it must be turned to be upright, in a thread of the stream.
+ * @param onImage receives each image and how it must be turned to be upright, in a thread of the stream; the image is valid
+ *     until it returns.
  * @param onProblem receives one line of text when the camera fails.
  */
 public class CameraStream(
     private val context: Context,
     private val displayDegrees: Int,
-    private val onImage: (RgbImage, Orientation) -> Unit,
+    private val onImage: (YuvImage, Orientation) -> Unit,
     private val onProblem: (String) -> Unit,
 ) : Closeable {
     private val manager = context.getSystemService(CameraManager::class.java)
@@ -91,13 +92,13 @@ public class CameraStream(
     }
 
     private fun deliver(reader: ImageReader, orientation: Orientation) {
-        val image = reader.acquireLatestImage()?.use(::pixels) ?: return
-        if (!isClosed) onImage(image, orientation)
+        reader.acquireLatestImage()?.use { if (!isClosed) onImage(frame(it), orientation) }
     }
 
-    private fun pixels(image: Image): RgbImage {
-        val (y, u, v) = image.planes.map { YuvPlane(it.buffer, it.rowStride, it.pixelStride) }
-        return YuvImage(image.height, image.width, y, u, v).toRgb()
+    private fun frame(image: Image): YuvImage {
+        val (y, u, v) = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
+        val crop = image.cropRect
+        return YuvImage(image.height, image.width, y, u, v, crop = Crop(crop.left, crop.top, crop.width(), crop.height()))
     }
 
     private inner class DeviceCallback : CameraDevice.StateCallback() {

@@ -7,9 +7,9 @@ import dev.mobiledet.core.Bundle
 import dev.mobiledet.core.Detections
 import dev.mobiledet.core.DetectorSession
 import dev.mobiledet.core.Execution
+import dev.mobiledet.core.Frame
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
 import dev.mobiledet.core.TimedDetections
 import java.io.Closeable
 import java.io.File
@@ -49,18 +49,16 @@ public class Detector private constructor(private val session: DetectorSession) 
      */
     @JvmOverloads
     public fun detect(bitmap: Bitmap, rotationDegrees: Int = 0, minScore: Float? = null): List<Detection> =
-        detect(Pictures.pixels(bitmap), Orientation.ofRotation(rotationDegrees), minScore)
+        detect(Pictures.frame(bitmap), Orientation.ofRotation(rotationDegrees), minScore)
 
-    /** The same for an image in memory, such as those from [CameraStream]. */
+    /** The same for an image in memory, such as a frame of [CameraStream], which is read in one pass into the model's input. */
     @JvmOverloads
-    public fun detect(image: RgbImage, orientation: Orientation, minScore: Float? = null): List<Detection> =
+    public fun detect(image: Frame, orientation: Orientation, minScore: Float? = null): List<Detection> =
         list(detectTimed(image, orientation).detections, minScore)
 
-    /** All detections in an image, with the time of each step; boxes are in pixels of the upright image. */
-    public fun detectTimed(image: RgbImage, orientation: Orientation = Orientation.UPRIGHT): TimedDetections {
-        val started = System.nanoTime()
-        return session.detect(orientation.turn(image), started)
-    }
+    /** All detections in an image, with the time of each step; boxes are in pixels of the upright image (of its crop). */
+    public fun detectTimed(image: Frame, orientation: Orientation = Orientation.UPRIGHT): TimedDetections =
+        session.detect(image, orientation)
 
     /** Replays the file's golden cases; throws [MobileDetException] if this phone does not reproduce them. */
     public fun check() {
