@@ -13,15 +13,7 @@ from mobiledet.files.atomic import atomic_file
 from mobiledet.files.leftovers import scratch_folder
 from mobiledet.signing.config import SignConfig
 from mobiledet.signing.keys import is_signed, make_key, public_text, read_private_key, read_public_key, sign
-from mobiledet.signing.signature import (
-    MAX_NUMBER,
-    MAX_TEXT_BYTES,
-    SUFFIX,
-    SignedFile,
-    parse_signature,
-    signature_text,
-    signed_message,
-)
+from mobiledet.signing.signature import MAX_NUMBER, MAX_TEXT_BYTES, SUFFIX, SignedFile, parse_signature
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -67,10 +59,10 @@ def _sign(config: SignConfig, path: Path) -> None:
             archive = stack.enter_context(atomic_file(out))
             _write_zip(_part(bundle, config, stack), path, archive)
         signed = SignedFile.of(archive, release)
-        text = signature_text(signed, sign(key, signed_message(signed)))
+        text = signed.text(sign(key, signed.message))
     with atomic_file(signature_path) as temporary:
         temporary.write_bytes(text)
-    print(f"zip: {out}, {signed.bytes} bytes")
+    print(f"zip: {out}, {signed.size} bytes")
     print(f"signature: {signature_path}, release {release}")
     print(f"public key: {public_text(key.public_key())}")
 
@@ -120,7 +112,7 @@ def _check(path: Path, public: str) -> None:
         raise UserError(f"cannot read {signature_path}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:
         raise UserError(f"{signature_path}: {error}") from error
-    if not is_signed(key, signed_message(signed), signature):
+    if not is_signed(key, signed.message, signature):
         raise UserError(f"{signature_path} was not signed with this key, or has been changed")
     if SignedFile.of(path, signed.release) != signed:
         raise UserError(f"{path} is not the file that was signed; sign it again, or copy both files again")

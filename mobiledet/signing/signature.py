@@ -32,12 +32,12 @@ class SignedFile:
 
     Attributes:
         release: number of the release, which rises.
-        bytes: size of the file.
+        size: of the file, in bytes.
         sha256: its checksum, hexadecimal.
     """
 
     release: int
-    bytes: int
+    size: int
     sha256: str
 
     @classmethod
@@ -50,16 +50,15 @@ class SignedFile:
                 size += len(chunk)
         return cls(release, size, digest.hexdigest())
 
+    @property
+    def message(self) -> bytes:
+        """The lines that are signed."""
+        lines = ("mobiledet-signature 1", f"release {self.release}", f"bytes {self.size}", f"sha256 {self.sha256}")
+        return "".join(f"{line}\n" for line in lines).encode()
 
-def signed_message(signed: SignedFile) -> bytes:
-    """The lines that are signed."""
-    lines = (f"release {signed.release}", f"bytes {signed.bytes}", f"sha256 {signed.sha256}")
-    return "".join(f"{line}\n" for line in ("mobiledet-signature 1", *lines)).encode()
-
-
-def signature_text(signed: SignedFile, signature: bytes) -> bytes:
-    """The content of the signature file, with a signature of 64 bytes."""
-    return signed_message(signed) + b"ecdsa-p256 " + base64.b64encode(signature) + b"\n"
+    def text(self, signature: bytes) -> bytes:
+        """The content of the signature file, with a signature of 64 bytes."""
+        return self.message + b"ecdsa-p256 " + base64.b64encode(signature) + b"\n"
 
 
 def parse_signature(text: bytes) -> tuple[SignedFile, bytes]:

@@ -31,7 +31,7 @@ from mobiledet.devices.agent.server import AgentServer
 from mobiledet.devices.agent.service import Agent
 from mobiledet.errors import UserError
 from mobiledet.signing.keys import is_signed, read_public_key
-from mobiledet.signing.signature import parse_signature, signed_message
+from mobiledet.signing.signature import parse_signature
 
 TOKEN = "a-token-for-these-tests"
 THERMAL_LEVELS = ("nominal", "fair", "serious", "critical")
@@ -266,9 +266,7 @@ def test_signatures_are_accepted_or_refused(folder: Path) -> None:
         if case["accepted"] or "key of this app" in case["problem"]:
             keys = [read_public_key(line) for line in case["keys"]]
             signed, signature = parse_signature(text)
-            assert any(is_signed(key, signed_message(signed), signature) for key in keys) == case["accepted"], case[
-                "name"
-            ]
+            assert any(is_signed(key, signed.message, signature) for key in keys) == case["accepted"], case["name"]
             assert not case["accepted"] or vars(signed) == case["signed"]
             continue
         with pytest.raises((UserError, ValueError), match=case["problem"]):  # noqa: PT012  whichever is malformed

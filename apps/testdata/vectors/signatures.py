@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobiledet.signing.keys import public_text, sign
-from mobiledet.signing.signature import MAX_NUMBER, SignedFile, signature_text, signed_message
+from mobiledet.signing.signature import MAX_NUMBER, SignedFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -31,8 +31,8 @@ def signature_cases(bundles: Path) -> list[dict[str, Any]]:
     ours, second, strange = (_key(name) for name in ("ours", "second", "strange"))
     keys = [public_text(key.public_key()) for key in (ours, second)]
     signed = SignedFile.of(bundles / GOOD, 7)
-    signature = sign(ours, signed_message(signed), deterministic=True)
-    text = signature_text(signed, signature)
+    signature = sign(ours, signed.message, deterministic=True)
+    text = signed.text(signature)
     r, s = signature[:32], int.from_bytes(signature[32:], "big")
     latest, largest = SignedFile(0, 1, signed.sha256), SignedFile(MAX_NUMBER, MAX_NUMBER, signed.sha256)
 
@@ -45,32 +45,20 @@ def signature_cases(bundles: Path) -> list[dict[str, Any]]:
     p384 = "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE" + "A" * 128
     return [
         accepted("a good one", text),
-        accepted("of the second key", signature_text(signed, sign(second, signed_message(signed), deterministic=True))),
-        accepted(
-            "the smallest numbers",
-            signature_text(latest, sign(ours, signed_message(latest), deterministic=True)),
-            signed=latest,
-        ),
-        accepted(
-            "the largest numbers",
-            signature_text(largest, sign(ours, signed_message(largest), deterministic=True)),
-            signed=largest,
-        ),
-        accepted("the other s", signature_text(signed, r + (ORDER - s).to_bytes(32, "big"))),
-        refused(
-            "of a strange key",
-            signature_text(signed, sign(strange, signed_message(signed), deterministic=True)),
-            NOT_OURS,
-        ),
+        accepted("of the second key", signed.text(sign(second, signed.message, deterministic=True))),
+        accepted("the smallest numbers", latest.text(sign(ours, latest.message, deterministic=True)), signed=latest),
+        accepted("the largest numbers", largest.text(sign(ours, largest.message, deterministic=True)), signed=largest),
+        accepted("the other s", signed.text(r + (ORDER - s).to_bytes(32, "big"))),
+        refused("of a strange key", signed.text(sign(strange, signed.message, deterministic=True)), NOT_OURS),
         refused("no key", text, NOT_OURS, []),
         refused("the second key alone", text, NOT_OURS, keys[1:]),
         refused("another release", text.replace(b"release 7", b"release 8"), NOT_OURS),
         refused("another size", text.replace(b"bytes ", b"bytes 1", 1), NOT_OURS),
         refused("another checksum", text.replace(signed.sha256[:4].encode(), b"0123", 1), NOT_OURS),
-        refused("a changed bit", signature_text(signed, bytes([signature[0] ^ 1]) + signature[1:]), NOT_OURS),
-        refused("zeros", signature_text(signed, bytes(64)), NOT_OURS),
-        refused("numbers that are too large", signature_text(signed, b"\xff" * 64), NOT_OURS),
-        refused("s as r", signature_text(signed, signature[32:] + signature[:32]), NOT_OURS),
+        refused("a changed bit", signed.text(bytes([signature[0] ^ 1]) + signature[1:]), NOT_OURS),
+        refused("zeros", signed.text(bytes(64)), NOT_OURS),
+        refused("numbers that are too large", signed.text(b"\xff" * 64), NOT_OURS),
+        refused("s as r", signed.text(signature[32:] + signature[:32]), NOT_OURS),
         refused("nothing", b""),
         *(refused(f"cut off after {count} bytes", text[:count]) for count in (1, 30, 100, len(text) - 1)),
         refused("more behind it", text + b"\n"),
@@ -81,7 +69,7 @@ def signature_cases(bundles: Path) -> list[dict[str, Any]]:
         refused("a negative release", text.replace(b"release 7", b"release -7")),
         refused("a release above 53 bits", text.replace(b"release 7", b"release 9007199254740992")),
         refused("a release of 17 digits", text.replace(b"release 7", b"release 10000000000000000")),
-        refused("no size", text.replace(f"bytes {signed.bytes}".encode(), b"bytes 0")),
+        refused("no size", text.replace(f"bytes {signed.size}".encode(), b"bytes 0")),
         refused("upper case", text.replace(signed.sha256.encode(), signed.sha256.upper().encode())),
         refused("a checksum that is too short", text.replace(signed.sha256.encode(), signed.sha256[1:].encode())),
         refused("a later version", text.replace(b"signature 1", b"signature 2")),
@@ -89,9 +77,7 @@ def signature_cases(bundles: Path) -> list[dict[str, Any]]:
         refused("bits that do not count", text[:-4] + bytes([text[-4] + 1]) + text[-3:]),
         refused("no ASCII", text.replace(b"release 7", b"release \xb2")),
         refused("digits of another script", text.replace(b"release 7", "release \u0667".encode())),
-        refused(
-            "DER", signed_message(signed) + b"ecdsa-p256 " + base64.b64encode(b"\x30\x44" + signature[:68]) + b"\n"
-        ),
+        refused("DER", signed.message + b"ecdsa-p256 " + base64.b64encode(b"\x30\x44" + signature[:68]) + b"\n"),
         *(refused(f"no key: {key[:20]}", text, NO_KEY, [key]) for key in ("", "MFkw", keys[0][:-4], p384, "?" * 124)),
     ]
 
@@ -113,7 +99,7 @@ def store_cases(bundles: Path) -> list[dict[str, Any]]:
     ) -> dict[str, Any]:
         """``sent`` is the file that comes instead of the signed one."""
         signed = SignedFile.of(bundles / file, release)
-        text = signature_text(signed, sign(_key(by), signed_message(signed), deterministic=True)).decode()
+        text = signed.text(sign(_key(by), signed.message, deterministic=True)).decode()
         shared = {"signature": text, "file": sent or file, "gate": gate, "allow_older": older, "problem": problem}
         return {"action": "install", **shared, "current": after.get("current"), "previous": after.get("previous")}
 
