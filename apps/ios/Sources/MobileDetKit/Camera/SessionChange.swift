@@ -15,7 +15,7 @@
             switch notification.name {
             case AVCaptureSession.wasInterruptedNotification:
                 let reason = notification.userInfo?[AVCaptureSessionInterruptionReasonKey] as? Int
-                self = .interrupted(Self.line(reason.flatMap(AVCaptureSession.InterruptionReason.init)))
+                self = .interrupted(Self.line(reason.flatMap(AVCaptureSession.InterruptionReason.init(rawValue:))))
             case AVCaptureSession.interruptionEndedNotification: self = .resumed
             case AVCaptureSession.runtimeErrorNotification:
                 let error = notification.userInfo?[AVCaptureSessionErrorKey] as? AVError
