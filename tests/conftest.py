@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share: the tree, a detector of coloured squares, a data set that it solves."""
 
 import dataclasses
+import gc
 import hashlib
 import json
 import os
@@ -48,6 +49,7 @@ Cell = tuple[int, int, int]  # row, column, label
 def pytest_configure() -> None:
     """Let Ctrl-C reach the tests and what they start, even where pytest runs in the background of a shell without job
     control, which has its children ignore it."""
+    gc.set_threshold(50_000, 20, 20)  # see mobiledet.processes.garbage
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -115,6 +117,22 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def npm_install(real_program: Callable[[str, str], str], shared_folder: Path) -> Callable[[Path], Path]:
+    """Installs the locked npm packages of a folder, if that was not done yet; gives its node_modules."""
+    npm = real_program("npm", "npm")
+
+    def install(folder: Path) -> Path:
+        packages = folder / "node_modules"
+        with FileLock(shared_folder / "npm.lock"):
+            if not (packages / ".package-lock.json").is_file():
+                command = [npm, "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
+                subprocess.run(command, cwd=folder, check=True)
+        return packages
+
+    return install
 
 
 @pytest.fixture(scope="session")
