@@ -73,7 +73,9 @@ def main() -> None:
         print(name, flush=True)
         try:
             LANGUAGES[name]()
-        except (OSError, subprocess.CalledProcessError) as error:
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{name} cannot be measured: {Path(error.cmd[0]).name} ended with status {error.returncode}")
+        except OSError as error:
             sys.exit(f"{name} cannot be measured: {error}")
 
 

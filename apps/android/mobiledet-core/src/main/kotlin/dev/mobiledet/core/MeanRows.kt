@@ -18,7 +18,7 @@ internal abstract class MeanRows(private val rows: Axis, protected val columns: 
     /**
      * Adds the pixels of a row of the frame, which begins at these positions, to the sums of their blocks.
      *
-     * One loop without branches, over local variables: an inner loop over the few pixels of a block takes twice as long.
+     * One loop over local variables: with an inner loop over the few pixels of a block it takes twice as long on a JVM.
      */
     protected abstract fun add(row: Int, chromaRow: Int, sums: IntArray)
 }
@@ -29,39 +29,72 @@ internal class YuvRows(rows: Axis, columns: Axis) : MeanRows(rows, columns) {
     private var v = ByteArray(0)
     private var matrix = YuvMatrix.BT601_FULL
 
+    // what chroma adds to the colours of a row's pixels; two rows share it
+    private val reds = IntArray(columns.samples.size)
+    private val greens = IntArray(columns.samples.size)
+    private val blues = IntArray(columns.samples.size)
+    private var latest = -1
+
     override fun load(frame: Frame) {
         frame as YuvImage
         y = frame.y.copy(y)
         u = frame.u.copy(u)
         v = frame.v.copy(v)
         matrix = frame.matrix
+        latest = -1
     }
 
     override fun add(row: Int, chromaRow: Int, sums: IntArray) {
-        val y = y
+        if (chromaRow != latest) readChroma(chromaRow)
+        if (columns.block == 1) addPixels(row, sums) else addPairs(row, sums)
+    }
+
+    private fun readChroma(row: Int) {
+        latest = row
         val u = u
         val v = v
-        val lumaColumns = columns.samples
-        val chromaColumns = columns.chroma
-        val columnShift = columnShift
+        val places = columns.chroma
         val matrix = matrix
-        var latest = -1
-        var red = 0
-        var green = 0
-        var blue = 0
-        for (column in lumaColumns.indices) {
-            val chroma = chromaRow + chromaColumns[column]
-            if (chroma != latest) { // neighbours share it
-                latest = chroma
-                red = matrix.red(v[chroma])
-                green = matrix.green(u[chroma], v[chroma])
-                blue = matrix.blue(u[chroma])
-            }
-            val level = matrix.level(y[row + lumaColumns[column]])
-            val at = (column shr columnShift) * RgbImage.CHANNELS
-            sums[at] += matrix.colour(level + red)
-            sums[at + 1] += matrix.colour(level + green)
-            sums[at + 2] += matrix.colour(level + blue)
+        for (column in places.indices) {
+            val blue = u[row + places[column]]
+            val red = v[row + places[column]]
+            reds[column] = matrix.red(red)
+            greens[column] = matrix.green(blue, red)
+            blues[column] = matrix.blue(blue)
+        }
+    }
+
+    private fun addPixels(row: Int, sums: IntArray) {
+        val y = y
+        val places = columns.samples
+        val matrix = matrix
+        var at = 0
+        for (column in places.indices) {
+            val level = matrix.level(y[row + places[column]])
+            sums[at++] += matrix.colour(level + reds[column])
+            sums[at++] += matrix.colour(level + greens[column])
+            sums[at++] += matrix.colour(level + blues[column])
+        }
+    }
+
+    /** Of blocks, whose number of columns is even. */
+    private fun addPairs(row: Int, sums: IntArray) {
+        val y = y
+        val places = columns.samples
+        val matrix = matrix
+        val reds = reds
+        val greens = greens
+        val blues = blues
+        val pairShift = columnShift - 1
+        for (pair in 0 until places.size / 2) {
+            val left = 2 * pair
+            val right = left + 1
+            val leftLevel = matrix.level(y[row + places[left]])
+            val rightLevel = matrix.level(y[row + places[right]])
+            val at = (pair shr pairShift) * RgbImage.CHANNELS
+            sums[at] += matrix.colour(leftLevel + reds[left]) + matrix.colour(rightLevel + reds[right])
+            sums[at + 1] += matrix.colour(leftLevel + greens[left]) + matrix.colour(rightLevel + greens[right])
+            sums[at + 2] += matrix.colour(leftLevel + blues[left]) + matrix.colour(rightLevel + blues[right])
         }
     }
 }

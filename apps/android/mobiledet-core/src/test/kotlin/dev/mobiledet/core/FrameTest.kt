@@ -2,6 +2,8 @@ package dev.mobiledet.core
 
 import com.google.gson.JsonObject
 import com.sun.management.ThreadMXBean
+import dev.mobiledet.core.agent.ReplayDevice
+import java.io.File
 import java.lang.management.ManagementFactory
 import java.nio.ByteBuffer
 import kotlin.math.abs
@@ -90,6 +92,32 @@ class FrameTest {
                 assertTrue("$perFrame bytes for each frame", perFrame <= 16)
             }
         }
+    }
+
+    @Test
+    fun aSessionDetectsInAFrame() {
+        val bundle = Bundle.open(File(Vectors.bundles, "good"))
+        val file = bundle.select("")
+        val model = ReplayDevice(File(Vectors.folder, "recordings.json")).load(File(bundle.root, file.path), bundle.spec, "auto", 1)
+        val session = DetectorSession(bundle, file, model) { error("nothing is decoded") }
+        val (height, width) = bundle.spec.input.let { it.height to it.width }
+        val upright = RgbImage(height, width, bundle.golden(file).cases.first { !it.isEncoded }.content)
+        // turned by a quarter, within a larger frame
+        val stored = Orientation.THREE_QUARTERS.turn(upright)
+        val rowStride = (stored.width + 5) * 3
+        val bytes = ByteArray((stored.height + 4) * rowStride)
+        for (y in 0 until stored.height) {
+            stored.pixels.copyInto(bytes, (y + 3) * rowStride + 2 * 3, y * stored.width * 3, (y + 1) * stored.width * 3)
+        }
+        val plane = Plane(ByteBuffer.wrap(bytes), rowStride, 3)
+        val crop = Crop(2, 3, stored.width, stored.height)
+        val frame = PackedImage(stored.height + 4, stored.width + 5, plane, crop = crop)
+        val found = session.detect(frame, Orientation.QUARTER_TURN)
+        val expected = session.detect(upright)
+        assertEquals(height to width, found.height to found.width)
+        assertTrue(expected.detections.size > 0)
+        assertArrayEquals(expected.detections.boxes, found.detections.boxes, 0f)
+        assertArrayEquals(expected.detections.scores, found.detections.scores, 0f)
     }
 
     @Test
