@@ -8,14 +8,29 @@ import dev.mobiledet.core.Detections
 import dev.mobiledet.core.DetectorSession
 import dev.mobiledet.core.Execution
 import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.ModelFile
 import dev.mobiledet.core.Orientation
 import dev.mobiledet.core.RgbImage
 import dev.mobiledet.core.TimedDetections
 import java.io.Closeable
 import java.io.File
 
-/** A detected object: class, the data set's id of that class, score (0..1), and box in pixels. */
-public data class Detection(val label: String, val categoryId: Int, val score: Float, val box: RectF)
+/**
+ * A detected object: class, the data set's id of that class, score (0..1), and box in pixels.
+ *
+ * @property trackId the same number for the same object in successive images; null without tracking.
+ */
+public data class Detection @JvmOverloads constructor(
+    val label: String,
+    val categoryId: Int,
+    val score: Float,
+    val box: RectF,
+    val trackId: Int? = null,
+) {
+    /** What is written at its box. */
+    internal val caption: String
+        get() = listOfNotNull(trackId?.let { "#$it" }, label, "${Math.round(score * 100)} %").joinToString(" ")
+}
 
 /**
  * Detects objects in images with a bundle from `mobiledet export`.
@@ -26,8 +41,10 @@ public data class Detection(val label: String, val categoryId: Int, val score: F
  * detector.close()
  * ```
  * Not thread-safe; use it on a worker thread, because [open] and [detect] are slow.
+ *
+ * @constructor uses a session whose model is run by another runtime, or by a double in tests; it is closed with the detector.
  */
-public class Detector private constructor(private val session: DetectorSession) : Closeable {
+public class Detector public constructor(private val session: DetectorSession) : Closeable {
     /** Class names, in the order of the model. */
     public val labels: List<String> get() = session.bundle.spec.labels
 
@@ -62,6 +79,9 @@ public class Detector private constructor(private val session: DetectorSession) 
         return session.detect(orientation.turn(image), started)
     }
 
+    /** Score from which on a detection of a class (its position in [labels]) is reported, if no other is given. */
+    public fun threshold(label: Int): Double = session.file.thresholds?.get(label) ?: ModelFile.DEFAULT_SCORE
+
     /** Replays the file's golden cases; throws [MobileDetException] if this phone does not reproduce them. */
     public fun check() {
         session.golden()
@@ -70,12 +90,18 @@ public class Detector private constructor(private val session: DetectorSession) 
     override fun close(): Unit = session.close()
 
     private fun list(found: Detections, orientation: Orientation, image: RgbImage, minScore: Float?): List<Detection> {
-        val spec = session.bundle.spec
-        return (0 until found.size).filter { session.file.shows(found.labels[it], found.scores[it], minScore) }.map { index ->
-            val label = found.labels[index]
+        return (0 until found.size).filter { shows(found.labels[it], found.scores[it], minScore) }.map { index ->
             val box = orientation.toStored(found.box(index), image.width.toFloat(), image.height.toFloat())
-            Detection(spec.labels[label], spec.categoryIds[label], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
+            detection(found.labels[index], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
         }
+    }
+
+    /** Whether a detection of a class (its position in [labels]) reaches [minScore] or, by default, its threshold. */
+    internal fun shows(label: Int, score: Float, minScore: Float?) = session.file.shows(label, score, minScore)
+
+    internal fun detection(label: Int, score: Float, box: RectF): Detection {
+        val spec = session.bundle.spec
+        return Detection(spec.labels[label], spec.categoryIds[label], score, box)
     }
 
     public companion object {
@@ -98,7 +124,7 @@ public class Detector private constructor(private val session: DetectorSession) 
         public fun open(folder: File, file: String = "", accelerator: String = "auto"): Detector =
             open(Bundle.open(folder), file, accelerator)
 
-        /** Uses a bundle that is already open; [threads] is the number of CPU threads, 0 uses every core. */
+        /** Uses a bundle that is already open; [threads] is the number of CPU threads, 0 is at most 4. */
         @JvmStatic
         @JvmOverloads
         public fun open(bundle: Bundle, file: String = "", accelerator: String = "auto", threads: Int = 0): Detector {
