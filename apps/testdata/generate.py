@@ -13,6 +13,7 @@ from typing import Any
 from vectors.bundles import bundle_cases, recordings
 from vectors.decoding import detection_cases, gate_cases, shown_cases
 from vectors.formats import golden_file_cases, sums_cases
+from vectors.frames import frame_cases
 from vectors.geometry import exif_cases, orientation_cases, placement_cases, resize_cases
 from vectors.latency import latency_cases, steady_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
@@ -28,6 +29,7 @@ def write(folder: Path) -> None:
         ("golden", golden_file_cases()),
         ("recordings", recordings()),
         ("resize", resize_cases()),
+        ("frames", frame_cases()),
         ("placement", placement_cases()),
         ("orientation", orientation_cases()),
         ("exif", exif_cases()),

@@ -7,7 +7,7 @@ import { replayGolden, toleranceFor } from "../src/core/golden.js";
 import { plainImage } from "../src/core/image_file.js";
 import { turned } from "../src/core/orientation.js";
 import { fromImage, placementOf, toImage, visible } from "../src/core/placement.js";
-import { fit } from "../src/core/resize.js";
+import { Preprocessor } from "../src/core/preprocessor.js";
 import { checkMessage } from "../src/core/schema.js";
 import { mean, percentile, standardDeviation } from "../src/core/statistics.js";
 import { isSteady } from "../src/core/timing.js";
@@ -34,8 +34,8 @@ test("resizing equals the host to the bit", () => {
     const pixels = decodeBase64(image.base64);
     const expected = decodeBase64(resized.base64);
     const input = { height: resized.height, width: resized.width, ...rule };
-    assert.deepEqual(fit({ ...image, pixels, channels: 3 }, input), expected);
-    assert.deepEqual(fit({ ...image, pixels: withAlpha(pixels), channels: 4 }, input), expected);
+    assert.deepEqual(new Preprocessor(input).prepare({ ...image, pixels, channels: 3 }), expected);
+    assert.deepEqual(new Preprocessor(input, Float32Array).prepare({ ...image, pixels: withAlpha(pixels) }), Float32Array.from(expected));
   }
 });
 

@@ -29,6 +29,7 @@
         private let model: any LoadedDetector
         private let file: ModelFile
         private let lock = NSLock()
+        private let preprocessor: Preprocessor  // used only under the lock
 
         /// Open a bundle, verify every file in it, and load a model file.
         ///
@@ -53,6 +54,7 @@
         private init(_ url: URL, _ name: String, _ accelerator: String) throws {
             let bundle = try ModelBundle(at: url)
             spec = bundle.spec
+            preprocessor = Preprocessor(spec.input)
             (model, file) = try ModelFormat.loadBest(bundle, name, accelerator: accelerator)
             execution = model.execution
         }
@@ -67,20 +69,29 @@
         public func detect(
             _ image: CGImage, orientation: Orientation = .upright, minScore: Float? = nil
         ) throws -> [FoundObject] {
-            try detect(RGBImage(image).turned(orientation), minScore: minScore)
+            let pixels = try RGBImage(image)
+            return try detect(above: minScore) { $0.prepare(pixels, orientation: orientation) }
         }
 
-        /// Find objects in a frame of a camera (`kCVPixelFormatType_32BGRA`).
+        /// Find objects in a frame of a camera: `420f`, `420v` or `32BGRA`; it is read in one pass into the model's input.
         public func detect(
             _ frame: CVPixelBuffer, orientation: Orientation = .upright, minScore: Float? = nil
         ) throws -> [FoundObject] {
-            try detect(RGBImage(frame).turned(orientation), minScore: minScore)
+            try detect(above: minScore) { preprocessor in
+                try frame.withFrame { preprocessor.prepare($0, orientation: orientation) }
+            }
         }
 
         /// Find objects in an image, best score first.
         public func detect(_ image: RGBImage, minScore: Float? = nil) throws -> [FoundObject] {
-            let placement = Placement(height: image.height, width: image.width, in: spec.input)
-            return try run(image).compactMap { detection in
+            try detect(above: minScore) { $0.prepare(image) }
+        }
+
+        private func detect(above minScore: Float?, _ prepare: (Preprocessor) throws -> RGBImage) throws
+            -> [FoundObject]
+        {
+            let (found, placement) = try run(prepare)
+            return found.compactMap { detection in
                 guard file.shows(detection.classIndex, score: detection.score, minScore: minScore) else {
                     return nil
                 }
@@ -93,12 +104,12 @@
             }
         }
 
-        private func run(_ image: RGBImage) throws -> [Detection] {
+        private func run(_ prepare: (Preprocessor) throws -> RGBImage) throws -> ([Detection], Placement) {
             lock.lock()
             defer { lock.unlock() }
-            try model.setInput(image.fitted(to: spec.input))
+            try model.setInput(prepare(preprocessor))
             try model.invoke()
-            return try model.detections()
+            return (try model.detections(), preprocessor.placement)
         }
     }
 #endif

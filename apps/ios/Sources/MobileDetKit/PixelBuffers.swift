@@ -14,33 +14,61 @@
         return buffer
     }
 
-    extension RGBImage {
-        /// The pixels of a BGRA buffer.
-        public init(_ buffer: CVPixelBuffer) throws {
-            guard CVPixelBufferGetPixelFormatType(buffer) == kCVPixelFormatType_32BGRA else {
-                throw MobileDetError("a frame must be BGRA; set kCVPixelBufferPixelFormatTypeKey of the camera output")
+    extension CVPixelBuffer {
+        /// Use the memory of a frame: `420f`, `420v` or `32BGRA`.
+        func withFrame<Result>(_ use: (Frame) throws -> Result) throws -> Result {
+            let format = CVPixelBufferGetPixelFormatType(self)
+            let isFull = format == kCVPixelFormatType_420YpCbCr8BiPlanarFullRange
+            guard isFull || format == kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange || format == kCVPixelFormatType_32BGRA
+            else {
+                throw MobileDetError(
+                    "a frame must be 420f, 420v or 32BGRA; set kCVPixelBufferPixelFormatTypeKey of the camera output")
             }
-            CVPixelBufferLockBaseAddress(buffer, .readOnly)
-            defer { CVPixelBufferUnlockBaseAddress(buffer, .readOnly) }
-            let (height, width) = (CVPixelBufferGetHeight(buffer), CVPixelBufferGetWidth(buffer))
-            guard let base = CVPixelBufferGetBaseAddress(buffer) else { throw MobileDetError("a frame has no pixels") }
-            let stride = CVPixelBufferGetBytesPerRow(buffer)
-            let pixels = [UInt8](unsafeUninitializedCapacity: height * width * 3) { output, count in
-                var target = 0
-                for y in 0..<height {
-                    let row = base.advanced(by: y * stride).assumingMemoryBound(to: UInt8.self)
-                    for x in 0..<width {
-                        (output[target], output[target + 1], output[target + 2]) = (
-                            row[4 * x + 2], row[4 * x + 1], row[4 * x]
-                        )
-                        target += 3
-                    }
-                }
-                count = target
+            CVPixelBufferLockBaseAddress(self, .readOnly)
+            defer { CVPixelBufferUnlockBaseAddress(self, .readOnly) }
+            let (height, width) = (CVPixelBufferGetHeight(self), CVPixelBufferGetWidth(self))
+            if format == kCVPixelFormatType_32BGRA {
+                let stride = CVPixelBufferGetBytesPerRow(self)
+                let bytes = try memory(CVPixelBufferGetBaseAddress(self), stride * height)
+                let plane = Frame.Plane(bytes, rowStride: stride, pixelStride: 4)
+                return try use(Frame(height: height, width: width, packed: plane, red: 2, green: 1, blue: 0))
             }
-            self.init(height: height, width: width, pixels: pixels)
+            let (y, uv) = (try planeMemory(0), try planeMemory(1))
+            let chroma = (0..<2).map { offset in
+                Frame.Plane(
+                    UnsafeBufferPointer(rebasing: uv.bytes[offset...]), rowStride: uv.rowStride, pixelStride: 2)
+            }
+            let luma = Frame.Plane(y.bytes, rowStride: y.rowStride, pixelStride: 1)
+            let matrix = try attachedMatrix(isFull: isFull)
+            return try use(
+                Frame(height: height, width: width, y: luma, u: chroma[0], v: chroma[1], matrix: matrix))
         }
 
+        private func planeMemory(_ number: Int) throws -> (bytes: UnsafeBufferPointer<UInt8>, rowStride: Int) {
+            let stride = CVPixelBufferGetBytesPerRowOfPlane(self, number)
+            let count = stride * CVPixelBufferGetHeightOfPlane(self, number)
+            return (try memory(CVPixelBufferGetBaseAddressOfPlane(self, number), count), stride)
+        }
+
+        private func memory(_ address: UnsafeMutableRawPointer?, _ count: Int) throws -> UnsafeBufferPointer<UInt8> {
+            guard let address else { throw MobileDetError("a frame has no pixels") }
+            return UnsafeBufferPointer(start: address.assumingMemoryBound(to: UInt8.self), count: count)
+        }
+
+        /// The matrix that is attached to the frame; BT.601 if there is none.
+        private func attachedMatrix(isFull: Bool) throws -> YUVMatrix {
+            let attached = CVBufferCopyAttachment(self, kCVImageBufferYCbCrMatrixKey, nil) as? String
+            if attached == nil || attached == kCVImageBufferYCbCrMatrix_ITU_R_601_4 as String {
+                return isFull ? .bt601Full : .bt601Video
+            }
+            guard attached == kCVImageBufferYCbCrMatrix_ITU_R_709_2 as String else {
+                throw MobileDetError("a frame's colours are in \(attached ?? ""), not BT.601 or BT.709; request 32BGRA")
+            }
+            return isFull ? .bt709Full : .bt709Video
+        }
+    }
+
+    extension RGBImage {
         /// Copy into a BGRA buffer of the same size.
         func copy(to buffer: CVPixelBuffer) throws {
             guard CVPixelBufferGetHeight(buffer) == height, CVPixelBufferGetWidth(buffer) == width else {

@@ -6,7 +6,7 @@ final class GeometryTests: XCTestCase {
     func testResizeIsThatOfTheVectors() throws {
         for entry in try Vectors.cases("resize") {
             let (image, resized) = (try entry.field("image").image(), try entry.field("resized").image())
-            let size = try input(entry, height: resized.height, width: resized.width)
+            let size = try entry.input(height: resized.height, width: resized.width)
             XCTAssertEqual(image.fitted(to: size), resized, "\(image.height) x \(image.width) to \(size)")
         }
     }
@@ -14,7 +14,7 @@ final class GeometryTests: XCTestCase {
     func testPlacementIsThatOfTheVectors() throws {
         for entry in try Vectors.cases("placement") {
             let sides = try entry.list("input").map { try XCTUnwrap($0.integer) }
-            let size = try input(entry, height: sides[0], width: sides[1])
+            let size = try entry.input(height: sides[0], width: sides[1])
             let placement = Placement(height: try entry.whole("height"), width: try entry.whole("width"), in: size)
             let part = [placement.top, placement.left, placement.height, placement.width]
             XCTAssertEqual(part, try entry.list("part").map { $0.integer })
@@ -27,16 +27,6 @@ final class GeometryTests: XCTestCase {
             let visible = try entry.floats("visible")
             XCTAssertEqual(seen.compactMap { $0 }, rows.indices.map { box(visible, $0) })
         }
-    }
-
-    /// Of a letterbox with its colour and place, which cases of a stretch do not have.
-    private func input(_ entry: JSON, height: Int, width: Int) throws -> InputSpec {
-        InputSpec(
-            height: height, width: width, resize: try XCTUnwrap(InputSpec.Resize(rawValue: entry.text("resize"))),
-            sampling: try XCTUnwrap(InputSpec.Sampling(rawValue: entry.text("sampling"))),
-            padding: try entry["padding"].map { try XCTUnwrap(InputSpec.Padding(rawValue: $0.string ?? "")) } ?? .grey,
-            placement: try entry["placement"].map { try XCTUnwrap(InputSpec.Corner(rawValue: $0.string ?? "")) }
-                ?? .centre)
     }
 
     func testOrientation() throws {

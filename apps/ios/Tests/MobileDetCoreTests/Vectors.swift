@@ -44,6 +44,16 @@ extension JSON {
         RGBImage(height: try whole("height"), width: try whole("width"), pixels: try bytes("base64"))
     }
 
+    /// Of a letterbox with its colour and place, which cases of a stretch do not have.
+    func input(height: Int, width: Int) throws -> InputSpec {
+        InputSpec(
+            height: height, width: width, resize: try XCTUnwrap(InputSpec.Resize(rawValue: text("resize"))),
+            sampling: try XCTUnwrap(InputSpec.Sampling(rawValue: text("sampling"))),
+            padding: try self["padding"].map { try XCTUnwrap(InputSpec.Padding(rawValue: $0.string ?? "")) } ?? .grey,
+            placement: try self["placement"].map { try XCTUnwrap(InputSpec.Corner(rawValue: $0.string ?? "")) }
+                ?? .centre)
+    }
+
     func tolerance() throws -> Tolerance { Tolerance(iou: Float(try real("iou")), score: Float(try real("score"))) }
 
     /// Rows of `boxes_xyxy` with `scores` and `labels`.

@@ -64,7 +64,8 @@
             let image = RGBImage(height: 32, width: 64, pixels: pixels)
             let buffer = try newPixelBuffer(height: 32, width: 64)
             try image.copy(to: buffer)
-            XCTAssertEqual(try RGBImage(buffer), image)
+            let preprocessor = Preprocessor(InputSpec(height: 32, width: 64, sampling: .mean))
+            XCTAssertEqual(try buffer.withFrame { preprocessor.prepare($0) }, image)
             XCTAssertThrowsError(try image.copy(to: newPixelBuffer(height: 64, width: 32)))
             XCTAssertThrowsError(try RGBImage(file: Data("no picture".utf8)))
         }

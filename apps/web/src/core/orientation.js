@@ -1,7 +1,7 @@
 // Turns images upright by their EXIF orientation.
 
-// orientation -> [swaps height and width, mirrors columns, mirrors rows] of the stored image
-const TURNS = {
+/** EXIF orientation -> [swaps height and width, mirrors columns, mirrors rows] of the stored image. */
+export const TURNS = {
   2: [false, true, false],
   3: [false, true, true],
   4: [false, false, true],

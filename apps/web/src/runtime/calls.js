@@ -1,8 +1,8 @@
 // Functions of the worker that runs a model file, called by the page. Times are nanoseconds of performance.now.
 
 import { fromOutputs } from "../core/detections.js";
-import { placementOf, toImage } from "../core/placement.js";
-import { fit } from "../core/resize.js";
+import { toImage } from "../core/placement.js";
+import { Preprocessor } from "../core/preprocessor.js";
 import { timeRuns } from "../core/timing.js";
 import { decode, pixelsOf } from "./decode.js";
 import { LiteRtDetector, runtimeMemory, startRuntime } from "./litert.js";
@@ -12,18 +12,19 @@ const YIELD_MS = 100; // longest time between runs without reading messages, suc
 
 let detector;
 let classCount;
-let input; // the input of the bundle's spec
+let preprocessor; // for the input of the bundle's spec
 let condition = {};
 let stopped = ""; // the reason
 
 /** Start the runtime and load a file. */
 export async function load({ content, threads, isolated, spec }) {
   classCount = spec.labels.length;
-  input = spec.input;
   await startRuntime({ threads: isolated });
   const started = performance.now();
   detector = await LiteRtDetector.load(content, threads);
-  return { height: detector.height, width: detector.width, loadNs: nanoseconds(started, performance.now()) };
+  const loadNs = nanoseconds(started, performance.now());
+  preprocessor = new Preprocessor(spec.input, detector.arrayType);
+  return { height: detector.height, width: detector.width, loadNs };
 }
 
 /** Run a newly loaded file for the first time, on a grey image. */
@@ -75,7 +76,7 @@ export async function detectInput({ image }) {
  */
 export async function measure({ golden: { content, encoded }, plan }) {
   stopped = "";
-  const image = encoded ? fitted(await decode(content, false)) : content;
+  const image = encoded ? preprocessor.prepare(await decode(content, false)) : content;
   let yielded = performance.now();
   const runner = {
     prepare: () => detector.prepare(image),
@@ -113,12 +114,7 @@ function sleep(seconds) {
 }
 
 function detectPixels(image, started, decoded) {
-  return run(fitted(image), placementOf(image.height, image.width, input), started, decoded);
-}
-
-/** Resize an image to the input of the model. */
-function fitted({ pixels, height, width }) {
-  return fit({ pixels, height, width, channels: 4 }, input);
+  return run(preprocessor.prepare(image), preprocessor.placement, started, decoded);
 }
 
 /** Run the file on its input; boxes are in pixels of the image, or fractions of the input without a placement. */

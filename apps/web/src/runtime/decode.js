@@ -27,7 +27,9 @@ export async function decode(file, applyOrientation) {
 /** Get the pixels of a bitmap and close it. */
 export function pixelsOf(bitmap) {
   const { height, width } = bitmap;
-  [canvas.width, canvas.height] = [width, height];
+  // a new size clears the canvas, and costs a frame of the camera more than clearing it
+  if (canvas.width === width && canvas.height === height) context.clearRect(0, 0, width, height);
+  else [canvas.width, canvas.height] = [width, height];
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   return { pixels: context.getImageData(0, 0, width, height).data, height, width };

@@ -58,12 +58,13 @@ export class LiteRtDetector {
     }
     if (!["float32", "uint8"].includes(input.dtype)) throw new Error(`its input is ${input.dtype}; export it again`);
     this.input = input;
+    this.arrayType = input.dtype === "uint8" ? Uint8Array : Float32Array;
     [, this.height, this.width] = shape;
   }
 
-  /** Make a tensor from an image of the model's size, height x width x 3 RGB bytes; `delete()` it afterwards. */
+  /** Make a tensor from an image of the model's size, height x width x 3 levels of RGB; `delete()` it afterwards. */
   prepare(image) {
-    return new Tensor(this.input.dtype === "uint8" ? image : new Float32Array(image), [...this.input.shape]);
+    return new Tensor(image instanceof this.arrayType ? image : new this.arrayType(image), [...this.input.shape]);
   }
 
   /** Run the file; pass the results to `outputs`. */

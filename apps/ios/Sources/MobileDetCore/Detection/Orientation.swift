@@ -6,6 +6,12 @@ public enum Orientation: Int, CaseIterable, Sendable {
     /// Whether height and width are swapped when the image is turned upright.
     public var swapsSides: Bool { rawValue >= 5 }
 
+    /// Whether x of the upright image is measured from the far side of the stored one.
+    var isFromRight: Bool { [.mirrored, .upsideDown, .quarterTurnLeft, .transversed].contains(self) }
+
+    /// Whether y of the upright image is measured from the far side of the stored one.
+    var isFromBelow: Bool { [.upsideDown, .upsideDownMirrored, .transversed, .quarterTurnRight].contains(self) }
+
     /// Convert a point of the stored image to the upright one; both as fractions.
     func upright(x: Float, y: Float) -> (x: Float, y: Float) {
         switch self {

@@ -12,11 +12,11 @@ import android.media.ImageReader
 import android.os.Handler
 import android.os.HandlerThread
 import android.view.Surface
+import dev.mobiledet.core.Crop
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
+import dev.mobiledet.core.Plane
 import dev.mobiledet.core.YuvImage
-import dev.mobiledet.core.YuvPlane
 import java.io.Closeable
 
 /**
@@ -24,7 +24,8 @@ import java.io.Closeable
  *
  * The app must hold the permission CAMERA. [DetectorView] does all of this in one view.
  *
- * @param onImage receives each image and how it must be turned to be upright, in the thread of [imageHandler].
+ * @param onImage receives each image and how it must be turned to be upright, in the thread of [imageHandler]; the image is
+ *   valid until it returns.
  * @param onProblem receives one line of text when the camera fails, in a thread of the stream.
  * @param camera by default the back camera.
  * @param preview a surface of the camera's [PhoneCamera.previewSize], which the camera itself fills.
@@ -35,7 +36,7 @@ import java.io.Closeable
 public class CameraStream @JvmOverloads constructor(
     private val context: Context,
     @Volatile public var displayDegrees: Int,
-    private val onImage: (RgbImage, Orientation) -> Unit,
+    private val onImage: (YuvImage, Orientation) -> Unit,
     private val onProblem: (String) -> Unit,
     private val camera: PhoneCamera = PhoneCamera.find(context, Lens.BACK),
     private val preview: Surface? = null,
@@ -90,13 +91,14 @@ public class CameraStream @JvmOverloads constructor(
     }
 
     private fun deliver() = synchronized(reader) {
-        val image = if (isClosed) null else reader.acquireLatestImage()?.use(::pixels)
-        if (image != null) onImage(image, camera.orientation(displayDegrees))
+        val image = if (isClosed) null else reader.acquireLatestImage()
+        image?.use { onImage(frame(it), camera.orientation(displayDegrees)) }
     }
 
-    private fun pixels(image: Image): RgbImage {
-        val (y, u, v) = image.planes.map { YuvPlane(it.buffer, it.rowStride, it.pixelStride) }
-        return YuvImage(image.height, image.width, y, u, v).toRgb()
+    private fun frame(image: Image): YuvImage {
+        val (y, u, v) = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
+        val crop = image.cropRect
+        return YuvImage(image.height, image.width, y, u, v, crop = Crop(crop.left, crop.top, crop.width(), crop.height()))
     }
 
     /** Requests images with the present settings, until the next request. */

@@ -7,10 +7,10 @@ import dev.mobiledet.core.Bundle
 import dev.mobiledet.core.Detections
 import dev.mobiledet.core.DetectorSession
 import dev.mobiledet.core.Execution
+import dev.mobiledet.core.Frame
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.ModelFile
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
 import dev.mobiledet.core.TimedDetections
 import java.io.Closeable
 import java.io.File
@@ -66,18 +66,16 @@ public class Detector public constructor(private val session: DetectorSession) :
      */
     @JvmOverloads
     public fun detect(bitmap: Bitmap, rotationDegrees: Int = 0, minScore: Float? = null): List<Detection> =
-        detect(Pictures.pixels(bitmap), Orientation.ofRotation(rotationDegrees), minScore)
+        detect(Pictures.frame(bitmap), Orientation.ofRotation(rotationDegrees), minScore)
 
-    /** The same for an image in memory, such as those from [CameraStream]. */
+    /** The same for an image in memory, such as a frame of [CameraStream], which is read in one pass into the model's input. */
     @JvmOverloads
-    public fun detect(image: RgbImage, orientation: Orientation, minScore: Float? = null): List<Detection> =
+    public fun detect(image: Frame, orientation: Orientation, minScore: Float? = null): List<Detection> =
         list(detectTimed(image, orientation).detections, orientation, image, minScore)
 
-    /** All detections in an image, with the time of each step; boxes are in pixels of the upright image. */
-    public fun detectTimed(image: RgbImage, orientation: Orientation = Orientation.UPRIGHT): TimedDetections {
-        val started = System.nanoTime()
-        return session.detect(orientation.turn(image), started)
-    }
+    /** All detections in an image, with the time of each step; boxes are in pixels of the upright image (of its crop). */
+    public fun detectTimed(image: Frame, orientation: Orientation = Orientation.UPRIGHT): TimedDetections =
+        session.detect(image, orientation)
 
     /** Score from which on a detection of a class (its position in [labels]) is reported, if no other is given. */
     public fun threshold(label: Int): Double = session.file.thresholds?.get(label) ?: ModelFile.DEFAULT_SCORE
@@ -89,10 +87,12 @@ public class Detector public constructor(private val session: DetectorSession) :
 
     override fun close(): Unit = session.close()
 
-    private fun list(found: Detections, orientation: Orientation, image: RgbImage, minScore: Float?): List<Detection> {
+    private fun list(found: Detections, orientation: Orientation, image: Frame, minScore: Float?): List<Detection> {
         return (0 until found.size).filter { shows(found.labels[it], found.scores[it], minScore) }.map { index ->
-            val box = orientation.toStored(found.box(index), image.width.toFloat(), image.height.toFloat())
-            detection(found.labels[index], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
+            val box = orientation.toStored(found.box(index), image.crop.width.toFloat(), image.crop.height.toFloat())
+            val rectangle = RectF(box.x1, box.y1, box.x2, box.y2)
+            rectangle.offset(image.crop.left.toFloat(), image.crop.top.toFloat())
+            detection(found.labels[index], found.scores[index], rectangle)
         }
     }
 

@@ -26,9 +26,9 @@ import android.view.ViewGroup.LayoutParams.MATCH_PARENT
 import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
 import android.widget.FrameLayout
 import android.widget.TextView
+import dev.mobiledet.core.Frame
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
 import kotlin.math.roundToInt
 
 private const val QUARTER_TURN = 90
@@ -346,7 +346,7 @@ public class DetectorView @JvmOverloads constructor(context: Context, attributes
         }
 
         /** Called in this thread. */
-        fun detect(image: RgbImage, orientation: Orientation) {
+        fun detect(image: Frame, orientation: Orientation) {
             val detecting = frames ?: return
             try {
                 val frame = detecting.detect(image, orientation)

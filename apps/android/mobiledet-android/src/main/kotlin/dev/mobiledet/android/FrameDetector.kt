@@ -2,8 +2,8 @@ package dev.mobiledet.android
 
 import android.graphics.RectF
 import dev.mobiledet.core.Detections
+import dev.mobiledet.core.Frame
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
 import dev.mobiledet.core.StageTimes
 import dev.mobiledet.core.Tracked
 import dev.mobiledet.core.Tracker
@@ -45,7 +45,7 @@ public class FrameDetector @JvmOverloads constructor(
     private val tracker = if (tracks) Tracker({ minScore?.toDouble() ?: detector.threshold(it) }) else null
 
     /** Detects in the next image; [orientation] turns it upright. */
-    public fun detect(image: RgbImage, orientation: Orientation): DetectedFrame {
+    public fun detect(image: Frame, orientation: Orientation): DetectedFrame {
         val found = detector.detectTimed(image, orientation)
         val objects = if (tracker == null) shown(found.detections) else tracked(tracker.update(found.detections))
         return DetectedFrame(objects, found.height, found.width, found.times)

@@ -30,13 +30,16 @@ internal class LiteRtModel private constructor(
     private val inputName = interpreter.getSignatureInputs(signature).single()
     private val isFloat = interpreter.getInputTensorFromSignature(inputName, signature).dataType() == DataType.FLOAT32
     private val input = buffer(interpreter.getInputTensorFromSignature(inputName, signature))
+    private val floatInput = input.asFloatBuffer()
+    private val floats = FloatArray(if (isFloat) floatInput.capacity() else 0)
     private val outputs = OUTPUTS.associateWith { buffer(interpreter.getOutputTensorFromSignature(it, signature)) }
 
     override fun setInput(image: RgbImage) {
         input.rewind()
         if (isFloat) {
-            val floats = input.asFloatBuffer()
-            for (value in image.pixels) floats.put((value.toInt() and 0xff).toFloat())
+            for (index in floats.indices) floats[index] = (image.pixels[index].toInt() and 0xff).toFloat()
+            floatInput.rewind()
+            floatInput.put(floats)
         } else {
             input.put(image.pixels)
         }

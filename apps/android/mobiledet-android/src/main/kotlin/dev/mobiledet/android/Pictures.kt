@@ -4,6 +4,8 @@ import android.graphics.Bitmap
 import android.graphics.BitmapFactory
 import dev.mobiledet.core.Exif
 import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.PackedImage
+import dev.mobiledet.core.Plane
 import dev.mobiledet.core.RgbImage
 import java.nio.ByteBuffer
 
@@ -45,28 +47,19 @@ public object Pictures {
 
     /** Converts a bitmap to RGB. */
     @JvmStatic
-    public fun pixels(bitmap: Bitmap): RgbImage {
+    public fun pixels(bitmap: Bitmap): RgbImage = frame(bitmap).toRgb()
+
+    /** The bytes of a bitmap, in its own colour space. */
+    internal fun frame(bitmap: Bitmap): PackedImage {
         if (bitmap.config != Bitmap.Config.ARGB_8888) {
             val copy = bitmap.copy(Bitmap.Config.ARGB_8888, false) ?: throw MobileDetException("the bitmap cannot be read")
-            return pixels(copy).also { copy.recycle() }
+            return frame(copy).also { copy.recycle() }
         }
         // not getPixels(), which converts colours to sRGB
         val raw = ByteBuffer.allocate(bitmap.rowBytes * bitmap.height)
         bitmap.copyPixelsToBuffer(raw)
-        val source = raw.array()
-        val pixels = ByteArray(bitmap.height * bitmap.width * RgbImage.CHANNELS)
         val (red, green, blue) = places
-        var at = 0
-        for (y in 0 until bitmap.height) {
-            var from = y * bitmap.rowBytes
-            for (x in 0 until bitmap.width) {
-                pixels[at++] = source[from + red]
-                pixels[at++] = source[from + green]
-                pixels[at++] = source[from + blue]
-                from += PIXEL_BYTES
-            }
-        }
-        return RgbImage(bitmap.height, bitmap.width, pixels)
+        return PackedImage(bitmap.height, bitmap.width, Plane(raw, bitmap.rowBytes, PIXEL_BYTES), red, green, blue)
     }
 
     /** Converts an image to a bitmap. */

@@ -2,7 +2,7 @@ package dev.mobiledet.core
 
 import java.io.Closeable
 
-/** Detections in one image and the time of each step; [height] and [width] are those of the decoded image. */
+/** Detections in one image and the time of each step; [height] and [width] are those of the upright image. */
 public class TimedDetections(
     public val detections: Detections,
     public val times: StageTimes,
@@ -17,6 +17,8 @@ public class DetectorSession(
     private val model: LoadedModel,
     private val decode: (ByteArray) -> RgbImage,
 ) : Closeable {
+    private val preprocessor = Preprocessor(bundle.spec.input)
+
     public val execution: Execution get() = model.execution
 
     /** Replays the file's golden cases; throws [MobileDetException] if the device does not reproduce them. */
@@ -27,24 +29,31 @@ public class DetectorSession(
 
     private fun input(case: GoldenCase): RgbImage {
         val size = bundle.spec.input
-        return if (case.isEncoded) Resize.fit(decode(case.content), size)
+        return if (case.isEncoded) Preprocessor(size).prepare(decode(case.content))
         else RgbImage(size.height, size.width, case.content)
     }
 
-    /** Detects in an image of any size; [decodeStartedNs] is when its decoding began. Boxes are in its pixels, clipped to it. */
-    public fun detect(image: RgbImage, decodeStartedNs: Long = System.nanoTime()): TimedDetections {
-        val found = detectUnclipped(image, decodeStartedNs)
-        val visible = Placement.of(image.height, image.width, bundle.spec.input).visible(found.detections)
-        return TimedDetections(visible, found.times, found.height, found.width)
+    /**
+     * Detects in an image of any size, such as a frame of a camera.
+     *
+     * @param orientation how the image must be turned to be upright.
+     * @return boxes in pixels of the upright image (of its crop, if it has one), clipped to it.
+     */
+    @JvmOverloads
+    public fun detect(image: Frame, orientation: Orientation = Orientation.UPRIGHT): TimedDetections {
+        val found = detectUnclipped(image, System.nanoTime(), orientation)
+        return TimedDetections(preprocessor.placement.visible(found.detections), found.times, found.height, found.width)
     }
 
-    /** As [detect], but boxes may extend beyond the image, into the padding of a letterbox. */
-    internal fun detectUnclipped(image: RgbImage, decodeStartedNs: Long): TimedDetections {
+    /** As [detect], but boxes may extend beyond the image, into the padding of a letterbox; its decoding began at [startedNs]. */
+    internal fun detectUnclipped(
+        image: Frame, startedNs: Long, orientation: Orientation = Orientation.UPRIGHT,
+    ): TimedDetections {
         val decoded = System.nanoTime()
-        val placement = Placement.of(image.height, image.width, bundle.spec.input)
-        val input = Resize.fit(image, bundle.spec.input)
-        val (detections, times) = run(input, decodeStartedNs, decoded) { placement.toImage(it) }
-        return TimedDetections(detections, times, image.height, image.width)
+        val input = preprocessor.prepare(image, orientation)
+        val placement = preprocessor.placement
+        val (detections, times) = run(input, startedNs, decoded) { placement.toImage(it) }
+        return TimedDetections(detections, times, placement.imageHeight, placement.imageWidth)
     }
 
     /** Detects in an image of the model's size; boxes are fractions of it. */

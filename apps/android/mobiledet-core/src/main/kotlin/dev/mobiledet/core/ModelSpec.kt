@@ -16,7 +16,7 @@ private val EXIF_RULES = listOf("auto", "apply", "ignore")
  * Normalisation is part of the model file. [resize] is how an image is resized: `stretch` scales both sides, `letterbox`
  * keeps the aspect ratio, fills the rest with the colour [padding] (`grey`, `black`), and places the image at [placement]
  * (`centre`, `top-left`); see [Placement]. [sampling] is which pixels are averaged: `mean` all, `bilinear` the four
- * nearest ones; see [Resize]. [exif] is whether a photo is turned by its EXIF orientation: `ignore` leaves it as stored,
+ * nearest ones; see [Preprocessor]. [exif] is whether a photo is turned by its EXIF orientation: `ignore` leaves it as stored,
  * `apply` and `auto` turn it.
  */
 public data class InputSpec(

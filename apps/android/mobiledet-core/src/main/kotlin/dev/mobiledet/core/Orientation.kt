@@ -12,8 +12,8 @@ public data class Box(val x1: Float, val y1: Float, val x2: Float, val y2: Float
 public enum class Orientation(
     public val exif: Int,
     public val swapsSides: Boolean,
-    private val fromRight: Boolean,
-    private val fromBelow: Boolean,
+    internal val fromRight: Boolean,
+    internal val fromBelow: Boolean,
 ) {
     // fromRight, fromBelow: whether the upright x (then y) is measured from the far side of the stored image
     UPRIGHT(1, false, false, false),

@@ -5,10 +5,11 @@ package dev.mobiledet.core
  *
  * @property top [top], [left], [height] and [width] are the part of the input that shows the image, in pixels of the input:
  *     all of it, or in a letterbox the largest part with the image's aspect ratio, sides rounded to whole pixels, halves up.
+ * @property imageHeight [imageHeight] and [imageWidth] are the size of the image, in its pixels.
  */
 public class Placement private constructor(
-    private val imageHeight: Int,
-    private val imageWidth: Int,
+    public val imageHeight: Int,
+    public val imageWidth: Int,
     private val input: InputSpec,
     public val top: Int,
     public val left: Int,

@@ -84,7 +84,7 @@ class BundleTest {
         val picture = ImageIO.read(case.content.inputStream())
         val argb = picture.getRGB(0, 0, picture.width, picture.height, null, 0, picture.width)
         val pixels = ByteArray(argb.size * 3) { (argb[it / 3] shr (16 - 8 * (it % 3))).toByte() }
-        return Resize.fit(RgbImage(picture.height, picture.width, pixels), size).pixels
+        return Preprocessor(size).prepare(RgbImage(picture.height, picture.width, pixels)).pixels
     }
 
     @Test

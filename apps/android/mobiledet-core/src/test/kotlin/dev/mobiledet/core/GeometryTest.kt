@@ -1,10 +1,8 @@
 package dev.mobiledet.core
 
 import com.google.gson.JsonElement
-import com.google.gson.JsonObject
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
-import org.junit.Assert.assertSame
 import org.junit.Test
 
 class GeometryTest {
@@ -13,8 +11,8 @@ class GeometryTest {
         for (case in Vectors.cases("resize")) {
             val expected = Vectors.image(case.getAsJsonObject("resized"))
             val image = Vectors.image(case.getAsJsonObject("image"))
-            val input = input(case, expected.height, expected.width)
-            assertArrayEquals("${image.height} x ${image.width} $input", expected.pixels, Resize.fit(image, input).pixels)
+            val input = Vectors.input(case, expected.height, expected.width)
+            assertArrayEquals("${image.height} x ${image.width} $input", expected.pixels, Preprocessor(input).prepare(image).pixels)
         }
     }
 
@@ -22,7 +20,7 @@ class GeometryTest {
     fun placementAndBoxesEqualTheHost() {
         for (case in Vectors.cases("placement")) {
             val (inputHeight, inputWidth) = Vectors.ints(case.get("input")).toList()
-            val input = input(case, inputHeight, inputWidth)
+            val input = Vectors.input(case, inputHeight, inputWidth)
             val placement = Placement.of(case.get("height").asInt, case.get("width").asInt, input)
             val part = listOf(placement.top, placement.left, placement.height, placement.width)
             assertEquals(Vectors.ints(case.get("part")).toList(), part)
@@ -34,19 +32,6 @@ class GeometryTest {
             assertArrayEquals(Vectors.floats(case.get("visible")), visible.boxes, 0f)
             assertArrayEquals(Vectors.ints(case.get("visible_rows")), visible.labels)
         }
-    }
-
-    /** Of a letterbox with its colour and place, which cases of a stretch do not have. */
-    private fun input(case: JsonObject, height: Int, width: Int): InputSpec {
-        fun text(name: String, without: String) = if (case.has(name)) case.get(name).asString else without
-        val (resize, sampling) = listOf("resize", "sampling").map { case.get(it).asString }
-        return InputSpec(height, width, resize, sampling, text("padding", "grey"), text("placement", "centre"))
-    }
-
-    @Test
-    fun anImageOfTheRightSizeIsLeftAlone() {
-        val image = RgbImage(32, 32, ByteArray(32 * 32 * 3))
-        assertSame(image, Resize.stretch(image, 32, 32, averages = true))
     }
 
     @Test

@@ -28,6 +28,13 @@ internal object Vectors {
 
     fun ints(values: JsonElement): IntArray = values.asJsonArray.map { it.asInt }.toIntArray()
 
+    /** Of a letterbox with its colour and place, which cases of a stretch do not have. */
+    fun input(case: JsonObject, height: Int, width: Int): InputSpec {
+        fun text(name: String, without: String) = if (case.has(name)) case.get(name).asString else without
+        val (resize, sampling) = listOf("resize", "sampling").map { case.get(it).asString }
+        return InputSpec(height, width, resize, sampling, text("padding", "grey"), text("placement", "centre"))
+    }
+
     fun tolerance(values: JsonObject) = Tolerance(values.get("iou").asDouble, values.get("score").asDouble)
 
     /** Boxes (x1, y1, x2, y2), scores and labels. */

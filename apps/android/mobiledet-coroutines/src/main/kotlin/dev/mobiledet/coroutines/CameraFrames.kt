@@ -5,16 +5,16 @@ import android.view.Surface
 import dev.mobiledet.android.CameraStream
 import dev.mobiledet.android.Lens
 import dev.mobiledet.android.PhoneCamera
+import dev.mobiledet.core.Frame
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
-import dev.mobiledet.core.RgbImage
 import kotlinx.coroutines.channels.awaitClose
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.callbackFlow
 import kotlinx.coroutines.flow.conflate
 
 /** An image of the camera; [orientation] turns it upright. */
-public class CameraFrame(public val image: RgbImage, public val orientation: Orientation)
+public class CameraFrame(public val image: Frame, public val orientation: Orientation)
 
 /**
  * The images of a camera, of which a slow collector gets the newest. The camera is open during the collection; the app must
@@ -29,7 +29,7 @@ public fun cameraFrames(
     val stream = CameraStream(
         context,
         displayDegrees,
-        onImage = { image, orientation -> trySend(CameraFrame(image, orientation)) },
+        onImage = { image, orientation -> trySend(CameraFrame(image.toRgb(), orientation)) } // which outlives the camera's memory,
         onProblem = { problem -> close(MobileDetException(problem)) },
         camera = PhoneCamera.find(context, lens),
         preview = preview,
