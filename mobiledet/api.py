@@ -84,7 +84,8 @@ class Detector:
         Args:
             bundle: a bundle, such as the result of ``export``, its folder or zip, or the name of a published detector,
                 which is downloaded and exported on first use (see ``mobiledet zoo``).
-            file: name or precision of the model file, such as ``int8``; by default the first .tflite file.
+            file: name or precision of the model file, such as ``int8``; by default the one that the bundle recommends
+                for the accelerator (``bundle.recommended``).
             threads: number of CPU threads; 0 uses every core.
             accelerator: accelerator of the device; ``auto`` chooses the best one that works.
             device: where to run; ``local`` is this machine, ``http://HOST:PORT`` a ``mobiledet agent``, see
@@ -140,8 +141,9 @@ class Detector:
                 raise UserError(frame.problem)
             found = frame.detections.above(score)
             names = tuple(self.spec.labels[label] for label in found.labels)
+            ids = self._category_ids(found)
             sides = frame.height, frame.width
-            results.append(Found(found.boxes_xyxy, found.scores, found.labels, names, *sides, source, upright))
+            results.append(Found(found.boxes_xyxy, found.scores, found.labels, names, ids, *sides, source, upright))
         return results
 
     def stream(
@@ -219,8 +221,12 @@ class Detector:
         height, width = frame.pixels.shape[:2]
         names = tuple(self.spec.labels[label] for label in found.labels)
         rows = {"boxes": found.boxes_xyxy, "scores": found.scores, "labels": found.labels, "names": names}
+        rows["category_ids"] = self._category_ids(found)
         place = {"image": frame.pixels, "index": frame.index, "time_s": frame.time_s}
         return {**rows, "height": height, "width": width, **place}
+
+    def _category_ids(self, found: Detections) -> tuple[int, ...]:
+        return tuple(self.spec.category_ids[label] for label in found.labels)
 
     def close(self) -> None:
         """Release the device."""

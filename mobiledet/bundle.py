@@ -28,6 +28,7 @@ from mobiledet.files.leftovers import make_scratch_folder
 from mobiledet.files.locks import locked_target
 from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
 from mobiledet.operating_point import OperatingPoint
+from mobiledet.recommended import doubtful_files, read_recommended, recommend, runtime_of
 from mobiledet.records import Count, Range, Share, decode
 from mobiledet.spec import ModelSpec, read_json
 
@@ -130,6 +131,7 @@ class Bundle:
         files: the model files.
         recorded: the golden cases, and the outputs of each model file for them.
         left_out: model files that were requested but failed the checks of the export.
+        recommended: path of the model file to run, by runtime (see ``mobiledet.recommended``).
     """
 
     path: Path
@@ -138,6 +140,7 @@ class Bundle:
     files: tuple[ModelFile, ...]
     recorded: Golden = field(repr=False)
     left_out: tuple[LeftOut, ...] = ()
+    recommended: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -160,6 +163,15 @@ class Bundle:
             held = ", ".join(f.path for f in self.files) or "no model file"
             raise UserError(f"{self.path} holds no {name or 'file'}; it holds {held}")
         return min(candidates, key=lambda f: (f.path != name, f.format != format, f.face == VISION))
+
+    def choose(self, name: str = "", accelerator: str = "auto") -> ModelFile:
+        """The named model file, as in ``select``; without a name the one that is recommended for an accelerator.
+
+        Raises:
+            UserError: no file matches.
+        """
+        runtimes = (runtime_of(accelerator), "coreml", "coreai")
+        return self.select(name or next((self.recommended[key] for key in runtimes if key in self.recommended), ""))
 
     def golden(self, file: ModelFile) -> tuple[GoldenCase, ...]:
         """The golden cases of a model file, in order.
@@ -228,7 +240,13 @@ def write_bundle(
             files[-1]["bytes"] = sum(file.stat().st_size for file in (target, *target.rglob("*")) if file.is_file())
         (folder / LABELS).write_text("".join(f"{label}\n" for label in spec.labels), encoding="utf-8")
         write_golden(folder / GOLDEN, golden)
-        listing = {**spec.to_json(), "files": files, "left_out": [dataclasses.asdict(file) for file in left_out]}
+        entries = [entry for _, entry in sources]
+        listing = {
+            **spec.to_json(),
+            "files": files,
+            "left_out": [dataclasses.asdict(file) for file in left_out],
+            "recommended": recommend(entries, doubtful_files(entries)),
+        }
         (folder / LISTING).write_text(json.dumps(listing, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         write_checksums(folder)
         bundle = _verified(path, folder)
@@ -258,7 +276,7 @@ def _verified(path: Path, root: Path) -> Bundle:
         if name not in checksums:
             raise UserError(f"{path}: {name} is missing; copy or export the bundle again")
     listing = read_json(root / LISTING, LISTING_BYTES)
-    spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}", beside=("files", "left_out"))
+    spec = ModelSpec.from_json(listing, source=f"{path}: {LISTING}", beside=("files", "left_out", "recommended"))
     entries = listing.get("files")
     try:
         if not isinstance(entries, list):
@@ -276,8 +294,12 @@ def _verified(path: Path, root: Path) -> Bundle:
         inside(root, file.path, path)
         if not file.sha256:
             raise UserError(f"{path}: {file.path} is missing; copy or export the bundle again")
+    try:
+        recommended = read_recommended(listing.get("recommended"), files)
+    except ValueError as error:
+        raise UserError(f"{path}: {LISTING}: {error}") from error
     golden = read_golden(root / GOLDEN, spec, [file.path for file in files], path)
-    return Bundle(path, root, spec, files, golden, left_out)
+    return Bundle(path, root, spec, files, golden, left_out, recommended)
 
 
 def _check_operating_point(point: OperatingPoint, file: ModelFile, spec: ModelSpec, where: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from mobiledet import __version__
 from mobiledet.errors import UserError, unknown_name
+from mobiledet.processes.garbage import no_garbage_collection
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -112,6 +113,11 @@ COMMANDS = {
         "mobiledet.sweep.config:SweepConfig",
         "mobiledet.sweep.run:run",
         "evaluate many models on many devices, and write one report",
+    ),
+    "sign": Command(
+        "mobiledet.signing.config:SignConfig",
+        "mobiledet.signing.run:run",
+        "sign a bundle, so that apps can install it as a new model at run time",
     ),
     "predict": Command(
         "mobiledet.evaluation.config:PredictConfig",
@@ -276,7 +282,8 @@ def _broken_installation(error: ImportError | RuntimeError) -> str | None:
 
 def _resolve(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
-    attribute: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    with no_garbage_collection():
+        attribute: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return attribute
 
 

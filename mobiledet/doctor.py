@@ -29,13 +29,14 @@ from mobiledet.errors import UserError
 from mobiledet.processes.cores import is_x86, usable_cores
 
 Status = Literal["ok", "warning", "problem"]
-Extra = Literal["train", "evaluate", "pretrained", "video", "tflite", "coreml", "coreai", "dev"]
+Extra = Literal["train", "evaluate", "pretrained", "video", "sign", "tflite", "coreml", "coreai", "dev"]
 
 NEEDS: dict[Extra, str] = {
     "train": "mobiledet train",
     "evaluate": "charts as PNG, faster resizing, other scorers, QR codes",
     "pretrained": "mobiledet train --pretrained imagenet with weights of timm",
     "video": "mobiledet predict on videos and cameras",
+    "sign": "mobiledet sign",
     "tflite": "mobiledet export --format tflite",
     "coreml": "mobiledet export --format coreml",
     "coreai": "mobiledet export --format coreai, and evaluating its files",

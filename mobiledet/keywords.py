@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 from mobiledet.errors import UserError
+from mobiledet.options import DetectorOptions, option_words
 from mobiledet.records import decode
 
 P = ParamSpec("P")
@@ -29,7 +30,7 @@ def takes(
 
     Args:
         settings: the dataclass. Its fields, defaults and descriptions become the function's. Callers may pass strings
-            for paths and lists for tuples.
+            for paths, lists for tuples, and a mapping or an instance of ``DetectorOptions`` for NAME=VALUE words.
 
     Returns:
         a decorator for a function that takes the settings and the names of the arguments that were passed.
@@ -93,6 +94,10 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(getattr(value, "path", None), Path):  # such as an opened bundle
         return str(value.path)
+    if isinstance(value, DetectorOptions):
+        return list(value.words)
+    if isinstance(value, Mapping):  # options, which the command line takes as words
+        return list(option_words(value))
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

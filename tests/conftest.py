@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share: the tree, a detector of coloured squares, a data set that it solves."""
 
 import dataclasses
+import gc
 import hashlib
 import json
 import os
@@ -48,6 +49,7 @@ Cell = tuple[int, int, int]  # row, column, label
 def pytest_configure() -> None:
     """Let Ctrl-C reach the tests and what they start, even where pytest runs in the background of a shell without job
     control, which has its children ignore it."""
+    gc.set_threshold(50_000, 20, 20)  # see mobiledet.processes.garbage
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -17,6 +17,7 @@ import mobiledet
 from mobiledet.bundle import Bundle
 from mobiledet.evaluation.config import EvaluateConfig, PredictConfig
 from mobiledet.evaluation.result import read_result
+from mobiledet.options import NanoDetPlusOptions
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.recipes import RECIPES
 from mobiledet.versions.config import CompareConfig
@@ -286,6 +287,18 @@ def test_given_settings_win_over_the_recipe(monkeypatch: pytest.MonkeyPatch) -> 
     assert (config.epochs, config.lr_steps, config.out) == (TrainConfig.epochs, (3,), Path("runs/x"))
     assert type(config) is TrainConfig
     assert type(config.image_size) is int
+
+
+def test_options_of_the_network_are_words_objects_or_dicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mobiledet.training import engine
+
+    taken: list[TrainConfig] = []
+    monkeypatch.setattr(engine, "train", lambda config, quiet: taken.append(config))
+    train: Callable[..., object] = mobiledet.train
+    for options in (NanoDetPlusOptions(guidance=False), {"guidance": False}, ["guidance=false"]):
+        train(detector="nanodet_plus", detector_options=options, backbone_options={"activation": "relu"})
+    assert {config.detector_options for config in taken} == {("guidance=false",)}
+    assert {config.backbone_options for config in taken} == {('activation="relu"',)}
 
 
 def test_pil_picture_that_is_cut_off(patch_bundle: Bundle, picture: Path) -> None:

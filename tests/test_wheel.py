@@ -60,7 +60,8 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
     assert header["Name"] == "mobiledet"
     assert header["Version"] == __version__
     assert header["License-Expression"] == "Apache-2.0"
-    extras = {"train", "evaluate", "pretrained", "video", "tflite", "coreml", "coreai", "all", "dev", "docs", "release"}
+    runs = {"train", "evaluate", "pretrained", "video", "sign", "tflite", "coreml", "coreai"}
+    extras = {*runs, "all", "dev", "docs", "release"}
     assert extras == set(header.get_all("Provides-Extra") or [])
     assert f"{folder}/licenses/LICENSE" in wheel.namelist()
 

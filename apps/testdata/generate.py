@@ -16,7 +16,10 @@ from vectors.formats import golden_file_cases, sums_cases
 from vectors.frames import frame_cases
 from vectors.geometry import exif_cases, orientation_cases, placement_cases, resize_cases
 from vectors.latency import latency_cases, steady_cases
+from vectors.pacing import pacing_cases
 from vectors.protocol import batch_cases, exchange_cases, message_cases
+from vectors.recommended import accelerator_cases, recommended_cases
+from vectors.signatures import signature_cases, store_cases
 from vectors.tracking import tracking_cases
 
 
@@ -28,6 +31,8 @@ def write(folder: Path) -> None:
         ("sums", sums_cases()),
         ("golden", golden_file_cases()),
         ("recordings", recordings()),
+        ("recommended", recommended_cases()),
+        ("accelerators", accelerator_cases()),
         ("resize", resize_cases()),
         ("frames", frame_cases()),
         ("placement", placement_cases()),
@@ -39,8 +44,11 @@ def write(folder: Path) -> None:
         ("latency", latency_cases()),
         ("steady", steady_cases()),
         ("tracking", tracking_cases()),
+        ("pacing", pacing_cases()),
         ("messages", message_cases()),
         ("batches", batch_cases()),
+        ("signatures", signature_cases(folder / "bundles")),
+        ("model_store", store_cases(folder / "bundles")),
         ("exchanges", exchange_cases(folder / "bundles")),
     ):
         (folder / f"{name}.json").write_text(_text(cases), encoding="utf-8")

@@ -15,6 +15,7 @@ import numpy as np
 from mobiledet.bundle import GRAPH, VISION
 from mobiledet.errors import UserError
 from mobiledet.files.atomic import atomic_file, is_full
+from mobiledet.processes.garbage import no_garbage_collection
 from mobiledet.spec import ModelSpec, read_json
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ def serve(convert: Callable[[Any], Sequence[ConvertedFile]], kind: type[Job] = C
     started = time.monotonic()
     try:
         try:
-            files = tuple(convert(job))
+            with no_garbage_collection():
+                files = tuple(convert(job))
             answer = ConversionAnswer(files, time.monotonic() - started, _peak_memory_bytes())
         except UserError as error:
             answer = ConversionAnswer(error=str(error))

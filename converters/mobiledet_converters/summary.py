@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mobiledet.bundle import VISION, Bundle, ModelFile
+from mobiledet.recommended import recommended_text
 
 INTERPRETED = "i"  # marks a file that was run by an interpreter, not by a runtime of its format
 OFF_DEVICE = "a"  # marks a file that was run in Apple's runtime, but on this processor
@@ -46,6 +47,7 @@ def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
         )
     for note in letterbox_notes(bundle):
         console.print(note, highlight=False, soft_wrap=True)
+    console.print(f"recommended: {recommended_text(bundle.recommended)}", highlight=False, soft_wrap=True)
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
 
 

@@ -73,7 +73,8 @@ class EvaluateConfig(ScoredImages):
     """image: the device decodes and resizes the images, as an app would; tensor: this machine does, so that only the
     runtime can differ."""
     file: str = ""
-    """Model file of the bundle to run, such as model.float16.tflite; by default the first .tflite file."""
+    """Model file of the bundle to run, such as model.float16.tflite; by default the one that the bundle recommends for
+    --accelerator: int8 on the CPU if there is such a file. The first line of the output and the result name it."""
     precision: str = ""
     """Run the .tflite file of this precision, such as float16, instead of naming a file."""
     accelerator: str = "auto"
@@ -271,7 +272,7 @@ class PredictConfig:
     """Distance from a line in pixels within which no crossing is decided, so that an object that jitters on the line is
     not counted repeatedly."""
     file: str = ""
-    """Model file or precision of the bundle to run; by default the first .tflite file."""
+    """Model file or precision of the bundle to run; by default the one that the bundle recommends for the CPU."""
     device: str = "local"
     """Device to run on. local: this machine; adb: an Android phone; http://HOST:PORT: an agent, whose token is in the
     environment variable MOBILEDET_AGENT_TOKEN. `mobiledet devices` lists more."""

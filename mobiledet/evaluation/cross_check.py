@@ -72,7 +72,7 @@ def measure_cross_check(config: EvaluateConfig, command: str) -> CrossCheck:
     if plan.fps:
         raise UserError("benchmark_model cannot run at a given rate; leave out --fps")
     bundle = open_bundle(config.bundle)
-    file = bundle.select(config.file or config.precision)
+    file = bundle.choose(config.file or config.precision, config.accelerator)
     if file.format != "tflite":
         raise UserError(f"benchmark_model runs .tflite files, not {file.path}")
     run = run_benchmark_model(
@@ -103,7 +103,7 @@ def measure_cross_check(config: EvaluateConfig, command: str) -> CrossCheck:
 def default_cross_check_path(config: EvaluateConfig) -> Path:
     """The default output file: results/MODEL-SHA256-FILE-DEVICE-benchmark_model.json."""
     bundle = open_bundle(config.bundle)
-    file = bundle.select(config.file or config.precision)
+    file = bundle.choose(config.file or config.precision, config.accelerator)
     return default_out(bundle, file, f"{config.device}-benchmark_model")
 
 

@@ -25,6 +25,7 @@ class Found:
         scores: N float32 in 0..1.
         labels: N int64, indices of the model's classes.
         names: name of the class of each object.
+        category_ids: the data set's own id of the class of each object (COCO: 1..90 with gaps).
         height, width: size of the upright image in pixels.
         image: the image: its path, its bytes, or its pixels, which are not copied.
     """
@@ -33,6 +34,7 @@ class Found:
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     names: tuple[str, ...]
+    category_ids: tuple[int, ...]
     height: int
     width: int
     image: ImageSource = field(repr=False)

@@ -64,7 +64,7 @@ def open_file(
 
     Args:
         path: path of the bundle.
-        file: name or precision of the model file; by default the first .tflite file.
+        file: name or precision of the model file; by default the one that the bundle recommends for the accelerator.
         device, token: as in ``open_device``.
         accelerator, threads: as in ``Device.load``.
         tiling: how images are cut into tiles; None runs only on whole images.
@@ -77,7 +77,7 @@ def open_file(
     opened = open_device(device, token)
     try:
         bundle = open_bundle(path)
-        chosen = bundle.select(file)
+        chosen = bundle.choose(file, accelerator)
         session: Session = opened.load(bundle, chosen, accelerator, threads)
         session.golden()
     except BaseException:

@@ -43,7 +43,10 @@ def run(config: EvaluateConfig) -> None:
         return
     _check(config)
     bundle = open_bundle(config.bundle)
-    out = config.out or default_out(bundle, bundle.select(config.file or config.precision), config.device)
+    file = _file(config, bundle)
+    if not config.file and not config.precision and len(bundle.files) > 1:
+        print(f"file: {file.path}, which the bundle recommends; --file measures another one", flush=True)
+    out = config.out or default_out(bundle, file, config.device)
     result = measure(dataclasses.replace(config, out=out), bundle, command=_command(config.token))
     print_summary(result)
     print(f"result: {out}")
@@ -62,7 +65,7 @@ def measure(config: EvaluateConfig, bundle: Bundle, command: str = "", quiet: bo
         UserError: options contradict each other, or as in ``evaluate``.
     """
     _check(config)
-    file = bundle.select(config.file or config.precision)
+    file = _file(config, bundle)
     if config.out:
         _check_writable(config.out)
     dataset = load_images(config, bundle.spec.input.exif) if config.accuracy else None
@@ -217,6 +220,10 @@ def _measure_latency(session: Session, plan: BenchmarkPlan, log: DetectionLog | 
             log.add_samples(plan, samples)
     measured = {name: value for name, value in vars(samples).items() if name != "infer_ns"}
     return Latency(LatencyStats.of(samples.infer_ns), plan, **measured)
+
+
+def _file(config: EvaluateConfig, bundle: Bundle) -> ModelFile:
+    return bundle.choose(config.file or config.precision, config.accelerator)
 
 
 def _check(config: EvaluateConfig) -> None:

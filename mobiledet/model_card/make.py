@@ -7,6 +7,7 @@ from mobiledet.drawing.figures import milliseconds, precision, size
 from mobiledet.model_card.card import NOT_MEASURED, NOT_RECORDED, Card, Section, Table
 from mobiledet.model_card.measured import Measured, Scored
 from mobiledet.operating_point import OperatingPoint
+from mobiledet.recommended import recommended_text
 
 MAX_CLASSES = 100  # that are named
 FEW_OBJECTS_NOTE = "An AP of few objects says little; a dash means that there are none."
@@ -110,7 +111,9 @@ def _files(bundle: Bundle) -> Section:
         "Runtimes",
     )
     left_out = tuple(f"Not in the bundle: {entry}." for entry in bundle.left_out)
-    return Section("files", "Files", tables=(Table(headings, rows), *((runs,) if kinds else ())), notes=left_out)
+    recommended = f"Recommended: {recommended_text(bundle.recommended)}."
+    tables = (Table(headings, rows), *((runs,) if kinds else ()))
+    return Section("files", "Files", tables=tables, notes=(recommended, *left_out))
 
 
 def _map_at_export(file: ModelFile) -> tuple[str, str, str]:

@@ -56,6 +56,8 @@ def _precedence(labels: Tensor) -> Tensor:
     pairs by more; the better box has the smaller key. So the condition is that the difference is between 0 and K.
     """
     count = len(labels)
-    keys = (labels.reshape(-1, 1) * 2 * count + torch.arange(count, device=labels.device).reshape(-1, 1)) * (2 * YES)
+    # the dtype of the labels: integers here would cost litert-torch one more pass over the whole network
+    ranks = torch.arange(count, dtype=labels.dtype, device=labels.device)
+    keys = (labels.reshape(-1, 1) * 2 * count + ranks.reshape(-1, 1)) * (2 * YES)
     middle = count * YES
     return middle - ((keys - middle) - keys.t()).abs()

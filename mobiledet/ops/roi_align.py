@@ -36,11 +36,13 @@ def interpolation_weights(
     if not aligned:
         length = length.clamp(min=1.0)
     count = resolution * sampling_ratio
-    steps = (torch.arange(count, device=low.device) + 0.5) / count
+    steps = (torch.arange(count, dtype=low.dtype, device=low.device) + 0.5) / count
     samples = start.unsqueeze(-1) + length.unsqueeze(-1) * steps
     inside = torch.logical_and(samples >= -1.0, samples <= size).to(samples.dtype)
     places = samples.clamp(0.0, size - 1.0).unsqueeze(-1)
-    weights = torch.relu(1 - (places - torch.arange(size, device=low.device)).abs()) * inside.unsqueeze(-1)
+    weights = torch.relu(
+        1 - (places - torch.arange(size, dtype=low.dtype, device=low.device)).abs()
+    ) * inside.unsqueeze(-1)
     # no tensors above 4-D, which the GPUs of phones do not support
     bins = weights.reshape(-1, resolution, sampling_ratio, size).mean(2)
     return bins.reshape(*low.shape, resolution, size)
@@ -122,7 +124,7 @@ def sample_lookups(
     """
     low, high, size = low.unsqueeze(1), high.unsqueeze(1), size.unsqueeze(1)
     count = resolution * sampling_ratio
-    steps = (torch.arange(count, device=low.device) + 0.5) / count
+    steps = (torch.arange(count, dtype=low.dtype, device=low.device) + 0.5) / count
     samples = low * size + ((high - low) * size).clamp(min=1.0) * steps
     inside = (samples >= -1.0).to(samples.dtype) * (samples <= size).to(samples.dtype)
     places = torch.minimum(samples.clamp(min=0.0), size - 1)

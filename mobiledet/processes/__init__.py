@@ -1,1 +1,1 @@
-"""Child processes that end with their parent, the cores that they may use, and signals that ask them to stop."""
+"""Child processes that end with their parent, the cores that they may use, their garbage, and signals to stop."""

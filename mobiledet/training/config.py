@@ -72,10 +72,11 @@ class TrainConfig(ResizeOptions, DataOptions):
     detector_options: tuple[str, ...] = ()
     """Options of the detector, each as NAME=VALUE with a JSON value, such as layers=full channels=256.
     `--detector-options help` explains the options of --detector, with types and defaults. An option that is not named
-    keeps its value from --init, or its default. In Python:
-    `mobiledet.options.NanoDetPlusOptions(guidance=False).words`."""
+    keeps its value from --init, or its default. In Python also an instance
+    such as `mobiledet.options.NanoDetPlusOptions(guidance=False)`, or a dict."""
     backbone_options: tuple[str, ...] = ()
-    """Options of the backbone, each as NAME=VALUE with a JSON value, such as activation=\"leaky_relu\"."""
+    """Options of the backbone, each as NAME=VALUE with a JSON value, such as activation=\"leaky_relu\"; in Python also
+    a dict."""
     anchors: Literal["default", "fit"] = "default"
     """Anchor boxes. default: those of the detector (ssdlite: SSD's anchors, ssdlite_fpn: one square per cell); fit:
     three per cell, clustered from the training boxes."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from mobiledet.training.config import TrainConfig
 from mobiledet.training.optimization import peak_lr
@@ -58,6 +57,8 @@ def judged(losses: Sequence[float], config: TrainConfig) -> str:
         losses: losses of at least 60 steps.
         config: settings of the run.
     """
+    from scipy.stats import kendalltau  # takes a second to load
+
     before, after = float(np.median(losses[:WINDOW])), float(np.median(losses[-WINDOW:]))
     course = f"over the first {len(losses)} steps ({before:.3g} to {after:.3g})"
     lr = peak_lr(config)

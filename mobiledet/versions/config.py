@@ -59,7 +59,7 @@ class CompareConfig(ScoredImages):
     """File for the comparison as JSON."""
 
     file: str = ""
-    """Model file or precision to run of a bundle; by default the first .tflite file."""
+    """Model file or precision to run of a bundle; by default the one that the bundle recommends for --accelerator."""
     old_file: str = ""
     """Model file or precision to run of the old bundle, if it differs from --file."""
     device: str = "local"

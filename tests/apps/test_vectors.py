@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,11 @@ from mobiledet.devices.agent.refusal import Refusal
 from mobiledet.devices.agent.server import AgentServer
 from mobiledet.devices.agent.service import Agent
 from mobiledet.errors import UserError
+from mobiledet.signing.keys import is_signed, read_public_key
+from mobiledet.signing.signature import parse_signature
 
 TOKEN = "a-token-for-these-tests"
+THERMAL_LEVELS = ("nominal", "fair", "serious", "critical")
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +206,96 @@ def test_percentiles_are_those_of_the_standard_library(folder: Path) -> None:
             percentiles = statistics.quantiles(samples, n=100, method="inclusive")
             for percent in (50, 90, 95, *((99,) if len(samples) >= 200 else ())):
                 assert case[f"p{percent}_ms"] == pytest.approx(percentiles[percent - 1], rel=1e-12)
+
+
+def test_paced_frames_keep_the_rate(folder: Path) -> None:
+    for case in _cases(folder, "pacing"):
+        limits = dict(zip(THERMAL_LEVELS, case["rates"], strict=True))
+        taken: list[int] = []  # detections since the level has changed
+        busy, latest = False, -math.inf
+        for (now, finished), decision, (before, level) in zip(
+            _monotonic(case["frames"]), case["decisions"], pairwise(["", *case["levels"]]), strict=True
+        ):
+            busy = busy and not finished
+            taken = taken if level == before else []
+            period = 1e9 / limits[level] if limits[level] else math.inf
+            assert (decision == "busy") == busy
+            if decision == "detect":
+                taken.append(now)
+                assert all(now - first >= (back - 0.5) * period - 2 * back for back, first in enumerate(taken[::-1]))
+                busy, latest = True, now
+            elif not busy:
+                assert now - latest < period + 2, "a frame is skipped although its turn has come"
+                assert decision == "rate" or limits[level] < limits["nominal"]
+        assert Counter(case["decisions"]) == Counter(case["counts"])
+
+
+def test_pacing_follows_the_heat_at_once_and_the_cooling_slowly(folder: Path) -> None:
+    for case in _cases(folder, "pacing"):
+        recover_ns = case["recover_seconds"] * 1e9
+        levels = [THERMAL_LEVELS.index(level) for level in case["levels"]]
+        reported = [_level(thermal) for _, thermal, _ in case["frames"]]
+        times = [now for now, _ in _monotonic(case["frames"])]
+        begin = times[0]  # of the cooler states at the present level
+        for place in range(1, len(times)):
+            assert levels[place] >= reported[place]
+            if levels[place] > levels[place - 1]:
+                assert levels[place] == reported[place]
+            elif levels[place] < levels[place - 1]:
+                assert levels[place] == levels[place - 1] - 1
+                assert times[place] - begin >= recover_ns - 1
+            elif levels[place] > reported[place] and levels[place] > reported[place - 1]:
+                assert times[place] - begin < recover_ns + 1
+            is_new = levels[place] != levels[place - 1]
+            if is_new or max(reported[place - 1 : place + 1]) >= levels[place]:
+                begin = times[place]
+
+
+def _monotonic(frames: list[Any]) -> Iterator[tuple[int, bool]]:
+    """Time of each frame, and whether the detector has finished before."""
+    latest = -math.inf
+    for time, _, finished in frames:
+        latest = max(latest, time)
+        yield int(latest), finished
+
+
+def test_signatures_are_accepted_or_refused(folder: Path) -> None:
+    cases = _cases(folder, "signatures")
+    for case in cases:
+        text = case["text"].encode() if "text" in case else base64.b64decode(case["base64"])
+        if case["accepted"] or "key of this app" in case["problem"]:
+            keys = [read_public_key(line) for line in case["keys"]]
+            signed, signature = parse_signature(text)
+            assert any(is_signed(key, signed.message, signature) for key in keys) == case["accepted"], case["name"]
+            assert not case["accepted"] or vars(signed) == case["signed"]
+            continue
+        with pytest.raises((UserError, ValueError), match=case["problem"]):  # noqa: PT012  whichever is malformed
+            _ = [read_public_key(line) for line in case["keys"]]
+            parse_signature(text)
+    assert sum(case["accepted"] for case in cases) == 5
+
+
+def test_stores_of_models_never_go_back(folder: Path) -> None:
+    """Without a request to, a release is only followed by a newer one, and a failure changes nothing."""
+    for case in _cases(folder, "model_store"):
+        before = (None, None)
+        for step in case["steps"]:
+            after = (step["current"], step["previous"])
+            if step["action"] == "rollback":
+                assert after == ((before[1], None) if before[1] else before)
+            elif step["problem"]:
+                assert after == before
+            else:
+                release = parse_signature(step["signature"].encode())[0].release
+                assert after == (release, before[0])
+                assert step["allow_older"] or release > max(before[0] or 0, case["built_in"])
+            before = after
+
+
+def _level(thermal: str | None) -> int:
+    """The level of a state by Apple's and Android's documentation."""
+    groups = (("fair", "light", "moderate"), ("serious", "severe"), ("critical", "emergency", "shutdown"))
+    return next((level for level, names in enumerate(groups, 1) if thermal in names), 0)
 
 
 @pytest.fixture

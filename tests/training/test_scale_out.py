@@ -107,7 +107,7 @@ def assert_same_training(records: list[dict[str, Any]], alone: dict[str, Any]) -
 @pytest.mark.parametrize(
     "launchers",
     [
-        pytest.param(two_nodes(), id="two nodes"),
+        pytest.param(two_nodes(), id="two nodes", marks=pytest.mark.exhaustive),
         pytest.param([[*TORCHRUN, "--standalone", "--nproc-per-node=2"]], id="one", marks=pytest.mark.exhaustive),
     ],
 )

@@ -143,6 +143,12 @@ def bundle_cases(folder: Path) -> list[dict[str, Any]]:
     point = operating_point([0.25, 0.4, 0.05], json.loads(good["bundle.json"]), bundle)
     _zip(folder / "operating-point.zip", with_sums({**good, "bundle.json": json.dumps(point).encode()}))
     sound.append({"file": "operating-point.zip", **_described(open_bundle(folder / "operating-point.zip"))})
+    for name, stored in (("without-recommended", None), ("recommended", {"gpu": MODEL, "abacus": PACKAGE})):
+        listing = json.loads(good["bundle.json"])
+        del listing["recommended"]
+        listing.update({"recommended": stored} if stored else {})
+        _zip(folder / f"{name}.zip", with_sums({**good, "bundle.json": json.dumps(listing).encode()}))
+        sound.append({"file": f"{name}.zip", **_described(open_bundle(folder / f"{name}.zip"))})
     rule = {"resize": "letterbox", "padding": "black", "placement": "top-left"}
     listing = json.loads(good["bundle.json"])
     listing["input"].update(rule)
@@ -182,6 +188,7 @@ def _described(bundle: Bundle) -> dict[str, Any]:
         "category_ids": SPEC.category_ids,
         "nms": dataclasses.asdict(SPEC.nms),
         "files": [{key: getattr(f, key) for key in ("path", "format", "precision", "bytes")} for f in bundle.files],
+        "recommended": bundle.recommended,
         "thresholds": [f.operating_point.thresholds if f.operating_point else None for f in bundle.files],
         "golden": {file.path: _recorded(bundle, file) for file in bundle.files},
         "first_pixels": bundle.golden(bundle.files[0])[0].image[0, :4].tolist(),
@@ -257,6 +264,10 @@ def _refused(folder: Path, good: Files, bundle: Bundle) -> list[dict[str, Any]]:
     case("listing-is-no-json", "no_bundle", "bundle.json", with_sums({**good, "bundle.json": b"{"}))
     case("newer-schema", "schema", "schema version 2", relisted({"schema_version": 2}))
     case("missing-field", "schema", "labels", relisted({}, without="labels"))
+    case("categories-few", "schema", "category", relisted({"category_ids": [17, 18]}))
+    case("categories-repeat", "schema", "category ids repeat", relisted({"category_ids": [17, 18, 17]}))
+    case("categories-fraction", "schema", "category_ids", relisted({"category_ids": [17, 18, 90.5]}))
+    case("categories-text", "schema", "category_ids", relisted({"category_ids": [17, 18, "90"]}))
     odd_input = {**listing["input"], "height": 31}
     case("odd-input", "schema", "31", relisted({"input": odd_input}))
     for field, value in (("resize", "crop"), ("padding", "red"), ("placement", "bottom")):
@@ -266,8 +277,16 @@ def _refused(folder: Path, good: Files, bundle: Bundle) -> list[dict[str, Any]]:
     for name, odd in (("few", [0.5, 0.5]), ("high", [0.5, 1.5, 0.5]), ("text", [0.5, "0.5", 0.5]), ("no-list", 0.5)):
         change = operating_point(odd, json.loads(good["bundle.json"]), bundle)
         case(f"thresholds-{name}", "schema", "thresholds", relisted(change))
-    case("listed-escape", "path", "../", relisted({"files": [{**first, "path": f"../{MODEL}"}, second]}))
-    case("listed-absolute", "path", "/etc/hostname", relisted({"files": [{**first, "path": "/etc/hostname"}, second]}))
+    for name, odd, mentions in (
+        ("absent", {"cpu": "model.int8.tflite"}, "recommended.cpu names model.int8.tflite, which is not"),
+        ("unfit", {"gpu": PACKAGE}, f"recommended.gpu names {PACKAGE}, which that runtime cannot run"),
+        ("no-object", [MODEL], "recommended"),
+        ("no-text", {"cpu": 1}, "recommended"),
+    ):
+        case(f"recommended-{name}", "schema", mentions, relisted({"recommended": odd}))
+    for name, mentions, odd_path in (("escape", "../", f"../{MODEL}"), ("absolute", "/etc/hostname", "/etc/hostname")):
+        odd_files = {"files": [{**first, "path": odd_path}, second]}
+        case(f"listed-{name}", "path", mentions, relisted(odd_files, without="recommended"))
     case("summed-escape", "path", "../escaped", resummed(lambda text: text + f"{'0' * 64}  ../escaped\n"))
     case("entry-escape", "path", "../escaped", {**good, "../escaped": b"evil"})
     case("entry-hidden-escape", "path", "golden/../../escaped", {**good, "golden/../../escaped": b"evil"})

@@ -82,11 +82,12 @@ def _numbers(values: np.ndarray) -> Any:
 
 def shown_cases() -> list[dict[str, Any]]:
     """Shown detections: by a score, by thresholds of each class, or by neither."""
-    scores, labels = [0.9, 0.5, 0.45, 0.40625, 0.3125, 0.25, 0.125], [0, 1, 2, 1, 0, 2, 1]
-    found = Detections(np.zeros((7, 4), np.float32), np.array(scores, np.float32), np.array(labels))
+    # 0.7 is smaller in 32 bits than in 64, 0.3 is larger
+    scores, labels = [0.9, 0.7, 0.5, 0.45, 0.40625, 0.3125, 0.3, 0.25, 0.125], [0, 1, 1, 2, 1, 0, 2, 2, 1]
+    found = Detections(np.zeros((len(scores), 4), np.float32), np.array(scores, np.float32), np.array(labels))
     cases = []
-    for thresholds in (None, [0.3125, 0.41, 0.2], [0.0, 1.0, 0.45]):
-        for least in (None, 0.0, 0.4, 0.95):
+    for thresholds in (None, [0.3125, 0.41, 0.2], [0.0, 1.0, 0.45], [0.9, 0.7, 0.3]):
+        for least in (None, 0.0, 0.3, 0.4, 0.7, 0.95):
             point = None if thresholds is None else np.array(thresholds)
             from_score = least if least is not None else 0.3 if point is None else point
             kept = found.above(from_score).scores.tolist()

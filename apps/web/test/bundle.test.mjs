@@ -3,9 +3,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { Bundle, bundleFromZip } from "../src/core/bundle.js";
+import { preferred } from "../src/core/choice.js";
 import { checksum, parseChecksums } from "../src/core/checksums.js";
 import { parseGolden } from "../src/core/golden_file.js";
 import { toleranceFor } from "../src/core/golden.js";
+import { readRecommended } from "../src/core/recommended.js";
 import { bytes, cases } from "../testing/vectors.mjs";
 
 const LIMIT = 1 << 20;
@@ -37,6 +39,9 @@ for (const item of cases("bundles")) {
     const listed = bundle.files.map(({ path, format, precision, bytes }) => ({ path, format, precision, bytes }));
     assert.deepEqual(listed, item.files);
     assert.deepEqual(bundle.files.map((file) => file.thresholds), item.thresholds);
+    const recommended = bundle.files.flatMap((file) => file.recommended.map((runtime) => [runtime, file.path]));
+    assert.deepEqual(Object.fromEntries(recommended), item.recommended);
+    assert.equal(preferred(bundle.tfliteFiles)?.path, item.recommended.cpu);
     assert.deepEqual([...bundle.recorded.keys()], Object.keys(item.golden));
     for (const file of bundle.files) {
       const [found, expected] = [bundle.golden(file), item.golden[file.path]];
@@ -85,5 +90,11 @@ test("golden files are read strictly", async () => {
     const parse = async () => parseGolden(JSON.parse(text), spec, paths, read);
     if (valid) assert.deepEqual([...(await parse()).keys()], paths);
     else await assert.rejects(parse, undefined, problem);
+  }
+});
+
+test("files are recommended as on the host", () => {
+  for (const { name, files, stored, recommended } of cases("recommended")) {
+    assert.deepEqual(Object.fromEntries(readRecommended(stored, files)), recommended, name);
   }
 });

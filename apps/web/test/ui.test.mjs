@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { preferred } from "../src/core/choice.js";
 import { Speaker, describe } from "../src/ui/words.js";
-
-test("the default is int8, or else the first file", () => {
-  const files = (...precisions) => precisions.map((precision) => ({ precision }));
-  assert.equal(preferred(files("float32", "float16", "int8")).precision, "int8");
-  assert.equal(preferred(files("float16", "float32")).precision, "float16");
-});
 
 test("detections are described in words", () => {
   assert.equal(describe([]), "nothing detected");

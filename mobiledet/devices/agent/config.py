@@ -55,4 +55,4 @@ class AgentCheckConfig:
     token: str = ""
     """Token of the agent; by default the environment variable MOBILEDET_AGENT_TOKEN."""
     file: str = ""
-    """Model file or precision of the bundle to run; by default the first .tflite file."""
+    """Model file or precision of the bundle to run; by default the one that the bundle recommends for the CPU."""

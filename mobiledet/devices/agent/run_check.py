@@ -17,7 +17,7 @@ def run(config: AgentCheckConfig) -> int:
     """The command ``mobiledet agent-check``; returns 1 if a check fails."""
     token = given_token(config.token)
     bundle = open_bundle(config.bundle)
-    file = bundle.select(config.file)
+    file = bundle.choose(config.file)
     AgentDevice(config.url, token)  # a missing agent or a wrong token is an error, not a failed check
     failures = {}
     with scratch_folder("check") as folder:

@@ -11,7 +11,7 @@ trap 'rm -rf "$out"' EXIT
 flags=(-swift-version 5 -I "$out" -I "$modules" -Xcc "-fmodule-map-file=$modules/../CZlib.build/module.modulemap")
 strict=(-warnings-as-errors -typecheck)
 # each may import those before it
-for name in CoreGraphics CoreVideo ImageIO CoreML CoreAI Vision Combine UIKit AVFoundation SwiftUI PhotosUI; do
+for name in CryptoKit CoreGraphics CoreVideo ImageIO CoreML CoreAI Vision Combine UIKit AVFoundation SwiftUI PhotosUI; do
   swiftc "${flags[@]}" -emit-module -module-name "$name" -emit-module-path "$out/$name.swiftmodule" "$name.swift"
 done
 kit=(Darwin.swift ../../Sources/MobileDetKit/*.swift)

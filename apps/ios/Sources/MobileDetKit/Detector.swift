@@ -9,9 +9,11 @@
     public struct FoundObject: Sendable {
         /// Name of its class.
         public let label: String
+        /// The data set's own id of its class (COCO: 1...90 with gaps).
+        public let categoryID: Int
         /// 0...1.
         public let score: Float
-        /// In pixels of the image, the origin in the top left corner.
+        /// In pixels of the upright image, the origin in the top left corner.
         public let box: CGRect
     }
 
@@ -39,7 +41,8 @@
         ///
         /// - Parameters:
         ///   - url: of the bundle, a folder or a zip file.
-        ///   - file: a file of the bundle or its precision, such as `float16`; by default the first one.
+        ///   - file: a file of the bundle or its precision, such as `float16`; by default the one that the bundle
+        ///     recommends.
         ///   - accelerator: `auto`, `cpu`, `gpu` or `ane`.
         /// - Throws: `MobileDetError` with one line for a person.
         public static func open(_ url: URL, file: String = "", accelerator: String = "auto") async throws -> Detector {
@@ -100,7 +103,10 @@
                 let rectangle = CGRect(
                     x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
                     height: CGFloat(box.y2 - box.y1))
-                return FoundObject(label: spec.labels[detection.classIndex], score: detection.score, box: rectangle)
+                let label = detection.classIndex
+                return FoundObject(
+                    label: spec.labels[label], categoryID: spec.categoryIDs[label], score: detection.score,
+                    box: rectangle)
             }
         }
 

@@ -25,20 +25,24 @@
             var state = DeviceState()
             let memory = MemoryReading()
             (state.memoryBytes, state.peakMemoryBytes) = (memory.footprint, memory.peak)
-            state.thermalStatus =
-                switch ProcessInfo.processInfo.thermalState {
-                case .nominal: "nominal"
-                case .fair: "fair"
-                case .serious: "serious"
-                case .critical: "critical"
-                @unknown default: "unknown"
-                }
+            state.thermalStatus = thermalStatus
             var load = [0.0]
             if getloadavg(&load, 1) == 1 { state.load = load[0] }
             state.powerSaving = ProcessInfo.processInfo.isLowPowerModeEnabled
             let battery = BatteryMonitor.latest
             (state.battery, state.charging) = (battery.level, battery.charging)
             return state
+        }
+
+        /// The system's own term, such as `nominal`.
+        static var thermalStatus: String {
+            switch ProcessInfo.processInfo.thermalState {
+            case .nominal: "nominal"
+            case .fair: "fair"
+            case .serious: "serious"
+            case .critical: "critical"
+            @unknown default: "unknown"
+            }
         }
 
         /// A text that the kernel tells, such as the model `iPhone16,1`.
@@ -49,6 +53,11 @@
             guard sysctlbyname(name, &bytes, &size, nil, 0) == 0 else { return "unknown" }
             return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
+    }
+
+    extension ThermalLevel {
+        /// The state that the system reports now; nil if it is unknown.
+        public static var current: ThermalLevel? { ThermalLevel(named: DeviceReadings.thermalStatus) }
     }
 
     /// Memory of this process, as the system accounts it against the app.

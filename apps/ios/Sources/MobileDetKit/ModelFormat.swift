@@ -62,7 +62,7 @@
             }
         }
 
-        private static func check(_ detector: any LoadedDetector, _ bundle: ModelBundle, _ file: ModelFile) throws {
+        static func check(_ detector: any LoadedDetector, _ bundle: ModelBundle, _ file: ModelFile) throws {
             let golden = try bundle.golden(file)
             let gate = GoldenGate(bundle.spec, golden, accelerator: detector.execution.actual)
             _ = try gate.replay(golden.cases) { golden in

@@ -54,10 +54,31 @@ final class BundleTests: XCTestCase {
         XCTAssertEqual(bundle.files.count, try entry.list("files").count)
         let thresholds = try entry.list("thresholds").map { $0.array?.compactMap(\.number) }
         XCTAssertEqual(bundle.files.map(\.thresholds), thresholds)
+        XCTAssertEqual(bundle.recommended, try texts(entry.field("recommended")))
+        XCTAssertEqual(try bundle.file(formats: ["tflite"]).path, bundle.recommended["cpu"])
         for file in bundle.files { try checkGolden(bundle, file, entry.field("golden").field(file.path)) }
         let pixels = try entry.list("first_pixels").flatMap { try XCTUnwrap($0.array).map { $0.integer } }
         let first = try bundle.golden(bundle.files[0]).cases[0]
         XCTAssertEqual(first.content.prefix(pixels.count).map(Int.init), pixels)
+    }
+
+    func testFilesAreRecommendedAsOnTheHost() throws {
+        for entry in try Vectors.cases("recommended") {
+            let name = try entry.text("name")
+            let files = try entry.list("files").map { file in
+                ModelFile(
+                    path: try file.text("path"), format: try file.text("format"), precision: try file.text("precision"),
+                    face: try file.text("face"), bytes: 0, sha256: "", thresholds: nil)
+            }
+            let listing = Fields(
+                .object([JSON.Member("recommended", try entry.field("stored"))]), source: "listing")
+            XCTAssertEqual(try Recommended.read(listing, files), try texts(entry.field("recommended")), name)
+        }
+    }
+
+    private func texts(_ values: JSON) throws -> [String: String] {
+        let members = try XCTUnwrap(values.members)
+        return Dictionary(uniqueKeysWithValues: try members.map { ($0.name, try XCTUnwrap($0.value.string)) })
     }
 
     func testWhatIsShownFollowsTheThresholdsUnlessAScoreIsGiven() throws {

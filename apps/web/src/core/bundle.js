@@ -2,6 +2,7 @@
 
 import { SUMS, checksum, parseChecksums } from "./checksums.js";
 import { parseGolden } from "./golden_file.js";
+import { readRecommended } from "./recommended.js";
 import { parseSpec } from "./spec.js";
 import { requireInside, unzip } from "./zip.js";
 
@@ -113,14 +114,21 @@ function withoutTopFolder(files) {
   return new Map([...files].map(([path, content]) => [path.slice(top.length + 1), content]));
 }
 
-/** The entry of each model file, with the `thresholds` of its operating point by class, or null. */
-function modelFiles({ files }, classCount) {
+/** The entry of each model file, with the `thresholds` of its operating point by class, or null, and the runtimes for
+ * which it is `recommended`. */
+function modelFiles(listing, classCount) {
+  const { files } = listing;
   const sound = ({ path, format, precision, bytes } = {}) =>
     [path, format, precision].every((text) => typeof text === "string") && Number.isSafeInteger(bytes);
   if (!Array.isArray(files) || !files.every((file) => sound(file ?? undefined))) {
     throw new Error("bundle.json lists its files in a form that cannot be read");
   }
-  return files.map((file) => ({ ...file, thresholds: thresholdsOf(file, classCount) }));
+  const recommended = [...readRecommended(listing.recommended, files)];
+  return files.map((file) => ({
+    ...file,
+    thresholds: thresholdsOf(file, classCount),
+    recommended: recommended.filter(([, path]) => path === file.path).map(([runtime]) => runtime),
+  }));
 }
 
 function thresholdsOf({ path, operating_point: point }, classCount) {

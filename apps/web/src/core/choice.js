@@ -1,6 +1,6 @@
 // Chooses the first model file of a bundle to run.
 
-/** The default file in a browser: int8, which is the fastest and smallest on a CPU, or else the first. */
-export function preferred(files) {
-  return files.find(({ precision }) => precision === "int8") ?? files[0];
+/** The file that the bundle recommends for a runtime: `cpu` (WebAssembly), `gpu` (WebGPU); undefined if it has none. */
+export function preferred(files, runtime = "cpu") {
+  return files.find(({ recommended }) => recommended.includes(runtime));
 }

@@ -15,7 +15,9 @@ export const DEFAULT_SCORE = 0.3;
  * @param {number | null} minScore one threshold for all classes; null uses `thresholds`, or `DEFAULT_SCORE` if there are none
  */
 export function shown(found, thresholds, minScore = null) {
-  const threshold = (label) => minScore ?? thresholds?.[label] ?? DEFAULT_SCORE;
+  // scores have 32 bits, and so has a score that is given, as on the other platforms
+  const least = minScore === null ? null : Math.fround(minScore);
+  const threshold = (label) => least ?? thresholds?.[label] ?? DEFAULT_SCORE;
   const kept = [...found.scores.keys()].filter((i) => found.scores[i] >= threshold(found.labels[i]));
   return Object.fromEntries(["boxes", "scores", "labels"].map((name) => [name, kept.map((i) => found[name][i])]));
 }

@@ -46,8 +46,9 @@ export function parseSpec(values) {
   require(named && labels.every((label) => typeof label === "string" && label), "every label must be a non-empty text");
   require(
     Array.isArray(categoryIds) && categoryIds.length === labels.length && categoryIds.every(Number.isInteger),
-    "labels and category ids do not agree",
+    "category_ids are not a whole number for each label",
   );
+  require(new Set(categoryIds).size === categoryIds.length, "category ids repeat");
   require(nms.iou > 0 && nms.iou < 1, `nms iou ${nms.iou} is not between 0 and 1`);
   require(nms.score >= 0 && nms.score < 1, `nms score ${nms.score} is not in 0..1`);
   require(nms.max_detections > 0 && nms.max_detections <= nms.top_k, "nms needs 0 < max_detections <= top_k");

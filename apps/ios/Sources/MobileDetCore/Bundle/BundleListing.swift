@@ -7,6 +7,7 @@ struct BundleListing {
 
     let spec: ModelSpec
     let files: [ModelFile]
+    let recommended: [String: String]
     /// Golden cases by path of the model file.
     let golden: [String: GoldenFile]
     /// Checksum of SHA256SUMS.
@@ -38,6 +39,7 @@ struct BundleListing {
             guard let sha256 = list.sha256(of: path) else { throw missing(path) }
             return try ModelFile(entry, sha256: sha256, classCount: classCount)
         }
+        recommended = try Recommended.read(fields, files)
         let reader = GoldenReader(folder: root.appendingPathComponent("golden"), spec: spec, bundle: bundle)
         golden = try reader.read(Set(files.map(\.path)))
     }

@@ -41,6 +41,8 @@ public final class ModelBundle: Sendable {
     public let root: URL
     public let spec: ModelSpec
     public let files: [ModelFile]
+    /// Path of the model file to run, by runtime: `cpu`, `gpu`, `npu`, `coreml`, `coreai`.
+    public let recommended: [String: String]
     /// Checksum of SHA256SUMS, which identifies the bundle's content.
     public let sha256: String
     private let golden: [String: GoldenFile]
@@ -58,6 +60,7 @@ public final class ModelBundle: Sendable {
             let listing = try BundleListing(root, bundle: name)
             (self.url, self.root, temporary) = (url, root, folder)
             (spec, files, golden, sha256) = (listing.spec, listing.files, listing.golden, listing.sha256)
+            recommended = listing.recommended
         } catch {
             if let folder { try? FileManager.default.removeItem(at: folder) }
             throw error
@@ -71,17 +74,21 @@ public final class ModelBundle: Sendable {
     /// Choose a model file.
     ///
     /// - Parameters:
-    ///   - name: a file name, or a precision such as `float16`; empty chooses the first file.
+    ///   - name: a file name, or a precision such as `float16`; empty chooses the file that is recommended for the first
+    ///     of the formats that the bundle has.
     ///   - formats: preferred formats, in this order, if several files match. Among Core ML packages, the one with the four
     ///     outputs is preferred to the one for Vision.
     /// - Throws: `MobileDetError` if no file matches; the message lists those in the bundle.
     public func file(_ name: String = "", formats: [String] = ["coreml"]) throws -> ModelFile {
+        // TFLite files do not run on Apple's systems; checks on Linux run them on the processor
+        let best = formats.compactMap { recommended[$0 == "tflite" ? "cpu" : $0] }.first
+        let name = name.isEmpty ? best ?? "" : name
         let candidates = files.filter { ["", $0.path, $0.precision].contains(name) }
         func rank(_ file: ModelFile) -> Int {
             let place = formats.firstIndex(of: file.format) ?? formats.count
             return (file.path == name ? 0 : 2 * (formats.count + 1)) + 2 * place + (file.face == "vision" ? 1 : 0)
         }
-        if let best = candidates.min(by: { rank($0) < rank($1) }) { return best }
+        if let file = candidates.min(by: { rank($0) < rank($1) }) { return file }
         let held = files.isEmpty ? "no model file" : files.map(\.path).joined(separator: ", ")
         throw MobileDetError("the bundle holds no \(name.isEmpty ? "file" : name); it holds \(held)")
     }

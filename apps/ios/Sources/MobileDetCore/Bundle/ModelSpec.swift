@@ -101,7 +101,7 @@ public struct ModelSpec: Equatable, Sendable {
             return text
         }
         categoryIDs = try fields.array("category_ids").map { id in
-            guard let number = id.integer else { throw fields.problem("every category id must be an integer") }
+            guard let number = id.integer else { throw fields.problem("category_ids has a value that is no integer") }
             return number
         }
         nms = try NMSSpec(fields.object("nms"))

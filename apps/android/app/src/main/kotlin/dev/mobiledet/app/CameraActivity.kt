@@ -69,6 +69,7 @@ public class CameraActivity : Activity() {
     }
 
     private fun show(frame: DetectedFrame) {
-        status.text = "%.1f ms, %d objects".format(frame.milliseconds, frame.objects.size)
+        val told = "%.1f ms, %d objects".format(frame.milliseconds, frame.objects.size)
+        status.text = listOf(told, view.pacer.notice).filter { it.isNotEmpty() }.joinToString("\n")
     }
 }

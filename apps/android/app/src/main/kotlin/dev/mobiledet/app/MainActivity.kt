@@ -49,7 +49,9 @@ public class MainActivity : Activity() {
 
     private fun listFiles(asset: String) = worker.run({ BundleAssets(this).open(asset) }) { bundle ->
         message.text = "${bundle.spec.name}, ${bundle.spec.labels.size} classes, ${bundle.spec.input.height} x ${bundle.spec.input.width}"
-        files.setValues(bundle.files.filter { it.format == "tflite" }.map { it.path })
+        val paths = bundle.files.filter { it.format == "tflite" }.map { it.path }
+        files.setValues(paths)
+        files.setSelection(paths.indexOf(bundle.recommended["cpu"]))
     }
 
     private fun open(activity: Class<out Activity>) {

@@ -16,7 +16,7 @@ import java.io.Closeable
 import java.io.File
 
 /**
- * A detected object: class, the data set's id of that class, score (0..1), and box in pixels.
+ * A detected object: class, the data set's id of that class, score (0..1), and box in pixels of the upright image.
  *
  * @property trackId the same number for the same object in successive images; null without tracking.
  */
@@ -59,7 +59,7 @@ public class Detector public constructor(private val session: DetectorSession) :
      *
      * @param bitmap of any configuration and size.
      * @param rotationDegrees clockwise rotation that makes the image upright: 0, 90, 180 or 270. Boxes are in pixels of the
-     *     image as given.
+     *     upright image.
      * @param minScore lowest score of a returned detection; by default the thresholds for each class that
      *     `mobiledet thresholds` stored in the bundle, or 0.3 if it contains none.
      * @throws MobileDetException the runtime fails.
@@ -71,7 +71,7 @@ public class Detector public constructor(private val session: DetectorSession) :
     /** The same for an image in memory, such as a frame of [CameraStream], which is read in one pass into the model's input. */
     @JvmOverloads
     public fun detect(image: Frame, orientation: Orientation, minScore: Float? = null): List<Detection> =
-        list(detectTimed(image, orientation).detections, orientation, image, minScore)
+        list(detectTimed(image, orientation).detections, minScore)
 
     /** All detections in an image, with the time of each step; boxes are in pixels of the upright image (of its crop). */
     public fun detectTimed(image: Frame, orientation: Orientation = Orientation.UPRIGHT): TimedDetections =
@@ -87,21 +87,15 @@ public class Detector public constructor(private val session: DetectorSession) :
 
     override fun close(): Unit = session.close()
 
-    private fun list(found: Detections, orientation: Orientation, image: Frame, minScore: Float?): List<Detection> {
-        return (0 until found.size).filter { shows(found.labels[it], found.scores[it], minScore) }.map { index ->
-            val box = orientation.toStored(found.box(index), image.crop.width.toFloat(), image.crop.height.toFloat())
-            val rectangle = RectF(box.x1, box.y1, box.x2, box.y2)
-            rectangle.offset(image.crop.left.toFloat(), image.crop.top.toFloat())
-            detection(found.labels[index], found.scores[index], rectangle)
-        }
-    }
+    /** The detections that reach [minScore] or, by default, their class's threshold. */
+    internal fun list(found: Detections, minScore: Float?): List<Detection> =
+        (0 until found.size).filter { session.file.shows(found.labels[it], found.scores[it], minScore) }.map { detection(found, it) }
 
-    /** Whether a detection of a class (its position in [labels]) reaches [minScore] or, by default, its threshold. */
-    internal fun shows(label: Int, score: Float, minScore: Float?) = session.file.shows(label, score, minScore)
-
-    internal fun detection(label: Int, score: Float, box: RectF): Detection {
+    internal fun detection(found: Detections, index: Int): Detection {
         val spec = session.bundle.spec
-        return Detection(spec.labels[label], spec.categoryIds[label], score, box)
+        val label = found.labels[index]
+        val box = found.box(index)
+        return Detection(spec.labels[label], spec.categoryIds[label], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
     }
 
     public companion object {
@@ -109,7 +103,7 @@ public class Detector public constructor(private val session: DetectorSession) :
          * Opens a bundle in the app's assets, where `mobiledet export --app android` puts it.
          *
          * @param asset file name in `assets/bundles`.
-         * @param file a model file or precision of the bundle; by default the first one.
+         * @param file a model file or precision of the bundle; by default the one that the bundle recommends for the accelerator.
          * @param accelerator a key of [Acceleration.backends]; `auto` is XNNPACK on the CPU.
          * @throws MobileDetException the bundle is missing or damaged, or cannot be run with this accelerator.
          */
@@ -128,7 +122,7 @@ public class Detector public constructor(private val session: DetectorSession) :
         @JvmStatic
         @JvmOverloads
         public fun open(bundle: Bundle, file: String = "", accelerator: String = "auto", threads: Int = 0): Detector {
-            val chosen = bundle.select(file)
+            val chosen = bundle.select(file, accelerator)
             val model = LiteRtModel.load(File(bundle.root, chosen.path), bundle.spec, accelerator, threads)
             return Detector(DetectorSession(bundle, chosen, model) { Pictures.decode(it, applyOrientation = false) })
         }

@@ -27,6 +27,8 @@ import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
 import android.widget.FrameLayout
 import android.widget.TextView
 import dev.mobiledet.core.Frame
+import dev.mobiledet.core.FrameDecision
+import dev.mobiledet.core.FramePacer
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
 import kotlin.math.roundToInt
@@ -120,6 +122,10 @@ public class DetectorView @JvmOverloads constructor(context: Context, attributes
             field = value
             worker?.configure(minScore, value)
         }
+
+    /** Decides which images are processed: it limits the rate, the more so when the phone is warm. */
+    @Volatile
+    public var pacer: FramePacer = FramePacer()
 
     /** The camera in use; null until it is known. */
     public val phoneCamera: PhoneCamera? get() = camera
@@ -319,6 +325,7 @@ public class DetectorView @JvmOverloads constructor(context: Context, attributes
     internal inner class Worker {
         private val thread = HandlerThread("mobiledet-detector").apply { start() }
         val handler = Handler(thread.looper)
+        private val thermal = PhoneThermal(context)
         private var detector: Detector? = null
         private var frames: FrameDetector? = null
         private var minScore: Float? = null
@@ -348,6 +355,8 @@ public class DetectorView @JvmOverloads constructor(context: Context, attributes
         /** Called in this thread. */
         fun detect(image: Frame, orientation: Orientation) {
             val detecting = frames ?: return
+            val deciding = pacer
+            if (deciding.decide(System.nanoTime(), thermal.level()) != FrameDecision.DETECT) return
             try {
                 val frame = detecting.detect(image, orientation)
                 show {
@@ -356,6 +365,8 @@ public class DetectorView @JvmOverloads constructor(context: Context, attributes
                 }
             } catch (error: MobileDetException) {
                 show { fail(error.message) }
+            } finally {
+                deciding.finish()
             }
         }
 

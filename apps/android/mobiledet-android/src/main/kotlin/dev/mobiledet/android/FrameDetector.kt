@@ -1,7 +1,5 @@
 package dev.mobiledet.android
 
-import android.graphics.RectF
-import dev.mobiledet.core.Detections
 import dev.mobiledet.core.Frame
 import dev.mobiledet.core.Orientation
 import dev.mobiledet.core.StageTimes
@@ -47,18 +45,10 @@ public class FrameDetector @JvmOverloads constructor(
     /** Detects in the next image; [orientation] turns it upright. */
     public fun detect(image: Frame, orientation: Orientation): DetectedFrame {
         val found = detector.detectTimed(image, orientation)
-        val objects = if (tracker == null) shown(found.detections) else tracked(tracker.update(found.detections))
+        val objects = if (tracker == null) detector.list(found.detections, minScore) else tracked(tracker.update(found.detections))
         return DetectedFrame(objects, found.height, found.width, found.times)
     }
 
-    private fun shown(found: Detections) =
-        (0 until found.size).filter { detector.shows(found.labels[it], found.scores[it], minScore) }.map { detection(found, it) }
-
     private fun tracked(tracked: Tracked) =
-        tracked.ids.indices.map { detection(tracked.objects, it).copy(trackId = tracked.ids[it]) }
-
-    private fun detection(found: Detections, index: Int): Detection {
-        val box = found.box(index)
-        return detector.detection(found.labels[index], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
-    }
+        tracked.ids.indices.map { detector.detection(tracked.objects, it).copy(trackId = tracked.ids[it]) }
 }

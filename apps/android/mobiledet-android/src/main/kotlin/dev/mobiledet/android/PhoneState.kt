@@ -26,7 +26,7 @@ internal class PhoneState(private val context: Context) {
             memoryBytes = memoryBytes(),
             peakMemoryBytes = statusBytes("VmHWM"),
             temperaturesC = if (temperature == Int.MIN_VALUE) emptyMap() else mapOf("battery" to temperature / TENTHS),
-            thermalStatus = if (Build.VERSION.SDK_INT >= 29) THERMAL_STATUS.getOrNull(power.currentThermalStatus) else null,
+            thermalStatus = thermalStatus(power),
             load = null, // the system hides it from apps
             foreground = foreground,
             battery = battery?.let(::charge),
@@ -44,6 +44,10 @@ internal class PhoneState(private val context: Context) {
     internal companion object {
         /** Memory that this process uses now, in bytes. */
         fun memoryBytes(): Long? = statusBytes("VmRSS")
+
+        /** The system's own term, such as `moderate`; null before Android 10. */
+        fun thermalStatus(power: PowerManager): String? =
+            if (Build.VERSION.SDK_INT >= 29) THERMAL_STATUS.getOrNull(power.currentThermalStatus) else null
 
         /** A field of /proc/self/status, converted from kB to bytes. */
         private fun statusBytes(field: String): Long? = try {

@@ -15,14 +15,18 @@ import android.hardware.camera2.CaptureRequest
 import android.os.Handler
 import android.os.Bundle
 import android.os.Looper
+import android.os.PowerManager
 import android.provider.Settings
 import android.util.Size
 import android.view.SurfaceView
 import android.view.View
 import android.view.ViewGroup
 import android.widget.TextView
+import dev.mobiledet.core.FrameDecision
+import dev.mobiledet.core.FramePacer
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
+import dev.mobiledet.core.PacerSettings
 import dev.mobiledet.core.RgbImage
 import java.io.File
 import org.junit.Assert.assertEquals
@@ -240,6 +244,23 @@ class DetectorViewTest {
         assertEquals(listOf(1, 1), frames.map { it.objects.single().trackId })
         assertEquals(0.15f, frames[1].objects.single().score)
         rendered(view.boxes, "detector-view-ids")
+    }
+
+    @Test
+    fun aWarmPhoneDetectsLessOften() {
+        addCamera("0", Lens.BACK)
+        grant()
+        val view = start().get().view
+        var frames = 0
+        view.onFrame = { frames++ }
+        view.pacer = FramePacer(PacerSettings(rates = listOf(30.0, 0.0, 0.0, 0.0)))
+        shadowOf(context.getSystemService(PowerManager::class.java)).setCurrentThermalStatus(PowerManager.THERMAL_STATUS_MODERATE)
+        view.open { detector(FixedModel(emptyList())) }
+        view.giveSurface()
+        view.receive()
+        until { view.pacer.counts[FrameDecision.HEAT] == 1L }
+        assertEquals(0, frames)
+        assertTrue(view.pacer.notice, "too hot" in view.pacer.notice)
     }
 
     @Test

@@ -6,6 +6,7 @@ import android.os.BatteryManager
 import android.os.PowerManager
 import dev.mobiledet.core.Bundle
 import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.ThermalLevel
 import java.io.File
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertNull
@@ -43,6 +44,16 @@ class PhoneTest {
         assertEquals(true, state.powerSaving)
         assertEquals(true, state.foreground)
         assertTrue(state.memoryBytes!! in 1..state.peakMemoryBytes!!)
+    }
+
+    @Test
+    fun theThermalStateIsReadOnceASecond() {
+        val power = shadowOf(context.getSystemService(PowerManager::class.java))
+        val thermal = PhoneThermal(context)
+        assertEquals(ThermalLevel.NOMINAL, thermal.level(0))
+        power.setCurrentThermalStatus(PowerManager.THERMAL_STATUS_SEVERE)
+        assertEquals(ThermalLevel.NOMINAL, thermal.level(999_999_999))
+        assertEquals(ThermalLevel.SERIOUS, thermal.level(1_000_000_000))
     }
 
     @Test

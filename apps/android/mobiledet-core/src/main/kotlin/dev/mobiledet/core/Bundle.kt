@@ -17,6 +17,7 @@ public const val MAX_UNPACKED_BYTES: Long = 4L shl 30
  * @property path relative to the bundle.
  * @property precision such as `float16`.
  * @property thresholds score threshold of each class, from its operating point; null if none is stored.
+ * @property face interface of a Core ML package; empty for other formats.
  */
 public data class ModelFile(
     val path: String,
@@ -24,6 +25,7 @@ public data class ModelFile(
     val precision: String,
     val bytes: Long,
     val thresholds: List<Double>? = null,
+    val face: String = "",
 ) {
     /** Whether a detection reaches [minScore]; if that is null, its class's threshold; without thresholds [DEFAULT_SCORE]. */
     public fun shows(label: Int, score: Float, minScore: Float? = null): Boolean =
@@ -40,25 +42,30 @@ public data class ModelFile(
  *
  * @property root the folder of the files.
  * @property sha256 checksum of SHA256SUMS, which identifies the bundle's content.
+ * @property recommended path of the model file to run, by runtime: `cpu`, `gpu`, `npu`, `coreml`, `coreai`.
  */
 public class Bundle private constructor(
     public val root: File,
     public val sha256: String,
     public val spec: ModelSpec,
     public val files: List<ModelFile>,
+    public val recommended: Map<String, String>,
     private val golden: Map<String, GoldenFile>,
 ) {
     /**
-     * The model file with this [name] or precision; the first one if [name] is empty.
+     * The model file with this [name] or precision; if it is empty, the .tflite file that is recommended for [accelerator].
      *
      * @throws MobileDetException no file matches; the message lists those in the bundle.
      */
-    public fun select(name: String = "", format: String = "tflite"): ModelFile =
-        files.firstOrNull { it.path == name || (it.format == format && (name.isEmpty() || it.precision == name)) }
+    @JvmOverloads
+    public fun select(name: String = "", accelerator: String = "auto"): ModelFile {
+        val wanted = name.ifEmpty { recommended[Recommended.runtime(accelerator)] }
+        return files.firstOrNull { it.path == wanted || (it.format == "tflite" && it.precision == wanted) }
             ?: throw MobileDetException(
-                "${root.name} holds no ${name.ifEmpty { "$format file" }}; it holds " +
+                "${root.name} holds no ${name.ifEmpty { "tflite file" }}; it holds " +
                     files.joinToString { it.path }.ifEmpty { "no model file" },
             )
+    }
 
     /** The golden cases of a model file, with its outputs. */
     public fun golden(file: ModelFile): GoldenFile = golden.getValue(file.path)
@@ -142,8 +149,9 @@ public class Bundle private constructor(
                 inside(root, file.path, name)
                 if (listed.none { it == file.path || it.startsWith("${file.path}/") }) throw missing(name, file.path)
             }
+            val recommended = read(name, LISTING) { Recommended.read(Fields(listing), files) }
             val golden = read(name, GOLDEN) { GoldenReader(File(root, "golden"), spec).read(files.map { it.path }) }
-            return Bundle(root, Checksum.of(content), spec, files, golden)
+            return Bundle(root, Checksum.of(content), spec, files, recommended, golden)
         }
 
         /** Verifies that the folder contains exactly the listed files, with their checksums; returns their paths. */
@@ -169,6 +177,7 @@ public class Bundle private constructor(
             }
             ModelFile(
                 file.text("path"), file.text("format"), file.text("precision"), file.number("bytes").toLong(), thresholds,
+                if (file.has("face")) file.text("face") else "",
             )
         }
 

@@ -87,8 +87,6 @@ internal class Fields(value: JsonElement, private val where: String = "") {
 
     fun numbers(name: String): List<Double> = list(name).map { number(it, path(name)) }
 
-    fun ints(name: String): List<Int> = list(name).map { number(it, path(name)).toInt() }
-
     /** Integers, written without a decimal point or exponent. */
     fun wholes(name: String): List<Int> = list(name).map {
         (it as? JsonPrimitive)?.takeIf { value -> value.isNumber }?.asString?.toIntOrNull() ?: fail(path(name), it, "a whole number")

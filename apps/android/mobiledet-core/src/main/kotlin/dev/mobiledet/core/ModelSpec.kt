@@ -69,13 +69,14 @@ public data class ModelSpec(
                 detector = fields.text("detector"),
                 input = input(fields.fields("input")),
                 labels = fields.texts("labels"),
-                categoryIds = fields.ints("category_ids"),
+                categoryIds = fields.wholes("category_ids"),
                 nms = nms(fields.fields("nms")),
             )
             require(spec.labels.isNotEmpty() && spec.labels.none { it.isEmpty() }) { "labels are empty" }
-            require(spec.labels.size == spec.categoryIds.distinct().size) {
-                "${spec.labels.size} labels but ${spec.categoryIds.distinct().size} category ids"
+            require(spec.labels.size == spec.categoryIds.size) {
+                "${spec.labels.size} labels but ${spec.categoryIds.size} category ids"
             }
+            require(spec.categoryIds.distinct().size == spec.categoryIds.size) { "category ids repeat" }
             spec
         } catch (error: IllegalArgumentException) {
             throw MobileDetException("$source: ${error.message}", error)

@@ -41,6 +41,8 @@ class BundleTest {
             }
             val thresholds = case.getAsJsonArray("thresholds").map { if (it.isJsonNull) null else Vectors.numbers(it) }
             assertEquals(thresholds, bundle.files.map { it.thresholds })
+            assertEquals(texts(case.getAsJsonObject("recommended")), bundle.recommended)
+            assertEquals(bundle.recommended["cpu"], bundle.select().path)
             val golden = case.getAsJsonObject("golden")
             assertEquals(golden.keySet(), bundle.files.map { it.path }.toSet())
             for (file in bundle.files) assertGolden(golden.getAsJsonObject(file.path), bundle, bundle.golden(file))
@@ -48,6 +50,27 @@ class BundleTest {
             assertEquals(first, bundle.golden(bundle.files[0]).cases[0].content.take(first.size))
         }
     }
+
+    @Test
+    fun filesAreRecommendedAsOnTheHost() {
+        for (case in Vectors.cases("recommended")) {
+            val files = case.getAsJsonArray("files").map { it.asJsonObject }.map { file ->
+                val (path, format, precision, face) = listOf("path", "format", "precision", "face").map { file.get(it).asString }
+                ModelFile(path, format, precision, 0, face = face)
+            }
+            val listing = JsonObject().apply { add("recommended", case.get("stored")) }
+            assertEquals(case.get("name").asString, texts(case.getAsJsonObject("recommended")), Recommended.read(Fields(listing), files))
+        }
+    }
+
+    @Test
+    fun acceleratorsHaveRuntimes() {
+        for (case in Vectors.cases("accelerators")) {
+            assertEquals(case.get("runtime").asString, Recommended.runtime(case.get("accelerator").asString))
+        }
+    }
+
+    private fun texts(values: JsonObject) = values.entrySet().associate { it.key to it.value.asString }
 
     @Test
     fun whatIsShownFollowsTheThresholdsUnlessAScoreIsGiven() {
