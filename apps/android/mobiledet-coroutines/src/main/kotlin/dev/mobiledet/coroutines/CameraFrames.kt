@@ -29,7 +29,8 @@ public fun cameraFrames(
     val stream = CameraStream(
         context,
         displayDegrees,
-        onImage = { image, orientation -> trySend(CameraFrame(image.toRgb(), orientation)) } // which outlives the camera's memory,
+        // a copy: the camera's own image is valid until this returns
+        onImage = { image, orientation -> trySend(CameraFrame(image.toRgb(), orientation)) },
         onProblem = { problem -> close(MobileDetException(problem)) },
         camera = PhoneCamera.find(context, lens),
         preview = preview,
