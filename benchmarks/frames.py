@@ -39,7 +39,17 @@ def swift() -> None:
         modules = Path(folder, "module.modulemap")
         modules.write_text(f'module CZlib {{ umbrella header "{header}" export * }}\n')
         program = Path(folder, "frames")
-        options = ["-O", "-wmo", "-swift-version", "6", "-module-name", "frames", "-lz", "-o", program]
+        options: list[str | Path] = [
+            "-O",
+            "-wmo",
+            "-swift-version",
+            "6",
+            "-module-name",
+            "frames",
+            "-lz",
+            "-o",
+            program,
+        ]
         files = [*sources, ios / "Checks" / "FrameBenchmark" / "main.swift"]
         _swift(ios, "swiftc", *options, "-Xcc", f"-fmodule-map-file={modules}", *files)
         _swift(ios, program)

@@ -120,6 +120,22 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def npm_install(real_program: Callable[[str, str], str], shared_folder: Path) -> Callable[[Path], Path]:
+    """Installs the locked npm packages of a folder, if that was not done yet; gives its node_modules."""
+    npm = real_program("npm", "npm")
+
+    def install(folder: Path) -> Path:
+        packages = folder / "node_modules"
+        with FileLock(shared_folder / "npm.lock"):
+            if not (packages / ".package-lock.json").is_file():
+                command = [npm, "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
+                subprocess.run(command, cwd=folder, check=True)
+        return packages
+
+    return install
+
+
+@pytest.fixture(scope="session")
 def patch_files(pytestconfig: pytest.Config) -> Path:
     """Folder of the .tflite files that ``patch_detector.py`` writes; kept in pytest's cache, TensorFlow is slow."""
     script = Path(__file__).parent / "patch_detector.py"

@@ -9,6 +9,8 @@
 # MOBILEDET_SWIFT_CACHE is used instead of ~/.cache/mobiledet/swift. The mirror is that of the machine's apt
 # configuration with another suite name; the packages are verified with Debian's keyring. Needs Linux with apt, dpkg
 # and unshare; a user who is not root needs user namespaces.
+#
+# Exit status 3, after one line: Swift cannot be had here.
 set -euo pipefail
 
 SUITE=trixie
@@ -18,7 +20,11 @@ KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 cache=${MOBILEDET_SWIFT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mobiledet/swift}
 root=$cache/root-$SUITE
 
+DOWNLOAD_SECONDS=600
+
 fail() { echo "toolchain.sh: $*" >&2; exit 2; }
+
+unavailable() { echo "ios: nothing is checked: $*" >&2; exit 3; }
 
 host_swift() { [ -z "${MOBILEDET_SWIFT_PRIVATE:-}" ] && command -v swift >/dev/null && swift --version 2>&1 | grep -qE 'Swift version ([6-9]|[1-9][0-9])\.'; }
 
@@ -33,15 +39,16 @@ mirror() {
 install() {
   complete && return
   for program in apt-get dpkg-deb unshare flock; do
-    command -v "$program" >/dev/null || fail "$program is missing; install Swift 6 itself instead"
+    command -v "$program" >/dev/null || unavailable "$program is missing; install Swift 6 itself instead"
   done
+  unshare --map-root-user --mount -- true 2>/dev/null || unavailable "this user may not unshare; install Swift 6 itself instead"
   mkdir -p "$cache"
   exec 5>"$cache/.lock"
   flock 5
   complete && return
   local uri state=$cache/apt
   uri=$(mirror)
-  [ -n "$uri" ] || fail "apt knows no Debian mirror (apt-get indextargets lists none); install Swift 6 itself instead"
+  [ -n "$uri" ] || unavailable "apt knows no Debian mirror (apt-get indextargets lists none); install Swift 6 itself instead"
   rm -rf "$root" "$state"
   mkdir -p "$root" "$state"/{lists/partial,archives/partial}
   : >"$state/status"
@@ -51,9 +58,10 @@ install() {
     -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User= -o APT::Install-Recommends=false
     -o APT::Keep-Downloaded-Packages=true -o Debug::NoLocking=true)
   echo "downloading Swift from Debian $SUITE (0.6 GB) ..." >&2
-  "${apt[@]}" update
   # shellcheck disable=SC2086
-  "${apt[@]}" --download-only --yes install $PACKAGES >/dev/null
+  { timeout "$DOWNLOAD_SECONDS" "${apt[@]}" update &&
+    timeout "$DOWNLOAD_SECONDS" "${apt[@]}" --download-only --yes install $PACKAGES; } >"$state/log" 2>&1 ||
+    unavailable "Swift cannot be downloaded: $(grep -m1 '^[EW]:' "$state/log" || echo "not in $DOWNLOAD_SECONDS seconds")"
   echo "unpacking into $root (2.6 GB) ..." >&2
   # a merged /usr, as Debian's tools make it before unpacking
   mkdir -p "$root"/usr/{bin,sbin,lib,lib64}

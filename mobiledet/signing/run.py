@@ -62,7 +62,7 @@ def _sign(config: SignConfig, path: Path) -> None:
         text = signed.text(sign(key, signed.message))
     with atomic_file(signature_path) as temporary:
         temporary.write_bytes(text)
-    print(f"zip: {out}, {signed.bytes} bytes")
+    print(f"zip: {out}, {signed.size} bytes")
     print(f"signature: {signature_path}, release {release}")
     print(f"public key: {public_text(key.public_key())}")
 

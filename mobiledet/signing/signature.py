@@ -32,12 +32,12 @@ class SignedFile:
 
     Attributes:
         release: number of the release, which rises.
-        bytes: size of the file.
+        size: of the file, in bytes.
         sha256: its checksum, hexadecimal.
     """
 
     release: int
-    bytes: int
+    size: int
     sha256: str
 
     @classmethod
@@ -53,7 +53,7 @@ class SignedFile:
     @property
     def message(self) -> bytes:
         """The lines that are signed."""
-        lines = ("mobiledet-signature 1", f"release {self.release}", f"bytes {self.bytes}", f"sha256 {self.sha256}")
+        lines = ("mobiledet-signature 1", f"release {self.release}", f"bytes {self.size}", f"sha256 {self.sha256}")
         return "".join(f"{line}\n" for line in lines).encode()
 
     def text(self, signature: bytes) -> bytes:

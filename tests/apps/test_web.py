@@ -18,10 +18,8 @@ def web(project_root: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_units(web: Path, real_program: Callable[[str, str], str]) -> None:
-    real_program("npm", "npm")
-    if not (web / "node_modules").is_dir():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=web, check=True)
+def test_units(web: Path, npm_install: Callable[[Path], Path]) -> None:
+    npm_install(web)
     done = subprocess.run(["node", "--test"], cwd=web, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "# pass 0" not in done.stdout
@@ -32,8 +30,9 @@ def test_versions_agree(web: Path) -> None:
     assert f"body_bytes: {server.BODY_BYTES:_}," in (web / "src" / "ui" / "main.js").read_text()
 
 
-def test_lock_file_names_no_registry(web: Path) -> None:
-    assert "resolved" not in (web / "package-lock.json").read_text()
+@pytest.mark.parametrize("folder", [".", "testing"])
+def test_lock_file_names_no_registry(web: Path, folder: str) -> None:
+    assert "resolved" not in (web / folder / "package-lock.json").read_text()
 
 
 @pytest.mark.slow

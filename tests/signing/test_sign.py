@@ -39,7 +39,7 @@ def test_a_signed_bundle_is_accepted_by_openssl(bundle: Path, key: tuple[Path, s
     run(SignConfig(bundle, key=key[0], release=7))
     archive, text = tmp_path / "x.mobiledet.zip", (tmp_path / "x.mobiledet.zip.sig").read_bytes()
     signed, raw = parse_signature(text)
-    assert (signed.release, signed.bytes) == (7, archive.stat().st_size)
+    assert (signed.release, signed.size) == (7, archive.stat().st_size)
     sums = subprocess.run(["sha256sum", archive], capture_output=True, text=True, check=True).stdout
     assert sums.split()[0] == signed.sha256
     (tmp_path / "message").write_bytes(b"".join(text.splitlines(keepends=True)[:4]))

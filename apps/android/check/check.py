@@ -4,11 +4,14 @@ Kotlin's compiler and all libraries are downloaded from Maven Central to ~/.cach
 compiled for the oldest supported Android, its tests run on the JVM with the vectors of apps/testdata, and its agent
 is tested with the conformance and fault tests. The Android part is compiled against the classes of Android and
 TensorFlow Lite, and run as far as Robolectric supports it.
+
+Exit status 3, after one line: the tools cannot be had here (no JDK, no Maven, no network), so nothing was checked.
 """
 
 import argparse
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +21,7 @@ import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import apk
 import flatbuffers
@@ -37,20 +41,26 @@ LIBRARIES = ("mobiledet-android", "mobiledet-coroutines")
 RUNTIME = [("org.tensorflow", f"tensorflow-lite{end}", "2.16.1") for end in ("", "-api")]
 # Android lacks the class that makes lambdas at run time; Gradle's plugin replaces it later
 CLASSES = ("-Xlambdas=class", "-Xsam-conversions=class")
+JDK = 17
+UNAVAILABLE = 3  # exit status
+DOWNLOAD_SECONDS = 600
+# what Maven says if a repository does not answer; one that answers, but has no such library, is a mistake in pom.xml
+OFFLINE = re.compile(
+    r"(Could not transfer|failed to transfer|Cannot access .* in offline mode|No plugin found) .{0,160}"
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, help="check only one part")
     only = parser.parse_args().only
+    require_tools()
     parts = (only,) if only else PARTS
     check = Check(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mobiledet" / "android")
     core = check.core()
     if "core" in parts:
         check.core_tests(core)
-    if parts == ("core",):
-        return
-    shell = check.shell(core)
+    shell = check.shell(core) if parts != ("core",) else []
     if "shell" in parts:
         check.shell_tests(core, shell)
     if "apk" in parts:
@@ -225,7 +235,7 @@ class Check:
     def fetch(self, pom: Path, folder: Path, *options: str) -> None:
         """Download a project's dependencies; the classes of an AAR become a jar."""
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-        run(["mvn", "--quiet", "--batch-mode", "--file", str(pom), *options, *goal])
+        download(["mvn", "--quiet", "--batch-mode", "--file", str(pom), *options, *goal])
         for archive in folder.glob("*.aar"):
             with zipfile.ZipFile(archive) as content:
                 archive.with_suffix(".jar").write_bytes(content.read(maven.CLASSES))
@@ -250,12 +260,41 @@ def joined(paths: Sequence[Path]) -> str:
     return os.pathsep.join(map(str, paths))
 
 
+def require_tools() -> None:
+    """Leave with UNAVAILABLE where there is no JDK that is new enough, or no Maven."""
+    for program in ("java", "javac", "mvn"):
+        if shutil.which(program) is None:
+            unavailable(f"{program} is missing; install a JDK of version {JDK} or later and Maven")
+    said = subprocess.run(["javac", "-version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"javac (\d+)", said)
+    if version and int(version[1]) < JDK:
+        unavailable(f"{said.strip()} is too old; install a JDK of version {JDK} or later")
+
+
+def download(command: Sequence[str]) -> None:
+    """Run Maven; leave with UNAVAILABLE where its repository does not answer."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    try:
+        done = subprocess.run(command, text=True, check=False, timeout=DOWNLOAD_SECONDS, **pipes)
+    except subprocess.TimeoutExpired:
+        unavailable(f"Maven does not get the libraries in {DOWNLOAD_SECONDS} seconds")
+    if done.returncode == 0:
+        return
+    reason = OFFLINE.search(done.stdout)
+    if reason:
+        unavailable(f"Maven cannot get the libraries: {reason[0]}")
+    print(done.stdout, file=sys.stderr)
+    sys.exit(1)
+
+
+def unavailable(reason: str) -> NoReturn:
+    print(f"android: nothing is checked: {reason}", file=sys.stderr, flush=True)
+    sys.exit(UNAVAILABLE)
+
+
 def run(command: Sequence[str]) -> None:
     """Run a program; exit with its status if it fails."""
-    try:
-        done = subprocess.run(command, check=False)
-    except FileNotFoundError:
-        sys.exit(f"android: {command[0]} is missing; install a JDK of version 17 or later and Maven")
+    done = subprocess.run(command, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 

@@ -69,7 +69,7 @@ def signature_cases(bundles: Path) -> list[dict[str, Any]]:
         refused("a negative release", text.replace(b"release 7", b"release -7")),
         refused("a release above 53 bits", text.replace(b"release 7", b"release 9007199254740992")),
         refused("a release of 17 digits", text.replace(b"release 7", b"release 10000000000000000")),
-        refused("no size", text.replace(f"bytes {signed.bytes}".encode(), b"bytes 0")),
+        refused("no size", text.replace(f"bytes {signed.size}".encode(), b"bytes 0")),
         refused("upper case", text.replace(signed.sha256.encode(), signed.sha256.upper().encode())),
         refused("a checksum that is too short", text.replace(signed.sha256.encode(), signed.sha256[1:].encode())),
         refused("a later version", text.replace(b"signature 1", b"signature 2")),

@@ -36,7 +36,8 @@ MIME_TYPES = {
     ".json": "application/json",
     ".webmanifest": "application/manifest+json",
 }
-PACKED = ".gz"
+# compressed versions of a file, the smallest first: content coding, and what is appended to the name
+PACKED = {"br": ".br", "gzip": ".gz"}
 
 
 class BrokerServer(ProtocolServer):
@@ -87,7 +88,8 @@ class BrokerHandler(ProtocolHandler):
             self._require_token()
             self._send_file(self.server.secret_files[name], "private, no-store")
         elif is_read and name in self.server.files and "Authorization" not in self.headers:
-            self._send_file(self.server.files[name], "no-cache", self.server.files.get(f"{name}{PACKED}"))
+            packed = {coding: self.server.files.get(f"{name}{suffix}") for coding, suffix in PACKED.items()}
+            self._send_file(self.server.files[name], "no-cache", {key: path for key, path in packed.items() if path})
         else:
             super()._serve()
 
@@ -97,12 +99,13 @@ class BrokerHandler(ProtocolHandler):
         else:
             self._forward()
 
-    def _send_file(self, path: Path, caching: str, packed: Path | None = None) -> None:
-        """Send a file, or its compressed version if there is one and the client accepts it."""
+    def _send_file(self, path: Path, caching: str, packed: dict[str, Path] | None = None) -> None:
+        """Send a file, or the first of its compressed versions, by content coding, that the client accepts."""
         kind = MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path)[0] or "text/plain"
-        unpacks = packed is not None and _accepts_gzip(self.headers.get("Accept-Encoding", ""))
-        if packed and unpacks:
-            path = packed
+        accepted = _accepted(self.headers.get("Accept-Encoding", ""))
+        coding = next((coding for coding in packed or () if coding in accepted), "")
+        if packed and coding:
+            path = packed[coding]
         status = path.stat()
         tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         known = self.headers.get("If-None-Match") == tag
@@ -110,8 +113,8 @@ class BrokerHandler(ProtocolHandler):
         self.send_header("Content-Type", kind)
         if packed:
             self.send_header("Vary", "Accept-Encoding")
-        if unpacks:
-            self.send_header("Content-Encoding", "gzip")
+        if coding:
+            self.send_header("Content-Encoding", coding)
         self.send_header("Content-Length", "0" if known else str(status.st_size))
         self.send_header("Last-Modified", formatdate(status.st_mtime, usegmt=True))
         self.send_header("ETag", tag)
@@ -178,10 +181,10 @@ class BrokerHandler(ProtocolHandler):
         return self.connection.recv(1, socket.MSG_PEEK) != b""
 
 
-def _accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding names gzip and does not refuse it (RFC 9110, 12.5.3)."""
+def _accepted(header: str) -> set[str]:
+    """The codings that an Accept-Encoding names and does not refuse (RFC 9110, 12.5.3)."""
     codings = (coding.replace(" ", "").lower().partition(";") for coding in header.split(","))
-    return any(name == "gzip" and not re.fullmatch(r"q=0(\.0{0,3})?", weight) for name, _, weight in codings)
+    return {name for name, _, weight in codings if not re.fullmatch(r"q=0(\.0{0,3})?", weight)}
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -16,7 +16,7 @@ NODE = (20, 19)
 _ROOT = Path(__file__).resolve().parents[3]
 SOURCES = (_ROOT / "apps" / "web", _ROOT / "mobiledet_web")
 SCHEMA = "protocol/messages.schema.json"
-NOT_SOURCES = frozenset({"node_modules", "dist", "test", "testing"})
+NOT_SOURCES = frozenset({"node_modules", "dist", "site", "test", "testing"})
 
 
 def page_folder() -> Path:
@@ -87,7 +87,7 @@ def _build(files: dict[str, Path], out: Path) -> None:
                 target = workshop / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
-            _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], workshop)
+            _run(["npm", "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund"], workshop)
             _run(["node", "build.mjs", str(folder)], workshop)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)

@@ -32,6 +32,9 @@ def url(broker: Broker, tmp_path: Path) -> Iterator[str]:
     (site / "index.html").write_text("the page<script>inline()</script>")
     (site / "runtime.wasm").write_bytes(b"wasm" * 1000)
     (site / "runtime.wasm.gz").write_bytes(gzip.compress(b"wasm" * 1000))
+    (site / "both.wasm").write_bytes(b"wasm" * 1000)
+    for name in ("both.wasm.gz", "both.wasm.br"):
+        (site / name).write_bytes(name.encode())
     bundle = tmp_path / "x.mobiledet"
     (bundle / "golden").mkdir(parents=True)
     (bundle / "golden" / "0.rgb").write_text("a picture of the user")
@@ -194,6 +197,14 @@ def test_what_is_packed_goes_to_who_can_unpack_it(url: str) -> None:
         assert headers["ETag"] != whole[2]["ETag"]
     for asked in ("br", "gzip;q=0", "gzip;q=0.000", ""):
         assert _get(url, "/runtime.wasm", {"Accept-Encoding": asked})[1] == whole[1]
+
+
+def test_the_smaller_of_two_goes_to_who_can_unpack_both(url: str) -> None:
+    """What is in the files does not matter here; tests of the page load the real ones."""
+    for asked, coding in [("gzip, deflate, br, zstd", "br"), ("gzip", "gzip"), ("br;q=0, gzip", "gzip"), ("br", "br")]:
+        _, content, headers = _get(url, "/both.wasm", {"Accept-Encoding": asked})
+        assert content == {"br": b"both.wasm.br", "gzip": b"both.wasm.gz"}[coding]
+        assert (headers["Content-Encoding"], headers["Vary"]) == (coding, "Accept-Encoding")
 
 
 @pytest.mark.parametrize("path", ["/bundle/golden/0.rgb", "//bundle/golden/0.rgb", "/bundle%2fgolden/0.rgb"])

@@ -1,10 +1,6 @@
 """The page as people see it, in a real Chromium at the width of a phone and of a desktop."""
 
-import functools
-import http.server
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,58 +18,10 @@ pytestmark = pytest.mark.slow
 SECONDS = 60
 
 
-class Page:
-    """A page under a person's hands."""
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-
-    def open(self, url: str, width: int = 1200) -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 2, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.driver.get("about:blank")  # an address that differs behind # alone would not load anew
-        self.driver.get(url)
-
-    def part(self, name: str) -> Any:
-        return self.driver.find_element("id", name)
-
-    def wait(self, ready: Callable[[], Any]) -> None:
-        end = time.monotonic() + SECONDS
-        while not ready():
-            assert time.monotonic() < end, f"still: {self.part('hint').text} | {self.part('problem').text}"
-            time.sleep(0.05)
-
-    def wait_for_model(self) -> None:
-        self.wait(self.part("picture").is_enabled)
-
-    def show(self, picture: Path) -> None:
-        self.part("picture").send_keys(str(picture))
-        self.wait(lambda: self.part("caption").text.startswith(picture.name))
-
-    def errors(self) -> list[str]:
-        """What the browser's console has got since it was asked last: errors and warnings."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-
-    @property
-    def found(self) -> list[str]:
-        return [item.text for item in self.driver.find_elements("css selector", "#found li")]
-
-
 @pytest.fixture(scope="module")
-def page(real_program: Callable[[str, str], str]) -> Iterator[Page]:
-    selenium = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.chrome.service import Service
-
-    options = selenium.ChromeOptions()
-    options.binary_location = real_program("chromium", "chromium")
-    flags = ("headless", "no-sandbox", "disable-gpu", "disable-background-networking", "disable-dev-shm-usage")
-    camera = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
-    for flag in (*flags, *camera):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = selenium.Chrome(options=options, service=Service(real_program("chromedriver", "chromium-driver")))
-    yield Page(driver)
-    driver.quit()
+def page(open_chromium: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    with open_chromium("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream") as page:
+        yield page
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +40,7 @@ def _expected(bundle: Bundle, picture: Path, least: float) -> list[str]:
 
 @pytest.mark.parametrize("width", [400, 1200])
 def test_picture_gets_its_boxes(
-    page: Page, address: str, exported_bundle: Bundle, scene_folder: Path, width: int
+    page: Any, address: str, exported_bundle: Bundle, scene_folder: Path, width: int
 ) -> None:
     page.errors()
     page.open(address, width)
@@ -124,7 +72,7 @@ def test_picture_gets_its_boxes(
 
 
 def test_picture_from_a_phone_is_shown_upright(
-    page: Page, address: str, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path
+    page: Any, address: str, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path
 ) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -137,7 +85,7 @@ def test_picture_from_a_phone_is_shown_upright(
     assert page.found == _expected(exported_bundle, tmp_path / "turned.jpg", 0.3)
 
 
-def test_camera(page: Page, address: str) -> None:
+def test_camera(page: Any, address: str) -> None:
     """Chromium's own picture of a camera takes the place of one."""
     page.open(address)
     page.wait_for_model()
@@ -159,7 +107,7 @@ def test_camera(page: Page, address: str) -> None:
 
 
 def test_a_file_that_cannot_be_fetched_leaves_the_running_one(
-    page: Page, address: str, exported_bundle: Bundle, scene_folder: Path
+    page: Any, address: str, exported_bundle: Bundle, scene_folder: Path
 ) -> None:
     page.open(address)
     page.wait_for_model()
@@ -177,7 +125,24 @@ def test_a_file_that_cannot_be_fetched_leaves_the_running_one(
     assert page.found == _expected(exported_bundle, picture, 0.3)
 
 
-def test_mistakes_are_told_and_do_no_harm(page: Page, address: str, exported_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_gpu_that_is_not_there_leaves_the_running_file(
+    page: Any, address: str, exported_bundle: Bundle, scene_folder: Path
+) -> None:
+    page.open(address)
+    page.wait_for_model()
+    page.driver.execute_script(
+        "const part = document.getElementById('accelerator'); part.value = 'webgpu';"
+        "part.dispatchEvent(new Event('change'))"
+    )
+    page.wait(lambda: page.part("problem").text)
+    assert page.part("problem").text == "this browser offers no WebGPU here; use the CPU (WebAssembly) instead"
+    assert page.part("accelerator").get_property("value") == "wasm"
+    picture = sorted(scene_folder.iterdir())[1]
+    page.show(picture)
+    assert page.found == _expected(exported_bundle, picture, 0.3)
+
+
+def test_mistakes_are_told_and_do_no_harm(page: Any, address: str, exported_bundle: Bundle, tmp_path: Path) -> None:
     page.open(address)
     page.wait_for_model()
     for name in ("odd.zip", "odd.jpg"):
@@ -194,7 +159,7 @@ def test_mistakes_are_told_and_do_no_harm(page: Page, address: str, exported_bun
 
 
 def test_page_is_a_device_and_leaves_it_to_the_measurement(
-    page: Page, serve_site: Callable[..., AbstractContextManager[Any]], exported_bundle: Bundle
+    page: Any, serve_site: Callable[..., AbstractContextManager[Any]], exported_bundle: Bundle
 ) -> None:
     with serve_site(exported_bundle.root) as (url, broker):
         page.open(f"{url.replace('127.0.0.1', 'localhost')}/#a-token-for-these-tests", 400)
@@ -211,32 +176,28 @@ def test_page_is_a_device_and_leaves_it_to_the_measurement(
 
 
 def test_site_on_any_web_server(
-    page: Page, exported_bundle: Bundle, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    page: Any,
+    serve_folder: Callable[[Path], AbstractContextManager[str]],
+    exported_bundle: Bundle,
+    scene_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Without the two headers there is one thread, and the boxes are the same; also when the server has gone."""
     out = tmp_path / "site"
     assert cli.main(["web", str(exported_bundle.path), "--out", str(out)]) == 0
     assert str(out) in capsys.readouterr().out
     assert not list(out.rglob("*.mlpackage"))
-    handler = functools.partial(_Quiet, directory=out)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        page.open(f"http://localhost:{server.server_port}/")
+    picture = sorted(scene_folder.iterdir())[1]
+    with serve_folder(out) as url:
+        page.open(url)
         page.wait_for_model()
         assert "one thread" in page.part("runtime").text
-        picture = sorted(scene_folder.iterdir())[1]
         page.show(picture)
         assert page.found == _expected(exported_bundle, picture, 0.3)
-        server.shutdown()
-        server.server_close()
-        page.driver.refresh()
-        page.wait_for_model()
-        page.show(picture)
-        assert page.found == _expected(exported_bundle, picture, 0.3)
+    page.driver.refresh()
+    page.wait_for_model()
+    page.show(picture)
+    assert page.found == _expected(exported_bundle, picture, 0.3)
     assert cli.main(["web", str(exported_bundle.path), "--out", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass

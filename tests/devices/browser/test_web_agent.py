@@ -17,6 +17,7 @@ from mobiledet.devices import open_device
 from mobiledet.devices.agent.checks import CHECKS
 from mobiledet.devices.agent.subject import Subject
 from mobiledet.devices.base import Frame
+from mobiledet.errors import UserError
 from mobiledet.evaluation.result import read_result
 from mobiledet.spec import InputSpec
 
@@ -81,6 +82,12 @@ def test_detections_are_those_of_litert_in_python(
     assert session.execution.threads == threads
     assert session.golden().detections > 20
     _assert_same(expected, list(session.detect(images)))
+
+
+def test_a_gpu_that_is_not_there_is_refused(browser_agent: Any, patch_bundle: Bundle) -> None:
+    device = open_device(browser_agent.url, browser_agent.token)
+    with pytest.raises(UserError, match="this browser offers no WebGPU here"):
+        device.load(patch_bundle, patch_bundle.select(), accelerator="webgpu")
 
 
 def test_letterboxed_pictures_give_what_they_give_here(

@@ -2,6 +2,7 @@
 
 import { splitBatch } from "../core/batch.js";
 import { bundleFromZip } from "../core/bundle.js";
+import { select } from "../core/choice.js";
 import { detectGolden, replayGolden, toleranceFor } from "../core/golden.js";
 import { checkMessage } from "../core/schema.js";
 import { checkPlan, measure } from "./benchmark.js";
@@ -11,7 +12,7 @@ import { Session, Sessions } from "./sessions.js";
 import { Turn } from "./turn.js";
 
 export const PROTOCOL = 1;
-export const ACCELERATORS = ["auto", "wasm"];
+export const ACCELERATORS = ["auto", "wasm", "webgpu"];
 const CANCEL_SECONDS = 10;
 const MAX_BUNDLES = 4; // they are in memory: all bundles of a sweep would exceed the memory of a phone
 
@@ -138,9 +139,7 @@ export class Agent {
   async #load(request) {
     const bundle = this.#bundle(request.bundle);
     if (request.threads < 0) throw new Refusal(400, "bad_request", `threads ${request.threads} is negative`);
-    const file = bundle.tfliteFiles.find(({ path, precision }) => [path, precision].includes(request.file));
-    const held = bundle.files.map(({ path }) => path).join(", ");
-    if (!file) throw new Refusal(422, "refused", `no .tflite file '${request.file}' in the bundle; it holds ${held}`);
+    const file = await refusing(422, "refused", () => select(bundle, request.file));
     if (!ACCELERATORS.includes(request.accelerator)) {
       throw new Refusal(422, "refused", `unknown accelerator '${request.accelerator}'; known: ${ACCELERATORS.join(", ")}`);
     }
@@ -149,20 +148,21 @@ export class Agent {
       const why = available > 1 ? "" : "; more are available only on https or localhost (such as --device browser:SERIAL)";
       throw new Refusal(422, "refused", `${request.threads} threads are requested, but this page has ${available}${why}`);
     }
-    const threads = request.threads || available;
+    const accelerator = request.accelerator === "auto" ? "wasm" : request.accelerator;
+    const threads = accelerator === "wasm" ? request.threads || available : 1;
     const engine = await this.#turn.run(() =>
-      refusing(422, "refused", async () => this.#checkSize(await this.#start(bundle, file, threads), bundle)),
+      refusing(422, "refused", async () => this.#checkSize(await this.#start(bundle, file, threads, accelerator), bundle)),
     );
     await engine.call("setCondition", this.runtime.condition());
     this.report({ kind: "session", bundle, file, threads });
-    const execution = { requested: request.accelerator, actual: "wasm", delegated_share: null, threads };
+    const execution = { requested: request.accelerator, actual: accelerator, delegated_share: engine.delegatedShare ?? null, threads };
     const device = this.settings.device;
     return new Session(request, bundle, file, engine, { bundle: bundle.sha256, device, execution });
   }
 
-  async #start(bundle, file, threads) {
+  async #start(bundle, file, threads, accelerator) {
     const content = await bundle.read(file.path);
-    return this.runtime.load(content, { threads, spec: bundle.spec });
+    return this.runtime.load(content, { threads, accelerator, spec: bundle.spec });
   }
 
   #checkSize(engine, bundle) {
@@ -262,7 +262,7 @@ export class Agent {
     this.report({ kind: "benchmark", running: true, plan: job.request.plan });
     try {
       const [golden] = bundle.golden(file).cases;
-      const startFresh = () => this.#start(bundle, file, info.execution.threads);
+      const startFresh = () => this.#start(bundle, file, info.execution.threads, info.execution.actual);
       return await measure(job.request.plan, { golden, engine, startFresh }, job);
     } finally {
       this.report({ kind: "benchmark", running: false });

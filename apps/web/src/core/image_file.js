@@ -25,6 +25,11 @@ export function plainImage(file) {
   throw new Error("it is not an image of a known format");
 }
 
+/** Whether `plainImage` knows the format. */
+export function isKnownFormat(file) {
+  return startsWith(file, JPEG_START) || startsWith(file, PNG_START);
+}
+
 function plainJpeg(file) {
   const view = viewOf(file);
   const parts = [file.subarray(0, 2)];

@@ -24,8 +24,8 @@ export class Tracker {
   /**
    * Tracks the objects of one camera or video.
    *
-   * @param {number | number[]} confident score from which on a detection is confident, for all classes or by class
-   * @param {Partial<typeof TRACKER_SETTINGS>} settings
+   * @param {number | readonly number[]} confident score from which on a detection is confident, for all classes or by class
+   * @param {{[name in keyof typeof TRACKER_SETTINGS]?: number | boolean}} settings
    */
   constructor(confident = DEFAULT_SCORE, settings = {}) {
     this.confident = confident;

@@ -17,14 +17,14 @@ let condition = {};
 let stopped = ""; // the reason
 
 /** Start the runtime and load a file. */
-export async function load({ content, threads, isolated, spec }) {
+export async function load({ content, threads, isolated, spec, accelerator = "wasm" }) {
   classCount = spec.labels.length;
-  await startRuntime({ threads: isolated });
+  await startRuntime({ threads: isolated, accelerator });
   const started = performance.now();
-  detector = await LiteRtDetector.load(content, threads);
+  detector = await LiteRtDetector.load(content, threads, accelerator);
   const loadNs = nanoseconds(started, performance.now());
   preprocessor = new Preprocessor(spec.input, detector.arrayType);
-  return { height: detector.height, width: detector.width, loadNs };
+  return { height: detector.height, width: detector.width, accelerator, delegatedShare: detector.delegatedShare, loadNs };
 }
 
 /** Run a newly loaded file for the first time, on a grey image. */

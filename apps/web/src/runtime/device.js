@@ -11,8 +11,8 @@ export function availableThreads() {
 }
 
 /** Load a model file; see Engine.load. */
-export function loadEngine(content, { threads, spec }) {
-  return Engine.load(content, { threads, spec, isolated: crossOriginIsolated });
+export function loadEngine(content, options) {
+  return Engine.load(content, { ...options, isolated: crossOriginIsolated });
 }
 
 /**

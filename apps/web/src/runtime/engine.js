@@ -1,29 +1,33 @@
 // A model file in its own worker, as seen from the page.
 
-const WORKER = new URL("./engine.worker.js", import.meta.url);
+const WORKER = "engine.worker.js";
 
 /** Runs one model file. For correct times, wait for each call before the next. */
 export class Engine {
-  #worker = new Worker(WORKER);
+  #worker;
   #waiting = new Map();
   #last = 0;
   #ended = ""; // the reason
 
-  constructor() {
+  /** @param {string | URL} [assets] where the folder with `src` is served, if not beside this module */
+  constructor(assets) {
+    const folder = assets ? new URL("src/runtime/", new URL(assets, globalThis.document?.baseURI ?? location.href)) : import.meta.url;
+    this.#worker = new Worker(new URL(WORKER, folder));
     this.#worker.onmessage = ({ data }) => this.#receive(data);
-    this.#worker.onerror = (event) => this.#fail(event.message || "the worker that runs the model cannot be started");
+    this.#worker.onerror = (event) => this.#fail(event.message || `the worker that runs the model cannot be started: ${WORKER} cannot be loaded from ${new URL(".", folder)}`);
   }
 
   /**
    * Load a file.
    *
    * @param {Uint8Array} content content of the .tflite file
-   * @param {{threads: number, isolated: boolean, spec: object}} options spec is that of the bundle
+   * @param {{threads: number, isolated: boolean, spec: object, accelerator?: string, assets?: string | URL}} options spec is that
+   *   of the bundle; the accelerator is `wasm` or `webgpu`; assets: see the constructor
    * @returns {Promise<Engine>}
    * @throws {Error} the runtime cannot run it
    */
-  static async load(content, options) {
-    const engine = new Engine();
+  static async load(content, { assets, ...options }) {
+    const engine = new Engine(assets);
     try {
       const loaded = await engine.call("load", { content, ...options });
       return Object.assign(engine, loaded);

@@ -7,13 +7,14 @@ export function cameraProblem() {
 }
 
 /**
- * Start the camera; on a phone the back camera.
+ * Start the camera.
  *
+ * @param {string} facing of a phone's cameras, `environment` is the one at the back, `user` the one beside the screen
  * @returns {Promise<HTMLVideoElement>}
  * @throws {Error} there is no camera, or access is denied
  */
-export async function startCamera() {
-  const wanted = { facingMode: "environment", width: { ideal: 640 }, height: { ideal: 480 } };
+export async function startCamera(facing = "environment") {
+  const wanted = { facingMode: facing, width: { ideal: 640 }, height: { ideal: 480 } };
   const stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
   const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
   await video.play();

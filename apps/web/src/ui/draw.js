@@ -10,15 +10,33 @@ export function colourOf(label) {
 }
 
 /**
- * Draw an image and its boxes.
+ * Draw an image and the result of `Detector.detect`.
  *
  * @param {HTMLCanvasElement} canvas gets the aspect ratio of the image, and at least the resolution of the screen
- * @param {ImageBitmap | HTMLVideoElement} image
- * @param {{height: number, width: number}} size size of the image; boxes are in its pixels
- * @param {{boxes: number[][], scores: number[], labels: number[]}} found
- * @param {string[]} names names of the classes
+ * @param {CanvasImageSource} image
+ * @param {{label: string, categoryId: number, score: number, box: number[], id?: number}[]} detections
  */
-export function draw(canvas, image, size, found, names) {
+export function drawDetections(canvas, image, detections) {
+  const width = image.videoWidth ?? image.naturalWidth ?? image.displayWidth ?? image.width;
+  const height = image.videoHeight ?? image.naturalHeight ?? image.displayHeight ?? image.height;
+  const boxes = detections.map(({ label, categoryId, score, box, id }) => ({ box, text: captionOf(label, score, id), colour: colourOf(categoryId) }));
+  draw(canvas, image, { height, width }, boxes);
+}
+
+/** What is written at a box: class, score, and the id if it is tracked. */
+export function captionOf(name, score, id) {
+  return `${id === undefined ? "" : `#${id} `}${name} ${score.toFixed(2)}`;
+}
+
+/**
+ * Draw an image and boxes.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasImageSource} image
+ * @param {{height: number, width: number}} size size of the image; boxes are in its pixels
+ * @param {{box: number[], text: string, colour: string}[]} boxes the best one first
+ */
+export function draw(canvas, image, size, boxes) {
   canvas.hidden = false;
   canvas.style.setProperty("--ratio", size.width / size.height);
   const zoom = Math.max(1, (canvas.clientWidth * devicePixelRatio) / size.width);
@@ -29,10 +47,7 @@ export function draw(canvas, image, size, found, names) {
   context.drawImage(image, 0, 0, size.width, size.height);
   const scale = size.width / (canvas.clientWidth || size.width); // pixels of the image per CSS pixel
   // the best box last, on top
-  for (let i = found.scores.length - 1; i >= 0; i--) {
-    const text = `${names[found.labels[i]]} ${found.scores[i].toFixed(2)}`;
-    drawBox(context, size, found.boxes[i], text, colourOf(found.labels[i]), scale);
-  }
+  for (const { box, text, colour } of [...boxes].reverse()) drawBox(context, size, box, text, colour, scale);
 }
 
 function drawBox(context, size, [left, top, right, bottom], text, colour, scale) {

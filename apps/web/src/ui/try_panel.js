@@ -2,12 +2,14 @@
 
 import { bundleFromZip } from "../core/bundle.js";
 import { preferred } from "../core/choice.js";
-import { shown } from "../core/detections.js";
-import { detectGolden, replayGolden, toleranceFor } from "../core/golden.js";
+import { DEFAULT_SCORE, shown } from "../core/detections.js";
 import { placementOf, visible } from "../core/placement.js";
 import { percentile } from "../core/statistics.js";
+import { Tracker } from "../core/tracker.js";
+import { detectInFile, loadChecked } from "../runtime/checked.js";
+import { requireWebGpu } from "../runtime/webgpu.js";
 import { cameraProblem, startCamera, stopCamera } from "./camera.js";
-import { colourOf, draw } from "./draw.js";
+import { captionOf, colourOf, draw } from "./draw.js";
 import { Speaker, describe, setText } from "./words.js";
 
 const RECENT_FRAMES = 30;
@@ -18,7 +20,8 @@ export class TryPanel {
   #bundle = null;
   #engine = null;
   #video = null;
-  #shown = null; // what is drawn: image, size, found
+  #shown = null; // what is drawn: image, size, found, which contains ids if the objects are tracked
+  #tracker = null; // of the running camera
   #thresholds = null; // thresholds of the file's operating point
   #usesSlider = true; // whether the slider sets the score threshold
   #description = ""; // what is drawn, for screen readers
@@ -32,18 +35,22 @@ export class TryPanel {
   constructor(runtime, showProblem) {
     this.runtime = runtime;
     this.showProblem = showProblem;
-    const names = ["bundle", "file", "score", "score-value", "picture", "camera", "hint", "view", "caption", "found"];
+    const names = ["bundle", "file", "accelerator", "score", "score-value", "picture", "camera", "track"];
+    names.push("hint", "view", "caption", "found");
     this.parts = Object.fromEntries(names.map((name) => [name, document.getElementById(name)]));
-    const { bundle, file, score, picture, camera } = this.parts;
+    const { bundle, file, accelerator, score, picture, camera, track } = this.parts;
     this.speaker = new Speaker(document.getElementById("spoken"));
     // on a phone, the camera comes first
     if (matchMedia("(pointer: coarse)").matches) camera.parentElement.prepend(camera);
     bundle.addEventListener("change", () => this.#guard(() => this.#openFile(bundle.files[0])));
     file.addEventListener("change", () => this.#guard(() => this.#load()));
+    accelerator.addEventListener("change", () => this.#guard(() => this.#load()));
+    track.addEventListener("change", () => (this.#tracker = null));
     picture.addEventListener("change", () => this.#guard(() => this.#showImage(picture.files[0])));
     camera.addEventListener("click", () => this.#guard(() => (this.#video ? this.#stop() : this.#showCamera())));
     score.addEventListener("input", () => {
       this.#usesSlider = true;
+      this.#tracker = null;
       this.#redraw();
     });
     addEventListener("resize", () => this.#redraw());
@@ -106,11 +113,12 @@ export class TryPanel {
     try {
       // the running file continues until the next one is loaded
       const content = await bundle.read(file.path);
+      if (this.parts.accelerator.value === "webgpu") await requireWebGpu();
       await this.#replaceEngine(bundle, file, content);
     } catch (error) {
       const old = this.#engine && this.#bundle === this.#engine.bundle;
-      if (old) this.parts.file.value = this.#engine.path;
-      this.#setHint(old ? before : `${file.path} does not run. Choose another model file or bundle, or reload the page.`);
+      if (old) [this.parts.file.value, this.parts.accelerator.value] = [this.#engine.path, this.#engine.accelerator];
+      this.#setHint(old ? before : `${file.path} does not run. Choose another model file, processor or bundle, or reload the page.`);
       if (!old) {
         this.#stop();
         this.#engine?.close();
@@ -128,16 +136,9 @@ export class TryPanel {
     this.#engine?.close();
     this.#engine = null;
     const { threads } = this.runtime;
-    const engine = await this.runtime.load(content, { threads, spec: bundle.spec });
+    const load = (options) => this.runtime.load(content, { threads, ...options });
+    const engine = await loadChecked(bundle, file, load, this.parts.accelerator.value);
     Object.assign(engine, { bundle, path: file.path });
-    try {
-      const golden = bundle.golden(file);
-      const expectation = { spec: bundle.spec, cases: golden.cases, tolerance: toleranceFor(golden, "wasm") };
-      await replayGolden(expectation, (item) => detectGolden(engine, item, bundle.spec.input));
-    } catch (error) {
-      engine.close();
-      throw error;
-    }
     if (this.#locked) {
       engine.close();
       return;
@@ -148,13 +149,14 @@ export class TryPanel {
     this.#enable(true);
     this.#redraw();
     const { height, width } = bundle.spec.input;
-    this.#setHint(`${bundle.spec.name}: ${bundle.spec.labels.length} classes, ${width} \u00d7 ${height} pixels, ${threads} threads. ${cameraProblem()}`);
+    const by = engine.accelerator === "webgpu" ? `WebGPU${engine.delegatedShare === 1 ? "" : " in part"}` : `${threads} threads`;
+    this.#setHint(`${bundle.spec.name}: ${bundle.spec.labels.length} classes, ${width} \u00d7 ${height} pixels, ${by}. ${cameraProblem()}`);
   }
 
   #enable(enabled) {
     this.parts.picture.disabled = !enabled;
     this.parts.camera.disabled = !enabled || Boolean(cameraProblem());
-    this.parts.file.disabled = !this.#bundle || this.#locked;
+    this.parts.file.disabled = this.parts.accelerator.disabled = !this.#bundle || this.#locked;
     this.parts.bundle.disabled = this.#locked;
   }
 
@@ -167,21 +169,13 @@ export class TryPanel {
       throw new Error(`${file.name} is not an image that this browser can decode`);
     });
     const size = { height: image.height, width: image.width };
-    const line = await this.#detect(file, image);
+    const line = this.#visible(await detectInFile(this.#engine, file, this.#appliesOrientation));
     this.#shown = { file, image, size, found: line };
     this.#redraw();
     const { decode, preprocess, infer, postprocess } = line.times;
     const stages = `decode ${ms(decode)}, resize ${ms(preprocess)}, model ${ms(infer)}, boxes ${ms(postprocess)}`;
     this.parts.caption.textContent = `${file.name}, ${size.width} \u00d7 ${size.height}: ${stages} ms`;
     this.speaker.say(`${file.name}: ${this.#description}`);
-  }
-
-  /** Detect in a file; formats other than JPEG and PNG are decoded here. */
-  async #detect(file, image) {
-    const content = new Uint8Array(await file.arrayBuffer());
-    const line = await this.#engine.call("detectFile", { file: content, applyOrientation: this.#appliesOrientation });
-    if (!line.problem) return this.#visible(line);
-    return this.#visible(await this.#engine.call("detectBitmap", { bitmap: await createImageBitmap(image) }));
   }
 
   get #appliesOrientation() {
@@ -195,6 +189,7 @@ export class TryPanel {
   async #showCamera() {
     const video = await startCamera();
     this.#video = video;
+    this.#tracker = null;
     this.parts.camera.textContent = "Stop the camera";
     this.#guard(() => this.#follow(video));
   }
@@ -210,7 +205,7 @@ export class TryPanel {
       const line = this.#visible(await this.#engine.call("detectBitmap", { bitmap }, [bitmap]));
       if (this.#video !== video) return;
       this.#shown?.image.close?.();
-      this.#shown = { image, size, found: line };
+      this.#shown = { image, size, found: this.#tracked(line) };
       this.#redraw();
       for (const [list, value] of [[starts, performance.now()], [infer, line.times.infer]]) {
         list.push(value);
@@ -227,6 +222,17 @@ export class TryPanel {
     }
   }
 
+  /** The tracked objects, if that is wanted. */
+  #tracked(line) {
+    if (!this.parts.track.checked) return line;
+    this.#tracker ??= new Tracker(this.#minScore ?? this.#thresholds ?? DEFAULT_SCORE);
+    return this.#tracker.update(line);
+  }
+
+  get #minScore() {
+    return this.#usesSlider ? Number(this.parts.score.value) : null;
+  }
+
   #stop() {
     if (!this.#video) return;
     stopCamera(this.#video);
@@ -235,16 +241,16 @@ export class TryPanel {
   }
 
   #redraw() {
-    const minScore = this.#usesSlider ? Number(this.parts.score.value) : null;
-    setText(this.parts["score-value"], minScore?.toFixed(2) ?? "by class, from the bundle");
+    setText(this.parts["score-value"], this.#minScore?.toFixed(2) ?? "by class, from the bundle");
     if (!this.#shown) return;
     const { image, size, found } = this.#shown;
-    const above = shown(found, this.#thresholds, minScore);
-    const { labels } = this.#bundle.spec;
-    draw(this.parts.view, image, size, above, labels);
-    this.#description = describe(above.labels.map((label) => labels[label]));
+    const { ids, boxes, scores, labels } = found.ids ? found : shown(found, this.#thresholds, this.#minScore);
+    const names = labels.map((label) => this.#bundle.spec.labels[label]);
+    const objects = boxes.map((box, i) => ({ box, text: captionOf(names[i], scores[i], ids?.[i]), colour: colourOf(labels[i]) }));
+    draw(this.parts.view, image, size, objects);
+    this.#description = describe(names);
     this.parts.view.setAttribute("aria-label", this.#description);
-    this.parts.found.replaceChildren(...above.scores.map((score, i) => item(labels[above.labels[i]], score, above.labels[i])));
+    this.parts.found.replaceChildren(...objects.map(item));
   }
 
   #setHint(text) {
@@ -252,9 +258,9 @@ export class TryPanel {
   }
 }
 
-function item(name, score, label) {
-  const element = Object.assign(document.createElement("li"), { textContent: `${name} ${score.toFixed(2)}` });
-  element.style.setProperty("--colour", colourOf(label));
+function item({ text, colour }) {
+  const element = Object.assign(document.createElement("li"), { textContent: text });
+  element.style.setProperty("--colour", colour);
   return element;
 }
 
