@@ -19,12 +19,16 @@ if [ "$(uname)" = Darwin ]; then
   exit
 fi
 echo "ios: format"
-./toolchain.sh run swift-format lint --strict --recursive App Checks Sources Tests Package.swift
+./toolchain.sh run swift-format lint --strict --configuration .swift-format --recursive App Checks Sources Tests \
+  ../../Package.swift
+echo "ios: the package by URL"
+./toolchain.sh run swift package --scratch-path "$(./toolchain.sh where)/build" dump-package |
+  "$python" Checks/package_rules.py ../../.spi.yml
 echo "ios: unit tests and vectors"
 swift test --disable-swift-testing
 if [ "${1:-} ${2:-}" = "--only core" ]; then exit; fi
 echo "ios: what needs Apple's systems: parsed, its types checked against doubles"
-./toolchain.sh run swiftc -frontend -parse -swift-version 5 Sources/MacAgent/*.swift
+./toolchain.sh run swiftc -frontend -parse -swift-version 6 Sources/MacAgent/*.swift
 ./toolchain.sh run Checks/AppleStubs/check.sh "$(swift build --show-bin-path)/Modules"
 echo "ios: the agent, with a device that replays recorded outputs"
 swift build --configuration release --product replay-agent

@@ -78,7 +78,7 @@ install() {
 # The tree is mounted at its own path, so that messages name real files; build products are in the cache.
 run() {
   [ $# -gt 0 ] || fail "run needs a command"
-  if host_swift; then exec "$@"; fi
+  if host_swift; then exec env MOBILEDET_CHECKS=1 "$@"; fi
   complete || fail "Swift is not installed; run $0 install"
   local tree
   tree=$(git -C "$PWD" rev-parse --show-toplevel 2>/dev/null || pwd)
@@ -93,7 +93,8 @@ run() {
     mount --rbind /tmp "$root/tmp"
     mount --bind "$tree" "$root$tree"
     mount --bind "$cache" "$root$cache"
-    exec chroot "$root" /usr/bin/env -i HOME=/tmp PATH=/usr/libexec/swift/bin:/usr/bin LANG=C.UTF-8 TERM="${TERM:-dumb}" \
+    exec chroot "$root" /usr/bin/env -i HOME=/tmp PATH=/usr/libexec/swift/bin:/usr/bin LANG=C.UTF-8 \
+        TERM="${TERM:-dumb}" MOBILEDET_CHECKS=1 \
       /bin/bash -c "cd \"\$1\" && shift && exec \"\$@\"" bash "$here" "$@"
   ' sh "$root" "$tree" "$cache" "$PWD" "$@"
 }

@@ -5,7 +5,8 @@ import type { Detection, Detector } from "./index.js";
  * Importing this module defines it. The camera needs https or localhost.
  *
  * Attributes: `src`, address of the bundle; `file`, `accelerator` and `assets`, see `OpenOptions`; `min-score`; `track`, for ids that
- * persist; `facing`, `environment` (default) or `user`; `autoplay`, to start the camera when the bundle is loaded.
+ * persist; `facing`, `environment` (default) or `user`;
+ * `max-rate`, images per second at most, by default 30; `autoplay`, to start the camera when the bundle is loaded.
  *
  * Events: `load`; `detections`, for every image; `error`, an ErrorEvent whose message is shown, too.
  *

@@ -1,5 +1,11 @@
 /** Detects objects in images with bundles from `mobiledet export`, in WebAssembly or WebGPU, on this device alone. */
 
+/** A bundle that is open and verified. */
+export interface Bundle {
+  /** Checksum of the whole bundle. */
+  readonly sha256: string;
+}
+
 /** A detected object. */
 export interface Detection {
   /** Name of its class. */
@@ -32,7 +38,7 @@ export interface TimedDetections {
 export type ImageSource = ImageBitmapSource;
 
 export interface OpenOptions {
-  /** A model file of the bundle, by path or precision; by default int8 if the bundle has it, or else the first. */
+  /** A model file of the bundle, by path or precision; by default the one that the bundle recommends for the processor. */
   file?: string;
   /**
    * `auto` is `wasm`, the CPU. `webgpu` is refused where the browser does not have it, or if the result differs from the golden
@@ -52,10 +58,11 @@ export class Detector {
   /**
    * Opens a bundle, verifies its checksums, loads one of its model files in a worker, and replays the file's golden cases.
    *
-   * @param source address of a bundle: of a zip, or of a folder, which ends with a slash; or the content of a zip
+   * @param source address of a bundle: of a zip, or of a folder, which ends with a slash; or the content of a zip; or a bundle that
+   *   is open, from a `ModelStore`
    * @throws Error with one line for people: the bundle is missing or damaged, or does not run here
    */
-  static open(source: string | URL | Blob | ArrayBuffer | Uint8Array, options?: OpenOptions): Promise<Detector>;
+  static open(source: string | URL | Blob | ArrayBuffer | Uint8Array | Bundle, options?: OpenOptions): Promise<Detector>;
 
   /** Name of the model. */
   readonly name: string;
@@ -162,3 +169,78 @@ export class Counter {
  * @param canvas gets the aspect ratio of the image, and at least the resolution of the screen
  */
 export function drawDetections(canvas: HTMLCanvasElement, image: CanvasImageSource, detections: Detection[]): void;
+
+/** Decides which frames of a camera are processed: at a limited rate, and not while the detector is busy. */
+export class FramePacer {
+  /**
+   * @param settings rates: limits in frames per second from the coolest to the hottest of four thermal levels, by default 30, 20, 10,
+   *   2; recoverSeconds: time until the level falls, by default 10
+   */
+  constructor(settings?: { rates?: number[]; recoverSeconds?: number });
+
+  /** Name of the level whose rate applies now. */
+  readonly level: string;
+  /** Text for people while heat limits the rate, else empty. */
+  readonly notice: string;
+  /** Number of frames by decision. */
+  counts: Record<string, number>;
+
+  /**
+   * Whether to detect in a frame, or why not. After `detect`, `finish` must follow.
+   *
+   * @param timeNs when it came, in whole nanoseconds
+   * @param thermal the thermal state as the system names it; browsers report none
+   */
+  decide(timeNs: number, thermal?: string | null): string;
+
+  /** The detector has finished, or failed. */
+  finish(): void;
+}
+
+/** Where a `ModelStore` keeps its files. */
+export interface ModelStorage {
+  read(name: string): Promise<Uint8Array | null>;
+  write(name: string, content: Uint8Array): Promise<void>;
+  remove(name: string): Promise<void>;
+  names(): Promise<string[]>;
+}
+
+/** Models that are installed at run time, each signed by `mobiledet sign`. The old one stays until the new one is verified. */
+export class ModelStore {
+  /**
+   * @param publicKeys lines that `mobiledet sign` printed for new keys
+   * @param options builtIn: release of the bundle that the page itself has; limitBytes: limit of the unpacked size
+   */
+  constructor(storage: ModelStorage, publicKeys: string[], options?: { builtIn?: number; limitBytes?: number });
+
+  /** The model to use, or null if none is installed that is newer than the built-in one. */
+  current(): Promise<{ release: number; sha256: string } | null>;
+  /** The model that was in use before. */
+  previous(): Promise<{ release: number; sha256: string } | null>;
+  /** Opens the model to use; null as in `current`. */
+  open(): Promise<Bundle | null>;
+  /** Returns to the previous model; null if there is none. */
+  rollback(): Promise<{ release: number; sha256: string } | null>;
+  /** Removes all models. */
+  clear(): Promise<void>;
+}
+
+/** Where a new model is fetched from. */
+export interface ModelSource {
+  signature(): Promise<Uint8Array>;
+  download(bytes: number): Promise<Uint8Array>;
+}
+
+/** The browser's cache as storage; needs https or localhost. */
+export function cacheStorage(name?: string): ModelStorage;
+
+/** A zip on a web server, with its signature at the same address and `.sig`. */
+export function webSource(url: string): ModelSource;
+
+/**
+ * Installs a newer model, if there is one.
+ *
+ * @param gate throws if the bundle does not run here; `async (bundle) => (await Detector.open(bundle)).close()` replays its golden cases
+ * @returns the new bundle; null if there is no newer one
+ */
+export function updateModel(store: ModelStore, source: ModelSource, gate: (bundle: Bundle) => Promise<void>): Promise<Bundle | null>;

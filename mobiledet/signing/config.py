@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class SignConfig:
     """Zip to write, with NAME.sig beside it; by default beside the bundle, NAME.mobiledet.zip."""
     release: int | None = None
     """Number of this release, which must be above those of earlier ones; by default the time."""
-    formats: tuple[Literal["tflite", "coreml", "coreai"], ...] = ()
+    formats: Annotated[
+        tuple[Literal["tflite", "coreml", "coreai"], ...], arg(name="format", aliases=["--formats"])
+    ] = ()
     """Formats of the model files in the zip; by default all. An app downloads only what it can run."""
     overwrite: bool = False
     """Replace existing files."""

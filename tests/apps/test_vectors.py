@@ -267,7 +267,7 @@ def test_signatures_are_accepted_or_refused(folder: Path) -> None:
             keys = [read_public_key(line) for line in case["keys"]]
             signed, signature = parse_signature(text)
             assert any(is_signed(key, signed.message, signature) for key in keys) == case["accepted"], case["name"]
-            assert not case["accepted"] or vars(signed) == case["signed"]
+            assert not case["accepted"] or list(vars(signed).values()) == list(case["signed"].values())
             continue
         with pytest.raises((UserError, ValueError), match=case["problem"]):  # noqa: PT012  whichever is malformed
             _ = [read_public_key(line) for line in case["keys"]]

@@ -2,7 +2,7 @@
 
 python apps/ios/Checks/store_rules.py [project.yml]
 
-The rules are those of App Store Connect that show in a project's text: orientations, icon, texts of permissions,
+The rules are those of App Store Connect that show in a project's text: Xcode, orientations, icon, texts of permissions,
 versions, launch screen, privacy manifest. Exit status 1: a rule is broken.
 """
 
@@ -20,6 +20,7 @@ PORTRAIT, UPSIDE_DOWN = "UIInterfaceOrientationPortrait", "UIInterfaceOrientatio
 ALL = {PORTRAIT, UPSIDE_DOWN, "UIInterfaceOrientationLandscapeLeft", "UIInterfaceOrientationLandscapeRight"}
 IPAD = "2"  # among the families of devices
 ICON_SIDE = 1024
+OLDEST_XCODE = 26  # of uploads since 28 April 2026
 RGB = 2  # colour type of a PNG file: no transparency, no palette
 # permission texts, by terms in the sources that need them
 PERMISSIONS = {
@@ -34,6 +35,9 @@ SHORTEST_REASON = 20  # letters: reviewers refuse "camera"
 def problems(project: Path) -> Iterator[str]:
     """A line for each rule that an application of the project breaks."""
     described = yaml.safe_load(project.read_text(encoding="utf-8"))
+    xcode = str(described.get("options", {}).get("xcodeVersion", "0"))
+    if int(xcode.partition(".")[0]) < OLDEST_XCODE:
+        yield f"options.xcodeVersion is not {OLDEST_XCODE} or later; uploads of older ones are refused"
     for name, target in described["targets"].items():
         if target["type"] == "application":
             yield from (f"{name}: {problem}" for problem in _target(project.parent, target))
@@ -45,6 +49,9 @@ def _target(folder: Path, target: dict[str, Any]) -> Iterator[str]:
     files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
     yield from _orientations(info, settings)
     yield from _icon(files, settings)
+    # what the app links asks for permissions, too
+    linked = [folder / "Sources" / dependency["product"] for dependency in target["dependencies"]]
+    files += [file for product in linked for file in product.rglob("*.swift")]
     sources = "\n".join(file.read_text(encoding="utf-8") for file in files if file.suffix == ".swift")
     for key, words in PERMISSIONS.items():
         if re.search(words, sources) and len(str(info.get(key, ""))) < SHORTEST_REASON:

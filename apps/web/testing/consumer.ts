@@ -1,6 +1,6 @@
 // Uses all of @mobiledet/web as an app would; compiled against the packed package, never run.
 
-import { Counter, type Detection, Detector, Tracker, drawDetections } from "@mobiledet/web";
+import { Counter, type Detection, Detector, FramePacer, ModelStore, Tracker, cacheStorage, drawDetections, updateModel, webSource } from "@mobiledet/web";
 import { CameraElement } from "@mobiledet/web/camera";
 
 export async function everything(video: HTMLVideoElement, canvas: HTMLCanvasElement, file: File): Promise<void> {
@@ -24,6 +24,15 @@ export async function everything(video: HTMLVideoElement, canvas: HTMLCanvasElem
   new Detector();
   detector.close();
 }
+
+export async function newest(publicKey: string): Promise<Detector> {
+  const store = new ModelStore(cacheStorage(), [publicKey], { builtIn: 1764456000 });
+  await updateModel(store, webSource("/x.mobiledet.zip"), async (bundle) => (await Detector.open(bundle)).close());
+  return Detector.open((await store.open()) ?? "x.mobiledet/");
+}
+
+const pacer = new FramePacer({ rates: [15, 10, 5, 0] });
+if (pacer.decide(0) === "detect") pacer.finish();
 
 const camera: CameraElement = document.createElement("mobiledet-camera");
 camera.addEventListener("detections", ({ detail }) => console.log(detail.detections.length, detail.width));

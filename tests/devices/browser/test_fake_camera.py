@@ -123,6 +123,7 @@ def test_the_element_shows_them_with_ids(
             for each in frame["detections"]:
                 np.testing.assert_allclose(each["box"], BOXES[each["label"]], atol=0.01)
                 assert each["score"] > 0.9
+        page.driver.execute_script("document.querySelector('mobiledet-camera').setAttribute('max-rate', '5')")
         root = page.driver.execute_script("return document.querySelector('mobiledet-camera').shadowRoot")
         view = root.find_element("css selector", "canvas")
         assert view.get_attribute("role") == "img"
@@ -132,3 +133,9 @@ def test_the_element_shows_them_with_ids(
         assert button.text == "Stop the camera"
         button.click()
         assert button.text == "Start the camera"
+        button.click()
+        started = page.driver.execute_script("return performance.now()")
+        assert len(page.driver.execute_async_script(FRAMES, 6)) == 6
+        assert (
+            page.driver.execute_script("return performance.now()") - started > 800
+        )  # five periods of 200 ms, less a half

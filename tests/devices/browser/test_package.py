@@ -16,6 +16,9 @@ from PIL import Image
 from mobiledet import __version__
 from mobiledet.bundle import Bundle
 from mobiledet.devices import open_device
+from mobiledet.signing.config import SignConfig
+from mobiledet.signing.keys import make_key
+from mobiledet.signing.run import run
 
 pytestmark = pytest.mark.slow
 LARGEST_MB = 15  # the runtime's four variants are most of it
@@ -254,3 +257,29 @@ def test_pictures_that_are_cut_are_refused(call: Callable[[str], Any], app: Path
         call(f'return (await library.Detector.open("patch.mobiledet/")).detect({work})')
         == "refused: half.jpg: image file is truncated"
     )
+
+
+INSTALL = """
+const { Detector, ModelStore, cacheStorage, updateModel, webSource } = library;
+await caches.delete("mobiledet-models");
+const store = new ModelStore(cacheStorage(), ["KEY"], { builtIn: 3 });
+const update = (name) => updateModel(store, webSource(name), async (bundle) => (await Detector.open(bundle)).close());
+const installed = [Boolean(await update("FILE")), Boolean(await update("FILE"))];
+const detector = await Detector.open(await store.open());
+const refused = await update("changed.zip").catch((error) => error.message);
+const { release } = await store.current();
+await store.clear();
+return [installed, release, detector.name, refused];
+"""
+
+
+def test_a_signed_model_is_installed_at_run_time(
+    call: Callable[[str], Any], app: Path, patch_bundle: Bundle, tmp_path: Path
+) -> None:
+    key = make_key(tmp_path / "key.pem")
+    run(SignConfig(patch_bundle.path, key=tmp_path / "key.pem", release=7, out=app / "signed.zip"))
+    run(SignConfig(patch_bundle.path, key=tmp_path / "key.pem", release=8, out=app / "changed.zip"))
+    (app / "changed.zip").write_bytes((app / "signed.zip").read_bytes()[::-1])
+    installed, release, name, refused = call(INSTALL.replace("KEY", key).replace("FILE", "signed.zip"))
+    assert (installed, release, name) == ([True, False], 7, "patch-64")
+    assert refused == "the downloaded file is not the signed one: it is incomplete or has been changed"

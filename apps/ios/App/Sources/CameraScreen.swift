@@ -1,4 +1,3 @@
-import AVFoundation
 import MobileDetKit
 import SwiftUI
 
@@ -6,48 +5,22 @@ import SwiftUI
 struct CameraScreen: View {
     let isShown: Bool
     @EnvironmentObject private var models: Models
-    @StateObject private var camera = Camera()
-    @Environment(\.scenePhase) private var phase
+    @State private var tracks = false
+    @State private var milliseconds: Double?
 
     var body: some View {
         VStack {
             BundlePicker()
-            ZStack {
-                CameraPreview(session: camera.session)
-                if let frame = camera.frame { BoxesView(objects: frame.objects, size: frame.size) }
+            if isShown, let detector = models.detector {
+                DetectorView(detector, tracks: tracks) { milliseconds = $0.milliseconds }
+            } else {
+                Spacer()
             }
-            Text(
-                camera.problem.isEmpty
-                    ? camera.frame.map { String(format: "%.1f ms", $0.milliseconds) } ?? "" : camera.problem
-            )
-            .font(.footnote.monospacedDigit()).padding(.bottom)
-        }
-        .task(id: Key(isOn: isShown && phase == .active, spec: models.detector.map(ObjectIdentifier.init))) {
-            if isShown, phase == .active { await camera.start(models.detector) } else { camera.stop() }
+            HStack {
+                Toggle("Track objects", isOn: $tracks)
+                Text(milliseconds.map { String(format: "%.1f ms", $0) } ?? "").monospacedDigit()
+            }
+            .font(.footnote).padding(.horizontal).padding(.bottom)
         }
     }
-
-    private struct Key: Equatable {
-        let isOn: Bool
-        let spec: ObjectIdentifier?
-    }
-}
-
-/// The camera's preview, scaled to fit.
-private struct CameraPreview: UIViewRepresentable {
-    let session: AVCaptureSession
-
-    final class PreviewView: UIView {
-        override class var layerClass: AnyClass { AVCaptureVideoPreviewLayer.self }
-        var preview: AVCaptureVideoPreviewLayer? { layer as? AVCaptureVideoPreviewLayer }
-    }
-
-    func makeUIView(context: Context) -> PreviewView {
-        let view = PreviewView()
-        view.preview?.session = session
-        view.preview?.videoGravity = .resizeAspect
-        return view
-    }
-
-    func updateUIView(_ view: PreviewView, context: Context) {}
 }

@@ -34,19 +34,34 @@ struct PictureScreen: View {
         (objects, message) = ([], "")
         guard let detector = models.detector else { return }
         do {
-            guard let data = try await item?.loadTransferable(type: Data.self), let image = UIImage(data: data) else {
+            guard let data = try await item?.loadTransferable(type: Data.self) else { return }
+            // decoding and turning a photo takes long; not here, on the main thread
+            guard let photo = try await Task.detached(operation: { try await Photo(data, detector) }).value else {
+                message = "This file is not an image that the system can decode."
                 return
             }
-            // as in training: a bundle may specify that photos are not turned by their EXIF orientation
-            let shown = detector.spec.input.exif == .ignore ? image.stored() : image.upright()
-            picture = shown
-            guard let pixels = shown.cgImage else { return }
-            let started = monotonicNs()
-            objects = try await Task.detached { try detector.detect(pixels) }.value
-            message = String(format: "%d objects, %.1f ms", objects.count, Double(monotonicNs() - started) / 1e6)
+            (picture, objects) = (photo.picture, photo.objects)
+            message = String(format: "%d objects, %.1f ms", objects.count, photo.milliseconds)
         } catch {
             message = error.localizedDescription
         }
+    }
+}
+
+/// A photo as the model gets it, with the objects in it.
+private struct Photo: Sendable {
+    let picture: UIImage
+    let objects: [FoundObject]
+    let milliseconds: Double
+
+    init?(_ file: Data, _ detector: Detector) async throws {
+        guard let image = UIImage(data: file) else { return nil }
+        // as in training: a bundle may specify that photos are not turned by their EXIF orientation
+        picture = detector.spec.input.exif == .ignore ? image.stored() : image.upright()
+        guard let pixels = picture.cgImage else { return nil }
+        let started = monotonicNs()
+        objects = try await detector.detect(pixels)
+        milliseconds = Double(monotonicNs() - started) / 1e6
     }
 }
 

@@ -8,7 +8,7 @@ public enum CGColorSpaceModel: Int32 {
     case unknown, monochrome, rgb, cmyk, lab, deviceN, indexed, pattern
 }
 
-public final class CGColorSpace {
+public final class CGColorSpace: @unchecked Sendable {
     public var model: CGColorSpaceModel { fatalError() }
 }
 
@@ -27,7 +27,7 @@ public enum CGBlendMode: Int32 {
     case copy = 17
 }
 
-public final class CGImage {
+public final class CGImage: @unchecked Sendable {
     public var width: Int { fatalError() }
     public var height: Int { fatalError() }
     public var colorSpace: CGColorSpace? { fatalError() }

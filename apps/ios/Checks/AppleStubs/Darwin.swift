@@ -14,7 +14,7 @@ struct task_vm_info_data_t {
     var ledger_phys_footprint_peak: Int64 = 0
 }
 
-let mach_task_self_: mach_port_t = 0
+nonisolated(unsafe) var mach_task_self_: mach_port_t = 0
 let KERN_SUCCESS: kern_return_t = 0
 let TASK_VM_INFO: Int32 = 22
 

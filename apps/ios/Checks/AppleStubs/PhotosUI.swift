@@ -1,8 +1,10 @@
 import SwiftUI
 
-public struct PHPickerFilter { public static let images = PHPickerFilter() }
+public struct PHPickerFilter: Sendable { public static let images = PHPickerFilter() }
 
-public struct PhotosPickerItem: Equatable { public func loadTransferable<T>(type: T.Type) async throws -> T? { nil } }
+public struct PhotosPickerItem: Equatable, Sendable {
+    public func loadTransferable<T>(type: T.Type) async throws -> T? { nil }
+}
 
 public struct PhotosPicker: PrimitiveView {
     public init(_ s: String, selection: Binding<PhotosPickerItem?>, matching: PHPickerFilter?) {}

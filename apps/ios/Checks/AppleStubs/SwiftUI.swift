@@ -20,6 +20,7 @@ public struct ViewBuilder {
     public static func buildBlock() -> EmptyView { fatalError() }
     public static func buildBlock<each C: View>(_ c: repeat each C) -> TupleView { fatalError() }
     public static func buildExpression<C: View>(_ c: C) -> C { c }
+    public static func buildBlock<C: View>(_ c: C) -> C { c }
     public static func buildIf<C: View>(_ c: C?) -> OptionalView<C> { fatalError() }
     public static func buildEither<A: View, B: View>(first: A) -> EitherView<A, B> { fatalError() }
     public static func buildEither<A: View, B: View>(second: B) -> EitherView<A, B> { fatalError() }
@@ -97,6 +98,13 @@ public struct Binding<V> {
 }
 
 @propertyWrapper
+public struct ObservedObject<O: ObservableObject> {
+    public init(wrappedValue: O) { fatalError() }
+    @MainActor public var wrappedValue: O { fatalError() }
+    @MainActor public var projectedValue: EnvironmentObject<O>.Wrapper { fatalError() }
+}
+
+@propertyWrapper
 public struct StateObject<O: ObservableObject> {
     public init(wrappedValue: @autoclosure @escaping () -> O) { fatalError() }
     @MainActor public var wrappedValue: O { fatalError() }
@@ -115,7 +123,14 @@ public struct EnvironmentObject<O: ObservableObject> {
 
 public enum ScenePhase: Comparable { case background, inactive, active }
 
-public struct EnvironmentValues { public var scenePhase: ScenePhase { fatalError() } }
+public struct OpenURLAction: Sendable {
+    @MainActor @preconcurrency public func callAsFunction(_ url: URL) {}
+}
+
+public struct EnvironmentValues {
+    public var scenePhase: ScenePhase { fatalError() }
+    public var openURL: OpenURLAction { fatalError() }
+}
 
 @propertyWrapper
 public struct Environment<V> {
@@ -139,7 +154,7 @@ public struct Text: PrimitiveView {
     public func monospaced() -> Text { self }
 }
 
-public struct Font {
+public struct Font: Sendable {
     public static let caption = Font(), footnote = Font()
 
     public func bold() -> Font { self }
@@ -148,7 +163,7 @@ public struct Font {
     public func monospaced() -> Font { self }
 }
 
-public struct Color: PrimitiveView {
+public struct Color: PrimitiveView, Sendable {
     public static let white = Color(), red = Color()
     init() {}
     public init(hue: Double, saturation: Double, brightness: Double) {}
@@ -158,7 +173,30 @@ extension Color { public static let secondary = Color() }
 
 public enum TextSelectability { case enabled }
 
-public struct ControlStyle { public static let borderedProminent = ControlStyle(), segmented = ControlStyle() }
+public enum ContentMode: Sendable { case fit, fill }
+
+public struct Material: Sendable { public static let ultraThinMaterial = Material() }
+
+public struct AccessibilityTraits: Sendable { public static let updatesFrequently = AccessibilityTraits() }
+
+@MainActor @preconcurrency
+public protocol Gesture<Value> {
+    associatedtype Value
+}
+
+public struct ModifiedGesture<Value>: Gesture {
+    public func onEnded(_ action: @escaping (Value) -> Void) -> ModifiedGesture<Value> { fatalError() }
+}
+
+public struct MagnifyGesture: Gesture {
+    public struct Value: Equatable, Sendable { public var magnification: CGFloat { fatalError() } }
+    public nonisolated init() {}
+    public func onChanged(_ action: @escaping (Value) -> Void) -> ModifiedGesture<Value> { fatalError() }
+}
+
+public struct ControlStyle: Sendable {
+    public static let borderedProminent = ControlStyle(), segmented = ControlStyle()
+}
 
 public struct Edge {
     public struct Set: OptionSet, Sendable {
@@ -190,7 +228,12 @@ extension View {
     public func navigationTitle(_ s: String) -> ModifiedView { fatalError() }
     public func accessibilityElement() -> ModifiedView { fatalError() }
     public func accessibilityLabel(_ s: String) -> ModifiedView { fatalError() }
+    public func accessibilityAddTraits(_ t: AccessibilityTraits) -> ModifiedView { fatalError() }
     public func scaledToFit() -> ModifiedView { fatalError() }
+    public func clipped() -> ModifiedView { fatalError() }
+    public func overlay<V: View>(@ViewBuilder content: () -> V) -> ModifiedView { fatalError() }
+    public func background(_ m: Material) -> ModifiedView { fatalError() }
+    public func gesture<G: Gesture>(_ g: G) -> ModifiedView { fatalError() }
 }
 
 public enum HorizontalAlignment { case leading, center }
@@ -199,7 +242,23 @@ public struct VStack<C: View>: PrimitiveView {
     public init(alignment: HorizontalAlignment = .center, @ViewBuilder content: () -> C) {}
 }
 
-public struct ZStack<C: View>: PrimitiveView { public init(@ViewBuilder content: () -> C) {} }
+public struct HStack<C: View>: PrimitiveView { public init(@ViewBuilder content: () -> C) {} }
+
+public enum Alignment { case center, bottom }
+
+public struct ZStack<C: View>: PrimitiveView {
+    public init(alignment: Alignment = .center, @ViewBuilder content: () -> C) {}
+}
+
+public struct Spacer: PrimitiveView { public init() {} }
+
+public struct Toggle: PrimitiveView { public init(_ s: String, isOn: Binding<Bool>) {} }
+
+public struct Slider: PrimitiveView { public init(value: Binding<Double>, in: ClosedRange<Double>) {} }
+
+public struct Menu: PrimitiveView {
+    public init<C: View, L: View>(@ViewBuilder content: () -> C, @ViewBuilder label: () -> L) {}
+}
 
 public struct Picker<S: Hashable, C: View>: PrimitiveView {
     public init(_ s: String, selection: Binding<S>, @ViewBuilder content: () -> C) {}
@@ -223,6 +282,7 @@ public enum ButtonRole { case destructive }
 
 public struct Button: PrimitiveView {
     public init(_ s: String, role: ButtonRole? = nil, action: @escaping @MainActor () -> Void) {}
+    public init<L: View>(action: @escaping @MainActor () -> Void, @ViewBuilder label: () -> L) {}
 }
 
 public struct Section<C: View, F: View>: PrimitiveView {
@@ -235,15 +295,21 @@ public struct NavigationStack<C: View>: PrimitiveView { public init(@ViewBuilder
 
 public struct Image: PrimitiveView {
     public init(uiImage: UIImage) {}
+    public init(systemName: String) {}
 
     public func resizable() -> Image { self }
 }
 
-public struct ContentUnavailableView: PrimitiveView { public init(_ s: String, systemImage: String) {} }
+public struct ContentUnavailableView: PrimitiveView {
+    public init(_ s: String, systemImage: String) {}
+    public init<L: View, D: View, A: View>(
+        @ViewBuilder label: () -> L, @ViewBuilder description: () -> D, @ViewBuilder actions: () -> A
+    ) {}
+}
 
 public struct Path { public init(_ r: CGRect) {} }
 
-public struct UnitPoint { public static let topLeading = UnitPoint() }
+public struct UnitPoint: Sendable { public static let topLeading = UnitPoint() }
 
 public struct GraphicsContext {
     public struct Shading { public static func color(_ c: Color) -> Shading { fatalError() } }

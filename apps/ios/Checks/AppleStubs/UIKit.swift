@@ -1,6 +1,33 @@
 @_exported import CoreGraphics
 
-open class CALayer {}
+// Of Foundation on Apple's systems, which Linux has not.
+
+public final class NSKeyValueObservation: NSObject {}
+
+public struct NSKeyValueObservingOptions: OptionSet, Sendable {
+    public let rawValue: UInt
+    public init(rawValue: UInt) { self.rawValue = rawValue }
+    public static let new = NSKeyValueObservingOptions(rawValue: 1), initial = NSKeyValueObservingOptions(rawValue: 4)
+}
+
+public struct NSKeyValueObservedChange<Value> {}
+
+public protocol KeyValueObserved {}
+
+extension KeyValueObserved {
+    public func observe<Value>(
+        _ keyPath: KeyPath<Self, Value>, options: NSKeyValueObservingOptions = [],
+        changeHandler: @escaping @Sendable (Self, NSKeyValueObservedChange<Value>) -> Void
+    ) -> NSKeyValueObservation { fatalError() }
+}
+
+extension URL {
+    public static var cachesDirectory: URL { fatalError() }
+
+    public static var documentsDirectory: URL { fatalError() }
+}
+
+open class CALayer: NSObject {}
 
 @MainActor open class UIView {
     public init() {}
@@ -10,8 +37,10 @@ open class CALayer {}
     public var layer: CALayer { fatalError() }
 }
 
-@MainActor public final class UIApplication {
+@MainActor public class UIApplication {
     public static let shared = UIApplication()
+
+    public nonisolated class var openSettingsURLString: String { fatalError() }
 
     public enum State { case active, inactive, background }
     public var applicationState: State { fatalError() }
@@ -42,12 +71,6 @@ public final class UIGraphicsImageRendererContext {}
 public final class UIGraphicsImageRenderer {
     public init(size: CGSize, format: UIGraphicsImageRendererFormat) {}
     public func image(actions: (UIGraphicsImageRendererContext) -> Void) -> UIImage { fatalError() }
-}
-
-extension URL {
-    public static var cachesDirectory: URL { fatalError() }
-
-    public static var documentsDirectory: URL { fatalError() }
 }
 
 @MainActor

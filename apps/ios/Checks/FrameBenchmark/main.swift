@@ -119,7 +119,8 @@ for (height, width, side) in [(480, 640, 320), (480, 640, 160), (720, 1280, 320)
             ]
             let turn = padded(orientation == .upright ? "0" : "90", 4)
             let name = "\(width) x \(height)".padding(toLength: 11, withPad: " ", startingAt: 0)
-            print(name, padded(format.rawValue, 6), turn, "\(side) x \(side)", "stretch   ", figures.joined(separator: " "))
+            let row = [name, padded(format.rawValue, 6), turn, "\(side) x \(side)", "stretch   "] + figures
+            print(row.joined(separator: " "))
         }
     }
 }

@@ -3,8 +3,23 @@
     import Foundation
     import MobileDetCore
 
+    extension Execution {
+        /// What runs a compiled file. Systems before 17.4 and 14.4 do not report it: there only the processor is known, if it
+        /// was requested.
+        init(of compiled: URL, _ configuration: MLModelConfiguration, requested: ComputeUnit) throws {
+            guard #available(iOS 17.4, macOS 14.4, *) else {
+                self.init(
+                    requested: requested.rawValue, actual: (requested == .cpu ? ComputeUnit.cpu : .auto).rawValue,
+                    delegatedShare: nil, threads: ProcessInfo.processInfo.activeProcessorCount)
+                return
+            }
+            self = try ComputePlan(of: compiled, configuration).execution(requested: requested)
+        }
+    }
+
     /// On which unit Core ML runs the operations of a file, as `MLComputePlan` tells.
-    struct ComputePlan: Sendable {
+    @available(iOS 17.4, macOS 14.4, *)
+    private struct ComputePlan: Sendable {
         private var counts: [ComputeUnit: Int] = [:]
 
         init(of compiled: URL, _ configuration: MLModelConfiguration) throws {
@@ -32,6 +47,7 @@
         }
     }
 
+    @available(iOS 17.4, macOS 14.4, *)
     private func count(_ structure: MLModelStructure, _ plan: MLComputePlan, _ counts: inout [ComputeUnit: Int]) {
         switch structure {
         case .program(let program):
@@ -42,6 +58,7 @@
         }
     }
 
+    @available(iOS 17.4, macOS 14.4, *)
     private func count(
         _ block: MLModelStructure.Program.Block, _ plan: MLComputePlan, _ counts: inout [ComputeUnit: Int]
     ) {

@@ -45,8 +45,7 @@
             }
             input = try newPixelBuffer(height: spec.input.height, width: spec.input.width)
             features = try MLDictionaryFeatureProvider(dictionary: ["image": MLFeatureValue(pixelBuffer: input)])
-            let plan = try ComputePlan(of: compiled, configuration)
-            execution = plan.execution(requested: units)
+            execution = try Execution(of: compiled, configuration, requested: units)
         }
 
         func setInput(_ image: RGBImage) throws {

@@ -9,12 +9,16 @@
     public struct FoundObject: Sendable {
         /// Name of its class.
         public let label: String
+        /// Index of its class in the labels of the model.
+        public let classIndex: Int
         /// The data set's own id of its class (COCO: 1...90 with gaps).
         public let categoryID: Int
         /// 0...1.
         public let score: Float
         /// In pixels of the upright image, the origin in the top left corner.
-        public let box: CGRect
+        public internal(set) var box: CGRect
+        /// The same in all frames of an object that a `Tracker` follows; nil without one.
+        public internal(set) var id: Int?
     }
 
     /// Finds objects in images with a bundle that `mobiledet export` wrote.
@@ -29,7 +33,7 @@
         /// What really runs it.
         public let execution: Execution
         private let model: any LoadedDetector
-        private let file: ModelFile
+        let file: ModelFile
         private let lock = NSLock()
         private let preprocessor: Preprocessor  // used only under the lock
 
@@ -46,12 +50,7 @@
         ///   - accelerator: `auto`, `cpu`, `gpu` or `ane`.
         /// - Throws: `MobileDetError` with one line for a person.
         public static func open(_ url: URL, file: String = "", accelerator: String = "auto") async throws -> Detector {
-            // on a thread of its own: it computes for long and must not hold up tasks that wait for a core
-            try await withCheckedThrowingContinuation { continuation in
-                DispatchQueue.global(qos: .userInitiated).async {
-                    continuation.resume(with: Result { try Detector(url, file, accelerator) })
-                }
-            }
+            try await onItsOwnThread { try Detector(url, file, accelerator) }
         }
 
         private init(_ url: URL, _ name: String, _ accelerator: String) throws {
@@ -74,6 +73,13 @@
         ) throws -> [FoundObject] {
             let pixels = try RGBImage(image)
             return try detect(above: minScore) { $0.prepare(pixels, orientation: orientation) }
+        }
+
+        /// Find objects in a picture, on a thread of its own.
+        public func detect(
+            _ image: CGImage, orientation: Orientation = .upright, minScore: Float? = nil
+        ) async throws -> [FoundObject] {
+            try await onItsOwnThread { try self.detect(image, orientation: orientation, minScore: minScore) }
         }
 
         /// Find objects in a frame of a camera: `420f`, `420v` or `32BGRA`; it is read in one pass into the model's input.
@@ -100,13 +106,10 @@
                 }
                 // what lies in the padding of a letterbox alone is in no image
                 guard let box = placement.visible(placement.toImage(detection.box)) else { return nil }
-                let rectangle = CGRect(
-                    x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
-                    height: CGFloat(box.y2 - box.y1))
                 let label = detection.classIndex
                 return FoundObject(
-                    label: spec.labels[label], categoryID: spec.categoryIDs[label], score: detection.score,
-                    box: rectangle)
+                    label: spec.labels[label], classIndex: label, categoryID: spec.categoryIDs[label],
+                    score: detection.score, box: CGRect(box))
             }
         }
 
@@ -116,6 +119,29 @@
             try model.setInput(prepare(preprocessor))
             try model.invoke()
             return (try model.detections(), preprocessor.placement)
+        }
+    }
+
+    extension CGRect {
+        init(_ box: Box) {
+            self.init(
+                x: CGFloat(box.x1), y: CGFloat(box.y1), width: CGFloat(box.x2 - box.x1),
+                height: CGFloat(box.y2 - box.y1))
+        }
+    }
+
+    extension Box {
+        init(_ rectangle: CGRect) {
+            self.init(
+                x1: Float(rectangle.minX), y1: Float(rectangle.minY), x2: Float(rectangle.maxX),
+                y2: Float(rectangle.maxY))
+        }
+    }
+
+    /// The result of work that computes for long, which must not hold up the main thread or tasks that wait for a core.
+    func onItsOwnThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global(qos: .userInitiated).async { continuation.resume(with: Result { try work() }) }
         }
     }
 #endif

@@ -19,8 +19,8 @@
         func withFrame<Result>(_ use: (Frame) throws -> Result) throws -> Result {
             let format = CVPixelBufferGetPixelFormatType(self)
             let isFull = format == kCVPixelFormatType_420YpCbCr8BiPlanarFullRange
-            guard isFull || format == kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange || format == kCVPixelFormatType_32BGRA
-            else {
+            let isVideo = format == kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange
+            guard isFull || isVideo || format == kCVPixelFormatType_32BGRA else {
                 throw MobileDetError(
                     "a frame must be 420f, 420v or 32BGRA; set kCVPixelBufferPixelFormatTypeKey of the camera output")
             }

@@ -57,6 +57,45 @@ final class GeometryTests: XCTestCase {
         }
     }
 
+    func testAnglesOfCamerasTurnClockwise() {
+        // a row of two pixels, red and green; after a quarter turn clockwise red is above green
+        let row = RGBImage(height: 1, width: 2, pixels: [255, 0, 0, 0, 255, 0])
+        let column = RGBImage(height: 2, width: 1, pixels: [255, 0, 0, 0, 255, 0])
+        XCTAssertEqual(row.turned(Orientation(clockwise: 90)), column)
+        XCTAssertEqual(column.turned(Orientation(clockwise: 270)), row)
+        XCTAssertEqual(row.turned(Orientation(clockwise: 180)).pixels, [0, 255, 0, 255, 0, 0])
+        let angles = [0, 90, 180, 270, 360, -90, -180, 450, 89.6].map { Orientation(clockwise: $0).rawValue }
+        XCTAssertEqual(angles, [1, 6, 3, 8, 1, 8, 3, 6, 6])
+    }
+
+    func testBoxesLieOnThePreview() {
+        let image: (height: Float, width: Float) = (480, 640)
+        let box = Box(x1: 64, y1: 96, x2: 320, y2: 240)  // a tenth to a half across, a fifth to a half down
+        func onView(_ height: Float, _ width: Float, _ degrees: Double = 0, mirrored: Bool = false, fills: Bool = false)
+            -> Box
+        {
+            PreviewGeometry(
+                image: image, view: (height, width), turn: Orientation(clockwise: degrees), isMirrored: mirrored,
+                fills: fills
+            ).toView(box)
+        }
+        func check(_ found: Box, _ x1: Float, _ y1: Float, _ x2: Float, _ y2: Float, line: UInt = #line) {
+            for (a, b) in [(found.x1, x1), (found.y1, y1), (found.x2, x2), (found.y2, y2)] {
+                XCTAssertEqual(a, b, accuracy: 1e-3, line: line)
+            }
+        }
+        check(onView(240, 320), 32, 48, 160, 120)
+        check(onView(440, 320), 32, 148, 160, 220)  // 100 above and below
+        check(onView(240, 320, mirrored: true), 160, 48, 288, 120)
+        // 480 high, so 640 wide, of which the view shows the middle
+        check(onView(480, 320, fills: true), -96, 96, 160, 240)
+        // turned clockwise: what was left is above, what was above is on the right
+        check(onView(320, 240, 90), 120, 32, 192, 160)
+        check(onView(320, 240, 90, mirrored: true), 48, 32, 120, 160)
+        check(onView(320, 240, -90), 48, 160, 120, 288)
+        check(onView(240, 320, 180), 160, 120, 288, 192)
+    }
+
     func testEXIF() throws {
         for entry in try Vectors.cases("exif") {
             let name = try entry.text("name")

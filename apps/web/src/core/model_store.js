@@ -85,7 +85,11 @@ export class ModelStore {
     return this.#alone(() => this.#install(signature, zip, gate, options));
   }
 
-  /** Use the previous model again and remove the current one; null if there is none. */
+  /**
+   * Use the previous model again and remove the current one.
+   *
+   * @returns {Promise<{release: number, sha256: string} | null>} the model in use now; null if there is no previous one
+   */
   rollback() {
     return this.#alone(async () => {
       const previous = await this.previous();

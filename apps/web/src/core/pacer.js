@@ -41,10 +41,10 @@ export class FramePacer {
   counts = Object.fromEntries(DECISIONS.map((decision) => [decision, 0]));
 
   /**
-   * @param {object} settings
-   * @param {number[]} settings.rates limit in frames per second at each of `THERMAL_LEVELS`: none above the one before
+   * @param {object} [settings]
+   * @param {number[]} [settings.rates] limit in frames per second at each of `THERMAL_LEVELS`: none above the one before
    *   it, 0 or 0.01 to 1000, the first not 0. A rate of 0 pauses detection.
-   * @param {number} settings.recoverSeconds time without a state as hot as the level, before it falls by one
+   * @param {number} [settings.recoverSeconds] time without a state as hot as the level, before it falls by one
    * @throws {RangeError} a setting is out of range
    */
   constructor({ rates = PACER_DEFAULTS.rates, recoverSeconds = PACER_DEFAULTS.recoverSeconds } = {}) {

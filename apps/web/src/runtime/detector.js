@@ -1,6 +1,6 @@
 // Detects objects in images with a bundle, for other pages than this project's own.
 
-import { bundleFromFolder, bundleFromZip } from "../core/bundle.js";
+import { Bundle, bundleFromFolder, bundleFromZip } from "../core/bundle.js";
 import { preferred, select } from "../core/choice.js";
 import { DEFAULT_SCORE, shown } from "../core/detections.js";
 import { placementOf, visible } from "../core/placement.js";
@@ -21,7 +21,8 @@ export class Detector {
   /**
    * Open a bundle, verify it, and load one of its model files in a worker.
    *
-   * @param {string | URL | Blob | ArrayBuffer | Uint8Array} source address of a zip or, ending with a slash, of a folder; or a zip
+   * @param {string | URL | Blob | ArrayBuffer | Uint8Array | Bundle} source address of a zip or, ending with a slash, of a folder;
+   *   or a zip; or a bundle that is open, such as from a `ModelStore`
    * @param {{file?: string, accelerator?: "auto" | "wasm" | "webgpu", threads?: number, assets?: string | URL}} options
    * @returns {Promise<Detector>}
    * @throws {Error} one line: the bundle is missing or damaged, or does not run here
@@ -36,7 +37,7 @@ export class Detector {
       throw new Error(`threads ${threads} is not in 0..${available}${more}`);
     }
     const bundle = await openBundle(source);
-    const chosen = select(bundle, file || preferredPath(bundle));
+    const chosen = select(bundle, file || recommended(bundle, accelerator === "webgpu" ? "gpu" : "cpu"));
     const content = await bundle.read(chosen.path);
     const settings = { threads: threads || available, isolated: crossOriginIsolated, assets };
     const load = (options) => Engine.load(content, { ...settings, ...options });
@@ -124,12 +125,14 @@ export class Detector {
   }
 }
 
-function preferredPath({ spec, tfliteFiles }) {
-  if (!tfliteFiles.length) throw new Error(`${spec.name} contains no .tflite file; export it with --format tflite`);
-  return preferred(tfliteFiles).path;
+function recommended({ spec, tfliteFiles }, runtime) {
+  const file = preferred(tfliteFiles, runtime);
+  if (!file) throw new Error(`${spec.name} contains no .tflite file; export it with --format tflite`);
+  return file.path;
 }
 
 async function openBundle(source) {
+  if (source instanceof Bundle) return source;
   if (source instanceof Blob) return bundleFromZip(new Uint8Array(await source.arrayBuffer()), BUNDLE_BYTES);
   if (source instanceof Uint8Array) return bundleFromZip(source, BUNDLE_BYTES);
   if (source instanceof ArrayBuffer) return bundleFromZip(new Uint8Array(source), BUNDLE_BYTES);

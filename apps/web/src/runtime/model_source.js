@@ -7,7 +7,11 @@ export function webSource(url) {
   return { signature: () => download(`${url}.sig`, MAX_SIGNATURE_BYTES), download: (bytes) => download(url, bytes) };
 }
 
-/** The browser's cache as the storage of a `ModelStore`; needs https or localhost. */
+/**
+ * The browser's cache as the storage of a `ModelStore`; needs https or localhost.
+ *
+ * @returns {import("../core/model_store.js").Storage}
+ */
 export function cacheStorage(name = "mobiledet-models") {
   const cache = () => caches.open(name);
   const address = (entry) => new URL(`/${name}/${entry}`, location.origin).href;

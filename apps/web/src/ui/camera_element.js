@@ -1,10 +1,12 @@
 // <mobiledet-camera src="x.mobiledet/">: the camera's images with boxes around detected objects, in one element.
 
+import { FramePacer, THERMAL_LEVELS } from "../core/pacer.js";
 import { Detector } from "../runtime/detector.js";
 import { cameraProblem, startCamera, stopCamera } from "./camera.js";
 import { drawDetections } from "./draw.js";
 import { Speaker, describe } from "./words.js";
 
+const NS_PER_MS = 1e6;
 const [START, STOP] = ["Start the camera", "Stop the camera"];
 const CONTENT = `
   <canvas part="view" width="640" height="480" role="img" aria-label="the camera is off"></canvas>
@@ -121,9 +123,13 @@ export class CameraElement extends HTMLElement {
   }
 
   async #follow(video) {
+    const pacer = this.#pacer();
     while (this.#video === video) {
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      if (this.#video !== video || pacer.decide(Math.round(NS_PER_MS * performance.now())) !== "detect") continue;
       const image = await createImageBitmap(video);
       const detections = await this.#detector.detect(image, this.#options());
+      pacer.finish();
       if (this.#video !== video) return image.close();
       drawDetections(this.#parts.view, image, detections);
       const { height, width } = image;
@@ -132,8 +138,13 @@ export class CameraElement extends HTMLElement {
       this.#parts.view.setAttribute("aria-label", text);
       this.#speaker.say(text, { rateLimited: true });
       this.dispatchEvent(new CustomEvent("detections", { detail: { detections, height, width } }));
-      await new Promise((resolve) => requestAnimationFrame(resolve));
     }
+  }
+
+  /** Limits the rate, so that a phone stays cool. */
+  #pacer() {
+    const text = this.getAttribute("max-rate");
+    return text === null ? new FramePacer() : new FramePacer({ rates: THERMAL_LEVELS.map(() => Number(text)) });
   }
 
   #options() {

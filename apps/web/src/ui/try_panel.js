@@ -3,6 +3,7 @@
 import { bundleFromZip } from "../core/bundle.js";
 import { preferred } from "../core/choice.js";
 import { DEFAULT_SCORE, shown } from "../core/detections.js";
+import { FramePacer } from "../core/pacer.js";
 import { placementOf, visible } from "../core/placement.js";
 import { percentile } from "../core/statistics.js";
 import { Tracker } from "../core/tracker.js";
@@ -198,11 +199,15 @@ export class TryPanel {
     const starts = [];
     const infer = [];
     let captioned = -Infinity;
+    const pacer = new FramePacer();
     while (this.#video === video && this.#engine) {
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      if (this.#video !== video || pacer.decide(Math.round(NS_PER_MS * performance.now())) !== "detect") continue;
       const bitmap = await createImageBitmap(video);
       const size = { height: bitmap.height, width: bitmap.width };
       const image = await createImageBitmap(bitmap);
       const line = this.#visible(await this.#engine.call("detectBitmap", { bitmap }, [bitmap]));
+      pacer.finish();
       if (this.#video !== video) return;
       this.#shown?.image.close?.();
       this.#shown = { image, size, found: this.#tracked(line) };
@@ -218,7 +223,6 @@ export class TryPanel {
         captioned = performance.now();
       }
       this.speaker.say(`camera: ${this.#description}`, { rateLimited: true });
-      await new Promise((resolve) => requestAnimationFrame(resolve));
     }
   }
 

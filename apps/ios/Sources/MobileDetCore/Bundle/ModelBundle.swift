@@ -21,10 +21,13 @@ public struct ModelFile: Equatable, Sendable {
     /// Score threshold of bundles without an operating point.
     public static let defaultScore = 0.3
 
+    /// Score from which on a detection of a class counts, 0...1: that of its operating point, else `defaultScore`.
+    public func threshold(_ classIndex: Int) -> Double { thresholds?[classIndex] ?? Self.defaultScore }
+
     /// Whether a detection reaches `minScore`; if that is nil, its class's threshold; without thresholds `defaultScore`.
     public func shows(_ classIndex: Int, score: Float, minScore: Float? = nil) -> Bool {
         if let minScore { return score >= minScore }
-        return Double(score) >= thresholds?[classIndex] ?? Self.defaultScore
+        return Double(score) >= threshold(classIndex)
     }
 }
 

@@ -65,7 +65,8 @@ public struct Frame {
         precondition(
             crop.left >= 0 && crop.top >= 0 && crop.width > 0 && crop.height > 0
                 && crop.left + crop.width <= width && crop.top + crop.height <= height,
-            "a crop of \(crop.height) x \(crop.width) at \(crop.top), \(crop.left) is not in an image of \(height) x \(width)")
+            "a crop of \(crop.height) x \(crop.width) at \(crop.top), \(crop.left) is not in an image of \(height) x \(width)"
+        )
         (self.crop, self.samples) = (crop, samples)
     }
 
