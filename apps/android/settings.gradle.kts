@@ -15,4 +15,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "mobiledet"
-include(":mobiledet-core", ":mobiledet-android", ":app")
+include(":mobiledet-core", ":mobiledet-android", ":mobiledet-coroutines", ":app")

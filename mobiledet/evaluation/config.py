@@ -83,7 +83,7 @@ class EvaluateConfig(ScoredImages):
     strict: bool = False
     """Refuse the result if the file ran on another accelerator than the requested one."""
     threads: int = 0
-    """Number of CPU threads; 0 uses every core."""
+    """Number of CPU threads; 0 uses every core, on an Android phone at most 4."""
     phone: Annotated[PhoneOptions, arg(name="")] = ANY_PHONE
     """Preparation of a phone before the measurement."""
     tool: Literal["mobiledet", "benchmark_model"] = "mobiledet"
@@ -277,4 +277,4 @@ class PredictConfig:
     """Device to run on. local: this machine; adb: an Android phone; http://HOST:PORT: an agent, whose token is in the
     environment variable MOBILEDET_AGENT_TOKEN. `mobiledet devices` lists more."""
     threads: int = 0
-    """Number of CPU threads; 0 uses every core."""
+    """Number of CPU threads; 0 uses every core, on an Android phone at most 4."""

@@ -1,5 +1,6 @@
 """What apps/android says in several places agrees: Gradle's versions, those of its check, the manifest, the package."""
 
+import importlib
 import re
 import shutil
 import struct
@@ -9,6 +10,7 @@ import tomllib
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +52,7 @@ def test_the_app_has_the_version_of_the_package(folder: Path) -> None:
     build = (folder / "app" / "build.gradle.kts").read_text()
     assert f'PROGRAM = "mobiledet android {__version__}"' in source
     assert f'versionName = "{__version__}"' in build
+    assert f"\nversion={__version__}\n" in (folder / "gradle.properties").read_text()
 
 
 def test_the_manifests_name_classes_that_exist_and_guard_the_evaluation(folder: Path) -> None:
@@ -58,7 +61,7 @@ def test_the_manifests_name_classes_that_exist_and_guard_the_evaluation(folder: 
     assert namespace
     assert f'applicationId = "{namespace[1]}"' in build
     declared = {}
-    for module in ("app", "mobiledet-android"):
+    for module in ("app", "mobiledet-android", "mobiledet-coroutines"):
         root = ElementTree.parse(folder / module / "src" / "main" / "AndroidManifest.xml").getroot()
         for element in root.iter():
             if element.tag in ("activity", "service"):
@@ -147,3 +150,83 @@ def test_a_real_library_is_read_as_readelf_reads_it(folder: Path, tmp_path: Path
         written.write(library, "jni/x86_64/libreal.so")
     status, found = _check_pages(folder, tmp_path / "real.aar")
     assert (status, f"aligned to {least} bytes" in found) == ((1, True) if least < PAGE else (0, False))
+
+
+def _part_of_the_check(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module in apps/android/check, which is no part of the package."""
+    monkeypatch.syspath_prepend(folder / "check")
+    return importlib.import_module(name)
+
+
+def test_the_merged_manifest_has_the_library_and_requires_no_camera(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apk = _part_of_the_check(folder, "apk", monkeypatch)
+    root = apk.merged_manifest(folder, "dev.mobiledet.app").getroot()
+    names = [element.attrib[f"{ANDROID}name"] for element in root.find("application")]
+    assert {".MainActivity", "dev.mobiledet.android.ColdStartService", "libOpenCL.so"} <= set(names)
+    # the permission implies this one, unless it is said to be optional
+    features = {element.attrib[f"{ANDROID}name"]: element for element in root.findall("uses-feature")}
+    assert features["android.hardware.camera"].attrib[f"{ANDROID}required"] == "false"
+    assert list(apk.differences("package: name='another'", folder))[-1].startswith("it has no uses-permission")
+    with pytest.raises(ValueError, match="no dex"):
+        apk.class_names(b"no dex file at all")
+
+
+@pytest.fixture
+def maven(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    return _part_of_the_check(folder, "maven", monkeypatch)
+
+
+@pytest.fixture
+def repository(folder: Path, maven: Any, tmp_path: Path) -> Path:
+    """What is published, with a double for the compiled classes."""
+    classes = tmp_path / "classes.jar"
+    with zipfile.ZipFile(classes, "w"):
+        pass
+    kinds = {"mobiledet-core": "jar", "mobiledet-android": "aar", "mobiledet-coroutines": "aar"}
+    libraries = [maven.Library(folder / name, packaging, classes) for name, packaging in kinds.items()]
+    maven.publish(libraries, tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+def test_what_is_published_meets_the_rules_of_maven_central(maven: Any, repository: Path) -> None:
+    assert list(maven.problems(repository)) == []
+    folder = repository / "dev" / "mobiledet" / "mobiledet-android" / __version__
+    pom = ElementTree.parse(folder / f"mobiledet-android-{__version__}.pom")
+    needed = {
+        dependency.findtext(f"{POM}artifactId"): dependency.findtext(f"{POM}scope")
+        for dependency in pom.iter(f"{POM}dependency")
+    }
+    assert needed == {
+        "kotlin-stdlib": "compile",
+        "mobiledet-core": "compile",
+        "litert": "runtime",
+        "litert-api": "compile",
+        "litert-gpu": "runtime",
+        "litert-gpu-api": "runtime",
+    }
+    with zipfile.ZipFile(folder / f"mobiledet-android-{__version__}.aar") as library:
+        assert {"AndroidManifest.xml", "classes.jar", "proguard.txt"} <= set(library.namelist())
+        assert b'package="dev.mobiledet.android"' in library.read("AndroidManifest.xml")
+    with zipfile.ZipFile(folder / f"mobiledet-android-{__version__}-sources.jar") as sources:
+        assert "dev/mobiledet/android/Detector.kt" in sources.namelist()
+
+
+@pytest.mark.parametrize("tag", ["description", "url", "licenses", "developers", "scm"])
+def test_a_pom_that_maven_central_refuses_is_noticed(maven: Any, repository: Path, tag: str) -> None:
+    path = next(repository.rglob("mobiledet-core-*.pom"))
+    tree = ElementTree.parse(path)
+    root = tree.getroot()
+    element = root.find(f"{POM}{tag}")
+    assert element is not None
+    root.remove(element)
+    tree.write(path)
+    found = list(maven.problems(repository))
+    assert any(f"it has no {tag}" in line for line in found)
+    assert any("pom.md5 is missing or wrong" in line for line in found)
+
+
+def test_a_missing_file_of_a_library_is_noticed(maven: Any, repository: Path) -> None:
+    next(repository.rglob("mobiledet-core-*-sources.jar")).unlink()
+    assert list(maven.problems(repository)) == [f"mobiledet-core-{__version__}-sources.jar is missing"]

@@ -17,11 +17,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import apk
+import flatbuffers
+import maven
+from ai_edge_litert import schema_py_generated as schema
 from replay import Replay
 
 HERE = Path(__file__).resolve().parent
@@ -30,6 +35,12 @@ APPS = ANDROID.parent
 TESTDATA = APPS / "testdata"
 COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 OLD_JAVA = "8"  # the Java classes of Android 8
+PARTS = ("core", "shell", "apk", "maven")
+LIBRARIES = ("mobiledet-android", "mobiledet-coroutines")
+# the classes of LiteRT 1.x, which is not on Maven Central
+RUNTIME = [("org.tensorflow", f"tensorflow-lite{end}", "2.16.1") for end in ("", "-api")]
+# Android lacks the class that makes lambdas at run time; Gradle's plugin replaces it later
+CLASSES = ("-Xlambdas=class", "-Xsam-conversions=class")
 JDK = 17
 UNAVAILABLE = 3  # exit status
 DOWNLOAD_SECONDS = 600
@@ -41,15 +52,21 @@ OFFLINE = re.compile(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("core", "shell"), help="check only one part")
+    parser.add_argument("--only", choices=PARTS, help="check only one part")
     only = parser.parse_args().only
     require_tools()
+    parts = (only,) if only else PARTS
     check = Check(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mobiledet" / "android")
     core = check.core()
-    if only != "shell":
+    if "core" in parts:
         check.core_tests(core)
-    if only != "core":
-        check.shell(core)
+    shell = check.shell(core) if parts != ("core",) else []
+    if "shell" in parts:
+        check.shell_tests(core, shell)
+    if "apk" in parts:
+        check.apk(core, shell)
+    if "maven" in parts:
+        check.maven(core, shell)
     print("android: all checks pass")
 
 
@@ -76,7 +93,9 @@ class Check:
         classes = [core, *self.jars("core"), *self.jars("test")]
         tests = ANDROID / "mobiledet-core" / "src" / "test"
         self.compile(out, [tests], classes, [f"-Xfriend-paths={core}"])
-        self.junit([out, *classes], [tests])
+        with tempfile.TemporaryDirectory() as folder:
+            write_models(Path(folder))
+            self.junit([out, *classes], [tests], [f"-Dmobiledet.tflite={folder}"])
         self.agent_tests([out, *classes])
 
     def agent_tests(self, class_path: Sequence[Path]) -> None:
@@ -106,32 +125,80 @@ class Check:
         if differences:
             sys.exit("\n".join(differences))
 
-    def shell(self, core: Path) -> None:
-        """Compile the Android library and app against Android's classes; any warning is an error."""
-        platform = [*self.jars("shell"), *self.jars("core"), core]
-        library = self.out / "mobiledet-android.jar"
+    def shell(self, core: Path) -> list[Path]:
+        """Compile the Android libraries and the app against Android's classes; any warning is an error."""
+        classes = [core, *self.jars("core"), *self.jars("shell"), *self.jars("coroutines")]
         options = [f"-Xjdk-release={OLD_JAVA}", "-Werror", "-Xexplicit-api=strict"]
-        self.compile(library, [ANDROID / "mobiledet-android" / "src" / "main"], platform, options)
-        app = self.out / "app.jar"
-        self.compile(app, [ANDROID / "app" / "src" / "main"], [library, *platform], options)
-        self.shell_tests([app, library, core])
+        compiled = []
+        for name in (*LIBRARIES, "app"):
+            out = self.out / f"{name}.jar"
+            self.compile(out, [ANDROID / name / "src" / "main"], [*compiled, *classes], options)
+            compiled.append(out)
+        return compiled
 
-    def shell_tests(self, modules: Sequence[Path]) -> None:
+    def shell_tests(self, core: Path, shell: Sequence[Path]) -> None:
         """Run the tests in Robolectric that need neither LiteRT's library nor a camera."""
         out = self.out / "android-test.jar"
-        tests = [ANDROID / name / "src" / "test" for name in ("mobiledet-android", "app")]
-        robolectric = [*modules, *self.jars("core"), *self.jars("robolectric"), *self.jars("test"), *self.jars("shell")]
-        friends = ",".join(map(str, modules))
+        tests = [ANDROID / path.stem / "src" / "test" for path in shell]
+        names = ("core", "coroutines", "robolectric", "test", "shell")
+        robolectric = [*shell, core, *(path for name in names for path in self.jars(name))]
+        friends = ",".join(map(str, shell))
         self.compile(out, tests, robolectric, [f"-Xfriend-paths={friends}"])
         with tempfile.TemporaryDirectory() as folder:
             self.configure(Path(folder))
             sdk = self.jars("robolectric-sdk")[0].parent
             options = ["-Drobolectric.offline=true", f"-Drobolectric.dependency.dir={sdk}"]
+            if screenshots := os.environ.get("MOBILEDET_SCREENSHOTS"):
+                options.append(f"-Dmobiledet.screenshots={Path(screenshots).resolve()}")
             # Java 17 reads the classes of Android 14, not those of 16 that the compiler was given
             platform = [path for path in self.jars("robolectric-platform") if path.name.startswith("android-all")]
             libraries = [path for path in robolectric if not path.name.startswith("android-all")]
             for module in tests:  # each in a process of its own, as Gradle does
                 self.junit([Path(folder), out, *libraries, *platform], [module], options)
+
+    def apk(self, core: Path, shell: Sequence[Path]) -> None:
+        """Build a signed APK from the compiled classes and check it, if Debian's tools are there."""
+        missing = apk.missing_tools()
+        if missing:
+            print(f"android: no APK is built: {', '.join(missing)} missing; {apk.INSTALL}")
+            return
+        # the app does not use mobiledet-coroutines
+        classes = [core, *(path for path in shell if path.stem != "mobiledet-coroutines"), *self.jars("core")]
+        libraries = self.jars("shell")
+        platform = next(path for path in self.jars("robolectric-platform") if path.name.startswith("android-all"))
+        built = apk.build(
+            self.out / "mobiledet.apk",
+            ANDROID,
+            [*classes, *(path for path in libraries if not path.name.startswith("android-all"))],
+            sorted(libraries[0].parent.glob("*.aar")),
+            platform,
+            self.jars("dex"),
+        )
+        apk.check(built, ANDROID)
+
+    def maven(self, core: Path, shell: Sequence[Path]) -> None:
+        """Publish the libraries into a repository, check it, and compile the README's code against it."""
+        repository = self.out / "repository"
+        shutil.rmtree(repository, ignore_errors=True)
+        libraries = [maven.Library(ANDROID / path.stem, "aar", path) for path in shell if path.stem in LIBRARIES]
+        maven.publish([maven.Library(ANDROID / core.stem, "jar", core), *libraries], repository)
+        if wrong := list(maven.problems(repository)):
+            sys.exit("\n".join(wrong))
+        cached = Path.home() / ".m2" / "repository" / "dev" / "mobiledet"
+        shutil.rmtree(cached, ignore_errors=True)  # of an earlier check
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            pom = maven.consumer(repository, ANDROID, RUNTIME)
+            (folder / "pom.xml").write_bytes(ElementTree.tostring(pom))
+            self.fetch(folder / "pom.xml", folder / "libraries")
+            resolved = sorted((folder / "libraries").glob("*.jar"))
+            source = folder / "src" / "App.kt"
+            source.parent.mkdir()
+            source.write_text(maven.readme_code(ANDROID / "README.md"))
+            platform = [path for path in self.jars("shell") if path.name.startswith("android-all")]
+            self.compile(folder / "app.jar", [source.parent], [*resolved, *platform], [])
+        shutil.rmtree(cached, ignore_errors=True)
+        print(f"android: {repository}: Maven Central's rules are met but for signatures; the README's code compiles")
 
     def configure(self, folder: Path) -> None:
         """Tell Robolectric the location of the manifest, as the Android Gradle plugin would."""
@@ -145,7 +212,7 @@ class Check:
         files = [str(path) for folder in sources for path in sorted(folder.rglob("*.kt"))]
         print(f"android: compile {out.stem}, {len(files)} files", flush=True)
         tools = ["-Xmx1g", "-cp", joined(self.jars("compiler")), COMPILER, "-no-stdlib", "-no-reflect"]
-        target = ["-jvm-target", "1.8", "-module-name", out.stem, "-cp", joined(class_path), "-d", str(out)]
+        target = [*CLASSES, "-jvm-target", "1.8", "-module-name", out.stem, "-cp", joined(class_path), "-d", str(out)]
         run(["java", *tools, *target, *options, *files])
 
     def junit(self, class_path: Sequence[Path], tests: Sequence[Path], options: Sequence[str] = ()) -> None:
@@ -161,24 +228,32 @@ class Check:
         folder = self.libraries / profile
         if not (folder / "done").exists():
             print(f"android: fetch libraries: {profile}", flush=True)
-            goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-            download(
-                [
-                    "mvn",
-                    "--quiet",
-                    "--batch-mode",
-                    "--file",
-                    str(HERE / "pom.xml"),
-                    "--activate-profiles",
-                    profile,
-                    *goal,
-                ]
-            )
-            for archive in folder.glob("*.aar"):
-                with zipfile.ZipFile(archive) as content:
-                    archive.with_suffix(".jar").write_bytes(content.read("classes.jar"))
+            self.fetch(HERE / "pom.xml", folder, "--activate-profiles", profile)
             (folder / "done").touch()
         return sorted(folder.glob("*.jar"))
+
+    def fetch(self, pom: Path, folder: Path, *options: str) -> None:
+        """Download a project's dependencies; the classes of an AAR become a jar."""
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+        download(["mvn", "--quiet", "--batch-mode", "--file", str(pom), *options, *goal])
+        for archive in folder.glob("*.aar"):
+            with zipfile.ZipFile(archive) as content:
+                archive.with_suffix(".jar").write_bytes(content.read(maven.CLASSES))
+
+
+def write_models(folder: Path) -> None:
+    """Write files NUMBER.tflite with so many operators, by LiteRT's own schema; no runtime would run them."""
+    for number in (1, 3, 150):
+        model = schema.ModelT()
+        model.version = 3
+        graph, function = schema.SubGraphT(), schema.SubGraphT()  # a file may have more than the main graph
+        graph.name, function.name = b"main", b"function"
+        graph.operators = [schema.OperatorT() for _ in range(number)]
+        function.operators = [schema.OperatorT()] * 7
+        model.subgraphs = [graph, function]
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        (folder / f"{number}.tflite").write_bytes(bytes(builder.Output()))
 
 
 def joined(paths: Sequence[Path]) -> str:

@@ -1,6 +1,9 @@
 plugins {
+    `maven-publish`
     alias(libs.plugins.android.library)
 }
+
+description = "Object detection on Android with mobiledet bundles: LiteRT, camera2, a camera view with boxes"
 
 android {
     namespace = "dev.mobiledet.android"
@@ -9,6 +12,13 @@ android {
     defaultConfig {
         minSdk = libs.versions.min.sdk.get().toInt()
         consumerProguardFiles("consumer-rules.pro")
+    }
+
+    publishing {
+        singleVariant("release") {
+            withSourcesJar()
+            withJavadocJar()
+        }
     }
 
     testOptions {
@@ -31,4 +41,8 @@ dependencies {
     implementation(libs.litert.gpu.api)
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
+}
+
+publishing {
+    publications.register<MavenPublication>("maven") { afterEvaluate { from(components["release"]) } }
 }

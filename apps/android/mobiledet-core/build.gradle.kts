@@ -2,10 +2,15 @@ import org.jetbrains.kotlin.gradle.dsl.JvmTarget
 
 plugins {
     `java-library`
+    `maven-publish`
     alias(libs.plugins.kotlin.jvm)
 }
 
+description = "Object detection with mobiledet bundles on the JVM: bundles, resizing, decoding, tracking, evaluation"
+
 java {
+    withSourcesJar()
+    withJavadocJar()
     sourceCompatibility = JavaVersion.VERSION_1_8
     targetCompatibility = JavaVersion.VERSION_1_8
 }
@@ -27,6 +32,10 @@ dependencies {
     implementation(libs.gson)
     testImplementation(libs.junit)
     testImplementation(libs.json.schema.validator)
+}
+
+publishing {
+    publications.create<MavenPublication>("maven") { from(components["java"]) }
 }
 
 tasks.test {

@@ -25,6 +25,7 @@ ACCELERATORS = {
     "gpu": ("--use_gpu=true",),
 }
 MARGIN_SECONDS = 120.0
+DEFAULT_THREADS = 4  # at most, as LiteRtModel.kt
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def run_benchmark_model(
         model: a .tflite file.
         plan: how long to measure.
         accelerator: one of ``ACCELERATORS``.
-        threads: number of CPU threads; 0 uses every core.
+        threads: number of CPU threads; 0 is one for each core, at most 4, as in the app.
         options: preparation of the phone; ``app`` is ignored.
 
     Raises:
@@ -81,7 +82,7 @@ def run_benchmark_model(
     preparation = PhonePreparation(phone, options.fixed_performance)
     try:
         device = _describe(phone, binary)
-        threads = threads or device.cores
+        threads = threads or min(DEFAULT_THREADS, device.cores)
         with _copied(phone, binary, model) as folder:
             command = shlex.join(
                 [

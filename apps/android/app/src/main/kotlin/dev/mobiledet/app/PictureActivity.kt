@@ -60,8 +60,9 @@ public class PictureActivity : Activity() {
         return image to ready.detect(image, Orientation.UPRIGHT)
     }
 
-    private fun show(image: RgbImage, found: List<Detection>) {
+    internal fun show(image: RgbImage, found: List<Detection>) {
         view.show(Pictures.bitmap(image), found)
-        status.text = found.joinToString("\n") { "${it.label} %.2f".format(it.score) }.ifEmpty { "Nothing detected." }
+        val counts = found.groupingBy { it.label }.eachCount().entries.sortedByDescending { it.value }
+        status.text = counts.joinToString { "${it.value} ${it.key}" }.ifEmpty { "Nothing detected." }
     }
 }

@@ -5,15 +5,13 @@ import android.content.Context
 import android.graphics.ImageFormat
 import android.hardware.camera2.CameraAccessException
 import android.hardware.camera2.CameraCaptureSession
-import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraDevice
 import android.hardware.camera2.CameraManager
-import android.hardware.camera2.CaptureRequest
 import android.media.Image
 import android.media.ImageReader
 import android.os.Handler
 import android.os.HandlerThread
-import android.util.Size
+import android.view.Surface
 import dev.mobiledet.core.Crop
 import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.Orientation
@@ -21,45 +19,61 @@ import dev.mobiledet.core.Plane
 import dev.mobiledet.core.YuvImage
 import java.io.Closeable
 
-private const val TARGET_PIXELS = 640 * 480
-
 /**
- * Delivers images of the back camera one after the other; images that arrive while one is being processed are skipped.
+ * Delivers images of a camera one after the other; images that arrive while one is being processed are skipped.
  *
- * The app must hold the permission CAMERA.
+ * The app must hold the permission CAMERA. [DetectorView] does all of this in one view.
  *
- * @param displayDegrees rotation of the display from its natural orientation: 0, 90, 180 or 270.
- * @param onImage receives each image and how it must be turned to be upright, in a thread of the stream; the image is valid
- *     until it returns.
- * @param onProblem receives one line of text when the camera fails.
+ * @param onImage receives each image and how it must be turned to be upright, in the thread of [imageHandler]; the image is
+ *   valid until it returns.
+ * @param onProblem receives one line of text when the camera fails, in a thread of the stream.
+ * @param camera by default the back camera.
+ * @param preview a surface of the camera's [PhoneCamera.previewSize], which the camera itself fills.
+ * @param imageHandler by default a thread of the stream.
+ * @throws MobileDetException the phone has no camera that an app can use.
+ * @property displayDegrees rotation of the display from its natural orientation: 0, 90, 180 or 270.
  */
-public class CameraStream(
+public class CameraStream @JvmOverloads constructor(
     private val context: Context,
-    private val displayDegrees: Int,
+    @Volatile public var displayDegrees: Int,
     private val onImage: (YuvImage, Orientation) -> Unit,
     private val onProblem: (String) -> Unit,
+    private val camera: PhoneCamera = PhoneCamera.find(context, Lens.BACK),
+    private val preview: Surface? = null,
+    private val imageHandler: Handler? = null,
 ) : Closeable {
-    private val manager = context.getSystemService(CameraManager::class.java)
     private val thread = HandlerThread("mobiledet-camera").apply { start() }
     private val handler = Handler(thread.looper)
     private var device: CameraDevice? = null
-    private var reader: ImageReader? = null
+    private var session: CameraCaptureSession? = null
+    private val reader =
+        ImageReader.newInstance(camera.imageSize.width, camera.imageSize.height, ImageFormat.YUV_420_888, 2)
+
+    @Volatile
     private var isClosed = false
 
-    /** Opens the camera and returns at once. Throws [MobileDetException] if the phone has no camera that can be opened. */
+    /** Whether the lamp is lit; ignored by a camera without one. */
+    @Volatile
+    public var torch: Boolean = false
+        set(value) {
+            field = value
+            handler.post(::request)
+        }
+
+    /** The zoom ratio, within [PhoneCamera.zoomRange]. */
+    @Volatile
+    public var zoom: Float = 1f
+        set(value) {
+            field = value
+            handler.post(::request)
+        }
+
+    /** Opens the camera and returns at once. Throws [MobileDetException] if it cannot be opened. */
     @SuppressLint("MissingPermission") // the app has asked for it; without it the system throws
     public fun start() {
+        reader.setOnImageAvailableListener({ deliver() }, imageHandler ?: handler)
         try {
-            val id = manager.cameraIdList.firstOrNull { facing(it) == CameraCharacteristics.LENS_FACING_BACK }
-                ?: manager.cameraIdList.firstOrNull()
-                ?: throw MobileDetException("this phone has no camera")
-            val features = manager.getCameraCharacteristics(id)
-            val orientation = orientation(features)
-            val size = size(features)
-            reader = ImageReader.newInstance(size.width, size.height, ImageFormat.YUV_420_888, 2).apply {
-                setOnImageAvailableListener({ deliver(it, orientation) }, handler)
-            }
-            manager.openCamera(id, DeviceCallback(), handler)
+            context.getSystemService(CameraManager::class.java).openCamera(camera.id, DeviceCallback(), handler)
         } catch (error: CameraAccessException) {
             throw MobileDetException("the camera cannot be opened: ${error.message}", error)
         } catch (error: SecurityException) {
@@ -68,31 +82,17 @@ public class CameraStream(
     }
 
     override fun close() {
+        isClosed = true
         handler.post {
-            isClosed = true
             device?.close()
-            reader?.close()
+            synchronized(reader) { reader.close() } // not before the present image is done
             thread.quitSafely()
         }
     }
 
-    private fun facing(id: String) = manager.getCameraCharacteristics(id).get(CameraCharacteristics.LENS_FACING)
-
-    private fun orientation(features: CameraCharacteristics): Orientation {
-        val sensor = features.get(CameraCharacteristics.SENSOR_ORIENTATION) ?: 0
-        val front = features.get(CameraCharacteristics.LENS_FACING) == CameraCharacteristics.LENS_FACING_FRONT
-        return Orientation.ofRotation(if (front) sensor + displayDegrees else sensor - displayDegrees)
-    }
-
-    private fun size(features: CameraCharacteristics): Size {
-        val map = features.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)
-        val sizes = map?.getOutputSizes(ImageFormat.YUV_420_888).orEmpty()
-        return sizes.minByOrNull { Math.abs(it.width * it.height - TARGET_PIXELS) }
-            ?: throw MobileDetException("the camera delivers no images that an app can read")
-    }
-
-    private fun deliver(reader: ImageReader, orientation: Orientation) {
-        reader.acquireLatestImage()?.use { if (!isClosed) onImage(frame(it), orientation) }
+    private fun deliver() = synchronized(reader) {
+        val image = if (isClosed) null else reader.acquireLatestImage()
+        image?.use { onImage(frame(it), camera.orientation(displayDegrees)) }
     }
 
     private fun frame(image: Image): YuvImage {
@@ -101,43 +101,62 @@ public class CameraStream(
         return YuvImage(image.height, image.width, y, u, v, crop = Crop(crop.left, crop.top, crop.width(), crop.height()))
     }
 
+    /** Requests images with the present settings, until the next request. */
+    private fun request() {
+        val opened = session ?: return
+        if (isClosed) return
+        guarded {
+            val request = opened.device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
+            surfaces().forEach(request::addTarget)
+            camera.configure(request, torch, zoom)
+            opened.setRepeatingRequest(request.build(), null, handler)
+        }
+    }
+
+    private fun surfaces() = listOfNotNull(reader.surface, preview)
+
+    /** Reports what the camera refuses. */
+    private fun guarded(use: () -> Unit) {
+        try {
+            use()
+        } catch (error: CameraAccessException) {
+            report("the camera cannot be used: ${error.message}")
+        } catch (error: IllegalArgumentException) { // the preview is gone, or has a size that the camera does not know
+            report("the camera cannot be used: ${error.message}")
+        } catch (_: IllegalStateException) { // closed in the meantime
+        }
+    }
+
+    private fun report(problem: String) {
+        if (!isClosed) onProblem(problem)
+    }
+
     private inner class DeviceCallback : CameraDevice.StateCallback() {
         override fun onOpened(camera: CameraDevice) {
             device = camera
             if (isClosed) return camera.close()
-            try {
-                // the newer form, with an executor, does not exist before Android 9
-                @Suppress("DEPRECATION")
-                camera.createCaptureSession(listOf(reader!!.surface), SessionCallback(camera), handler)
-            } catch (error: CameraAccessException) {
-                onProblem("the camera cannot be used: ${error.message}")
-            }
+            // the newer form, with an executor, does not exist before Android 9
+            @Suppress("DEPRECATION")
+            guarded { camera.createCaptureSession(surfaces(), SessionCallback(), handler) }
         }
 
         override fun onDisconnected(camera: CameraDevice) {
             camera.close()
-            onProblem("another app has taken the camera")
+            report("another app has taken the camera")
         }
 
         override fun onError(camera: CameraDevice, error: Int) {
             camera.close()
-            onProblem("the camera failed with error $error")
+            report("the camera failed with error $error")
         }
     }
 
-    private inner class SessionCallback(private val camera: CameraDevice) : CameraCaptureSession.StateCallback() {
+    private inner class SessionCallback : CameraCaptureSession.StateCallback() {
         override fun onConfigured(session: CameraCaptureSession) {
-            try {
-                val request = camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
-                request.addTarget(reader!!.surface)
-                request.set(CaptureRequest.CONTROL_AF_MODE, CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE)
-                session.setRepeatingRequest(request.build(), null, handler)
-            } catch (error: CameraAccessException) {
-                onProblem("the camera cannot be used: ${error.message}")
-            } catch (_: IllegalStateException) { // closed in the meantime
-            }
+            this@CameraStream.session = session
+            request()
         }
 
-        override fun onConfigureFailed(session: CameraCaptureSession) = onProblem("the camera refuses to deliver images")
+        override fun onConfigureFailed(session: CameraCaptureSession) = report("the camera refuses to deliver images")
     }
 }

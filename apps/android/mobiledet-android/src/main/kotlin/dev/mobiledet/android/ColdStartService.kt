@@ -68,8 +68,7 @@ public class ColdStartService : Service() {
         )
         val memoryBefore = PhoneState.memoryBytes()
         val started = System.nanoTime()
-        val model =
-            LiteRtModel.load(file, spec, request.getString(ACCELERATOR)!!, request.getInt(THREADS), measureShare = false)
+        val model = LiteRtModel.load(file, spec, request.getString(ACCELERATOR)!!, request.getInt(THREADS))
         val loaded = System.nanoTime()
         model.setInput(image)
         val ready = System.nanoTime()

@@ -9,13 +9,28 @@ import dev.mobiledet.core.DetectorSession
 import dev.mobiledet.core.Execution
 import dev.mobiledet.core.Frame
 import dev.mobiledet.core.MobileDetException
+import dev.mobiledet.core.ModelFile
 import dev.mobiledet.core.Orientation
 import dev.mobiledet.core.TimedDetections
 import java.io.Closeable
 import java.io.File
 
-/** A detected object: class, the data set's id of that class, score (0..1), and box in pixels of the upright image. */
-public data class Detection(val label: String, val categoryId: Int, val score: Float, val box: RectF)
+/**
+ * A detected object: class, the data set's id of that class, score (0..1), and box in pixels of the upright image.
+ *
+ * @property trackId the same number for the same object in successive images; null without tracking.
+ */
+public data class Detection @JvmOverloads constructor(
+    val label: String,
+    val categoryId: Int,
+    val score: Float,
+    val box: RectF,
+    val trackId: Int? = null,
+) {
+    /** What is written at its box. */
+    internal val caption: String
+        get() = listOfNotNull(trackId?.let { "#$it" }, label, "${Math.round(score * 100)} %").joinToString(" ")
+}
 
 /**
  * Detects objects in images with a bundle from `mobiledet export`.
@@ -26,8 +41,10 @@ public data class Detection(val label: String, val categoryId: Int, val score: F
  * detector.close()
  * ```
  * Not thread-safe; use it on a worker thread, because [open] and [detect] are slow.
+ *
+ * @constructor uses a session whose model is run by another runtime, or by a double in tests; it is closed with the detector.
  */
-public class Detector private constructor(private val session: DetectorSession) : Closeable {
+public class Detector public constructor(private val session: DetectorSession) : Closeable {
     /** Class names, in the order of the model. */
     public val labels: List<String> get() = session.bundle.spec.labels
 
@@ -60,6 +77,9 @@ public class Detector private constructor(private val session: DetectorSession) 
     public fun detectTimed(image: Frame, orientation: Orientation = Orientation.UPRIGHT): TimedDetections =
         session.detect(image, orientation)
 
+    /** Score from which on a detection of a class (its position in [labels]) is reported, if no other is given. */
+    public fun threshold(label: Int): Double = session.file.thresholds?.get(label) ?: ModelFile.DEFAULT_SCORE
+
     /** Replays the file's golden cases; throws [MobileDetException] if this phone does not reproduce them. */
     public fun check() {
         session.golden()
@@ -67,13 +87,15 @@ public class Detector private constructor(private val session: DetectorSession) 
 
     override fun close(): Unit = session.close()
 
-    private fun list(found: Detections, minScore: Float?): List<Detection> {
+    /** The detections that reach [minScore] or, by default, their class's threshold. */
+    internal fun list(found: Detections, minScore: Float?): List<Detection> =
+        (0 until found.size).filter { session.file.shows(found.labels[it], found.scores[it], minScore) }.map { detection(found, it) }
+
+    internal fun detection(found: Detections, index: Int): Detection {
         val spec = session.bundle.spec
-        return (0 until found.size).filter { session.file.shows(found.labels[it], found.scores[it], minScore) }.map { index ->
-            val label = found.labels[index]
-            val box = found.box(index)
-            Detection(spec.labels[label], spec.categoryIds[label], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
-        }
+        val label = found.labels[index]
+        val box = found.box(index)
+        return Detection(spec.labels[label], spec.categoryIds[label], found.scores[index], RectF(box.x1, box.y1, box.x2, box.y2))
     }
 
     public companion object {
@@ -96,7 +118,7 @@ public class Detector private constructor(private val session: DetectorSession) 
         public fun open(folder: File, file: String = "", accelerator: String = "auto"): Detector =
             open(Bundle.open(folder), file, accelerator)
 
-        /** Uses a bundle that is already open; [threads] is the number of CPU threads, 0 uses every core. */
+        /** Uses a bundle that is already open; [threads] is the number of CPU threads, 0 is at most 4. */
         @JvmStatic
         @JvmOverloads
         public fun open(bundle: Bundle, file: String = "", accelerator: String = "auto", threads: Int = 0): Detector {

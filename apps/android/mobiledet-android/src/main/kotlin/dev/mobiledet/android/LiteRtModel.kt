@@ -6,6 +6,7 @@ import dev.mobiledet.core.MobileDetException
 import dev.mobiledet.core.ModelSpec
 import dev.mobiledet.core.RawOutputs
 import dev.mobiledet.core.RgbImage
+import dev.mobiledet.core.TfLiteFile
 import java.io.Closeable
 import java.io.File
 import java.nio.ByteBuffer
@@ -17,6 +18,7 @@ import org.tensorflow.lite.Tensor
 
 private val OUTPUTS = listOf("boxes", "classes", "scores", "count")
 private const val FLOAT_BYTES = 4
+private const val DEFAULT_THREADS = 4 // more wait for the slow cores of a phone's processor
 
 /** A .tflite detector in LiteRT: takes one raw RGB image, returns boxes, classes, scores and count. */
 internal class LiteRtModel private constructor(
@@ -71,22 +73,21 @@ internal class LiteRtModel private constructor(
 
     internal companion object {
         /**
-         * Loads a file; [threads] 0 uses every core.
+         * Loads a file; [threads] 0 is one for each core, at most 4.
          *
-         * @param measureShare determine how much of the file is delegated, which loads it a second time.
          * @throws MobileDetException the file cannot be run with this accelerator, or is not such a detector.
          */
-        fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int, measureShare: Boolean = true): LiteRtModel {
+        fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int): LiteRtModel {
             val backend = Acceleration.backends[accelerator] ?: throw MobileDetException(
                 "unknown accelerator '$accelerator'; this phone has ${Acceleration.backends.keys.joinToString()}",
             )
-            val cores = if (threads > 0) threads else Runtime.getRuntime().availableProcessors()
+            val cores = threadCount(threads)
             val delegate = backend.delegate?.invoke()
             var interpreter: Interpreter? = null
             try {
                 interpreter = open(file, backend.xnnpack, delegate, cores)
                 val signature = signature(interpreter, spec, file.name)
-                val share = if (measureShare && backend.xnnpack) delegatedShare(file, interpreter) else null
+                val share = if (backend.xnnpack) delegatedShare(file, interpreter) else null
                 return LiteRtModel(interpreter, delegate, signature, execution(file.name, share, accelerator, backend, cores))
             } catch (error: Throwable) {
                 interpreter?.close()
@@ -94,6 +95,9 @@ internal class LiteRtModel private constructor(
                 throw error
             }
         }
+
+        internal fun threadCount(requested: Int, cores: Int = Runtime.getRuntime().availableProcessors()): Int =
+            if (requested > 0) requested else minOf(cores, DEFAULT_THREADS)
 
         private fun open(file: File, xnnpack: Boolean, delegate: Delegate?, threads: Int): Interpreter {
             val options = Interpreter.Options().setNumThreads(threads).setUseXNNPACK(xnnpack)
@@ -118,11 +122,10 @@ internal class LiteRtModel private constructor(
             return Execution(accelerator, if (backend.delegate != null) accelerator else onCpu, share, threads)
         }
 
-        /** 1 if a delegate runs the whole file, 0 if it runs nothing, else null; from the plan lengths with and without it. */
+        /** 1 if a delegate runs the whole file, 0 if it runs nothing, else null; from the length of its plan and the file. */
         private fun delegatedShare(file: File, interpreter: Interpreter): Double? {
             val length = planLength(interpreter) ?: return null
-            val plain = open(file, xnnpack = false, delegate = null, threads = 1).use { planLength(it) }
-            return if (length == 1) 1.0 else if (length == plain) 0.0 else null
+            return if (length == 1) 1.0 else if (length == TfLiteFile.operatorCount(file)) 0.0 else null
         }
 
         /** Number of operations that the interpreter runs; not public in LiteRT, so null if the method is missing. */

@@ -57,7 +57,7 @@ public interface Device {
      * Loads a model file.
      *
      * @param accelerator one of [accelerators].
-     * @param threads number of CPU threads; 0 uses every core.
+     * @param threads number of CPU threads; 0 is the device's default, on phones at most 4.
      * @throws MobileDetException the file cannot be run with this accelerator.
      */
     public fun load(file: File, spec: ModelSpec, accelerator: String, threads: Int): LoadedModel
