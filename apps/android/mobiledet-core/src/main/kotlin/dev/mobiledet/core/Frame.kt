@@ -33,6 +33,9 @@ public class Plane(internal val bytes: ByteBuffer, internal val rowStride: Int, 
         }
     }
 
+    /** The same in memory of its own. */
+    internal fun copy(): Plane = Plane(ByteBuffer.wrap(copy(ByteArray(0))), rowStride, pixelStride)
+
     /** Copies the bytes into [array], or into a new one if it is too small: arrays are read much faster than buffers. */
     internal fun copy(array: ByteArray): ByteArray {
         val target = if (array.size >= bytes.limit()) array else ByteArray(bytes.limit())

@@ -47,8 +47,8 @@ public enum class YuvMatrix(
  * @param crop the part of it that is the picture.
  */
 public class YuvImage @JvmOverloads constructor(
-    height: Int,
-    width: Int,
+    private val height: Int,
+    private val width: Int,
     y: Plane,
     u: Plane,
     v: Plane,
@@ -65,6 +65,9 @@ public class YuvImage @JvmOverloads constructor(
 
     override val layout: Layout =
         Layout(crop.within(height, width), y.rowStride, y.pixelStride, u.rowStride, u.pixelStride)
+
+    /** The same in memory of its own, for later: a camera takes back the planes of its frames. */
+    public fun copy(): YuvImage = YuvImage(height, width, y.copy(), u.copy(), v.copy(), matrix, crop)
 
     /** Each chroma sample is used for its four pixels. */
     override fun toRgb(): RgbImage {

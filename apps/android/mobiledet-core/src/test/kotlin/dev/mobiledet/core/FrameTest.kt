@@ -121,6 +121,17 @@ class FrameTest {
     }
 
     @Test
+    fun aCopySurvivesItsCamera() {
+        val buffers = listOf(40, 12, 12).map { ByteBuffer.wrap(Random(7).nextBytes(it)) }
+        val frame = YuvImage(5, 7, Plane(buffers[0], 8, 1), Plane(buffers[1], 4, 1), Plane(buffers[2], 4, 1), crop = Crop(1, 2, 5, 3))
+        val pixels = frame.toRgb().pixels
+        val copy = frame.copy()
+        buffers.forEach { it.array().fill(0) }
+        assertArrayEquals(pixels, copy.toRgb().pixels)
+        assertEquals(frame.crop, copy.crop)
+    }
+
+    @Test
     fun framesThatTheirPlanesDoNotHoldAreRefused() {
         fun plane(size: Int, rowStride: Int, pixelStride: Int = 1) = Plane(ByteBuffer.allocate(size), rowStride, pixelStride)
         YuvImage(4, 6, plane(24, 6), plane(6, 3), plane(6, 3))

@@ -29,8 +29,8 @@ public fun cameraFrames(
     val stream = CameraStream(
         context,
         displayDegrees,
-        // a copy: the camera's own image is valid until this returns
-        onImage = { image, orientation -> trySend(CameraFrame(image.toRgb(), orientation)) },
+        // the camera's own image is valid until this returns
+        onImage = { image, orientation -> trySend(CameraFrame(image.copy(), orientation)) },
         onProblem = { problem -> close(MobileDetException(problem)) },
         camera = PhoneCamera.find(context, lens),
         preview = preview,
