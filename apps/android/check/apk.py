@@ -145,8 +145,10 @@ def check(path: Path, project: Path) -> None:
         sys.exit("\n".join(f"android: {path.name}: {line}" for line in wrong))
     size = path.stat().st_size / MB
     print(f"android: {path}: signed, {size:.1f} MB, {unpacked / MB:.1f} MB unpacked, {len(held)} classes, {ABI}")
-    for problem in page_size.problems(path):
-        print(f"android: {problem}; TensorFlow Lite 2.16.1 is for side-loading, stores ask for LiteRT's libraries")
+    small_pages = list(page_size.problems(path))
+    if small_pages:
+        print("\n".join(f"android: {problem}" for problem in small_pages))
+        print("android: so it is for side-loading alone; the libraries for stores are LiteRT's, which Gradle takes")
 
 
 def differences(described: str, project: Path) -> list[str]:

@@ -120,8 +120,12 @@ def open_chromium(real_program: Callable[[str, str], str]) -> Callable[..., Abst
     def opened(*more: str, gpu: bool = False) -> Iterator[Page]:
         options = selenium.ChromeOptions()
         options.binary_location = real_program("chromium", "chromium")
-        flags = ("headless", "no-sandbox", "disable-background-networking", "disable-dev-shm-usage")
-        for flag in (*flags, *(() if gpu else ("disable-gpu",)), *more):
+        flags = ["headless", "no-sandbox", "disable-background-networking", "disable-dev-shm-usage", *more]
+        # a page that was left must not keep its connection to the broker: a browser has six of them
+        flags.append("disable-features=BackForwardCache")
+        if not gpu:
+            flags.append("disable-gpu")
+        for flag in flags:
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         driver = selenium.Chrome(options=options, service=Service(real_program("chromedriver", "chromium-driver")))
