@@ -47,7 +47,7 @@ def print_summary(bundle: Bundle, unmeasured: str, console: Console) -> None:
         )
     for note in letterbox_notes(bundle):
         console.print(note, highlight=False, soft_wrap=True)
-    console.print(f"recommended: {recommended_text(bundle.recommended)}", highlight=False, soft_wrap=True)
+    console.print(f"recommended: {recommended_text(bundle.recommended)}", highlight=False)
     console.print(f"bundle: {bundle.path}", highlight=False, soft_wrap=True)
 
 
