@@ -28,7 +28,7 @@ from mobiledet.files.leftovers import make_scratch_folder
 from mobiledet.files.locks import locked_target
 from mobiledet.golden import INDEX, Golden, GoldenCase, golden_cases, read_golden, write_golden
 from mobiledet.operating_point import OperatingPoint
-from mobiledet.recommended import doubtful_files, read_recommended, recommend, runtime_of
+from mobiledet.recommended import doubtful_files, read_recommended, recommend, runtimes_of
 from mobiledet.records import Count, Range, Share, decode
 from mobiledet.spec import ModelSpec, read_json
 
@@ -164,13 +164,14 @@ class Bundle:
             raise UserError(f"{self.path} holds no {name or 'file'}; it holds {held}")
         return min(candidates, key=lambda f: (f.path != name, f.format != format, f.face == VISION))
 
-    def choose(self, name: str = "", accelerator: str = "auto") -> ModelFile:
-        """The named model file, as in ``select``; without a name the one that is recommended for an accelerator.
+    def choose(self, name: str = "", accelerator: str = "auto", device: str = "local") -> ModelFile:
+        """The named model file, as in ``select``; without a name the one that is recommended for an accelerator of a
+        device.
 
         Raises:
             UserError: no file matches.
         """
-        runtimes = (runtime_of(accelerator), "coreml", "coreai")
+        runtimes = runtimes_of(accelerator, device)
         return self.select(name or next((self.recommended[key] for key in runtimes if key in self.recommended), ""))
 
     def golden(self, file: ModelFile) -> tuple[GoldenCase, ...]:

@@ -47,6 +47,17 @@ def runtime_of(accelerator: str) -> str:
     return "gpu" if accelerator.startswith(("gpu", "webgpu")) else "npu"
 
 
+def runtimes_of(accelerator: str, device: str = "local") -> tuple[str, ...]:
+    """The runtimes whose recommendation an evaluation follows, the first that the bundle has a file for.
+
+    Args:
+        accelerator: accelerator of the device.
+        device: the device as the command line names it. Apple's phones run no TFLite files.
+    """
+    apple = ("coreml", "coreai")
+    return apple if device.partition(":")[0] == "ios" else (runtime_of(accelerator), *apple)
+
+
 def recommend(files: Sequence[Described], doubtful: Collection[str] = ()) -> dict[str, str]:
     """Path of the file for each runtime that the files support.
 

@@ -46,6 +46,7 @@ def test_the_bundle_records_its_recommendations(good: Bundle, tmp_path: Path) ->
     assert listing["recommended"] == good.recommended
     assert good.choose().path == good.recommended["cpu"] == "model.float32.tflite"
     assert good.choose("model.float16.mlpackage").format == "coreml"
+    assert good.choose(device="ios:00008030").path == good.recommended["coreml"] == "model.float16.mlpackage"
     part = copy_bundle(good, tmp_path / "part.mobiledet", [file for file in good.files if file.format == "coreml"])
     assert part.recommended == {"coreml": "model.float16.mlpackage"}
     assert part.choose().path == "model.float16.mlpackage"

@@ -77,7 +77,7 @@ def open_file(
     opened = open_device(device, token)
     try:
         bundle = open_bundle(path)
-        chosen = bundle.choose(file, accelerator)
+        chosen = bundle.choose(file, accelerator, device)
         session: Session = opened.load(bundle, chosen, accelerator, threads)
         session.golden()
     except BaseException:

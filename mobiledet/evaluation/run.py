@@ -223,7 +223,7 @@ def _measure_latency(session: Session, plan: BenchmarkPlan, log: DetectionLog | 
 
 
 def _file(config: EvaluateConfig, bundle: Bundle) -> ModelFile:
-    return bundle.choose(config.file or config.precision, config.accelerator)
+    return bundle.choose(config.file or config.precision, config.accelerator, config.device)
 
 
 def _check(config: EvaluateConfig) -> None:

@@ -83,7 +83,8 @@ def run_bundle(bundle: Bundle, config: CompareConfig, file: str, latency: bool, 
     Raises:
         UserError: as in ``evaluation.run.measure``.
     """
-    out = config.results / default_out(bundle, bundle.choose(file, config.accelerator), config.device).name
+    chosen = bundle.choose(file, config.accelerator, config.device)
+    out = config.results / default_out(bundle, chosen, config.device).name
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(ScoredImages)}
     settings = EvaluateConfig(
         bundle=bundle.path,
