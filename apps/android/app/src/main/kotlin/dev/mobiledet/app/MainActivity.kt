@@ -51,7 +51,7 @@ public class MainActivity : Activity() {
         message.text = "${bundle.spec.name}, ${bundle.spec.labels.size} classes, ${bundle.spec.input.height} x ${bundle.spec.input.width}"
         val paths = bundle.files.filter { it.format == "tflite" }.map { it.path }
         files.setValues(paths)
-        files.setSelection(paths.indexOf(bundle.recommended["cpu"]))
+        files.setSelection(paths.indexOf(bundle.recommended["cpu"]).coerceAtLeast(0))
     }
 
     private fun open(activity: Class<out Activity>) {
