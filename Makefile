@@ -18,9 +18,10 @@ install: $(INSTALLED)  ## make .venv with the tested set of packages
 quickstart: $(INSTALLED)  ## the whole way on built-in data: train, export, evaluate, report
 	$(BIN)/mobiledet quickstart --overwrite
 
-# Two processes, each with one thread: threads of several processes would wait for each other's cores.
+# Three processes for two cores, because tests also wait for time to pass; each with one thread, because threads of several
+# processes would wait for each other's cores.
 test: lint  ## lint, check types, run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 test-exhaustive: $(INSTALLED)  ## every backbone and case that `make test` leaves out; takes hours
 	$(BIN)/python -m pytest -q -m exhaustive

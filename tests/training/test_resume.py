@@ -96,6 +96,7 @@ def test_failed_run(
     assert_same_end(result.folder, trained)
 
 
+@pytest.mark.exhaustive
 def test_patience_ends_a_resumed_run_where_it_ends_one_that_was_not_stopped(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
