@@ -85,6 +85,8 @@ def run(config: PredictConfig) -> int:
                 problems.append(str(error))
             if found and found[-1].stopped:
                 break
+    if not config.file and len(opened.bundle.files) > 1 and (predictions or found):
+        print(f"file: {opened.file.path}, which the bundle recommends; --file runs another one", file=sys.stderr)
     if config.sheet and predictions:
         with atomic_file(config.sheet) as temporary:
             sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])

@@ -29,7 +29,8 @@ def test_pictures_are_drawn_and_told(
     out = tmp_path / "drawn"
     arguments = [str(patch_bundle.path), str(pictures), str(pictures / "more" / "A.jpeg"), "--out", str(out)]
     assert cli.main(["predict", *arguments]) == 0
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert f"file: {patch_bundle.choose().path}, which the bundle recommends" in told
     assert "160, 60, 240, 120" in printed
     assert "nothing" in printed
     assert sorted(path.name for path in out.iterdir()) == ["A-2.jpg", "a.jpg", "a.png"]
