@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from mobiledet.data.config import OnBadData
+from mobiledet.recommended import MAX_DROP
 
 EXIT_INCOMPLETE = 3  # a bundle was written, but some of the requested files are missing
 
@@ -122,7 +123,7 @@ class ExportConfig:
     training run if they still exist, and store it in the bundle."""
     measure_images: int = 200
     """Number of validation images on which mAP is measured, spread evenly over the validation set; 0 uses all."""
-    max_map_drop: float = 0.02
+    max_map_drop: float = MAX_DROP
     """Largest loss of mAP against PyTorch. A file that loses more is left out, and the layers that cause it are
     named."""
     force: bool = False

@@ -51,6 +51,14 @@ class OpenedFile:
         self.device.close()
 
 
+def recommended_notice(bundle: Bundle, file: ModelFile) -> str:
+    """Which file runs because nobody named one; empty if the bundle holds no other."""
+    if len(bundle.files) == 1:
+        return ""
+    reason = "which the bundle recommends" if file.path in bundle.recommended.values() else "the first of the bundle"
+    return f"file: {file.path}, {reason}; --file runs another one"
+
+
 def open_file(
     path: Path,
     file: str = "",

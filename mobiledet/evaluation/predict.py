@@ -23,7 +23,7 @@ from mobiledet.drawing.pictures import contact_sheet, draw_detections, save_pict
 from mobiledet.errors import UserError
 from mobiledet.evaluation.config import PredictConfig
 from mobiledet.evaluation.follow import Follower
-from mobiledet.evaluation.opened import DEFAULT_SCORE, open_file
+from mobiledet.evaluation.opened import DEFAULT_SCORE, open_file, recommended_notice
 from mobiledet.evaluation.predict_video import VideoPrediction, detections_json, predict_video, shown
 from mobiledet.evaluation.tiles import parse_tiling
 from mobiledet.files.atomic import atomic_file
@@ -85,8 +85,9 @@ def run(config: PredictConfig) -> int:
                 problems.append(str(error))
             if found and found[-1].stopped:
                 break
-    if not config.file and len(opened.bundle.files) > 1 and (predictions or found):
-        print(f"file: {opened.file.path}, which the bundle recommends; --file runs another one", file=sys.stderr)
+    notice = "" if config.file else recommended_notice(opened.bundle, opened.file)
+    if notice and (predictions or found):
+        print(notice, file=sys.stderr)
     if config.sheet and predictions:
         with atomic_file(config.sheet) as temporary:
             sheet = contact_sheet([load_rgb(prediction.drawn) for prediction in predictions])

@@ -26,6 +26,7 @@ from mobiledet.evaluation.cross_check import default_cross_check_path, measure_c
 from mobiledet.evaluation.detection_log import DetectionLog, Origin, keep_detections, open_log, partial_path
 from mobiledet.evaluation.images import check_images, load_images, recorded_images
 from mobiledet.evaluation.latency import LatencyStats
+from mobiledet.evaluation.opened import recommended_notice
 from mobiledet.evaluation.plan import benchmark_plan
 from mobiledet.evaluation.result import Latency, Result, default_out, write_result
 from mobiledet.evaluation.summary import print_cross_check, print_summary
@@ -44,8 +45,9 @@ def run(config: EvaluateConfig) -> None:
     _check(config)
     bundle = open_bundle(config.bundle)
     file = _file(config, bundle)
-    if not config.file and not config.precision and len(bundle.files) > 1:
-        print(f"file: {file.path}, which the bundle recommends; --file measures another one", flush=True)
+    notice = "" if config.file or config.precision else recommended_notice(bundle, file)
+    if notice:
+        print(notice, flush=True)
     out = config.out or default_out(bundle, file, config.device)
     result = measure(dataclasses.replace(config, out=out), bundle, command=_command(config.token))
     print_summary(result)

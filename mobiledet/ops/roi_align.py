@@ -40,9 +40,8 @@ def interpolation_weights(
     samples = start.unsqueeze(-1) + length.unsqueeze(-1) * steps
     inside = torch.logical_and(samples >= -1.0, samples <= size).to(samples.dtype)
     places = samples.clamp(0.0, size - 1.0).unsqueeze(-1)
-    weights = torch.relu(
-        1 - (places - torch.arange(size, dtype=low.dtype, device=low.device)).abs()
-    ) * inside.unsqueeze(-1)
+    cells = torch.arange(size, dtype=low.dtype, device=low.device)
+    weights = torch.relu(1 - (places - cells).abs()) * inside.unsqueeze(-1)
     # no tensors above 4-D, which the GPUs of phones do not support
     bins = weights.reshape(-1, resolution, sampling_ratio, size).mean(2)
     return bins.reshape(*low.shape, resolution, size)

@@ -1,1 +1,1 @@
-"""Child processes that end with their parent, the cores that they may use, their garbage, and signals to stop."""
+"""Child processes that end with their parent, processor cores, signals to stop, pauses of the garbage collector."""

@@ -68,7 +68,7 @@ def publish(libraries: Sequence[Library], repository: Path) -> None:
 def project_model(library: Library) -> ElementTree.Element:
     """The POM of a library."""
     root = library.folder.parent
-    properties = dict(re.findall(r"^([\w.]+)=(.*)$", (root / "gradle.properties").read_text(), re.M))
+    properties = _properties(root)
     build = (library.folder / "build.gradle.kts").read_text()
     described = re.search(r'^description = "(.*)"$', build, re.M)
     pom = ElementTree.Element("project")
@@ -130,7 +130,7 @@ def consumer(repository: Path, root: Path, runtime: Sequence[tuple[str, str, str
     Args:
         runtime: group, artifact and version of AARs with the classes of LiteRT, which is on Google's repository alone.
     """
-    properties = dict(re.findall(r"^([\w.]+)=(.*)$", (root / "gradle.properties").read_text(), re.M))
+    properties = _properties(root)
     pom = ElementTree.Element("project", xmlns=NAMESPACE)
     for name, value in (("modelVersion", "4.0.0"), ("groupId", "x"), ("artifactId", "x"), ("version", "1")):
         _add(pom, name, value)
@@ -169,6 +169,10 @@ def readme_code(readme: Path) -> str:
     ]
     parts = [f"{head}\n{block}{'}' * head.count('{')}\n" for head, block in zip(heads, blocks, strict=True)]
     return "".join(f"import {name}\n" for name in imports) + "".join(parts)
+
+
+def _properties(root: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.]+)=(.*)$", (root / "gradle.properties").read_text(), re.M))
 
 
 def _model_problems(pom: ElementTree.Element) -> Iterator[str]:
